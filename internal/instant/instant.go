@@ -1,0 +1,101 @@
+// Package instant owns Tagma's one notion of time: a moment in UTC, to the
+// millisecond, held as the number of milliseconds since 1970-01-01T00:00:00Z.
+//
+// It is that integer in both databases too, so that a time sorts, compares and
+// falls into a bucket in the same way everywhere (docs/adr/0003-times.md). It
+// does not own time zones: a time without one is read as UTC only in the form
+// that the traps use for file names.
+package instant
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// TrapLayout is the form of a time in the name of a trap's file, always UTC.
+const TrapLayout = "2006-01-02_15-04-05"
+
+// layout is what Tagma writes. Milliseconds appear only where there are some.
+const layout = "2006-01-02T15:04:05.999Z"
+
+// Instant is a moment: milliseconds since the Unix epoch, UTC.
+type Instant int64
+
+// Clock tells the present. Everything that needs the time is given one, so
+// that a test can say what time it is.
+type Clock func() Instant
+
+// System is the machine's clock.
+func System() Instant { return Of(time.Now()) }
+
+// Of is t without what lies below the millisecond.
+func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
+
+// Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
+// Years outside 0001–9999 are refused, because they cannot be written back.
+func Parse(s string) (Instant, error) {
+	for _, layout := range []string{time.RFC3339Nano, TrapLayout} {
+		t, err := time.Parse(layout, s)
+		if err != nil {
+			continue
+		}
+		if year := t.UTC().Year(); year < 1 || year > 9999 {
+			break
+		}
+		return Of(t), nil
+	}
+	return 0, fmt.Errorf("%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
+}
+
+// Time is i as Go's own type, in UTC.
+func (i Instant) Time() time.Time { return time.UnixMilli(int64(i)).UTC() }
+
+// Add is i moved by d.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Milliseconds()) }
+
+// Sub is the time that passed from earlier to i.
+func (i Instant) Sub(earlier Instant) time.Duration {
+	return time.Duration(i-earlier) * time.Millisecond
+}
+
+// String is RFC 3339 in UTC.
+func (i Instant) String() string { return i.Time().Format(layout) }
+
+// Trap is i in the form of the traps' file names.
+func (i Instant) Trap() string { return i.Time().Format(TrapLayout) }
+
+// MarshalJSON writes RFC 3339 in UTC.
+func (i Instant) MarshalJSON() ([]byte, error) {
+	return strconv.AppendQuote(nil, i.String()), nil
+}
+
+// UnmarshalJSON reads what Parse reads.
+func (i *Instant) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	return i.UnmarshalGQL(s)
+}
+
+// MarshalGQL writes the scalar DateTime.
+func (i Instant) MarshalGQL(w io.Writer) {
+	_, _ = io.WriteString(w, strconv.Quote(i.String()))
+}
+
+// UnmarshalGQL reads the scalar DateTime.
+func (i *Instant) UnmarshalGQL(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("a DateTime is a string, such as \"2020-06-20T21:33:24Z\"")
+	}
+	parsed, err := Parse(s)
+	if err != nil {
+		return err
+	}
+	*i = parsed
+	return nil
+}
