@@ -1,0 +1,26 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+)
+
+// Device is an insect trap with a camera. Its name is its key, so that an
+// image needs no join to say whose it is.
+type Device struct{ ent.Schema }
+
+// Fields of a device.
+func (Device) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(8).Immutable().Comment("Eight hex digits, lower case: the trap's name."),
+		moment("created_at", "When its first image came."),
+	}
+}
+
+// Edges of a device.
+func (Device) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("images", Image.Type),
+	}
+}

@@ -1,0 +1,60 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"tagma/internal/rawjson"
+)
+
+// Image is one photograph that a trap took of itself. The bytes are in the
+// store of files; this is what is known of them.
+type Image struct{ ent.Schema }
+
+// Fields of an image.
+func (Image) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.String("device_id").StorageKey("device").Immutable().Comment("The trap that took it."),
+		moment("taken_at", "When it was taken, to the second, from the file's name."),
+		field.String("md5").Comment("MD5 of the file, 32 hex digits."),
+		field.String("sha256").Comment("SHA-256 of the file, 64 hex digits."),
+		field.Int64("size").Comment("Bytes of the file."),
+		field.Int("width").Comment("Pixels."),
+		field.Int("height").Comment("Pixels."),
+		field.String("file_id").Comment("Names this upload's files in the store; another upload of the same image has another."),
+		field.String("device_version").Optional().Nillable().Comment("The trap's software, as it says."),
+		measurement("altitude", "Metres above sea level."),
+		measurement("latitude", "Degrees north."),
+		measurement("longitude", "Degrees east."),
+		measurement("temperature", "Degrees Celsius."),
+		measurement("humidity", "Percent relative humidity."),
+		measurement("no_flash_shutter_speed", "APEX value of the exposure without flash."),
+		measurement("no_flash_exposure_time", "Seconds of the exposure without flash."),
+		measurement("no_flash_brightness", "APEX brightness of the exposure without flash."),
+		measurement("no_flash_iso", "ISO speed of the exposure without flash."),
+		field.JSON("metadata", rawjson.Value{}).SchemaType(plainJSON).Comment("What the camera wrote, as it was read: an object."),
+		moment("created_at", "When these bytes came."),
+		field.Int64("uploaded_by_id").StorageKey("uploaded_by").Optional().Nillable().Comment("Who sent these bytes."),
+	}
+}
+
+// Edges of an image.
+func (Image) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("device", Device.Type).Ref("images").Field("device_id").Unique().Required().Immutable(),
+		edge.To("uploaded_by", User.Type).Field("uploaded_by_id").Unique(),
+		edge.To("annotations", Annotation.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
+	}
+}
+
+// Indexes of images: a series is walked in either order.
+func (Image) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("device_id", "taken_at").Unique(),
+		index.Fields("taken_at", "device_id"),
+	}
+}
