@@ -13,8 +13,12 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
+
+// errFetchPanicked is what the other rows hear when loading an edge panics.
+var errFetchPanicked = errors.New("batch: the edge could not be loaded")
 
 // Group is rows of one kind that were loaded together. It lives as long as the
 // answer that they are for, and is safe for concurrent use.
@@ -50,7 +54,7 @@ func Load[P any, K comparable, R any](
 	g.mu.Lock()
 	e := g.edges[name]
 	if e == nil {
-		e = &edge{}
+		e = &edge{err: errFetchPanicked}
 		g.edges[name] = e
 	}
 	g.mu.Unlock()

@@ -1,0 +1,172 @@
+package database
+
+import (
+	"container/list"
+	"context"
+	"database/sql/driver"
+	"io"
+)
+
+// keptStatements bounds the prepared statements of one connection. Tagma has
+// far fewer shapes of statement than that.
+const keptStatements = 200
+
+// conn is what both drivers' connections can do.
+type conn interface {
+	driver.Conn
+	driver.ConnPrepareContext
+	driver.ConnBeginTx
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// connector makes connections that keep their statements prepared and tell of
+// each one they send. ent prepares nothing, and a short query takes twice as
+// long when the database has to plan it each time.
+type connector struct {
+	open    func(context.Context) (conn, error)
+	observe func(context.Context, string)
+}
+
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	opened, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn: opened, observe: c.observe, kept: map[string]*list.Element{}}, nil
+}
+
+func (c *connector) Driver() driver.Driver { return noDriver{} }
+
+// noDriver stands for the driver that database/sql wants to know of, and that
+// nothing here asks to open anything.
+type noDriver struct{}
+
+func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadConn }
+
+// connection adds the keeping to a driver's own connection. database/sql uses
+// it from one goroutine at a time.
+type connection struct {
+	conn
+	observe func(context.Context, string)
+	kept    map[string]*list.Element // of *statement, by SQL text
+	order   list.List                // the last used in front
+}
+
+type statement struct {
+	driver.Stmt
+	query string
+	busy  bool // its rows are being read
+}
+
+// CheckNamedValue leaves arguments to the driver below, which may take more
+// kinds than database/sql does.
+func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
+	if checker, ok := c.conn.(driver.NamedValueChecker); ok {
+		return checker.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.tell(ctx, query)
+	if len(args) == 0 { // may be several statements, which cannot be prepared
+		return c.conn.ExecContext(ctx, query, nil)
+	}
+	s, err := c.statement(ctx, query)
+	if err != nil || s == nil {
+		if err != nil {
+			return nil, err
+		}
+		return c.conn.ExecContext(ctx, query, args)
+	}
+	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	if err != nil {
+		c.drop(s)
+	}
+	return result, err
+}
+
+func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.tell(ctx, query)
+	s, err := c.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return c.conn.QueryContext(ctx, query, args)
+	}
+	found, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		c.drop(s)
+		return nil, err
+	}
+	s.busy = true
+	return &rows{Rows: found, of: s, conn: c}, nil
+}
+
+// statement is query prepared, or nil while its rows are still being read:
+// then the driver prepares another for this once.
+func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
+	if element, ok := c.kept[query]; ok {
+		s := element.Value.(*statement)
+		if s.busy {
+			return nil, nil
+		}
+		c.order.MoveToFront(element)
+		return s, nil
+	}
+	prepared, err := c.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s := &statement{Stmt: prepared, query: query}
+	c.kept[query] = c.order.PushFront(s)
+	if c.order.Len() > keptStatements {
+		if oldest := c.order.Back().Value.(*statement); !oldest.busy {
+			c.drop(oldest)
+		}
+	}
+	return s, nil
+}
+
+// drop forgets a statement: one that failed may be stale for good.
+func (c *connection) drop(s *statement) {
+	if element, ok := c.kept[s.query]; ok && element.Value == s {
+		delete(c.kept, s.query)
+		c.order.Remove(element)
+	}
+	_ = s.Close()
+}
+
+func (c *connection) tell(ctx context.Context, query string) {
+	if c.observe != nil {
+		c.observe(ctx, query)
+	}
+}
+
+// rows frees its statement when it has been read.
+type rows struct {
+	driver.Rows
+	of     *statement
+	conn   *connection
+	failed bool
+}
+
+func (r *rows) Next(to []driver.Value) error {
+	err := r.Rows.Next(to)
+	r.failed = r.failed || err != nil && err != io.EOF //nolint:errorlint // drivers return io.EOF itself
+	return err
+}
+
+func (r *rows) Close() error {
+	err := r.Rows.Close()
+	r.of.busy = false
+	if r.failed || err != nil {
+		r.conn.drop(r.of)
+	}
+	return err
+}
