@@ -1,0 +1,64 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// decodeParams reads the parameters of one request from a JSON document.
+// Source names the document in errors. Keys are matched exactly, which
+// encoding/json does for a map but not for a struct; keys that GraphQL does not
+// know are passed over.
+func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
+	document = bytes.TrimSpace(document)
+	switch {
+	case len(document) == 0:
+		return nil, bad("%s is empty: it must be a JSON object with a query", source)
+	case document[0] == '[':
+		return nil, bad("%s is a list, but batching is not supported: send one operation per request", source)
+	case !utf8.Valid(document):
+		return nil, bad("%s is not UTF-8", source)
+	}
+
+	var members map[string]json.RawMessage
+	err := json.Unmarshal(document, &members)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return nil, bad("%s is not valid JSON: look at byte %d", source, syntax.Offset)
+	}
+	if err != nil || members == nil {
+		return nil, bad("%s must be a JSON object with a query", source)
+	}
+	if query := members["query"]; len(query) == 0 || query[0] != '"' {
+		return nil, bad(`"query" must be a string`)
+	}
+
+	params := &graphql.RawParams{}
+	for _, member := range []struct {
+		key, kind string
+		target    any
+	}{
+		{"query", "a string", &params.Query},
+		{"operationName", "a string or null", &params.OperationName},
+		{"variables", "an object or null", &params.Variables},
+		{"extensions", "an object or null", &params.Extensions},
+	} {
+		value, ok := members[member.key]
+		if ok && decodeValue(value, member.target) != nil {
+			return nil, bad("%q must be %s", member.key, member.kind)
+		}
+	}
+	return params, nil
+}
+
+// decodeValue reads a valid JSON value into target, and leaves target alone if
+// it is null. Numbers stay as they were written, because a float cannot hold
+// every 64-bit integer.
+func decodeValue(value []byte, target any) error {
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	decoder.UseNumber()
+	return decoder.Decode(target)
+}

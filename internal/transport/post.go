@@ -1,0 +1,55 @@
+package transport
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/fault"
+)
+
+// POST takes queries and mutations as application/json. It supports every POST,
+// so that it can say what is wrong with the other media types: add it after all
+// transports that take some of them.
+type POST struct{ Options Options }
+
+var _ graphql.Transport = POST{}
+
+// Supports says yes to any POST.
+func (t POST) Supports(r *http.Request) bool { return r.Method == http.MethodPost }
+
+// Do answers r.
+func (t POST) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r) })
+}
+
+func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, error) {
+	if !isJSON(r.Header) {
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.BadInput,
+			"Content-Type must be application/json in UTF-8 without an encoding, or multipart/form-data for an upload")
+	}
+	limit := t.Options.Limits.orDefaults().JSONBytes
+	if r.ContentLength > limit {
+		return nil, bodyTooLarge(limit)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	return decodeParams("the body", body)
+}
+
+// isJSON says whether a body is application/json, in UTF-8 and not compressed.
+func isJSON(header http.Header) bool {
+	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	encoding := header.Get("Content-Encoding")
+	return (!given || strings.EqualFold(charset, "utf-8")) &&
+		(encoding == "" || strings.EqualFold(encoding, "identity"))
+}

@@ -1,0 +1,192 @@
+// Package transport owns how a GraphQL request comes in over plain HTTP and
+// how its answer goes out: which media types, methods and status codes, how
+// large a request may be, and where the files of an upload wait until the
+// request is over. It follows the GraphQL-over-HTTP specification
+// (https://graphql.github.io/graphql-over-http) and, for files, the GraphQL
+// multipart request specification
+// (https://github.com/jaydenseric/graphql-multipart-request-spec).
+//
+// It stands in for the transports that come with gqlgen, which read bodies of
+// any size, keep files in memory, and repeat a broken body in their error.
+//
+// It does not own what a document may ask, which the executor's limits say;
+// nor who is asking; nor the transports that answer more than once, which have
+// to be added before POST where they too take a POST.
+package transport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tagma/internal/fault"
+)
+
+// Limits bounds what a request may bring. A zero means the default. A request
+// beyond one of them is answered with TOO_LARGE: status 413, or 414 where the
+// URL is too long.
+type Limits struct {
+	QueryBytes int   // the GraphQL document; of a GET, the whole query of the URL as sent. 15 KiB
+	JSONBytes  int64 // the body of a POST, and the part "operations" of an upload. 1 MiB
+	MapBytes   int64 // the part "map" of an upload. 64 KiB
+	Files      int   // the files of an upload. 100
+	FileBytes  int64 // one file. 32 MiB
+	TotalBytes int64 // the body of an upload. 512 MiB
+}
+
+func (l Limits) orDefaults() Limits {
+	return Limits{
+		QueryBytes: cmp.Or(l.QueryBytes, 15<<10),
+		JSONBytes:  cmp.Or(l.JSONBytes, 1<<20),
+		MapBytes:   cmp.Or(l.MapBytes, 64<<10),
+		Files:      cmp.Or(l.Files, 100),
+		FileBytes:  cmp.Or(l.FileBytes, 32<<20),
+		TotalBytes: cmp.Or(l.TotalBytes, 512<<20),
+	}
+}
+
+// Options is what the transports share. The zero value is ready for use.
+type Options struct {
+	Limits Limits
+
+	// TempDir is the folder where uploaded files wait. It must exist. Empty
+	// means the system's.
+	TempDir string
+
+	// RequestID names the request in the errors of this package. Nil, or an
+	// empty name, leaves it out.
+	RequestID func(context.Context) string
+
+	// Log hears why a request failed through no fault of the caller. Nil means
+	// slog.Default.
+	Log *slog.Logger
+}
+
+// WriteError answers with one GraphQL error and no data, in the media type that
+// r asks for. It is for whatever stands before the transports and has to turn a
+// request away.
+func (o Options) WriteError(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string) {
+	mediaType, _ := negotiate(r.Header)
+	setHead(w.Header(), mediaType)
+	o.write(w, r, status, &graphql.Response{Errors: o.errorList(r.Context(), code, message)})
+}
+
+// serve is the course of every request. Read gets the request's parameters out
+// of wherever the method keeps them.
+func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, read func() (*graphql.RawParams, error)) {
+	mediaType, acceptable := negotiate(r.Header)
+	// Now rather than later, so that gqlgen's answer to a panic has it too.
+	setHead(w.Header(), mediaType)
+	if !acceptable {
+		o.refuse(w, r, refuse(http.StatusNotAcceptable, fault.BadInput,
+			"Accept leaves nothing to answer with: accept %s or %s", responseJSON, plainJSON))
+		return
+	}
+
+	start := graphql.Now()
+	params, err := read()
+	if err != nil {
+		o.refuse(w, r, err)
+		return
+	}
+	if limit := o.Limits.orDefaults().QueryBytes; len(params.Query) > limit {
+		o.refuse(w, r, tooLarge("the query has %d bytes: the limit is %d", len(params.Query), limit))
+		return
+	}
+	params.Headers = r.Header
+	params.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
+
+	operation, errs := exec.CreateOperationContext(r.Context(), params)
+	if len(errs) > 0 {
+		response := exec.DispatchError(graphql.WithOperationContext(r.Context(), operation), errs)
+		o.write(w, r, statusOf(mediaType, response), response)
+		return
+	}
+	if err := allowed(r.Method, operation); err != nil {
+		o.refuse(w, r, err)
+		return
+	}
+
+	next, ctx := exec.DispatchOperation(r.Context(), operation)
+	response := next(ctx)
+	if response == nil {
+		o.refuse(w, r, refuse(http.StatusServiceUnavailable, fault.Unavailable,
+			"the request was cancelled before there was an answer"))
+		return
+	}
+	o.write(w, r, statusOf(mediaType, response), response)
+}
+
+// allowed says no to what cannot be answered once, and to a GET that changes
+// something. It runs before the operation does.
+func allowed(method string, operation *graphql.OperationContext) error {
+	switch kind := operation.Operation.Operation; {
+	case kind == ast.Subscription:
+		return bad("a subscription is answered more than once: send it by WebSocket or as server-sent events")
+	case kind == ast.Mutation && method != http.MethodPost:
+		r := refuse(http.StatusMethodNotAllowed, fault.BadInput, "a mutation changes something: send it by POST")
+		r.allow = http.MethodPost
+		return r
+	case defers(operation):
+		// gqlgen's first answer would lack the deferred fields without a word.
+		return bad("@defer is answered more than once: leave it out, or accept multipart/mixed or text/event-stream alone")
+	}
+	return nil
+}
+
+// defers says whether the executor would put off a part of the answer.
+func defers(operation *graphql.OperationContext) bool {
+	inForce := func(directives ast.DirectiveList) bool {
+		directive := directives.ForName("defer")
+		return directive != nil && directive.ArgumentMap(operation.Variables)["if"] != false
+	}
+	var within func(ast.SelectionSet) bool
+	within = func(set ast.SelectionSet) bool {
+		for _, selection := range set {
+			switch s := selection.(type) {
+			case *ast.Field:
+				if within(s.SelectionSet) {
+					return true
+				}
+			case *ast.InlineFragment:
+				if inForce(s.Directives) || within(s.SelectionSet) {
+					return true
+				}
+			case *ast.FragmentSpread:
+				if inForce(s.Directives) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, fragment := range operation.Doc.Fragments {
+		if within(fragment.SelectionSet) {
+			return true
+		}
+	}
+	return within(operation.Operation.SelectionSet)
+}
+
+// refuse answers with err, which is a *refusal unless it is a defect.
+func (o Options) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refused, ok := errors.AsType[*refusal](err)
+	if !ok {
+		refused = refuse(http.StatusInternalServerError, fault.Internal, "internal error")
+		refused.cause = err
+	}
+	if refused.cause != nil {
+		o.log().ErrorContext(r.Context(), "a request could not be read", "error", refused.cause)
+	}
+	if refused.allow != "" {
+		w.Header().Set("Allow", refused.allow)
+	}
+	o.WriteError(w, r, refused.status, refused.code, refused.message)
+}
+
+func (o Options) log() *slog.Logger { return cmp.Or(o.Log, slog.Default()) }

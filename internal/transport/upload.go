@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/fault"
+)
+
+// readMap reads the part "map", {"0": ["variables.files.0"]}, and gives for
+// each file the function that puts it where it belongs among the variables.
+// Every place must be there, hold null, and belong to one file only.
+func readMap(document []byte, variables map[string]any, maxFiles int) (map[string]func(graphql.Upload), error) {
+	var paths map[string][]string
+	if err := json.Unmarshal(document, &paths); err != nil || paths == nil {
+		return nil, bad(`the part "map" must be a JSON object that gives each file a list of one path, such as {"0": ["variables.file"]}`)
+	}
+	if len(paths) > maxFiles {
+		return nil, tooLarge("the map has %d files: the limit is %d", len(paths), maxFiles)
+	}
+	places := make(map[string]func(graphql.Upload), len(paths))
+	taken := make(map[string]bool, len(paths))
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		if len(paths[name]) != 1 {
+			return nil, bad("the map gives file %.40q %d paths: it must be one", name, len(paths[name]))
+		}
+		path := paths[name][0]
+		put, err := place(variables, path)
+		if err != nil {
+			return nil, err
+		}
+		if taken[path] {
+			return nil, bad("the map gives two files the path %.60q", path)
+		}
+		taken[path] = true
+		places[name] = put
+	}
+	return places, nil
+}
+
+// place finds where path leads: "variables", then keys of objects and indices
+// of lists, joined by dots. There is one way to write each path.
+func place(variables map[string]any, path string) (func(graphql.Upload), error) {
+	wrong := bad("the path %.60q of the map does not lead to a null among the variables", path)
+	root, rest, deeper := strings.Cut(path, ".")
+	if root != "variables" || !deeper {
+		return nil, wrong
+	}
+	var at any = variables
+	var put func(graphql.Upload)
+	for step := range strings.SplitSeq(rest, ".") {
+		switch parent := at.(type) {
+		case map[string]any:
+			child, ok := parent[step]
+			if !ok {
+				return nil, wrong
+			}
+			at, put = child, func(file graphql.Upload) { parent[step] = file }
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(parent) || strconv.Itoa(i) != step {
+				return nil, wrong
+			}
+			at, put = parent[i], func(file graphql.Upload) { parent[i] = file }
+		default:
+			return nil, wrong
+		}
+	}
+	if at != nil {
+		return nil, wrong
+	}
+	return put, nil
+}
+
+// spool holds the files of one request: one open descriptor each, readable by
+// nobody else.
+type spool struct {
+	dir   string
+	files []*os.File
+	names []string // of those files whose names could not be removed at once
+}
+
+// add writes a part to a new file and leaves it open at its beginning.
+func (s *spool) add(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
+	file, err = os.CreateTemp(s.dir, "tagma-upload-*")
+	if err != nil {
+		return nil, 0, noRoom(err)
+	}
+	s.files = append(s.files, file)
+	// The name goes first, so that even a killed server leaves nothing behind.
+	// Where an open file must keep its name, it goes in clear.
+	if os.Remove(file.Name()) != nil {
+		s.names = append(s.names, file.Name())
+	}
+
+	size, err = io.Copy(file, io.LimitReader(part, limit+1))
+	if _, ours := errors.AsType[*fs.PathError](err); ours {
+		return nil, 0, noRoom(err)
+	}
+	if err != nil {
+		return nil, 0, cutShort(err)
+	}
+	if size > limit {
+		return nil, 0, tooLarge("the file %.40q is larger than the limit of %d bytes", part.FormName(), limit)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, 0, noRoom(err)
+	}
+	return file, size, nil
+}
+
+// clear closes and removes all files. A resolver may have closed some of them.
+func (s *spool) clear() {
+	for _, file := range s.files {
+		_ = file.Close()
+	}
+	for _, name := range s.names {
+		_ = os.Remove(name)
+	}
+}
+
+// noRoom is a fault of the disk.
+func noRoom(err error) *refusal {
+	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the upload cannot be stored at present")
+	r.cause = err
+	return r
+}
