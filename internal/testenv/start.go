@@ -1,0 +1,248 @@
+package testenv
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// fsync is PostgreSQL's setting of that name: whether a commit waits until the
+// disk has it.
+type fsync string
+
+const (
+	fsyncOn  fsync = "on"
+	fsyncOff fsync = "off"
+)
+
+// keeper is the shell script that runs the server and outlives this process.
+// Its input is a pipe that this process holds: when the process ends, even by
+// SIGKILL, the pipe closes, and the keeper stops the server and removes its
+// folder. It lets go of the log, so that the log ends when the server does.
+const keeper = `
+folder=$1; shift
+"$@" </dev/null &
+server=$!
+exec 2>/dev/null
+read -r _
+kill -INT "$server"
+wait "$server"
+cd /
+rm -rf "$folder"
+`
+
+// ready is what PostgreSQL logs when it begins to serve.
+const ready = "database system is ready to accept connections"
+
+// errPortTaken says that another process got the port first.
+var errPortTaken = errors.New("the port was taken by another process")
+
+// start starts a server. PostgreSQL cannot be told to take any free port, so
+// another process may get to the one we picked first; then it picks another.
+func start(mode fsync) (*server, error) {
+	for range 5 {
+		s, err := startOnce(mode)
+		if !errors.Is(err, errPortTaken) {
+			return s, err
+		}
+	}
+	return nil, errPortTaken
+}
+
+func startOnce(mode fsync) (_ *server, err error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "tagma-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	l := &leash{folder: folder}
+	defer func() {
+		if err != nil {
+			l.release()
+		}
+	}()
+	if bin.copied {
+		if bin.folder, err = copyPrograms(bin.folder, folder); err != nil {
+			return nil, err
+		}
+	}
+	account, err := unprivileged(folder)
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(folder, "data")
+
+	initdb := command(account, folder, filepath.Join(bin.folder, "initdb"),
+		"--pgdata", data, "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+
+	server := command(account, folder, "/bin/sh", "-c", keeper, "keeper", folder,
+		filepath.Join(bin.folder, "postgres"), "-D", data, "-p", strconv.Itoa(port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		"-c", "fsync="+string(mode), "-c", "synchronous_commit="+string(mode),
+		"-c", "full_page_writes="+string(mode),
+		"-c", "max_connections=200",
+		// A zone that nobody expects, so that nothing leans on the server's.
+		"-c", "timezone=Pacific/Chatham")
+	if err := l.run(server); err != nil {
+		return nil, err
+	}
+
+	address := url.URL{
+		Scheme:   "postgres",
+		User:     url.User("postgres"),
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Path:     "/postgres",
+		RawQuery: "sslmode=disable",
+	}
+	return openAsOwner(address, l)
+}
+
+// openAsOwner makes the user whom tests are, who may create databases and no
+// more, as a server in earnest would be.
+func openAsOwner(address url.URL, l *leash) (*server, error) {
+	root, err := open(address)
+	if err != nil {
+		return nil, err
+	}
+	defer root.db.Close()
+	if err := root.exec(`CREATE ROLE tagma LOGIN CREATEDB`); err != nil {
+		return nil, err
+	}
+	address.User = url.User("tagma")
+	s, err := open(address)
+	if err != nil {
+		return nil, err
+	}
+	s.leash = l
+	return s, nil
+}
+
+// leash ties a server to this process.
+type leash struct {
+	folder string
+	keeper *exec.Cmd
+	pipe   *os.File // the keeper's input; it stops the server when this closes
+}
+
+// run starts the keeper and returns when the server serves.
+func (l *leash) run(cmd *exec.Cmd) error {
+	input, pipe, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	l.pipe = pipe
+	log, logged, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer logged.Close()
+	cmd.Stdin, cmd.Stderr = input, logged
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	l.keeper = cmd
+
+	var said strings.Builder
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), ready) {
+			// Somebody must go on reading, or a full pipe would stop the server.
+			go func() {
+				_, _ = io.Copy(io.Discard, log)
+				_ = log.Close()
+			}()
+			return nil
+		}
+		said.WriteString(lines.Text() + "\n")
+	}
+	_ = log.Close()
+	if strings.Contains(said.String(), "Address already in use") {
+		return errPortTaken
+	}
+	return fmt.Errorf("PostgreSQL did not start:\n%s", said.String())
+}
+
+// release stops the server and removes its folder, now rather than when the
+// process ends.
+func (l *leash) release() {
+	if l.pipe != nil {
+		_ = l.pipe.Close()
+	}
+	if l.keeper != nil {
+		_ = l.keeper.Wait() // fails if the server did, which was reported
+	}
+	_ = os.RemoveAll(l.folder)
+}
+
+// freePort is a port of the loopback interface that is free just now.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// command is a program of PostgreSQL's, run in folder as account (nil for this
+// process's own). None of this process's environment reaches it (PGPORT,
+// PGOPTIONS, …), and it is in a process group of its own, so that Ctrl-C in a
+// terminal reaches the tests only.
+func command(account *syscall.Credential, folder, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = folder
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
+	return cmd
+}
+
+// unprivileged is the account for PostgreSQL to run as, which it refuses to do
+// as root. For root it is nobody's, and folder becomes nobody's with all that
+// is in it; for others it is nil, their own.
+func unprivileged(folder string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no other account: %w", err)
+	}
+	uid, err := strconv.Atoi(nobody.Uid)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.Atoi(nobody.Gid)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, gid)
+	})
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+}
