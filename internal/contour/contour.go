@@ -1,0 +1,173 @@
+// Package contour owns the geometry of an annotated object: a polygon in
+// pixels of the original image, origin top left, x to the right, y down.
+package contour
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// maxVertices bounds one polygon.
+const maxVertices = 100_000
+
+// Point is a vertex: x, y.
+type Point [2]float64
+
+// Polygon is a closed outline, its vertices in order, the last joined to the
+// first. Parse gives at least three.
+type Polygon []Point
+
+// Parse reads a polygon from decoded JSON: [[x, y], …], or [[[x, y]], …] as
+// OpenCV nests it. All numbers must be finite.
+func Parse(v any) (Polygon, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("a contour is a list of vertices: [[x, y], …]")
+	}
+	if len(list) < 3 {
+		return nil, fmt.Errorf("a contour has at least 3 vertices, this one has %d", len(list))
+	}
+	if len(list) > maxVertices {
+		return nil, fmt.Errorf("a contour has at most %d vertices, this one has %d", maxVertices, len(list))
+	}
+	polygon := make(Polygon, len(list))
+	for i, item := range list {
+		point, err := parsePoint(item)
+		if err != nil {
+			return nil, fmt.Errorf("vertex %d %w", i, err)
+		}
+		polygon[i] = point
+	}
+	return polygon, nil
+}
+
+func parsePoint(v any) (Point, error) {
+	pair, ok := v.([]any)
+	if ok && len(pair) == 1 { // OpenCV's nesting
+		pair, ok = pair[0].([]any)
+	}
+	if !ok || len(pair) != 2 {
+		return Point{}, fmt.Errorf("is not a pair [x, y]")
+	}
+	var point Point
+	for i, coordinate := range pair {
+		n, err := number(coordinate)
+		if err != nil {
+			return Point{}, err
+		}
+		point[i] = n
+	}
+	return point, nil
+}
+
+func number(v any) (float64, error) {
+	var n float64
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		n, err = v.Float64()
+	case float64:
+		n = v
+	case int64:
+		n = float64(v)
+	case int:
+		n = float64(v)
+	default:
+		err = fmt.Errorf("not a number")
+	}
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return 0, fmt.Errorf("has the coordinate %.40q, which is not a finite number", fmt.Sprint(v))
+	}
+	return n, nil
+}
+
+// Box is the least upright rectangle around p: x, y, width, height.
+func (p Polygon) Box() [4]float64 {
+	low, high := p[0], p[0]
+	for _, point := range p[1:] {
+		for axis := range point {
+			low[axis] = math.Min(low[axis], point[axis])
+			high[axis] = math.Max(high[axis], point[axis])
+		}
+	}
+	return [4]float64{low[0], low[1], high[0] - low[0], high[1] - low[1]}
+}
+
+// Area is what p encloses, in square pixels, by the shoelace formula
+// (A. L. F. Meister, 1769). Of an outline that crosses itself, parts that run
+// the other way round count against the rest.
+func (p Polygon) Area() float64 {
+	// Differences from the first vertex keep the products small, and with
+	// them the loss of digits far from the origin.
+	origin, twice := p[0], 0.0
+	for i := 1; i+1 < len(p); i++ {
+		ax, ay := p[i][0]-origin[0], p[i][1]-origin[1]
+		bx, by := p[i+1][0]-origin[0], p[i+1][1]-origin[1]
+		twice += ax*by - bx*ay
+	}
+	return math.Abs(twice) / 2
+}
+
+// AppendJSON writes p as [[x,y],…], whole numbers without a point.
+func (p Polygon) AppendJSON(b []byte) []byte { return p.append(b, false) }
+
+// AppendOpenCV writes p as [[[x,y]],…].
+func (p Polygon) AppendOpenCV(b []byte) []byte { return p.append(b, true) }
+
+func (p Polygon) append(b []byte, nested bool) []byte {
+	b = append(b, '[')
+	for i, point := range p {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if nested {
+			b = append(b, '[')
+		}
+		b = append(b, '[')
+		b = AppendNumber(b, point[0])
+		b = append(b, ',')
+		b = AppendNumber(b, point[1])
+		b = append(b, ']')
+		if nested {
+			b = append(b, ']')
+		}
+	}
+	return append(b, ']')
+}
+
+// AppendNumber writes a finite number as JSON, in the fewest digits that give
+// it back.
+func AppendNumber(b []byte, n float64) []byte {
+	if abs := math.Abs(n); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		return strconv.AppendFloat(b, n, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(b, n, 'f', -1, 64)
+}
+
+// MarshalJSON writes [[x,y],…].
+func (p Polygon) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil), nil }
+
+// UnmarshalJSON reads what Parse reads.
+func (p *Polygon) UnmarshalJSON(b []byte) error {
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	return p.UnmarshalGQL(v)
+}
+
+// MarshalGQL writes the scalar Contour.
+func (p Polygon) MarshalGQL(w io.Writer) { _, _ = w.Write(p.AppendJSON(nil)) }
+
+// UnmarshalGQL reads the scalar Contour.
+func (p *Polygon) UnmarshalGQL(v any) error {
+	parsed, err := Parse(v)
+	if err != nil {
+		return err
+	}
+	*p = parsed
+	return nil
+}
