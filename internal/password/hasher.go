@@ -1,0 +1,95 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Concurrency is how many hashes a Hasher computes at once unless told
+// otherwise: at 19 MiB each, what 76 MiB hold.
+const Concurrency = 4
+
+// Hasher hashes passwords, a few at a time: each takes 19 MiB and a core for a
+// while, and without a bound a crowd of logins would be the end of the server.
+// It is safe for concurrent use.
+type Hasher struct {
+	slots   chan struct{}
+	nothing hash // belongs to no password
+}
+
+// NewHasher makes a Hasher that computes up to concurrency hashes at once, or
+// Concurrency if that is not positive.
+func NewHasher(concurrency int) *Hasher {
+	if concurrency <= 0 {
+		concurrency = Concurrency
+	}
+	return &Hasher{
+		slots:   make(chan struct{}, concurrency),
+		nothing: hash{cost: present, salt: random(saltLen), key: random(keyLen)},
+	}
+}
+
+// Hash makes the PHC string of a password, with a new salt. The error is that
+// of ctx, if it ended while others were before.
+func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
+	made := hash{cost: present, salt: random(saltLen)}
+	key, err := h.key(ctx, made.cost, made.salt, keyLen, plain)
+	if err != nil {
+		return "", err
+	}
+	made.key = key
+	return made.String(), nil
+}
+
+// Verify says whether plain is the password that the PHC string was made of.
+// The error is that of ctx, or says that the string is no such hash.
+func (h *Hasher) Verify(ctx context.Context, phc, plain string) (bool, error) {
+	kept, err := parse(phc)
+	if err != nil {
+		return false, err
+	}
+	return h.verify(ctx, kept, plain)
+}
+
+// VerifyNothing takes as long as Verify, for a user who does not exist: else
+// the time would tell who does. The error is that of ctx.
+func (h *Hasher) VerifyNothing(ctx context.Context, plain string) error {
+	_, err := h.verify(ctx, h.nothing, plain)
+	return err
+}
+
+func (h *Hasher) verify(ctx context.Context, kept hash, plain string) (bool, error) {
+	key, err := h.key(ctx, kept.cost, kept.salt, len(kept.key), plain)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(key, kept.key) == 1, nil
+}
+
+// key is the one place that spends the memory and the time.
+func (h *Hasher) key(ctx context.Context, c cost, salt []byte, length int, plain string) ([]byte, error) {
+	if ctx.Err() != nil { // do not leave it to the luck of select
+		return nil, waiting(ctx)
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return nil, waiting(ctx)
+	}
+	return argon2.IDKey([]byte(canonical(plain)), salt, c.passes, c.memory, c.lanes, uint32(length)), nil
+}
+
+func waiting(ctx context.Context) error {
+	return fmt.Errorf("waiting to hash a password: %w", context.Cause(ctx))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: it ends the program rather
+	return b
+}

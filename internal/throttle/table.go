@@ -1,0 +1,90 @@
+package throttle
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"time"
+)
+
+type key [sha256.Size]byte
+
+// table remembers values by key: at most room of them, and each for keep after
+// it was last put. If there is no room, the least hot value goes, and of
+// equally hot ones the one that was put longest ago.
+type table[V any] struct {
+	room   int
+	keep   time.Duration
+	byKey  map[key]*list.Element
+	byHeat []list.List // of *entry[V]; in each the one put longest ago is in front
+}
+
+type entry[V any] struct {
+	key   key
+	value V
+	heat  int
+	put   time.Duration
+}
+
+// newTable makes a table for values whose heat is 0 to hottest.
+func newTable[V any](room int, keep time.Duration, hottest int) table[V] {
+	return table[V]{
+		room:   room,
+		keep:   keep,
+		byKey:  make(map[key]*list.Element),
+		byHeat: make([]list.List, hottest+1),
+	}
+}
+
+// get is the value of a key, or the zero value.
+func (t *table[V]) get(now time.Duration, k key) V {
+	element, ok := t.byKey[k]
+	if !ok || t.stale(now, element) {
+		var zero V
+		return zero
+	}
+	return element.Value.(*entry[V]).value
+}
+
+// put sets the value of a key, and makes room for it.
+func (t *table[V]) put(now time.Duration, k key, heat int, value V) {
+	t.drop(k)
+	t.forgetStale(now)
+	if len(t.byKey) >= t.room {
+		t.forgetColdest()
+	}
+	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, put: now})
+}
+
+// drop forgets a key, if it is known.
+func (t *table[V]) drop(k key) {
+	if element, ok := t.byKey[k]; ok {
+		t.remove(element)
+	}
+}
+
+func (t *table[V]) forgetStale(now time.Duration) {
+	for i := range t.byHeat {
+		for e := t.byHeat[i].Front(); e != nil && t.stale(now, e); e = t.byHeat[i].Front() {
+			t.remove(e)
+		}
+	}
+}
+
+func (t *table[V]) forgetColdest() {
+	for i := range t.byHeat {
+		if e := t.byHeat[i].Front(); e != nil {
+			t.remove(e)
+			return
+		}
+	}
+}
+
+func (t *table[V]) stale(now time.Duration, e *list.Element) bool {
+	return now-e.Value.(*entry[V]).put >= t.keep
+}
+
+func (t *table[V]) remove(element *list.Element) {
+	e := element.Value.(*entry[V])
+	t.byHeat[e.heat].Remove(element)
+	delete(t.byKey, e.key)
+}
