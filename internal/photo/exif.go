@@ -1,0 +1,204 @@
+package photo
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// This is a reader for two EXIF tags, and a writer for the same two. The
+// libraries at hand give a UserComment without its line breaks, and none at all
+// where it lacks the eight bytes that name its character code. A trap's has two
+// lines and lacks those bytes.
+//
+// The format is Exif 2.3 (CIPA DC-008): a TIFF file inside the JPEG's first
+// APP1 segment that begins with Exif. A TIFF file is a byte order, then
+// directories (IFD) of fields of twelve bytes: tag, type, count, and the
+// value, or its offset where it is longer than four bytes. Offsets count from
+// the byte order.
+
+// maxSegments is how many segments are looked at. A trap writes its EXIF into
+// the first.
+const maxSegments = 64
+
+const (
+	markerSOI  = "\xff\xd8"
+	exifHeader = "Exif\x00\x00"
+
+	segmentAPP1 = 0xe1
+	segmentSOS  = 0xda // what follows are pixels
+
+	tagMake        = 0x010f
+	tagExifIFD     = 0x8769
+	tagUserComment = 0x9286
+
+	typeASCII     = 2
+	typeLong      = 4
+	typeUndefined = 7
+)
+
+// findTags gives the values of Make and UserComment, nil where there is none.
+// They are parts of jpeg, not copies.
+func findTags(jpeg []byte) (maker, userComment []byte) {
+	t, ifd0, ok := parseTIFF(exifSegment(jpeg))
+	if !ok {
+		return nil, nil
+	}
+	if pointer := t.value(ifd0, tagExifIFD); len(pointer) == 4 {
+		userComment = t.value(t.order.Uint32(pointer), tagUserComment)
+	}
+	return t.value(ifd0, tagMake), userComment
+}
+
+// exifSegment is the TIFF file inside a JPEG, or nil.
+func exifSegment(jpeg []byte) []byte {
+	rest, ok := bytes.CutPrefix(jpeg, []byte(markerSOI))
+	if !ok {
+		return nil
+	}
+	for range maxSegments {
+		if len(rest) < 4 || rest[0] != 0xff || rest[1] == segmentSOS {
+			return nil
+		}
+		end := 2 + int(binary.BigEndian.Uint16(rest[2:])) // the length counts its own two bytes
+		if end < 4 || end > len(rest) {
+			return nil
+		}
+		tiff, ok := bytes.CutPrefix(rest[4:end], []byte(exifHeader))
+		if rest[1] == segmentAPP1 && ok {
+			return tiff
+		}
+		rest = rest[end:]
+	}
+	return nil
+}
+
+// tiff is a TIFF file, of which no byte is trusted.
+type tiff struct {
+	order binary.ByteOrder
+	bytes []byte
+}
+
+// parseTIFF gives a TIFF file and the offset of its first directory.
+func parseTIFF(b []byte) (t tiff, ifd0 uint32, ok bool) {
+	if len(b) < 8 {
+		return tiff{}, 0, false
+	}
+	switch string(b[:4]) {
+	case "II*\x00":
+		t = tiff{binary.LittleEndian, b}
+	case "MM\x00*":
+		t = tiff{binary.BigEndian, b}
+	default:
+		return tiff{}, 0, false
+	}
+	return t, t.order.Uint32(b[4:]), true
+}
+
+// at is n bytes from an offset, or nil if they are not all there.
+func (t tiff) at(offset, n uint64) []byte {
+	if end := offset + n; n <= uint64(len(t.bytes)) && end <= uint64(len(t.bytes)) {
+		return t.bytes[offset:end]
+	}
+	return nil
+}
+
+// value is the value of the first field with that tag in the directory at ifd,
+// or nil.
+func (t tiff) value(ifd uint32, tag uint16) []byte {
+	head := t.at(uint64(ifd), 2)
+	if head == nil {
+		return nil
+	}
+	for i := range uint64(t.order.Uint16(head)) {
+		field := t.at(uint64(ifd)+2+12*i, 12)
+		if field == nil {
+			return nil
+		}
+		if t.order.Uint16(field) != tag {
+			continue
+		}
+		length := uint64(t.order.Uint32(field[4:]))
+		if t.order.Uint16(field[2:]) == typeLong {
+			length *= 4
+		}
+		if length <= 4 {
+			return field[8 : 8+length]
+		}
+		return t.at(uint64(t.order.Uint32(field[8:])), length)
+	}
+	return nil
+}
+
+// WithMetadata is a copy of a JPEG with the EXIF tags Make and UserComment, as
+// a camera would have written them: for tests and the demo. An empty text
+// leaves its tag out. UserComment is written as it stands, as the traps do, so
+// a character code must be part of it. It hides any EXIF that was there. With
+// neither text the copy is as the original.
+//
+// It panics if jpeg does not begin like one, or if the texts do not fit into
+// a segment, which holds just under 64 KiB.
+func WithMetadata(jpeg []byte, maker, userComment string) []byte {
+	pixels, ok := bytes.CutPrefix(jpeg, []byte(markerSOI))
+	if !ok {
+		panic("photo: metadata for what is not a JPEG")
+	}
+	if maker == "" && userComment == "" {
+		return bytes.Clone(jpeg)
+	}
+	segment := append([]byte(exifHeader), buildTIFF(maker, userComment)...)
+	length := 2 + len(segment)
+	if length > 0xffff {
+		panic("photo: more metadata than a segment holds")
+	}
+	b := append([]byte(markerSOI), 0xff, segmentAPP1)
+	b = binary.BigEndian.AppendUint16(b, uint16(length))
+	return append(append(b, segment...), pixels...)
+}
+
+// buildTIFF writes the directory with the comment first, so that its offset is
+// known when the directory that points to it is written.
+func buildTIFF(maker, userComment string) []byte {
+	b := []byte("MM\x00*\x00\x00\x00\x00")
+	var ifd0 []field
+	if maker != "" {
+		ifd0 = append(ifd0, field{tagMake, typeASCII, len(maker) + 1, []byte(maker + "\x00")})
+	}
+	if userComment != "" {
+		ifd0 = append(ifd0, field{tagExifIFD, typeLong, 1, binary.BigEndian.AppendUint32(nil, uint32(len(b)))})
+		b = appendIFD(b, []field{{tagUserComment, typeUndefined, len(userComment), []byte(userComment)}})
+	}
+	binary.BigEndian.PutUint32(b[4:], uint32(len(b)))
+	return appendIFD(b, ifd0)
+}
+
+type field struct {
+	tag, kind uint16
+	count     int
+	value     []byte
+}
+
+// appendIFD writes a directory and then the values that it has no room for.
+func appendIFD(b []byte, fields []field) []byte {
+	order := binary.BigEndian
+	var values []byte
+	valuesAt := len(b) + 2 + 12*len(fields) + 4
+	b = order.AppendUint16(b, uint16(len(fields)))
+	for _, f := range fields {
+		b = order.AppendUint16(b, f.tag)
+		b = order.AppendUint16(b, f.kind)
+		b = order.AppendUint32(b, uint32(f.count))
+		if len(f.value) <= 4 {
+			b = append(b, f.value...)
+			b = append(b, make([]byte, 4-len(f.value))...)
+			continue
+		}
+		b = order.AppendUint32(b, uint32(valuesAt+len(values)))
+		values = append(values, f.value...)
+	}
+	b = append(b, 0, 0, 0, 0) // there is no next directory
+	b = append(b, values...)
+	if len(b)%2 == 1 {
+		b = append(b, 0) // a directory begins at an even offset
+	}
+	return b
+}

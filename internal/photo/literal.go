@@ -1,0 +1,205 @@
+package photo
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxTuple is how many values a tuple may have.
+const maxTuple = 8
+
+// parseDict reads the form of early traps: a Python dict, as Python prints
+// one, in the tag Make:
+//
+//	{'lat': 0.0, 'datetime': '2020-06-20 04:50:10', 'no_flash_bv': (46, 100)}
+//
+// Nothing is evaluated. Keys are strings; values are strings, numbers, True,
+// False, None, or flat tuples of these. Whatever else there is, the whole is
+// no dict, and no reading: nil. Only nan, inf and numbers too large for a
+// float64 are dropped one by one, since a broken sensor may cause them.
+func parseDict(tag []byte) readings {
+	text := untilNUL(tag)
+	if len(text) > maxTag {
+		return nil
+	}
+	p := &literals{rest: text}
+	r, err := p.dict()
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+var (
+	errLiteral   = errors.New("photo: not a literal")
+	errNotFinite = errors.New("photo: not a finite number")
+)
+
+// literals reads Python literals from the front of rest.
+type literals struct{ rest string }
+
+func (p *literals) skipSpace() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+
+// take skips white space and token, and says whether token was there.
+func (p *literals) take(token string) (ok bool) {
+	p.skipSpace()
+	p.rest, ok = strings.CutPrefix(p.rest, token)
+	return ok
+}
+
+func (p *literals) dict() (readings, error) {
+	r := readings{}
+	if !p.take("{") {
+		return nil, errLiteral
+	}
+	for n := 0; !p.take("}"); n++ {
+		if n == maxNames || n > 0 && !p.take(",") {
+			return nil, errLiteral
+		}
+		if n > 0 && p.take("}") { // after a comma at the end
+			break
+		}
+		p.skipSpace()
+		name, err := p.text()
+		if err != nil || !p.take(":") {
+			return nil, errLiteral
+		}
+		value, err := p.value()
+		switch err {
+		case nil:
+			r[name] = value
+		case errNotFinite:
+			delete(r, name) // as everywhere, the last of two equal names counts
+		default:
+			return nil, err
+		}
+	}
+	if p.skipSpace(); p.rest != "" {
+		return nil, errLiteral
+	}
+	return r, nil
+}
+
+// value reads a scalar or a flat tuple.
+func (p *literals) value() (any, error) {
+	if !p.take("(") {
+		return p.scalar()
+	}
+	tuple := []any{}
+	var notFinite error
+	for n := 0; !p.take(")"); n++ {
+		if n == maxTuple || n > 0 && !p.take(",") {
+			return nil, errLiteral
+		}
+		if n > 0 && p.take(")") { // (46,)
+			break
+		}
+		value, err := p.scalar()
+		switch err {
+		case nil:
+			tuple = append(tuple, value)
+		case errNotFinite:
+			notFinite = err
+		default:
+			return nil, err
+		}
+	}
+	return tuple, notFinite
+}
+
+func (p *literals) scalar() (any, error) {
+	p.skipSpace()
+	if strings.HasPrefix(p.rest, "'") || strings.HasPrefix(p.rest, `"`) {
+		return p.text()
+	}
+	end := strings.IndexFunc(p.rest, func(c rune) bool {
+		return !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '+' || c == '-' || c == '.')
+	})
+	if end < 0 {
+		return nil, errLiteral // at least the dict's brace must follow
+	}
+	word := p.rest[:end]
+	p.rest = p.rest[end:]
+	switch word {
+	case "True":
+		return true, nil
+	case "False":
+		return false, nil
+	case "None":
+		return nil, nil
+	}
+	switch strings.ToLower(strings.TrimLeft(word, "+-")) {
+	case "nan", "inf", "infinity":
+		return nil, errNotFinite
+	}
+	return parseNumber(word)
+}
+
+// parseNumber reads a decimal number: as an int64 where it is one, else as a
+// float64.
+func parseNumber(s string) (any, error) {
+	if strings.Trim(s, "0123456789+-.eE") != "" { // hexadecimal, 1_000, Infinity
+		return nil, errLiteral
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, nil
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	switch {
+	case math.IsInf(n, 0):
+		return nil, errNotFinite
+	case err != nil:
+		return nil, errLiteral
+	}
+	return n, nil
+}
+
+// text reads a string in either kind of quotes.
+func (p *literals) text() (string, error) {
+	if p.rest == "" || p.rest[0] != '\'' && p.rest[0] != '"' {
+		return "", errLiteral
+	}
+	quote, s := p.rest[0], p.rest[1:]
+	var b strings.Builder
+	for s != "" && s[0] != quote {
+		if s[0] != '\\' {
+			b.WriteByte(s[0])
+			s = s[1:]
+			continue
+		}
+		// UnquoteChar knows the escapes that Python's repr writes, among
+		// others. It takes \" for a mistake in '…', and the reverse, where
+		// Python does not.
+		if len(s) > 1 && (s[1] == '\'' || s[1] == '"') {
+			b.WriteByte(s[1])
+			s = s[2:]
+			continue
+		}
+		c, _, tail, err := strconv.UnquoteChar(s, quote)
+		if err != nil {
+			return "", errLiteral
+		}
+		b.WriteRune(c)
+		s = tail
+	}
+	if s == "" {
+		return "", errLiteral
+	}
+	p.rest = s[1:]
+	return cleanText(b.String()), nil
+}
+
+// cleanText drops control characters, which JSON in PostgreSQL cannot all
+// hold, and replaces what is not UTF-8.
+func cleanText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+}

@@ -1,0 +1,86 @@
+// Package photo owns what a trap's photograph says about itself: its file
+// name, and the metadata that the camera wrote into it.
+//
+// It does not own the pixels, their dimensions or thumbnails, nor whether the
+// file is a sound JPEG. Nothing that it reads from inside a photograph says
+// which device took it, when, or what its checksum is: anyone may write
+// anything there, so the name and the bytes alone decide that.
+package photo
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+)
+
+// Name is what the file name of a photograph says: which trap took it and
+// when, to the second, UTC.
+type Name struct {
+	Device  string // eight hexadecimal digits, lower case
+	TakenAt instant.Instant
+}
+
+// firstTrap is when the first trap was built: a photograph that claims to be
+// older comes from a trap with a wrong clock.
+var firstTrap = instant.Of(time.Date(2019, 11, 1, 0, 0, 0, 0, time.UTC))
+
+var (
+	deviceForm = regexp.MustCompile(`^[0-9a-fA-F]{8}$`)
+	dateForm   = regexp.MustCompile(`^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$`)
+)
+
+// String is the canonical file name, such as
+// 0a5bb6f4.2020-06-20_20-19-15.jpg.
+func (n Name) String() string { return n.Device + "." + n.TakenAt.Trap() + ".jpg" }
+
+// ParseName reads <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, where the time is UTC.
+// A folder before the name is ignored, with slashes or backslashes; .jpeg and
+// upper case are accepted. The error is a *fault.Error with the code
+// BAD_USER_INPUT.
+func ParseName(filename string) (Name, error) {
+	base := filename[strings.LastIndexAny(filename, `/\`)+1:]
+	wrong := func(format string, args ...any) (Name, error) {
+		return Name{}, fault.New(fault.BadInput,
+			"%.80q is not the name of a trap's photograph: %s; name it <device>.<YYYY-MM-DD_HH-MM-SS>.jpg with the time in UTC, such as 0a5bb6f4.2020-06-20_20-19-15.jpg",
+			base, fmt.Sprintf(format, args...))
+	}
+
+	extension := path.Ext(base)
+	switch strings.ToLower(extension) {
+	case ".jpg", ".jpeg":
+	default:
+		return wrong("its extension %.80q is not .jpg", extension)
+	}
+	device, date, _ := strings.Cut(strings.TrimSuffix(base, extension), ".")
+	device, err := ParseDevice(device)
+	if err != nil {
+		return wrong("its device part is wrong: %s", err)
+	}
+	if !dateForm.MatchString(date) {
+		return wrong("its date part %.80q is not of the form YYYY-MM-DD_HH-MM-SS", date)
+	}
+	taken, err := time.Parse(instant.TrapLayout, date)
+	if err != nil {
+		return wrong("its date part %q is not a real date", date)
+	}
+	name := Name{Device: device, TakenAt: instant.Of(taken)}
+	if name.TakenAt < firstTrap {
+		return wrong("its date part %q is too early: no trap existed before %s, so set the trap's clock", date, firstTrap.Trap())
+	}
+	return name, nil
+}
+
+// ParseDevice reads the id of a trap: exactly eight hexadecimal digits, given
+// back in lower case. The error is a *fault.Error with the code
+// BAD_USER_INPUT.
+func ParseDevice(s string) (string, error) {
+	if !deviceForm.MatchString(s) {
+		return "", fault.New(fault.BadInput, "%.80q is not a device: write eight hexadecimal digits, such as 0a5bb6f4", s)
+	}
+	return strings.ToLower(s), nil
+}
