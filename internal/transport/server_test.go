@@ -230,3 +230,5 @@ func with(r *http.Request, header ...string) *http.Request {
 	}
 	return r
 }
+
+func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
