@@ -41,7 +41,7 @@ func (d drawn) set(on string, depth, from int) string {
 	for range d.pick(4) {
 		var spreadable []int
 		for i := from; i < len(d.on); i++ {
-			if d.on[i] == on || on == "Node" {
+			if d.on[i] == on || on == "Node" && d.on[i] != "BookConnection" {
 				spreadable = append(spreadable, i)
 			}
 		}
@@ -95,23 +95,23 @@ func enumerate(set ast.SelectionSet, n, page int) (objects, fields int) {
 		case *ast.Field:
 			_, f = enumerate(s.SelectionSet, n, 1)
 			f++
-			size, inner := map[string]int{
-				"Query.shelf": 30, "Query.people": 10, "Person.loans": 10, "Query.nodes": 3, "Book.authors": 2, "Book.notes": 30,
-				"BookConnection.edges": page, "BookConnection.nodes": page,
-			}[s.ObjectDefinition.Name+"."+s.Name], 50
-			if size == 0 && s.ObjectDefinition.Name != "BookConnection" || s.Name == "pageInfo" {
-				size = 1
-			}
+			at, asked, inner := s.ObjectDefinition.Name+"."+s.Name, 0, 50
 			for _, a := range s.Arguments {
-				asked := map[string]int{"0": 0, "3": 3, "4": 4, "$n": n, "$none": 50, "null": 50}
-				switch {
-				case a.Name == "about":
-					size = 6
-				case s.Name == "shelf":
-					size = asked[a.Value.String()]
-				case a.Name == "first" || a.Name == "last":
-					inner = asked[a.Value.String()]
-				}
+				asked = map[string]int{"0": 0, "3": 3, "4": 4, "$n": n, "$none": 50, "null": 50}[a.Value.String()]
+				inner = asked
+			}
+			var size int
+			switch {
+			case at == "Query.shelf" && len(s.Arguments) > 0:
+				size = asked
+			case at == "Book.notes" && len(s.Arguments) > 0:
+				size = 2 * 3
+			case at == "BookConnection.edges" || at == "BookConnection.nodes":
+				size = page
+			default:
+				size = max(1, map[string]int{
+					"Query.shelf": 30, "Query.nodes": 3, "Query.people": 10, "Book.authors": 2, "Book.notes": 10 * 3, "Person.loans": 10,
+				}[at])
 			}
 			if len(s.SelectionSet) > 0 {
 				one, _ := enumerate(s.SelectionSet, n, inner)
@@ -124,8 +124,8 @@ func enumerate(set ast.SelectionSet, n, page int) (objects, fields int) {
 }
 
 func TestCost_OfTenThousandRandomOperationsIsWhatCountingThemAnewFinds(t *testing.T) {
-	schema, limits := load(t, library), guard.DefaultLimits()
-	g, err := guard.New(schema, limits, sizes)
+	schema := load(t, library)
+	g, err := guard.New(schema, guard.DefaultLimits(), sizes)
 	if err != nil {
 		t.Fatal(err)
 	}
