@@ -1,0 +1,51 @@
+import "./workers";
+import "monaco-graphql/esm/monaco-editor.js"; // named here so that its styles land in the page's one stylesheet
+import "@graphiql/react/style.css";
+import "@graphiql/plugin-doc-explorer/style.css";
+import "@graphiql/plugin-history/style.css";
+import "graphiql/graphiql.css";
+import "./style.css";
+
+import type { Fetcher } from "@graphiql/toolkit";
+import { GraphiQL } from "graphiql";
+import { useMemo } from "react";
+import { createRoot } from "react-dom/client";
+import { Api } from "./api";
+import examples from "./examples.graphql";
+import { SessionStore, useSession } from "./session";
+import { SignIn } from "./sign-in";
+import { Upload } from "./upload";
+
+function Playground({ api, sessions }: { api: Api; sessions: SessionStore }) {
+  const { session } = useSession(sessions);
+  // A new fetcher makes GraphiQL ask for the schema again, as someone else.
+  const fetcher = useMemo(() => fetcherOf(api), [api, session?.token]);
+  return (
+    <>
+      <header className="bar">
+        <h1>Tagma</h1>
+        <Upload api={api} sessions={sessions} />
+        <SignIn api={api} sessions={sessions} />
+      </header>
+      <GraphiQL
+        fetcher={fetcher}
+        defaultQuery={examples}
+        shouldPersistHeaders={false} // they may hold a token
+      >
+        <GraphiQL.Logo>{null}</GraphiQL.Logo>
+      </GraphiQL>
+    </>
+  );
+}
+
+function fetcherOf(api: Api): Fetcher {
+  // Its type wants errors to be objects of a class; it takes them as they are in JSON.
+  return ((operation, options) =>
+    api.execute(operation, options?.headers)) as Fetcher;
+}
+
+const sessions = new SessionStore();
+const api = new Api(new URL("graphql", document.baseURI), sessions);
+createRoot(document.getElementById("root")!).render(
+  <Playground api={api} sessions={sessions} />,
+);
