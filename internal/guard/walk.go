@@ -66,8 +66,8 @@ func (g *Guard) walk(c *caller.Caller, doc *ast.QueryDocument, op *ast.Operation
 	return w
 }
 
-// selections adds up a selection set. Once the operation is bound to be refused
-// for more than one answer should list, it goes no further.
+// selections adds up a selection set. It goes no further once the operation is
+// bound to be refused and more of the same would tell the caller nothing new.
 func (w *walk) selections(set ast.SelectionSet) totals {
 	var sum totals
 	for _, selection := range set {
