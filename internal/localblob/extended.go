@@ -1,0 +1,42 @@
+//go:build linux || darwin
+
+package localblob
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// extendedName is the extended attribute that holds a blob's attributes. On
+// Linux, "user." is the space that is open to whoever owns the file.
+const extendedName = "user.tagma.blob"
+
+func setExtended(f *os.File, text []byte) error {
+	return unix.Fsetxattr(int(f.Fd()), extendedName, text, 0)
+}
+
+// extended is empty for a file without the attribute, which is the usual one,
+// and on a file system without attributes.
+func extended(f *os.File) ([]byte, error) {
+	missing := syscall.ENODATA
+	if runtime.GOOS == "darwin" {
+		missing = 93 // ENOATTR, which package syscall lacks on Linux
+	}
+	size, err := unix.Fgetxattr(int(f.Fd()), extendedName, nil)
+	if errors.Is(err, missing) || errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, size)
+	size, err = unix.Fgetxattr(int(f.Fd()), extendedName, text)
+	if err != nil {
+		return nil, err
+	}
+	return text[:size], nil
+}
