@@ -51,10 +51,9 @@ func FuzzUpload(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, body string) {
-		dir := t.TempDir()
-		survives(t, abused(dir), dir, body)
-	})
+	dir := f.TempDir()
+	server := abused(dir)
+	f.Fuzz(func(t *testing.T, body string) { survives(t, server, dir, body) })
 }
 
 func abused(dir string) http.Handler {

@@ -134,7 +134,7 @@ func allowed(method string, operation *graphql.OperationContext) error {
 		return r
 	case defers(operation):
 		// gqlgen's first answer would lack the deferred fields without a word.
-		return bad("@defer is answered more than once: leave it out, or accept multipart/mixed or text/event-stream alone")
+		return bad("@defer is answered in several parts, but this request gets one answer: leave it out")
 	}
 	return nil
 }
