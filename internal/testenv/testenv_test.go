@@ -111,7 +111,8 @@ func TestPostgres_TheServerAndItsFolderGoWhenTheProcessIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println(s.leash.folder)
-		select {} // until killed
+		_, _ = io.Copy(io.Discard, os.Stdin) // until killed
+		return
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), child+"=1")
@@ -119,6 +120,11 @@ func TestPostgres_TheServerAndItsFolderGoWhenTheProcessIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdin, err := cmd.StdinPipe() // ends with this process, and the child with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

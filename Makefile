@@ -1,0 +1,78 @@
+# `make run` runs the server, `make test` passes the tests; `make help` lists
+# the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL: # the stages of `make test` go in their order
+.DEFAULT_GOAL := help
+
+# go.mod says which Go; this keeps it from being looked for elsewhere.
+export GOTOOLCHAIN := local
+
+linter := .tools/golangci-lint
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: run
+run: ## the server, on this machine, with all its defaults
+	go run .
+
+.PHONY: build
+build: ## ./tagma, one static file
+	CGO_ENABLED=0 go build -trimpath -o tagma .
+
+.PHONY: test
+test: deps generate-check lint web-check vet test-go ## everything that CI runs
+	@echo "== all of it passed"
+
+.PHONY: deps
+deps: ## what the tests need of the machine: installs only what is missing
+	@echo "== deps: what the tests need of the machine"
+	@internal/tools/deps.sh
+
+.PHONY: generate
+generate: ## the generated code, again
+	go generate ./...
+
+.PHONY: generate-check
+generate-check: ## that generating again changes nothing
+	@echo "== generate-check: generating again changes nothing"
+	@internal/tools/unchanged.sh go generate ./...
+
+.PHONY: lint
+lint: $(linter) ## the house rules, see .golangci.yml
+	@echo "== lint: the house rules"
+	$(linter) run
+
+# The linter is a module of its own, so that the hundreds it is made of stay out
+# of Tagma's go.mod.
+$(linter): internal/tools/go.mod internal/tools/go.sum
+	@echo "== building the linter, once; some minutes on a new machine"
+	cd internal/tools && CGO_ENABLED=0 go build -o $(CURDIR)/$@ \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: web-check
+web-check: ## the playground's sources, and that what is built from them is current
+	@echo "== web-check: the playground's sources and its built files"
+	npm --prefix web/playground run lint
+	npm --prefix web/playground run check
+
+.PHONY: vet
+vet: ## go vet
+	@echo "== vet"
+	go vet ./...
+
+.PHONY: test-go
+test-go: ## the Go tests, with the race detector
+	@echo "== test-go: all Go tests, with the race detector"
+	go test -race -timeout 15m ./...
+
+.PHONY: bench
+bench: ## the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: migration
+migration: ## the next step for both databases: NAME=words_like_this NUMBER=7 POSTGRES=postgres://…
+	go run ./internal/database/newmigration -name '$(NAME)' -number '$(NUMBER)' -postgres '$(POSTGRES)'
