@@ -18,17 +18,13 @@ export interface UploadResult {
   problem: { message: string } | null;
 }
 
+const json = { "Content-Type": "application/json" };
+
 export class Api {
   constructor(
-    readonly endpoint: URL,
+    private readonly endpoint: URL,
     private readonly sessions: SessionStore,
   ) {}
-
-  /** The headers of the person signed in, if there is one. */
-  get authorization(): Record<string, string> {
-    const { session } = this.sessions.state;
-    return session ? { Authorization: `Bearer ${session.token}` } : {};
-  }
 
   async signIn(username: string, password: string): Promise<void> {
     const query = `mutation SignIn($username: String!, $password: String!) {
@@ -36,7 +32,7 @@ export class Api {
     }`;
     const answer = await this.#send(
       JSON.stringify({ query, variables: { username, password } }),
-      new Headers({ "Content-Type": "application/json" }),
+      new Headers(json),
     );
     const { login } = dataOf<{ login: Session }>(answer);
     this.sessions.begin(login);
@@ -44,10 +40,9 @@ export class Api {
 
   /** Signs out here even if the server cannot be told. */
   async signOut(): Promise<void> {
-    const headers = { "Content-Type": "application/json" };
     const told = this.#send(
       JSON.stringify({ query: "mutation SignOut { logout }" }),
-      new Headers({ ...headers, ...this.authorization }),
+      new Headers({ ...json, ...this.#authorization() }),
     );
     await told.catch(() => undefined);
     this.sessions.end();
@@ -61,10 +56,7 @@ export class Api {
     operation: object,
     headers: Record<string, string> = {},
   ): Promise<Answer> {
-    return this.#sendSigned(JSON.stringify(operation), {
-      "Content-Type": "application/json",
-      ...headers,
-    });
+    return this.#sendSigned(JSON.stringify(operation), { ...json, ...headers });
   }
 
   /** Sends one photograph, as a GraphQL multipart request. */
@@ -97,13 +89,19 @@ export class Api {
     given: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Answer> {
-    const headers = new Headers(this.authorization);
+    const headers = new Headers(this.#authorization());
     for (const [name, value] of Object.entries(given)) headers.set(name, value);
     const credentials = headers.get("Authorization");
     const answer = await this.#send(body, headers, signal);
     if (codesOf(answer).includes("UNAUTHENTICATED"))
       this.#wasRefused(credentials);
     return answer;
+  }
+
+  /** The headers of the person signed in, if there is one. */
+  #authorization(): Record<string, string> {
+    const { session } = this.sessions.state;
+    return session ? { Authorization: `Bearer ${session.token}` } : {};
   }
 
   #wasRefused(credentials: string | null): void {

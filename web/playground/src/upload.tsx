@@ -81,8 +81,8 @@ function UploadDialog({ api, files, onClose }: UploadDialogProps) {
     <dialog ref={dialog} className="upload" onClose={onClose}>
       <h2>
         {done < files.length
-          ? `Uploading… ${done} of ${files.length}`
-          : `${files.length} uploaded`}
+          ? `Uploading ${done + 1} of ${files.length}…`
+          : "Done"}
       </h2>
       <div className="rows">
         <table>

@@ -20,13 +20,14 @@ export async function stub(page, { username, password }) {
       const extensions = { code: "UNAUTHENTICATED" };
       return new GraphQLError(message, { extensions });
     };
-    const answer = (contents) =>
+    const answer = (contents, status = 200) =>
       route.fulfill({
+        status,
         contentType: "application/graphql-response+json",
         body: JSON.stringify(contents),
       });
     if (authorization && authorization !== `Bearer ${token}`)
-      return answer({ errors: [refuse("the token is not known").toJSON()] });
+      return answer({ errors: [refuse("the token is not known")] }, 401);
 
     const rootValue = {
       viewer: authorization ? user : null,
