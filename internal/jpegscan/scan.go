@@ -1,0 +1,306 @@
+package jpegscan
+
+import (
+	"encoding/binary"
+	"image"
+)
+
+// kept is the last coefficient, in zigzag order, that a quarter of the scale
+// needs: 0, 1, 2 and 4 are the four lowest frequencies.
+const kept = 4
+
+// scan is one pass over the entropy-coded data.
+type scan struct {
+	reader
+	photo      *Photo
+	planes     []plane
+	mcu        []place // the blocks of one MCU, in their order (A.2.3)
+	cols, rows int     // of MCUs
+	mcuHeight  int     // in pixels
+}
+
+// plane is one component at a quarter of the scale.
+type plane struct {
+	dc, ac *huffman
+	scale  [kept + 1]int // what a coefficient weighs
+	last   int           // DC of the block before
+
+	h, v   int // blocks of an MCU
+	stride int
+	pix    []byte
+}
+
+// place is where in the MCU a block lies.
+type place struct {
+	plane *plane
+	x, y  int
+}
+
+func (p *Photo) newScan() (*scan, error) {
+	s := &scan{photo: p, planes: make([]plane, len(p.components))}
+	s.data = p.data
+	hMax, vMax := p.components[0].h, p.components[0].v
+	if len(p.components) == 1 {
+		hMax, vMax = 1, 1 // the MCU of one component is one block (A.2.2)
+	}
+	s.mcuHeight = 8 * vMax
+	s.cols = ceil(p.Width, 8*hMax)
+	s.rows = ceil(p.Height, 8*vMax)
+
+	tables := map[*byte]*huffman{}
+	huffmanOf := func(table []byte, ac bool) (*huffman, error) {
+		if len(table) > 0 && tables[&table[0]] != nil {
+			return tables[&table[0]], nil
+		}
+		h, err := newHuffman(table)
+		if err != nil {
+			return nil, err
+		}
+		if ac {
+			h.buildSkip()
+		}
+		tables[&table[0]] = h
+		return h, nil
+	}
+	for i, c := range p.components {
+		if p.quant[c.quant] == nil {
+			return nil, damage("a quantization table is missing")
+		}
+		pl := &s.planes[i]
+		pl.h, pl.v = c.h, c.v
+		if len(p.components) == 1 {
+			pl.h, pl.v = 1, 1
+		}
+		for k := range pl.scale {
+			pl.scale[k] = int(p.quant[c.quant][k])
+		}
+		var err error
+		if pl.dc, err = huffmanOf(p.dc[c.dc], false); err != nil {
+			return nil, err
+		}
+		if pl.ac, err = huffmanOf(p.ac[c.ac], true); err != nil {
+			return nil, err
+		}
+		pl.stride = 2 * pl.h * s.cols
+		pl.pix = make([]byte, pl.stride*2*pl.v*s.rows)
+		for y := range pl.v {
+			for x := range pl.h {
+				s.mcu = append(s.mcu, place{pl, x, y})
+			}
+		}
+	}
+	return s, nil
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// run reads every MCU and every marker up to EOI.
+func (s *scan) run() error {
+	s.open(s.photo.scan)
+	until, restarts := s.photo.interval, 0
+	for row := range s.rows {
+		for col := range s.cols {
+			if until == 0 && s.photo.interval > 0 {
+				if err := s.restart(rst0+byte(restarts&7), row); err != nil {
+					return err
+				}
+				until = s.photo.interval
+				restarts++
+			}
+			until--
+			if err := s.readMCU(col, row); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.finish(eoi, s.rows); err != nil {
+		return err
+	}
+	return s.hole()
+}
+
+func (s *scan) restart(marker byte, row int) error {
+	if err := s.finish(marker, row); err != nil {
+		return err
+	}
+	for i := range s.planes {
+		s.planes[i].last = 0
+	}
+	s.open(s.src)
+	return nil
+}
+
+// finish checks that the data end here, with the marker.
+func (s *scan) finish(marker byte, row int) error {
+	switch padded := s.padded(); {
+	case s.closed && s.marker == 0:
+		return s.broken(row, "")
+	case !padded:
+		return s.broken(row, "there are data that belong to no block")
+	case s.marker != marker:
+		return s.broken(row, "a marker is missing or out of turn")
+	}
+	return nil
+}
+
+// broken tells what is wrong and where it was seen, which with damage is often
+// later than where it is.
+func (s *scan) broken(row int, what string) error {
+	at := min(row*s.mcuHeight, s.photo.Height)
+	if s.closed && s.marker == 0 {
+		return damage("the file is cut off: it ends at pixel row %d of %d", at, s.photo.Height)
+	}
+	return damage("the file is damaged, seen at pixel row %d of %d: %s", at, s.photo.Height, what)
+}
+
+func (s *scan) readMCU(col, row int) error {
+	s.ready()
+	for i := range s.mcu {
+		b := &s.mcu[i]
+		var c [kept + 1]int
+		if !s.readBlock(b.plane.dc, b.plane.ac, &c) {
+			return s.broken(row, "there is a code that means nothing")
+		}
+		if !b.plane.put(&c, col*b.plane.h+b.x, row*b.plane.v+b.y) {
+			return s.broken(row, "a block is brighter or darker than can be")
+		}
+	}
+	if s.left() < 0 {
+		return s.broken(row, "there are fewer blocks than the size asks for")
+	}
+	return nil
+}
+
+// readBlock reads one block (F.2.2) and keeps the coefficients up to kept, of
+// which DC is a difference. It reports whether all codes make sense.
+func (s *scan) readBlock(dc, ac *huffman, c *[kept + 1]int) bool {
+	// In variables of its own this takes half the time.
+	bits, n, pos := s.bits, s.n, s.pos
+
+	bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
+	pos += int(63-n) >> 3
+	n |= 56
+	length, symbol := dc.next(bits)
+	if length == 0 || symbol > maxSizeDC {
+		return false
+	}
+	bits <<= length & 63
+	c[0] = extend(bits, uint(symbol))
+	bits <<= symbol & 63
+	n -= length + uint(symbol)
+
+	k := 1
+	for k <= kept {
+		if n < 32 {
+			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
+			pos += int(63-n) >> 3
+			n |= 56
+		}
+		length, symbol := ac.next(bits)
+		if length == 0 || !validAC(symbol) {
+			return false
+		}
+		bits <<= length & 63
+		n -= length
+		if symbol == endOfBlock {
+			s.bits, s.n, s.pos = bits, n, pos
+			return true
+		}
+		size := uint(symbol & 15)
+		if k += int(symbol >> 4); k <= kept {
+			c[k] = extend(bits, size)
+		}
+		bits <<= size & 63
+		n -= size
+		k++
+	}
+	// The rest is checked only, two or three coefficients at once.
+	for k < 64 {
+		if n < 32 {
+			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
+			pos += int(63-n) >> 3
+			n |= 56
+		}
+		e := uint(ac.skip[bits>>(64-skipBits)])
+		if to := k + int(e>>5&skipAdvance); e == 0 || to > 64 {
+			var symbol byte
+			if e, symbol = ac.next(bits); e == 0 || !validAC(symbol) {
+				return false
+			}
+			if symbol == endOfBlock {
+				e |= skipEnd
+			}
+			e += uint(symbol & 15)
+			if k += int(symbol>>4) + 1; k > 64 {
+				return false
+			}
+		} else {
+			k = to
+		}
+		bits <<= e & skipLength
+		n -= e & skipLength
+		if e&skipEnd != 0 {
+			break
+		}
+	}
+	s.bits, s.n, s.pos = bits, n, pos
+	return true
+}
+
+// extend is the signed value of the size bits at the top of bits (F.2.2.1).
+func extend(bits uint64, size uint) int {
+	v := int(bits >> 1 >> (63 - size))
+	if int64(bits) >= 0 { // the first bit is 0: negative
+		v -= 1<<size - 1
+	}
+	return v
+}
+
+// put writes the 2×2 pixels of the block in column x and row y of the plane.
+// It reports whether DC, the sum of all differences so far, is within twice
+// what 8-bit pixels can have.
+func (p *plane) put(c *[kept + 1]int, x, y int) bool {
+	p.last += c[0]
+	dc := p.last * p.scale[0]
+	if dc < -2048 || dc > 2048 {
+		return false
+	}
+	// The inverse DCT of the 2×2 lowest frequencies, at the weight they have
+	// in the one of 8×8: A.3.3 with cos(π/4)².
+	dc += 128*8 + 4
+	h, v, d := c[1]*p.scale[1], c[2]*p.scale[2], c[4]*p.scale[4]
+	at := 2*y*p.stride + 2*x
+	top, bottom := p.pix[at:at+2], p.pix[at+p.stride:at+p.stride+2]
+	top[0] = clamp((dc + h + v + d) >> 3)
+	top[1] = clamp((dc - h + v - d) >> 3)
+	bottom[0] = clamp((dc + h - v - d) >> 3)
+	bottom[1] = clamp((dc - h - v + d) >> 3)
+	return true
+}
+
+func clamp(v int) byte {
+	return byte(min(max(v, 0), 255))
+}
+
+// picture is what was read, as the standard library has it.
+func (s *scan) picture() image.Image {
+	rect := image.Rect(0, 0, ceil(s.photo.Width, 4), ceil(s.photo.Height, 4))
+	y := &s.planes[0]
+	if len(s.planes) == 1 {
+		return &image.Gray{Pix: y.pix, Stride: y.stride, Rect: rect}
+	}
+	ratio := image.YCbCrSubsampleRatio444
+	switch {
+	case y.h == 2 && y.v == 2:
+		ratio = image.YCbCrSubsampleRatio420
+	case y.h == 2:
+		ratio = image.YCbCrSubsampleRatio422
+	case y.v == 2:
+		ratio = image.YCbCrSubsampleRatio440
+	}
+	return &image.YCbCr{
+		Y: y.pix, Cb: s.planes[1].pix, Cr: s.planes[2].pix,
+		YStride: y.stride, CStride: s.planes[1].stride,
+		SubsampleRatio: ratio, Rect: rect,
+	}
+}
