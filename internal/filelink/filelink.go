@@ -1,0 +1,127 @@
+// Package filelink owns signed links to stored files: paths that open one file,
+// to whoever has them, for a while; and the HTTP handler that serves them.
+//
+// It is for the files of package localblob. A store such as S3 signs links of
+// its own. The package does not own who may have a link: whoever asks it for
+// one has checked that.
+package filelink
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"tagma/internal/instant"
+)
+
+const (
+	// Prefix is what the path of every link begins with.
+	Prefix = "/files/"
+
+	// SecretSize is the length of a secret, in bytes.
+	SecretSize = 32
+
+	// LeastLeft is the time that a link still has when it is given out, or
+	// more.
+	LeastLeft = 5 * time.Minute
+
+	// version is signed with every link. Another way of signing is another
+	// version, so that no link of one counts in the other.
+	version = "tagma file link 1"
+)
+
+// Signer makes links and knows its own again. All servers that share a secret
+// and a lifetime make the same links.
+type Signer struct {
+	secret []byte
+	clock  instant.Clock
+	window int64 // seconds
+}
+
+// NewSigner makes a Signer of a secret of SecretSize random bytes. A link lives
+// for lifetime at most, in whole seconds; that must be more than LeastLeft.
+func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Signer, error) {
+	if len(secret) != SecretSize {
+		return nil, fmt.Errorf("filelink: the secret has %d bytes, not %d", len(secret), SecretSize)
+	}
+	window := (lifetime - LeastLeft) / time.Second
+	if window < 1 {
+		return nil, fmt.Errorf("filelink: a lifetime of %v is not more than %v", lifetime, LeastLeft)
+	}
+	return &Signer{secret: bytes.Clone(secret), clock: clock, window: int64(window)}, nil
+}
+
+// Link is a path that opens the file of key to requests of the given method,
+// with its query, and the moment at which it ends. One for GET is good for HEAD
+// too.
+//
+// Browsers know a file again by its URL. So time is cut into windows, counted
+// from 1970, of LeastLeft less than the lifetime, and all links made in one
+// window are the same: they end LeastLeft after it.
+//
+// No part of key between slashes may be empty, "." or "..", because browsers
+// and proxies take these out of a path.
+func (s *Signer) Link(method, key string) (path string, expiresAt instant.Instant) {
+	now := s.clock().Time().Unix()
+	expires := (now/s.window+1)*s.window + int64(LeastLeft/time.Second)
+	return s.link(method, key, expires), instant.Of(time.Unix(expires, 0))
+}
+
+// link is the one way to write the link that ends at expires, in seconds since
+// 1970.
+func (s *Signer) link(method, key string, expires int64) string {
+	parts := strings.Split(key, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return Prefix + strings.Join(parts, "/") +
+		"?expires=" + strconv.FormatInt(expires, 10) +
+		"&signature=" + s.sign(method, key, strconv.FormatInt(expires, 10))
+}
+
+// sign is the HMAC-SHA-256 of the version and the parts, each after its length,
+// so that no two lists of parts have the same bytes.
+func (s *Signer) sign(parts ...string) string {
+	mac := hmac.New(sha256.New, s.secret)
+	for _, part := range append([]string{version}, parts...) {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// check is the key that a request's link opens, and the time that the link has
+// left, if it is one of ours.
+//
+// It makes the link anew and wants the very same one. So there is no other
+// spelling of a link: no parameter twice, none added, no other escaping.
+func (s *Signer) check(r *http.Request) (key string, left time.Duration, ok bool) {
+	key, ok = strings.CutPrefix(r.URL.Path, Prefix)
+	if !ok {
+		return "", 0, false
+	}
+	expires, err := strconv.ParseInt(r.URL.Query().Get("expires"), 10, 64)
+	if err != nil {
+		return "", 0, false
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	if !hmac.Equal([]byte(given), []byte(s.link(method, key, expires))) {
+		return "", 0, false
+	}
+	left = time.Unix(expires, 0).Sub(s.clock().Time())
+	return key, left, left > 0
+}
