@@ -92,8 +92,8 @@ func New(clock instant.Clock, o Options) *Throttle {
 	// whole, in the worst minute.
 	burst := max(1, o.AddressPerMinute/2)
 	interval := window / time.Duration(max(1, o.AddressPerMinute-burst))
-	const tick = time.Millisecond // the clock tells no finer waits
-	interval = (interval + tick - 1).Truncate(tick)
+	const finest = time.Millisecond // of the clock
+	interval = (interval + finest - 1).Truncate(finest)
 	return &Throttle{
 		clock:     clock,
 		burst:     burst,
