@@ -17,9 +17,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"hash/crc32"
-	"io"
 	"log/slog"
 	"math/big"
 	"strings"
@@ -37,8 +35,8 @@ const (
 // "tagma_[redacted]"; only Reveal gives the text. The zero value is no token.
 //
 // It is a pointer in a struct, and not a string, because fmt and encoding/json
-// ask no method of an unexported field or of a map's key: there, a string would
-// show, and this shows an address. So == is of no use; compare hashes.
+// ask no method of an unexported field, of a map's key or for an odd verb:
+// there, a string would show, and this shows an address. So == is of no use; compare hashes.
 type Secret struct{ text *string }
 
 // New makes a token and the hash by which it is kept.
@@ -109,9 +107,6 @@ func (Secret) String() string { return redacted }
 
 // GoString hides the token.
 func (Secret) GoString() string { return redacted }
-
-// Format hides the token from every verb, also those that do not suit it.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue hides the token.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
