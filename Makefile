@@ -6,9 +6,6 @@ SHELL := bash
 .NOTPARALLEL: # the stages of `make test` go in their order
 .DEFAULT_GOAL := help
 
-# go.mod says which Go; this keeps it from being looked for elsewhere.
-export GOTOOLCHAIN := local
-
 linter := .tools/golangci-lint
 
 .PHONY: help
