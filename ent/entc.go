@@ -19,6 +19,7 @@ func main() {
 			gen.FeatureUpsert,   // INSERT … ON CONFLICT, for retries that do no harm
 			gen.FeatureModifier, // hand-written parts of a SELECT
 			gen.FeatureExecQuery,
+			gen.FeatureLock, // SELECT … FOR UPDATE, on PostgreSQL
 		},
 	}, entc.TemplateDir("./template"))
 	if err != nil {

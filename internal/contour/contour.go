@@ -147,27 +147,21 @@ func AppendNumber(b []byte, n float64) []byte {
 	return strconv.AppendFloat(b, n, 'f', -1, 64)
 }
 
-// MarshalJSON writes [[x,y],…].
-func (p Polygon) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil), nil }
+// Unchecked is a contour as a request gave it: any JSON value. It is checked
+// together with the rest of an annotation, so that all problems are told.
+type Unchecked struct{ value any }
 
-// UnmarshalJSON reads what Parse reads.
-func (p *Polygon) UnmarshalJSON(b []byte) error {
-	var v any
-	if err := json.Unmarshal(b, &v); err != nil {
-		return err
-	}
-	return p.UnmarshalGQL(v)
-}
+// Uncheck holds a value until it is checked.
+func Uncheck(v any) Unchecked { return Unchecked{value: v} }
+
+// Check is Parse of what was given.
+func (u Unchecked) Check() (Polygon, error) { return Parse(u.value) }
 
 // MarshalGQL writes the scalar Contour.
-func (p Polygon) MarshalGQL(w io.Writer) { _, _ = w.Write(p.AppendJSON(nil)) }
+func (u Unchecked) MarshalGQL(w io.Writer) { _ = json.NewEncoder(w).Encode(u.value) }
 
 // UnmarshalGQL reads the scalar Contour.
-func (p *Polygon) UnmarshalGQL(v any) error {
-	parsed, err := Parse(v)
-	if err != nil {
-		return err
-	}
-	*p = parsed
+func (u *Unchecked) UnmarshalGQL(v any) error {
+	u.value = v
 	return nil
 }

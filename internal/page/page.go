@@ -89,51 +89,79 @@ func Fetch[T any](
 	ctx context.Context, limits Limits, request Request, order Order[T],
 	query Query[T], count func(context.Context) (int, error),
 ) (*Page[T], error) {
+	plan, err := order.Plan(limits, request)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := query(ctx, func(s *sql.Selector) { order.narrow(s, plan) })
+	if err != nil {
+		return nil, err
+	}
+	return order.Page(plan, rows, count), nil
+}
+
+// Plan is a request that was checked.
+type Plan struct {
+	Length    int  // of the page
+	Backwards bool // from the end
+	After     Key  // nil, or what the page comes after
+	Before    Key  // nil, or what the page comes before
+}
+
+// Plan checks a request. Its error is a *fault.Error.
+func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 	length, backwards, err := request.length(limits)
 	if err != nil {
-		return nil, err
+		return Plan{}, err
 	}
 	var problems fault.Problems
-	after := order.parse(&problems, "after", request.After)
-	before := order.parse(&problems, "before", request.Before)
-	if err := problems.Err(); err != nil {
-		return nil, err
+	plan := Plan{
+		Length:    length,
+		Backwards: backwards,
+		After:     o.parse(&problems, "after", request.After),
+		Before:    o.parse(&problems, "before", request.Before),
 	}
-	rows, err := query(ctx, func(s *sql.Selector) {
-		if after != nil {
-			s.Where(order.compare(s, ">", after))
-		}
-		if before != nil {
-			s.Where(order.compare(s, "<", before))
-		}
-		for _, column := range order.Columns {
-			if backwards {
-				s.OrderBy(sql.Desc(column.in(s)))
-			} else {
-				s.OrderBy(sql.Asc(column.in(s)))
-			}
-		}
-		s.Limit(length + 1) // one more tells whether there is a further page
-	})
-	if err != nil {
-		return nil, err
+	return plan, problems.Err()
+}
+
+// narrow makes a query one of the rows of a page and one more, which tells
+// whether there is a further page.
+func (o Order[T]) narrow(s *sql.Selector, plan Plan) {
+	if plan.After != nil {
+		s.Where(o.compare(s, ">", plan.After))
 	}
-	more := len(rows) > length
+	if plan.Before != nil {
+		s.Where(o.compare(s, "<", plan.Before))
+	}
+	direction := sql.Asc
+	if plan.Backwards {
+		direction = sql.Desc
+	}
+	for _, column := range o.Columns {
+		s.OrderBy(direction(column.in(s)))
+	}
+	s.Limit(plan.Length + 1)
+}
+
+// Page makes a page of rows, which may be one more than the plan's length and
+// are in the plan's direction.
+func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, error)) *Page[T] {
+	more := len(rows) > plan.Length
 	if more {
-		rows = rows[:length]
+		rows = rows[:plan.Length]
 	}
-	p := &Page[T]{Nodes: rows, order: order, count: count}
-	if backwards {
+	p := &Page[T]{Nodes: rows, order: o, count: count}
+	if plan.Backwards {
 		slices.Reverse(rows)
-		p.PageInfo = Info{HasPreviousPage: more, HasNextPage: before != nil}
+		p.PageInfo = Info{HasPreviousPage: more, HasNextPage: plan.Before != nil}
 	} else {
-		p.PageInfo = Info{HasNextPage: more, HasPreviousPage: after != nil}
+		p.PageInfo = Info{HasNextPage: more, HasPreviousPage: plan.After != nil}
 	}
 	if len(rows) > 0 {
 		start, end := p.cursor(rows[0]), p.cursor(rows[len(rows)-1])
 		p.PageInfo.StartCursor, p.PageInfo.EndCursor = &start, &end
 	}
-	return p, nil
+	return p
 }
 
 // Edges are the rows with their cursors.

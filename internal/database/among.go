@@ -1,0 +1,67 @@
+package database
+
+import (
+	"encoding/json"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"github.com/lib/pq"
+)
+
+// AmongNumbers is the condition that a column holds one of the numbers. The
+// list travels as one parameter, so that it may be long, and the statement is
+// the same whatever its length.
+func AmongNumbers[N ~int64](column string, numbers []N) func(*sql.Selector) {
+	plain := make([]int64, len(numbers))
+	for i, n := range numbers {
+		plain[i] = int64(n)
+	}
+	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(plain), plain)) }
+}
+
+// AmongTexts is the condition that a column holds one of the texts.
+func AmongTexts(column string, texts []string) func(*sql.Selector) {
+	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(texts), texts)) }
+}
+
+func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Predicate {
+	return sql.P(func(b *sql.Builder) {
+		b.Ident(s.C(column))
+		if b.Dialect() == dialect.Postgres {
+			b.WriteString(" = ANY(").Arg(array).WriteByte(')')
+			return
+		}
+		b.WriteString(" IN (SELECT value FROM json_each(").Arg(JSON(list)).WriteString("))")
+	})
+}
+
+// AmongPairs is the condition that two columns, a text and a number, hold one
+// of the pairs (texts[i], numbers[i]).
+func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func(*sql.Selector) {
+	plain := make([]int64, len(numbers))
+	pairs := make([][2]any, len(numbers))
+	for i, n := range numbers {
+		plain[i] = int64(n)
+		pairs[i] = [2]any{texts[i], int64(n)}
+	}
+	return func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.WriteByte('(').Ident(s.C(text)).Comma().Ident(s.C(number)).WriteString(") IN (SELECT ")
+			if b.Dialect() == dialect.Postgres {
+				b.WriteString("* FROM unnest(").Arg(pq.Array(texts)).WriteString("::text[], ").
+					Arg(pq.Array(plain)).WriteString("::bigint[]))")
+				return
+			}
+			b.WriteString("value->>0, value->>1 FROM json_each(").Arg(JSON(pairs)).WriteString("))")
+		}))
+	}
+}
+
+// JSON is v as the text that SQLite's json_each takes.
+func JSON[T any](v []T) string {
+	text, err := json.Marshal(v)
+	if err != nil { // strings and integers always can be
+		panic(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,93 @@
+package images
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+	"golang.org/x/sync/errgroup"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/photo"
+)
+
+// Variant is a size in which an image is kept.
+type Variant string
+
+// The sizes.
+const (
+	Original      Variant = "ORIGINAL"
+	Thumbnail     Variant = "THUMBNAIL"
+	ThumbnailMini Variant = "THUMBNAIL_MINI"
+)
+
+var suffixes = map[Variant]string{Original: "", Thumbnail: ".thumbnail", ThumbnailMini: ".mini"}
+
+// folder is where the files of images are in the store.
+const folder = "images/"
+
+// FileKey is the name under which a size of an image is in the store, such as
+// images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.<file id>.jpg. A person
+// who looks into the store finds a photograph by it.
+func FileKey(i *ent.Image, v Variant) string {
+	return fileKey(KeyOf(i), i.FileID, v)
+}
+
+func fileKey(key Key, fileID string, v Variant) string {
+	name := strings.TrimSuffix(photo.Name(key).String(), ".jpg")
+	month := key.TakenAt.Time().Format("2006-01")
+	return fmt.Sprintf("%s%s/%s/%s.%s%s.jpg", folder, key.Device, month, name, fileID, suffixes[v])
+}
+
+// fileIDOf is the file id in a key that fileKey made.
+func fileIDOf(key string) (string, bool) {
+	parts := strings.Split(key[strings.LastIndexByte(key, '/')+1:], ".")
+	if len(parts) < 4 || len(parts[2]) != fileIDLength {
+		return "", false
+	}
+	return parts[2], true
+}
+
+const fileIDLength = 16
+
+func newFileID() string {
+	var random [fileIDLength / 2]byte
+	_, _ = rand.Read(random[:]) // never fails: see its documentation
+	return hex.EncodeToString(random[:])
+}
+
+// write puts the files of an image into the store. When it has returned
+// without error they are there for good.
+func (c *Images) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for variant, content := range files {
+		group.Go(func() error {
+			return c.bucket.WriteAll(ctx, fileKey(key, fileID, variant), content, &blob.WriterOptions{ContentType: "image/jpeg"})
+		})
+	}
+	return group.Wait()
+}
+
+// remove takes the files of an image out of the store. One that is not there
+// is no error.
+func (c *Images) remove(ctx context.Context, key Key, fileID string) error {
+	var errs []error
+	for variant := range suffixes {
+		err := c.bucket.Delete(ctx, fileKey(key, fileID, variant))
+		if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// discard is remove where nothing depends on its success: what it leaves
+// behind, the sweep clears away.
+func (c *Images) discard(ctx context.Context, key Key, fileID string) {
+	_ = c.remove(context.WithoutCancel(ctx), key, fileID)
+}

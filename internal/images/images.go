@@ -1,0 +1,206 @@
+// Package images owns the photographs: how they come in, are found, compared
+// and deleted, and that a row and its files agree.
+//
+// The bytes are in a store of files, what is known of them in the database.
+// Bytes go first and the row second, in one short transaction, so that a row
+// never lacks its files. A file may for a while lack its row, after a crash or
+// a race that was lost; the sweep clears those away. Each upload's files have
+// names that no other upload's have, so that clearing one can never hurt
+// another.
+//
+// It does not own what a photograph says (package photo) or looks like
+// (package thumbnail), how a file is signed and served (package filelink), nor
+// who may do what.
+package images
+
+import (
+	"context"
+	"slices"
+
+	"gocloud.dev/blob"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/device"
+	"tagma/ent/generated/image"
+	"tagma/internal/batch"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/page"
+	"tagma/internal/photo"
+	"tagma/internal/series"
+)
+
+// MaxKeys bounds a list of keys or fingerprints.
+const MaxKeys = 10_000
+
+// Images is the photographs of one server. It is safe for concurrent use.
+type Images struct {
+	db     *database.DB
+	bucket *blob.Bucket
+	clock  instant.Clock
+	limits Limits
+
+	decoders chan struct{} // one place for each photograph being decoded
+	flight   chan struct{} // one place for each that is in memory
+}
+
+// Limits bounds what Images takes.
+type Limits struct {
+	Page      page.Limits
+	Pixels    int64 // of one photograph
+	FileBytes int64 // of one photograph
+	Decoders  int   // photographs decoded at once: as many as there are cores
+}
+
+// New is the photographs in db and bucket. The caller closes both.
+func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Images {
+	decoders := max(1, limits.Decoders)
+	return &Images{
+		db: db, bucket: bucket, clock: clock, limits: limits,
+		decoders: make(chan struct{}, decoders),
+		// While some are decoded, others are read or written to the store.
+		flight: make(chan struct{}, 4*decoders),
+	}
+}
+
+// Key names one image.
+type Key struct {
+	Device  string
+	TakenAt instant.Instant
+}
+
+// listed is the columns of an image that are cheap to read. What the camera
+// wrote is fetched when it is asked for: see Metadata.
+var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool {
+	return column == image.FieldMetadata
+})
+
+// Together tells images that they were loaded together: see package batch.
+func Together(all []*ent.Image) []*ent.Image {
+	group := batch.NewGroup(all)
+	for _, i := range all {
+		i.Group = group
+	}
+	return all
+}
+
+// ByKeys gives the images that are there, each once, in the keys' order.
+// Argument is what the caller calls the keys.
+func (c *Images) ByKeys(ctx context.Context, argument string, keys []Key) ([]*ent.Image, error) {
+	keys, err := checkKeys(argument, keys)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.among(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*ent.Image, 0, len(found))
+	for _, key := range keys {
+		if i, ok := found[key]; ok {
+			all = append(all, i)
+			delete(found, key)
+		}
+	}
+	return Together(all), nil
+}
+
+// checkKeys bounds keys and brings their devices into the form of the names.
+func checkKeys(argument string, keys []Key) ([]Key, error) {
+	if len(keys) > MaxKeys {
+		return nil, fault.New(fault.TooLarge, "%s has %d items: at most %d are taken at once", argument, len(keys), MaxKeys)
+	}
+	var problems fault.Problems
+	checked := slices.Clone(keys)
+	for n := range checked {
+		name, err := photo.ParseDevice(checked[n].Device)
+		if err != nil {
+			problems.Add(fault.BadInput, []any{argument, n, "device"}, "%s", err)
+		}
+		checked[n].Device = name
+	}
+	return checked, problems.Err()
+}
+
+// among gives the images with these keys that are there.
+func (c *Images) among(ctx context.Context, keys []Key) (map[Key]*ent.Image, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	all, err := c.db.Image.Query().Where(among(keys)).Select(listed...).All(ctx)
+	found := make(map[Key]*ent.Image, len(all))
+	for _, i := range all {
+		found[KeyOf(i)] = i
+	}
+	return found, err
+}
+
+// KeyOf is the key of an image.
+func KeyOf(i *ent.Image) Key { return Key{i.DeviceID, i.TakenAt} }
+
+// ByIDs gives the images with these ids that are there.
+func (c *Images) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Image, error) {
+	all, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listed...).All(ctx)
+	return byID(Together(all)), err
+}
+
+func byID(all []*ent.Image) map[int64]*ent.Image {
+	found := make(map[int64]*ent.Image, len(all))
+	for _, i := range all {
+		found[i.ID] = i
+	}
+	return found
+}
+
+// Series gives a page of the images that are in at least one of the series.
+func (c *Images) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
+	union, err := series.Parse(all)
+	if err != nil {
+		return nil, err
+	}
+	matching := func() *ent.ImageQuery { return c.db.Image.Query().Where(union.Select) }
+	return page.Fetch(ctx, c.limits.Page, request, order.Places(),
+		func(ctx context.Context, add func(*sqlSelector)) ([]*ent.Image, error) {
+			found, err := matching().Where(add).Select(listed...).All(ctx)
+			return Together(found), err
+		},
+		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+}
+
+// Devices gives a page of the devices whose name matches the pattern.
+func (c *Images) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
+	match, err := devicePattern(pattern)
+	if err != nil {
+		return nil, err
+	}
+	matching := func() *ent.DeviceQuery { return c.db.Device.Query().Where(match) }
+	byName := page.Order[*ent.Device]{
+		Columns: []page.Column{{Name: device.FieldID, Text: true}},
+		Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
+	}
+	return page.Fetch(ctx, c.limits.Page, request, byName,
+		func(ctx context.Context, add func(*sqlSelector)) ([]*ent.Device, error) {
+			found, err := matching().Where(add).All(ctx)
+			return togetherDevices(found), err
+		},
+		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+}
+
+// DevicesByName gives the devices with these names that are there.
+func (c *Images) DevicesByName(ctx context.Context, names []string) (map[string]*ent.Device, error) {
+	all, err := c.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
+	found := make(map[string]*ent.Device, len(all))
+	for _, d := range togetherDevices(all) {
+		found[d.ID] = d
+	}
+	return found, err
+}
+
+func togetherDevices(all []*ent.Device) []*ent.Device {
+	group := batch.NewGroup(all)
+	for _, d := range all {
+		d.Group = group
+	}
+	return all
+}

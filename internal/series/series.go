@@ -1,0 +1,107 @@
+// Package series owns how images are selected: by a pattern of the device and
+// a range of time, in one of two orders. It turns that into conditions of a
+// query; the queries themselves belong to packages images, annotations and
+// activity.
+package series
+
+import (
+	"strings"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/image"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/like"
+	"tagma/internal/page"
+)
+
+// maxSeries bounds the series of one query.
+const maxSeries = 100
+
+// Series is the images of the devices whose name matches a pattern, taken
+// from Start (included) to End (excluded).
+type Series struct {
+	Device string
+	Start  instant.Instant
+	End    instant.Instant
+}
+
+// Order is an order of images.
+type Order string
+
+// The orders.
+const (
+	DeviceTime Order = "DEVICE_TIME"
+	TimeDevice Order = "TIME_DEVICE"
+)
+
+// Union is the images that are in at least one series.
+type Union struct{ parts []part }
+
+type part struct {
+	device     like.Pattern
+	start, end instant.Instant
+}
+
+// Parse checks the series of a query. Its error is a *fault.Error with every
+// problem.
+func Parse(all []Series) (Union, error) {
+	var problems fault.Problems
+	if len(all) > maxSeries {
+		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(all), maxSeries)
+		return Union{}, problems.Err()
+	}
+	var union Union
+	for i, s := range all {
+		// Names are lower case, and patterns match them whatever their case.
+		pattern, err := like.Parse(strings.ToLower(s.Device))
+		if err != nil {
+			problems.Add(fault.BadInput, []any{"series", i, "device"}, "%s", err)
+		}
+		if s.End < s.Start {
+			problems.Add(fault.BadInput, []any{"series", i, "end"}, "%s is before the start, %s", s.End, s.Start)
+		}
+		union.parts = append(union.parts, part{pattern, s.Start, s.End})
+	}
+	return union, problems.Err()
+}
+
+// Select adds the condition to a query of images, or to one that joins the
+// table of images.
+func (u Union) Select(s *sql.Selector) { s.Where(u.on(s.C)) }
+
+// SelectJoined adds the condition to a query that has joined images as t.
+func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.on(t.C)) }
+
+func (u Union) on(column func(string) string) *sql.Predicate {
+	if len(u.parts) == 0 {
+		return sql.False()
+	}
+	conditions := make([]*sql.Predicate, len(u.parts))
+	for i, p := range u.parts {
+		conditions[i] = sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
+		if !p.device.All() {
+			conditions[i] = sql.And(p.device.Match(column(image.FieldDeviceID)), conditions[i])
+		}
+	}
+	return sql.Or(conditions...)
+}
+
+// Places is the order as pages need it. An image's device and time are its
+// own, so either order is total.
+func (o Order) Places() page.Order[*ent.Image] {
+	device := page.Column{Name: image.FieldDeviceID, Text: true}
+	time := page.Column{Name: image.FieldTakenAt}
+	if o == TimeDevice {
+		return page.Order[*ent.Image]{
+			Columns: []page.Column{time, device},
+			Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt), i.DeviceID} },
+		}
+	}
+	return page.Order[*ent.Image]{
+		Columns: []page.Column{device, time},
+		Key:     func(i *ent.Image) page.Key { return page.Key{i.DeviceID, int64(i.TakenAt)} },
+	}
+}
