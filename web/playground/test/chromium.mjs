@@ -13,14 +13,15 @@ export async function launch() {
   process.env.AWS_LAMBDA_JS_RUNTIME ??= "nodejs22.x";
   const { default: packaged } = await import("@sparticuz/chromium");
 
-  // It has fonts too, but expects them in /tmp. Without any, Chromium ends.
+  // It has fonts too, but expects them in /tmp. Without any, Chromium ends. The
+  // machine's own come first, if it has some: they are better for pictures.
   const fonts = join(tmpdir(), "playground-fonts.conf");
   writeFileSync(
     fonts,
     `<?xml version="1.0"?>
     <fontconfig>
+      <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
       <dir>${join(tmpdir(), "fonts")}</dir>
-      <dir>/usr/share/fonts</dir>
       <cachedir>${join(tmpdir(), "fonts-cache")}</cachedir>
     </fontconfig>`,
   );
