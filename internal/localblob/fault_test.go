@@ -2,7 +2,6 @@ package localblob
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -119,12 +118,19 @@ func TestWrite_AfterAWriteFailedNothingIsPublished(t *testing.T) {
 	if _, err := w.Write([]byte("a part")); err != nil {
 		t.Fatal(err)
 	}
-	w.(*writer).file.Close() // the next write to it fails
-	if _, err := w.Write([]byte("the rest")); !errors.Is(err, fs.ErrClosed) {
-		t.Fatalf("the write said %v", err)
+	inner := w.(*writer)
+	working := inner.file
+	inner.file, err = os.Open(dir) // which cannot be written to
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := w.Close(); !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("Close said %v", err)
+	defer func(f *os.File) { f.Close() }(inner.file)
+	if _, err := w.Write([]byte("the rest")); err == nil {
+		t.Fatal("a write to a folder went well")
+	}
+	inner.file = working
+	if err := w.Close(); err == nil {
+		t.Error("Close went well")
 	}
 	if got, err := bucket.ReadAll(t.Context(), "key"); string(got) != "before" || err != nil {
 		t.Errorf("the blob is %q, %v", got, err)
