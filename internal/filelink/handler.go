@@ -1,6 +1,7 @@
 package filelink
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,7 +93,7 @@ type noting struct {
 
 func (n *noting) Read(p []byte) (int, error) {
 	count, err := n.ReadSeeker.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		n.err = err
 	}
 	return count, err

@@ -40,7 +40,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	}
 	if err != nil {
 		file.Close()
-		b.root.Remove(temporary)
+		b.discard(temporary)
 		return nil, err
 	}
 	return &writer{bucket: b, ctx: ctx, file: file, temporary: temporary, target: target, onlyNew: opts.IfNotExist}, nil
@@ -69,7 +69,7 @@ func (w *writer) Close() error {
 	if err == nil {
 		return w.publish()
 	}
-	w.bucket.root.Remove(w.temporary)
+	w.bucket.discard(w.temporary)
 	return err
 }
 
@@ -78,7 +78,7 @@ func (w *writer) publish() error {
 	root := w.bucket.root
 	if !w.onlyNew {
 		if err := root.Rename(w.temporary, w.target); err != nil {
-			root.Remove(w.temporary)
+			w.bucket.discard(w.temporary)
 			return err
 		}
 		return w.bucket.flushFolder(path.Dir(w.target))
@@ -86,7 +86,7 @@ func (w *writer) publish() error {
 	// Unlike a rename, a link fails if the name is taken, in whichever process
 	// the other writer is.
 	err := root.Link(w.temporary, w.target)
-	root.Remove(w.temporary)
+	w.bucket.discard(w.temporary)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -100,6 +100,9 @@ func (w *writer) publish() error {
 	}
 	return nil
 }
+
+// discard removes a temporary file. One that cannot be removed is left to Sweep.
+func (b *bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
 
 // createBeside makes an empty temporary file in target's folder, and that
 // folder too if it is missing.
