@@ -1,0 +1,165 @@
+// Package doctest owns the way from a page of documentation to the code blocks
+// in it, and runs those of the shell, so that what a page tells a reader to do
+// is done in CI too. Only tests import it.
+//
+// It does not own what a page needs around it, such as a server: the test that
+// calls it starts that. Nor does it run blocks in other languages.
+package doctest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Block is a fenced code block.
+type Block struct {
+	Path string // of the page, as it was given
+	Line int    // of the first line of Text on the page, from 1
+	Lang string // the first word after the fence, or ""
+	Info string // what follows that word
+	Text string // with a line end after each line, without the fence's indentation
+}
+
+// Blocks are the fenced code blocks of a Markdown page, in order, by the rules
+// of CommonMark (0.31, section 4.5), and in lists too, however deep: a fence of
+// three or more ` or ~, closed by one that is no shorter. A fence that is not
+// closed is an error here.
+func Blocks(path string) ([]Block, error) {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, string(page))
+}
+
+func parse(path, page string) ([]Block, error) {
+	var blocks []Block
+	var open fence // of the last of blocks; none while between blocks
+	line := 0
+	for text := range strings.Lines(page) {
+		line++
+		text = strings.TrimRight(text, "\r\n")
+		f, ok := fenceOf(text)
+		switch {
+		case open.length == 0 && ok:
+			open = f
+			lang, info, _ := strings.Cut(f.info, " ")
+			blocks = append(blocks, Block{Path: path, Line: line + 1, Lang: lang, Info: strings.TrimSpace(info)})
+		case open.length == 0:
+			// Prose.
+		case ok && f.closes(open):
+			open = fence{}
+		default:
+			blocks[len(blocks)-1].Text += dedent(text, open.indent) + "\n"
+		}
+	}
+	if open.length > 0 {
+		return nil, fmt.Errorf("%s:%d: the code block is not closed", path, blocks[len(blocks)-1].Line-1)
+	}
+	return blocks, nil
+}
+
+// fence is a line that opens or closes a block.
+type fence struct {
+	mark   byte // ` or ~
+	length int
+	indent int
+	info   string
+}
+
+func fenceOf(line string) (fence, bool) {
+	trimmed := strings.TrimLeft(line, " ")
+	if trimmed == "" || trimmed[0] != '`' && trimmed[0] != '~' {
+		return fence{}, false
+	}
+	rest := strings.TrimLeft(trimmed, trimmed[:1])
+	f := fence{
+		mark:   trimmed[0],
+		length: len(trimmed) - len(rest),
+		indent: len(line) - len(trimmed),
+		info:   strings.TrimSpace(rest),
+	}
+	if f.length < 3 || f.mark == '`' && strings.Contains(f.info, "`") { // code in a line of prose
+		return fence{}, false
+	}
+	return f, true
+}
+
+func (f fence) closes(open fence) bool {
+	return f.mark == open.mark && f.length >= open.length && f.info == ""
+}
+
+// dedent takes up to n spaces off the front of a line.
+func dedent(line string, n int) string {
+	for ; n > 0 && strings.HasPrefix(line, " "); n-- {
+		line = line[1:]
+	}
+	return line
+}
+
+// RunShell runs the blocks of one page whose language is sh, in order, as one
+// bash script in the folder dir, and returns what it wrote to either output. A
+// command that fails ends it and fails the test, which says what and where on
+// the page. Entries of env (NAME=value) come on top of this process's
+// environment. What the script leaves in the background is killed at its end.
+func RunShell(t testing.TB, dir string, env []string, blocks ...Block) string {
+	t.Helper()
+	out, err := runShell(t, dir, env, blocks)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
+}
+
+func runShell(t testing.TB, dir string, env []string, blocks []Block) (string, error) {
+	page, script, err := script(blocks)
+	if err != nil {
+		return "", err
+	}
+	// A file, because a program in the background may hold on to a pipe.
+	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	bash := exec.CommandContext(t.Context(), "bash", "-c", script, page)
+	bash.Dir = dir
+	bash.Env = append(os.Environ(), env...)
+	bash.Stdout, bash.Stderr = out, out
+	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	failed := bash.Run()
+	if bash.Process != nil {
+		_ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) // fails if nothing is left, as is usual
+	}
+	written, err := os.ReadFile(out.Name())
+	return string(written), errors.Join(failed, err)
+}
+
+// script puts the blocks of the shell into one script where each line has the
+// number that it has on the page, so that bash itself reports the page's. The
+// first line is free, because no block can begin before the second.
+func script(blocks []Block) (page, script string, err error) {
+	script = `set -eEuo pipefail; trap 'echo "$0: line $LINENO: failed with status $?: $BASH_COMMAND" >&2' ERR` + "\n"
+	line := 2
+	for _, b := range blocks {
+		if b.Lang != "sh" {
+			continue
+		}
+		if page != "" && b.Path != page || b.Line < line {
+			return "", "", fmt.Errorf("%s:%d: the blocks to run are not those of one page in order", b.Path, b.Line)
+		}
+		page = b.Path
+		script += strings.Repeat("\n", b.Line-line) + b.Text
+		line = b.Line + strings.Count(b.Text, "\n")
+	}
+	if page == "" {
+		return "", "", errors.New("there is no block of sh to run")
+	}
+	return page, script, nil
+}
