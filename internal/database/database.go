@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -163,13 +164,21 @@ func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
 
 // IsUnique says whether err is the refusal of a row that is already there.
 func IsUnique(err error) bool {
+	return refused(err, "23505", sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// IsForeignKey says whether err is the refusal of a row that speaks of another
+// which is not there.
+func IsForeignKey(err error) bool {
+	return refused(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
+}
+
+func refused(err error, state pq.ErrorCode, codes ...int) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		return e.Code == "23505"
+		return e.Code == state
 	}
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		return e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY
-	}
-	return false
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && slices.Contains(codes, e.Code())
 }
 
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if

@@ -93,6 +93,9 @@ func (p *Problems) Add(code Code, path []any, format string, args ...any) {
 	p.list = append(p.list, Problem{Code: code, Path: words, Message: fmt.Sprintf(format, args...)})
 }
 
+// Append notes all that another has noted.
+func (p *Problems) Append(other Problems) { p.list = append(p.list, other.list...) }
+
 // List is what was noted, in order.
 func (p *Problems) List() []Problem { return p.list }
 

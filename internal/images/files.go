@@ -44,13 +44,14 @@ func fileKey(key Key, fileID string, v Variant) string {
 	return fmt.Sprintf("%s%s/%s/%s.%s%s.jpg", folder, key.Device, month, name, fileID, suffixes[v])
 }
 
-// fileIDOf is the file id in a key that fileKey made.
-func fileIDOf(key string) (string, bool) {
+// parseFileKey reads what fileKey made.
+func parseFileKey(key string) (of Key, fileID string, ok bool) {
 	parts := strings.Split(key[strings.LastIndexByte(key, '/')+1:], ".")
 	if len(parts) < 4 || len(parts[2]) != fileIDLength {
-		return "", false
+		return Key{}, "", false
 	}
-	return parts[2], true
+	name, err := photo.ParseName(parts[0] + "." + parts[1] + ".jpg")
+	return Key(name), parts[2], err == nil
 }
 
 const fileIDLength = 16

@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-
-	"tagma/ent/generated/image"
-	"tagma/internal/database"
 )
 
 // Grace is how old a file without a row must be before it is cleared away. A
@@ -59,26 +56,24 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 	}
 }
 
-// orphans are those of the files that no row speaks of.
-func (c *Images) orphans(ctx context.Context, keys []string) ([]string, error) {
-	ids := make([]string, 0, len(keys))
-	for _, key := range keys {
-		if id, ok := fileIDOf(key); ok {
-			ids = append(ids, id)
+// orphans are those of the files that no row speaks of. A name that this
+// package did not give is nobody's orphan.
+func (c *Images) orphans(ctx context.Context, files []string) ([]string, error) {
+	keys := make([]Key, 0, len(files))
+	for _, file := range files {
+		if key, _, ok := parseFileKey(file); ok {
+			keys = append(keys, key)
 		}
 	}
-	known := map[string]bool{}
-	rows, err := c.db.Image.Query().Where(database.AmongTexts(image.FieldFileID, ids)).Select(image.FieldFileID).Strings(ctx)
+	rows, err := c.among(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range rows {
-		known[id] = true
-	}
 	var orphans []string
-	for _, key := range keys {
-		if id, ok := fileIDOf(key); ok && !known[id] {
-			orphans = append(orphans, key)
+	for _, file := range files {
+		key, fileID, ok := parseFileKey(file)
+		if row := rows[key]; ok && (row == nil || row.FileID != fileID) {
+			orphans = append(orphans, file)
 		}
 	}
 	return orphans, nil

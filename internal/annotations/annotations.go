@@ -1,0 +1,229 @@
+// Package annotations owns what was seen in images: how annotations come in,
+// are checked, kept and found, and the two forms in which they go out, the
+// schema's objects and the Sticky Pi API's document.
+//
+// It does not own the geometry of an outline (package contour), nor the images
+// (package images).
+package annotations
+
+import (
+	"context"
+	"slices"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/image"
+	"tagma/ent/generated/predicate"
+	"tagma/internal/batch"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/like"
+	"tagma/internal/page"
+	"tagma/internal/rawjson"
+	"tagma/internal/series"
+)
+
+// Annotations is the annotations of one server. It is safe for concurrent use.
+type Annotations struct {
+	db     *database.DB
+	images *images.Images
+	clock  instant.Clock
+	limits page.Limits
+}
+
+// New is the annotations in db, of those images.
+func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
+	return &Annotations{db: db, images: images, clock: clock, limits: limits}
+}
+
+// Filter selects annotations by what made them. Nil selects all; its fields
+// are patterns of package like.
+type Filter struct{ Name, Version *string }
+
+// condition checks a filter and makes a condition of it.
+func (f *Filter) condition() (predicate.Annotation, error) {
+	var parts []predicate.Annotation
+	var problems fault.Problems
+	add := func(field, column string, pattern *string) {
+		if pattern == nil {
+			return
+		}
+		parsed, err := like.Parse(*pattern)
+		if err != nil {
+			problems.Add(fault.BadInput, []any{"algorithm", field}, "%s", err)
+			return
+		}
+		parts = append(parts, func(s *sql.Selector) { s.Where(parsed.Match(s.C(column))) })
+	}
+	if f != nil {
+		add("name", annotation.FieldAlgorithmName, f.Name)
+		add("version", annotation.FieldAlgorithmVersion, f.Version)
+	}
+	return func(s *sql.Selector) {
+		for _, part := range parts {
+			part(s)
+		}
+	}, problems.Err()
+}
+
+// Select adds the filter to a query of annotations.
+func (f *Filter) Select(s *sql.Selector) error {
+	condition, err := f.condition()
+	if err == nil {
+		condition(s)
+	}
+	return err
+}
+
+// listed is the columns of an annotation that are cheap to read. Its objects
+// are fetched when they are asked for: see Objects.
+var listed = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool {
+	return column == annotation.FieldObjects
+})
+
+func together(all []*ent.Annotation) []*ent.Annotation {
+	group := batch.NewGroup(all)
+	for _, a := range all {
+		a.Group = group
+	}
+	return all
+}
+
+// OfImages gives the annotations of each image, by age, by the image's id.
+func (a *Annotations) OfImages(ctx context.Context, all []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
+	condition, err := filter.condition()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(all))
+	for n, i := range all {
+		ids[n] = i.ID
+	}
+	found, err := a.db.Annotation.Query().
+		Where(database.AmongNumbers(annotation.FieldImageID, ids), condition).
+		Order(annotation.ByID()).Select(listed...).All(ctx)
+	of := make(map[int64][]*ent.Annotation, len(all))
+	for _, one := range together(found) {
+		of[one.ImageID] = append(of[one.ImageID], one)
+	}
+	return of, err
+}
+
+// ByKeys gives the annotations of the images with these keys, in the keys'
+// order and then by age.
+func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
+	there, err := a.images.ByKeys(ctx, "images", keys)
+	if err != nil {
+		return nil, err
+	}
+	of, err := a.OfImages(ctx, there, filter)
+	var all []*ent.Annotation
+	for _, i := range there {
+		all = append(all, of[i.ID]...)
+	}
+	return together(all), err
+}
+
+// ByIDs gives the annotations with these ids that are there.
+func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	all, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listed...).All(ctx)
+	found := make(map[int64]*ent.Annotation, len(all))
+	for _, one := range together(all) {
+		found[one.ID] = one
+	}
+	return found, err
+}
+
+// Objects gives the objects of annotations as they are kept, by the
+// annotation's id.
+func (a *Annotations) Objects(ctx context.Context, all []*ent.Annotation) (map[int64]rawjson.Value, error) {
+	ids := make([]int64, len(all))
+	for n, one := range all {
+		ids[n] = one.ID
+	}
+	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).
+		Select(annotation.FieldID, annotation.FieldObjects).All(ctx)
+	found := make(map[int64]rawjson.Value, len(rows))
+	for _, row := range rows {
+		found[row.ID] = row.Objects
+	}
+	return found, err
+}
+
+// placed is an annotation with the key of its image, by which a series is
+// ordered.
+type placed struct {
+	*ent.Annotation
+	device string
+	taken  instant.Instant
+}
+
+// byPlace is the order of annotations in a series: their images' and, within
+// an image, by age.
+var byPlace = page.Order[placed]{
+	Columns: []page.Column{
+		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
+		{Table: image.Table, Name: image.FieldTakenAt},
+		{Table: annotation.Table, Name: annotation.FieldID},
+	},
+	Key: func(p placed) page.Key { return page.Key{p.device, int64(p.taken), p.ID} },
+}
+
+// Series gives a page of the annotations of the images that are in at least
+// one of the series.
+func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+	union, err := series.Parse(all)
+	if err != nil {
+		return nil, err
+	}
+	condition, err := filter.condition()
+	if err != nil {
+		return nil, err
+	}
+	matching := func() *ent.AnnotationQuery {
+		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) {
+			of := sql.Table(image.Table)
+			s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
+			union.SelectJoined(s, of)
+		})
+	}
+	p, err := page.Fetch(ctx, a.limits, request, byPlace,
+		func(ctx context.Context, add func(*sql.Selector)) ([]placed, error) {
+			return a.place(ctx, matching().Where(add))
+		},
+		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return page.Map(p, func(p placed) *ent.Annotation { return p.Annotation }), nil
+}
+
+// place runs a query that has joined the images, and gives its rows in order
+// with their images' keys.
+func (a *Annotations) place(ctx context.Context, query *ent.AnnotationQuery) ([]placed, error) {
+	found, err := query.Select(listed...).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	together(found)
+	ids := make([]int64, len(found))
+	for n, one := range found {
+		ids[n] = one.ImageID
+	}
+	of, err := a.images.ByIDs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]placed, 0, len(found))
+	for _, one := range found {
+		if i := of[one.ImageID]; i != nil { // else it has gone between the two statements
+			one.Edges.Image = i
+			rows = append(rows, placed{one, i.DeviceID, i.TakenAt})
+		}
+	}
+	return rows, nil
+}

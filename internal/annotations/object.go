@@ -1,0 +1,188 @@
+package annotations
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/contour"
+	"tagma/internal/fault"
+	"tagma/internal/rawjson"
+)
+
+// Bounds of one annotation.
+const (
+	maxObjects      = 10_000
+	maxNameLength   = 200 // characters, of an object's and an algorithm's name and version
+	maxColourLength = 50
+)
+
+// Object is one thing that was seen, as it is kept and as the schema gives it.
+// The order of its fields is the schema's, so that what is kept can be passed
+// through. Null fields are kept as null.
+type Object struct {
+	Name         string        `json:"name"`
+	Contour      rawjson.Value `json:"contour"`
+	FillColour   *string       `json:"fillColour"`
+	StrokeColour *string       `json:"strokeColour"`
+	Value        *int          `json:"value"`
+	BoundingBox  []float64     `json:"boundingBox"` // x, y, width, height
+	Area         float64       `json:"area"`        // square pixels
+}
+
+// NewObject is one thing that was seen, as a caller gives it.
+type NewObject struct {
+	Name         string
+	Contour      contour.Unchecked
+	FillColour   *string
+	StrokeColour *string
+	Value        *int
+}
+
+// Decode reads objects as they are kept. A name, if there is one, selects.
+func Decode(kept rawjson.Value, name *string) ([]Object, error) {
+	var all []Object
+	if err := json.Unmarshal(kept, &all); err != nil {
+		return nil, err
+	}
+	if name == nil {
+		return all, nil
+	}
+	some := all[:0]
+	for _, one := range all {
+		if one.Name == *name {
+			some = append(some, one)
+		}
+	}
+	return some, nil
+}
+
+// size is that of an image, in pixels; zero for one that is not there.
+type size struct{ width, height int }
+
+// check notes what is wrong with an object, and appends it as it is kept.
+func (o *NewObject) check(b []byte, within size, problems *fault.Problems, path []any) []byte {
+	at := func(field string) []any { return append(path[:len(path):len(path)], field) }
+	checkText(problems, at("name"), o.Name, maxNameLength)
+	checkColour(problems, at("fillColour"), o.FillColour)
+	checkColour(problems, at("strokeColour"), o.StrokeColour)
+	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
+		problems.Add(fault.BadInput, at("value"), "%d does not fit in 32 bits", *o.Value)
+	}
+	polygon, err := o.Contour.Check()
+	if err != nil {
+		problems.Add(fault.BadInput, at("contour"), "%s", err)
+		return b
+	}
+	for n, point := range polygon {
+		if within != (size{}) && (beyond(point[0], within.width) || beyond(point[1], within.height)) {
+			problems.Add(fault.BadInput, append(at("contour"), n),
+				"vertex (%g, %g) is outside the image of %d×%d pixels by more than its own size: is it in pixels of the original image, x first?",
+				point[0], point[1], within.width, within.height)
+			break
+		}
+	}
+	return o.append(b, polygon)
+}
+
+// beyond says whether a coordinate is outside 0…side by more than side.
+func beyond(v float64, side int) bool {
+	return v < -float64(side) || v > 2*float64(side)
+}
+
+func checkText(problems *fault.Problems, path []any, s string, longest int) {
+	length := utf8.RuneCountInString(s)
+	switch {
+	case length == 0:
+		problems.Add(fault.BadInput, path, "is empty: give it 1 to %d characters", longest)
+	case length > longest:
+		problems.Add(fault.BadInput, path, "%.40q… has %d characters: at most %d are taken", s, length, longest)
+	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+		problems.Add(fault.BadInput, path, "%.40q is not text", s)
+	}
+}
+
+func checkColour(problems *fault.Problems, path []any, s *string) {
+	if s != nil {
+		checkText(problems, path, *s, maxColourLength)
+	}
+}
+
+// append writes an object as Object's JSON.
+func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
+	b = append(b, `{"name":`...)
+	b = appendText(b, &o.Name)
+	b = append(b, `,"contour":`...)
+	b = polygon.AppendJSON(b)
+	b = append(b, `,"fillColour":`...)
+	b = appendText(b, o.FillColour)
+	b = append(b, `,"strokeColour":`...)
+	b = appendText(b, o.StrokeColour)
+	b = append(b, `,"value":`...)
+	if o.Value == nil {
+		b = append(b, "null"...)
+	} else {
+		b = fmt.Append(b, *o.Value)
+	}
+	b = append(b, `,"boundingBox":[`...)
+	for n, v := range polygon.Box() {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = contour.AppendNumber(b, v)
+	}
+	b = append(b, `],"area":`...)
+	b = contour.AppendNumber(b, math.Min(polygon.Area(), math.MaxFloat64))
+	return append(b, '}')
+}
+
+func appendText(b []byte, s *string) []byte {
+	text, err := json.Marshal(s)
+	if err != nil { // a string always can be
+		panic(err)
+	}
+	return append(b, text...)
+}
+
+// Document is the annotation as a document of the Sticky Pi API
+// (put_uid_annotations), with contours in OpenCV's nesting. What was null or
+// left out is left out.
+func Document(of *ent.Annotation, on *ent.Image, kept rawjson.Value) (rawjson.Value, error) {
+	type object struct {
+		Contour      json.RawMessage `json:"contour"`
+		Name         string          `json:"name"`
+		StrokeColour *string         `json:"stroke_colour,omitempty"`
+		FillColour   *string         `json:"fill_colour,omitempty"`
+		Value        *int            `json:"value,omitempty"`
+	}
+	type metadata struct {
+		AlgoName    string `json:"algo_name"`
+		AlgoVersion string `json:"algo_version"`
+		Device      string `json:"device"`
+		Datetime    string `json:"datetime"`
+		MD5         string `json:"md5"`
+	}
+	objects, err := Decode(kept, nil)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]object, len(objects))
+	for n, o := range objects {
+		var points []any
+		if err := json.Unmarshal(o.Contour, &points); err != nil {
+			return nil, err
+		}
+		polygon, err := contour.Parse(points)
+		if err != nil {
+			return nil, err
+		}
+		all[n] = object{polygon.AppendOpenCV(nil), o.Name, o.StrokeColour, o.FillColour, o.Value}
+	}
+	return rawjson.Of(struct {
+		Annotations []object `json:"annotations"`
+		Metadata    metadata `json:"metadata"`
+	}{all, metadata{of.AlgorithmName, of.AlgorithmVersion, on.DeviceID, on.TakenAt.Trap(), on.Md5}})
+}

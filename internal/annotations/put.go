@@ -1,0 +1,258 @@
+package annotations
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/images"
+	"tagma/internal/photo"
+	"tagma/internal/rawjson"
+)
+
+const (
+	maxInput = 10_000
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
+	rowsAtOnce = 1000
+)
+
+// Algorithm is what makes annotations.
+type Algorithm struct{ Name, Version string }
+
+// Addition is an annotation to add.
+type Addition struct {
+	Image     images.Key
+	MD5       string
+	Algorithm Algorithm
+	Objects   []NewObject
+}
+
+// Result is what became of one annotation: it is there, or it has problems.
+type Result struct {
+	Annotation *ent.Annotation
+	Problems   []fault.Problem
+}
+
+// draft is an annotation on its way in.
+type draft struct {
+	*Addition
+	key      images.Key
+	image    *ent.Image // nil if it is not there
+	objects  rawjson.Value
+	problems fault.Problems
+	there    *ent.Annotation // the same one, which is there already
+	first    *draft          // the same one, earlier in the input
+}
+
+// Put adds annotations, in one transaction. With atomic all or none: an error
+// then has every problem of every one. Without, those that have no problem are
+// added, and each result has its own.
+//
+// An annotation that is there already, the same in every object, is no
+// problem, so that to try again does no harm. Another one of the same image,
+// algorithm and version is.
+func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([]Result, error) {
+	if len(input) > maxInput {
+		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), maxInput)
+	}
+	for {
+		drafts, err := a.draft(ctx, input)
+		if err != nil {
+			return nil, err
+		}
+		if atomic {
+			var all fault.Problems
+			for _, d := range drafts {
+				all.Append(d.problems)
+			}
+			if err := all.Err(); err != nil {
+				return nil, err
+			}
+		}
+		added, err := a.add(ctx, drafts)
+		if database.IsUnique(err) || database.IsForeignKey(err) {
+			continue // somebody else has added one or deleted an image meanwhile: look again
+		}
+		if err != nil {
+			return nil, err
+		}
+		return results(drafts, added), nil
+	}
+}
+
+// draft checks annotations against the rules, the images and each other.
+func (a *Annotations) draft(ctx context.Context, input []Addition) ([]*draft, error) {
+	drafts := make([]*draft, len(input))
+	keys := make([]images.Key, 0, len(input))
+	for n := range input {
+		d := &draft{Addition: &input[n]}
+		drafts[n] = d
+		device, err := photo.ParseDevice(d.Image.Device)
+		if err != nil {
+			d.problems.Add(fault.BadInput, []any{"input", n, "image", "device"}, "%s", err)
+			continue
+		}
+		d.key = images.Key{Device: device, TakenAt: d.Image.TakenAt}
+		keys = append(keys, d.key)
+	}
+	found, err := a.images.ByKeys(ctx, "input", keys)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[images.Key]*ent.Image, len(found))
+	for _, i := range found {
+		of[images.KeyOf(i)] = i
+	}
+	for n, d := range drafts {
+		d.image = of[d.key]
+		d.check(n)
+	}
+	return drafts, a.compare(ctx, drafts, found)
+}
+
+// check notes what is wrong with an annotation by itself, and on its image.
+func (d *draft) check(n int) {
+	at := func(parts ...any) []any { return append([]any{"input", n}, parts...) }
+	var within size
+	switch {
+	case d.image != nil:
+		within = size{d.image.Width, d.image.Height}
+		if !strings.EqualFold(d.MD5, d.image.Md5) {
+			d.problems.Add(fault.Conflict, at("md5"), "%.40q is not the image's, which is %s: it was made on another file", d.MD5, d.image.Md5)
+		}
+	case d.key != images.Key{}:
+		d.problems.Add(fault.NotFound, at("image"), "device %s has no image of %s: upload it first", d.key.Device, d.key.TakenAt)
+	}
+	checkText(&d.problems, at("algorithm", "name"), d.Algorithm.Name, maxNameLength)
+	checkText(&d.problems, at("algorithm", "version"), d.Algorithm.Version, maxNameLength)
+	if len(d.Objects) > maxObjects {
+		d.problems.Add(fault.TooLarge, at("objects"), "has %d objects: at most %d are taken", len(d.Objects), maxObjects)
+		return
+	}
+	d.objects = append(d.objects, '[')
+	for k := range d.Objects {
+		if k > 0 {
+			d.objects = append(d.objects, ',')
+		}
+		d.objects = d.Objects[k].check(d.objects, within, &d.problems, at("objects", k))
+	}
+	d.objects = append(d.objects, ']')
+}
+
+// identity is what an annotation is unique by.
+type identity struct {
+	image int64
+	Algorithm
+}
+
+// compare notes which annotations are there already, or twice in the input.
+func (a *Annotations) compare(ctx context.Context, drafts []*draft, on []*ent.Image) error {
+	there, err := a.OfImages(ctx, on, nil)
+	if err != nil {
+		return err
+	}
+	before := map[identity]*ent.Annotation{}
+	for _, all := range there {
+		for _, one := range all {
+			before[identity{one.ImageID, Algorithm{one.AlgorithmName, one.AlgorithmVersion}}] = one
+		}
+	}
+	firsts := map[identity]*draft{}
+	var same []*ent.Annotation
+	for _, d := range drafts {
+		if d.image == nil {
+			continue
+		}
+		id := identity{d.image.ID, d.Algorithm}
+		if d.there = before[id]; d.there != nil {
+			same = append(same, d.there)
+		}
+		if d.first = firsts[id]; d.first == nil && len(d.problems.List()) == 0 {
+			firsts[id] = d
+		}
+	}
+	kept, err := a.Objects(ctx, same)
+	if err != nil {
+		return err
+	}
+	for n, d := range drafts {
+		if d.there != nil && !bytes.Equal(kept[d.there.ID], d.objects) || d.first != nil && !bytes.Equal(d.first.objects, d.objects) {
+			d.problems.Add(fault.Conflict, []any{"input", n, "algorithm"},
+				"the image has another annotation by %.80q, version %.80q: what an algorithm's version saw does not change; give a new version", d.Algorithm.Name, d.Algorithm.Version)
+		}
+	}
+	return nil
+}
+
+// add writes the drafts that are new and without problem, in one transaction.
+func (a *Annotations) add(ctx context.Context, drafts []*draft) (map[*draft]*ent.Annotation, error) {
+	var fresh []*draft
+	for _, d := range drafts {
+		if len(d.problems.List()) == 0 && d.there == nil && d.first == nil {
+			fresh = append(fresh, d)
+		}
+	}
+	added := make(map[*draft]*ent.Annotation, len(fresh))
+	if len(fresh) == 0 {
+		return added, nil
+	}
+	var by *int64
+	if c := caller.From(ctx); c != nil {
+		by = &c.UserID
+	}
+	now := a.clock()
+	err := a.db.InTx(ctx, func(tx *ent.Tx) error {
+		for chunk := range slices.Chunk(fresh, rowsAtOnce) {
+			rows := make([]*ent.AnnotationCreate, len(chunk))
+			for n, d := range chunk {
+				rows[n] = tx.Annotation.Create().
+					SetImageID(d.image.ID).
+					SetAlgorithmName(d.Algorithm.Name).
+					SetAlgorithmVersion(d.Algorithm.Version).
+					SetObjectCount(len(d.Objects)).
+					SetObjects(d.objects).
+					SetCreatedAt(now).
+					SetNillableCreatedByID(by)
+			}
+			saved, err := tx.Annotation.CreateBulk(rows...).Save(ctx)
+			if err != nil {
+				return err
+			}
+			for n, d := range chunk {
+				added[d] = saved[n]
+			}
+		}
+		return nil
+	})
+	return added, err
+}
+
+func results(drafts []*draft, added map[*draft]*ent.Annotation) []Result {
+	all := make([]Result, len(drafts))
+	seen := map[*ent.Annotation]bool{}
+	for n, d := range drafts {
+		all[n].Problems = d.problems.List()
+		if len(all[n].Problems) > 0 {
+			continue
+		}
+		one := d.there
+		switch {
+		case one != nil:
+		case d.first != nil:
+			one = added[d.first]
+		default:
+			one = added[d]
+		}
+		all[n].Annotation = one
+		seen[one] = true
+	}
+	together(slices.Collect(maps.Keys(seen)))
+	return all
+}
+
