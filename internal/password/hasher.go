@@ -9,34 +9,44 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Concurrency is how many hashes a Hasher computes at once unless told
-// otherwise: at 19 MiB each, what 76 MiB hold.
-const Concurrency = 4
+// Options are the choices of an operator. Zero means the default.
+type Options struct {
+	Concurrency int // hashes computed at once: 4, which take 76 MiB
+
+	// Cheap makes hashes that take next to no time and protect nothing. It is
+	// for tests.
+	Cheap bool
+}
 
 // Hasher hashes passwords, a few at a time: each takes 19 MiB and a core for a
 // while, and without a bound a crowd of logins would be the end of the server.
 // It is safe for concurrent use.
 type Hasher struct {
+	cost    cost // of a new hash
 	slots   chan struct{}
 	nothing hash // belongs to no password
 }
 
-// NewHasher makes a Hasher that computes up to concurrency hashes at once, or
-// Concurrency if that is not positive.
-func NewHasher(concurrency int) *Hasher {
-	if concurrency <= 0 {
-		concurrency = Concurrency
+// New makes a Hasher.
+func New(o Options) *Hasher {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 4
+	}
+	made := present
+	if o.Cheap {
+		made = cost{memory: 8, passes: 1, lanes: 1}
 	}
 	return &Hasher{
-		slots:   make(chan struct{}, concurrency),
-		nothing: hash{cost: present, salt: random(saltLen), key: random(keyLen)},
+		cost:    made,
+		slots:   make(chan struct{}, o.Concurrency),
+		nothing: hash{cost: made, salt: random(saltLen), key: random(keyLen)},
 	}
 }
 
 // Hash makes the PHC string of a password, with a new salt. The error is that
 // of ctx, if it ended while others were before.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
-	made := hash{cost: present, salt: random(saltLen)}
+	made := hash{cost: h.cost, salt: random(saltLen)}
 	key, err := h.key(ctx, made.cost, made.salt, keyLen, plain)
 	if err != nil {
 		return "", err
@@ -60,6 +70,13 @@ func (h *Hasher) Verify(ctx context.Context, phc, plain string) (bool, error) {
 func (h *Hasher) VerifyNothing(ctx context.Context, plain string) error {
 	_, err := h.verify(ctx, h.nothing, plain)
 	return err
+}
+
+// NeedsRehash says that a hash was not made as this Hasher makes them, and
+// should be made again when its password is next at hand: after a login.
+func (h *Hasher) NeedsRehash(phc string) bool {
+	kept, err := parse(phc)
+	return err != nil || kept.cost != h.cost || len(kept.salt) != saltLen || len(kept.key) != keyLen
 }
 
 func (h *Hasher) verify(ctx context.Context, kept hash, plain string) (bool, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestHasher_APasswordIsVerifiedAndAnotherIsNot(t *testing.T) {
-	h := NewHasher(0)
+	h := New(Options{})
 	phc, err := h.Hash(t.Context(), "correct horse")
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestHasher_APasswordIsVerifiedAndAnotherIsNot(t *testing.T) {
 	if !strings.HasPrefix(phc, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("made %s", phc)
 	}
-	if NeedsRehash(phc) {
+	if h.NeedsRehash(phc) {
 		t.Error("a new hash is to be made again")
 	}
 	for plain, want := range map[string]bool{"correct horse": true, "correct horsf": false, "": false} {
@@ -35,16 +35,31 @@ func TestHasher_APasswordIsVerifiedAndAnotherIsNot(t *testing.T) {
 // by: version 0x13, argon2id, t=2, m=2^16, p=1, "password", "somesalt".
 func TestHasher_AHashOfTheReferenceImplementationIsVerified(t *testing.T) {
 	const phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
-	if ok, err := NewHasher(1).Verify(t.Context(), phc, "password"); !ok || err != nil {
+	h := New(Options{})
+	if ok, err := h.Verify(t.Context(), phc, "password"); !ok || err != nil {
 		t.Errorf("Verify = %v, %v", ok, err)
 	}
-	if !NeedsRehash(phc) {
+	if !h.NeedsRehash(phc) {
 		t.Error("a hash of another cost is not made again")
 	}
 }
 
+func TestHasher_ACheapHashIsNotOneOfAServerInEarnest(t *testing.T) {
+	cheap, earnest := New(Options{Cheap: true}), New(Options{})
+	phc, err := cheap.Hash(t.Context(), "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cheap.NeedsRehash(phc) || !earnest.NeedsRehash(phc) {
+		t.Error("a server in earnest would keep a cheap hash")
+	}
+	if ok, err := earnest.Verify(t.Context(), phc, "correct horse"); !ok || err != nil {
+		t.Errorf("Verify = %v, %v", ok, err)
+	}
+}
+
 func TestHasher_OnePasswordFromTwoKeyboardsIsTheSame(t *testing.T) {
-	h := NewHasher(1)
+	h := New(Options{Concurrency: 1})
 	phc, err := h.Hash(t.Context(), "cafés au lait")
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +70,7 @@ func TestHasher_OnePasswordFromTwoKeyboardsIsTheSame(t *testing.T) {
 }
 
 func TestHasher_TheSamePasswordTwiceGivesTwoHashes(t *testing.T) {
-	h := NewHasher(1)
+	h := New(Options{Concurrency: 1})
 	a, _ := h.Hash(t.Context(), "correct horse")
 	b, _ := h.Hash(t.Context(), "correct horse")
 	if a == b {
@@ -64,8 +79,8 @@ func TestHasher_TheSamePasswordTwiceGivesTwoHashes(t *testing.T) {
 }
 
 func TestHasher_AnUnknownUserCostsWhatAKnownOneDoes(t *testing.T) {
-	h := NewHasher(1)
-	if NeedsRehash(h.nothing.String()) {
+	h := New(Options{Concurrency: 1})
+	if h.NeedsRehash(h.nothing.String()) {
 		t.Errorf("the hash of nothing has another cost than a new hash: %s", h.nothing)
 	}
 	if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil {
@@ -75,7 +90,7 @@ func TestHasher_AnUnknownUserCostsWhatAKnownOneDoes(t *testing.T) {
 
 func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHasher(2)
+		h := New(Options{Concurrency: 2})
 		h.slots <- struct{}{} // two hashes are under way
 		h.slots <- struct{}{}
 		gone := errors.New("the caller has gone")
@@ -115,7 +130,7 @@ func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 func TestHasher_WhoeverHasGoneCostsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := NewHasher(1).VerifyNothing(ctx, "correct horse"); !errors.Is(err, context.Canceled) {
+	if err := New(Options{Concurrency: 1}).VerifyNothing(ctx, "correct horse"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -161,11 +176,12 @@ func TestParse_AHostileHashIsRefusedBeforeAnyWork(t *testing.T) {
 		"not base64":         "$argon2id$v=19$m=19456,t=2,p=1$" + salt16 + "$" + strings.Repeat("!", 43),
 		"bcrypt":             "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 	} {
-		ok, err := NewHasher(1).Verify(t.Context(), phc, "correct horse")
+		h := New(Options{})
+		ok, err := h.Verify(t.Context(), phc, "correct horse")
 		if ok || !errors.Is(err, errNotHash) {
 			t.Errorf("%s: got %v, %v", name, ok, err)
 		}
-		if !NeedsRehash(phc) {
+		if !h.NeedsRehash(phc) {
 			t.Errorf("%s: need not be made again", name)
 		}
 	}
@@ -202,7 +218,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	h := NewHasher(1)
+	h := New(Options{Concurrency: 1})
 	phc, err := h.Hash(b.Context(), "correct horse")
 	if err != nil {
 		b.Fatal(err)
@@ -214,7 +230,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func BenchmarkVerifyNothing(b *testing.B) {
-	h := NewHasher(1)
+	h := New(Options{Concurrency: 1})
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = h.VerifyNothing(b.Context(), "a wrong horse")

@@ -1,7 +1,7 @@
 // Package password owns what may be a password, how one is made, and how it is
 // kept: as an argon2id hash in the PHC string form.
 //
-// It does not own who has which password, which is package account's, nor how
+// It does not own who has which password, which is package people's, nor how
 // often one may be guessed, which is package throttle's.
 package password
 

@@ -80,10 +80,3 @@ func (c cost) affordable() bool {
 		c.passes >= 1 && c.passes <= 8 &&
 		c.memory >= 8*uint32(c.lanes) && c.memory <= 64<<10
 }
-
-// NeedsRehash says that a hash was not made in the present way, and should be
-// made again when its password is next at hand: after a login.
-func NeedsRehash(phc string) bool {
-	h, err := parse(phc)
-	return err != nil || h.cost != present || len(h.salt) != saltLen || len(h.key) != keyLen
-}

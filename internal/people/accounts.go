@@ -1,0 +1,312 @@
+package people
+
+import (
+	"context"
+	"net/mail"
+	"strings"
+	"unicode/utf8"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/accesstoken"
+	"tagma/ent/generated/predicate"
+	"tagma/ent/generated/user"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/like"
+	"tagma/internal/page"
+	"tagma/internal/password"
+)
+
+// NewUser is an account to make.
+type NewUser struct {
+	Username string
+	Password string
+	Email    *string
+	Role     caller.Role
+}
+
+// Create makes accounts: all or none. They come back in the input's order.
+//
+// Faults: every problem with the input at once, BAD_USER_INPUT and CONFLICT;
+// TOO_LARGE for more than MaxNewUsers.
+func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, error) {
+	if len(input) > MaxNewUsers {
+		return nil, fault.New(fault.TooLarge, "%d accounts: at most %d are made at once", len(input), MaxNewUsers)
+	}
+	names := make([]string, len(input))
+	for i, u := range input {
+		names[i], _ = canonical(u.Username)
+	}
+	if err := p.checkNew(ctx, input, names); err != nil {
+		return nil, err
+	}
+	// One after the other, which leaves room for those who sign in meanwhile.
+	hashes := make([]string, len(input))
+	for i, u := range input {
+		var err error
+		if hashes[i], err = p.hasher.Hash(ctx, u.Password); err != nil {
+			return nil, err
+		}
+	}
+	made, err := p.db.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
+		c.SetUsername(names[i]).SetPasswordHash(hashes[i]).SetNillableEmail(input[i].Email).
+			SetRole(input[i].Role).SetCreatedAt(p.clock())
+	}).Save(ctx)
+	if database.IsUnique(err) { // somebody else was faster
+		if err := p.checkNew(ctx, input, names); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range made {
+		u.PasswordHash = ""
+	}
+	return together(made), nil
+}
+
+// checkNew tells of every problem with accounts to make. Names are theirs in
+// lower case.
+func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) error {
+	taken, err := p.taken(ctx, names)
+	if err != nil {
+		return err
+	}
+	var problems fault.Problems
+	first := map[string]int{}
+	for i, u := range input {
+		at := func(field string) []any { return []any{"input", i, field} }
+		if _, ok := canonical(u.Username); !ok {
+			problems.Add(fault.BadInput, at("username"), "%.80q is not a name: write 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit", u.Username)
+		} else if other, twice := first[names[i]]; twice {
+			problems.Add(fault.Conflict, at("username"), "%q is the name of input %d too: choose another", names[i], other)
+		} else if taken[names[i]] {
+			problems.Add(fault.Conflict, at("username"), "%q has an account already: choose another name", names[i])
+		}
+		if _, twice := first[names[i]]; !twice {
+			first[names[i]] = i
+		}
+		if err := password.Check(u.Password, names[i]); err != nil {
+			problems.Add(fault.BadInput, at("password"), "%s", err)
+		}
+		if err := checkEmail(u.Email); err != nil {
+			problems.Add(fault.BadInput, at("email"), "%s", err)
+		}
+	}
+	return problems.Err()
+}
+
+// taken says which of the names have an account.
+func (p *People) taken(ctx context.Context, names []string) (map[string]bool, error) {
+	// PostgreSQL refuses text that is none: only what may be a name is asked.
+	var possible []string
+	for _, name := range names {
+		if _, ok := canonical(name); ok {
+			possible = append(possible, name)
+		}
+	}
+	found, err := p.db.User.Query().Where(database.AmongTexts(user.FieldUsername, possible)).
+		Select(user.FieldUsername).Strings(ctx)
+	taken := make(map[string]bool, len(found))
+	for _, name := range found {
+		taken[name] = true
+	}
+	return taken, err
+}
+
+// checkEmail finds slips of the pen. Whether an address works, only a letter
+// can tell. A nil address is none.
+func checkEmail(email *string) error {
+	if email == nil {
+		return nil
+	}
+	if len(*email) > MaxEmail {
+		return fault.New(fault.BadInput, "the e-mail address has %d bytes: at most %d are taken", len(*email), MaxEmail)
+	}
+	parsed, err := mail.ParseAddress(*email)
+	if err != nil || parsed.Address != *email || !utf8.ValidString(*email) || strings.ContainsRune(*email, 0) {
+		return fault.New(fault.BadInput, "%q is not an e-mail address: write one such as ada@example.org, or leave it out", *email)
+	}
+	return nil
+}
+
+// Change is what to change of an account. What is nil stays as it is.
+type Change struct {
+	SetEmail bool    // whether the address is changed,
+	Email    *string // to this; nil takes it away
+	Role     *caller.Role
+	Disabled *bool
+	Password *string
+}
+
+// Update changes an account. To disable it ends its sessions and revokes its
+// tokens; a new password ends its sessions.
+//
+// Faults: NOT_FOUND, BAD_USER_INPUT with every problem, and CONFLICT for what
+// would leave the server without an admin who can sign in.
+func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User, error) {
+	before, err := p.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, fault.New(fault.NotFound, "there is no such person")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := change.check(before.Username); err != nil {
+		return nil, err
+	}
+	var hash *string
+	if change.Password != nil {
+		made, err := p.hasher.Hash(ctx, *change.Password)
+		if err != nil {
+			return nil, err
+		}
+		hash = &made
+	}
+	var after *ent.User
+	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
+		if err := p.keepAnAdmin(ctx, tx, id, change); err != nil {
+			return err
+		}
+		update := tx.User.UpdateOneID(id).SetNillableRole(change.Role).SetNillableDisabled(change.Disabled).SetNillablePasswordHash(hash)
+		if change.SetEmail {
+			update.ClearEmail().SetNillableEmail(change.Email)
+		}
+		if after, err = update.Select(userColumns[0], userColumns[1:]...).Save(ctx); err != nil {
+			return err
+		}
+		return change.endTokens(ctx, tx, id)
+	})
+	return after, err
+}
+
+func (change Change) check(username string) error {
+	var problems fault.Problems
+	if err := checkEmail(change.Email); change.SetEmail && err != nil {
+		problems.Add(fault.BadInput, []any{"input", "email"}, "%s", err)
+	}
+	if change.Password != nil {
+		if err := password.Check(*change.Password, username); err != nil {
+			problems.Add(fault.BadInput, []any{"input", "password"}, "%s", err)
+		}
+	}
+	return problems.Err()
+}
+
+// keepAnAdmin fails if the change would leave no admin who may sign in. It
+// locks the account and all admins, in the order of their ids, so that of two
+// admins who demote each other one waits, and then hears that the other is the
+// last.
+func (p *People) keepAnAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
+	var problems fault.Problems
+	if change.Role != nil && *change.Role != caller.Admin {
+		problems.Add(fault.Conflict, []any{"input", "role"}, "the last admin stays one: make another first")
+	}
+	if change.Disabled != nil && *change.Disabled {
+		problems.Add(fault.Conflict, []any{"input", "disabled"}, "the last admin stays enabled: make another first")
+	}
+	if problems.Err() == nil {
+		return nil
+	}
+	able := user.And(user.RoleEQ(caller.Admin), user.Disabled(false))
+	locked, err := p.lock(tx.User.Query().Where(user.Or(user.ID(id), able)).Order(user.ByID())).
+		Select(user.FieldRole, user.FieldDisabled).All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range locked {
+		isAdmin := u.Role == caller.Admin && !u.Disabled
+		if isAdmin != (u.ID == id) {
+			return nil // there is another, or this is none
+		}
+	}
+	return problems.Err()
+}
+
+// endTokens deletes the tokens that do not outlive a change.
+func (change Change) endTokens(ctx context.Context, tx *ent.Tx, id int64) error {
+	ended := []predicate.AccessToken{accesstoken.UserID(id)}
+	switch {
+	case change.Disabled != nil && *change.Disabled:
+	case change.Password != nil:
+		ended = append(ended, accesstoken.KindEQ(accesstoken.KindSESSION))
+	default:
+		return nil
+	}
+	_, err := tx.AccessToken.Delete().Where(ended...).Exec(ctx)
+	return err
+}
+
+// Filter selects people: all of its patterns must match. What is nil does not
+// matter.
+type Filter struct {
+	Username, Email, Role *string
+}
+
+// List gives a page of the people whom at least one filter matches, or of all
+// if there is no filter, by name.
+func (p *People) List(ctx context.Context, filters []Filter, request page.Request) (*page.Page[*ent.User], error) {
+	matches, err := union(filters)
+	if err != nil {
+		return nil, err
+	}
+	byName := page.Order[*ent.User]{
+		Columns: []page.Column{{Name: user.FieldUsername, Text: true}},
+		Key:     func(u *ent.User) page.Key { return page.Key{u.Username} },
+	}
+	matching := func() *ent.UserQuery { return p.db.User.Query().Where(matches) }
+	return page.Fetch(ctx, p.limits, request, byName,
+		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.User, error) {
+			found, err := matching().Where(add).Select(userColumns...).All(ctx)
+			return together(found), err
+		},
+		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+}
+
+// union is the condition that at least one filter matches.
+func union(filters []Filter) (predicate.User, error) {
+	var problems fault.Problems
+	if len(filters) > MaxFilters {
+		problems.Add(fault.TooLarge, []any{"filter"}, "%d filters: at most %d are taken at once", len(filters), MaxFilters)
+		return nil, problems.Err()
+	}
+	all := len(filters) == 0
+	var either []*sql.Predicate
+	for i, filter := range filters {
+		var both []*sql.Predicate
+		for _, part := range []struct {
+			column string
+			text   *string
+		}{{user.FieldUsername, filter.Username}, {user.FieldEmail, filter.Email}, {user.FieldRole, filter.Role}} {
+			if part.text == nil {
+				continue
+			}
+			pattern, err := like.Parse(*part.text)
+			if err != nil {
+				problems.Add(fault.BadInput, []any{"filter", i, part.column}, "%s", err)
+			}
+			both = append(both, pattern.MatchFold(part.column))
+		}
+		all = all || len(both) == 0
+		either = append(either, sql.And(both...))
+	}
+	return func(s *sql.Selector) {
+		if !all {
+			s.Where(sql.Or(either...))
+		}
+	}, problems.Err()
+}
+
+// ByIDs gives the people with these ids that there are.
+func (p *People) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
+	all, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
+	found := make(map[int64]*ent.User, len(all))
+	for _, u := range together(all) {
+		found[u.ID] = u
+	}
+	return found, err
+}

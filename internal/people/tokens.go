@@ -1,0 +1,181 @@
+package people
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/accesstoken"
+	"tagma/ent/generated/predicate"
+	"tagma/ent/generated/user"
+	"tagma/internal/batch"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/photo"
+	"tagma/internal/token"
+)
+
+// TokenInput is a token to make. What is nil was left out.
+type TokenInput struct {
+	Name      string
+	Role      *caller.Role
+	Device    *string
+	ExpiresAt *instant.Instant
+}
+
+// CreateToken makes a token for a script or a trap of the caller's. The secret
+// is given this once.
+//
+// Faults: BAD_USER_INPUT and FORBIDDEN with every problem, TOO_LARGE for one
+// token too many.
+func (p *People) CreateToken(ctx context.Context, input TokenInput) (token.Secret, *ent.AccessToken, error) {
+	c, err := person(ctx)
+	if err != nil {
+		return token.Secret{}, nil, err
+	}
+	now := p.clock()
+	wanted, err := input.check(c, now)
+	if err != nil {
+		return token.Secret{}, nil, err
+	}
+	secret, hash := token.New()
+	var made *ent.AccessToken
+	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
+		if err := p.roomForToken(ctx, tx, c.UserID, now); err != nil {
+			return err
+		}
+		made, err = tx.AccessToken.Create().
+			SetUserID(c.UserID).SetKind(accesstoken.KindACCESS).SetName(wanted.Name).SetHash(hash).
+			SetRole(*wanted.Role).SetNillableDevice(wanted.Device).
+			SetCreatedAt(now).SetNillableExpiresAt(wanted.ExpiresAt).Save(ctx)
+		return err
+	})
+	if err != nil {
+		return token.Secret{}, nil, err
+	}
+	made.Hash = ""
+	return secret, made, nil
+}
+
+// check is the input with nothing left out that has a default, or every
+// problem with it.
+func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput, error) {
+	var problems fault.Problems
+	at := func(field string) []any { return []any{"input", field} }
+	if n := utf8.RuneCountInString(input.Name); n < 1 || n > MaxTokenName {
+		problems.Add(fault.BadInput, at("name"), "the name has %d characters: it must have 1 to %d", n, MaxTokenName)
+	} else if !utf8.ValidString(input.Name) || strings.ContainsFunc(input.Name, unicode.IsControl) {
+		problems.Add(fault.BadInput, at("name"), "the name %q holds what cannot be printed: leave it out", input.Name)
+	}
+	role := c.Role
+	if input.Device != nil {
+		role = caller.Writer // the least that suits a trap
+		if !c.Has(caller.Writer) {
+			problems.Add(fault.Forbidden, at("device"), "only a WRITER may make a trap's token")
+		}
+		device, err := photo.ParseDevice(*input.Device)
+		if err != nil {
+			problems.Add(fault.BadInput, at("device"), "%s", err)
+		}
+		input.Device = &device
+	}
+	if input.Role != nil {
+		role = *input.Role
+		if !c.Has(role) {
+			problems.Add(fault.Forbidden, at("role"), "a token of %s would exceed the caller, who is %s: ask for less", role, c.Role)
+		}
+		if input.Device != nil && !role.Includes(caller.Writer) {
+			problems.Add(fault.BadInput, at("role"), "a trap's token needs WRITER: leave the role out")
+		}
+	}
+	input.Role = &role
+	if input.ExpiresAt != nil && *input.ExpiresAt <= now {
+		problems.Add(fault.BadInput, at("expiresAt"), "%s is past: give a time to come, or none", input.ExpiresAt)
+	}
+	return input, problems.Err()
+}
+
+// roomForToken locks a person's account, and fails if it has as many tokens as
+// it may, or was disabled while the request was under way.
+func (p *People) roomForToken(ctx context.Context, tx *ent.Tx, userID int64, now instant.Instant) error {
+	_, err := p.lock(tx.User.Query().Where(user.ID(userID), user.Disabled(false))).Select(user.FieldID).Only(ctx)
+	if ent.IsNotFound(err) {
+		return noLongerHolds()
+	}
+	if err != nil {
+		return err
+	}
+	n, err := tx.AccessToken.Query().
+		Where(accesstoken.UserID(userID), accesstoken.KindEQ(accesstoken.KindACCESS), holds(now)).Count(ctx)
+	if err == nil && n >= MaxTokens {
+		return fault.New(fault.TooLarge, "you have %d tokens, which is the most: revoke one first", n)
+	}
+	return err
+}
+
+// RevokeToken revokes a token or ends a session: one of the caller's, or for an
+// admin anyone's. It is false if there is none such.
+func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
+	c, err := person(ctx)
+	if err != nil {
+		return false, err
+	}
+	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
+	return n > 0, err
+}
+
+// TokenByID is one token that still holds, or nil if there is none or it is
+// not the caller's to see.
+func (p *People) TokenByID(ctx context.Context, id int64) (*ent.AccessToken, error) {
+	c, err := person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.db.AccessToken.Query().Where(accesstoken.ID(id), visibleTo(c), holds(p.clock())).
+		Select(tokenColumns...).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// visibleTo is the condition that a token is the caller's, or that they are an
+// admin.
+func visibleTo(c *caller.Caller) predicate.AccessToken {
+	return func(s *sql.Selector) {
+		if !c.Has(caller.Admin) {
+			s.Where(sql.EQ(s.C(accesstoken.FieldUserID), c.UserID))
+		}
+	}
+}
+
+// TokensOf gives the sessions and tokens of people that still hold, by the
+// person's id, the newest first.
+func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*ent.AccessToken, error) {
+	ids := make([]int64, len(users))
+	for n, u := range users {
+		ids[n] = u.ID
+	}
+	all, err := p.db.AccessToken.Query().
+		Where(database.AmongNumbers(accesstoken.FieldUserID, ids), holds(p.clock())).
+		Order(accesstoken.ByCreatedAt(sql.OrderDesc()), accesstoken.ByID(sql.OrderDesc())).
+		Select(tokenColumns...).All(ctx)
+	group := batch.NewGroup(all)
+	tokens := make(map[int64][]*ent.AccessToken, len(users))
+	for _, t := range all {
+		t.Group = group
+		tokens[t.UserID] = append(tokens[t.UserID], t)
+	}
+	return tokens, err
+}
+
+// Sweep deletes tokens that have expired, and says how many.
+func (p *People) Sweep(ctx context.Context) (int, error) {
+	return p.db.AccessToken.Delete().Where(accesstoken.ExpiresAtLTE(p.clock())).Exec(ctx)
+}
