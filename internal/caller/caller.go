@@ -10,6 +10,8 @@ import (
 	"io"
 	"slices"
 	"strconv"
+
+	"tagma/internal/fault"
 )
 
 // Role is what a person may do. Each role may do what the ones before it may.
@@ -42,7 +44,7 @@ func (r Role) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(s
 func (r *Role) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok || !slices.Contains(ranks, Role(s)) {
-		return fmt.Errorf("%.40q is not a role: it is one of READER, WRITER, ADMIN", fmt.Sprint(v))
+		return fault.New(fault.BadInput, "%.40q is not a role: it is one of READER, WRITER, ADMIN", fmt.Sprint(v))
 	}
 	*r = Role(s)
 	return nil

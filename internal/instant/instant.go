@@ -13,6 +13,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"tagma/internal/fault"
 )
 
 // TrapLayout is the form of a time in the name of a trap's file, always UTC.
@@ -47,7 +49,7 @@ func Parse(s string) (Instant, error) {
 		}
 		return Of(t), nil
 	}
-	return 0, fmt.Errorf("%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
+	return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
 }
 
 // Time is i as Go's own type, in UTC.
@@ -90,7 +92,7 @@ func (i Instant) MarshalGQL(w io.Writer) {
 func (i *Instant) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("a DateTime is a string, such as \"2020-06-20T21:33:24Z\"")
+		return fault.New(fault.BadInput, "%.40q is not a DateTime: write a string such as \"2020-06-20T21:33:24Z\"", fmt.Sprint(v))
 	}
 	parsed, err := Parse(s)
 	if err != nil {

@@ -65,8 +65,9 @@ type Page[T any] struct {
 	Nodes    []T
 	PageInfo Info
 
-	order Order[T]
-	count func(context.Context) (int, error)
+	order   Order[T]
+	count   func(context.Context) (int, error)
+	cursors []string // where the order is of other rows
 }
 
 // Edge is a row with its cursor.
@@ -158,17 +159,38 @@ func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, er
 		p.PageInfo = Info{HasNextPage: more, HasPreviousPage: plan.After != nil}
 	}
 	if len(rows) > 0 {
-		start, end := p.cursor(rows[0]), p.cursor(rows[len(rows)-1])
+		start, end := o.cursor(rows[0]), o.cursor(rows[len(rows)-1])
 		p.PageInfo.StartCursor, p.PageInfo.EndCursor = &start, &end
 	}
 	return p
 }
 
+// Map is the same page of other values, with the same cursors.
+func Map[T, U any](p *Page[T], to func(T) U) *Page[U] {
+	nodes := make([]U, len(p.Nodes))
+	for n, row := range p.Nodes {
+		nodes[n] = to(row)
+	}
+	return &Page[U]{Nodes: nodes, PageInfo: p.PageInfo, count: p.count, cursors: p.Cursors()}
+}
+
+// Cursors are the rows' cursors.
+func (p *Page[T]) Cursors() []string {
+	if p.cursors != nil {
+		return p.cursors
+	}
+	cursors := make([]string, len(p.Nodes))
+	for n, row := range p.Nodes {
+		cursors[n] = p.order.cursor(row)
+	}
+	return cursors
+}
+
 // Edges are the rows with their cursors.
-func (p *Page[T]) Edges() []Edge[T] {
-	edges := make([]Edge[T], len(p.Nodes))
-	for i, node := range p.Nodes {
-		edges[i] = Edge[T]{Cursor: p.cursor(node), Node: node}
+func (p *Page[T]) Edges() []*Edge[T] {
+	edges := make([]*Edge[T], len(p.Nodes))
+	for n, cursor := range p.Cursors() {
+		edges[n] = &Edge[T]{Cursor: cursor, Node: p.Nodes[n]}
 	}
 	return edges
 }
@@ -176,8 +198,8 @@ func (p *Page[T]) Edges() []Edge[T] {
 // TotalCount counts the rows on all pages.
 func (p *Page[T]) TotalCount(ctx context.Context) (int, error) { return p.count(ctx) }
 
-func (p *Page[T]) cursor(row T) string {
-	text, err := json.Marshal(p.order.Key(row))
+func (o Order[T]) cursor(row T) string {
+	text, err := json.Marshal(o.Key(row))
 	if err != nil { // strings and integers always can be
 		panic(err)
 	}

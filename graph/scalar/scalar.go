@@ -1,0 +1,65 @@
+// Package scalar reads and writes those scalars of the schema whose Go types
+// are not Tagma's own, so that a wrong value is answered as the caller's fault
+// and names the remedy.
+package scalar
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/sosodev/duration"
+
+	"tagma/internal/fault"
+)
+
+// MarshalInt writes the scalar Int.
+func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
+
+// UnmarshalInt reads the scalar Int: a whole number of 32 bits.
+func UnmarshalInt(v any) (int, error) {
+	var n int64
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		n, err = v.Int64()
+	case int64:
+		n = v
+	case int:
+		n = int64(v)
+	default:
+		err = fmt.Errorf("not a number")
+	}
+	if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
+		return 0, fault.New(fault.BadInput, "%.40q is not a whole number of 32 bits", fmt.Sprint(v))
+	}
+	return int(n), nil
+}
+
+// MarshalDuration writes the scalar Duration.
+func MarshalDuration(d time.Duration) graphql.Marshaler { return graphql.MarshalDuration(d) }
+
+// UnmarshalDuration reads the scalar Duration: ISO 8601, without years and
+// months, which have no length of their own.
+func UnmarshalDuration(v any) (time.Duration, error) {
+	s, _ := v.(string)
+	parsed, err := duration.Parse(s)
+	if err != nil || parsed.Years != 0 || parsed.Months != 0 || parsed.ToTimeDuration() == math.MaxInt64 {
+		return 0, fault.New(fault.BadInput, "%.40q is not a length of time: write ISO 8601 without years and months, such as PT1H, PT15M or P1D", fmt.Sprint(v))
+	}
+	return parsed.ToTimeDuration(), nil
+}
+
+// MarshalUpload is there because gqlgen wants it: nothing answers with a file.
+func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
+
+// UnmarshalUpload reads the scalar Upload.
+func UnmarshalUpload(v any) (graphql.Upload, error) {
+	file, ok := v.(graphql.Upload)
+	if !ok {
+		return graphql.Upload{}, fault.New(fault.BadInput, "a file must come as the GraphQL multipart request specification says: null in the variables, and a part of its own in the form")
+	}
+	return file, nil
+}
