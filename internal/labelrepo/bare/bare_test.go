@@ -1,0 +1,298 @@
+package bare
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const branch = "refs/heads/main"
+
+func open(t *testing.T, dir string) *Repo {
+	t.Helper()
+	r, err := Open(dir, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// git runs the real git in the repository.
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir}, args...)...)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// chain puts n commits with one growing tree into p, and returns the last.
+func chain(p *Pack, parent Hash, n int, text string) Hash {
+	var tree []byte
+	var previous Hash
+	for i := range n {
+		blob := p.Add(Blob, fmt.Appendf(nil, "%s %d\n", text, i))
+		line := fmt.Appendf(nil, "100644 %06d.json\x00%s", i, blob[:])
+		at := len(tree)
+		tree = append(tree, line...)
+		previous = p.AddEdited(Tree, previous, bytes.Clone(tree), Edit{At: at, Added: len(line)})
+		commit := "tree " + previous.String() + "\n"
+		if !parent.IsZero() {
+			commit += "parent " + parent.String() + "\n"
+		}
+		commit += "author A <a@example.org> 1600000000 +0000\ncommitter C <c@example.org> 1600000000 +0000\n\n" + text + "\n"
+		parent = p.Add(Commit, []byte(commit))
+	}
+	return parent
+}
+
+func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	p := NewPack()
+	tip := chain(p, Hash{}, 200, "first")
+	if err := r.Publish(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.MoveRef(branch, Hash{}, tip); err != nil {
+		t.Fatal(err)
+	}
+	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "dangling") {
+		t.Errorf("git fsck: %s", out)
+	}
+	if got := strings.Count(git(t, dir, "log", "--format=%H", "main"), "\n"); got != 200 {
+		t.Errorf("git log shows %d commits, want 200", got)
+	}
+	for _, e := range p.entries {
+		kind, content, err := r.Read(e.hash)
+		if err != nil || NameOf(kind, content) != e.hash {
+			t.Fatalf("%s: %v", e.hash, err)
+		}
+	}
+	if size := len(p.Bytes()); size > 100_000 {
+		t.Errorf("200 versions of one tree take %d bytes: are they written as edits?", size)
+	}
+}
+
+func TestRead_WhatGitRepackedIsReadThroughItsDeltas(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	p := NewPack()
+	tip := chain(p, Hash{}, 300, "text")
+	if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "gc", "--aggressive", "--prune=now")
+	if got, err := r.Ref(branch); err != nil || got != tip {
+		t.Fatalf("after git gc the branch is at %s, %v; want %s", got, err, tip)
+	}
+	fresh := func() *Repo { // one that did not know the packs before
+		r.Close()
+		return open(t, dir)
+	}()
+	for _, e := range p.entries {
+		if _, _, err := fresh.Read(e.hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRead_ALooseObjectOfAnotherGitIsFound(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	cmd := exec.Command("git", "-C", dir, "hash-object", "-w", "--stdin")
+	cmd.Stdin = strings.NewReader("hello\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, content, err := r.Read(NameOf(Blob, []byte("hello\n")))
+	if err != nil || kind != Blob || string(content) != "hello\n" {
+		t.Errorf("%s: got %v %q, %v", out, kind, content, err)
+	}
+}
+
+func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	p := NewPack()
+	chain(p, Hash{}, 30, "text")
+	if err := r.Publish(p); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*.pack"))
+	whole, err := os.ReadFile(packs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(packs[0], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		at, bit := random.IntN(len(whole)), byte(1)<<random.IntN(8)
+		whole[at] ^= bit
+		if err := os.WriteFile(packs[0], whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole[at] ^= bit
+		r, err := Open(dir, "main")
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d: %v", at, err)
+			}
+			continue
+		}
+		for _, e := range p.entries {
+			kind, content, err := r.Read(e.hash)
+			if err == nil && NameOf(kind, content) != e.hash || err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d: %v", at, err)
+			}
+		}
+		r.Close()
+	}
+}
+
+func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	var tip Hash
+	var hashes []Hash
+	for i := range 100 {
+		p := NewPack()
+		next := chain(p, tip, 5, fmt.Sprint("batch ", i))
+		if err := errors.Join(r.Publish(p), r.MoveRef(branch, tip, next), r.Tidy()); err != nil {
+			t.Fatal(err)
+		}
+		tip = next
+		for _, e := range p.entries {
+			hashes = append(hashes, e.hash)
+		}
+	}
+	if packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*")); len(packs) > 4*mergeWhen {
+		t.Errorf("%d files of packs after 100 batches", len(packs))
+	}
+	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "dangling") {
+		t.Errorf("git fsck: %s", out)
+	}
+	for _, h := range hashes {
+		if _, _, err := r.Read(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMoveRef_OnlyFromWhereTheCallerBelievesItToBe(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	p := NewPack()
+	one := chain(p, Hash{}, 1, "one")
+	two := chain(p, one, 1, "two")
+	if err := r.Publish(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.MoveRef(branch, one, two); !errors.Is(err, ErrMoved) {
+		t.Errorf("from a wrong value: %v", err)
+	}
+	if err := r.MoveRef(branch, Hash{}, one); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "update-ref", branch, two.String())
+	if err := r.MoveRef(branch, one, one); !errors.Is(err, ErrMoved) {
+		t.Errorf("after another git moved it: %v", err)
+	}
+	lock := filepath.Join(dir, branch+".lock")
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.MoveRef(branch, two, one); !errors.Is(err, ErrMoved) {
+		t.Errorf("while another git holds the lock: %v", err)
+	}
+	if got, err := r.Ref(branch); got != two || err != nil {
+		t.Errorf("the branch is at %s, %v", got, err)
+	}
+}
+
+func TestOpen_SweepsWhatAKilledProcessLeft(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	p := NewPack()
+	tip := chain(p, Hash{}, 1, "one")
+	if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name string) {
+		if err := os.WriteFile(at(name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(temporaryPrefix + "ref")
+	if err := os.Link(at(temporaryPrefix+"ref"), at(branch+".lock")); err != nil { // ours
+		t.Fatal(err)
+	}
+	write("objects/pack/" + temporaryPrefix + "pack")
+	write("objects/pack/pack-0000000000000000000000000000000000000000.idx")
+	write("refs/heads/old.lock")
+	if err := os.Chtimes(at("refs/heads/old.lock"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	write("refs/heads/live.lock") // another git's, just now
+
+	r = open(t, dir)
+	for name, stays := range map[string]bool{
+		temporaryPrefix + "ref":                    false,
+		branch + ".lock":                           false,
+		"objects/pack/" + temporaryPrefix + "pack": false,
+		"objects/pack/pack-0000000000000000000000000000000000000000.idx": false,
+		"refs/heads/old.lock":  false,
+		"refs/heads/live.lock": true,
+	} {
+		if _, err := os.Stat(at(name)); (err == nil) != stays {
+			t.Errorf("%s: is it there? %v; should it be? %v", name, err == nil, stays)
+		}
+	}
+	if got, err := r.Ref(branch); got != tip || err != nil {
+		t.Errorf("the branch is at %s, %v", got, err)
+	}
+}
+
+func TestOpen_AFolderOfSomethingElseIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, "main"); !errors.Is(err, ErrForeign) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOpen_ASecondProcessIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := Open(dir, "main"); !errors.Is(err, ErrInUse) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzApplyDelta(f *testing.F) {
+	base := bytes.Repeat([]byte("abc"), 100)
+	f.Add(base, encodeDelta(base[:200], Edit{At: 100, Removed: 100, Added: 0}))
+	f.Fuzz(func(t *testing.T, base, delta []byte) {
+		_, _ = applyDelta(base, delta) // must not panic
+	})
+}

@@ -1,0 +1,366 @@
+package bare
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	indexHeaderSize = 8
+	indexNames      = indexHeaderSize + 256*4
+
+	// maxObject bounds what is unpacked into memory: a label file has some
+	// kilobytes, the tree of a flat folder some megabytes.
+	maxObject = 256 << 20
+)
+
+// pack is one pack on the disk with its index. Both stay open, so that a pack
+// that git gc removed can still be read.
+type pack struct {
+	path  string // of the pack file
+	index *os.File
+	data  *os.File
+	size  int64 // of the pack file
+	upTo  [256]uint32
+	far   int64 // how many offsets do not fit into 31 bits
+	sum   Hash
+}
+
+// openPack opens a pack and checks that its two files belong together and are
+// whole at their ends. It does not read all of it: every object is checked
+// when it is read.
+func openPack(indexPath string) (*pack, error) {
+	p := &pack{path: packOf(indexPath)}
+	var err error
+	if p.index, err = os.Open(indexPath); err != nil {
+		return nil, err
+	}
+	if p.data, err = os.Open(p.path); err == nil {
+		err = p.readFrame()
+	}
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("pack %s: %w", filepath.Base(p.path), err)
+	}
+	return p, nil
+}
+
+func (p *pack) close() {
+	p.index.Close()
+	if p.data != nil {
+		p.data.Close()
+	}
+}
+
+func (p *pack) readFrame() error {
+	head := make([]byte, indexNames)
+	if _, err := p.index.ReadAt(head, 0); err != nil || string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
+		return fmt.Errorf("no index of version 2: %w", ErrDamaged)
+	}
+	previous := uint32(0)
+	for i := range p.upTo {
+		p.upTo[i] = binary.BigEndian.Uint32(head[indexHeaderSize+4*i:])
+		if p.upTo[i] < previous {
+			return fmt.Errorf("index out of order: %w", ErrDamaged)
+		}
+		previous = p.upTo[i]
+	}
+	indexInfo, err := p.index.Stat()
+	if err != nil {
+		return err
+	}
+	least := int64(indexNames) + int64(p.count())*28 + 2*hashSize
+	if rest := indexInfo.Size() - least; rest < 0 || rest%8 != 0 {
+		return fmt.Errorf("the index has the wrong length: %w", ErrDamaged)
+	} else {
+		p.far = rest / 8
+	}
+	if _, err := p.index.ReadAt(p.sum[:], indexInfo.Size()-2*hashSize); err != nil {
+		return err
+	}
+
+	packInfo, err := p.data.Stat()
+	if err != nil {
+		return err
+	}
+	p.size = packInfo.Size()
+	var header, want [packHeaderSize]byte
+	var sum Hash
+	putPackHeader(want[:], p.count())
+	if p.size < packHeaderSize+hashSize {
+		return fmt.Errorf("the pack is too short: %w", ErrDamaged)
+	}
+	if _, err := p.data.ReadAt(header[:], 0); err != nil {
+		return err
+	}
+	if _, err := p.data.ReadAt(sum[:], p.size-hashSize); err != nil {
+		return err
+	}
+	if header != want || sum != p.sum {
+		return fmt.Errorf("pack and index do not belong together: %w", ErrDamaged)
+	}
+	return nil
+}
+
+func (p *pack) count() int { return int(p.upTo[255]) }
+
+// find is where the object begins in the pack.
+func (p *pack) find(h Hash) (offset int64, found bool, err error) {
+	first := uint32(0)
+	if h[0] > 0 {
+		first = p.upTo[h[0]-1]
+	}
+	n := int(p.upTo[h[0]] - first)
+	if n == 0 {
+		return 0, false, nil
+	}
+	names := make([]byte, n*hashSize)
+	if _, err := p.index.ReadAt(names, indexNames+int64(first)*hashSize); err != nil {
+		return 0, false, err
+	}
+	i := sort.Search(n, func(i int) bool { return bytes.Compare(names[i*hashSize:(i+1)*hashSize], h[:]) >= 0 })
+	if i == n || !bytes.Equal(names[i*hashSize:(i+1)*hashSize], h[:]) {
+		return 0, false, nil
+	}
+	offset, err = p.offset(int64(first) + int64(i))
+	return offset, err == nil, err
+}
+
+// offset is where the object with that place in the index begins.
+func (p *pack) offset(i int64) (int64, error) {
+	var b [8]byte
+	offsets := indexNames + int64(p.count())*24
+	if _, err := p.index.ReadAt(b[:4], offsets+i*4); err != nil {
+		return 0, err
+	}
+	short := binary.BigEndian.Uint32(b[:4])
+	if short < 1<<31 {
+		return int64(short), nil
+	}
+	far := int64(short &^ (1 << 31))
+	if far >= p.far {
+		return 0, ErrDamaged
+	}
+	if _, err := p.index.ReadAt(b[:], offsets+int64(p.count())*4+far*8); err != nil {
+		return 0, err
+	}
+	return int64(binary.BigEndian.Uint64(b[:])), nil
+}
+
+// entries reads the whole index.
+func (p *pack) entries() ([]entry, error) {
+	n := int64(p.count())
+	columns := make([]byte, n*24)
+	if _, err := p.index.ReadAt(columns, indexNames); err != nil {
+		return nil, err
+	}
+	list := make([]entry, n)
+	for i := range list {
+		copy(list[i].hash[:], columns[i*hashSize:])
+		list[i].crc = binary.BigEndian.Uint32(columns[int(n)*hashSize+i*4:])
+		offset, err := p.offset(int64(i))
+		if err != nil {
+			return nil, err
+		}
+		list[i].offset = offset
+	}
+	return list, nil
+}
+
+// object unpacks what begins at offset, and all that it builds upon. The
+// content belongs to the cache: it must not be changed.
+func (r *Repo) object(p *pack, offset int64, depth int) (Kind, []byte, error) {
+	here := place{p, offset}
+	if kind, content, found := r.bases.get(here); found {
+		return kind, content, nil
+	}
+	if offset < packHeaderSize || offset >= p.size-hashSize || depth > 4095 {
+		return 0, nil, fmt.Errorf("pack %s: no object at %d: %w", filepath.Base(p.path), offset, ErrDamaged)
+	}
+	kind, content, err := r.unpack(p, offset, depth)
+	if err != nil {
+		return 0, nil, err
+	}
+	r.bases.put(here, kind, content)
+	return kind, content, nil
+}
+
+func (r *Repo) unpack(p *pack, offset int64, depth int) (Kind, []byte, error) {
+	in := bufio.NewReader(io.NewSectionReader(p.data, offset, p.size-hashSize-offset))
+	kind, size, err := readEntryHeader(in)
+	if err != nil {
+		return 0, nil, err
+	}
+	var base int64
+	switch kind {
+	case plumbing.OFSDeltaObject:
+		back, err := readOffsetBack(in)
+		if err != nil {
+			return 0, nil, err
+		}
+		base = offset - back
+	case plumbing.REFDeltaObject:
+		var name Hash
+		if _, err := io.ReadFull(in, name[:]); err != nil {
+			return 0, nil, ErrDamaged
+		}
+		found := false
+		if base, found, err = p.find(name); err != nil || !found {
+			return 0, nil, fmt.Errorf("the base %s is not in its pack: %w", name, ErrDamaged)
+		}
+	}
+	data, err := r.inflate(in, size)
+	if err != nil || base == 0 {
+		return kind, data, err
+	}
+	kind, from, err := r.object(p, base, depth+1)
+	if err != nil {
+		return 0, nil, err
+	}
+	content, err := applyDelta(from, data)
+	return kind, content, err
+}
+
+// readEntryHeader reads an entry's kind and unpacked size.
+func readEntryHeader(in io.ByteReader) (Kind, int, error) {
+	b, err := in.ReadByte()
+	kind, size := Kind(b>>4&7), int(b&15)
+	for shift := 4; b&0x80 != 0 && err == nil; shift += 7 {
+		if shift > 32 {
+			return 0, 0, ErrDamaged
+		}
+		b, err = in.ReadByte()
+		size |= int(b&0x7f) << shift
+	}
+	if err != nil || size > maxObject || kind == plumbing.InvalidObject || kind == 5 {
+		return 0, 0, ErrDamaged
+	}
+	return kind, size, nil
+}
+
+func readOffsetBack(in io.ByteReader) (int64, error) {
+	b, err := in.ReadByte()
+	n := int64(b & 0x7f)
+	for b&0x80 != 0 && err == nil && n < 1<<48 {
+		b, err = in.ReadByte()
+		n = (n+1)<<7 | int64(b&0x7f)
+	}
+	if err != nil || n <= 0 {
+		return 0, ErrDamaged
+	}
+	return n, nil
+}
+
+// inflate unpacks exactly size bytes.
+func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
+	z, _ := r.inflaters.Get().(io.ReadCloser)
+	var err error
+	if z == nil {
+		z, err = zlib.NewReader(in)
+	} else {
+		err = z.(zlib.Resetter).Reset(in, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	defer r.inflaters.Put(z)
+	content := make([]byte, size)
+	if _, err := io.ReadFull(z, content); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	var more [1]byte
+	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: an object does not end where it should", ErrDamaged)
+	}
+	return content, nil
+}
+
+// applyDelta follows a delta's instructions. It believes none of its numbers.
+func applyDelta(base, delta []byte) ([]byte, error) {
+	from, n := binary.Uvarint(delta)
+	if n <= 0 || from != uint64(len(base)) {
+		return nil, ErrDamaged
+	}
+	delta = delta[n:]
+	size, n := binary.Uvarint(delta)
+	if n <= 0 || size > maxObject {
+		return nil, ErrDamaged
+	}
+	delta = delta[n:]
+	out := make([]byte, 0, size)
+	for len(delta) > 0 {
+		op := delta[0]
+		delta = delta[1:]
+		if op&0x80 == 0 {
+			if op == 0 || int(op) > len(delta) {
+				return nil, ErrDamaged
+			}
+			out = append(out, delta[:op]...)
+			delta = delta[op:]
+			continue
+		}
+		var number [7]int // four bytes of the offset, three of the length
+		for i := range number {
+			if op>>i&1 == 0 {
+				continue
+			}
+			if len(delta) == 0 {
+				return nil, ErrDamaged
+			}
+			number[i], delta = int(delta[0]), delta[1:]
+		}
+		offset := number[0] | number[1]<<8 | number[2]<<16 | number[3]<<24
+		length := number[4] | number[5]<<8 | number[6]<<16
+		if length == 0 {
+			length = 0x10000
+		}
+		if offset+length > len(base) || len(out)+length > int(size) {
+			return nil, ErrDamaged
+		}
+		out = append(out, base[offset:offset+length]...)
+	}
+	if len(out) != int(size) {
+		return nil, ErrDamaged
+	}
+	return out, nil
+}
+
+// loose reads an object that lies in a file of its own, as git writes the
+// objects of a small push.
+func (r *Repo) loose(h Hash) (Kind, []byte, error) {
+	name := h.String()
+	f, err := os.Open(filepath.Join(r.dir, "objects", name[:2], name[2:]))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil, ErrMissing
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	defer f.Close()
+	z, err := zlib.NewReader(bufio.NewReader(f))
+	if err != nil {
+		return 0, nil, ErrDamaged
+	}
+	whole, err := io.ReadAll(io.LimitReader(z, maxObject))
+	if err != nil {
+		return 0, nil, ErrDamaged
+	}
+	head, content, _ := bytes.Cut(whole, []byte{0})
+	word, _, _ := strings.Cut(string(head), " ")
+	kind, err := plumbing.ParseObjectType(word)
+	if err != nil {
+		return 0, nil, ErrDamaged
+	}
+	return kind, content, nil
+}

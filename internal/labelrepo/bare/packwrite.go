@@ -1,0 +1,237 @@
+package bare
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	packHeaderSize = 12
+	hashSize       = 20
+
+	// maxChain is how many deltas may follow one upon another, as git sets
+	// itself: reading an object costs as many steps.
+	maxChain = 50
+)
+
+// Pack gathers new objects in memory, in git's pack format version 2 (git's
+// Documentation/gitformat-pack.txt). It stands by itself: no object in it
+// builds upon one outside.
+type Pack struct {
+	buf     bytes.Buffer
+	deflate *zlib.Writer
+	entries []entry
+	at      map[Hash]int // index of entries
+	sealed  bool
+	sum     Hash
+}
+
+// entry is one object's line in an index.
+type entry struct {
+	hash   Hash
+	offset int64
+	crc    uint32
+	chain  int // how many deltas deep
+}
+
+// Edit says how one object came from another: at byte At, Removed bytes gave
+// way to Added bytes.
+type Edit struct{ At, Removed, Added int }
+
+// NewPack makes an empty pack.
+func NewPack() *Pack {
+	p := &Pack{at: map[Hash]int{}}
+	p.deflate, _ = zlib.NewWriterLevel(&p.buf, zlib.BestSpeed) // the level is valid
+	p.buf.Write(make([]byte, packHeaderSize))
+	return p
+}
+
+// Len is how many objects are in the pack.
+func (p *Pack) Len() int { return len(p.entries) }
+
+// Has says whether the object is in the pack.
+func (p *Pack) Has(h Hash) bool { _, found := p.at[h]; return found }
+
+// Add puts an object into the pack, once, and returns its name.
+func (p *Pack) Add(kind Kind, content []byte) Hash {
+	name := NameOf(kind, content)
+	if !p.Has(name) {
+		p.write(entry{hash: name}, kind, len(content), nil, content)
+	}
+	return name
+}
+
+// AddEdited is Add for content that came from the object base by one edit. If
+// base is in the pack, only the edit is written: what makes many versions of a
+// large tree affordable.
+func (p *Pack) AddEdited(kind Kind, base Hash, content []byte, edit Edit) Hash {
+	i, found := p.at[base]
+	if !found || p.entries[i].chain >= maxChain {
+		return p.Add(kind, content)
+	}
+	name := NameOf(kind, content)
+	if p.Has(name) {
+		return name
+	}
+	from := p.entries[i]
+	delta := encodeDelta(content, edit)
+	back := offsetBack(int64(p.buf.Len()) - from.offset)
+	p.write(entry{hash: name, chain: from.chain + 1}, plumbing.OFSDeltaObject, len(delta), back, delta)
+	return name
+}
+
+// write appends one entry: its header, what lies between header and data, and
+// the compressed data.
+func (p *Pack) write(e entry, kind Kind, size int, between, data []byte) {
+	e.offset = int64(p.buf.Len())
+	head := byte(kind)<<4 | byte(size&15)
+	for size >>= 4; size > 0; size >>= 7 {
+		p.buf.WriteByte(head | 0x80)
+		head = byte(size & 0x7f)
+	}
+	p.buf.WriteByte(head)
+	p.buf.Write(between)
+	p.deflate.Reset(&p.buf)
+	_, _ = p.deflate.Write(data) // into memory: cannot fail
+	_ = p.deflate.Close()
+	e.crc = crc32.ChecksumIEEE(p.buf.Bytes()[e.offset:])
+	p.at[e.hash] = len(p.entries)
+	p.entries = append(p.entries, e)
+}
+
+// Bytes is the finished pack. Nothing can be added after it.
+func (p *Pack) Bytes() []byte {
+	if !p.sealed {
+		putPackHeader(p.buf.Bytes(), len(p.entries))
+		p.sum = sha1.Sum(p.buf.Bytes())
+		p.buf.Write(p.sum[:])
+		p.sealed = true
+	}
+	return p.buf.Bytes()
+}
+
+func putPackHeader(b []byte, objects int) {
+	copy(b, "PACK")
+	binary.BigEndian.PutUint32(b[4:], 2)
+	binary.BigEndian.PutUint32(b[8:], uint32(objects))
+}
+
+// NameOf is git's name for an object.
+func NameOf(kind Kind, content []byte) Hash {
+	h := sha1.New()
+	fmt.Fprintf(h, "%s %d\x00", kind, len(content))
+	h.Write(content)
+	return Hash(h.Sum(nil))
+}
+
+// encodeDelta writes content as: what base has before the edit, the new bytes,
+// what base has behind it.
+func encodeDelta(content []byte, edit Edit) []byte {
+	baseSize := len(content) - edit.Added + edit.Removed
+	d := binary.AppendUvarint(nil, uint64(baseSize))
+	d = binary.AppendUvarint(d, uint64(len(content)))
+	d = appendCopy(d, 0, edit.At)
+	for added := range slices.Chunk(content[edit.At:edit.At+edit.Added], 127) {
+		d = append(d, byte(len(added)))
+		d = append(d, added...)
+	}
+	behind := edit.At + edit.Removed
+	return appendCopy(d, behind, baseSize-behind)
+}
+
+// appendCopy writes instructions to copy size bytes of the base from offset.
+func appendCopy(d []byte, offset, size int) []byte {
+	const most = 1<<24 - 1 // that one instruction can copy
+	for size > 0 {
+		n := min(size, most)
+		at := len(d)
+		d = append(d, 0x80)
+		for i := range 4 {
+			if b := byte(offset >> (8 * i)); b != 0 {
+				d[at] |= 1 << i
+				d = append(d, b)
+			}
+		}
+		for i := range 3 {
+			if b := byte(n >> (8 * i)); b != 0 {
+				d[at] |= 0x10 << i
+				d = append(d, b)
+			}
+		}
+		offset, size = offset+n, size-n
+	}
+	return d
+}
+
+// offsetBack encodes how far before its delta a base lies.
+func offsetBack(n int64) []byte {
+	b := []byte{byte(n & 0x7f)}
+	for n >>= 7; n > 0; n >>= 7 {
+		n--
+		b = append(b, 0x80|byte(n&0x7f))
+	}
+	slices.Reverse(b)
+	return b
+}
+
+// encodeIndex writes the index, version 2, of a pack with that checksum.
+func encodeIndex(entries []entry, packSum Hash) []byte {
+	entries = slices.Clone(entries)
+	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+
+	out := bytes.NewBuffer(make([]byte, 0, 8+256*4+len(entries)*28+2*hashSize))
+	out.WriteString("\xfftOc\x00\x00\x00\x02")
+	var upTo [256]uint32
+	for _, e := range entries {
+		upTo[e.hash[0]]++
+	}
+	for i := 1; i < 256; i++ {
+		upTo[i] += upTo[i-1]
+	}
+	put := func(v any) { _ = binary.Write(out, binary.BigEndian, v) } // into memory: cannot fail
+	put(upTo[:])
+	for _, e := range entries {
+		out.Write(e.hash[:])
+	}
+	short := make([]uint32, 0, len(entries)) // of one column, written at once
+	for _, e := range entries {
+		short = append(short, e.crc)
+	}
+	put(short)
+	short = short[:0]
+	var far []uint64
+	for _, e := range entries {
+		if e.offset < 1<<31 {
+			short = append(short, uint32(e.offset))
+			continue
+		}
+		short = append(short, 1<<31|uint32(len(far)))
+		far = append(far, uint64(e.offset))
+	}
+	put(short)
+	put(far)
+	out.Write(packSum[:])
+	sum := sha1.Sum(out.Bytes())
+	out.Write(sum[:])
+	return out.Bytes()
+}
+
+// counted passes bytes on and counts them.
+type counted struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n += int64(n)
+	return n, err
+}
