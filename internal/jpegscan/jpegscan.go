@@ -20,8 +20,10 @@
 //   - that has a long run of zero bytes where zeros do not stand for empty
 //     blocks (see hole).
 //
-// It cannot see a change that leaves all this in order, such as one flipped bit
-// of a coefficient. Only a digest tells of that.
+// It cannot see a change that leaves all this in order: one flipped bit of a
+// coefficient, or the loss of fewer bytes than a few blocks take. Only a digest
+// tells of that. Losses begin at a disk's sector of 512 bytes, and such were
+// found in every trial.
 package jpegscan
 
 import (

@@ -16,40 +16,44 @@ func lanczos(m *image.YCbCr, w, h int) reference {
 	size := m.Bounds().Size()
 	half := func(n int) int { return (n + 1) / 2 }
 	r := reference{width: w, height: h}
-	stepX, stepY := float64(size.X)/float64(w), float64(size.Y)/float64(h)
 	for i, pix := range [][]byte{m.Y, m.Cb, m.Cr} {
 		fromW, fromH, stride, toW, toH := size.X, size.Y, m.YStride, w, h
 		if i > 0 {
 			fromW, fromH, stride, toW, toH = half(size.X), half(size.Y), m.CStride, half(w), half(h)
 		}
-		across := reduce(fromW, toW, stepX, fromH, func(line, at int) float64 { return float64(pix[line*stride+at]) })
-		down := reduce(fromH, toH, stepY, toW, func(line, at int) float64 { return across[at*toW+line] })
-		r.planes[i] = make([]float64, toW*toH)
-		for y := range toH {
-			for x := range toW {
-				r.planes[i][y*toW+x] = down[x*toH+y]
+		exact := make([]float64, 0, fromW*fromH)
+		for y := range fromH {
+			for _, v := range pix[y*stride:][:fromW] {
+				exact = append(exact, float64(v))
 			}
 		}
+		columns := reduce(exact, fromW, toW, float64(size.X)/float64(w))
+		r.planes[i] = reduce(columns, fromH, toH, float64(size.Y)/float64(h))
 	}
 	return r
 }
 
-// reduce filters lines of from values to lines of to.
-func reduce(from, to int, step float64, lines int, value func(line, at int) float64) []float64 {
-	out := make([]float64, to*lines)
+// reduce makes rows of from values into rows of to values, and gives columns.
+func reduce(in []float64, from, to int, step float64) []float64 {
+	out := make([]float64, 0, len(in)/from*to)
 	scale := max(1, step)
 	for i := range to {
 		center := (float64(i)+0.5)*step - 0.5
-		weights, sum := map[int]float64{}, 0.0
+		weights, sum := make([]float64, from), 0.0
+		first, last := from, 0
 		for j := math.Ceil(center - 3*scale); j <= center+3*scale; j++ {
+			at := min(max(int(j), 0), from-1)
 			w := sinc((j-center)/scale) * sinc((j-center)/scale/3)
-			weights[min(max(int(j), 0), from-1)] += w
+			weights[at] += w
 			sum += w
+			first, last = min(first, at), max(last, at)
 		}
-		for at, w := range weights {
-			for line := range lines {
-				out[line*to+i] += w / sum * value(line, at)
+		for row := in; len(row) > 0; row = row[from:] {
+			v := 0.0
+			for at := first; at <= last; at++ {
+				v += weights[at] / sum * row[at]
 			}
+			out = append(out, v)
 		}
 	}
 	return out

@@ -72,7 +72,7 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	const tablesAndPictures = 3 << 20
+	const tablesAndPictures = 2 << 20
 	pixels := (int64(photo.Width) + 32) * (int64(photo.Height) + 32) // whole MCUs
 	switch {
 	case quarterIsEnough(photo):
@@ -81,8 +81,8 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 		return tablesAndPictures + 8*pixels, nil
 	default:
 		// The standard library holds all coefficients of a progressive file,
-		// which is 4 bytes to each of each component.
-		return tablesAndPictures + 24*pixels, nil
+		// which is 4 bytes to each of up to four components.
+		return tablesAndPictures + 36*pixels, nil
 	}
 }
 
