@@ -21,9 +21,9 @@
 //     blocks (see hole).
 //
 // It cannot see a change that leaves all this in order: one flipped bit of a
-// coefficient, or the loss of fewer bytes than a few blocks take. Only a digest
-// tells of that. Losses begin at a disk's sector of 512 bytes, and such were
-// found in every trial.
+// coefficient, the loss of fewer bytes than a few blocks take, or, in some
+// trials of a hundred, a sector with another part of the photograph in it. Only
+// a digest tells of that.
 package jpegscan
 
 import (
