@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -173,8 +174,10 @@ func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User
 			return err
 		}
 		update := tx.User.UpdateOneID(id).SetNillableRole(change.Role).SetNillableDisabled(change.Disabled).SetNillablePasswordHash(hash)
-		if change.SetEmail {
-			update.ClearEmail().SetNillableEmail(change.Email)
+		if change.SetEmail && change.Email == nil {
+			update.ClearEmail()
+		} else if change.SetEmail {
+			update.SetEmail(*change.Email)
 		}
 		if after, err = update.Select(userColumns[0], userColumns[1:]...).Save(ctx); err != nil {
 			return err
@@ -218,13 +221,14 @@ func (p *People) keepAnAdmin(ctx context.Context, tx *ent.Tx, id int64, change C
 	if err != nil {
 		return err
 	}
-	for _, u := range locked {
-		isAdmin := u.Role == caller.Admin && !u.Disabled
-		if isAdmin != (u.ID == id) {
-			return nil // there is another, or this is none
-		}
+	// What another change waited for may have made the rows other than they
+	// were when they were looked for.
+	isAdmin := func(u *ent.User) bool { return u.Role == caller.Admin && !u.Disabled }
+	admins := slices.DeleteFunc(locked, func(u *ent.User) bool { return !isAdmin(u) })
+	if len(admins) == 1 && admins[0].ID == id {
+		return problems.Err()
 	}
-	return problems.Err()
+	return nil
 }
 
 // endTokens deletes the tokens that do not outlive a change.

@@ -106,7 +106,7 @@ func (p *People) allow(name, address string) error {
 	if ok {
 		return nil
 	}
-	e := fault.New(fault.RateLimited, "too many tries: wait %s", wait.Round(time.Second))
+	e := fault.New(fault.RateLimited, "too many tries: wait %s", (wait + time.Second - 1).Truncate(time.Second))
 	e.RetryAfter = wait
 	return e
 }

@@ -43,7 +43,11 @@ func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
 //
 // Fault: NOT_FOUND.
 func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
-	name, _ := canonical(username)
+	nobody := fault.New(fault.NotFound, "nobody has the name %.80q", username)
+	name, ok := canonical(username)
+	if !ok {
+		return "", nobody
+	}
 	plain, hash, err := p.generate(ctx)
 	if err != nil {
 		return "", err
@@ -51,7 +55,7 @@ func (p *People) ResetPassword(ctx context.Context, username string) (plain stri
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
 		account, err := p.lock(tx.User.Query().Where(user.Username(name))).Select(user.FieldID).Only(ctx)
 		if ent.IsNotFound(err) {
-			return fault.New(fault.NotFound, "nobody has the name %.80q", username)
+			return nobody
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,339 @@
+package people
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/user"
+	"tagma/internal/caller"
+	"tagma/internal/fault"
+	"tagma/internal/password"
+	"tagma/internal/token"
+)
+
+func TestLogin_GivesASessionOf24Hours(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("Ada", caller.Writer)
+		session, err := w.Login(t.Context(), "aDA", secret, home)
+		must(t, err)
+		if session.User.ID != ada.ID || session.ExpiresAt != w.clock().Add(24*time.Hour) {
+			t.Errorf("got %+v", session)
+		}
+		c, err := w.Authenticate(t.Context(), session.Token.Reveal())
+		must(t, err)
+		if c.UserID != ada.ID || c.Role != caller.Writer || c.Device != "" || c.TokenID == 0 {
+			t.Errorf("the caller is %+v", c)
+		}
+		w.pass(24*time.Hour - time.Millisecond)
+		if !w.holds(session.Token) {
+			t.Error("the session ends too early")
+		}
+		w.pass(time.Millisecond)
+		if w.holds(session.Token) {
+			t.Error("the session does not end")
+		}
+	})
+}
+
+func TestLogin_WhateverIsWrongTheAnswerIsTheSame(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		w.add("kim", caller.Reader)
+		gone := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		must(t, err)
+		for name, try := range map[string][2]string{
+			"a wrong password":           {"kim", "not the password"},
+			"no password":                {"kim", ""},
+			"an unknown name":            {"mallory", secret},
+			"a disabled account":         {"gone", secret},
+			"a name that is no text":     {"kim\x00", secret},
+			"a name that is not UTF-8":   {"kim\xff", secret},
+			"the sign for a kelvin":      {"\u212aim", secret}, // whose lower case is k
+			"a name with space":          {" kim", secret},
+			"no name":                    {"", secret},
+			"a password that is no text": {"kim", "\xff\x00"},
+		} {
+			_, err := w.Login(t.Context(), try[0], try[1], home)
+			if e := code(t, err, fault.Unauthenticated); e.Message != "wrong name or password" || e.Error() != e.Message {
+				t.Errorf("%s: %v", name, e)
+			}
+		}
+	})
+}
+
+func TestLogin_AnUnknownOrDisabledNameCostsTheTimeOfAHash(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.hasher = password.New(password.Options{})
+		w.add("root", caller.Admin)
+		gone := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		must(t, err)
+		quickest := func(name string) time.Duration {
+			best := time.Hour
+			for range 4 {
+				start := time.Now()
+				_, err := w.Login(t.Context(), name, "not the password", home)
+				best = min(best, time.Since(start))
+				code(t, err, fault.Unauthenticated)
+			}
+			return best
+		}
+		known := quickest("root")
+		for _, name := range []string{"nobody", "gone", "no name"} {
+			if took := quickest(name); took < known/2 {
+				t.Errorf("%q is refused in %s, a known name in %s", name, took, known)
+			}
+		}
+	})
+}
+
+func TestLogin_TooManyGuessesMustWait(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("ada", caller.Reader)
+		for _, name := range []string{"ada", "nobody"} {
+			for range 5 {
+				_, err := w.Login(t.Context(), name, "not the password", home)
+				code(t, err, fault.Unauthenticated)
+			}
+			var e *fault.Error
+			sent := w.counted(func() {
+				_, err := w.Login(t.Context(), name, secret, home)
+				e = code(t, err, fault.RateLimited)
+			})
+			if e.RetryAfter != time.Second || len(sent) != 0 {
+				t.Errorf("%s: wait %s, after %q", name, e.RetryAfter, sent)
+			}
+		}
+		w.pass(time.Second)
+		w.in(&ent.User{Username: "ADA"})
+		w.in(&ent.User{Username: "ada"}) // the success has ended the series
+	})
+}
+
+func TestLogin_AHashOfAnotherCostIsMadeAnew(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		cheap := w.hasher
+		w.hasher = password.New(password.Options{})
+		ada := w.add("ada", caller.Reader)
+		w.hasher = cheap
+		w.in(ada)
+		row := get(w.db.User.Get(t.Context(), ada.ID))(t)
+		if cheap.NeedsRehash(row.PasswordHash) {
+			t.Error("the hash is as it was")
+		}
+		w.in(ada)
+	})
+}
+
+func TestLogin_ThatAChangeOvertakesBeginsNoSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		ada := w.add("ada", caller.Reader)
+		for name, change := range map[string]Change{
+			"another password":   {Password: new("not the password")},
+			"a disabled account": {Disabled: new(true)},
+		} {
+			proved := get(w.db.User.Query().Where(user.ID(ada.ID)).Only(t.Context()))(t)
+			get(w.Update(t.Context(), ada.ID, change))(t)
+			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			code(t, err, fault.Unauthenticated)
+			if n := w.db.AccessToken.Query().CountX(t.Context()); n != 0 {
+				t.Errorf("%s: %d sessions", name, n)
+			}
+		}
+	})
+}
+
+func TestAuthenticate_TakesOneStatement(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		_, bearer := w.in(w.add("ada", caller.Reader))
+		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 1 {
+			t.Errorf("sent %q", sent)
+		}
+		slip := []byte(bearer.Reveal())
+		slip[10] ^= 1
+		for _, text := range []string{"", "Bearer", string(slip), bearer.Reveal() + " "} {
+			sent := w.counted(func() {
+				_, err := w.Authenticate(t.Context(), text)
+				code(t, err, fault.Unauthenticated)
+			})
+			if len(sent) != 0 {
+				t.Errorf("%q was looked for", text)
+			}
+		}
+		unknown, _ := token.New()
+		if w.holds(unknown) {
+			t.Error("a token that nobody made holds")
+		}
+	})
+}
+
+func TestAuthenticate_TheRoleIsTheLesserOfTheTokensAndItsOwners(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		ada := w.add("ada", caller.Admin)
+		ctx, _ := w.in(ada)
+		for _, tt := range []struct{ token, owner, want caller.Role }{
+			{caller.Reader, caller.Admin, caller.Reader},
+			{caller.Writer, caller.Admin, caller.Writer},
+			{caller.Admin, caller.Admin, caller.Admin},
+			{caller.Admin, caller.Writer, caller.Writer},
+			{caller.Admin, caller.Reader, caller.Reader},
+			{caller.Writer, caller.Reader, caller.Reader},
+		} {
+			get(w.Update(t.Context(), ada.ID, Change{Role: new(caller.Admin)}))(t)
+			made, _, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &tt.token})
+			must(t, err)
+			get(w.Update(t.Context(), ada.ID, Change{Role: &tt.owner}))(t)
+			if got := caller.From(w.with(made)).Role; got != tt.want {
+				t.Errorf("%s by %s: %s", tt.token, tt.owner, got)
+			}
+		}
+	})
+}
+
+func TestAuthenticate_ATrapsTokenHoldsWhileItsOwnerIsAWriter(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		ada := w.add("ada", caller.Writer)
+		ctx, _ := w.in(ada)
+		trap, _, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0A5BB6F4")})
+		must(t, err)
+		if c := caller.From(w.with(trap)); c.Device != "0a5bb6f4" || c.UserID != ada.ID || c.Has(caller.Reader) {
+			t.Errorf("the caller is %+v", c)
+		}
+		get(w.Update(t.Context(), ada.ID, Change{Role: new(caller.Reader)}))(t)
+		if w.holds(trap) {
+			t.Error("a READER's trap goes on sending")
+		}
+		get(w.Update(t.Context(), ada.ID, Change{Role: new(caller.Admin)}))(t)
+		if !w.holds(trap) {
+			t.Error("an ADMIN's trap may not send")
+		}
+	})
+}
+
+func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, bearer := w.in(w.add("ada", caller.Reader))
+		id := caller.From(ctx).TokenID
+		first := w.clock()
+		for _, step := range []struct {
+			after      time.Duration
+			statements int
+		}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}, {time.Second, 1}} {
+			w.pass(step.after)
+			if sent := w.counted(func() { w.holds(bearer) }); len(sent) != step.statements {
+				t.Errorf("%s later: %q", step.after, sent)
+			}
+		}
+		used := get(w.TokenByID(ctx, id))(t).LastUsedAt
+		if used == nil || *used != first.Add(time.Minute) {
+			t.Errorf("last used %v, want %v", used, first.Add(time.Minute))
+		}
+	})
+}
+
+func TestAuthenticate_ThatTheUseCannotBeNotedDoesNotMatter(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		session := get(w.Login(t.Context(), w.add("ada", caller.Reader).Username, secret, home))(t)
+		if w.db.Dialect == dialect.SQLite {
+			w.exec(`CREATE TRIGGER no BEFORE UPDATE ON access_tokens BEGIN SELECT RAISE(ABORT, 'no'); END`)
+		} else {
+			w.exec(`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`)
+			w.exec(`CREATE TRIGGER no BEFORE UPDATE ON access_tokens EXECUTE FUNCTION no()`)
+		}
+		if sent := w.counted(func() { w.holds(session.Token) }); len(sent) != 2 {
+			t.Errorf("sent %q", sent)
+		}
+		if !w.holds(session.Token) {
+			t.Error("the request was refused")
+		}
+	})
+}
+
+func TestLogout_EndsTheSessionThatAsks(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Writer)
+		ctx, bearer := w.in(ada)
+		_, other := w.in(ada)
+		trap, _, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0a5bb6f4")})
+		must(t, err)
+		trapCtx := w.with(trap)
+		for _, want := range []bool{true, false} {
+			if got := get(w.Logout(ctx))(t); got != want {
+				t.Errorf("Logout = %v, want %v", got, want)
+			}
+		}
+		if w.holds(bearer) || !w.holds(other) || !w.holds(trap) {
+			t.Error("another than the one session has ended")
+		}
+		if !get(w.Logout(trapCtx))(t) || w.holds(trap) {
+			t.Error("a trap cannot give up its token")
+		}
+		_, err = w.Logout(t.Context())
+		code(t, err, fault.Unauthenticated)
+	})
+}
+
+func TestChangePassword_EndsTheOtherSessions(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada, eve := w.add("ada", caller.Reader), w.add("eve", caller.Reader)
+		ctx, present := w.in(ada)
+		_, other := w.in(ada)
+		_, eves := w.in(eve)
+		script, _, err := w.CreateToken(ctx, TokenInput{Name: "script"})
+		must(t, err)
+		must(t, w.ChangePassword(ctx, secret, "another bird in there", home))
+		if !w.holds(present) || w.holds(other) || !w.holds(script) || !w.holds(eves) {
+			t.Error("not just her other sessions have ended")
+		}
+		_, err = w.Login(t.Context(), "ada", secret, home)
+		code(t, err, fault.Unauthenticated)
+		get(w.Login(t.Context(), "ada", "another bird in there", home))(t)
+	})
+}
+
+func TestChangePassword_TellsWhatIsWrong(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, _ := w.in(w.add("a-long-name", caller.Writer))
+		code(t, w.ChangePassword(ctx, secret, "short", home), fault.BadInput, "new: BAD_USER_INPUT")
+		code(t, w.ChangePassword(ctx, secret, "a-long-name", home), fault.BadInput, "new: BAD_USER_INPUT")
+		code(t, w.ChangePassword(t.Context(), secret, "another bird in there", home), fault.Unauthenticated)
+		trap, _, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0a5bb6f4")})
+		must(t, err)
+		code(t, w.ChangePassword(w.with(trap), secret, "another bird in there", home), fault.Forbidden)
+		// Guesses count as those of a login, with it.
+		for range 5 {
+			code(t, w.ChangePassword(ctx, "not the password", "another bird in there", home), fault.BadInput, "current: BAD_USER_INPUT")
+		}
+		e := code(t, w.ChangePassword(ctx, secret, "another bird in there", home), fault.RateLimited)
+		if e.RetryAfter != time.Second {
+			t.Errorf("wait %s", e.RetryAfter)
+		}
+		_, err = w.Login(t.Context(), "a-long-name", secret, home)
+		code(t, err, fault.RateLimited)
+	})
+}
+
+func TestChangePassword_OfTwoAtOnceOneIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, _ := w.in(w.add("ada", caller.Reader))
+		errs := make(chan error)
+		for _, next := range []string{"the first new password", "the second new password"} {
+			go func() { errs <- w.ChangePassword(ctx, secret, next, home) }()
+		}
+		a, b := <-errs, <-errs
+		if (a == nil) == (b == nil) {
+			t.Errorf("got %v and %v", a, b)
+		}
+		if err := errors.Join(a, b); fault.CodeOf(err) == fault.Internal {
+			t.Errorf("got %v", err)
+		}
+	})
+}

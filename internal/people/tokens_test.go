@@ -1,0 +1,212 @@
+package people
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/caller"
+	"tagma/internal/fault"
+)
+
+func TestCreateToken_HoldsUntilItExpires(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Writer)
+		ctx, _ := w.in(ada)
+		until := w.clock().Add(time.Hour)
+		bearer, made, err := w.CreateToken(ctx, TokenInput{Name: "script", ExpiresAt: &until})
+		must(t, err)
+		if made.Name != "script" || made.Role != caller.Writer || made.UserID != ada.ID || made.Kind != "ACCESS" ||
+			made.CreatedAt != w.clock() || *made.ExpiresAt != until || made.Device != nil || made.LastUsedAt != nil {
+			t.Errorf("made %v", made)
+		}
+		w.pass(time.Hour - time.Millisecond)
+		if !w.holds(bearer) {
+			t.Error("it ends too early")
+		}
+		w.pass(time.Millisecond)
+		if w.holds(bearer) {
+			t.Error("it does not end")
+		}
+	})
+}
+
+func TestCreateToken_TellsOfEveryProblemAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		readerCtx, _ := w.in(w.add("ada", caller.Reader))
+		writerCtx, _ := w.in(w.add("wim", caller.Writer))
+		past := w.clock()
+		_, _, err := w.CreateToken(readerCtx, TokenInput{Role: new(caller.Admin), Device: new("0x5bb6f4"), ExpiresAt: &past})
+		code(t, err, fault.BadInput, "input.name: BAD_USER_INPUT", "input.device: FORBIDDEN", "input.device: BAD_USER_INPUT",
+			"input.role: FORBIDDEN", "input.expiresAt: BAD_USER_INPUT")
+		_, _, err = w.CreateToken(readerCtx, TokenInput{Name: "n", Role: new(caller.Writer)})
+		code(t, err, fault.Forbidden, "input.role: FORBIDDEN")
+		_, _, err = w.CreateToken(readerCtx, TokenInput{Name: "n", Device: new("0a5bb6f4")})
+		code(t, err, fault.Forbidden, "input.device: FORBIDDEN")
+		_, _, err = w.CreateToken(writerCtx, TokenInput{Name: "n", Device: new("0a5bb6f4"), Role: new(caller.Reader)})
+		code(t, err, fault.BadInput, "input.role: BAD_USER_INPUT")
+		for _, name := range []string{"", strings.Repeat("é", 101), "a\x00b", "a\nb", "\xff"} {
+			_, _, err = w.CreateToken(readerCtx, TokenInput{Name: name})
+			code(t, err, fault.BadInput, "input.name: BAD_USER_INPUT")
+		}
+		_, _, err = w.CreateToken(readerCtx, TokenInput{Name: strings.Repeat("é", 100)})
+		must(t, err)
+	})
+}
+
+func TestCreateToken_IsBoundedByTheTokenThatAsks(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, _ := w.in(w.add("ada", caller.Admin))
+		small, _, err := w.CreateToken(ctx, TokenInput{Name: "small", Role: new(caller.Reader)})
+		must(t, err)
+		_, _, err = w.CreateToken(w.with(small), TokenInput{Name: "great", Role: new(caller.Writer)})
+		code(t, err, fault.Forbidden)
+		_, made, err := w.CreateToken(w.with(small), TokenInput{Name: "as small"})
+		must(t, err)
+		if made.Role != caller.Reader {
+			t.Errorf("a READER's token made one of %s", made.Role)
+		}
+		trap, made, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0a5bb6f4")})
+		must(t, err)
+		if made.Role != caller.Writer || *made.Device != "0a5bb6f4" {
+			t.Errorf("made %v", made)
+		}
+		_, _, err = w.CreateToken(w.with(trap), TokenInput{Name: "from a trap"})
+		code(t, err, fault.Forbidden)
+		_, _, err = w.CreateToken(t.Context(), TokenInput{Name: "from nobody"})
+		code(t, err, fault.Unauthenticated)
+	})
+}
+
+func TestCreateToken_AHundredAreTheMostAlsoWhenAskedForAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Reader)
+		w.tokens(ada, 98)
+		ctx, _ := w.in(ada)
+		var all sync.WaitGroup
+		var made atomic.Int32
+		for range 10 {
+			all.Go(func() {
+				_, _, err := w.CreateToken(ctx, TokenInput{Name: "n"})
+				if err == nil {
+					made.Add(1)
+				} else if fault.CodeOf(err) != fault.TooLarge {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if made.Load() != 2 {
+			t.Errorf("%d were made, there was room for 2", made.Load())
+		}
+	})
+}
+
+func TestCreateToken_ADisabledOwnerGetsNone(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		ada := w.add("ada", caller.Reader)
+		ctx, _ := w.in(ada) // the request is under way
+		get(w.Update(t.Context(), ada.ID, Change{Disabled: new(true)}))(t)
+		_, _, err := w.CreateToken(ctx, TokenInput{Name: "n"})
+		code(t, err, fault.Unauthenticated)
+	})
+}
+
+func TestRevokeToken_OnesOwnOrForAnAdminAnyones(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		adaCtx, _ := w.in(w.add("ada", caller.Writer))
+		eveCtx, _ := w.in(w.add("eve", caller.Writer))
+		rootCtx, _ := w.in(w.add("root", caller.Admin))
+		bearer, made, err := w.CreateToken(adaCtx, TokenInput{Name: "n"})
+		must(t, err)
+
+		if get(w.RevokeToken(eveCtx, made.ID))(t) || !w.holds(bearer) {
+			t.Error("another's token could be revoked")
+		}
+		if get(w.TokenByID(eveCtx, made.ID))(t) != nil {
+			t.Error("another's token can be seen")
+		}
+		if get(w.TokenByID(adaCtx, made.ID))(t) == nil || get(w.TokenByID(rootCtx, made.ID))(t) == nil {
+			t.Error("a token cannot be seen by whom it concerns")
+		}
+		limited, _, err := w.CreateToken(rootCtx, TokenInput{Name: "n", Role: new(caller.Writer)})
+		must(t, err)
+		if get(w.RevokeToken(w.with(limited), made.ID))(t) {
+			t.Error("an admin's lesser token may what the admin may")
+		}
+		for _, want := range []bool{true, false} {
+			if got := get(w.RevokeToken(adaCtx, made.ID))(t); got != want {
+				t.Errorf("RevokeToken = %v, want %v", got, want)
+			}
+		}
+		if w.holds(bearer) || get(w.TokenByID(adaCtx, made.ID))(t) != nil {
+			t.Error("a revoked token holds")
+		}
+		_, made, err = w.CreateToken(adaCtx, TokenInput{Name: "n"})
+		must(t, err)
+		if !get(w.RevokeToken(rootCtx, made.ID))(t) {
+			t.Error("an admin cannot revoke another's token")
+		}
+		trap, made, err := w.CreateToken(adaCtx, TokenInput{Name: "n", Device: new("0a5bb6f4")})
+		must(t, err)
+		_, err = w.RevokeToken(w.with(trap), made.ID)
+		code(t, err, fault.Forbidden)
+		_, err = w.TokenByID(w.with(trap), made.ID)
+		code(t, err, fault.Forbidden)
+		_, err = w.RevokeToken(t.Context(), made.ID)
+		code(t, err, fault.Unauthenticated)
+	})
+}
+
+func TestTokensOf_ThoseThatHoldTheNewestFirst(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada, eve := w.add("ada", caller.Reader), w.add("eve", caller.Reader)
+		ctx, _ := w.in(ada)
+		soon := w.clock().Add(time.Minute)
+		for _, input := range []TokenInput{{Name: "first"}, {Name: "short", ExpiresAt: &soon}, {Name: "last"}} {
+			w.pass(time.Second)
+			_, _, err := w.CreateToken(ctx, input)
+			must(t, err)
+		}
+		w.pass(time.Hour)
+		found := get(w.TokensOf(t.Context(), []*ent.User{ada, eve}))(t)
+		var names []string
+		for _, tok := range found[ada.ID] {
+			names = append(names, tok.Name)
+			if tok.Group == nil {
+				t.Error("a token does not know the others")
+			}
+		}
+		if !slices.Equal(names, []string{"last", "first", "login"}) || len(found[eve.ID]) != 0 {
+			t.Errorf("got %v and %v", names, found[eve.ID])
+		}
+	})
+}
+
+func TestSweep_DeletesWhatHasExpiredAndNothingElse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Reader)
+		ctx, bearer := w.in(ada)
+		for _, after := range []time.Duration{time.Minute, time.Hour, 2 * time.Hour} {
+			until := w.clock().Add(after)
+			_, _, err := w.CreateToken(ctx, TokenInput{Name: "n", ExpiresAt: &until})
+			must(t, err)
+		}
+		_, _, err := w.CreateToken(ctx, TokenInput{Name: "for good"})
+		must(t, err)
+		w.pass(time.Hour)
+		for _, want := range []int{2, 0} {
+			if got := get(w.Sweep(t.Context()))(t); got != want {
+				t.Errorf("Sweep = %d, want %d", got, want)
+			}
+		}
+		if n := w.db.AccessToken.Query().CountX(t.Context()); n != 3 || !w.holds(bearer) {
+			t.Errorf("%d are left", n)
+		}
+	})
+}
