@@ -10,10 +10,12 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -179,6 +181,27 @@ func refused(err error, state pq.ErrorCode, codes ...int) bool {
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && slices.Contains(codes, e.Code())
+}
+
+// IsUnavailable says whether err is a passing fault: the database is not
+// reached, restarts, is full, or was too busy to be waited for.
+func IsUnavailable(err error) bool {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		switch e.Code.Class() {
+		case "08", "53", "57", "40": // connection, resources, intervention, serialisation
+			return true
+		}
+		return false
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff { // the primary code
+		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
+			return true
+		}
+		return false
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, driver.ErrBadConn)
 }
 
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if

@@ -204,3 +204,13 @@ func togetherDevices(all []*ent.Device) []*ent.Device {
 	}
 	return all
 }
+
+// Device gives the device of that name, or nil if it has sent nothing.
+func (c *Images) Device(ctx context.Context, name string) (*ent.Device, error) {
+	name, err := photo.ParseDevice(name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.DevicesByName(ctx, []string{name})
+	return found[name], err
+}

@@ -1,0 +1,67 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime/debug"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/request"
+)
+
+// presenter writes errors into answers. What is not meant for the caller goes
+// to the log, under the request's id, and to the caller as INTERNAL.
+type presenter struct{ log *slog.Logger }
+
+func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	answer := graphql.DefaultErrorPresenter(ctx, err) // has the path and the places
+	about := p.judge(ctx, err, answer)
+	answer.Message = about.Message
+	answer.Extensions = map[string]any{"code": string(about.Code)}
+	if id := request.ID(ctx); id != "" {
+		answer.Extensions["requestId"] = id
+	}
+	if len(about.Problems) > 0 {
+		answer.Extensions["problems"] = about.Problems
+	}
+	if about.RetryAfter > 0 {
+		answer.Extensions["retryAfter"] = int(math.Ceil(about.RetryAfter.Seconds()))
+	}
+	return answer
+}
+
+// judge says what a caller may know of an error.
+func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error) *fault.Error {
+	if known, ok := errors.AsType[*fault.Error](err); ok {
+		if known.Unwrap() != nil {
+			p.log.WarnContext(ctx, "request failed", "error", known, "path", answer.Path.String())
+		}
+		return known
+	}
+	switch {
+	case answer.Err == nil:
+		// Made by the parser or the validation, about the query alone.
+		return fault.New(fault.BadInput, "%s", answer.Message)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.New(fault.Unavailable, "the request took too long: ask for less at once, or try again")
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Unavailable, "the request was given up before there was an answer")
+	}
+	p.log.ErrorContext(ctx, "request failed", "error", err, "path", answer.Path.String())
+	if database.IsUnavailable(err) {
+		return fault.New(fault.Unavailable, "the database does not answer just now: try again")
+	}
+	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
+}
+
+// recovered makes an error of a panic.
+func (p presenter) recovered(ctx context.Context, panicked any) error {
+	p.log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
+}

@@ -1,0 +1,125 @@
+// Package graph answers GraphQL operations: it binds the contract in
+// schema.graphql to the packages of the domain.
+//
+// Its resolvers check, call one thing, and return. Who may ask for a field, and
+// how large an answer may be, is judged before any of them runs (package
+// guard). Edges are loaded for all rows of a list at once (package batch).
+package graph
+
+import (
+	"log/slog"
+
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	ent "tagma/ent/generated"
+	"tagma/graph/generated"
+	"tagma/graph/model"
+	"tagma/internal/annotations"
+	"tagma/internal/database"
+	"tagma/internal/filelink"
+	"tagma/internal/guard"
+	"tagma/internal/images"
+	"tagma/internal/people"
+	"tagma/internal/transport"
+)
+
+// Resolver is what the resolvers call on.
+type Resolver struct {
+	DB          *database.DB
+	Images      *images.Images
+	Annotations *annotations.Annotations
+	People      *people.People
+	Links       *filelink.Signer
+	Server      model.ServerInfo
+}
+
+// Options of NewHandler.
+type Options struct {
+	Guard       guard.Limits
+	QueryTokens int
+	Transport   transport.Options
+	Log         *slog.Logger
+	Metrics     prometheus.Registerer
+}
+
+// keptDocuments is how many parsed queries are kept. With queries of at most
+// 15 KiB and 2,000 tokens that is some tens of megabytes at the worst.
+const keptDocuments = 200
+
+// sizes is what the guard takes lists to be as long as that do not say so.
+var sizes = map[string]guard.Size{
+	"Query.images":                  {Of: "keys", Each: 1},
+	"Query.nodes":                   {Of: "ids", Each: 1},
+	"Query.diffImages":              {Of: "images", Each: 1},
+	"Query.annotations":             {Of: "images", Each: 2},
+	"Query.activity":                {Each: 1000},
+	"Image.annotations":             {Each: 2},
+	"Annotation.objects":            {Each: 20},
+	"User.tokens":                   {Each: 10},
+	"Mutation.createUsers":          {Of: "input", Each: 1},
+	"UploadImagesPayload.results":   {Each: 100},
+	"UploadResult.problem":          {},
+	"PutAnnotationsPayload.results": {Each: 100},
+	"PutAnnotationResult.problems":  {Each: 1},
+}
+
+// NewHandler answers GraphQL over HTTP.
+func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
+	judge, err := guard.New(schema.Schema(), options.Guard, sizes)
+	if err != nil {
+		return nil, err
+	}
+	server := handler.New(schema)
+	server.AddTransport(transport.GET{Options: options.Transport})
+	server.AddTransport(transport.Multipart{Options: options.Transport})
+	server.AddTransport(transport.POST{Options: options.Transport})
+	server.AddTransport(transport.OtherMethods{Options: options.Transport})
+	server.SetParserTokenLimit(options.QueryTokens)
+	server.SetQueryCache(lru.New[*ast.QueryDocument](keptDocuments))
+	server.Use(extension.Introspection{}) // the contract is public
+	server.Use(judge)
+	server.AroundOperations(newMeter(options.Metrics).measure)
+	errors := presenter{options.Log}
+	server.SetErrorPresenter(errors.present)
+	server.SetRecoverFunc(errors.recovered)
+	return server, nil
+}
+
+// The resolvers of each type of the schema.
+
+func (r *Resolver) Query() generated.QueryResolver           { return query{r} }
+func (r *Resolver) Mutation() generated.MutationResolver     { return mutation{r} }
+func (r *Resolver) Image() generated.ImageResolver           { return image{r} }
+func (r *Resolver) Device() generated.DeviceResolver         { return device{r} }
+func (r *Resolver) Annotation() generated.AnnotationResolver { return annotation{r} }
+func (r *Resolver) User() generated.UserResolver             { return user{r} }
+
+func (r *Resolver) ImageConnection() generated.ImageConnectionResolver {
+	return connection[*ent.Image]{}
+}
+
+func (r *Resolver) DeviceConnection() generated.DeviceConnectionResolver {
+	return connection[*ent.Device]{}
+}
+
+func (r *Resolver) AnnotationConnection() generated.AnnotationConnectionResolver {
+	return connection[*ent.Annotation]{}
+}
+
+func (r *Resolver) UserConnection() generated.UserConnectionResolver {
+	return connection[*ent.User]{}
+}
+
+type (
+	query      struct{ *Resolver }
+	mutation   struct{ *Resolver }
+	image      struct{ *Resolver }
+	device     struct{ *Resolver }
+	annotation struct{ *Resolver }
+	user       struct{ *Resolver }
+)

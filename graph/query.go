@@ -1,0 +1,114 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	ent "tagma/ent/generated"
+	"tagma/graph/model"
+	"tagma/graph/node"
+	"tagma/internal/activity"
+	"tagma/internal/annotations"
+	"tagma/internal/caller"
+	"tagma/internal/fault"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/nodeid"
+	"tagma/internal/page"
+	"tagma/internal/series"
+)
+
+// maxNodes bounds the ids of one `nodes`.
+const maxNodes = 1000
+
+func (q query) Node(ctx context.Context, id nodeid.ID) (node.Node, error) {
+	found, err := q.Nodes(ctx, []*nodeid.ID{&id})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+func (q query) Nodes(ctx context.Context, ids []*nodeid.ID) ([]node.Node, error) {
+	if len(ids) > maxNodes {
+		return nil, fault.New(fault.TooLarge, "ids has %d items: at most %d are taken at once", len(ids), maxNodes)
+	}
+	return q.nodes(ctx, values(ids))
+}
+
+func (q query) Viewer(ctx context.Context) (*ent.User, error) {
+	c := caller.From(ctx)
+	if !c.Has(caller.Reader) {
+		return nil, nil //nolint:nilnil // the schema's null: nobody is signed in
+	}
+	found, err := q.People.ByIDs(ctx, []int64{c.UserID})
+	return found[c.UserID], err
+}
+
+func (q query) Server(context.Context) (*model.ServerInfo, error) {
+	return &q.Resolver.Server, nil
+}
+
+func (q query) Image(ctx context.Context, device string, takenAt instant.Instant) (*ent.Image, error) {
+	found, err := q.Resolver.Images.ByKeys(ctx, "image", []images.Key{{Device: device, TakenAt: takenAt}})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+func (q query) Images(ctx context.Context, keys []*images.Key) ([]*ent.Image, error) {
+	return q.Resolver.Images.ByKeys(ctx, "keys", values(keys))
+}
+
+func (q query) ImageSeries(ctx context.Context, all []*series.Series, first *int, after *string, last *int, before *string, orderBy *series.Order) (*node.ImageConnection, error) {
+	order := series.DeviceTime
+	if orderBy != nil {
+		order = *orderBy
+	}
+	request := page.Request{First: first, After: after, Last: last, Before: before}
+	return q.Resolver.Images.Series(ctx, values(all), order, request)
+}
+
+func (q query) DiffImages(ctx context.Context, prints []*images.Fingerprint) ([]*images.Difference, error) {
+	answers, err := q.Resolver.Images.Diff(ctx, values(prints))
+	return pointers(answers), err
+}
+
+func (q query) Devices(ctx context.Context, match string, first *int, after *string) (*node.DeviceConnection, error) {
+	return q.Resolver.Images.Devices(ctx, match, page.Request{First: first, After: after})
+}
+
+func (q query) Device(ctx context.Context, name string) (*ent.Device, error) {
+	return q.Resolver.Images.Device(ctx, name)
+}
+
+func (q query) Activity(ctx context.Context, all []*series.Series, every time.Duration, algorithm *annotations.Filter) ([]*activity.Bucket, error) {
+	buckets, err := activity.Of(ctx, q.DB, activity.Request{
+		Series:    values(all),
+		Every:     every,
+		Algorithm: algorithm,
+		Objects:   asksFor(ctx, "objects"),
+	})
+	return pointers(buckets), err
+}
+
+// asksFor says whether the operation asks for a field of the present one.
+func asksFor(ctx context.Context, name string) bool {
+	for _, field := range graphql.CollectFieldsCtx(ctx, nil) {
+		if field.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (q query) Annotations(ctx context.Context, keys []*images.Key, algorithm *annotations.Filter) ([]*ent.Annotation, error) {
+	return q.Resolver.Annotations.ByKeys(ctx, values(keys), algorithm)
+}
+
+func (q query) AnnotationSeries(ctx context.Context, all []*series.Series, algorithm *annotations.Filter, first *int, after *string) (*node.AnnotationConnection, error) {
+	return q.Resolver.Annotations.Series(ctx, values(all), algorithm, page.Request{First: first, After: after})
+}

@@ -1,0 +1,170 @@
+// Package config owns what an operator can set: each setting is a flag, and an
+// environment variable of the same name: --log-format is TAGMA_LOG_FORMAT. A
+// flag wins over the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"tagma/internal/guard"
+	"tagma/internal/images"
+	"tagma/internal/page"
+	"tagma/internal/transport"
+)
+
+// Config is the settings of a server.
+type Config struct {
+	Listen      string
+	Data        string
+	Database    string
+	Storage     string
+	Connections int
+	TrustProxy  bool
+	LogFormat   string
+	LogLevel    string
+
+	LinkLifetime  time.Duration
+	Timeout       time.Duration
+	UploadTimeout time.Duration
+	Drain         time.Duration
+
+	Transport   transport.Limits
+	Guard       guard.Limits
+	QueryTokens int
+	Pixels      int64
+	Decoders    int
+}
+
+// Default is a server for one laptop.
+func Default() *Config {
+	return &Config{
+		Listen:        "127.0.0.1:8080",
+		Data:          "tagma-data",
+		LogFormat:     "text",
+		LogLevel:      "info",
+		Connections:   8,
+		LinkLifetime:  time.Hour,
+		Timeout:       30 * time.Second,
+		UploadTimeout: 10 * time.Minute,
+		Drain:         30 * time.Second,
+		Transport: transport.Limits{
+			QueryBytes: 15 << 10,
+			JSONBytes:  1 << 20,
+			MapBytes:   64 << 10,
+			Files:      100,
+			FileBytes:  32 << 20,
+			TotalBytes: 512 << 20,
+		},
+		Guard:       guard.DefaultLimits(),
+		QueryTokens: 2000,
+		Pixels:      64_000_000,
+		Decoders:    runtime.GOMAXPROCS(0),
+	}
+}
+
+// StoreFlags adds the flags that say where everything is kept. All commands
+// have them.
+func (c *Config) StoreFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.Data, "data", c.Data, "folder of the embedded database and store")
+	flags.StringVar(&c.Database, "database", c.Database, "database: postgres://user:password@host/name?sslmode=…, or sqlite:PATH (default sqlite:DATA/tagma.db)")
+	flags.StringVar(&c.Storage, "storage", c.Storage, "store of files: file:PATH (default file:DATA/files)")
+	flags.IntVar(&c.Connections, "database-connections", c.Connections, "most connections to the database")
+	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of the log on standard error: text or json")
+	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least level to log: debug, info, warn or error")
+}
+
+// ServeFlags adds the flags of a server.
+func (c *Config) ServeFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
+	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
+	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
+	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
+	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload may take besides")
+	flags.DurationVar(&c.Drain, "drain", c.Drain, "time that requests have to end when the server is stopped")
+
+	flags.Int64Var(&c.Transport.JSONBytes, "max-body-bytes", c.Transport.JSONBytes, "bytes of a JSON body")
+	flags.IntVar(&c.Transport.QueryBytes, "max-query-bytes", c.Transport.QueryBytes, "bytes of a query")
+	flags.IntVar(&c.QueryTokens, "max-query-tokens", c.QueryTokens, "tokens of a query")
+	flags.IntVar(&c.Guard.Depth, "max-depth", c.Guard.Depth, "depth of a query")
+	flags.IntVar(&c.Guard.Aliases, "max-aliases", c.Guard.Aliases, "aliases of a query")
+	flags.IntVar(&c.Guard.Cost, "max-cost", c.Guard.Cost, "objects that an answer may hold")
+	flags.IntVar(&c.Guard.DefaultPage, "page-size", c.Guard.DefaultPage, "length of a page where first and last are left out")
+	flags.IntVar(&c.Guard.Page, "max-page-size", c.Guard.Page, "length of the longest page")
+	flags.Int64Var(&c.Transport.FileBytes, "max-file-bytes", c.Transport.FileBytes, "bytes of an uploaded file")
+	flags.IntVar(&c.Transport.Files, "max-files", c.Transport.Files, "files of one upload")
+	flags.Int64Var(&c.Transport.TotalBytes, "max-upload-bytes", c.Transport.TotalBytes, "bytes of one upload")
+	flags.Int64Var(&c.Pixels, "max-pixels", c.Pixels, "pixels of a photograph")
+	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
+}
+
+// FromEnvironment sets the flags that were not given from TAGMA_… variables.
+func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var problems []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := Variable(f.Name)
+		value, ok := lookup(name)
+		if !ok || f.Changed {
+			return
+		}
+		if flags.Set(f.Name, value) != nil { // its error would repeat the value, which may be secret
+			problems = append(problems, fmt.Errorf("%s is not what --%s takes", name, f.Name))
+		}
+	})
+	return errors.Join(problems...)
+}
+
+// Variable is the environment variable of a flag.
+func Variable(flag string) string {
+	return "TAGMA_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Check says what is wrong with the settings, and fills in what follows from
+// others.
+func (c *Config) Check() error {
+	if c.Database == "" {
+		c.Database = "sqlite:" + filepath.Join(c.Data, "tagma.db")
+	}
+	if c.Storage == "" {
+		c.Storage = "file:" + filepath.Join(c.Data, "files")
+	}
+	var problems []error
+	if c.LinkLifetime < 10*time.Minute || c.LinkLifetime > 7*24*time.Hour {
+		problems = append(problems, errors.New("--link-lifetime: give from 10m to 168h"))
+	}
+	if c.Timeout <= 0 || c.UploadTimeout < 0 || c.Drain < 0 {
+		problems = append(problems, errors.New("--timeout, --upload-timeout and --drain: give lengths of time such as 30s"))
+	}
+	if c.Guard.DefaultPage > c.Guard.Page {
+		problems = append(problems, errors.New("--page-size is more than --max-page-size"))
+	}
+	if c.QueryTokens <= 0 || c.Pixels <= 0 || c.Decoders <= 0 || c.Connections <= 0 ||
+		c.Transport.JSONBytes <= 0 || c.Transport.QueryBytes <= 0 || c.Transport.FileBytes <= 0 || c.Transport.Files <= 0 || c.Transport.TotalBytes <= 0 {
+		problems = append(problems, errors.New("limits must be more than 0"))
+	}
+	return errors.Join(problems...)
+}
+
+// Page is the lengths of pages.
+func (c *Config) Page() page.Limits {
+	return page.Limits{Default: c.Guard.DefaultPage, Max: c.Guard.Page}
+}
+
+// Images is the limits of photographs.
+func (c *Config) Images() images.Limits {
+	return images.Limits{Page: c.Page(), Pixels: c.Pixels, FileBytes: c.Transport.FileBytes, Decoders: c.Decoders}
+}
+
+// Temporary makes the folder where the files of an upload wait, beside the
+// data. They have no name there, so a crash leaves nothing behind.
+func (c *Config) Temporary() (string, error) {
+	folder := filepath.Join(c.Data, "tmp")
+	return folder, os.MkdirAll(folder, 0o700)
+}

@@ -1,0 +1,219 @@
+// Package httpd owns what happens to every HTTP request before and after its
+// handler: it gets an id and a deadline, its bearer is found out, panics are
+// caught, headers that keep browsers out of mischief are set, and the log and
+// the metrics hear how it went.
+//
+// It does not own what is answered, nor who holds which token: that is package
+// people's.
+package httpd
+
+import (
+	"context"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tagma/internal/caller"
+	"tagma/internal/fault"
+	"tagma/internal/request"
+)
+
+// Options of Wrap.
+type Options struct {
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+
+	// TrustProxy takes the client's address from the last entry of
+	// X-Forwarded-For, which a proxy in front must set.
+	TrustProxy bool
+
+	// Timeout bounds a request. An upload's body may take UploadTimeout more.
+	Timeout       time.Duration
+	UploadTimeout time.Duration
+}
+
+// Wrap surrounds the server's routes.
+func Wrap(next http.Handler, o Options) http.Handler {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "tagma_http_request_seconds",
+		Help:    "How long HTTP requests took, by route, method and status class.",
+		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60},
+	}, []string{"route", "method", "status"})
+	o.Metrics.MustRegister(seconds)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		about := request.New(o.address(r))
+		ctx, cancel := context.WithTimeout(request.With(r.Context(), about), o.timeout(w, r))
+		defer cancel()
+		r = r.WithContext(ctx)
+		answer := &recorder{ResponseWriter: w}
+		header := answer.Header()
+		header.Set("X-Request-Id", about.ID)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Frame-Options", "DENY")
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				if panicked == http.ErrAbortHandler {
+					panic(panicked)
+				}
+				o.Log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+				if answer.status == 0 {
+					http.Error(answer, "internal error", http.StatusInternalServerError)
+				}
+			}
+			took := time.Since(began)
+			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(took.Seconds())
+			o.Log.InfoContext(ctx, "request", "method", r.Method, "route", route(r), "status", answer.code(),
+				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", about.Address)
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// timeout is how long the request may take, and stops to read its body then.
+func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
+	timeout := o.Timeout
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
+		timeout += o.UploadTimeout
+	}
+	// A connection that cannot have a deadline is a test's.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+	return timeout
+}
+
+func (o Options) address(r *http.Request) string {
+	if o.TrustProxy {
+		entries := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if last := strings.TrimSpace(entries[len(entries)-1]); net.ParseIP(last) != nil {
+			return last
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// route is the pattern that served the request, of which there are few: a path
+// is the client's to choose.
+func route(r *http.Request) string {
+	if r.Pattern == "" {
+		return "none"
+	}
+	return r.Pattern
+}
+
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// recorder notes how a request was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.status = r.code()
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) code() int {
+	if r.status == 0 {
+		return http.StatusOK
+	}
+	return r.status
+}
+
+func (r *recorder) class() string { return string(rune('0'+r.code()/100)) + "xx" }
+
+// Authenticator finds out whose a bearer token is. Its error is a *fault.Error
+// where the token does not hold.
+type Authenticator func(ctx context.Context, bearer string) (*caller.Caller, error)
+
+// Refuser answers a request that is turned away.
+type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string)
+
+// Authenticate finds out who is asking, from `Authorization: Bearer`. Without
+// it the caller is anonymous; with one that does not hold the request is
+// refused, so that nobody believes to be signed in who is not. An anonymous
+// upload is refused before its body is read.
+func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := r.Header.Get("Authorization")
+		if header == "" {
+			if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
+				refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, "sign in to upload: send Authorization: Bearer <token>")
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		scheme, bearer, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, "send Authorization: Bearer <token>: other schemes are not taken")
+			return
+		}
+		by, err := who(r.Context(), strings.TrimSpace(bearer))
+		if err != nil {
+			status, code, message := http.StatusServiceUnavailable, fault.Unavailable, "the token cannot be checked just now: try again"
+			if fault.CodeOf(err) == fault.Unauthenticated {
+				status, code, message = http.StatusUnauthorized, fault.Unauthenticated, err.Error()
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			} else {
+				log.ErrorContext(r.Context(), "cannot authenticate", "error", err)
+			}
+			refuse(w, r, status, code, message)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
+	})
+}
+
+// Ready answers /readyz: 200 if all checks pass, else 503 with the names of
+// those that do not.
+func Ready(log *slog.Logger, checks map[string]func(context.Context) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		var failed []string
+		for name, check := range checks {
+			if err := check(ctx); err != nil {
+				log.WarnContext(ctx, "not ready", "check", name, "error", err)
+				failed = append(failed, name)
+			}
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if len(failed) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("not ready: " + strings.Join(failed, ", ") + "\n"))
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+}

@@ -1,0 +1,39 @@
+// Package request owns what is known of the HTTP request behind an operation:
+// its id, by which a caller and the log speak of the same thing, and the
+// address that it came from.
+package request
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+)
+
+// Request is one HTTP request.
+type Request struct {
+	ID      string // 16 hex digits
+	Address string // the client's, without a port
+}
+
+// New is a request with an id of its own.
+func New(address string) Request {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails: see its documentation
+	return Request{ID: hex.EncodeToString(id[:]), Address: address}
+}
+
+type key struct{}
+
+// With puts the request into its context.
+func With(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, key{}, r)
+}
+
+// From is the request behind an operation; its zero value outside one.
+func From(ctx context.Context) Request {
+	r, _ := ctx.Value(key{}).(Request)
+	return r
+}
+
+// ID is the id of the request behind an operation.
+func ID(ctx context.Context) string { return From(ctx).ID }

@@ -1,0 +1,54 @@
+// Package sweep owns the work that a server does on its own, now and then: to
+// clear away what crashes, lost races and deletions left behind. Several
+// servers may sweep the same store at once.
+package sweep
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tagma/internal/images"
+	"tagma/internal/localblob"
+	"tagma/internal/people"
+)
+
+// every is the time between two sweeps.
+const every = time.Hour
+
+// Start sweeps now and every hour until ctx ends. The channel is closed when
+// it has stopped. Folder is that of a store on the local disk, or empty.
+func Start(ctx context.Context, log *slog.Logger, folder string, photos *images.Images, persons *people.People) <-chan struct{} {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			once(ctx, log, "files without a row", photos.Sweep)
+			once(ctx, log, "expired tokens", persons.Sweep)
+			if folder != "" {
+				once(ctx, log, "unfinished files", func(ctx context.Context) (int, error) {
+					return localblob.Sweep(ctx, folder, time.Now())
+				})
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	return stopped
+}
+
+func once(ctx context.Context, log *slog.Logger, what string, sweep func(context.Context) (int, error)) {
+	removed, err := sweep(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		log.WarnContext(ctx, "cannot sweep", "what", what, "error", err)
+	case removed > 0:
+		log.InfoContext(ctx, "swept", "what", what, "removed", removed)
+	}
+}

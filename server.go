@@ -1,0 +1,185 @@
+// Command tagma is the Tagma server, and the tools of whoever keeps it alive.
+//
+// This file wires: settings, store, domain, GraphQL, HTTP. Everything else is
+// in graph/ and internal/.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"tagma/graph"
+	"tagma/graph/model"
+	"tagma/internal/annotations"
+	"tagma/internal/command"
+	"tagma/internal/config"
+	"tagma/internal/filelink"
+	"tagma/internal/httpd"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/password"
+	"tagma/internal/people"
+	"tagma/internal/request"
+	"tagma/internal/store"
+	"tagma/internal/sweep"
+	"tagma/internal/throttle"
+	"tagma/internal/transport"
+	"tagma/web"
+)
+
+//go:embed schema.graphql
+var contract []byte
+
+// version is set by the linker when a release is built.
+var version = "dev" //nolint:gochecknoglobals // the linker needs a variable
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := command.Root(version, func(cmd *cobra.Command, c *config.Config) error {
+		return serve(cmd.Context(), c, cmd.OutOrStdout())
+	})
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "tagma:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs a server until ctx ends, and then lets its requests finish.
+func serve(ctx context.Context, c *config.Config, out io.Writer) error {
+	log, err := store.Logger(c)
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	st, err := store.Open(ctx, c, log, statements(metrics))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	routes, persons, photos, err := handler(ctx, c, st, log, metrics)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	initial, err := persons.EnsureAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Tagma is at http://%s/\n", listener.Addr())
+	if initial != "" {
+		fmt.Fprintf(out, "Sign in as admin with the password %s (shown this once; change it with changePassword)\n", initial)
+	}
+
+	background, endBackground := context.WithCancel(ctx)
+	defer endBackground()
+	sweeping := sweep.Start(background, log, st.Folder, photos, persons)
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping: requests under way may finish", "within", c.Drain)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+	defer cancel()
+	err = server.Shutdown(drain)
+	endBackground()
+	<-sweeping
+	return errors.Join(err, server.Close())
+}
+
+// handler puts the server together.
+func handler(ctx context.Context, c *config.Config, st *store.Store, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, *people.People, *images.Images, error) {
+	secret, err := st.Secret(ctx, "file links", instant.System())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	links, err := filelink.NewSigner(secret, instant.System, c.LinkLifetime)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	temporary, err := c.Temporary()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
+	persons := people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page())
+	edge := transport.Options{Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Log: log}
+	operations, err := graph.NewHandler(&graph.Resolver{
+		DB:          st.DB,
+		Images:      photos,
+		Annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
+		People:      persons,
+		Links:       links,
+		Server:      info(c),
+	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Transport: edge, Log: log, Metrics: metrics})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", httpd.Authenticate(operations, persons.Authenticate, edge.WriteError, log))
+	mux.Handle(filelink.Prefix, filelink.Handler(st.Bucket, links, log))
+	mux.Handle("GET /schema.graphql", text(contract))
+	mux.Handle("GET /healthz", text([]byte("ok\n")))
+	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{
+		"database": st.DB.SQL.PingContext,
+		"storage":  st.Accessible,
+	}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/", web.Playground())
+	return httpd.Wrap(mux, httpd.Options{
+		Log: log, Metrics: metrics, TrustProxy: c.TrustProxy, Timeout: c.Timeout, UploadTimeout: c.UploadTimeout,
+	}), persons, photos, nil
+}
+
+// statements counts the SQL statements that are sent.
+func statements(metrics prometheus.Registerer) func(context.Context, string) {
+	sent := prometheus.NewCounter(prometheus.CounterOpts{Name: "tagma_sql_statements_total", Help: "SQL statements sent."})
+	metrics.MustRegister(sent)
+	return func(context.Context, string) { sent.Inc() }
+}
+
+// info is what the server says of itself.
+func info(c *config.Config) model.ServerInfo {
+	return model.ServerInfo{Name: "Tagma", Version: version, Limits: &model.Limits{
+		BodyBytes:       c.Transport.JSONBytes,
+		QueryBytes:      c.Transport.QueryBytes,
+		QueryTokens:     c.QueryTokens,
+		Depth:           c.Guard.Depth,
+		Aliases:         c.Guard.Aliases,
+		Cost:            int64(c.Guard.Cost),
+		DefaultPageSize: c.Guard.DefaultPage,
+		MaxPageSize:     c.Guard.Page,
+		FileBytes:       c.Transport.FileBytes,
+		Files:           c.Transport.Files,
+		UploadBytes:     c.Transport.TotalBytes,
+		Pixels:          c.Pixels,
+		RequestSeconds:  int(c.Timeout.Seconds()),
+	}}
+}
+
+func text(content []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(content)
+	})
+}
