@@ -101,7 +101,7 @@ func person(ctx context.Context) (*caller.Caller, error) {
 // SQLite needs no such thing: it has one writer at a time.
 func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 	if p.db.Dialect == dialect.Postgres {
-		_ = query
+		query.ForUpdate()
 	}
 	return query
 }
