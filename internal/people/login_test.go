@@ -239,6 +239,29 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 	})
 }
 
+func TestAuthenticate_OfManyAtOnceOneNotesTheUse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, _ := w.in(w.add("ada", caller.Reader))
+		id, first := caller.From(ctx).TokenID, w.clock()
+		w.noteUse(ctx, id, first.Add(usedEvery-time.Millisecond)) // read the row before the first wrote
+		if used := get(w.TokenByID(ctx, id))(t).LastUsedAt; *used != first {
+			t.Errorf("it was written again after %s", used.Sub(first))
+		}
+	})
+}
+
+func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Reader)
+		_, bearer := w.in(ada)
+		// Not by Update, which deletes the token too.
+		must(t, w.db.User.UpdateOneID(ada.ID).SetDisabled(true).Exec(t.Context()))
+		if w.holds(bearer) {
+			t.Error("it holds")
+		}
+	})
+}
+
 func TestAuthenticate_ThatTheUseCannotBeNotedDoesNotMatter(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		session := get(w.Login(t.Context(), w.add("ada", caller.Reader).Username, secret, home))(t)

@@ -135,6 +135,27 @@ func (w *world) tokens(u *ent.User, n int) {
 	must(w.t, w.db.AccessToken.CreateBulk(made...).Exec(w.t.Context()))
 }
 
+// during begins do while a transaction that made changes is open, commits that
+// when do waits for it, and is what do comes to. SQLite does not tell who
+// waits; there do may come after the transaction as a whole.
+func (w *world) during(changes func(*ent.Tx), do func() error) error {
+	w.t.Helper()
+	tx := get(w.db.Tx(w.t.Context()))(w.t)
+	changes(tx)
+	var ended atomic.Bool
+	result := make(chan error, 1)
+	go func() {
+		result <- do()
+		ended.Store(true)
+	}()
+	for waiting := 0; w.db.Dialect == dialect.Postgres && waiting == 0 && !ended.Load(); {
+		must(w.t, w.db.SQL.QueryRowContext(w.t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+	}
+	must(w.t, tx.Commit())
+	return <-result
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
