@@ -65,7 +65,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
-	st, err := store.Open(ctx, c, log, statements(metrics))
+	st, err := store.Open(ctx, c, log, request.CountStatement)
 	if err != nil {
 		return err
 	}
@@ -149,13 +149,6 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, log *slog.L
 	return httpd.Wrap(mux, httpd.Options{
 		Log: log, Metrics: metrics, TrustProxy: c.TrustProxy, Timeout: c.Timeout, UploadTimeout: c.UploadTimeout,
 	}), persons, photos, nil
-}
-
-// statements counts the SQL statements that are sent.
-func statements(metrics prometheus.Registerer) func(context.Context, string) {
-	sent := prometheus.NewCounter(prometheus.CounterOpts{Name: "tagma_sql_statements_total", Help: "SQL statements sent."})
-	metrics.MustRegister(sent)
-	return func(context.Context, string) { sent.Inc() }
 }
 
 // info is what the server says of itself.

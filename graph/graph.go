@@ -62,7 +62,6 @@ var sizes = map[string]guard.Size{
 	"User.tokens":                   {Each: 10},
 	"Mutation.createUsers":          {Of: "input", Each: 1},
 	"UploadImagesPayload.results":   {Each: 100},
-	"UploadResult.problem":          {},
 	"PutAnnotationsPayload.results": {Each: 100},
 	"PutAnnotationResult.problems":  {Each: 1},
 }

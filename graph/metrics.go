@@ -7,6 +7,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tagma/internal/request"
 )
 
 // keptNames bounds the operation names that are told apart: names are the
@@ -15,7 +17,8 @@ const keptNames = 200
 
 // meter measures operations by name.
 type meter struct {
-	seconds *prometheus.HistogramVec
+	seconds    *prometheus.HistogramVec
+	statements *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	names map[string]bool
@@ -26,14 +29,20 @@ func newMeter(metrics prometheus.Registerer) *meter {
 		Name:    "tagma_graphql_operation_seconds",
 		Help:    "How long GraphQL operations took, by name, kind and outcome. Beyond 200 names they are one, \"other\".",
 		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60},
-	}, []string{"operation", "kind", "outcome"})}
-	metrics.MustRegister(m.seconds)
+	}, []string{"operation", "kind", "outcome"}), statements: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "tagma_graphql_operation_statements",
+		Help:    "How many SQL statements GraphQL operations took, by name.",
+		Buckets: []float64{0, 1, 2, 4, 8, 16, 64, 256},
+	}, []string{"operation"})}
+	metrics.MustRegister(m.seconds, m.statements)
 	return m
 }
 
 func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	began := time.Now()
 	operation := graphql.GetOperationContext(ctx)
+	name := m.name(operation.Operation.Name)
+	before := statements(ctx)
 	respond := next(ctx)
 	return func(ctx context.Context) *graphql.Response {
 		response := respond(ctx)
@@ -41,7 +50,8 @@ func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) grap
 		if response != nil && len(response.Errors) > 0 {
 			outcome = "error"
 		}
-		m.seconds.WithLabelValues(m.name(operation.Operation.Name), string(operation.Operation.Operation), outcome).
+		m.statements.WithLabelValues(name).Observe(float64(statements(ctx) - before))
+		m.seconds.WithLabelValues(name, string(operation.Operation.Operation), outcome).
 			Observe(time.Since(began).Seconds())
 		return response
 	}
@@ -60,4 +70,12 @@ func (m *meter) name(name string) string {
 		m.names[name] = true
 	}
 	return name
+}
+
+// statements is how many SQL statements were sent for the request until now.
+func statements(ctx context.Context) int64 {
+	if sent := request.From(ctx).Statements; sent != nil {
+		return sent.Load()
+	}
+	return 0
 }

@@ -529,19 +529,19 @@ type Mutation {
     current: String!
     "The password from now on: 10 to 128 characters."
     new: String!
-  ): Boolean!
+  ): Boolean! @access(to: [READER])
 
   "Makes a token for a script or for a trap. Its secret is shown this once."
   createAccessToken(
     "What the token is for."
     input: AccessTokenInput!
-  ): NewAccessToken!
+  ): NewAccessToken! @access(to: [READER])
 
   "Revokes a token or ends a session, at once. One's own, or for an admin anyone's. False if it was gone already."
   revokeAccessToken(
     "Which."
     id: ID!
-  ): Boolean!
+  ): Boolean! @access(to: [READER])
 }
 
 # ─── Images ──────────────────────────────────────────────────────────────────
@@ -1038,7 +1038,7 @@ type AnnotationEdge {
 """
 A person with an account.
 """
-type User implements Node {
+type User implements Node @access(to: [READER, SELF]) {
   "Names this object in the whole server."
   id: ID!
   "The account's name, lower case."

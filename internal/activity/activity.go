@@ -71,7 +71,7 @@ func start(column string, every time.Duration) func(*sql.Builder) {
 }
 
 func weather(ctx context.Context, db *database.DB, union series.Union, every time.Duration) ([]Bucket, error) {
-	of := sql.Dialect(db.Dialect).Table(image.Table)
+	of := sql.Dialect(db.Dialect).Table(image.Table).As(image.Table)
 	s := sql.Dialect(db.Dialect).Select(of.C(image.FieldDeviceID)).From(of)
 	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), every)), "span").
 		AppendSelect(sql.Count("*"))
@@ -114,8 +114,8 @@ func countObjects(ctx context.Context, db *database.DB, union series.Union, requ
 	for n := range buckets {
 		at[place{buckets[n].Device, buckets[n].Start}] = &buckets[n]
 	}
-	of := sql.Dialect(db.Dialect).Table(image.Table)
-	on := sql.Dialect(db.Dialect).Table(annotation.Table)
+	of := sql.Dialect(db.Dialect).Table(image.Table).As(image.Table)
+	on := sql.Dialect(db.Dialect).Table(annotation.Table).As(annotation.Table)
 	s := sql.Dialect(db.Dialect).Select(of.C(image.FieldDeviceID)).From(on).
 		Join(of).On(on.C(annotation.FieldImageID), of.C(image.FieldID))
 	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), request.Every)), "span").

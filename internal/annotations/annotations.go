@@ -186,7 +186,7 @@ func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *F
 	}
 	matching := func() *ent.AnnotationQuery {
 		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) {
-			of := sql.Table(image.Table)
+			of := sql.Table(image.Table).As(image.Table)
 			s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
 			union.SelectJoined(s, of)
 		})

@@ -255,4 +255,3 @@ func results(drafts []*draft, added map[*draft]*ent.Annotation) []Result {
 	together(slices.Collect(maps.Keys(seen)))
 	return all
 }
-

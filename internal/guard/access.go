@@ -29,7 +29,7 @@ const (
 	Reader Audience = "READER" // people, from a reader up
 	Writer Audience = "WRITER" // people, from a writer up
 	Admin  Audience = "ADMIN"  // people who are admins
-	Self   Audience = "SELF"   // whom the object is about: all people pass the guard, and the resolver decides
+	Self   Audience = "SELF"   // whom the object is about: all but traps pass the guard, and the resolver decides
 )
 
 // Includes says whether c is one of them. A nil caller is an anonymous one.
@@ -40,7 +40,7 @@ func (a Audience) Includes(c *caller.Caller) bool {
 	case Device:
 		return c != nil && c.Device != ""
 	case Self:
-		return c.Has(caller.Reader)
+		return c == nil || c.Has(caller.Reader)
 	case Reader, Writer, Admin:
 		return c.Has(caller.Role(a))
 	default:

@@ -73,7 +73,7 @@ func TestAccess_EachCallerMayAskForWhatTheSchemaSaysAndNothingElse(t *testing.T)
 func TestAccess_ARefusalSaysWhoMayAndWhoAsks(t *testing.T) {
 	s := serve(t, byDefault)
 	for who, want := range map[string]string{
-		"anonymous": "Person.loans is for ADMIN or SELF: sign in, and send the header Authorization: Bearer <token>",
+		"anonymous": "Query.people is for ADMIN: sign in, and send the header Authorization: Bearer <token>",
 		"trap":      "Person.loans is for ADMIN or SELF, and this token is that of the device 0a3fb119",
 		"reader":    "Query.people is for ADMIN, and your role is READER",
 	} {

@@ -7,19 +7,23 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"sync/atomic"
 )
 
 // Request is one HTTP request.
 type Request struct {
 	ID      string // 16 hex digits
 	Address string // the client's, without a port
+
+	// Statements counts the SQL statements that were sent for it.
+	Statements *atomic.Int64
 }
 
 // New is a request with an id of its own.
 func New(address string) Request {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: see its documentation
-	return Request{ID: hex.EncodeToString(id[:]), Address: address}
+	return Request{ID: hex.EncodeToString(id[:]), Address: address, Statements: new(atomic.Int64)}
 }
 
 type key struct{}
@@ -37,3 +41,10 @@ func From(ctx context.Context) Request {
 
 // ID is the id of the request behind an operation.
 func ID(ctx context.Context) string { return From(ctx).ID }
+
+// CountStatement notes that a SQL statement is sent for the request.
+func CountStatement(ctx context.Context, _ string) {
+	if r := From(ctx); r.Statements != nil {
+		r.Statements.Add(1)
+	}
+}

@@ -93,4 +93,3 @@ func Logger(c *config.Config) (*slog.Logger, error) {
 	}
 	return nil, errors.New("--log-format must be text or json")
 }
-
