@@ -33,12 +33,13 @@ func (p *People) Login(ctx context.Context, username, plain, address string) (*S
 	if err := p.allow(name, address); err != nil {
 		return nil, err
 	}
-	var account *ent.User
+	var account *ent.User // nil if nobody may sign in by that name
 	if ok {
-		var err error
-		if account, err = p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx); err != nil && !ent.IsNotFound(err) {
+		found, err := p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
+		if err != nil && !ent.IsNotFound(err) {
 			return nil, err
 		}
+		account = found
 	}
 	right, err := p.matches(ctx, name, account, plain)
 	if err != nil {
@@ -183,7 +184,8 @@ func lesser(a, b caller.Role) caller.Role {
 
 // noteUse keeps when a token was last used. The condition lets one of many
 // requests at once write it. That it could not be written is no reason to
-// refuse the request: the next one tries again.
+// refuse the request: the next one tries again. On SQLite it waits for whoever
+// is writing, as any write does.
 func (p *People) noteUse(ctx context.Context, id int64, now instant.Instant) {
 	_ = p.db.AccessToken.Update().
 		Where(accesstoken.ID(id), accesstoken.Or(accesstoken.LastUsedAtIsNil(), accesstoken.LastUsedAtLTE(now.Add(-usedEvery)))).

@@ -149,6 +149,20 @@ func TestLogin_ThatAChangeOvertakesBeginsNoSession(t *testing.T) {
 	})
 }
 
+func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ada := w.add("ada", caller.Reader)
+		proved := get(w.db.User.Get(t.Context(), ada.ID))(t)
+		err := w.during(func(tx *ent.Tx) {
+			must(t, tx.User.UpdateOneID(ada.ID).SetPasswordHash("another").Exec(t.Context()))
+		}, func() error {
+			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			return err
+		})
+		code(t, err, fault.Unauthenticated)
+	})
+}
+
 func TestAuthenticate_TakesOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, bearer := w.in(w.add("ada", caller.Reader))

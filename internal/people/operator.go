@@ -43,28 +43,24 @@ func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
 //
 // Fault: NOT_FOUND.
 func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
-	nobody := fault.New(fault.NotFound, "nobody has the name %.80q", username)
-	name, ok := canonical(username)
-	if !ok {
-		return "", nobody
+	name, _ := canonical(username)
+	taken, err := p.taken(ctx, []string{name})
+	if err != nil {
+		return "", err
+	}
+	if !taken[name] {
+		return "", fault.New(fault.NotFound, "nobody has the name %.80q", username)
 	}
 	plain, hash, err := p.generate(ctx)
 	if err != nil {
 		return "", err
 	}
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		account, err := p.lock(tx.User.Query().Where(user.Username(name))).Select(user.FieldID).Only(ctx)
-		if ent.IsNotFound(err) {
-			return nobody
-		}
-		if err != nil {
+		its := user.Username(name)
+		if err := tx.User.Update().Where(its).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
 			return err
 		}
-		if err := tx.User.UpdateOneID(account.ID).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
-			return err
-		}
-		_, err = tx.AccessToken.Delete().
-			Where(accesstoken.UserID(account.ID), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
+		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(its), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
 		return err
 	})
 	if err != nil {
