@@ -23,7 +23,8 @@ type batch struct {
 type folder struct {
 	content []byte
 	hash    bare.Hash
-	owned   bool // content is this batch's own copy
+	read    bare.Hash // what it was before the batch
+	owned   bool      // content is this batch's own copy
 }
 
 func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
@@ -48,7 +49,7 @@ func (b *batch) load(hash bare.Hash) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &folder{content: content, hash: hash}, nil
+	return &folder{content: content, hash: hash, read: hash}, nil
 }
 
 // add makes one commit of c, or none if the file already has that content.

@@ -2,6 +2,7 @@ package labelrepo
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -34,25 +35,46 @@ func (e treeEntry) isFolder() bool { return e.mode == modeFolder }
 // isFile says whether the entry is content, and not a link or a submodule.
 func (e treeEntry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
 
-// parseTree is the lines of a tree, which git keeps as one run of
-// "<mode> <name>\x00<20 bytes of hash>". It ends with errTree where the
-// content does not follow that form.
+// treeCursor goes through the lines of a tree, which git keeps as one run of
+// "<mode> <name>\x00<20 bytes of hash>", sorted.
+type treeCursor struct {
+	content []byte
+	at      int
+}
+
+// next is the line at the cursor, and false behind the last one. errTree says
+// that the content does not follow the form.
+func (c *treeCursor) next() (treeEntry, bool, error) {
+	if c.at == len(c.content) {
+		return treeEntry{}, false, nil
+	}
+	rest := c.content[c.at:]
+	space := bytes.IndexByte(rest, ' ')
+	zero := bytes.IndexByte(rest, 0)
+	size := zero + 1 + len(bare.Hash{})
+	if space <= 0 || zero <= space+1 || size > len(rest) {
+		return treeEntry{}, false, errTree
+	}
+	e := treeEntry{mode: modeName(rest[:space]), name: rest[space+1 : zero], at: c.at, end: c.at + size}
+	copy(e.hash[:], rest[zero+1:])
+	c.at = e.end
+	return e, true, nil
+}
+
+// parseTree is the lines of a tree. It ends with errTree where the content
+// does not follow the form.
 func parseTree(content []byte) iter.Seq2[treeEntry, error] {
 	return func(yield func(treeEntry, error) bool) {
-		for at := 0; at < len(content); {
-			space := bytes.IndexByte(content[at:], ' ')
-			zero := bytes.IndexByte(content[at:], 0)
-			end := at + zero + 1 + len(bare.Hash{})
-			if space <= 0 || zero <= space+1 || end > len(content) {
-				yield(treeEntry{}, errTree)
+		cursor := treeCursor{content: content}
+		for {
+			e, ok, err := cursor.next()
+			if err != nil {
+				yield(e, err)
 				return
 			}
-			e := treeEntry{mode: modeName(content[at : at+space]), name: content[at+space+1 : at+zero], at: at, end: end}
-			copy(e.hash[:], content[at+zero+1:])
-			if !yield(e, nil) {
+			if !ok || !yield(e, nil) {
 				return
 			}
-			at = end
 		}
 	}
 }
@@ -71,38 +93,43 @@ func modeName(mode []byte) string {
 // findEntry looks a name up. Where it is not there, at says where it would
 // stand as an entry of that mode.
 func findEntry(content []byte, name, mode string) (found treeEntry, at int, err error) {
-	at = len(content)
+	wanted := treeEntry{mode: mode, name: []byte(name)}
+	at = -1
 	for e, err := range parseTree(content) {
 		if err != nil {
 			return found, 0, err
 		}
-		if string(e.name) == name {
+		if bytes.Equal(e.name, wanted.name) {
 			return e, e.at, nil
 		}
-		if at == len(content) && sortsBefore(name, mode, e) {
+		if at < 0 && compareEntries(wanted, e) < 0 {
 			at = e.at // no end yet: a folder of that name stands elsewhere
 		}
+	}
+	if at < 0 {
+		at = len(content)
 	}
 	return found, at, nil
 }
 
-// sortsBefore is git's order of a tree: by bytes, a folder's name as if it
+// compareEntries is git's order of a tree: by bytes, a folder's name as if it
 // ended with a slash.
-func sortsBefore(name, mode string, e treeEntry) bool {
-	n := min(len(name), len(e.name))
-	if c := strings.Compare(name[:n], string(e.name[:n])); c != 0 {
-		return c < 0
+func compareEntries(a, b treeEntry) int {
+	n := min(len(a.name), len(b.name))
+	if c := bytes.Compare(a.name[:n], b.name[:n]); c != 0 {
+		return c
 	}
-	next := func(length int, at string, folder bool) byte {
-		switch {
-		case n < length:
-			return at[n]
-		case folder:
-			return '/'
-		}
-		return 0
+	return cmp.Compare(a.byteAt(n), b.byteAt(n))
+}
+
+func (e treeEntry) byteAt(i int) byte {
+	switch {
+	case i < len(e.name):
+		return e.name[i]
+	case e.isFolder():
+		return '/'
 	}
-	return next(len(name), name, mode == modeFolder) < next(len(e.name), string(e.name), e.isFolder())
+	return 0
 }
 
 // setEntry makes name stand in content with that mode and hash, in the place

@@ -25,8 +25,9 @@ import (
 var (
 	// ErrInUse says that another process writes to the repository.
 	ErrInUse = errors.New("another process uses this repository")
-	// ErrForeign says that a folder holds something, but no bare repository.
-	ErrForeign = errors.New("this folder is not empty and not a bare git repository")
+	// ErrForeign says that a folder holds something that Tagma did not put
+	// there, and must not touch.
+	ErrForeign = errors.New("this folder holds something else: give an empty one")
 	// ErrMissing says that an object is not there.
 	ErrMissing = errors.New("object not found")
 	// ErrDamaged says that what is on the disk cannot be right.
@@ -40,6 +41,7 @@ const (
 	// knows the first half.
 	temporaryPrefix = "tmp_tagma_"
 	lockFile        = "tagma.lock"
+	markFile        = "tagma.cache"
 
 	// abandonedAfter is the age from which a lock that is not ours counts as
 	// left behind by a git that died. A live one holds it for milliseconds.
@@ -63,7 +65,11 @@ type Repo struct {
 // Open takes the bare repository in dir for this process, makes it if dir is
 // empty or missing, and sweeps away what a killed process left unfinished.
 // branch is what HEAD of a new repository names.
-func Open(dir, branch string) (*Repo, error) {
+//
+// disposable says that the repository is a copy that may be wiped. Open makes
+// such a one, or takes one that it made, but never a repository that was
+// something else before. Damage is found by the first Read.
+func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -72,17 +78,33 @@ func Open(dir, branch string) (*Repo, error) {
 		return nil, err
 	}
 	r := &Repo{dir: dir, lock: lock, bases: newCache(16 << 20)}
-	for _, step := range []func() error{
-		func() error { return r.layOut(branch) },
-		r.sweep,
-		r.scan,
-	} {
-		if err := step(); err != nil {
-			r.Close()
-			return nil, fmt.Errorf("bare repository %s: %w", dir, err)
-		}
+	if disposable {
+		err = r.mark()
+	}
+	if err == nil {
+		err = r.layOut(branch)
+	}
+	if err == nil {
+		err = r.sweep()
+	}
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+// mark notes in a new repository that it is disposable, before anything else
+// is in it.
+func (r *Repo) mark() error {
+	path := filepath.Join(r.dir, markFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, "HEAD")); err == nil {
+		return ErrForeign
+	}
+	return r.replace(path, []byte("Tagma made this copy of a repository, and may empty it at any time.\n"))
 }
 
 // Close gives the repository up.
@@ -119,7 +141,7 @@ func (r *Repo) layOut(branch string) error {
 		return err
 	}
 	known := func(e os.DirEntry) bool {
-		return slices.Contains([]string{lockFile, "objects", "refs", "HEAD", "config"}, e.Name()) ||
+		return slices.Contains([]string{lockFile, markFile, "objects", "refs", "HEAD", "config"}, e.Name()) ||
 			strings.HasPrefix(e.Name(), temporaryPrefix)
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, "HEAD")); err != nil && !all(names, known) {

@@ -17,7 +17,7 @@ const branch = "refs/heads/main"
 
 func open(t *testing.T, dir string) *Repo {
 	t.Helper()
-	r, err := Open(dir, "main")
+	r, err := Open(dir, "main", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole[at] ^= bit
-		r, err := Open(dir, "main")
+		r, err := Open(dir, "main", false)
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Fatalf("byte %d: %v", at, err)
@@ -276,15 +276,24 @@ func TestOpen_AFolderOfSomethingElseIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, "main"); !errors.Is(err, ErrForeign) {
+	if _, err := Open(dir, "main", false); !errors.Is(err, ErrForeign) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestOpen_ARepositoryOfSomebodyIsNotTakenForADisposableOne(t *testing.T) {
+	dir := t.TempDir()
+	git(t, dir, "init", "--bare", "--quiet")
+	if _, err := Open(dir, "main", true); !errors.Is(err, ErrForeign) {
+		t.Errorf("as a disposable one: %v", err)
+	}
+	open(t, dir) // for good
 }
 
 func TestOpen_ASecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
-	if _, err := Open(dir, "main"); !errors.Is(err, ErrInUse) {
+	if _, err := Open(dir, "main", false); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)
 	}
 }
