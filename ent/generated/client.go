@@ -15,8 +15,11 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/labelset"
+	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/secret"
 	"tagma/ent/generated/user"
+	"tagma/ent/generated/video"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -39,10 +42,16 @@ type Client struct {
 	Device *DeviceClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// LabelSet is the client for interacting with the LabelSet builders.
+	LabelSet *LabelSetClient
+	// LabelSubmission is the client for interacting with the LabelSubmission builders.
+	LabelSubmission *LabelSubmissionClient
 	// Secret is the client for interacting with the Secret builders.
 	Secret *SecretClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
+	// Video is the client for interacting with the Video builders.
+	Video *VideoClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -58,8 +67,11 @@ func (c *Client) init() {
 	c.Annotation = NewAnnotationClient(c.config)
 	c.Device = NewDeviceClient(c.config)
 	c.Image = NewImageClient(c.config)
+	c.LabelSet = NewLabelSetClient(c.config)
+	c.LabelSubmission = NewLabelSubmissionClient(c.config)
 	c.Secret = NewSecretClient(c.config)
 	c.User = NewUserClient(c.config)
+	c.Video = NewVideoClient(c.config)
 }
 
 type (
@@ -150,14 +162,17 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:         ctx,
-		config:      cfg,
-		AccessToken: NewAccessTokenClient(cfg),
-		Annotation:  NewAnnotationClient(cfg),
-		Device:      NewDeviceClient(cfg),
-		Image:       NewImageClient(cfg),
-		Secret:      NewSecretClient(cfg),
-		User:        NewUserClient(cfg),
+		ctx:             ctx,
+		config:          cfg,
+		AccessToken:     NewAccessTokenClient(cfg),
+		Annotation:      NewAnnotationClient(cfg),
+		Device:          NewDeviceClient(cfg),
+		Image:           NewImageClient(cfg),
+		LabelSet:        NewLabelSetClient(cfg),
+		LabelSubmission: NewLabelSubmissionClient(cfg),
+		Secret:          NewSecretClient(cfg),
+		User:            NewUserClient(cfg),
+		Video:           NewVideoClient(cfg),
 	}, nil
 }
 
@@ -175,14 +190,17 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:         ctx,
-		config:      cfg,
-		AccessToken: NewAccessTokenClient(cfg),
-		Annotation:  NewAnnotationClient(cfg),
-		Device:      NewDeviceClient(cfg),
-		Image:       NewImageClient(cfg),
-		Secret:      NewSecretClient(cfg),
-		User:        NewUserClient(cfg),
+		ctx:             ctx,
+		config:          cfg,
+		AccessToken:     NewAccessTokenClient(cfg),
+		Annotation:      NewAnnotationClient(cfg),
+		Device:          NewDeviceClient(cfg),
+		Image:           NewImageClient(cfg),
+		LabelSet:        NewLabelSetClient(cfg),
+		LabelSubmission: NewLabelSubmissionClient(cfg),
+		Secret:          NewSecretClient(cfg),
+		User:            NewUserClient(cfg),
+		Video:           NewVideoClient(cfg),
 	}, nil
 }
 
@@ -212,7 +230,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.AccessToken, c.Annotation, c.Device, c.Image, c.Secret, c.User,
+		c.AccessToken, c.Annotation, c.Device, c.Image, c.LabelSet, c.LabelSubmission,
+		c.Secret, c.User, c.Video,
 	} {
 		n.Use(hooks...)
 	}
@@ -222,7 +241,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.AccessToken, c.Annotation, c.Device, c.Image, c.Secret, c.User,
+		c.AccessToken, c.Annotation, c.Device, c.Image, c.LabelSet, c.LabelSubmission,
+		c.Secret, c.User, c.Video,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -239,10 +259,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Device.mutate(ctx, m)
 	case *ImageMutation:
 		return c.Image.mutate(ctx, m)
+	case *LabelSetMutation:
+		return c.LabelSet.mutate(ctx, m)
+	case *LabelSubmissionMutation:
+		return c.LabelSubmission.mutate(ctx, m)
 	case *SecretMutation:
 		return c.Secret.mutate(ctx, m)
 	case *UserMutation:
 		return c.User.mutate(ctx, m)
+	case *VideoMutation:
+		return c.Video.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("generated: unknown mutation type %T", m)
 	}
@@ -892,6 +918,320 @@ func (c *ImageClient) mutate(ctx context.Context, m *ImageMutation) (Value, erro
 	}
 }
 
+// LabelSetClient is a client for the LabelSet schema.
+type LabelSetClient struct {
+	config
+}
+
+// NewLabelSetClient returns a client for the LabelSet from the given config.
+func NewLabelSetClient(c config) *LabelSetClient {
+	return &LabelSetClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `labelset.Hooks(f(g(h())))`.
+func (c *LabelSetClient) Use(hooks ...Hook) {
+	c.hooks.LabelSet = append(c.hooks.LabelSet, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `labelset.Intercept(f(g(h())))`.
+func (c *LabelSetClient) Intercept(interceptors ...Interceptor) {
+	c.inters.LabelSet = append(c.inters.LabelSet, interceptors...)
+}
+
+// Create returns a builder for creating a LabelSet entity.
+func (c *LabelSetClient) Create() *LabelSetCreate {
+	mutation := newLabelSetMutation(c.config, OpCreate)
+	return &LabelSetCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of LabelSet entities.
+func (c *LabelSetClient) CreateBulk(builders ...*LabelSetCreate) *LabelSetCreateBulk {
+	return &LabelSetCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *LabelSetClient) MapCreateBulk(slice any, setFunc func(*LabelSetCreate, int)) *LabelSetCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &LabelSetCreateBulk{err: fmt.Errorf("calling to LabelSetClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*LabelSetCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &LabelSetCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for LabelSet.
+func (c *LabelSetClient) Update() *LabelSetUpdate {
+	mutation := newLabelSetMutation(c.config, OpUpdate)
+	return &LabelSetUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *LabelSetClient) UpdateOne(_m *LabelSet) *LabelSetUpdateOne {
+	mutation := newLabelSetMutation(c.config, OpUpdateOne, withLabelSet(_m))
+	return &LabelSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *LabelSetClient) UpdateOneID(id int64) *LabelSetUpdateOne {
+	mutation := newLabelSetMutation(c.config, OpUpdateOne, withLabelSetID(id))
+	return &LabelSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for LabelSet.
+func (c *LabelSetClient) Delete() *LabelSetDelete {
+	mutation := newLabelSetMutation(c.config, OpDelete)
+	return &LabelSetDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *LabelSetClient) DeleteOne(_m *LabelSet) *LabelSetDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *LabelSetClient) DeleteOneID(id int64) *LabelSetDeleteOne {
+	builder := c.Delete().Where(labelset.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &LabelSetDeleteOne{builder}
+}
+
+// Query returns a query builder for LabelSet.
+func (c *LabelSetClient) Query() *LabelSetQuery {
+	return &LabelSetQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeLabelSet},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a LabelSet entity by its id.
+func (c *LabelSetClient) Get(ctx context.Context, id int64) (*LabelSet, error) {
+	return c.Query().Where(labelset.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *LabelSetClient) GetX(ctx context.Context, id int64) *LabelSet {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *LabelSetClient) Hooks() []Hook {
+	return c.hooks.LabelSet
+}
+
+// Interceptors returns the client interceptors.
+func (c *LabelSetClient) Interceptors() []Interceptor {
+	return c.inters.LabelSet
+}
+
+func (c *LabelSetClient) mutate(ctx context.Context, m *LabelSetMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&LabelSetCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&LabelSetUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&LabelSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&LabelSetDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown LabelSet mutation op: %q", m.Op())
+	}
+}
+
+// LabelSubmissionClient is a client for the LabelSubmission schema.
+type LabelSubmissionClient struct {
+	config
+}
+
+// NewLabelSubmissionClient returns a client for the LabelSubmission from the given config.
+func NewLabelSubmissionClient(c config) *LabelSubmissionClient {
+	return &LabelSubmissionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `labelsubmission.Hooks(f(g(h())))`.
+func (c *LabelSubmissionClient) Use(hooks ...Hook) {
+	c.hooks.LabelSubmission = append(c.hooks.LabelSubmission, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `labelsubmission.Intercept(f(g(h())))`.
+func (c *LabelSubmissionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.LabelSubmission = append(c.inters.LabelSubmission, interceptors...)
+}
+
+// Create returns a builder for creating a LabelSubmission entity.
+func (c *LabelSubmissionClient) Create() *LabelSubmissionCreate {
+	mutation := newLabelSubmissionMutation(c.config, OpCreate)
+	return &LabelSubmissionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of LabelSubmission entities.
+func (c *LabelSubmissionClient) CreateBulk(builders ...*LabelSubmissionCreate) *LabelSubmissionCreateBulk {
+	return &LabelSubmissionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *LabelSubmissionClient) MapCreateBulk(slice any, setFunc func(*LabelSubmissionCreate, int)) *LabelSubmissionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &LabelSubmissionCreateBulk{err: fmt.Errorf("calling to LabelSubmissionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*LabelSubmissionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &LabelSubmissionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for LabelSubmission.
+func (c *LabelSubmissionClient) Update() *LabelSubmissionUpdate {
+	mutation := newLabelSubmissionMutation(c.config, OpUpdate)
+	return &LabelSubmissionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *LabelSubmissionClient) UpdateOne(_m *LabelSubmission) *LabelSubmissionUpdateOne {
+	mutation := newLabelSubmissionMutation(c.config, OpUpdateOne, withLabelSubmission(_m))
+	return &LabelSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *LabelSubmissionClient) UpdateOneID(id int64) *LabelSubmissionUpdateOne {
+	mutation := newLabelSubmissionMutation(c.config, OpUpdateOne, withLabelSubmissionID(id))
+	return &LabelSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for LabelSubmission.
+func (c *LabelSubmissionClient) Delete() *LabelSubmissionDelete {
+	mutation := newLabelSubmissionMutation(c.config, OpDelete)
+	return &LabelSubmissionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *LabelSubmissionClient) DeleteOne(_m *LabelSubmission) *LabelSubmissionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *LabelSubmissionClient) DeleteOneID(id int64) *LabelSubmissionDeleteOne {
+	builder := c.Delete().Where(labelsubmission.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &LabelSubmissionDeleteOne{builder}
+}
+
+// Query returns a query builder for LabelSubmission.
+func (c *LabelSubmissionClient) Query() *LabelSubmissionQuery {
+	return &LabelSubmissionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeLabelSubmission},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a LabelSubmission entity by its id.
+func (c *LabelSubmissionClient) Get(ctx context.Context, id int64) (*LabelSubmission, error) {
+	return c.Query().Where(labelsubmission.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *LabelSubmissionClient) GetX(ctx context.Context, id int64) *LabelSubmission {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryVideo queries the video edge of a LabelSubmission.
+func (c *LabelSubmissionClient) QueryVideo(_m *LabelSubmission) *VideoQuery {
+	query := (&VideoClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(labelsubmission.Table, labelsubmission.FieldID, id),
+			sqlgraph.To(video.Table, video.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, labelsubmission.VideoTable, labelsubmission.VideoColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLabelSet queries the label_set edge of a LabelSubmission.
+func (c *LabelSubmissionClient) QueryLabelSet(_m *LabelSubmission) *LabelSetQuery {
+	query := (&LabelSetClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(labelsubmission.Table, labelsubmission.FieldID, id),
+			sqlgraph.To(labelset.Table, labelset.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, labelsubmission.LabelSetTable, labelsubmission.LabelSetColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QuerySubmittedBy queries the submitted_by edge of a LabelSubmission.
+func (c *LabelSubmissionClient) QuerySubmittedBy(_m *LabelSubmission) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(labelsubmission.Table, labelsubmission.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, labelsubmission.SubmittedByTable, labelsubmission.SubmittedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *LabelSubmissionClient) Hooks() []Hook {
+	return c.hooks.LabelSubmission
+}
+
+// Interceptors returns the client interceptors.
+func (c *LabelSubmissionClient) Interceptors() []Interceptor {
+	return c.inters.LabelSubmission
+}
+
+func (c *LabelSubmissionClient) mutate(ctx context.Context, m *LabelSubmissionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&LabelSubmissionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&LabelSubmissionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&LabelSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&LabelSubmissionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown LabelSubmission mutation op: %q", m.Op())
+	}
+}
+
 // SecretClient is a client for the Secret schema.
 type SecretClient struct {
 	config
@@ -1174,13 +1514,164 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 	}
 }
 
+// VideoClient is a client for the Video schema.
+type VideoClient struct {
+	config
+}
+
+// NewVideoClient returns a client for the Video from the given config.
+func NewVideoClient(c config) *VideoClient {
+	return &VideoClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `video.Hooks(f(g(h())))`.
+func (c *VideoClient) Use(hooks ...Hook) {
+	c.hooks.Video = append(c.hooks.Video, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `video.Intercept(f(g(h())))`.
+func (c *VideoClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Video = append(c.inters.Video, interceptors...)
+}
+
+// Create returns a builder for creating a Video entity.
+func (c *VideoClient) Create() *VideoCreate {
+	mutation := newVideoMutation(c.config, OpCreate)
+	return &VideoCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Video entities.
+func (c *VideoClient) CreateBulk(builders ...*VideoCreate) *VideoCreateBulk {
+	return &VideoCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *VideoClient) MapCreateBulk(slice any, setFunc func(*VideoCreate, int)) *VideoCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &VideoCreateBulk{err: fmt.Errorf("calling to VideoClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*VideoCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &VideoCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Video.
+func (c *VideoClient) Update() *VideoUpdate {
+	mutation := newVideoMutation(c.config, OpUpdate)
+	return &VideoUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *VideoClient) UpdateOne(_m *Video) *VideoUpdateOne {
+	mutation := newVideoMutation(c.config, OpUpdateOne, withVideo(_m))
+	return &VideoUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *VideoClient) UpdateOneID(id int64) *VideoUpdateOne {
+	mutation := newVideoMutation(c.config, OpUpdateOne, withVideoID(id))
+	return &VideoUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Video.
+func (c *VideoClient) Delete() *VideoDelete {
+	mutation := newVideoMutation(c.config, OpDelete)
+	return &VideoDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *VideoClient) DeleteOne(_m *Video) *VideoDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *VideoClient) DeleteOneID(id int64) *VideoDeleteOne {
+	builder := c.Delete().Where(video.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &VideoDeleteOne{builder}
+}
+
+// Query returns a query builder for Video.
+func (c *VideoClient) Query() *VideoQuery {
+	return &VideoQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeVideo},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Video entity by its id.
+func (c *VideoClient) Get(ctx context.Context, id int64) (*Video, error) {
+	return c.Query().Where(video.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *VideoClient) GetX(ctx context.Context, id int64) *Video {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QuerySubmissions queries the submissions edge of a Video.
+func (c *VideoClient) QuerySubmissions(_m *Video) *LabelSubmissionQuery {
+	query := (&LabelSubmissionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(video.Table, video.FieldID, id),
+			sqlgraph.To(labelsubmission.Table, labelsubmission.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, video.SubmissionsTable, video.SubmissionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *VideoClient) Hooks() []Hook {
+	return c.hooks.Video
+}
+
+// Interceptors returns the client interceptors.
+func (c *VideoClient) Interceptors() []Interceptor {
+	return c.inters.Video
+}
+
+func (c *VideoClient) mutate(ctx context.Context, m *VideoMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&VideoCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&VideoUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&VideoUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&VideoDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown Video mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, Annotation, Device, Image, Secret, User []ent.Hook
+		AccessToken, Annotation, Device, Image, LabelSet, LabelSubmission, Secret, User,
+		Video []ent.Hook
 	}
 	inters struct {
-		AccessToken, Annotation, Device, Image, Secret, User []ent.Interceptor
+		AccessToken, Annotation, Device, Image, LabelSet, LabelSubmission, Secret, User,
+		Video []ent.Interceptor
 	}
 )
 

@@ -12,8 +12,11 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/labelset"
+	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/secret"
 	"tagma/ent/generated/user"
+	"tagma/ent/generated/video"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -78,12 +81,15 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			accesstoken.Table: accesstoken.ValidColumn,
-			annotation.Table:  annotation.ValidColumn,
-			device.Table:      device.ValidColumn,
-			image.Table:       image.ValidColumn,
-			secret.Table:      secret.ValidColumn,
-			user.Table:        user.ValidColumn,
+			accesstoken.Table:     accesstoken.ValidColumn,
+			annotation.Table:      annotation.ValidColumn,
+			device.Table:          device.ValidColumn,
+			image.Table:           image.ValidColumn,
+			labelset.Table:        labelset.ValidColumn,
+			labelsubmission.Table: labelsubmission.ValidColumn,
+			secret.Table:          secret.ValidColumn,
+			user.Table:            user.ValidColumn,
+			video.Table:           video.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -11,9 +11,12 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/labelset"
+	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/secret"
 	"tagma/ent/generated/user"
+	"tagma/ent/generated/video"
 	"tagma/internal/caller"
 	"tagma/internal/instant"
 	"tagma/internal/rawjson"
@@ -31,12 +34,15 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAccessToken = "AccessToken"
-	TypeAnnotation  = "Annotation"
-	TypeDevice      = "Device"
-	TypeImage       = "Image"
-	TypeSecret      = "Secret"
-	TypeUser        = "User"
+	TypeAccessToken     = "AccessToken"
+	TypeAnnotation      = "Annotation"
+	TypeDevice          = "Device"
+	TypeImage           = "Image"
+	TypeLabelSet        = "LabelSet"
+	TypeLabelSubmission = "LabelSubmission"
+	TypeSecret          = "Secret"
+	TypeUser            = "User"
+	TypeVideo           = "Video"
 )
 
 // AccessTokenMutation represents an operation that mutates the AccessToken nodes in the graph.
@@ -4644,6 +4650,2013 @@ func (m *ImageMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Image edge %s", name)
 }
 
+// LabelSetMutation represents an operation that mutates the LabelSet nodes in the graph.
+type LabelSetMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	name          *string
+	version       *int
+	addversion    *int
+	labels        *rawjson.Value
+	appendlabels  rawjson.Value
+	created_at    *instant.Instant
+	addcreated_at *instant.Instant
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*LabelSet, error)
+	predicates    []predicate.LabelSet
+}
+
+var _ ent.Mutation = (*LabelSetMutation)(nil)
+
+// labelsetOption allows management of the mutation configuration using functional options.
+type labelsetOption func(*LabelSetMutation)
+
+// newLabelSetMutation creates new mutation for the LabelSet entity.
+func newLabelSetMutation(c config, op Op, opts ...labelsetOption) *LabelSetMutation {
+	m := &LabelSetMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeLabelSet,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withLabelSetID sets the ID field of the mutation.
+func withLabelSetID(id int64) labelsetOption {
+	return func(m *LabelSetMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *LabelSet
+		)
+		m.oldValue = func(ctx context.Context) (*LabelSet, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().LabelSet.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withLabelSet sets the old LabelSet of the mutation.
+func withLabelSet(node *LabelSet) labelsetOption {
+	return func(m *LabelSetMutation) {
+		m.oldValue = func(context.Context) (*LabelSet, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m LabelSetMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m LabelSetMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of LabelSet entities.
+func (m *LabelSetMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *LabelSetMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *LabelSetMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().LabelSet.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *LabelSetMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *LabelSetMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the LabelSet entity.
+// If the LabelSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSetMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *LabelSetMutation) ResetName() {
+	m.name = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *LabelSetMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *LabelSetMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the LabelSet entity.
+// If the LabelSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSetMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *LabelSetMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *LabelSetMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *LabelSetMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetLabels sets the "labels" field.
+func (m *LabelSetMutation) SetLabels(r rawjson.Value) {
+	m.labels = &r
+	m.appendlabels = nil
+}
+
+// Labels returns the value of the "labels" field in the mutation.
+func (m *LabelSetMutation) Labels() (r rawjson.Value, exists bool) {
+	v := m.labels
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLabels returns the old "labels" field's value of the LabelSet entity.
+// If the LabelSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSetMutation) OldLabels(ctx context.Context) (v rawjson.Value, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLabels is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLabels requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLabels: %w", err)
+	}
+	return oldValue.Labels, nil
+}
+
+// AppendLabels adds r to the "labels" field.
+func (m *LabelSetMutation) AppendLabels(r rawjson.Value) {
+	m.appendlabels = append(m.appendlabels, r...)
+}
+
+// AppendedLabels returns the list of values that were appended to the "labels" field in this mutation.
+func (m *LabelSetMutation) AppendedLabels() (rawjson.Value, bool) {
+	if len(m.appendlabels) == 0 {
+		return nil, false
+	}
+	return m.appendlabels, true
+}
+
+// ResetLabels resets all changes to the "labels" field.
+func (m *LabelSetMutation) ResetLabels() {
+	m.labels = nil
+	m.appendlabels = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *LabelSetMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *LabelSetMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the LabelSet entity.
+// If the LabelSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSetMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *LabelSetMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *LabelSetMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *LabelSetMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// Where appends a list predicates to the LabelSetMutation builder.
+func (m *LabelSetMutation) Where(ps ...predicate.LabelSet) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the LabelSetMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *LabelSetMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.LabelSet, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *LabelSetMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *LabelSetMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (LabelSet).
+func (m *LabelSetMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *LabelSetMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.name != nil {
+		fields = append(fields, labelset.FieldName)
+	}
+	if m.version != nil {
+		fields = append(fields, labelset.FieldVersion)
+	}
+	if m.labels != nil {
+		fields = append(fields, labelset.FieldLabels)
+	}
+	if m.created_at != nil {
+		fields = append(fields, labelset.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *LabelSetMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case labelset.FieldName:
+		return m.Name()
+	case labelset.FieldVersion:
+		return m.Version()
+	case labelset.FieldLabels:
+		return m.Labels()
+	case labelset.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *LabelSetMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case labelset.FieldName:
+		return m.OldName(ctx)
+	case labelset.FieldVersion:
+		return m.OldVersion(ctx)
+	case labelset.FieldLabels:
+		return m.OldLabels(ctx)
+	case labelset.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown LabelSet field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LabelSetMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case labelset.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case labelset.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case labelset.FieldLabels:
+		v, ok := value.(rawjson.Value)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLabels(v)
+		return nil
+	case labelset.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSet field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *LabelSetMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, labelset.FieldVersion)
+	}
+	if m.addcreated_at != nil {
+		fields = append(fields, labelset.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *LabelSetMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case labelset.FieldVersion:
+		return m.AddedVersion()
+	case labelset.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LabelSetMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case labelset.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	case labelset.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSet numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *LabelSetMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *LabelSetMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *LabelSetMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown LabelSet nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *LabelSetMutation) ResetField(name string) error {
+	switch name {
+	case labelset.FieldName:
+		m.ResetName()
+		return nil
+	case labelset.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case labelset.FieldLabels:
+		m.ResetLabels()
+		return nil
+	case labelset.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSet field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *LabelSetMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *LabelSetMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *LabelSetMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *LabelSetMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *LabelSetMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *LabelSetMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *LabelSetMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown LabelSet unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *LabelSetMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown LabelSet edge %s", name)
+}
+
+// LabelSubmissionMutation represents an operation that mutates the LabelSubmission nodes in the graph.
+type LabelSubmissionMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int64
+	frame_index         *int
+	addframe_index      *int
+	timestamp           *instant.Instant
+	addtimestamp        *instant.Instant
+	filename            *string
+	revision            *int
+	addrevision         *int
+	content             *string
+	status              *labelsubmission.Status
+	commit_sha          *string
+	pushed_at           *instant.Instant
+	addpushed_at        *instant.Instant
+	failure             *string
+	created_at          *instant.Instant
+	addcreated_at       *instant.Instant
+	author              *string
+	clearedFields       map[string]struct{}
+	video               *int64
+	clearedvideo        bool
+	label_set           *int64
+	clearedlabel_set    bool
+	submitted_by        *int64
+	clearedsubmitted_by bool
+	done                bool
+	oldValue            func(context.Context) (*LabelSubmission, error)
+	predicates          []predicate.LabelSubmission
+}
+
+var _ ent.Mutation = (*LabelSubmissionMutation)(nil)
+
+// labelsubmissionOption allows management of the mutation configuration using functional options.
+type labelsubmissionOption func(*LabelSubmissionMutation)
+
+// newLabelSubmissionMutation creates new mutation for the LabelSubmission entity.
+func newLabelSubmissionMutation(c config, op Op, opts ...labelsubmissionOption) *LabelSubmissionMutation {
+	m := &LabelSubmissionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeLabelSubmission,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withLabelSubmissionID sets the ID field of the mutation.
+func withLabelSubmissionID(id int64) labelsubmissionOption {
+	return func(m *LabelSubmissionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *LabelSubmission
+		)
+		m.oldValue = func(ctx context.Context) (*LabelSubmission, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().LabelSubmission.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withLabelSubmission sets the old LabelSubmission of the mutation.
+func withLabelSubmission(node *LabelSubmission) labelsubmissionOption {
+	return func(m *LabelSubmissionMutation) {
+		m.oldValue = func(context.Context) (*LabelSubmission, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m LabelSubmissionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m LabelSubmissionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of LabelSubmission entities.
+func (m *LabelSubmissionMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *LabelSubmissionMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *LabelSubmissionMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().LabelSubmission.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetVideoID sets the "video_id" field.
+func (m *LabelSubmissionMutation) SetVideoID(i int64) {
+	m.video = &i
+}
+
+// VideoID returns the value of the "video_id" field in the mutation.
+func (m *LabelSubmissionMutation) VideoID() (r int64, exists bool) {
+	v := m.video
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVideoID returns the old "video_id" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldVideoID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVideoID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVideoID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVideoID: %w", err)
+	}
+	return oldValue.VideoID, nil
+}
+
+// ResetVideoID resets all changes to the "video_id" field.
+func (m *LabelSubmissionMutation) ResetVideoID() {
+	m.video = nil
+}
+
+// SetFrameIndex sets the "frame_index" field.
+func (m *LabelSubmissionMutation) SetFrameIndex(i int) {
+	m.frame_index = &i
+	m.addframe_index = nil
+}
+
+// FrameIndex returns the value of the "frame_index" field in the mutation.
+func (m *LabelSubmissionMutation) FrameIndex() (r int, exists bool) {
+	v := m.frame_index
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrameIndex returns the old "frame_index" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldFrameIndex(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrameIndex is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrameIndex requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrameIndex: %w", err)
+	}
+	return oldValue.FrameIndex, nil
+}
+
+// AddFrameIndex adds i to the "frame_index" field.
+func (m *LabelSubmissionMutation) AddFrameIndex(i int) {
+	if m.addframe_index != nil {
+		*m.addframe_index += i
+	} else {
+		m.addframe_index = &i
+	}
+}
+
+// AddedFrameIndex returns the value that was added to the "frame_index" field in this mutation.
+func (m *LabelSubmissionMutation) AddedFrameIndex() (r int, exists bool) {
+	v := m.addframe_index
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFrameIndex resets all changes to the "frame_index" field.
+func (m *LabelSubmissionMutation) ResetFrameIndex() {
+	m.frame_index = nil
+	m.addframe_index = nil
+}
+
+// SetTimestamp sets the "timestamp" field.
+func (m *LabelSubmissionMutation) SetTimestamp(i instant.Instant) {
+	m.timestamp = &i
+	m.addtimestamp = nil
+}
+
+// Timestamp returns the value of the "timestamp" field in the mutation.
+func (m *LabelSubmissionMutation) Timestamp() (r instant.Instant, exists bool) {
+	v := m.timestamp
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTimestamp returns the old "timestamp" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldTimestamp(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTimestamp is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTimestamp requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTimestamp: %w", err)
+	}
+	return oldValue.Timestamp, nil
+}
+
+// AddTimestamp adds i to the "timestamp" field.
+func (m *LabelSubmissionMutation) AddTimestamp(i instant.Instant) {
+	if m.addtimestamp != nil {
+		*m.addtimestamp += i
+	} else {
+		m.addtimestamp = &i
+	}
+}
+
+// AddedTimestamp returns the value that was added to the "timestamp" field in this mutation.
+func (m *LabelSubmissionMutation) AddedTimestamp() (r instant.Instant, exists bool) {
+	v := m.addtimestamp
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTimestamp resets all changes to the "timestamp" field.
+func (m *LabelSubmissionMutation) ResetTimestamp() {
+	m.timestamp = nil
+	m.addtimestamp = nil
+}
+
+// SetLabelSetID sets the "label_set_id" field.
+func (m *LabelSubmissionMutation) SetLabelSetID(i int64) {
+	m.label_set = &i
+}
+
+// LabelSetID returns the value of the "label_set_id" field in the mutation.
+func (m *LabelSubmissionMutation) LabelSetID() (r int64, exists bool) {
+	v := m.label_set
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLabelSetID returns the old "label_set_id" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldLabelSetID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLabelSetID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLabelSetID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLabelSetID: %w", err)
+	}
+	return oldValue.LabelSetID, nil
+}
+
+// ResetLabelSetID resets all changes to the "label_set_id" field.
+func (m *LabelSubmissionMutation) ResetLabelSetID() {
+	m.label_set = nil
+}
+
+// SetFilename sets the "filename" field.
+func (m *LabelSubmissionMutation) SetFilename(s string) {
+	m.filename = &s
+}
+
+// Filename returns the value of the "filename" field in the mutation.
+func (m *LabelSubmissionMutation) Filename() (r string, exists bool) {
+	v := m.filename
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFilename returns the old "filename" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldFilename(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFilename is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFilename requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFilename: %w", err)
+	}
+	return oldValue.Filename, nil
+}
+
+// ResetFilename resets all changes to the "filename" field.
+func (m *LabelSubmissionMutation) ResetFilename() {
+	m.filename = nil
+}
+
+// SetRevision sets the "revision" field.
+func (m *LabelSubmissionMutation) SetRevision(i int) {
+	m.revision = &i
+	m.addrevision = nil
+}
+
+// Revision returns the value of the "revision" field in the mutation.
+func (m *LabelSubmissionMutation) Revision() (r int, exists bool) {
+	v := m.revision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevision returns the old "revision" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldRevision(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevision is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevision requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevision: %w", err)
+	}
+	return oldValue.Revision, nil
+}
+
+// AddRevision adds i to the "revision" field.
+func (m *LabelSubmissionMutation) AddRevision(i int) {
+	if m.addrevision != nil {
+		*m.addrevision += i
+	} else {
+		m.addrevision = &i
+	}
+}
+
+// AddedRevision returns the value that was added to the "revision" field in this mutation.
+func (m *LabelSubmissionMutation) AddedRevision() (r int, exists bool) {
+	v := m.addrevision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRevision resets all changes to the "revision" field.
+func (m *LabelSubmissionMutation) ResetRevision() {
+	m.revision = nil
+	m.addrevision = nil
+}
+
+// SetContent sets the "content" field.
+func (m *LabelSubmissionMutation) SetContent(s string) {
+	m.content = &s
+}
+
+// Content returns the value of the "content" field in the mutation.
+func (m *LabelSubmissionMutation) Content() (r string, exists bool) {
+	v := m.content
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContent returns the old "content" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldContent(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContent: %w", err)
+	}
+	return oldValue.Content, nil
+}
+
+// ResetContent resets all changes to the "content" field.
+func (m *LabelSubmissionMutation) ResetContent() {
+	m.content = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *LabelSubmissionMutation) SetStatus(l labelsubmission.Status) {
+	m.status = &l
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *LabelSubmissionMutation) Status() (r labelsubmission.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldStatus(ctx context.Context) (v labelsubmission.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *LabelSubmissionMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetCommitSha sets the "commit_sha" field.
+func (m *LabelSubmissionMutation) SetCommitSha(s string) {
+	m.commit_sha = &s
+}
+
+// CommitSha returns the value of the "commit_sha" field in the mutation.
+func (m *LabelSubmissionMutation) CommitSha() (r string, exists bool) {
+	v := m.commit_sha
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCommitSha returns the old "commit_sha" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldCommitSha(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCommitSha is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCommitSha requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCommitSha: %w", err)
+	}
+	return oldValue.CommitSha, nil
+}
+
+// ClearCommitSha clears the value of the "commit_sha" field.
+func (m *LabelSubmissionMutation) ClearCommitSha() {
+	m.commit_sha = nil
+	m.clearedFields[labelsubmission.FieldCommitSha] = struct{}{}
+}
+
+// CommitShaCleared returns if the "commit_sha" field was cleared in this mutation.
+func (m *LabelSubmissionMutation) CommitShaCleared() bool {
+	_, ok := m.clearedFields[labelsubmission.FieldCommitSha]
+	return ok
+}
+
+// ResetCommitSha resets all changes to the "commit_sha" field.
+func (m *LabelSubmissionMutation) ResetCommitSha() {
+	m.commit_sha = nil
+	delete(m.clearedFields, labelsubmission.FieldCommitSha)
+}
+
+// SetPushedAt sets the "pushed_at" field.
+func (m *LabelSubmissionMutation) SetPushedAt(i instant.Instant) {
+	m.pushed_at = &i
+	m.addpushed_at = nil
+}
+
+// PushedAt returns the value of the "pushed_at" field in the mutation.
+func (m *LabelSubmissionMutation) PushedAt() (r instant.Instant, exists bool) {
+	v := m.pushed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPushedAt returns the old "pushed_at" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldPushedAt(ctx context.Context) (v *instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPushedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPushedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPushedAt: %w", err)
+	}
+	return oldValue.PushedAt, nil
+}
+
+// AddPushedAt adds i to the "pushed_at" field.
+func (m *LabelSubmissionMutation) AddPushedAt(i instant.Instant) {
+	if m.addpushed_at != nil {
+		*m.addpushed_at += i
+	} else {
+		m.addpushed_at = &i
+	}
+}
+
+// AddedPushedAt returns the value that was added to the "pushed_at" field in this mutation.
+func (m *LabelSubmissionMutation) AddedPushedAt() (r instant.Instant, exists bool) {
+	v := m.addpushed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPushedAt clears the value of the "pushed_at" field.
+func (m *LabelSubmissionMutation) ClearPushedAt() {
+	m.pushed_at = nil
+	m.addpushed_at = nil
+	m.clearedFields[labelsubmission.FieldPushedAt] = struct{}{}
+}
+
+// PushedAtCleared returns if the "pushed_at" field was cleared in this mutation.
+func (m *LabelSubmissionMutation) PushedAtCleared() bool {
+	_, ok := m.clearedFields[labelsubmission.FieldPushedAt]
+	return ok
+}
+
+// ResetPushedAt resets all changes to the "pushed_at" field.
+func (m *LabelSubmissionMutation) ResetPushedAt() {
+	m.pushed_at = nil
+	m.addpushed_at = nil
+	delete(m.clearedFields, labelsubmission.FieldPushedAt)
+}
+
+// SetFailure sets the "failure" field.
+func (m *LabelSubmissionMutation) SetFailure(s string) {
+	m.failure = &s
+}
+
+// Failure returns the value of the "failure" field in the mutation.
+func (m *LabelSubmissionMutation) Failure() (r string, exists bool) {
+	v := m.failure
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailure returns the old "failure" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldFailure(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailure is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailure requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailure: %w", err)
+	}
+	return oldValue.Failure, nil
+}
+
+// ClearFailure clears the value of the "failure" field.
+func (m *LabelSubmissionMutation) ClearFailure() {
+	m.failure = nil
+	m.clearedFields[labelsubmission.FieldFailure] = struct{}{}
+}
+
+// FailureCleared returns if the "failure" field was cleared in this mutation.
+func (m *LabelSubmissionMutation) FailureCleared() bool {
+	_, ok := m.clearedFields[labelsubmission.FieldFailure]
+	return ok
+}
+
+// ResetFailure resets all changes to the "failure" field.
+func (m *LabelSubmissionMutation) ResetFailure() {
+	m.failure = nil
+	delete(m.clearedFields, labelsubmission.FieldFailure)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *LabelSubmissionMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *LabelSubmissionMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *LabelSubmissionMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *LabelSubmissionMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *LabelSubmissionMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// SetSubmittedByID sets the "submitted_by_id" field.
+func (m *LabelSubmissionMutation) SetSubmittedByID(i int64) {
+	m.submitted_by = &i
+}
+
+// SubmittedByID returns the value of the "submitted_by_id" field in the mutation.
+func (m *LabelSubmissionMutation) SubmittedByID() (r int64, exists bool) {
+	v := m.submitted_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubmittedByID returns the old "submitted_by_id" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldSubmittedByID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubmittedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubmittedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubmittedByID: %w", err)
+	}
+	return oldValue.SubmittedByID, nil
+}
+
+// ClearSubmittedByID clears the value of the "submitted_by_id" field.
+func (m *LabelSubmissionMutation) ClearSubmittedByID() {
+	m.submitted_by = nil
+	m.clearedFields[labelsubmission.FieldSubmittedByID] = struct{}{}
+}
+
+// SubmittedByIDCleared returns if the "submitted_by_id" field was cleared in this mutation.
+func (m *LabelSubmissionMutation) SubmittedByIDCleared() bool {
+	_, ok := m.clearedFields[labelsubmission.FieldSubmittedByID]
+	return ok
+}
+
+// ResetSubmittedByID resets all changes to the "submitted_by_id" field.
+func (m *LabelSubmissionMutation) ResetSubmittedByID() {
+	m.submitted_by = nil
+	delete(m.clearedFields, labelsubmission.FieldSubmittedByID)
+}
+
+// SetAuthor sets the "author" field.
+func (m *LabelSubmissionMutation) SetAuthor(s string) {
+	m.author = &s
+}
+
+// Author returns the value of the "author" field in the mutation.
+func (m *LabelSubmissionMutation) Author() (r string, exists bool) {
+	v := m.author
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthor returns the old "author" field's value of the LabelSubmission entity.
+// If the LabelSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LabelSubmissionMutation) OldAuthor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthor: %w", err)
+	}
+	return oldValue.Author, nil
+}
+
+// ResetAuthor resets all changes to the "author" field.
+func (m *LabelSubmissionMutation) ResetAuthor() {
+	m.author = nil
+}
+
+// ClearVideo clears the "video" edge to the Video entity.
+func (m *LabelSubmissionMutation) ClearVideo() {
+	m.clearedvideo = true
+	m.clearedFields[labelsubmission.FieldVideoID] = struct{}{}
+}
+
+// VideoCleared reports if the "video" edge to the Video entity was cleared.
+func (m *LabelSubmissionMutation) VideoCleared() bool {
+	return m.clearedvideo
+}
+
+// VideoIDs returns the "video" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VideoID instead. It exists only for internal usage by the builders.
+func (m *LabelSubmissionMutation) VideoIDs() (ids []int64) {
+	if id := m.video; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVideo resets all changes to the "video" edge.
+func (m *LabelSubmissionMutation) ResetVideo() {
+	m.video = nil
+	m.clearedvideo = false
+}
+
+// ClearLabelSet clears the "label_set" edge to the LabelSet entity.
+func (m *LabelSubmissionMutation) ClearLabelSet() {
+	m.clearedlabel_set = true
+	m.clearedFields[labelsubmission.FieldLabelSetID] = struct{}{}
+}
+
+// LabelSetCleared reports if the "label_set" edge to the LabelSet entity was cleared.
+func (m *LabelSubmissionMutation) LabelSetCleared() bool {
+	return m.clearedlabel_set
+}
+
+// LabelSetIDs returns the "label_set" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// LabelSetID instead. It exists only for internal usage by the builders.
+func (m *LabelSubmissionMutation) LabelSetIDs() (ids []int64) {
+	if id := m.label_set; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetLabelSet resets all changes to the "label_set" edge.
+func (m *LabelSubmissionMutation) ResetLabelSet() {
+	m.label_set = nil
+	m.clearedlabel_set = false
+}
+
+// ClearSubmittedBy clears the "submitted_by" edge to the User entity.
+func (m *LabelSubmissionMutation) ClearSubmittedBy() {
+	m.clearedsubmitted_by = true
+	m.clearedFields[labelsubmission.FieldSubmittedByID] = struct{}{}
+}
+
+// SubmittedByCleared reports if the "submitted_by" edge to the User entity was cleared.
+func (m *LabelSubmissionMutation) SubmittedByCleared() bool {
+	return m.SubmittedByIDCleared() || m.clearedsubmitted_by
+}
+
+// SubmittedByIDs returns the "submitted_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubmittedByID instead. It exists only for internal usage by the builders.
+func (m *LabelSubmissionMutation) SubmittedByIDs() (ids []int64) {
+	if id := m.submitted_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubmittedBy resets all changes to the "submitted_by" edge.
+func (m *LabelSubmissionMutation) ResetSubmittedBy() {
+	m.submitted_by = nil
+	m.clearedsubmitted_by = false
+}
+
+// Where appends a list predicates to the LabelSubmissionMutation builder.
+func (m *LabelSubmissionMutation) Where(ps ...predicate.LabelSubmission) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the LabelSubmissionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *LabelSubmissionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.LabelSubmission, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *LabelSubmissionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *LabelSubmissionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (LabelSubmission).
+func (m *LabelSubmissionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *LabelSubmissionMutation) Fields() []string {
+	fields := make([]string, 0, 14)
+	if m.video != nil {
+		fields = append(fields, labelsubmission.FieldVideoID)
+	}
+	if m.frame_index != nil {
+		fields = append(fields, labelsubmission.FieldFrameIndex)
+	}
+	if m.timestamp != nil {
+		fields = append(fields, labelsubmission.FieldTimestamp)
+	}
+	if m.label_set != nil {
+		fields = append(fields, labelsubmission.FieldLabelSetID)
+	}
+	if m.filename != nil {
+		fields = append(fields, labelsubmission.FieldFilename)
+	}
+	if m.revision != nil {
+		fields = append(fields, labelsubmission.FieldRevision)
+	}
+	if m.content != nil {
+		fields = append(fields, labelsubmission.FieldContent)
+	}
+	if m.status != nil {
+		fields = append(fields, labelsubmission.FieldStatus)
+	}
+	if m.commit_sha != nil {
+		fields = append(fields, labelsubmission.FieldCommitSha)
+	}
+	if m.pushed_at != nil {
+		fields = append(fields, labelsubmission.FieldPushedAt)
+	}
+	if m.failure != nil {
+		fields = append(fields, labelsubmission.FieldFailure)
+	}
+	if m.created_at != nil {
+		fields = append(fields, labelsubmission.FieldCreatedAt)
+	}
+	if m.submitted_by != nil {
+		fields = append(fields, labelsubmission.FieldSubmittedByID)
+	}
+	if m.author != nil {
+		fields = append(fields, labelsubmission.FieldAuthor)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *LabelSubmissionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case labelsubmission.FieldVideoID:
+		return m.VideoID()
+	case labelsubmission.FieldFrameIndex:
+		return m.FrameIndex()
+	case labelsubmission.FieldTimestamp:
+		return m.Timestamp()
+	case labelsubmission.FieldLabelSetID:
+		return m.LabelSetID()
+	case labelsubmission.FieldFilename:
+		return m.Filename()
+	case labelsubmission.FieldRevision:
+		return m.Revision()
+	case labelsubmission.FieldContent:
+		return m.Content()
+	case labelsubmission.FieldStatus:
+		return m.Status()
+	case labelsubmission.FieldCommitSha:
+		return m.CommitSha()
+	case labelsubmission.FieldPushedAt:
+		return m.PushedAt()
+	case labelsubmission.FieldFailure:
+		return m.Failure()
+	case labelsubmission.FieldCreatedAt:
+		return m.CreatedAt()
+	case labelsubmission.FieldSubmittedByID:
+		return m.SubmittedByID()
+	case labelsubmission.FieldAuthor:
+		return m.Author()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *LabelSubmissionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case labelsubmission.FieldVideoID:
+		return m.OldVideoID(ctx)
+	case labelsubmission.FieldFrameIndex:
+		return m.OldFrameIndex(ctx)
+	case labelsubmission.FieldTimestamp:
+		return m.OldTimestamp(ctx)
+	case labelsubmission.FieldLabelSetID:
+		return m.OldLabelSetID(ctx)
+	case labelsubmission.FieldFilename:
+		return m.OldFilename(ctx)
+	case labelsubmission.FieldRevision:
+		return m.OldRevision(ctx)
+	case labelsubmission.FieldContent:
+		return m.OldContent(ctx)
+	case labelsubmission.FieldStatus:
+		return m.OldStatus(ctx)
+	case labelsubmission.FieldCommitSha:
+		return m.OldCommitSha(ctx)
+	case labelsubmission.FieldPushedAt:
+		return m.OldPushedAt(ctx)
+	case labelsubmission.FieldFailure:
+		return m.OldFailure(ctx)
+	case labelsubmission.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case labelsubmission.FieldSubmittedByID:
+		return m.OldSubmittedByID(ctx)
+	case labelsubmission.FieldAuthor:
+		return m.OldAuthor(ctx)
+	}
+	return nil, fmt.Errorf("unknown LabelSubmission field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LabelSubmissionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case labelsubmission.FieldVideoID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVideoID(v)
+		return nil
+	case labelsubmission.FieldFrameIndex:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrameIndex(v)
+		return nil
+	case labelsubmission.FieldTimestamp:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTimestamp(v)
+		return nil
+	case labelsubmission.FieldLabelSetID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLabelSetID(v)
+		return nil
+	case labelsubmission.FieldFilename:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFilename(v)
+		return nil
+	case labelsubmission.FieldRevision:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevision(v)
+		return nil
+	case labelsubmission.FieldContent:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContent(v)
+		return nil
+	case labelsubmission.FieldStatus:
+		v, ok := value.(labelsubmission.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case labelsubmission.FieldCommitSha:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCommitSha(v)
+		return nil
+	case labelsubmission.FieldPushedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPushedAt(v)
+		return nil
+	case labelsubmission.FieldFailure:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailure(v)
+		return nil
+	case labelsubmission.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case labelsubmission.FieldSubmittedByID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubmittedByID(v)
+		return nil
+	case labelsubmission.FieldAuthor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthor(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *LabelSubmissionMutation) AddedFields() []string {
+	var fields []string
+	if m.addframe_index != nil {
+		fields = append(fields, labelsubmission.FieldFrameIndex)
+	}
+	if m.addtimestamp != nil {
+		fields = append(fields, labelsubmission.FieldTimestamp)
+	}
+	if m.addrevision != nil {
+		fields = append(fields, labelsubmission.FieldRevision)
+	}
+	if m.addpushed_at != nil {
+		fields = append(fields, labelsubmission.FieldPushedAt)
+	}
+	if m.addcreated_at != nil {
+		fields = append(fields, labelsubmission.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *LabelSubmissionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case labelsubmission.FieldFrameIndex:
+		return m.AddedFrameIndex()
+	case labelsubmission.FieldTimestamp:
+		return m.AddedTimestamp()
+	case labelsubmission.FieldRevision:
+		return m.AddedRevision()
+	case labelsubmission.FieldPushedAt:
+		return m.AddedPushedAt()
+	case labelsubmission.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LabelSubmissionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case labelsubmission.FieldFrameIndex:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFrameIndex(v)
+		return nil
+	case labelsubmission.FieldTimestamp:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTimestamp(v)
+		return nil
+	case labelsubmission.FieldRevision:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRevision(v)
+		return nil
+	case labelsubmission.FieldPushedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPushedAt(v)
+		return nil
+	case labelsubmission.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *LabelSubmissionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(labelsubmission.FieldCommitSha) {
+		fields = append(fields, labelsubmission.FieldCommitSha)
+	}
+	if m.FieldCleared(labelsubmission.FieldPushedAt) {
+		fields = append(fields, labelsubmission.FieldPushedAt)
+	}
+	if m.FieldCleared(labelsubmission.FieldFailure) {
+		fields = append(fields, labelsubmission.FieldFailure)
+	}
+	if m.FieldCleared(labelsubmission.FieldSubmittedByID) {
+		fields = append(fields, labelsubmission.FieldSubmittedByID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *LabelSubmissionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *LabelSubmissionMutation) ClearField(name string) error {
+	switch name {
+	case labelsubmission.FieldCommitSha:
+		m.ClearCommitSha()
+		return nil
+	case labelsubmission.FieldPushedAt:
+		m.ClearPushedAt()
+		return nil
+	case labelsubmission.FieldFailure:
+		m.ClearFailure()
+		return nil
+	case labelsubmission.FieldSubmittedByID:
+		m.ClearSubmittedByID()
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *LabelSubmissionMutation) ResetField(name string) error {
+	switch name {
+	case labelsubmission.FieldVideoID:
+		m.ResetVideoID()
+		return nil
+	case labelsubmission.FieldFrameIndex:
+		m.ResetFrameIndex()
+		return nil
+	case labelsubmission.FieldTimestamp:
+		m.ResetTimestamp()
+		return nil
+	case labelsubmission.FieldLabelSetID:
+		m.ResetLabelSetID()
+		return nil
+	case labelsubmission.FieldFilename:
+		m.ResetFilename()
+		return nil
+	case labelsubmission.FieldRevision:
+		m.ResetRevision()
+		return nil
+	case labelsubmission.FieldContent:
+		m.ResetContent()
+		return nil
+	case labelsubmission.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case labelsubmission.FieldCommitSha:
+		m.ResetCommitSha()
+		return nil
+	case labelsubmission.FieldPushedAt:
+		m.ResetPushedAt()
+		return nil
+	case labelsubmission.FieldFailure:
+		m.ResetFailure()
+		return nil
+	case labelsubmission.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case labelsubmission.FieldSubmittedByID:
+		m.ResetSubmittedByID()
+		return nil
+	case labelsubmission.FieldAuthor:
+		m.ResetAuthor()
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *LabelSubmissionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.video != nil {
+		edges = append(edges, labelsubmission.EdgeVideo)
+	}
+	if m.label_set != nil {
+		edges = append(edges, labelsubmission.EdgeLabelSet)
+	}
+	if m.submitted_by != nil {
+		edges = append(edges, labelsubmission.EdgeSubmittedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *LabelSubmissionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case labelsubmission.EdgeVideo:
+		if id := m.video; id != nil {
+			return []ent.Value{*id}
+		}
+	case labelsubmission.EdgeLabelSet:
+		if id := m.label_set; id != nil {
+			return []ent.Value{*id}
+		}
+	case labelsubmission.EdgeSubmittedBy:
+		if id := m.submitted_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *LabelSubmissionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *LabelSubmissionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *LabelSubmissionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedvideo {
+		edges = append(edges, labelsubmission.EdgeVideo)
+	}
+	if m.clearedlabel_set {
+		edges = append(edges, labelsubmission.EdgeLabelSet)
+	}
+	if m.clearedsubmitted_by {
+		edges = append(edges, labelsubmission.EdgeSubmittedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *LabelSubmissionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case labelsubmission.EdgeVideo:
+		return m.clearedvideo
+	case labelsubmission.EdgeLabelSet:
+		return m.clearedlabel_set
+	case labelsubmission.EdgeSubmittedBy:
+		return m.clearedsubmitted_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *LabelSubmissionMutation) ClearEdge(name string) error {
+	switch name {
+	case labelsubmission.EdgeVideo:
+		m.ClearVideo()
+		return nil
+	case labelsubmission.EdgeLabelSet:
+		m.ClearLabelSet()
+		return nil
+	case labelsubmission.EdgeSubmittedBy:
+		m.ClearSubmittedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *LabelSubmissionMutation) ResetEdge(name string) error {
+	switch name {
+	case labelsubmission.EdgeVideo:
+		m.ResetVideo()
+		return nil
+	case labelsubmission.EdgeLabelSet:
+		m.ResetLabelSet()
+		return nil
+	case labelsubmission.EdgeSubmittedBy:
+		m.ResetSubmittedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown LabelSubmission edge %s", name)
+}
+
 // SecretMutation represents an operation that mutates the Secret nodes in the graph.
 type SecretMutation struct {
 	config
@@ -5817,4 +7830,921 @@ func (m *UserMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown User edge %s", name)
+}
+
+// VideoMutation represents an operation that mutates the Video nodes in the graph.
+type VideoMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int64
+	url                *string
+	hash               *string
+	total_frames       *int
+	addtotal_frames    *int
+	fps                *float64
+	addfps             *float64
+	frame_width        *int
+	addframe_width     *int
+	frame_height       *int
+	addframe_height    *int
+	created_at         *instant.Instant
+	addcreated_at      *instant.Instant
+	clearedFields      map[string]struct{}
+	submissions        map[int64]struct{}
+	removedsubmissions map[int64]struct{}
+	clearedsubmissions bool
+	done               bool
+	oldValue           func(context.Context) (*Video, error)
+	predicates         []predicate.Video
+}
+
+var _ ent.Mutation = (*VideoMutation)(nil)
+
+// videoOption allows management of the mutation configuration using functional options.
+type videoOption func(*VideoMutation)
+
+// newVideoMutation creates new mutation for the Video entity.
+func newVideoMutation(c config, op Op, opts ...videoOption) *VideoMutation {
+	m := &VideoMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeVideo,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withVideoID sets the ID field of the mutation.
+func withVideoID(id int64) videoOption {
+	return func(m *VideoMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Video
+		)
+		m.oldValue = func(ctx context.Context) (*Video, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Video.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withVideo sets the old Video of the mutation.
+func withVideo(node *Video) videoOption {
+	return func(m *VideoMutation) {
+		m.oldValue = func(context.Context) (*Video, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m VideoMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m VideoMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Video entities.
+func (m *VideoMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *VideoMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *VideoMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Video.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetURL sets the "url" field.
+func (m *VideoMutation) SetURL(s string) {
+	m.url = &s
+}
+
+// URL returns the value of the "url" field in the mutation.
+func (m *VideoMutation) URL() (r string, exists bool) {
+	v := m.url
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldURL returns the old "url" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldURL(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldURL is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldURL requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldURL: %w", err)
+	}
+	return oldValue.URL, nil
+}
+
+// ResetURL resets all changes to the "url" field.
+func (m *VideoMutation) ResetURL() {
+	m.url = nil
+}
+
+// SetHash sets the "hash" field.
+func (m *VideoMutation) SetHash(s string) {
+	m.hash = &s
+}
+
+// Hash returns the value of the "hash" field in the mutation.
+func (m *VideoMutation) Hash() (r string, exists bool) {
+	v := m.hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHash returns the old "hash" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHash: %w", err)
+	}
+	return oldValue.Hash, nil
+}
+
+// ResetHash resets all changes to the "hash" field.
+func (m *VideoMutation) ResetHash() {
+	m.hash = nil
+}
+
+// SetTotalFrames sets the "total_frames" field.
+func (m *VideoMutation) SetTotalFrames(i int) {
+	m.total_frames = &i
+	m.addtotal_frames = nil
+}
+
+// TotalFrames returns the value of the "total_frames" field in the mutation.
+func (m *VideoMutation) TotalFrames() (r int, exists bool) {
+	v := m.total_frames
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTotalFrames returns the old "total_frames" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldTotalFrames(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTotalFrames is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTotalFrames requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTotalFrames: %w", err)
+	}
+	return oldValue.TotalFrames, nil
+}
+
+// AddTotalFrames adds i to the "total_frames" field.
+func (m *VideoMutation) AddTotalFrames(i int) {
+	if m.addtotal_frames != nil {
+		*m.addtotal_frames += i
+	} else {
+		m.addtotal_frames = &i
+	}
+}
+
+// AddedTotalFrames returns the value that was added to the "total_frames" field in this mutation.
+func (m *VideoMutation) AddedTotalFrames() (r int, exists bool) {
+	v := m.addtotal_frames
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTotalFrames resets all changes to the "total_frames" field.
+func (m *VideoMutation) ResetTotalFrames() {
+	m.total_frames = nil
+	m.addtotal_frames = nil
+}
+
+// SetFps sets the "fps" field.
+func (m *VideoMutation) SetFps(f float64) {
+	m.fps = &f
+	m.addfps = nil
+}
+
+// Fps returns the value of the "fps" field in the mutation.
+func (m *VideoMutation) Fps() (r float64, exists bool) {
+	v := m.fps
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFps returns the old "fps" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldFps(ctx context.Context) (v float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFps is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFps requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFps: %w", err)
+	}
+	return oldValue.Fps, nil
+}
+
+// AddFps adds f to the "fps" field.
+func (m *VideoMutation) AddFps(f float64) {
+	if m.addfps != nil {
+		*m.addfps += f
+	} else {
+		m.addfps = &f
+	}
+}
+
+// AddedFps returns the value that was added to the "fps" field in this mutation.
+func (m *VideoMutation) AddedFps() (r float64, exists bool) {
+	v := m.addfps
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFps resets all changes to the "fps" field.
+func (m *VideoMutation) ResetFps() {
+	m.fps = nil
+	m.addfps = nil
+}
+
+// SetFrameWidth sets the "frame_width" field.
+func (m *VideoMutation) SetFrameWidth(i int) {
+	m.frame_width = &i
+	m.addframe_width = nil
+}
+
+// FrameWidth returns the value of the "frame_width" field in the mutation.
+func (m *VideoMutation) FrameWidth() (r int, exists bool) {
+	v := m.frame_width
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrameWidth returns the old "frame_width" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldFrameWidth(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrameWidth is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrameWidth requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrameWidth: %w", err)
+	}
+	return oldValue.FrameWidth, nil
+}
+
+// AddFrameWidth adds i to the "frame_width" field.
+func (m *VideoMutation) AddFrameWidth(i int) {
+	if m.addframe_width != nil {
+		*m.addframe_width += i
+	} else {
+		m.addframe_width = &i
+	}
+}
+
+// AddedFrameWidth returns the value that was added to the "frame_width" field in this mutation.
+func (m *VideoMutation) AddedFrameWidth() (r int, exists bool) {
+	v := m.addframe_width
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFrameWidth resets all changes to the "frame_width" field.
+func (m *VideoMutation) ResetFrameWidth() {
+	m.frame_width = nil
+	m.addframe_width = nil
+}
+
+// SetFrameHeight sets the "frame_height" field.
+func (m *VideoMutation) SetFrameHeight(i int) {
+	m.frame_height = &i
+	m.addframe_height = nil
+}
+
+// FrameHeight returns the value of the "frame_height" field in the mutation.
+func (m *VideoMutation) FrameHeight() (r int, exists bool) {
+	v := m.frame_height
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrameHeight returns the old "frame_height" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldFrameHeight(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrameHeight is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrameHeight requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrameHeight: %w", err)
+	}
+	return oldValue.FrameHeight, nil
+}
+
+// AddFrameHeight adds i to the "frame_height" field.
+func (m *VideoMutation) AddFrameHeight(i int) {
+	if m.addframe_height != nil {
+		*m.addframe_height += i
+	} else {
+		m.addframe_height = &i
+	}
+}
+
+// AddedFrameHeight returns the value that was added to the "frame_height" field in this mutation.
+func (m *VideoMutation) AddedFrameHeight() (r int, exists bool) {
+	v := m.addframe_height
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFrameHeight resets all changes to the "frame_height" field.
+func (m *VideoMutation) ResetFrameHeight() {
+	m.frame_height = nil
+	m.addframe_height = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *VideoMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *VideoMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Video entity.
+// If the Video object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VideoMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *VideoMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *VideoMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *VideoMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// AddSubmissionIDs adds the "submissions" edge to the LabelSubmission entity by ids.
+func (m *VideoMutation) AddSubmissionIDs(ids ...int64) {
+	if m.submissions == nil {
+		m.submissions = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.submissions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearSubmissions clears the "submissions" edge to the LabelSubmission entity.
+func (m *VideoMutation) ClearSubmissions() {
+	m.clearedsubmissions = true
+}
+
+// SubmissionsCleared reports if the "submissions" edge to the LabelSubmission entity was cleared.
+func (m *VideoMutation) SubmissionsCleared() bool {
+	return m.clearedsubmissions
+}
+
+// RemoveSubmissionIDs removes the "submissions" edge to the LabelSubmission entity by IDs.
+func (m *VideoMutation) RemoveSubmissionIDs(ids ...int64) {
+	if m.removedsubmissions == nil {
+		m.removedsubmissions = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.submissions, ids[i])
+		m.removedsubmissions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedSubmissions returns the removed IDs of the "submissions" edge to the LabelSubmission entity.
+func (m *VideoMutation) RemovedSubmissionsIDs() (ids []int64) {
+	for id := range m.removedsubmissions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SubmissionsIDs returns the "submissions" edge IDs in the mutation.
+func (m *VideoMutation) SubmissionsIDs() (ids []int64) {
+	for id := range m.submissions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetSubmissions resets all changes to the "submissions" edge.
+func (m *VideoMutation) ResetSubmissions() {
+	m.submissions = nil
+	m.clearedsubmissions = false
+	m.removedsubmissions = nil
+}
+
+// Where appends a list predicates to the VideoMutation builder.
+func (m *VideoMutation) Where(ps ...predicate.Video) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the VideoMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *VideoMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Video, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *VideoMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *VideoMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Video).
+func (m *VideoMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *VideoMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.url != nil {
+		fields = append(fields, video.FieldURL)
+	}
+	if m.hash != nil {
+		fields = append(fields, video.FieldHash)
+	}
+	if m.total_frames != nil {
+		fields = append(fields, video.FieldTotalFrames)
+	}
+	if m.fps != nil {
+		fields = append(fields, video.FieldFps)
+	}
+	if m.frame_width != nil {
+		fields = append(fields, video.FieldFrameWidth)
+	}
+	if m.frame_height != nil {
+		fields = append(fields, video.FieldFrameHeight)
+	}
+	if m.created_at != nil {
+		fields = append(fields, video.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *VideoMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case video.FieldURL:
+		return m.URL()
+	case video.FieldHash:
+		return m.Hash()
+	case video.FieldTotalFrames:
+		return m.TotalFrames()
+	case video.FieldFps:
+		return m.Fps()
+	case video.FieldFrameWidth:
+		return m.FrameWidth()
+	case video.FieldFrameHeight:
+		return m.FrameHeight()
+	case video.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *VideoMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case video.FieldURL:
+		return m.OldURL(ctx)
+	case video.FieldHash:
+		return m.OldHash(ctx)
+	case video.FieldTotalFrames:
+		return m.OldTotalFrames(ctx)
+	case video.FieldFps:
+		return m.OldFps(ctx)
+	case video.FieldFrameWidth:
+		return m.OldFrameWidth(ctx)
+	case video.FieldFrameHeight:
+		return m.OldFrameHeight(ctx)
+	case video.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Video field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VideoMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case video.FieldURL:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetURL(v)
+		return nil
+	case video.FieldHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHash(v)
+		return nil
+	case video.FieldTotalFrames:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTotalFrames(v)
+		return nil
+	case video.FieldFps:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFps(v)
+		return nil
+	case video.FieldFrameWidth:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrameWidth(v)
+		return nil
+	case video.FieldFrameHeight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrameHeight(v)
+		return nil
+	case video.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Video field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *VideoMutation) AddedFields() []string {
+	var fields []string
+	if m.addtotal_frames != nil {
+		fields = append(fields, video.FieldTotalFrames)
+	}
+	if m.addfps != nil {
+		fields = append(fields, video.FieldFps)
+	}
+	if m.addframe_width != nil {
+		fields = append(fields, video.FieldFrameWidth)
+	}
+	if m.addframe_height != nil {
+		fields = append(fields, video.FieldFrameHeight)
+	}
+	if m.addcreated_at != nil {
+		fields = append(fields, video.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *VideoMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case video.FieldTotalFrames:
+		return m.AddedTotalFrames()
+	case video.FieldFps:
+		return m.AddedFps()
+	case video.FieldFrameWidth:
+		return m.AddedFrameWidth()
+	case video.FieldFrameHeight:
+		return m.AddedFrameHeight()
+	case video.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VideoMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case video.FieldTotalFrames:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTotalFrames(v)
+		return nil
+	case video.FieldFps:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFps(v)
+		return nil
+	case video.FieldFrameWidth:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFrameWidth(v)
+		return nil
+	case video.FieldFrameHeight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFrameHeight(v)
+		return nil
+	case video.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Video numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *VideoMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *VideoMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *VideoMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Video nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *VideoMutation) ResetField(name string) error {
+	switch name {
+	case video.FieldURL:
+		m.ResetURL()
+		return nil
+	case video.FieldHash:
+		m.ResetHash()
+		return nil
+	case video.FieldTotalFrames:
+		m.ResetTotalFrames()
+		return nil
+	case video.FieldFps:
+		m.ResetFps()
+		return nil
+	case video.FieldFrameWidth:
+		m.ResetFrameWidth()
+		return nil
+	case video.FieldFrameHeight:
+		m.ResetFrameHeight()
+		return nil
+	case video.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Video field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *VideoMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.submissions != nil {
+		edges = append(edges, video.EdgeSubmissions)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *VideoMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case video.EdgeSubmissions:
+		ids := make([]ent.Value, 0, len(m.submissions))
+		for id := range m.submissions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *VideoMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedsubmissions != nil {
+		edges = append(edges, video.EdgeSubmissions)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *VideoMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case video.EdgeSubmissions:
+		ids := make([]ent.Value, 0, len(m.removedsubmissions))
+		for id := range m.removedsubmissions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *VideoMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedsubmissions {
+		edges = append(edges, video.EdgeSubmissions)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *VideoMutation) EdgeCleared(name string) bool {
+	switch name {
+	case video.EdgeSubmissions:
+		return m.clearedsubmissions
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *VideoMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Video unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *VideoMutation) ResetEdge(name string) error {
+	switch name {
+	case video.EdgeSubmissions:
+		m.ResetSubmissions()
+		return nil
+	}
+	return fmt.Errorf("unknown Video edge %s", name)
 }

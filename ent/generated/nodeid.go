@@ -29,6 +29,18 @@ func (_m *Image) NodeID() nodeid.ID { return nodeid.Of("Image", _m.ID) }
 func (_m *Image) IsNode() {}
 
 // NodeID is the global id of this row.
+func (_m *LabelSet) NodeID() nodeid.ID { return nodeid.Of("LabelSet", _m.ID) }
+
+// IsNode says that LabelSet is a Node of the schema.
+func (_m *LabelSet) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *LabelSubmission) NodeID() nodeid.ID { return nodeid.Of("LabelSubmission", _m.ID) }
+
+// IsNode says that LabelSubmission is a Node of the schema.
+func (_m *LabelSubmission) IsNode() {}
+
+// NodeID is the global id of this row.
 func (_m *Secret) NodeID() nodeid.ID { return nodeid.Of("Secret", _m.ID) }
 
 // IsNode says that Secret is a Node of the schema.
@@ -39,3 +51,9 @@ func (_m *User) NodeID() nodeid.ID { return nodeid.Of("User", _m.ID) }
 
 // IsNode says that User is a Node of the schema.
 func (_m *User) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *Video) NodeID() nodeid.ID { return nodeid.Of("Video", _m.ID) }
+
+// IsNode says that Video is a Node of the schema.
+func (_m *Video) IsNode() {}

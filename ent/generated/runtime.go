@@ -18,6 +18,8 @@ func init() {
 	deviceDescID := deviceFields[0].Descriptor()
 	// device.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	device.IDValidator = deviceDescID.Validators[0].(func(string) error)
+	labelsubmissionFields := schema.LabelSubmission{}.Fields()
+	_ = labelsubmissionFields
 	userFields := schema.User{}.Fields()
 	_ = userFields
 	// userDescDisabled is the schema descriptor for disabled field.

@@ -22,10 +22,16 @@ type Tx struct {
 	Device *DeviceClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// LabelSet is the client for interacting with the LabelSet builders.
+	LabelSet *LabelSetClient
+	// LabelSubmission is the client for interacting with the LabelSubmission builders.
+	LabelSubmission *LabelSubmissionClient
 	// Secret is the client for interacting with the Secret builders.
 	Secret *SecretClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
+	// Video is the client for interacting with the Video builders.
+	Video *VideoClient
 
 	// lazily loaded.
 	client     *Client
@@ -161,8 +167,11 @@ func (tx *Tx) init() {
 	tx.Annotation = NewAnnotationClient(tx.config)
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
+	tx.LabelSet = NewLabelSetClient(tx.config)
+	tx.LabelSubmission = NewLabelSubmissionClient(tx.config)
 	tx.Secret = NewSecretClient(tx.config)
 	tx.User = NewUserClient(tx.config)
+	tx.Video = NewVideoClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -56,6 +56,30 @@ func (f ImageFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ImageMutation", m)
 }
 
+// The LabelSetFunc type is an adapter to allow the use of ordinary
+// function as LabelSet mutator.
+type LabelSetFunc func(context.Context, *generated.LabelSetMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f LabelSetFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.LabelSetMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.LabelSetMutation", m)
+}
+
+// The LabelSubmissionFunc type is an adapter to allow the use of ordinary
+// function as LabelSubmission mutator.
+type LabelSubmissionFunc func(context.Context, *generated.LabelSubmissionMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f LabelSubmissionFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.LabelSubmissionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.LabelSubmissionMutation", m)
+}
+
 // The SecretFunc type is an adapter to allow the use of ordinary
 // function as Secret mutator.
 type SecretFunc func(context.Context, *generated.SecretMutation) (generated.Value, error)
@@ -78,6 +102,18 @@ func (f UserFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.V
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.UserMutation", m)
+}
+
+// The VideoFunc type is an adapter to allow the use of ordinary
+// function as Video mutator.
+type VideoFunc func(context.Context, *generated.VideoMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f VideoFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.VideoMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.VideoMutation", m)
 }
 
 // Condition is a hook condition function.

@@ -148,6 +148,93 @@ var (
 			},
 		},
 	}
+	// LabelSetsColumns holds the columns for the "label_sets" table.
+	LabelSetsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString},
+		{Name: "version", Type: field.TypeInt},
+		{Name: "labels", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json", "sqlite3": "json"}},
+		{Name: "created_at", Type: field.TypeInt64},
+	}
+	// LabelSetsTable holds the schema information for the "label_sets" table.
+	LabelSetsTable = &schema.Table{
+		Name:       "label_sets",
+		Columns:    LabelSetsColumns,
+		PrimaryKey: []*schema.Column{LabelSetsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "labelset_name_version",
+				Unique:  true,
+				Columns: []*schema.Column{LabelSetsColumns[1], LabelSetsColumns[2]},
+			},
+		},
+	}
+	// LabelSubmissionsColumns holds the columns for the "label_submissions" table.
+	LabelSubmissionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "frame_index", Type: field.TypeInt},
+		{Name: "timestamp", Type: field.TypeInt64},
+		{Name: "filename", Type: field.TypeString},
+		{Name: "revision", Type: field.TypeInt},
+		{Name: "content", Type: field.TypeString},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"QUEUED", "COMMITTED", "PUSHED", "FAILED"}, Default: "QUEUED"},
+		{Name: "commit_sha", Type: field.TypeString, Nullable: true},
+		{Name: "pushed_at", Type: field.TypeInt64, Nullable: true},
+		{Name: "failure", Type: field.TypeString, Nullable: true},
+		{Name: "created_at", Type: field.TypeInt64},
+		{Name: "author", Type: field.TypeString},
+		{Name: "label_set_id", Type: field.TypeInt64},
+		{Name: "submitted_by", Type: field.TypeInt64, Nullable: true},
+		{Name: "video_id", Type: field.TypeInt64},
+	}
+	// LabelSubmissionsTable holds the schema information for the "label_submissions" table.
+	LabelSubmissionsTable = &schema.Table{
+		Name:       "label_submissions",
+		Columns:    LabelSubmissionsColumns,
+		PrimaryKey: []*schema.Column{LabelSubmissionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "label_submissions_label_sets_label_set",
+				Columns:    []*schema.Column{LabelSubmissionsColumns[12]},
+				RefColumns: []*schema.Column{LabelSetsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "label_submissions_users_submitted_by",
+				Columns:    []*schema.Column{LabelSubmissionsColumns[13]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "label_submissions_videos_submissions",
+				Columns:    []*schema.Column{LabelSubmissionsColumns[14]},
+				RefColumns: []*schema.Column{VideosColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "labelsubmission_filename_revision",
+				Unique:  true,
+				Columns: []*schema.Column{LabelSubmissionsColumns[3], LabelSubmissionsColumns[4]},
+			},
+			{
+				Name:    "labelsubmission_video_id_frame_index",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[14], LabelSubmissionsColumns[1]},
+			},
+			{
+				Name:    "labelsubmission_status_id",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[6], LabelSubmissionsColumns[0]},
+			},
+			{
+				Name:    "labelsubmission_timestamp_id",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[2], LabelSubmissionsColumns[0]},
+			},
+		},
+	}
 	// SecretsColumns holds the columns for the "secrets" table.
 	SecretsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -176,14 +263,34 @@ var (
 		Columns:    UsersColumns,
 		PrimaryKey: []*schema.Column{UsersColumns[0]},
 	}
+	// VideosColumns holds the columns for the "videos" table.
+	VideosColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "url", Type: field.TypeString, Unique: true},
+		{Name: "hash", Type: field.TypeString},
+		{Name: "total_frames", Type: field.TypeInt},
+		{Name: "fps", Type: field.TypeFloat64},
+		{Name: "frame_width", Type: field.TypeInt},
+		{Name: "frame_height", Type: field.TypeInt},
+		{Name: "created_at", Type: field.TypeInt64},
+	}
+	// VideosTable holds the schema information for the "videos" table.
+	VideosTable = &schema.Table{
+		Name:       "videos",
+		Columns:    VideosColumns,
+		PrimaryKey: []*schema.Column{VideosColumns[0]},
+	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AccessTokensTable,
 		AnnotationsTable,
 		DevicesTable,
 		ImagesTable,
+		LabelSetsTable,
+		LabelSubmissionsTable,
 		SecretsTable,
 		UsersTable,
+		VideosTable,
 	}
 )
 
@@ -193,4 +300,7 @@ func init() {
 	AnnotationsTable.ForeignKeys[1].RefTable = ImagesTable
 	ImagesTable.ForeignKeys[0].RefTable = DevicesTable
 	ImagesTable.ForeignKeys[1].RefTable = UsersTable
+	LabelSubmissionsTable.ForeignKeys[0].RefTable = LabelSetsTable
+	LabelSubmissionsTable.ForeignKeys[1].RefTable = UsersTable
+	LabelSubmissionsTable.ForeignKeys[2].RefTable = VideosTable
 }

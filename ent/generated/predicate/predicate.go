@@ -18,8 +18,17 @@ type Device func(*sql.Selector)
 // Image is the predicate function for image builders.
 type Image func(*sql.Selector)
 
+// LabelSet is the predicate function for labelset builders.
+type LabelSet func(*sql.Selector)
+
+// LabelSubmission is the predicate function for labelsubmission builders.
+type LabelSubmission func(*sql.Selector)
+
 // Secret is the predicate function for secret builders.
 type Secret func(*sql.Selector)
 
 // User is the predicate function for user builders.
 type User func(*sql.Selector)
+
+// Video is the predicate function for video builders.
+type Video func(*sql.Selector)

@@ -12,6 +12,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"tagma/internal/database"
 )
@@ -63,5 +64,41 @@ func difference(ctx context.Context, databaseURL string) ([]byte, error) {
 	defer db.Close()
 	var step bytes.Buffer
 	err = db.Schema.WriteTo(ctx, &step)
-	return step.Bytes(), err
+	return legible(step.Bytes()), err
+}
+
+// legible gives each column a line of its own, and leaves out what SQLite
+// ignores within a transaction.
+func legible(step []byte) []byte {
+	var out bytes.Buffer
+	for line := range strings.Lines(string(step)) {
+		if strings.HasPrefix(line, "PRAGMA") {
+			continue
+		}
+		if !strings.HasPrefix(line, "CREATE TABLE") {
+			out.WriteString(line)
+			continue
+		}
+		depth := 0
+		for _, r := range strings.TrimSuffix(line, "\n") {
+			switch {
+			case r == '(':
+				depth++
+			case r == ')':
+				depth--
+			}
+			switch {
+			case r == '(' && depth == 1:
+				out.WriteString("(\n  ")
+			case r == ')' && depth == 0:
+				out.WriteString("\n)")
+			case r == ',' && depth == 1:
+				out.WriteString(",\n ") // the space after the comma follows
+			default:
+				out.WriteRune(r)
+			}
+		}
+		out.WriteByte('\n')
+	}
+	return out.Bytes()
 }

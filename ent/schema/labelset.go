@@ -1,0 +1,30 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"tagma/internal/rawjson"
+)
+
+// LabelSet is the points that a labeller places on a frame, such as a rat's
+// paws. A set that is changed is a new version: what was submitted keeps its
+// own.
+type LabelSet struct{ ent.Schema }
+
+// Fields of a label set.
+func (LabelSet) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.String("name").Immutable().Comment("What it is called."),
+		field.Int("version").Immutable().Comment("1, 2, 3…"),
+		field.JSON("labels", rawjson.Value{}).SchemaType(plainJSON).Immutable().Comment("Its labels, an array of {id, name}."),
+		moment("created_at", "When this version was made."),
+	}
+}
+
+// Indexes of label sets.
+func (LabelSet) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("name", "version").Unique()}
+}
