@@ -19,6 +19,7 @@ type Options struct {
 	Width, Height int // pixels; 320 and 240 if not set
 	Seed          uint64
 	Insects       int
+	Grain         int // levels of brightness over which a pixel is spread by chance, at most 200; 8 if not set
 
 	// The EXIF tags, written by photo.WithMetadata.
 	Make, UserComment string
@@ -32,7 +33,7 @@ func JPEG(o Options) []byte {
 	for y := range o.Height {
 		light := 200 + 40*y/o.Height // brighter towards the flash
 		for x := range o.Width {
-			shade := light + grain.IntN(8)
+			shade := light + 8 - o.Grain + grain.IntN(o.Grain)
 			canvas.SetRGBA(x, y, color.RGBA{uint8(shade), uint8(shade * 7 / 8), uint8(shade / 3), 255})
 		}
 	}
@@ -68,6 +69,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Height == 0 {
 		o.Height = 240
+	}
+	if o.Grain == 0 {
+		o.Grain = 8
 	}
 	return o
 }
