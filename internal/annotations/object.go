@@ -63,6 +63,26 @@ func Decode(kept rawjson.Value, name *string) ([]Object, error) {
 // size is that of an image, in pixels; zero for one that is not there.
 type size struct{ width, height int }
 
+// Keep is objects as they are kept, for whoever fills a database without Put:
+// the benchmark and the demo. Its error has every problem.
+func Keep(objects []NewObject) (rawjson.Value, error) {
+	var problems fault.Problems
+	kept := keep(objects, size{}, &problems, []any{"objects"})
+	return kept, problems.Err()
+}
+
+// keep notes what is wrong with objects, and is them as they are kept.
+func keep(objects []NewObject, within size, problems *fault.Problems, path []any) rawjson.Value {
+	b := rawjson.Value{'['}
+	for n := range objects {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = objects[n].check(b, within, problems, append(path[:len(path):len(path)], n))
+	}
+	return append(b, ']')
+}
+
 // check notes what is wrong with an object, and appends it as it is kept.
 func (o *NewObject) check(b []byte, within size, problems *fault.Problems, path []any) []byte {
 	at := func(field string) []any { return append(path[:len(path):len(path)], field) }

@@ -135,14 +135,7 @@ func (d *draft) check(n int) {
 		d.problems.Add(fault.TooLarge, at("objects"), "has %d objects: at most %d are taken", len(d.Objects), maxObjects)
 		return
 	}
-	d.objects = append(d.objects, '[')
-	for k := range d.Objects {
-		if k > 0 {
-			d.objects = append(d.objects, ',')
-		}
-		d.objects = d.Objects[k].check(d.objects, within, &d.problems, at("objects", k))
-	}
-	d.objects = append(d.objects, ']')
+	d.objects = keep(d.Objects, within, &d.problems, at("objects"))
 }
 
 // identity is what an annotation is unique by.
