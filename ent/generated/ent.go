@@ -10,6 +10,7 @@ import (
 	"sync"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/labelset"
@@ -83,6 +84,7 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			accesstoken.Table:     accesstoken.ValidColumn,
 			annotation.Table:      annotation.ValidColumn,
+			checkpoint.Table:      checkpoint.ValidColumn,
 			device.Table:          device.ValidColumn,
 			image.Table:           image.ValidColumn,
 			labelset.Table:        labelset.ValidColumn,

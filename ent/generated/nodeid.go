@@ -17,6 +17,12 @@ func (_m *Annotation) NodeID() nodeid.ID { return nodeid.Of("Annotation", _m.ID)
 func (_m *Annotation) IsNode() {}
 
 // NodeID is the global id of this row.
+func (_m *Checkpoint) NodeID() nodeid.ID { return nodeid.Of("Checkpoint", _m.ID) }
+
+// IsNode says that Checkpoint is a Node of the schema.
+func (_m *Checkpoint) IsNode() {}
+
+// NodeID is the global id of this row.
 func (_m *Device) NodeID() nodeid.ID { return nodeid.Of("Device", _m.ID) }
 
 // IsNode says that Device is a Node of the schema.

@@ -18,6 +18,8 @@ type Tx struct {
 	AccessToken *AccessTokenClient
 	// Annotation is the client for interacting with the Annotation builders.
 	Annotation *AnnotationClient
+	// Checkpoint is the client for interacting with the Checkpoint builders.
+	Checkpoint *CheckpointClient
 	// Device is the client for interacting with the Device builders.
 	Device *DeviceClient
 	// Image is the client for interacting with the Image builders.
@@ -165,6 +167,7 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.AccessToken = NewAccessTokenClient(tx.config)
 	tx.Annotation = NewAnnotationClient(tx.config)
+	tx.Checkpoint = NewCheckpointClient(tx.config)
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
 	tx.LabelSet = NewLabelSetClient(tx.config)

@@ -12,6 +12,9 @@ type AccessToken func(*sql.Selector)
 // Annotation is the predicate function for annotation builders.
 type Annotation func(*sql.Selector)
 
+// Checkpoint is the predicate function for checkpoint builders.
+type Checkpoint func(*sql.Selector)
+
 // Device is the predicate function for device builders.
 type Device func(*sql.Selector)
 

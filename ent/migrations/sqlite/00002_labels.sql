@@ -1,4 +1,9 @@
 -- +goose Up
+CREATE TABLE `checkpoints` (
+  `id` text NOT NULL,
+  `value` text NOT NULL,
+  PRIMARY KEY (`id`)
+);
 CREATE TABLE `label_sets` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
   `name` text NOT NULL,

@@ -1,0 +1,67 @@
+package database
+
+import (
+	"context"
+	"reflect"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"github.com/lib/pq"
+)
+
+// First says which rows of a table FirstOfEach looks for.
+type First struct {
+	Table  string
+	Parent string // the column that says whose a row is
+	Column string // the column, of 64-bit integers, that rows are ordered by
+	From   int64  // its least value
+	Before int64  // rows have less than that
+	Most   int    // of each parent
+
+	// Filter, if set, is another column, which must have the value.
+	Filter string
+	Value  any
+}
+
+// FirstOfEach gives the ids of the first rows of each parent: one step in an
+// index over (Parent, Column) for each, in one statement.
+func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, parents []K) ([]int64, error) {
+	row := sql.Dialect(db.Dialect).Table(want.Table).As("f")
+	first := sql.Dialect(db.Dialect).Select(row.C("id")).From(row).
+		Where(sql.And(
+			sql.P(func(b *sql.Builder) { b.Ident(row.C(want.Parent)).WriteString(" = parent.value") }),
+			sql.GTE(row.C(want.Column), want.From),
+			sql.LT(row.C(want.Column), want.Before),
+		)).
+		OrderBy(row.C(want.Column)).Limit(want.Most)
+	if want.Filter != "" {
+		first.Where(sql.EQ(row.C(want.Filter), want.Value))
+	}
+	text := sql.P(func(b *sql.Builder) {
+		if db.Dialect == dialect.Postgres {
+			b.WriteString("SELECT of_parent.id FROM unnest(").Arg(pq.Array(parents))
+			b.WriteString("::" + arrayOf[K]() + ") parent(value), LATERAL (").Join(first).WriteString(") of_parent")
+			return
+		}
+		b.WriteString("SELECT row.id FROM json_each(").Arg(JSON(parents))
+		b.WriteString(") parent JOIN ").Ident(want.Table).WriteString(" row ON row.id IN (").Join(first).WriteString(")")
+	})
+	text.SetDialect(db.Dialect)
+	statement, values := text.Query()
+	rows, err := db.SQL.QueryContext(ctx, statement, values...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	err = sql.ScanSlice(rows, &ids)
+	return ids, err
+}
+
+// arrayOf is PostgreSQL's type of a list of keys.
+func arrayOf[K ~string | ~int64]() string {
+	if reflect.TypeFor[K]().Kind() == reflect.String {
+		return "text[]"
+	}
+	return "bigint[]"
+}

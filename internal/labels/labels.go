@@ -1,0 +1,196 @@
+// Package labels owns the labels of video frames: the sets of points that a
+// labeller places, how a submission is checked and recorded, what its file in
+// the label repository looks like, and the queue by which it gets there.
+//
+// A submission is recorded in the database and acknowledged; the repository
+// follows (see Outbox). So nothing waits for a remote, and nothing that was
+// acknowledged is lost if one is down. The package does not know how commits
+// and pushes are made: that is package labelrepo's.
+package labels
+
+import (
+	"context"
+	stdsql "database/sql"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/labelset"
+	"tagma/internal/batch"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/page"
+	"tagma/internal/rawjson"
+)
+
+// Labels is the labels of one server. It is safe for concurrent use.
+type Labels struct {
+	db     *database.DB
+	clock  instant.Clock
+	limits page.Limits
+
+	news signal // sent when a submission was recorded or its status changed
+}
+
+// New is the labels in db.
+func New(db *database.DB, clock instant.Clock, limits page.Limits) *Labels {
+	return &Labels{db: db, clock: clock, limits: limits}
+}
+
+// signal wakes all who wait for it.
+type signal struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// wait is closed by the next send.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
+}
+
+func (s *signal) send() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}
+
+// Definition is one point of a label set.
+type Definition struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// DefaultSet is the set that a submission is checked against if it names none:
+// there from the start, the six points of a rat that the annotation receiver
+// knew.
+const DefaultSet = "paws"
+
+var paws = []Definition{ //nolint:gochecknoglobals // a table
+	{"left_front_paw", "Left front paw"},
+	{"right_front_paw", "Right front paw"},
+	{"left_hind_paw", "Left hind paw"},
+	{"right_hind_paw", "Right hind paw"},
+	{"nose", "Nose"},
+	{"tail_base", "Tail base"},
+}
+
+// Bounds of a label set.
+const (
+	maxSetName     = 100
+	maxDefinitions = 500
+	maxIDLength    = 100
+	maxNameLength  = 200
+)
+
+// Ensure makes the default label set, if it is not there.
+func (l *Labels) Ensure(ctx context.Context) error {
+	kept, err := rawjson.Of(paws)
+	if err != nil {
+		return err
+	}
+	err = l.db.LabelSet.Create().SetName(DefaultSet).SetVersion(1).SetLabels(kept).SetCreatedAt(l.clock()).
+		OnConflict(sql.ConflictColumns(labelset.FieldName, labelset.FieldVersion), sql.DoNothing()).Exec(ctx)
+	if errors.Is(err, stdsql.ErrNoRows) { // it is
+		return nil
+	}
+	return err
+}
+
+// CreateSet makes a label set, or a new version of one. A set that is the same
+// as its last version is that version.
+func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Definition) (*ent.LabelSet, error) {
+	if err := checkSet(name, definitions); err != nil {
+		return nil, err
+	}
+	kept, err := rawjson.Of(definitions)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		last, err := l.Set(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		version := 1
+		if last != nil {
+			if string(last.Labels) == string(kept) {
+				return last, nil
+			}
+			version = last.Version + 1
+		}
+		made, err := l.db.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
+		if !database.IsUnique(err) { // else another has just made this version: look again
+			return made, err
+		}
+	}
+}
+
+func checkSet(name string, definitions []Definition) error {
+	var problems fault.Problems
+	checkText(&problems, []any{"input", "name"}, name, maxSetName)
+	if len(definitions) == 0 || len(definitions) > maxDefinitions {
+		problems.Add(fault.BadInput, []any{"input", "labels"}, "has %d labels: give from 1 to %d", len(definitions), maxDefinitions)
+	}
+	seen := map[string]bool{}
+	for n, d := range definitions {
+		checkText(&problems, []any{"input", "labels", n, "id"}, d.ID, maxIDLength)
+		checkText(&problems, []any{"input", "labels", n, "name"}, d.Name, maxNameLength)
+		if seen[d.ID] {
+			problems.Add(fault.BadInput, []any{"input", "labels", n, "id"}, "%.40q is there twice", d.ID)
+		}
+		seen[d.ID] = true
+	}
+	return problems.Err()
+}
+
+// Set is the last version of the label set of that name, or nil.
+func (l *Labels) Set(ctx context.Context, name string) (*ent.LabelSet, error) {
+	found, err := l.db.LabelSet.Query().Where(labelset.Name(name)).
+		Order(labelset.ByVersion(sql.OrderDesc())).First(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // the schema's null
+	}
+	return found, err
+}
+
+// Sets is the last version of every label set, by name.
+func (l *Labels) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
+	return l.db.LabelSet.Query().Where(func(s *sql.Selector) {
+		newer := sql.Table(labelset.Table).As("newer")
+		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
+			sql.ColumnsEQ(newer.C(labelset.FieldName), s.C(labelset.FieldName)),
+			sql.ColumnsGT(newer.C(labelset.FieldVersion), s.C(labelset.FieldVersion)),
+		))))
+	}).Order(labelset.ByName()).Limit(l.limits.Max).All(ctx)
+}
+
+// SetsByID gives the versions of label sets with these ids.
+func (l *Labels) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
+	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
+	group := batch.NewGroup(all)
+	found := make(map[int64]*ent.LabelSet, len(all))
+	for _, one := range all {
+		one.Group = group
+		found[one.ID] = one
+	}
+	return found, err
+}
+
+// Definitions are the labels of a set.
+func Definitions(set *ent.LabelSet) ([]Definition, error) {
+	var all []Definition
+	err := json.Unmarshal(set.Labels, &all)
+	return all, err
+}

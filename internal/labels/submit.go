@@ -1,0 +1,208 @@
+package labels
+
+import (
+	"context"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/ent/generated/user"
+	"tagma/ent/generated/video"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+)
+
+// Outcome is what became of a submission.
+type Outcome string
+
+// The outcomes.
+const (
+	Accepted Outcome = "ACCEPTED"
+	NoChange Outcome = "NO_CHANGE"
+)
+
+// Receipt is the answer to a submission.
+type Receipt struct {
+	Outcome    Outcome
+	Submission *ent.LabelSubmission
+}
+
+// Submit checks and records a submission by the caller. When it returns
+// without error, the submission survives a crash and will get into the
+// repository. The same submission again is NoChange, so that a retry does no
+// harm; other content for the same frame and time is a new revision of the
+// file.
+func (l *Labels) Submit(ctx context.Context, s *Submission) (*Receipt, error) {
+	name := DefaultSet
+	if s.LabelSet != nil {
+		name = *s.LabelSet
+	}
+	set, err := l.Set(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var problems fault.Problems
+	var definitions []Definition
+	if set == nil {
+		problems.Add(fault.NotFound, []any{"input", "labelSet"}, "there is no label set %.40q: an admin makes one by createLabelSet", name)
+	} else if definitions, err = Definitions(set); err != nil {
+		return nil, err
+	}
+	s.check(&problems, definitions)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	author, err := l.author(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := l.record(ctx, s, set, origin{by: &author.id, author: author.String(), at: l.clock()})
+	if err == nil && receipt.Outcome == Accepted {
+		l.news.send()
+	}
+	return receipt, err
+}
+
+// person is whom a commit names.
+type person struct {
+	id          int64
+	name, email string
+}
+
+func (p person) String() string { return p.name + " <" + p.email + ">" }
+
+func (l *Labels) author(ctx context.Context) (person, error) {
+	c := caller.From(ctx)
+	if c == nil {
+		return person{}, fault.New(fault.Unauthenticated, "sign in to submit labels")
+	}
+	row, err := l.db.User.Query().Where(user.ID(c.UserID)).Select(user.FieldID, user.FieldUsername, user.FieldEmail).Only(ctx)
+	if err != nil {
+		return person{}, err
+	}
+	p := person{row.ID, row.Username, row.Username + "@tagma.invalid"} // a name that RFC 2606 keeps from being anybody's
+	if row.Email != nil {
+		p.email = *row.Email
+	}
+	return p, nil
+}
+
+// record writes a submission, in one transaction.
+func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
+	content, err := s.content()
+	if err != nil {
+		return nil, err
+	}
+	kept := content
+	if from.content != "" {
+		kept = from.content
+	}
+	for {
+		receipt := &Receipt{Outcome: Accepted}
+		err := l.db.InTx(ctx, func(tx *ent.Tx) error {
+			last, err := tx.LabelSubmission.Query().Where(labelsubmission.Filename(s.filename())).
+				Order(labelsubmission.ByRevision(sql.OrderDesc())).First(ctx)
+			revision := 1
+			switch {
+			case ent.IsNotFound(err):
+			case err != nil:
+				return err
+			case sameContent(last.Content, content):
+				receipt.Outcome, receipt.Submission = NoChange, last
+				return nil
+			default:
+				revision = last.Revision + 1
+			}
+			videoID, err := upsertVideo(ctx, tx, s, from)
+			if err != nil {
+				return err
+			}
+			create := tx.LabelSubmission.Create().
+				SetVideoID(videoID).
+				SetFrameIndex(s.FrameIndex).
+				SetTimestamp(s.Timestamp).
+				SetLabelSetID(set.ID).
+				SetFilename(s.filename()).
+				SetRevision(revision).
+				SetContent(kept).
+				SetCreatedAt(from.at).
+				SetNillableSubmittedByID(from.by).
+				SetAuthor(from.author)
+			if from.commit != "" {
+				create.SetStatus(labelsubmission.StatusPUSHED).SetCommitSha(from.commit).SetPushedAt(from.pushedAt)
+			}
+			receipt.Submission, err = create.Save(ctx)
+			return err
+		})
+		if !database.IsUnique(err) { // else another has just recorded this file or video: look again
+			return receipt, err
+		}
+	}
+}
+
+// sameContent says whether a file that is kept, which others may have written
+// in another way, is that of a submission.
+func sameContent(kept, content string) bool {
+	if kept == content {
+		return true
+	}
+	s, err := parse([]byte(kept))
+	if err != nil {
+		return false
+	}
+	again, err := s.content()
+	return err == nil && again == content
+}
+
+// upsertVideo makes the video, or gives it the measures of this submission.
+func upsertVideo(ctx context.Context, tx *ent.Tx, s *Submission, from origin) (int64, error) {
+	err := tx.Video.Create().
+		SetURL(s.VideoURL).
+		SetHash(videoHash(s.VideoURL)).
+		SetTotalFrames(s.TotalFrames).
+		SetFps(s.FPS).
+		SetFrameWidth(s.FrameWidth).
+		SetFrameHeight(s.FrameHeight).
+		SetCreatedAt(from.at).
+		OnConflict(sql.ConflictColumns(video.FieldURL)).
+		Update(func(u *ent.VideoUpsert) {
+			u.UpdateTotalFrames().UpdateFps().UpdateFrameWidth().UpdateFrameHeight()
+		}).Exec(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return tx.Video.Query().Where(video.URL(s.VideoURL)).OnlyID(ctx)
+}
+
+// Await waits until a submission has reached the repository or has failed, for
+// at most so long, and gives it as it then is. It does not wait while the
+// repository is known to be out of reach.
+func (l *Labels) Await(ctx context.Context, id int64, longest time.Duration) (*ent.LabelSubmission, error) {
+	deadline := time.NewTimer(longest)
+	defer deadline.Stop()
+	// Another server may be the one that pushes: then only the database tells.
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	for {
+		news := l.news.wait()
+		row, err := l.db.LabelSubmission.Get(ctx, id)
+		if err != nil || settled(row) || row.Failure != nil {
+			return row, err
+		}
+		select {
+		case <-news:
+		case <-look.C:
+		case <-deadline.C:
+			return row, nil
+		case <-ctx.Done():
+			return row, nil
+		}
+	}
+}
+
+func settled(row *ent.LabelSubmission) bool {
+	return row.Status == labelsubmission.StatusPUSHED || row.Status == labelsubmission.StatusFAILED
+}
