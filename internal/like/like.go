@@ -5,7 +5,9 @@ package like
 
 import (
 	"strings"
+	"unicode/utf8"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 
 	"tagma/internal/fault"
@@ -27,7 +29,7 @@ func Parse(text string) (Pattern, error) {
 	if len(text) > maxLength {
 		return Pattern{}, fault.New(fault.BadInput, "the pattern %.40q… has %d bytes: at most %d are taken", text, len(text), maxLength)
 	}
-	if strings.ContainsRune(text, 0) || strings.ToValidUTF8(text, "") != text {
+	if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 		return Pattern{}, fault.New(fault.BadInput, "the pattern %.40q is not text", text)
 	}
 	p := Pattern{text: text}
@@ -69,16 +71,21 @@ func (p Pattern) Match(column string) *sql.Predicate {
 		return sql.EQ(column, p.prefix)
 	case p.prefix == "":
 		return p.like(column)
-	default:
-		return sql.And(sql.GTE(column, p.prefix), sql.LT(column, successor(p.prefix)), p.like(column))
 	}
+	parts := []*sql.Predicate{bytewise(column, ">=", p.prefix), p.like(column)}
+	if next, ok := successor(p.prefix); ok {
+		parts = append(parts, bytewise(column, "<", next))
+	}
+	return sql.And(parts...)
 }
 
 // MatchFold is the condition that the column matches, whatever the case of its
 // ASCII letters. No index serves it: it is for short tables.
 func (p Pattern) MatchFold(column string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
-		b.WriteString("lower(").Ident(column).WriteString(") LIKE ").Arg(strings.ToLower(p.text)).WriteString(` ESCAPE '\'`)
+		b.WriteString("lower(").Ident(column)
+		writeBytewise(b)
+		b.WriteString(") LIKE ").Arg(lower(p.text)).WriteString(` ESCAPE '\'`)
 	})
 }
 
@@ -88,14 +95,47 @@ func (p Pattern) like(column string) *sql.Predicate {
 	})
 }
 
-// successor is the least string that is greater than all that begin with
-// prefix, in the order of code points.
-func successor(prefix string) string {
-	runes := []rune(prefix)
-	last := &runes[len(runes)-1]
-	*last++
-	if *last == 0xD800 { // not a character, nor are those up to 0xDFFF
-		*last = 0xE000
+// bytewise compares a column with a text by their bytes, which is by their
+// code points.
+func bytewise(column, operator, text string) *sql.Predicate {
+	return sql.P(func(b *sql.Builder) {
+		b.Ident(column)
+		writeBytewise(b)
+		b.WriteString(" " + operator + " ").Arg(text)
+	})
+}
+
+// writeBytewise makes PostgreSQL mind bytes and nothing of a language, as
+// SQLite always does.
+func writeBytewise(b *sql.Builder) {
+	if b.Dialect() == dialect.Postgres {
+		b.WriteString(` COLLATE "C"`)
 	}
-	return string(runes)
+}
+
+// lower makes ASCII letters small, as the databases do.
+func lower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
+}
+
+// successor is the least string that is greater than all that begin with
+// prefix, in the order of code points. There may be none.
+func successor(prefix string) (string, bool) {
+	runes := []rune(prefix)
+	for n := len(runes) - 1; n >= 0; n-- {
+		if runes[n] == utf8.MaxRune {
+			continue // nothing is greater in this place: the one before it must be
+		}
+		runes[n]++
+		if runes[n] == 0xD800 { // not a character, nor are those up to 0xDFFF
+			runes[n] = 0xE000
+		}
+		return string(runes[:n+1]), true
+	}
+	return "", false
 }
