@@ -82,6 +82,10 @@ func database(t testing.TB, server func() (*server, error)) string {
 type server struct {
 	address url.URL // of its database "postgres", as a user who may create databases
 	db      *sql.DB // connections to that address
+
+	// ours is held because a server ends when nobody holds it any longer. Nil
+	// if the server is another's.
+	ours *pgserver.Server
 }
 
 // find is the server that the environment names, or a new one.
@@ -92,7 +96,12 @@ func find(o pgserver.Options) (*server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, variable)
 		}
-		return open(ours.Address)
+		s, err := open(ours.Address)
+		if err != nil {
+			return nil, err
+		}
+		s.ours = ours
+		return s, nil
 	}
 	address, err := url.Parse(given)
 	if err != nil || address.Host == "" {
