@@ -43,7 +43,7 @@ func Root(version string, serve func(*cobra.Command, *config.Config) error) *cob
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) },
 	}
 	c.ServeFlags(serving.Flags())
-	root.AddCommand(serving, admin(c))
+	root.AddCommand(serving, admin(c), fillDemo(c))
 	document(root)
 	return root
 }
