@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tagma/internal/database"
@@ -46,8 +48,7 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	}
 	switch {
 	case answer.Err == nil:
-		// Made by the parser or the validation, about the query alone.
-		return fault.New(fault.BadInput, "%s", answer.Message)
+		return aboutQuery(answer)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.New(fault.Unavailable, "the request took too long: ask for less at once, or try again")
 	case errors.Is(err, context.Canceled):
@@ -58,6 +59,58 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 		return fault.New(fault.Unavailable, "the database does not answer just now: try again")
 	}
 	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
+}
+
+// longestMessage bounds what is repeated of a query, in bytes.
+const longestMessage = 400
+
+// aboutQuery is an error of the parser, of the validation or of the variables,
+// in the form that Tagma's own have. Their path is into the variables, which is
+// no path of an answer: it moves to the problem.
+func aboutQuery(answer *gqlerror.Error) *fault.Error {
+	message := answer.Message
+	// The library quotes a whole input object, which may hold a password.
+	if before, _, ok := strings.Cut(message, ", found {"); ok {
+		message = before + "."
+	} else if before, _, ok := strings.Cut(message, ", found ["); ok {
+		message = before + "."
+	}
+	if len(message) > longestMessage { // a name can be as long as a query
+		message = strings.ToValidUTF8(message[:longestMessage], "") + "…"
+	}
+	if message == "operation  not found" {
+		message = "the query has several operations: say with operationName which to run"
+	}
+	if len(answer.Path) < 2 || answer.Path[0] != ast.PathName("variable") {
+		return fault.New(fault.BadInput, "%s", message)
+	}
+	var at []any
+	for _, step := range answer.Path[1:] {
+		at = append(at, step)
+	}
+	answer.Path = nil
+	if strings.HasPrefix(message, "cannot use value ") { // which is not the one that was sent
+		message = "the number does not fit" + message[strings.LastIndex(message, " "):]
+	}
+	var problems fault.Problems
+	problems.Add(fault.BadInput, at, "%s", message)
+	err, _ := errors.AsType[*fault.Error](problems.Err())
+	err.Message = "$" + err.Message
+	return err
+}
+
+// mostErrors is how many errors an answer lists that has no data. Validation
+// finds one in each token.
+const mostErrors = 20
+
+// shorten leaves out what nobody would read.
+func (p presenter) shorten(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response != nil && response.Data == nil && len(response.Errors) > mostErrors {
+		more := fault.New(fault.BadInput, "… and %d more errors", len(response.Errors)-mostErrors)
+		response.Errors = append(response.Errors[:mostErrors:mostErrors], p.present(ctx, more))
+	}
+	return response
 }
 
 // recovered makes an error of a panic.

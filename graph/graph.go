@@ -79,12 +79,14 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.AddTransport(transport.POST{Options: options.Transport})
 	server.AddTransport(transport.OtherMethods{Options: options.Transport})
 	server.SetParserTokenLimit(options.QueryTokens)
+	server.Use(guard.Text{Tokens: options.QueryTokens})
 	server.SetQueryCache(lru.New[*ast.QueryDocument](keptDocuments))
 	server.Use(extension.Introspection{}) // the contract is public
 	server.Use(judge)
 	server.AroundOperations(newMeter(options.Metrics).measure)
 	errors := presenter{options.Log}
 	server.SetErrorPresenter(errors.present)
+	server.AroundResponses(errors.shorten)
 	server.SetRecoverFunc(errors.recovered)
 	return server, nil
 }

@@ -1,6 +1,6 @@
 // Package caller owns who is asking: the person or the trap behind a request,
 // and what their role lets them do. It does not own how that was proved, which
-// is package account's, nor which field wants which role, which the schema says
+// is package people's, nor which field wants which role, which the schema says
 // and package guard holds.
 package caller
 

@@ -8,9 +8,9 @@
 // sent.
 //
 // It does not own who is asking, which is package caller's, nor what depends on
-// the object asked for: a field for SELF is decided by its resolver. It does
-// not own the size of the text itself either: the parser has a limit of tokens
-// of its own, and validation has already passed when the guard looks.
+// the object asked for: a field for SELF is decided by its resolver. Validation
+// has passed when the guard looks; what would make even that costly is refused
+// before it by Text. How many bytes a query has is package transport's.
 package guard
 
 import (
