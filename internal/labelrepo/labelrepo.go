@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -117,6 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 // Close gives the local repository up, when whoever writes has ended.
 func (r *Repo) Close() error {
 	r.turn <- struct{}{}
+	defer r.endTurn()
 	return r.store.Close()
 }
 
@@ -173,7 +175,8 @@ func (r *Repo) heal(damage error) error {
 }
 
 func isDamage(err error) bool {
-	return errors.Is(err, bare.ErrDamaged) || errors.Is(err, bare.ErrMissing)
+	return errors.Is(err, bare.ErrDamaged) || errors.Is(err, bare.ErrMissing) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // a file that became shorter
 }
 
 // Refresh asks the remote where the branch is, fetches what is new, and
