@@ -193,7 +193,7 @@ func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *F
 	}
 	p, err := page.Fetch(ctx, a.limits, request, byPlace,
 		func(ctx context.Context, add func(*sql.Selector)) ([]placed, error) {
-			return a.place(ctx, matching().Where(add))
+			return a.place(ctx, func() *ent.AnnotationQuery { return matching().Where(add) })
 		},
 		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
 	if err != nil {
@@ -203,27 +203,33 @@ func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *F
 }
 
 // place runs a query that has joined the images, and gives its rows in order
-// with their images' keys.
-func (a *Annotations) place(ctx context.Context, query *ent.AnnotationQuery) ([]placed, error) {
-	found, err := query.Select(listed...).All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	together(found)
-	ids := make([]int64, len(found))
-	for n, one := range found {
-		ids[n] = one.ImageID
-	}
-	of, err := a.images.ByIDs(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]placed, 0, len(found))
-	for _, one := range found {
-		if i := of[one.ImageID]; i != nil { // else it has gone between the two statements
-			one.Edges.Image = i
-			rows = append(rows, placed{one, i.DeviceID, i.TakenAt})
+// with their images' keys. If an image is deleted between the two statements
+// that this takes, it runs the query anew: a page that lacks one would look
+// like the last.
+func (a *Annotations) place(ctx context.Context, query func() *ent.AnnotationQuery) ([]placed, error) {
+	for {
+		found, err := query().Select(listed...).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		together(found)
+		ids := make([]int64, len(found))
+		for n, one := range found {
+			ids[n] = one.ImageID
+		}
+		of, err := a.images.ByIDs(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		rows := make([]placed, 0, len(found))
+		for _, one := range found {
+			if i := of[one.ImageID]; i != nil {
+				one.Edges.Image = i
+				rows = append(rows, placed{one, i.DeviceID, i.TakenAt})
+			}
+		}
+		if len(rows) == len(found) {
+			return rows, nil
 		}
 	}
-	return rows, nil
 }

@@ -87,25 +87,27 @@ func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Ima
 func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
 	// For each image one step in the index over (device, taken_at).
 	var pairs []struct{ ID, Neighbour *int64 }
-	err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
-		Modify(func(s *sql.Selector) {
-			device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
-			s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
-				b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
-					WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
-					WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
-			}), "neighbour")
-		}).Scan(ctx, &pairs)
-	if err != nil {
-		return nil, err
-	}
-	var wanted []int64
-	for _, pair := range pairs {
-		if pair.Neighbour != nil {
-			wanted = append(wanted, *pair.Neighbour)
+	step := func(ctx context.Context) ([]int64, error) {
+		pairs = pairs[:0]
+		err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
+			Modify(func(s *sql.Selector) {
+				device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
+				s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
+					b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
+						WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
+						WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
+				}), "neighbour")
+			}).Scan(ctx, &pairs)
+		var wanted []int64
+		for _, pair := range pairs {
+			if pair.Neighbour != nil {
+				wanted = append(wanted, *pair.Neighbour)
+			}
 		}
+		return wanted, err
 	}
-	found, err := c.ByIDs(ctx, wanted)
+	rows, err := c.chosen(ctx, step)
+	found := byID(rows)
 	neighbours := make(map[int64]*ent.Image, len(pairs))
 	for _, pair := range pairs {
 		if pair.Neighbour != nil {
@@ -113,6 +115,23 @@ func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, d
 		}
 	}
 	return neighbours, err
+}
+
+// chosen gives the images that choose names, by time. It takes two statements,
+// between which one may be deleted: then it chooses anew, because a page that
+// lacks one would look like the last.
+func (c *Images) chosen(ctx context.Context, choose func(context.Context) ([]int64, error)) ([]*ent.Image, error) {
+	for {
+		wanted, err := choose(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, wanted)).
+			Select(listed...).Order(image.ByTakenAt()).All(ctx)
+		if err != nil || len(found) == len(wanted) {
+			return Together(found), err
+		}
+	}
 }
 
 // Statistics is what is known of all images of a device.
@@ -200,18 +219,16 @@ func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64
 		query = `SELECT i.id FROM unnest($1::text[]) d(value), LATERAL (` + first + `) i`
 		list = pq.Array(devices)
 	}
-	rows, err := c.db.SQL.QueryContext(ctx, query, list, start, end, length)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var wanted []int64
-	if err := sql.ScanSlice(rows, &wanted); err != nil {
-		return nil, err
-	}
-	found, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, wanted)).
-		Select(listed...).Order(image.ByTakenAt()).All(ctx)
-	return Together(found), err
+	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
+		rows, err := c.db.SQL.QueryContext(ctx, query, list, start, end, length)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		var ids []int64
+		err = sql.ScanSlice(rows, &ids)
+		return ids, err
+	})
 }
 
 // count gives how many images each device has in the range.

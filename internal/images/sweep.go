@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 )
 
 // Grace is how old a file without a row must be before it is cleared away. A
@@ -28,7 +29,11 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 			return err
 		}
 		for _, key := range orphans {
-			if err := c.bucket.Delete(ctx, key); err != nil {
+			err := c.bucket.Delete(ctx, key)
+			if gcerrors.Code(err) == gcerrors.NotFound {
+				continue // another server sweeps too
+			}
+			if err != nil {
 				return err
 			}
 			removed++

@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"entgo.io/ent/dialect/sql"
 
@@ -198,8 +199,10 @@ func (p *Page[T]) Edges() []*Edge[T] {
 // TotalCount counts the rows on all pages.
 func (p *Page[T]) TotalCount(ctx context.Context) (int, error) { return p.count(ctx) }
 
-func (o Order[T]) cursor(row T) string {
-	text, err := json.Marshal(o.Key(row))
+func (o Order[T]) cursor(row T) string { return o.Key(row).cursor() }
+
+func (k Key) cursor() string {
+	text, err := json.Marshal(k)
 	if err != nil { // strings and integers always can be
 		panic(err)
 	}
@@ -239,11 +242,11 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 			err = json.Unmarshal(part, &number)
 			key[i] = number
 		}
-		if err != nil {
+		if err != nil || strings.ContainsRune(text, 0) { // which PostgreSQL does not take
 			return nil, false
 		}
 	}
-	return key, true
+	return key, key.cursor() == cursor // there is one way to write each place
 }
 
 // compare is the condition that a row stands before or after a key: one
