@@ -29,6 +29,10 @@ type conn interface {
 type connector struct {
 	open    func(context.Context) (conn, error)
 	observe func(context.Context, string)
+
+	// outlived says that a statement keeps the connection open, and so the
+	// files of an embedded database, until it is closed itself.
+	outlived bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -36,7 +40,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn: opened, observe: c.observe, kept: map[string]*list.Element{}}, nil
+	return &connection{conn: opened, connector: c, kept: map[string]*list.Element{}}, nil
 }
 
 func (c *connector) Driver() driver.Driver { return noDriver{} }
@@ -51,15 +55,26 @@ func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadCon
 // it from one goroutine at a time.
 type connection struct {
 	conn
-	observe func(context.Context, string)
-	kept    map[string]*list.Element // of *statement, by SQL text
-	order   list.List                // the last used in front
+	*connector
+	kept  map[string]*list.Element // holding a *statement, by SQL text
+	order list.List                // the last used in front
 }
 
 type statement struct {
 	driver.Stmt
 	query string
 	busy  bool // its rows are being read
+}
+
+// Close closes the statements first, where a connection would live on with
+// them. A server forgets them by itself.
+func (c *connection) Close() error {
+	if c.outlived {
+		for _, element := range c.kept {
+			_ = element.Value.(*statement).Close()
+		}
+	}
+	return c.conn.Close()
 }
 
 // CheckNamedValue leaves arguments to the driver below, which may take more
@@ -77,10 +92,10 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 		return c.conn.ExecContext(ctx, query, nil)
 	}
 	s, err := c.statement(ctx, query)
-	if err != nil || s == nil {
-		if err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
 		return c.conn.ExecContext(ctx, query, args)
 	}
 	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)

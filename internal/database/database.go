@@ -48,20 +48,20 @@ type Options struct {
 	Observe func(ctx context.Context, query string)
 	// Log hears what migrations were applied.
 	Log *slog.Logger
+
+	// migrating leaves SQLite's foreign keys alone: to change a table there is
+	// to build it anew and drop the old one, which must not cascade.
+	migrating bool
 }
 
 // Open opens the database that the URL names, and applies the migrations that
 // it lacks. The URL is `postgres://…` or `sqlite:` and a file's path. The
 // caller closes the result. No error holds the URL, which may hold a password.
 func Open(ctx context.Context, databaseURL string, options Options) (*DB, error) {
-	db, err := connect(databaseURL, options)
-	if err != nil {
+	if err := migrate(ctx, databaseURL, migrations.Files, options.Log); err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx, options.Log); err != nil {
-		return nil, errors.Join(fmt.Errorf("bring the database up to date: %w", err), db.Close())
-	}
-	return db, nil
+	return connect(databaseURL, options)
 }
 
 func connect(databaseURL string, options Options) (*DB, error) {
@@ -75,8 +75,9 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	case isFile && path != "":
 		db.Dialect = dialect.SQLite
 		db.SQL = sql.OpenDB(&connector{
-			open:    func(context.Context) (conn, error) { return openSQLite(path) },
-			observe: options.Observe,
+			open:     func(context.Context) (conn, error) { return openSQLite(path, !options.migrating) },
+			observe:  options.Observe,
+			outlived: true,
 		})
 	case strings.HasPrefix(databaseURL, "postgres://"), strings.HasPrefix(databaseURL, "postgresql://"):
 		db.Dialect = dialect.Postgres
@@ -95,7 +96,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 			observe: options.Observe,
 		})
 	default:
-		return nil, errors.New("the database's URL must begin with postgres:// or sqlite:")
+		return nil, errors.New("the database's URL must begin with sqlite: or postgres:// and say what follows it")
 	}
 	db.SQL.SetMaxOpenConns(connections)
 	db.SQL.SetMaxIdleConns(connections)
@@ -106,14 +107,14 @@ func connect(databaseURL string, options Options) (*DB, error) {
 // openSQLite opens a connection whose commits survive a loss of power (FULL),
 // whose transactions take the write lock when they begin, so that none fails
 // half-way for having read first, and whose LIKE minds case as PostgreSQL's.
-func openSQLite(path string) (conn, error) {
+func openSQLite(path string, foreignKeys bool) (conn, error) {
 	settings := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {
 			"busy_timeout(15000)",
 			"journal_mode(WAL)",
 			"synchronous(FULL)",
-			"foreign_keys(1)",
+			fmt.Sprintf("foreign_keys(%t)", foreignKeys),
 			"case_sensitive_like(1)",
 			"cache_size(-16384)", // KiB, for each connection
 			"temp_store(MEMORY)",
@@ -127,11 +128,23 @@ func openSQLite(path string) (conn, error) {
 	return c.(conn), nil
 }
 
-// migrate applies what is pending, once, whoever else is starting now.
-func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
+// migrate applies the steps that are pending, each once, whoever else is
+// starting now. It has a connection of its own.
+func migrate(ctx context.Context, databaseURL string, all fs.FS, log *slog.Logger) error {
+	db, err := connect(databaseURL, Options{Connections: 1, migrating: true})
+	if err != nil {
+		return err
+	}
+	err = db.migrate(ctx, all, log)
+	if err != nil {
+		err = fmt.Errorf("bring the database up to date: %w", err)
+	}
+	return errors.Join(err, db.Close())
+}
+
+func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	gooseDialect, folder := goose.DialectSQLite3, "sqlite"
 	settings := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
-	attempts := 5
 	if db.Dialect == dialect.Postgres {
 		gooseDialect, folder = goose.DialectPostgres, "postgres"
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
@@ -139,9 +152,8 @@ func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 		settings = append(settings, goose.WithSessionLocker(locker))
-		attempts = 1
 	}
-	files, err := fs.Sub(migrations.Files, folder)
+	files, err := fs.Sub(all, folder)
 	if err != nil {
 		return err
 	}
@@ -149,12 +161,24 @@ func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	// SQLite has no lock that outlives a transaction. Of two that start at
-	// once one may see the other's step appear under its feet; it looks again.
+	attempts := 1
+	if db.Dialect == dialect.SQLite {
+		// SQLite has no lock that outlives a transaction, so two that start at
+		// once may run the same step. The table of versions takes it from one
+		// of them. The other's is undone as a whole; it looks again, at most
+		// once for each step that it can lose.
+		if err := eachStepOnce(ctx, db.SQL, steps); err != nil {
+			return err
+		}
+		attempts += len(steps.ListSources())
+	}
 	for {
 		applied, err := steps.Up(ctx)
+		if part, ok := errors.AsType[*goose.PartialError](err); ok {
+			applied = part.Applied
+		}
 		for _, step := range applied {
-			if step.Error == nil && log != nil {
+			if log != nil {
 				log.InfoContext(ctx, "migrated the database", "step", step.Source.Version, "took", step.Duration)
 			}
 		}
@@ -162,6 +186,15 @@ func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 	}
+}
+
+// eachStepOnce lets the table of versions hold each step once.
+func eachStepOnce(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
+	if _, err := steps.GetDBVersion(ctx); err != nil { // makes the table
+		return err
+	}
+	_, err := db.ExecContext(ctx, `CREATE UNIQUE INDEX IF NOT EXISTS goose_db_version_once ON goose_db_version (version_id)`)
+	return err
 }
 
 // IsUnique says whether err is the refusal of a row that is already there.
@@ -175,9 +208,9 @@ func IsForeignKey(err error) bool {
 	return refused(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
-func refused(err error, state pq.ErrorCode, codes ...int) bool {
+func refused(err error, state string, codes ...int) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		return e.Code == state
+		return string(e.Code) == state
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && slices.Contains(codes, e.Code())
