@@ -81,6 +81,7 @@ func newHost(t testing.TB) *host {
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.requests.Add(1)
 	if fault := h.fault.Load(); fault != nil {
+		_, _ = io.Copy(io.Discard, r.Body) // then the server notices a client that left
 		(*fault)(w, r)
 		return
 	}

@@ -1,0 +1,301 @@
+package labelrepo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "seen: "+r.Header.Get("Authorization")+" "+testToken, code)
+		}
+	}
+	for name, c := range map[string]struct {
+		fault http.HandlerFunc
+		want  error
+	}{
+		"500":       {status(500), ErrUnavailable},
+		"503":       {status(503), ErrUnavailable},
+		"429":       {status(429), ErrUnavailable},
+		"401":       {status(401), ErrAuth},
+		"403":       {status(403), ErrAuth},
+		"404":       {status(404), ErrAuth},
+		"not git":   {status(200), ErrUnavailable},
+		"redirects": {http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, ErrRejected},
+		"hangs":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ErrUnavailable},
+		"breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(200)
+			panic(http.ErrAbortHandler)
+		}, ErrUnavailable},
+		"an endless error page": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(500)
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+					return
+				}
+			}
+		}, ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			cfg := config(t, h.address())
+			cfg.Timeout = 300 * time.Millisecond
+			if name != "hangs" {
+				cfg.Timeout = 20 * time.Second
+			}
+			r := open(t, cfg)
+			for _, when := range []string{"at the first push", "later"} {
+				h.break_(c.fault)
+				began := time.Now()
+				_, err := r.Apply(t.Context(), []Commit{label(1, when)})
+				if !errors.Is(err, c.want) {
+					t.Errorf("%s: got %v, want %v", when, err, c.want)
+				}
+				if took := time.Since(began); took > 15*time.Second {
+					t.Errorf("%s: it took %v", when, took)
+				}
+				checkNoSecret(t, err.Error())
+				if !strings.Contains(err.Error(), h.address()) {
+					t.Errorf("%s: which repository? %v", when, err)
+				}
+				h.break_(nil)
+				r.remote.timeout = 20 * time.Second
+				apply(t, r, label(1, when))
+				r.remote.timeout = cfg.Timeout
+			}
+			if n := commitCount(t, h.dir); n != 2 {
+				t.Errorf("%d commits, want 2", n)
+			}
+			fsck(t, h.dir)
+		})
+	}
+}
+
+func TestApply_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
+	for name, remote := range map[string]string{
+		"http": "http://127.0.0.1:1/labels.git",
+		"path": filepath.Join(t.TempDir(), "not mounted"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, config(t, remote)) // starts without it
+			if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.address())
+	cfg.Credentials.Token = "wrong-canary-Tok3n"
+	r := open(t, cfg)
+	_, err := r.Apply(t.Context(), []Commit{label(1, "x")})
+	if !errors.Is(err, ErrAuth) {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("the token shows: %v", err)
+	}
+}
+
+// hook gives a repository a pre-receive hook.
+func hook(t *testing.T, dir, script string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
+	h := newHost(t)
+	for name, cfg := range map[string]Config{"http": config(t, h.address()), "path": config(t, h.dir)} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, cfg)
+			apply(t, r, label(1, name))
+			for range 2 {
+				hook(t, h.dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
+				_, err := r.Apply(t.Context(), []Commit{label(2, name)})
+				if !errors.Is(err, ErrRejected) {
+					t.Fatalf("got %v", err)
+				}
+				if !strings.Contains(err.Error(), "policy: no labels *** on Sunday") || !strings.Contains(err.Error(), "hook declined") {
+					t.Errorf("the reason is lost: %v", err)
+				}
+				if len(err.Error()) > 1000 {
+					t.Errorf("%d characters of error", len(err.Error()))
+				}
+			}
+			hook(t, h.dir, "exit 0\n")
+			apply(t, r, label(2, name))
+			fsck(t, h.dir)
+			fsck(t, cfg.Dir)
+		})
+	}
+}
+
+func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
+	dir := newBare(t)
+	fifo := filepath.Join(t.TempDir(), "never") // opening it waits for a writer
+	t.Cleanup(func() { _ = os.WriteFile(fifo, nil, 0o600) })
+	hook(t, dir, "rm -f '"+fifo+"'; mkfifo '"+fifo+"'; cat '"+fifo+"'\n")
+	cfg := config(t, dir)
+	cfg.Timeout = time.Second
+	r := open(t, cfg)
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
+	h := newHost(t)
+	r := open(t, config(t, h.address()))
+	apply(t, r, label(0, "x"))
+	h.spoil.Store(true)
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	for i, result := range apply(t, r, label(1, "x"), label(2, "x")) {
+		if result.Changed || result.SHA == "" {
+			t.Errorf("commit %d was made again: %+v", i, result)
+		}
+	}
+	if n := commitCount(t, h.dir); n != 3 {
+		t.Errorf("%d commits, want 3", n)
+	}
+}
+
+func TestApply_APushOverHTTPTakesOneRequest(t *testing.T) {
+	h := newHost(t)
+	r := open(t, config(t, h.address()))
+	apply(t, r, label(0, "x"))
+	before := h.requests.Load()
+	for i := range 5 {
+		apply(t, r, label(i+1, "x"))
+	}
+	if n := h.requests.Load() - before; n != 5 {
+		t.Errorf("5 pushes took %d requests", n)
+	}
+}
+
+func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.address())
+	var log journal
+	cfg.Log = log.logger()
+	r := open(t, cfg)
+	apply(t, r, label(1, "x"), label(2, "x"))
+	lost := r.Tip()
+	git(t, h.dir, "update-ref", "refs/heads/main", "main~1")
+
+	apply(t, r, label(3, "x"))
+	if !strings.Contains(log.String(), "forced elsewhere") {
+		t.Errorf("nobody is told: %s", log.String())
+	}
+	if n := commitCount(t, h.dir); n != 2 {
+		t.Errorf("%d commits, want 2: never force", n)
+	}
+	for _, err := range r.Changes(t.Context(), lost, "") {
+		if !errors.Is(err, ErrRewritten) {
+			t.Errorf("changes since a lost commit: %v", err)
+		}
+	}
+
+	git(t, h.dir, "update-ref", "-d", "refs/heads/main")
+	apply(t, r, label(4, "x"))
+	if n := commitCount(t, h.dir); n != 1 {
+		t.Errorf("%d commits after the branch was removed, want 1", n)
+	}
+	// What is unchanged as far as we know is asked about all the same.
+	git(t, h.dir, "update-ref", "-d", "refs/heads/main")
+	if again := apply(t, r, label(4, "x"))[0]; !again.Changed {
+		t.Error("a file that the remote no longer has was taken for unchanged")
+	}
+}
+
+func TestCredentials_ShowUpNowhere(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.address())
+	var log journal
+	cfg.Log = log.logger()
+	r := open(t, cfg)
+	apply(t, r, label(1, "x"))
+	hook(t, h.dir, "echo \""+testToken+"\" >&2; exit 1\n")
+	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")})
+	h.Close()
+	_, down := r.Apply(t.Context(), []Commit{label(2, "x")})
+	r.Close()
+	seen := log.String()
+	for _, err := range []error{rejected, down} {
+		if err == nil {
+			t.Fatal("no error")
+		}
+		for ; err != nil; err = errors.Unwrap(err) {
+			seen += err.Error()
+		}
+	}
+	checkNoSecret(t, seen)
+	err := filepath.WalkDir(cfg.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		checkNoSecret(t, string(content))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkNoSecret(t *testing.T, text string) {
+	t.Helper()
+	basic := base64.StdEncoding.EncodeToString([]byte(testUser + ":" + testToken))
+	for _, secret := range []string{testToken, basic, "canary"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("a secret shows in: %.300s", text)
+		}
+	}
+}
+
+func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
+	var got bytes.Buffer
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = r.Header.Write(&got) }))
+	defer thief.Close()
+	h := newHost(t)
+	h.break_(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
+	})
+	r := open(t, config(t, h.address()))
+	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrRejected) {
+		t.Errorf("got %v", err)
+	}
+	if got.Len() > 0 {
+		t.Errorf("the redirect was followed: %s", got.String())
+	}
+}
+
+func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
+	h := newHost(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	h.break_(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	r := open(t, config(t, h.address()))
+	if _, err := r.Apply(ctx, []Commit{label(1, "x")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
