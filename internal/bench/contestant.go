@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/accesstoken"
+	"tagma/ent/generated/user"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/instant"
+	"tagma/internal/token"
+)
+
+// tokenLifetime is longer than any run.
+const tokenLifetime = 24 * time.Hour
+
+// contestant is a server under load: a process of its own.
+type contestant struct {
+	name  string
+	url   string
+	token string // to be sent, if it is not empty
+
+	cmd  *exec.Cmd
+	stop func() error
+	log  *os.File
+}
+
+var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
+
+// launch starts a process that prints where it serves. Its log goes to a file
+// in the folder.
+func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
+	log, err := os.Create(filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = log
+	cmd.SysProcAttr = leashed()
+	input, err := cmd.StdinPipe() // the floor ends when it does
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &contestant{name: name, cmd: cmd, log: log}
+	c.stop = func() error {
+		_ = input.Close()
+		_ = cmd.Process.Signal(os.Interrupt)
+		return cmd.Wait()
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
+			c.url = found[1]
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return c, nil
+		}
+	}
+	_ = c.stop()
+	return nil, fmt.Errorf("%s did not start: see %s", name, log.Name())
+}
+
+// close ends the process.
+func (c *contestant) close() error {
+	err := c.stop()
+	_ = c.log.Close()
+	return err
+}
+
+// build compiles the server as it is released.
+func build(ctx context.Context, folder string) (string, error) {
+	binary, err := filepath.Abs(filepath.Join(folder, "tagma"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "tagma")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build Tagma: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// startTagma starts a server on a database, in which there is somebody with
+// the token. Settings are its flags, environment what it has besides ours.
+func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*contestant, error) {
+	data := filepath.Join(folder, "tagma-data")
+	cmd := exec.Command(binary, append([]string{
+		"--listen", "127.0.0.1:0", "--data", data, "--database", databaseURL, "--log-level", "warn",
+	}, settings...)...)
+	cmd.Env = append(os.Environ(), environment...)
+	c, err := launch(name, folder, cmd)
+	if err == nil {
+		c.token = token
+	}
+	return c, err
+}
+
+// startFloor starts this program anew, as the floor on a database.
+func startFloor(folder, databaseURL string) (*contestant, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return launch("floor", folder, exec.Command(self, "-floor", databaseURL))
+}
+
+// signIn makes somebody with a token who may do everything.
+func signIn(ctx context.Context, db *database.DB) (string, error) {
+	const name = "bench"
+	now := instant.System()
+	person, err := db.User.Query().Where(user.Username(name)).Only(ctx)
+	if ent.IsNotFound(err) {
+		person, err = db.User.Create().SetUsername(name).SetRole(caller.Admin).SetPasswordHash("none").SetCreatedAt(now).Save(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	secret, hash := token.New()
+	err = db.AccessToken.Create().SetUserID(person.ID).SetKind(accesstoken.KindACCESS).SetName(name).
+		SetHash(hash).SetRole(caller.Admin).SetCreatedAt(now).SetExpiresAt(now.Add(tokenLifetime)).Exec(ctx)
+	return secret.Reveal(), err
+}

@@ -1,0 +1,177 @@
+// Package dataset makes up the data that speed is measured on: devices with
+// images and annotations, as many as are asked for, the same for the same
+// options.
+//
+// It writes rows past the domain's packages, because that is fast; what is
+// kept of the objects is made by package annotations all the same. There are
+// no files behind the images.
+package dataset
+
+import (
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"tagma/internal/annotations"
+	"tagma/internal/contour"
+	"tagma/internal/instant"
+	"tagma/internal/rawjson"
+)
+
+// Options say how much to make.
+type Options struct {
+	Devices int
+	Images  int // of each device, each with one annotation
+	Objects int // of each annotation
+	Points  int // of each object's contour
+	Seed    uint64
+}
+
+// Size of all photographs, in pixels: a trap's.
+const (
+	Width  = 2592
+	Height = 1944
+)
+
+// Every is the time between two images of a device.
+const Every = 10 * time.Minute
+
+// Algorithm made all annotations.
+var Algorithm = annotations.Algorithm{Name: "detector", Version: "1598113346-ad2cd78d"}
+
+// start is when the first image was taken.
+var start = instant.Of(time.Date(2020, 6, 1, 0, 0, 0, 0, time.UTC))
+
+// Total is the number of images, and of annotations.
+func (o Options) Total() int { return o.Devices * o.Images }
+
+// Device is the name of a device. Names are in the order of the numbers, and
+// spread over all prefixes.
+func (o Options) Device(number int) string {
+	return fmt.Sprintf("%08x", uint32(number)*(math.MaxUint32/uint32(o.Devices)))
+}
+
+// TakenAt is when a device took its image of that number. No two devices take
+// one at the same time, as long as there are fewer than 600.
+func (o Options) TakenAt(device, number int) instant.Instant {
+	return start.Add(time.Duration(number)*Every + time.Duration(device)*time.Second)
+}
+
+// End is after all images.
+func (o Options) End() instant.Instant { return o.TakenAt(o.Devices, o.Images) }
+
+// MD5 is that of an image's file.
+func (o Options) MD5(device, number int) string { return o.digits(device, number, 16) }
+
+// digits is hex digits of that many bytes that look random.
+func (o Options) digits(device, number, bytes int) string {
+	random := rand.New(rand.NewPCG(o.Seed, uint64(device)<<32|uint64(number)))
+	b := make([]byte, 0, bytes)
+	for len(b) < bytes {
+		b = append(b, byte(random.Uint32()))
+	}
+	return hex.EncodeToString(b)
+}
+
+// The columns of the rows below, without those that stay null.
+var (
+	deviceColumns     = []string{"id", "created_at"}
+	annotationColumns = []string{"id", "image_id", "algorithm_name", "algorithm_version", "object_count", "objects", "created_at"}
+	imageColumns      = []string{
+		"id", "device", "taken_at", "md5", "sha256", "size", "width", "height", "file_id", "device_version",
+		"altitude", "latitude", "longitude", "temperature", "humidity",
+		"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_brightness", "no_flash_iso", "metadata", "created_at",
+	}
+)
+
+func (o Options) devices() iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		for d := range o.Devices {
+			if !yield([]any{o.Device(d), int64(o.TakenAt(d, 0))}) {
+				return
+			}
+		}
+	}
+}
+
+// each goes through all images, in the order of their keys and of their ids.
+func (o Options) each(row func(id, device, number int) []any) iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		id := 0
+		for d := range o.Devices {
+			for n := range o.Images {
+				id++
+				if !yield(row(id, d, n)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (o Options) image(id, device, number int) []any {
+	random := rand.New(rand.NewPCG(o.Seed+1, uint64(id)))
+	taken := o.TakenAt(device, number)
+	round := func(x float64) float64 { return math.Round(x*100) / 100 }
+	day := math.Sin(2 * math.Pi * float64(taken) / float64((24 * time.Hour).Milliseconds()))
+	var temperature any // null where the sensor failed
+	if random.IntN(100) > 0 {
+		temperature = round(16 - 8*day + random.Float64())
+	}
+	sha256 := o.digits(device, number, 32)
+	return []any{
+		id, o.Device(device), int64(taken), o.MD5(device, number), sha256, 1_900_000 + random.IntN(300_000), Width, Height,
+		sha256[48:], "1598113346-ad2cd78dfaca12821046dfb8994724d5",
+		round(70 + random.Float64()), 49.26 + float64(device)/1000, -123.25 - float64(device)/1000,
+		temperature, round(60 + 20*day + random.Float64()),
+		round(4 + random.Float64()), 0.0625, round(-1 + random.Float64()), 100 + random.IntN(700),
+		fmt.Sprintf(`{"Make": "Raspberry Pi", "Model": "RP_imx219", "temp": %.2f, "hum": %.2f, "lat": 49.26, "lng": -123.25, "alt": 70.1, "dev_id": %q, "datetime": %q}`,
+			16+random.Float64(), 60+random.Float64(), o.Device(device), taken.Trap()),
+		int64(taken),
+	}
+}
+
+// distinct is how many annotations are made: they recur after that, because to
+// make them takes longer than to write them.
+const distinct = 1000
+
+func (o Options) annotations() (iter.Seq[[]any], error) {
+	kept := make([]string, min(distinct, o.Total()))
+	random := rand.New(rand.NewPCG(o.Seed, 2))
+	for n := range kept {
+		objects, err := o.objects(random)
+		if err != nil {
+			return nil, err
+		}
+		kept[n] = string(objects)
+	}
+	return o.each(func(id, device, number int) []any {
+		return []any{id, id, Algorithm.Name, Algorithm.Version, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
+	}), nil
+}
+
+// objects is what one annotation holds: outlines of insects, in whole pixels as
+// OpenCV gives them.
+func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
+	red, blue := "#ff0000", "#0000ff"
+	objects := make([]annotations.NewObject, o.Objects)
+	for n := range objects {
+		radius := 10 + 60*random.Float64()
+		x, y := radius+random.Float64()*(Width-2*radius), radius+random.Float64()*(Height-2*radius)
+		outline := make([]any, o.Points)
+		for p := range outline {
+			angle := 2 * math.Pi * float64(p) / float64(o.Points)
+			r := radius * (0.7 + 0.3*random.Float64())
+			outline[p] = []any{math.Round(x + r*math.Cos(angle)), math.Round(y + r*math.Sin(angle))}
+		}
+		value := n
+		objects[n] = annotations.NewObject{
+			Name: []string{"insect", "insect", "insect", "moth", "background"}[random.IntN(5)], Contour: contour.Uncheck(outline),
+			FillColour: &red, StrokeColour: &blue, Value: &value,
+		}
+	}
+	return annotations.Keep(objects)
+}

@@ -1,0 +1,238 @@
+// Command bench measures how fast Tagma answers over HTTP, on SQLite and on
+// PostgreSQL, beside a server written by hand for these few jobs alone (the
+// floor): see docs/performance.md.
+//
+// Each server is a process of its own. They are measured in turn, round after
+// round, so that a machine that is busy with something else slows both, and
+// what counts is the ratio. Before that their answers are compared.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"tagma/internal/bench/dataset"
+	"tagma/internal/database"
+	"tagma/internal/pgserver"
+)
+
+// settings are the flags.
+type settings struct {
+	folder    string
+	postgres  string
+	databases []string
+	only      *regexp.Regexp
+	rival     string
+	rounds    int
+	cell      time.Duration
+	clients   []int
+	data      dataset.Options
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to be stopped
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	floor := flags.String("floor", "", "be the floor on this database (for the benchmark's own use)")
+	databases := flags.String("databases", "sqlite,postgres", "databases to measure on")
+	clients := flags.String("clients", "1,8", "numbers of clients")
+	only := flags.String("jobs", "", "measure only the jobs whose title this regular expression matches")
+	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
+	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
+	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
+	flags.IntVar(&s.rounds, "rounds", 5, "rounds, of which the median counts")
+	flags.DurationVar(&s.cell, "cell", time.Second, "time for each server in each round")
+	flags.IntVar(&s.data.Devices, "devices", 100, "devices")
+	flags.IntVar(&s.data.Images, "images", 1000, "images of each device")
+	flags.IntVar(&s.data.Objects, "objects", 20, "objects of each image's annotation")
+	flags.IntVar(&s.data.Points, "points", 12, "points of each object's contour")
+	flags.Uint64Var(&s.data.Seed, "seed", 1, "of what is random in the data")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *floor != "" {
+		return serveFloor(ctx, *floor)
+	}
+	s.databases = strings.Split(*databases, ",")
+	for _, number := range strings.Split(*clients, ",") {
+		n, err := strconv.Atoi(number)
+		if err != nil || n <= 0 {
+			return fmt.Errorf("-clients: %q is not a number of clients", number)
+		}
+		s.clients = append(s.clients, n)
+	}
+	var err error
+	if s.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.folder, 0o755); err != nil {
+		return err
+	}
+	if s.folder, err = filepath.Abs(s.folder); err != nil {
+		return err
+	}
+	return s.measure(ctx, "go run ./internal/bench "+strings.Join(args, " "))
+}
+
+// measure measures all that is asked for, and prints it.
+func (s *settings) measure(ctx context.Context, command string) error {
+	binary, err := build(ctx, s.folder)
+	if err != nil {
+		return err
+	}
+	var server url.URL
+	version := ""
+	for _, name := range s.databases {
+		switch name {
+		case "sqlite":
+		case "postgres":
+			var stop func()
+			if server, stop, err = s.server(); err != nil {
+				return err
+			}
+			defer stop()
+			if version, err = ask[string](ctx, server, `SHOW server_version`); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("-databases: %q is neither sqlite nor postgres", name)
+		}
+	}
+	fmt.Printf("%s\n\n    %s\n\n%d devices × %d images, %d objects × %d points each; medians of %d rounds of %s.\n",
+		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.rounds, s.cell)
+	for _, name := range s.databases {
+		var databaseURL string
+		if name == "sqlite" {
+			databaseURL, err = fillSQLite(ctx, s.folder, s.data)
+		} else {
+			databaseURL, err = fillPostgres(ctx, server, s.data)
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.reads(ctx, name, binary, databaseURL); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if s.only.MatchString(uploadTitle) {
+			if err := s.writes(ctx, name, binary, server); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// server is the PostgreSQL server to use, and what stops it.
+func (s *settings) server() (url.URL, func(), error) {
+	if s.postgres != "" {
+		address, err := url.Parse(s.postgres)
+		if err != nil {
+			return url.URL{}, nil, errors.New("-postgres: write postgres://user:password@host:port/database")
+		}
+		return *address, func() {}, nil
+	}
+	started, err := pgserver.Start(pgserver.Options{Data: filepath.Join(s.folder, "postgres"), Durable: true})
+	if err != nil {
+		return url.URL{}, nil, err
+	}
+	return started.Address, started.Stop, nil
+}
+
+// reads measures the jobs that only read.
+func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) error {
+	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
+	if err != nil {
+		return err
+	}
+	token, err := signIn(ctx, db)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	var contestants []*contestant
+	defer func() {
+		for _, c := range contestants {
+			_ = c.close()
+		}
+	}()
+	start := func(c *contestant, err error) error {
+		if err == nil {
+			contestants = append(contestants, c)
+		}
+		return err
+	}
+	if err := start(startTagma("Tagma", binary, s.folder, databaseURL, token, nil)); err != nil {
+		return err
+	}
+	if s.rival != "" {
+		words := strings.Fields(s.rival)
+		rival := words[len(words)-1]
+		if err := start(startTagma("rival", rival, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
+			return err
+		}
+	}
+	if err := start(startFloor(s.folder, databaseURL)); err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range contestants {
+		names = append(names, c.name)
+	}
+	var rows []row
+	for _, j := range jobs() {
+		if !s.only.MatchString(j.title) {
+			continue
+		}
+		graphql, floor, err := j.requests(s.data)
+		if err != nil {
+			return err
+		}
+		requests := make([][]request, len(contestants))
+		for n := range requests {
+			requests[n] = graphql
+		}
+		requests[len(requests)-1] = floor
+		if err := compare(ctx, newClient(1), contestants, requests); err != nil {
+			return fmt.Errorf("%s: %w", j.title, err)
+		}
+		for _, clients := range s.clients {
+			r := row{title: j.title, clients: clients, cells: make([][]measured, len(contestants))}
+			client := newClient(clients)
+			for range s.rounds {
+				for n, c := range contestants {
+					m, err := c.load(ctx, client, requests[n], clients, s.cell)
+					if err != nil {
+						return err
+					}
+					r.cells[n] = append(r.cells[n], m)
+				}
+			}
+			client.CloseIdleConnections()
+			progress("%s, %s, %d clients: %.2f of the floor", name, j.title, clients, r.ratio(0, len(contestants)-1))
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) > 0 {
+		fmt.Printf("\n### Queries on %s\n\n%s", name, table(names, rows))
+	}
+	return nil
+}
+
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package main
+
+import (
+	"syscall"
+	"time"
+)
+
+func leashed() *syscall.SysProcAttr { return nil }
+
+// usage is what a process has used; it is known on Linux only.
+type usage struct {
+	cpu  time.Duration
+	peak int64
+}
+
+func usageOf(int) usage { return usage{} }
+
+func resetPeak(int) {}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is what was measured of one job under one load: for each contestant its
+// cells, one of each round.
+type row struct {
+	title   string
+	clients int
+	cells   [][]measured // by contestant and round
+}
+
+func median[T cmp.Ordered](of []T) T {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[len(sorted)/2]
+}
+
+func each[T any](cells []measured, value func(measured) T) []T {
+	all := make([]T, len(cells))
+	for n, cell := range cells {
+		all[n] = value(cell)
+	}
+	return all
+}
+
+// ratio is the median over the rounds of one contestant's rate to another's.
+// Both of a round were measured within seconds, so that it holds on a machine
+// whose speed drifts.
+func (r row) ratio(contestant, to int) float64 {
+	ratios := make([]float64, len(r.cells[contestant]))
+	for round := range ratios {
+		ratios[round] = r.cells[contestant][round].rate() / r.cells[to][round].rate()
+	}
+	return median(ratios)
+}
+
+// quantile is a latency in milliseconds over all rounds.
+func quantile(cells []measured, q float64) float64 {
+	var all []time.Duration
+	for _, cell := range cells {
+		all = append(all, cell.latency...)
+	}
+	slices.Sort(all)
+	return float64(all[min(len(all)-1, int(q*float64(len(all))))].Microseconds()) / 1000
+}
+
+// table is rows in Markdown. The last contestant is the one that the others
+// are compared to.
+func table(names []string, rows []row) string {
+	var b strings.Builder
+	last := len(names) - 1
+	b.WriteString("| job | clients |")
+	rule := "|---|--:|"
+	for n, name := range names {
+		fmt.Fprintf(&b, " %s: req/s | p50 / p99 ms | CPU ms | peak MB |", name)
+		rule += "--:|--:|--:|--:|"
+		if n < last {
+			fmt.Fprintf(&b, " × %s |", names[last])
+			rule += "--:|"
+		}
+	}
+	b.WriteString("\n" + rule + "\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %d |", r.title, r.clients)
+		for n, cells := range r.cells {
+			cpu := median(each(cells, func(m measured) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
+			peak := slices.Max(each(cells, func(m measured) int64 { return m.peak }))
+			fmt.Fprintf(&b, " %s | %s / %s | %s | %d |", short(median(each(cells, measured.rate))),
+				short(quantile(cells, 0.5)), short(quantile(cells, 0.99)), short(cpu), peak>>20)
+			if n < last {
+				fmt.Fprintf(&b, " **%.2f** |", r.ratio(n, last))
+			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// short is a number with no more digits than mean anything.
+func short(x float64) string {
+	switch {
+	case x >= 100:
+		return fmt.Sprintf("%.0f", x)
+	case x >= 10:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+// machine is the facts without which the figures mean nothing.
+func machine(postgres string) string {
+	facts := []string{
+		fmt.Sprintf("%d cores", runtime.NumCPU()),
+		runtime.GOOS + "/" + runtime.GOARCH,
+		runtime.Version(),
+	}
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, ok := strings.Cut(string(info), "model name\t: "); ok {
+			model, _, _ := strings.Cut(rest, "\n")
+			facts = append(facts, model)
+		}
+	}
+	if postgres != "" {
+		facts = append(facts, "PostgreSQL "+postgres)
+	}
+	if revision, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+		facts = append(facts, "commit "+strings.TrimSpace(string(revision)))
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		facts = append(facts, "load before "+strings.Fields(string(load))[0])
+	}
+	return strings.Join(facts, ", ")
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // as the server does
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/image/draw"
+
+	"tagma/internal/bench/dataset"
+	"tagma/internal/database"
+	"tagma/internal/photo"
+	"tagma/internal/photo/scene"
+)
+
+// photograph is one as large as a trap's, in pixels and in bytes.
+func photograph() []byte {
+	return scene.JPEG(scene.Options{Width: dataset.Width, Height: dataset.Height, Seed: 1, Insects: 40, Grain: 80})
+}
+
+// uploads are names that nobody has used.
+type uploads struct {
+	photo []byte
+	used  atomic.Int64
+}
+
+// body is an upload of one photograph: the same file under another name each
+// time, which is as much work as another file.
+func (u *uploads) body() (contentType string, body []byte) {
+	n := u.used.Add(1)
+	name := photo.Name{Device: fmt.Sprintf("%08x", n>>20), TakenAt: dataset.Options{}.TakenAt(0, 0).Add(time.Duration(n) * time.Second)}.String()
+	var b bytes.Buffer
+	b.Grow(len(u.photo) + 1<<10)
+	form := multipart.NewWriter(&b)
+	_ = form.WriteField("operations", `{"query": "mutation($f: Upload!) { uploadImages(files: [$f]) { results { verdict } } }", "variables": {"f": null}}`)
+	_ = form.WriteField("map", `{"0": ["variables.f"]}`)
+	file, _ := form.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {`form-data; name="0"; filename="` + name + `"`}, "Content-Type": {"image/jpeg"},
+	})
+	_, _ = file.Write(u.photo) // a buffer takes all
+	_ = form.Close()
+	return form.FormDataContentType(), b.Bytes()
+}
+
+// upload is like load, with uploads.
+func (c *contestant) upload(ctx context.Context, client *http.Client, u *uploads, clients int, cell time.Duration) (measured, error) {
+	return c.measure(clients, cell, func() error {
+		contentType, body := u.body()
+		var answer bytes.Buffer
+		if err := c.post(ctx, client, "/graphql", contentType, body, &answer); err != nil {
+			return err
+		}
+		if !bytes.Contains(answer.Bytes(), []byte(`"CREATED"`)) {
+			return fmt.Errorf("%s did not take a photograph: %s", c.name, answer.Bytes())
+		}
+		return nil
+	})
+}
+
+// standardSteps does with one photograph, on one core, what an upload does, in
+// the standard library's and x/image's own functions: fingerprints, a decoding
+// of the whole, the two small pictures, and three files that survive a loss of
+// power. There is no HTTP and no database.
+func standardSteps(photo []byte, folder string) error {
+	_, _ = md5.Sum(photo), sha256.Sum256(photo) //nolint:gosec // as the server does
+	whole, err := jpeg.Decode(bytes.NewReader(photo))
+	if err != nil {
+		return err
+	}
+	files := [][]byte{photo}
+	for _, size := range []image.Rectangle{image.Rect(0, 0, 512, 384), image.Rect(0, 0, 128, 96)} {
+		small := image.NewRGBA(size)
+		draw.CatmullRom.Scale(small, size, whole, whole.Bounds(), draw.Src, nil)
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, small, &jpeg.Options{Quality: 85}); err != nil {
+			return err
+		}
+		files = append(files, b.Bytes())
+	}
+	for n, content := range files {
+		if err := durable(filepath.Join(folder, fmt.Sprint(n)), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func durable(path string, content []byte) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := io.Copy(file, bytes.NewReader(content)); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+const uploadTitle = "upload of photographs"
+
+// writes measures uploads into an empty server, beside the standard library's
+// steps.
+func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) (err error) {
+	folder, err := os.MkdirTemp(s.folder, "upload-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	databaseURL := "sqlite:" + filepath.Join(folder, "tagma.db")
+	if name == "postgres" {
+		scratch := "bench_upload_" + strings.ToLower(rand.Text())
+		if err := execute(ctx, server, `CREATE DATABASE `+scratch+` TEMPLATE template0`); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, execute(ctx, server, `DROP DATABASE `+scratch+` WITH (FORCE)`)) }()
+		databaseURL = at(server, scratch)
+	}
+	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
+	if err != nil {
+		return err
+	}
+	token, err := signIn(ctx, db)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	tagma, err := startTagma("Tagma", binary, folder, databaseURL, token, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tagma.close() }()
+
+	sent := &uploads{photo: photograph()}
+	cell := max(2*s.cell, 2*time.Second) // a photograph takes long
+	var rows []row
+	for _, clients := range s.clients {
+		r := row{title: uploadTitle, clients: clients, cells: make([][]measured, 2)}
+		client := newClient(clients)
+		for range s.rounds {
+			m, err := tagma.upload(ctx, client, sent, clients, cell)
+			if err != nil {
+				return err
+			}
+			r.cells[0] = append(r.cells[0], m)
+			if m, err = standard(sent.photo, folder, cell); err != nil {
+				return err
+			}
+			r.cells[1] = append(r.cells[1], m)
+		}
+		client.CloseIdleConnections()
+		progress("%s, %s, %d clients: %.2f of the standard library's steps on one core", name, uploadTitle, clients, r.ratio(0, 1))
+		rows = append(rows, r)
+	}
+	fmt.Printf("\n### Uploads on %s: photographs of %d×%d, %.1f MB, fsync on\n\n%s", name, dataset.Width, dataset.Height,
+		float64(len(sent.photo))/1e6, table([]string{"Tagma", "standard library, one core"}, rows))
+	return nil
+}
+
+// standard measures the standard library's steps, in this process.
+func standard(photo []byte, folder string, cell time.Duration) (measured, error) {
+	var m measured
+	began, before := time.Now(), usageOf(os.Getpid())
+	for time.Since(began) < cell {
+		sent := time.Now()
+		if err := standardSteps(photo, folder); err != nil {
+			return m, err
+		}
+		m.latency = append(m.latency, time.Since(sent))
+	}
+	after := usageOf(os.Getpid())
+	m.requests, m.took, m.cpu, m.peak = len(m.latency), time.Since(began), after.cpu-before.cpu, after.peak
+	return m, nil
+}
