@@ -83,8 +83,8 @@ type server struct {
 	address url.URL // of its database "postgres", as a user who may create databases
 	db      *sql.DB // connections to that address
 
-	// ours is held because a server ends when nobody holds it any longer. Nil
-	// if the server is another's.
+	// ours is nil for another's. A server of ours ends when nothing refers to
+	// it any more, because the pipe that it hangs on is closed then.
 	ours *pgserver.Server
 }
 
