@@ -49,49 +49,51 @@ func (m *remote) push(ctx context.Context, old, next bare.Hash, pack []byte) err
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
 	known := m.capabilities
-	known, err := within(ctx, func() (*capability.List, error) {
-		session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
-		if err != nil {
-			return nil, err
-		}
-		defer closeLater(session)
-		if known == nil {
-			greeting, err := session.AdvertisedReferencesContext(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if greeting.References[m.branch.String()] != old {
-				return nil, errMoved
-			}
-			known = greeting.Capabilities
-		}
-		request := packp.NewReferenceUpdateRequestFromCapabilities(known)
-		said := &bounded{limit: 4 * maxMessage}
-		if known.Supports(capability.Sideband64k) { // brings what hooks print
-			_ = request.Capabilities.Set(capability.Sideband64k)
-			request.Progress = said
-		}
-		request.Commands = []*packp.Command{{Name: m.branch, Old: old, New: next}}
-		request.Packfile = io.NopCloser(bytes.NewReader(pack))
-		status, err := session.ReceivePack(ctx, request)
-		switch {
-		case status != nil && err != nil:
-			return nil, m.refusal(status, said.String())
-		case err != nil:
-			return nil, err
-		case status == nil:
-			return nil, errors.New("the remote did not say whether it took the push")
-		}
-		return known, nil
-	})
 	m.capabilities = nil
+	heard, err := within(ctx, func() (*capability.List, error) { return m.send(ctx, known, old, next, pack) })
 	if err == nil && m.stateless() {
-		m.capabilities = known
+		m.capabilities = heard
 	}
 	if errors.Is(err, errMoved) {
 		return errMoved
 	}
 	return m.explain(ctx, err)
+}
+
+// send is the exchange of a push. known is what the remote is capable of, if
+// that is known, and so is what comes back.
+func (m *remote) send(ctx context.Context, known *capability.List, old, next bare.Hash, pack []byte) (*capability.List, error) {
+	session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
+	if err != nil {
+		return nil, err
+	}
+	defer closeLater(session)
+	if known == nil {
+		greeting, err := session.AdvertisedReferencesContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if greeting.References[m.branch.String()] != old {
+			return nil, errMoved
+		}
+		known = greeting.Capabilities
+	}
+	request := packp.NewReferenceUpdateRequestFromCapabilities(known)
+	said := &bounded{limit: 4 * maxMessage}
+	if known.Supports(capability.Sideband64k) { // brings what hooks print
+		_ = request.Capabilities.Set(capability.Sideband64k)
+		request.Progress = said
+	}
+	request.Commands = []*packp.Command{{Name: m.branch, Old: old, New: next}}
+	request.Packfile = io.NopCloser(bytes.NewReader(pack))
+	status, err := session.ReceivePack(ctx, request)
+	switch {
+	case status != nil && err != nil:
+		return nil, m.refusal(status, said.String())
+	case err == nil && status == nil:
+		err = errors.New("the remote did not say whether it took the push")
+	}
+	return known, err
 }
 
 // refusal reads why the remote did not take a push.
