@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"io"
 )
 
@@ -102,7 +104,7 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 	if err != nil {
 		c.drop(s)
 	}
-	return result, err
+	return result, ended(ctx, err)
 }
 
 func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -117,10 +119,10 @@ func (c *connection) QueryContext(ctx context.Context, query string, args []driv
 	found, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
 		c.drop(s)
-		return nil, err
+		return nil, ended(ctx, err)
 	}
 	s.busy = true
-	return &rows{Rows: found, of: s, conn: c}, nil
+	return &rows{Rows: found, ctx: ctx, of: s, conn: c}, nil
 }
 
 // statement is query prepared, or nil while its rows are still being read:
@@ -157,6 +159,15 @@ func (c *connection) drop(s *statement) {
 	_ = s.Close()
 }
 
+// ended adds to an error that it came because the context ended, where the
+// database has put that in its own words.
+func ended(ctx context.Context, err error) error {
+	if why := ctx.Err(); err != nil && why != nil && !errors.Is(err, why) {
+		return fmt.Errorf("%w: %w", why, err)
+	}
+	return err
+}
+
 func (c *connection) tell(ctx context.Context, query string) {
 	if c.observe != nil {
 		c.observe(ctx, query)
@@ -166,6 +177,7 @@ func (c *connection) tell(ctx context.Context, query string) {
 // rows frees its statement when it has been read.
 type rows struct {
 	driver.Rows
+	ctx    context.Context // of the query, which ends with it
 	of     *statement
 	conn   *connection
 	failed bool
@@ -173,8 +185,11 @@ type rows struct {
 
 func (r *rows) Next(to []driver.Value) error {
 	err := r.Rows.Next(to)
-	r.failed = r.failed || err != nil && err != io.EOF //nolint:errorlint // drivers return io.EOF itself
-	return err
+	if err == nil || err == io.EOF { //nolint:errorlint // drivers return io.EOF itself
+		return err
+	}
+	r.failed = true
+	return ended(r.ctx, err)
 }
 
 func (r *rows) Close() error {
