@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tagma/internal/doctest"
+)
+
+// top is the repository's folder, where a reader of the pages is.
+const top = "../.."
+
+// reader stands in for someone who follows a page: it says what to do where
+// the page cannot know it, such as the password that a server has printed.
+func (s *server) reader(folder string) *strings.Replacer {
+	return strings.NewReplacer(
+		"http://127.0.0.1:8080", s.URL,
+		"the password that it printed", s.Password,
+		"demo-data", folder,
+	)
+}
+
+func blocksOf(t *testing.T, page string) []doctest.Block {
+	t.Helper()
+	blocks, err := doctest.Blocks(filepath.Join(top, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blocks
+}
+
+// follow does what a page tells to do in the shell, all but the blocks marked
+// "sh run", and gives what that wrote.
+func (s *server) follow(t *testing.T, blocks []doctest.Block, folder string, env ...string) string {
+	t.Helper()
+	reader := s.reader(folder)
+	var script []doctest.Block
+	for _, b := range blocks {
+		if b.Lang == "sh" && b.Info == "" {
+			b.Text = reader.Replace(b.Text)
+			script = append(script, b)
+		}
+	}
+	said := doctest.RunShell(t, top, env, script...)
+	if strings.Contains(said, `"errors":`) {
+		t.Errorf("the page's commands are answered with an error:\n%s", said)
+	}
+	return said
+}
+
+// shown fails the test unless what was answered holds what the page shows, but
+// for white space.
+func shown(t *testing.T, b doctest.Block, answered string) {
+	t.Helper()
+	var want bytes.Buffer
+	if err := json.Compact(&want, []byte(b.Text)); err != nil {
+		t.Errorf("%s:%d: %v", b.Path, b.Line, err)
+		return
+	}
+	if !strings.Contains(answered, want.String()) {
+		t.Errorf("%s:%d: the page shows an answer that was not given:\n%s\n%s", b.Path, b.Line, want.Bytes(), answered)
+	}
+}
+
+// launch starts what a block marked "sh run" starts, in a folder of its own and
+// on a free port, and stops it when the test ends. The reader has a compiled
+// Tagma of other tests already, which has the race detector in it.
+func launch(t *testing.T, b doctest.Block, folder string) *server {
+	t.Helper()
+	s := &server{t: t, Data: t.TempDir(), logs: &bytes.Buffer{}}
+	command := exec.Command("bash", "-c", strings.ReplaceAll(b.Text, "demo-data", folder))
+	command.Dir = top
+	command.Env = append(os.Environ(), "GOFLAGS=-race", "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)
+	command.Stderr = s.logs
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	t.Cleanup(func() {
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGTERM) // go run, and the server that it has started
+		for lines.Scan() {                                      // until the last of them has ended
+		}
+		_ = command.Wait()
+	})
+	if !lines.Scan() || !addressLine.MatchString(lines.Text()) {
+		t.Fatalf("%s:%d: the server does not start: %q\n%s", b.Path, b.Line, lines.Text(), s.logs)
+	}
+	s.URL = addressLine.FindStringSubmatch(lines.Text())[1]
+	if !lines.Scan() || !passwordLine.MatchString(lines.Text()) {
+		t.Fatalf("%s:%d: the server tells no password: %q", b.Path, b.Line, lines.Text())
+	}
+	s.Password = passwordLine.FindStringSubmatch(lines.Text())[1]
+	return s
+}
+
+func TestDocs_TheReadmeLeadsFromNothingToAnAnsweredQuery(t *testing.T) {
+	t.Parallel()
+	blocks := blocksOf(t, "README.md")
+	folder := filepath.Join(t.TempDir(), "demo-data")
+	var first *server
+	var said string
+	for _, b := range blocks {
+		switch {
+		case b.Lang == "sh" && b.Info == "run" && first == nil:
+			first = launch(t, b, folder)
+			said = first.follow(t, blocks, folder)
+		case b.Lang == "sh" && b.Info == "run": // on the demo's data, which the shell has made meanwhile
+			admin := launch(t, b, folder).admin()
+			var got struct{ Device *struct{ ImageCount int } }
+			admin.must(&got, `{ device(name: "0a5bb6f4") { imageCount } }`, nil)
+			if got.Device == nil || got.Device.ImageCount != 20 {
+				t.Errorf("%s:%d: the server has not the demo's data: %+v", b.Path, b.Line, got)
+			}
+		case b.Lang == "json":
+			shown(t, b, said)
+		}
+	}
+	if first == nil {
+		t.Fatal("README.md has no block that starts the server")
+	}
+}
+
+// fill puts the demo's data into a server, which runs on meanwhile.
+func (s *server) fill(t *testing.T) {
+	t.Helper()
+	args := []string{"demo", "--data", s.Data}
+	if s.Database != "" {
+		args = append(args, "--database", s.Database)
+	}
+	if out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput(); err != nil {
+		t.Fatalf("tagma demo: %v\n%s", err, out)
+	}
+}
+
+func TestDocs_EveryExampleHasAnAnswerOnTheDemosData(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.fill(t)
+		t.Run("of the playground", func(t *testing.T) { examples(t, s) })
+		t.Run("of the tour of the API", func(t *testing.T) { tour(t, s) }) // which deletes some and changes a password
+	})
+}
+
+// tour does what docs/api.md tells to do: first what is for the shell, then
+// what is for the playground, which must all be answered as the page shows.
+func tour(t *testing.T, s *server) {
+	blocks := blocksOf(t, "docs/api.md")
+	admin := s.admin()
+	said := s.follow(t, blocks, "", "TOKEN="+admin.Token)
+	reader := s.reader("")
+	asked := 0
+	for _, b := range blocks {
+		switch b.Lang {
+		case "graphql":
+			got := admin.do(reader.Replace(b.Text), nil)
+			if len(got.Errors) > 0 {
+				t.Errorf("%s:%d: %s", b.Path, b.Line, got.Body)
+			}
+			said += string(got.Body)
+			asked++
+		case "json":
+			shown(t, b, said)
+		}
+	}
+	if asked < 15 {
+		t.Errorf("the page asks %d times", asked)
+	}
+}
+
+// A link in Markdown, but for those that begin with a scheme.
+var (
+	link    = regexp.MustCompile(`\]\(([^):#]*)(#[^)]*)?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	unslug  = regexp.MustCompile(`[^\w\- ]`)
+)
+
+func TestDocs_EveryLinkLeadsSomewhere(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(top, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(top, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			pages = append(pages, path)
+		}
+		return err
+	})
+	if err != nil || len(pages) < 15 {
+		t.Errorf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range link.FindAllStringSubmatch(string(text), -1) {
+			target := page
+			if found[1] != "" {
+				target = filepath.Join(filepath.Dir(page), found[1])
+			}
+			if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: nothing is at %s", page, found[1])
+			} else if anchor := strings.TrimPrefix(found[2], "#"); anchor != "" && !slugs(t, target)[anchor] {
+				t.Errorf("%s: %s has no heading for #%s", page, target, anchor)
+			}
+		}
+	}
+}
+
+// slugs are the anchors of a page's headings, as GitHub makes them.
+func slugs(t *testing.T, page string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, h := range heading.FindAllStringSubmatch(string(text), -1) {
+		found[strings.ReplaceAll(unslug.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")] = true
+	}
+	return found
+}

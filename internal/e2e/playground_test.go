@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+const playground = top + "/web/playground"
+
+// The steps and what they expect are in web/playground/test/browser.mjs. Needs
+// Node.js and `npm ci` in web/playground, which brings Chromium too.
+func TestPlayground_APersonCanWorkWithItInABrowserWithoutTheInternet(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat(playground + "/node_modules"); err != nil {
+		t.Fatal("web/playground/node_modules is not there: run `npm ci` in web/playground")
+	}
+	photo, err := filepath.Abs(top + "/docs/examples/0a5bb6f4.2020-06-30_20-41-05.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "")
+	script := exec.CommandContext(t.Context(), "node", "test/browser.mjs")
+	script.Dir = playground
+	script.Env = append(os.Environ(),
+		"PLAYGROUND_URL="+s.URL,
+		"PLAYGROUND_USER=admin",
+		"PLAYGROUND_PASSWORD="+s.Password,
+		"PLAYGROUND_PHOTO="+photo,
+		"TMPDIR="+t.TempDir(), // Chromium is unpacked there
+	)
+	output, err := script.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Logf("%s", output)
+}
+
+// answers has for each of the playground's examples something that its answer
+// holds on a server with the demo's data.
+var answers = map[string]string{
+	"WhoAmI":      `"username":"admin"`,
+	"WhatIsNew":   `"verdict":"SAME"`,
+	"Devices":     `"lastTakenAt":"2020-07-01T04:11:05Z"`,
+	"Series":      `"name":"moth"`,
+	"Activity":    `"start":"2020-06-20T23:00:00Z"`,
+	"WhatWouldGo": `{"images":1,"annotations":1,"files":3}`,
+	"Annotate":    `"objectCount":1`,
+	"People":      `"username":"admin"`,
+	"NewPerson":   `"username":"maria"`,
+	"NewToken":    `"device":"0a5bb6f4"`,
+}
+
+// examples runs each of the playground's examples.
+func examples(t *testing.T, s *server) {
+	text, err := os.ReadFile(playground + "/src/examples.graphql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := parser.ParseQuery(&ast.Source{Input: string(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := s.admin()
+	for _, example := range all.Operations {
+		body, err := json.Marshal(map[string]any{"query": string(text), "operationName": example.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := admin.send(bytes.NewReader(body), "application/json")
+		if want, ok := answers[example.Name]; !ok || len(got.Errors) > 0 || !bytes.Contains(got.Data, []byte(want)) {
+			t.Errorf("%s: the answer lacks %q: %s", example.Name, want, got.Body)
+		}
+	}
+	if len(all.Operations) != len(answers) {
+		t.Errorf("there are %d examples, not %d", len(all.Operations), len(answers))
+	}
+}
