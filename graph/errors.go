@@ -49,7 +49,9 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	switch {
 	case answer.Err == nil:
 		return aboutQuery(answer)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded),
+		// A database may say first that it was told to stop.
+		database.IsUnavailable(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.New(fault.Unavailable, "the request took too long: ask for less at once, or try again")
 	case errors.Is(err, context.Canceled):
 		return fault.New(fault.Unavailable, "the request was given up before there was an answer")

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -290,4 +291,19 @@ func query(t testing.TB, db *sql.DB, statement string) []map[string]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// get is what a path is answered with.
+func (s *server) get(path string) (status int, body []byte) {
+	s.t.Helper()
+	response, err := http.Get(s.URL + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response.StatusCode, body
 }
