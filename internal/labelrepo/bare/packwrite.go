@@ -20,6 +20,11 @@ const (
 	// maxChain is how many deltas may follow one upon another, as git sets
 	// itself: reading an object costs as many steps.
 	maxChain = 50
+
+	// worthDeflating is the size from which compression is tried. Below it
+	// costs more time than the rest of a commit, and saves little: hashes and
+	// edits do not compress.
+	worthDeflating = 400
 )
 
 // Pack gathers new objects in memory, in git's pack format version 2 (git's
@@ -28,6 +33,7 @@ const (
 type Pack struct {
 	buf     bytes.Buffer
 	deflate *zlib.Writer
+	store   *zlib.Writer // without compression
 	entries []entry
 	at      map[Hash]int // index of entries
 	sealed  bool
@@ -49,7 +55,8 @@ type Edit struct{ At, Removed, Added int }
 // NewPack makes an empty pack.
 func NewPack() *Pack {
 	p := &Pack{at: map[Hash]int{}}
-	p.deflate, _ = zlib.NewWriterLevel(&p.buf, zlib.BestSpeed) // the level is valid
+	p.deflate, _ = zlib.NewWriterLevel(&p.buf, zlib.BestSpeed) // the levels are valid
+	p.store, _ = zlib.NewWriterLevel(&p.buf, zlib.NoCompression)
 	p.buf.Write(make([]byte, packHeaderSize))
 	return p
 }
@@ -99,9 +106,13 @@ func (p *Pack) write(e entry, kind Kind, size int, between, data []byte) {
 	}
 	p.buf.WriteByte(head)
 	p.buf.Write(between)
-	p.deflate.Reset(&p.buf)
-	_, _ = p.deflate.Write(data) // into memory: cannot fail
-	_ = p.deflate.Close()
+	z := p.deflate
+	if len(data) < worthDeflating {
+		z = p.store
+	}
+	z.Reset(&p.buf)
+	_, _ = z.Write(data) // into memory: cannot fail
+	_ = z.Close()
 	e.crc = crc32.ChecksumIEEE(p.buf.Bytes()[e.offset:])
 	p.at[e.hash] = len(p.entries)
 	p.entries = append(p.entries, e)
