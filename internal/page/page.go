@@ -68,7 +68,7 @@ type Page[T any] struct {
 
 	order   Order[T]
 	count   func(context.Context) (int, error)
-	cursors []string // where the order is of other rows
+	cursors []string // of a page made by Map, whose order is of other rows
 }
 
 // Edge is a row with its cursor.

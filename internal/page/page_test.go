@@ -1,0 +1,358 @@
+package page
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"entgo.io/ent/dialect/sql"
+	"pgregory.net/rapid"
+
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/testenv"
+)
+
+// row is a row of a test's table, whose order is by name and then number.
+type row struct {
+	name   string
+	number int64
+}
+
+var byName = Order[row]{
+	Columns: []Column{{Name: "name", Text: true}, {Name: "number"}},
+	Key:     func(r row) Key { return Key{r.name, r.number} },
+}
+
+var byNumber = Order[row]{
+	Columns: []Column{{Name: "number"}, {Name: "name", Text: true}},
+	Key:     func(r row) Key { return Key{r.number, r.name} },
+}
+
+// table is a table of rows in a database.
+type table struct {
+	*database.DB
+	t *testing.T
+}
+
+func each(t *testing.T, test func(t *testing.T, at table)) {
+	t.Helper()
+	on := func(name, url, text string) {
+		t.Run(name, func(t *testing.T) {
+			db, err := database.Open(t.Context(), url, database.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			at := table{db, t}
+			at.exec(fmt.Sprintf("CREATE TABLE numbered (name %s, number bigint, PRIMARY KEY (name, number))", text))
+			test(t, at)
+		})
+	}
+	on("SQLite", "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), "text")
+	on("PostgreSQL", testenv.Postgres(t), `text COLLATE "C"`)
+}
+
+func (at table) exec(statement string, args ...any) {
+	at.t.Helper()
+	if _, err := at.SQL.ExecContext(at.t.Context(), statement, args...); err != nil {
+		at.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// hold makes the rows those that the table holds.
+func (at table) hold(rows []row) {
+	at.t.Helper()
+	at.exec("DELETE FROM numbered")
+	for chunk := range slices.Chunk(rows, 100) {
+		insert := sql.Dialect(at.Dialect).Insert("numbered").Columns("name", "number")
+		for _, r := range chunk {
+			insert.Values(r.name, r.number)
+		}
+		statement, args := insert.Query()
+		at.exec(statement, args...)
+	}
+}
+
+// query is how the rows of the table are asked for.
+func (at table) query(ctx context.Context, add func(*sql.Selector)) ([]row, error) {
+	s := sql.Dialect(at.Dialect).Select("name", "number").From(sql.Table("numbered"))
+	add(s)
+	query, args := s.Query()
+	found, err := at.SQL.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	var rows []row
+	for found.Next() {
+		var r row
+		if err := found.Scan(&r.name, &r.number); err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	return rows, found.Err()
+}
+
+func (at table) fetch(order Order[row], request Request) (*Page[row], error) {
+	return Fetch(at.t.Context(), Limits{Default: 3, Max: 50}, request, order, at.query,
+		func(context.Context) (int, error) { panic("nobody asked for the total") })
+}
+
+// someRows are rows with equal names and equal numbers among them, and names
+// that need care in JSON and SQL.
+func someRows() *rapid.Generator[[]row] {
+	one := rapid.Custom(func(r *rapid.T) row {
+		return row{
+			rapid.SampledFrom([]string{"", "a", "A", "ab", "b", "ä", "<&>", `"`, `\`, "%", "😀"}).Draw(r, "name"),
+			rapid.OneOf(rapid.Int64Range(-2, 2), rapid.Int64()).Draw(r, "number"),
+		}
+	})
+	return rapid.SliceOfNDistinct(one, 0, 30, rapid.ID[row])
+}
+
+// sorted gives the rows in an order, as it reads.
+func sorted(rows []row, order Order[row]) []row {
+	return slices.SortedFunc(slices.Values(rows), func(a, b row) int { return compareKeys(order.Key(a), order.Key(b)) })
+}
+
+func compareKeys(a, b Key) int {
+	for i := range a {
+		var c int
+		switch v := a[i].(type) {
+		case string:
+			c = cmp.Compare(v, b[i].(string))
+		case int64:
+			c = cmp.Compare(v, b[i].(int64))
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
+	each(t, func(t *testing.T, at table) {
+		rapid.Check(t, func(r *rapid.T) {
+			rows := someRows().Draw(r, "rows")
+			at.hold(rows)
+			order := rapid.SampledFrom([]Order[row]{byName, byNumber}).Draw(r, "order")
+			want := sorted(rows, order)
+
+			// A cursor may be of a row that has gone.
+			places := append(someRows().Draw(r, "gone"), rows...)
+			var request Request
+			bound := func(name string, keep func(Key, Key) bool) *string {
+				if len(places) == 0 || rapid.Bool().Draw(r, "no "+name) {
+					return nil
+				}
+				key := order.Key(rapid.SampledFrom(places).Draw(r, name))
+				want = slices.DeleteFunc(want, func(one row) bool { return !keep(order.Key(one), key) })
+				cursor := key.cursor()
+				return &cursor
+			}
+			request.After = bound("after", func(one, key Key) bool { return compareKeys(one, key) > 0 })
+			request.Before = bound("before", func(one, key Key) bool { return compareKeys(one, key) < 0 })
+			length, more := 3, false
+			if rapid.Bool().Draw(r, "length given") {
+				length = rapid.IntRange(0, 10).Draw(r, "length")
+				request.First = &length
+			}
+			more = len(want) > length
+			if request.First != nil && rapid.Bool().Draw(r, "backwards") {
+				request.First, request.Last = nil, request.First
+				want = want[max(0, len(want)-length):]
+			} else {
+				want = want[:min(length, len(want))]
+			}
+
+			p, err := at.fetch(order, request)
+			if err != nil {
+				r.Fatal(err)
+			}
+			if !slices.Equal(p.Nodes, want) {
+				r.Errorf("got %v, want %v", p.Nodes, want)
+			}
+			wantMore := Info{HasNextPage: more, HasPreviousPage: request.After != nil}
+			if request.Last != nil {
+				wantMore = Info{HasPreviousPage: more, HasNextPage: request.Before != nil}
+			}
+			if p.PageInfo.HasNextPage != wantMore.HasNextPage || p.PageInfo.HasPreviousPage != wantMore.HasPreviousPage {
+				r.Errorf("got %+v, want %+v", p.PageInfo, wantMore)
+			}
+			checkCursors(r, p, order)
+		})
+	})
+}
+
+func checkCursors(t *rapid.T, p *Page[row], order Order[row]) {
+	cursors := p.Cursors()
+	for n, one := range p.Nodes {
+		if cursors[n] != order.Key(one).cursor() || p.Edges()[n].Cursor != cursors[n] || p.Edges()[n].Node != one {
+			t.Errorf("row %d has the cursor %q", n, cursors[n])
+		}
+	}
+	start, end := p.PageInfo.StartCursor, p.PageInfo.EndCursor
+	if len(cursors) == 0 {
+		if start != nil || end != nil {
+			t.Error("an empty page has cursors")
+		}
+	} else if *start != cursors[0] || *end != cursors[len(cursors)-1] {
+		t.Errorf("from %q to %q: want %q", *start, *end, cursors)
+	}
+}
+
+func TestFetch_AWalkWhileOthersInsertAndDeleteRepeatsNoneAndSkipsNone(t *testing.T) {
+	each(t, func(t *testing.T, at table) {
+		rapid.Check(t, func(r *rapid.T) {
+			there := someRows().Draw(r, "there throughout")
+			at.hold(there)
+			backwards := rapid.Bool().Draw(r, "backwards")
+			length := rapid.IntRange(1, 5).Draw(r, "length")
+			request := Request{First: &length}
+			if backwards {
+				request = Request{Last: &length}
+			}
+			seen := map[row]bool{}
+			var last Key
+			for {
+				p, err := at.fetch(byName, request)
+				if err != nil {
+					r.Fatal(err)
+				}
+				for _, one := range p.Nodes {
+					if seen[one] {
+						r.Fatalf("%v comes twice", one)
+					}
+					seen[one] = true
+				}
+				more := p.PageInfo.HasNextPage
+				request.After = p.PageInfo.EndCursor
+				if backwards {
+					more = p.PageInfo.HasPreviousPage
+					request.After, request.Before = nil, p.PageInfo.StartCursor
+				}
+				if !more {
+					break
+				}
+				if last != nil && rapid.Bool().Draw(r, "delete the last") {
+					at.exec("DELETE FROM numbered WHERE name = $1 AND number = $2", last...)
+				}
+				late := row{rapid.SampledFrom([]string{"", "aa", "z"}).Draw(r, "name"), rapid.Int64Range(100, 110).Draw(r, "number")}
+				at.exec("INSERT INTO numbered VALUES ($1, $2) ON CONFLICT DO NOTHING", late.name, late.number)
+				last = Key{late.name, late.number}
+			}
+			for _, one := range there {
+				if !seen[one] {
+					r.Errorf("%v was skipped", one)
+				}
+			}
+		})
+	})
+}
+
+func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
+	of := row{"a", 1}
+	byNumberAlone := Order[row]{Columns: byNumber.Columns[:1], Key: func(r row) Key { return Key{r.number} }}
+	for _, c := range []struct{ from, to Order[row] }{
+		{byName, byNumber}, {byNumber, byName}, {byName, byNumberAlone}, {byNumberAlone, byName},
+	} {
+		cursor := c.from.cursor(of)
+		for argument, request := range map[string]Request{"after": {After: &cursor}, "before": {Before: &cursor}} {
+			_, err := c.to.Plan(Limits{Default: 1, Max: 1}, request)
+			if fault.CodeOf(err) != fault.BadInput || !strings.HasPrefix(err.Error(), argument+": ") {
+				t.Errorf("%s of %v for %v: %v", argument, c.from.Columns, c.to.Columns, err)
+			}
+		}
+	}
+	one, other := byNumber.cursor(of), "?"
+	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &one, Before: &other})
+	if e, ok := err.(*fault.Error); !ok || len(e.Problems) != 2 {
+		t.Errorf("not both are told: %v", err)
+	}
+}
+
+func TestPlan_AMadeUpCursorIsRefused(t *testing.T) {
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, cursor := range []string{
+		"", "?", "====", "\x00", "😀", encode(nil), encode([]byte("null")), encode([]byte("[]")), encode([]byte("{}")),
+		encode([]byte(`["a",null]`)), encode([]byte(`[null,1]`)), encode([]byte(`["a",1.5]`)), encode([]byte(`["a","1"]`)),
+		encode([]byte(`["a",9223372036854775808]`)), encode([]byte(`["a",1e3]`)), encode([]byte(`["a",1,2]`)), encode([]byte(`["a",1]x`)),
+		encode([]byte(`["\u0000",1]`)), encode([]byte(`[ "a",1]`)), encode([]byte(`["\u0061",1]`)), encode([]byte(`["\ud800",1]`)),
+		encode([]byte(`["a",1]`)) + "\n", base64.StdEncoding.EncodeToString([]byte(`["a",1]`)),
+		encode([]byte(`["` + strings.Repeat("a", 2000) + `",1]`)), encode([]byte(strings.Repeat("[", 500))),
+	} {
+		if _, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); fault.CodeOf(err) != fault.BadInput {
+			t.Errorf("%.40q: %v", cursor, err)
+		}
+	}
+	// The one that it would have given is taken.
+	cursor := encode([]byte(`["a",1]`))
+	if plan, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); err != nil || !slices.Equal(plan.After, Key{"a", int64(1)}) {
+		t.Errorf("%v, %v", plan.After, err)
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add(byName.cursor(row{"a", 1}))
+	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`["\u0000",1]`)))
+	f.Fuzz(func(t *testing.T, cursor string) {
+		for _, order := range []Order[row]{byName, byNumber} {
+			if key, ok := parseKey(cursor, order.Columns); ok && key.cursor() != cursor {
+				t.Errorf("%q is read as %v, whose cursor is %q", cursor, key, key.cursor())
+			}
+		}
+	})
+}
+
+func TestPlan_TheLengthsOutsideTheLimitsAreRefused(t *testing.T) {
+	number := func(n int) *int { return &n }
+	limits := Limits{Default: 10, Max: 20}
+	for name, c := range map[string]struct {
+		request   Request
+		length    int
+		backwards bool
+		fails     bool
+	}{
+		"nothing":       {length: 10},
+		"first":         {request: Request{First: number(20)}, length: 20},
+		"last":          {request: Request{Last: number(1)}, length: 1, backwards: true},
+		"none":          {request: Request{First: number(0)}},
+		"too many":      {request: Request{First: number(21)}, fails: true},
+		"last too many": {request: Request{Last: number(21)}, fails: true},
+		"less than 0":   {request: Request{First: number(-1)}, fails: true},
+		"both":          {request: Request{First: number(1), Last: number(1)}, fails: true},
+	} {
+		plan, err := byName.Plan(limits, c.request)
+		if c.fails != (fault.CodeOf(err) == fault.BadInput) || plan.Length != c.length || plan.Backwards != c.backwards {
+			t.Errorf("%s: %+v, %v", name, plan, err)
+		}
+	}
+}
+
+func TestMap_ThePageOfOtherValuesHasTheSameCursorsAndTotal(t *testing.T) {
+	rows := []row{{"a", 1}, {"b", 2}}
+	p := byName.Page(Plan{Length: 5}, rows, func(context.Context) (int, error) { return 7, nil })
+	named := Map(Map(p, func(r row) string { return r.name }), strings.ToUpper)
+	if !slices.Equal(named.Nodes, []string{"A", "B"}) || !slices.Equal(named.Cursors(), p.Cursors()) || named.PageInfo != p.PageInfo {
+		t.Errorf("%+v", named)
+	}
+	if edges := named.Edges(); len(edges) != 2 || edges[1].Node != "B" || edges[1].Cursor != p.Cursors()[1] {
+		t.Errorf("%+v", edges)
+	}
+	if total, err := named.TotalCount(t.Context()); total != 7 || err != nil {
+		t.Errorf("%d, %v", total, err)
+	}
+	empty := Map(byName.Page(Plan{Length: 5}, nil, nil), func(r row) int { return 0 })
+	if list, err := json.Marshal(empty.Nodes); string(list) != "[]" || err != nil || len(empty.Edges()) != 0 {
+		t.Errorf("an empty page is %s, not a list: %v", list, err)
+	}
+}
