@@ -16,6 +16,7 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"tagma/internal/bench/jobs"
 	"tagma/internal/database"
 	"tagma/internal/instant"
 )
@@ -57,14 +58,15 @@ const (
 )
 
 // forPostgres and forSQLite write a statement in the words of a dialect.
+// @array(…)@ is a list in JSON, empty rather than null.
 func forPostgres(query string) string {
 	return strings.NewReplacer("@time", takenAtPostgres, "@created", strings.ReplaceAll(takenAtPostgres, "i.taken_at", "a.created_at"),
-		"@object", "json_build_object", "@array", "json_agg", "@json", "").Replace(query)
+		"@object", "json_build_object", "@array(", "coalesce(json_agg(", ")@", "), '[]')", "@json", "").Replace(query)
 }
 
 func forSQLite(query string) string {
 	return strings.NewReplacer("@time", takenAtSQLite, "@created", strings.ReplaceAll(takenAtSQLite, "i.taken_at", "a.created_at"),
-		"@object", "json_object", "@array", "json_group_array", "@json", "json").Replace(query)
+		"@object", "json_object", "@array(", "json_group_array(", ")@", ")", "@json", "json").Replace(query)
 }
 
 func both(h handWritten, query string) handWritten {
@@ -75,20 +77,29 @@ func both(h handWritten, query string) handWritten {
 func floorJobs() map[string]handWritten {
 	return map[string]handWritten{
 		"series": both(handWritten{field: "imageSeries", args: seriesArgs, write: nodes},
-			`SELECT coalesce(@array(@object(`+scalarsSQL+`)), '[]') FROM (`+inSeries+`) i`),
-		"nested": both(handWritten{field: "imageSeries", args: seriesArgs, write: nodes},
-			`SELECT coalesce(@array(@object('id', 'Image:' || i.id, 'takenAt', @time, 'annotations', (
-				SELECT coalesce(@array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count,
-					'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version), 'objects', @json(a.objects))), '[]')
-				FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a))), '[]') FROM (`+inSeries+`) i`),
+			`SELECT @array(@object(`+scalarsSQL+`))@ FROM (`+inSeries+`) i`),
+		"nested": {
+			field: "imageSeries", args: seriesArgs, write: nodes,
+			postgres: forPostgres(`SELECT @array(@object('id', 'Image:' || i.id, 'takenAt', @time, 'annotations', (
+					SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count,
+						'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version), 'objects', a.objects))@
+					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a)))@ FROM (` + inSeries + `) i`),
+			// SQLite's json_object would read all objects anew, and once more
+			// at each level above.
+			sqlite: forSQLite(`SELECT '[' || group_concat('{"id":"Image:' || i.id || '","takenAt":"' || @time || '","annotations":[' || (
+					SELECT coalesce(group_concat('{"id":"Annotation:' || a.id || '","objectCount":' || a.object_count ||
+						',"algorithm":{"name":' || json_quote(a.algorithm_name) || ',"version":' || json_quote(a.algorithm_version) ||
+						'},"objects":' || a.objects || '}'), '')
+					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a) || ']}') || ']' FROM (` + inSeries + `) i`),
+		},
 		"image": both(handWritten{field: "image", args: keyArgs, write: plain},
-			`SELECT @object(`+scalarsSQL+`, 'annotations', (
-				SELECT coalesce(@array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count, 'createdAt', @created,
-					'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version))), '[]')
-				FROM (SELECT id, object_count, created_at, algorithm_name, algorithm_version FROM annotations WHERE image_id = i.id ORDER BY id) a))
+			`SELECT @object(`+scalarsSQL+`, 'annotations', @json((
+				SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count, 'createdAt', @created,
+					'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version)))@
+				FROM (SELECT id, object_count, created_at, algorithm_name, algorithm_version FROM annotations WHERE image_id = i.id ORDER BY id) a)))
 			FROM images i WHERE device = $1 AND taken_at = $2`),
 		"page": both(handWritten{field: "imageSeries", args: pageArgs, write: connection},
-			`SELECT coalesce(@array(@object(`+scalarsSQL+`)) FILTER (WHERE n <= $5 - 1), '[]'), count(*),
+			`SELECT @array(@object(`+scalarsSQL+`)) FILTER (WHERE n <= $5 - 1)@, count(*),
 				max(device) FILTER (WHERE n = 1), max(taken_at) FILTER (WHERE n = 1),
 				max(device) FILTER (WHERE n = $5 - 1), max(taken_at) FILTER (WHERE n = $5 - 1)
 			FROM (SELECT *, row_number() OVER (ORDER BY device, taken_at) n FROM images
@@ -105,9 +116,9 @@ func floorJobs() map[string]handWritten {
 				LEFT JOIN images i ON i.device = value ->> 'device' AND i.taken_at = unixepoch(value ->> 'takenAt') * 1000`,
 		},
 		"activity": both(handWritten{field: "activity", args: seriesArgs, write: plain},
-			`SELECT coalesce(@array(@object('device', device, 'start', @time, 'images', images, 'objects', objects,
+			`SELECT @array(@object('device', device, 'start', @time, 'images', images, 'objects', objects,
 					'temperature', CASE WHEN t0 IS NOT NULL THEN @object('min', t0, 'mean', t1, 'max', t2) END,
-					'humidity', CASE WHEN h0 IS NOT NULL THEN @object('min', h0, 'mean', h1, 'max', h2) END)), '[]')
+					'humidity', CASE WHEN h0 IS NOT NULL THEN @object('min', h0, 'mean', h1, 'max', h2) END))@
 				FROM (SELECT device, taken_at - taken_at % 3600000 taken_at, count(*) images, coalesce(sum(objects), 0) objects,
 						min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
 					FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
@@ -173,7 +184,7 @@ func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 		return err
 	}
 	fmt.Fprintf(b, `{"nodes":%s,"pageInfo":{"hasNextPage":%t,"hasPreviousPage":true,"startCursor":%q,"endCursor":%q}}`,
-		text, count > v.First, cursor(first.device, first.taken), cursor(last.device, last.taken))
+		text, count > v.First, jobs.Cursor(first.device, first.taken), jobs.Cursor(last.device, last.taken))
 	return nil
 }
 

@@ -105,10 +105,13 @@ func newClient(clients int) *http.Client {
 	}
 }
 
-// compare fails unless all contestants give the same answer to each request.
-// Numbers may differ in the last digits: means are summed up in any order.
+// compared is how many requests of each kind are compared.
+const compared = 3
+
+// compare fails unless all contestants give the same answers. Numbers may
+// differ in the last digits: means are summed up in any order.
 func compare(ctx context.Context, client *http.Client, contestants []*contestant, requests [][]request) error {
-	for variant := range requests[0] {
+	for variant := range min(compared, len(requests[0])) {
 		var want any
 		for n, c := range contestants {
 			var body bytes.Buffer

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"tagma/internal/bench/dataset"
+	"tagma/internal/bench/jobs"
 	"tagma/internal/database"
 	"tagma/internal/pgserver"
 )
@@ -196,11 +197,11 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 		names = append(names, c.name)
 	}
 	var rows []row
-	for _, j := range jobs() {
-		if !s.only.MatchString(j.title) {
+	for _, j := range jobs.All() {
+		if !s.only.MatchString(j.Title) {
 			continue
 		}
-		graphql, floor, err := j.requests(s.data)
+		graphql, floor, err := requestsOf(j, s.data)
 		if err != nil {
 			return err
 		}
@@ -210,10 +211,10 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 		}
 		requests[len(requests)-1] = floor
 		if err := compare(ctx, newClient(1), contestants, requests); err != nil {
-			return fmt.Errorf("%s: %w", j.title, err)
+			return fmt.Errorf("%s: %w", j.Title, err)
 		}
 		for _, clients := range s.clients {
-			r := row{title: j.title, clients: clients, cells: make([][]measured, len(contestants))}
+			r := row{title: j.Title, clients: clients, cells: make([][]measured, len(contestants))}
 			client := newClient(clients)
 			for range s.rounds {
 				for n, c := range contestants {
@@ -225,7 +226,7 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 				}
 			}
 			client.CloseIdleConnections()
-			progress("%s, %s, %d clients: %.2f of the floor", name, j.title, clients, r.ratio(0, len(contestants)-1))
+			progress("%s, %s, %d clients: %.2f of the floor", name, j.Title, clients, r.ratio(0, len(contestants)-1))
 			rows = append(rows, r)
 		}
 	}
