@@ -10,7 +10,7 @@ import (
 
 func TestActivity_SumsUpPerDeviceAndSpanOfUTC(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, "00000001", "00000002")
 		weather := func(device string, n int, temperature, humidity *float64) *ent.ImageCreate {
 			return row(db, device, n).SetNillableTemperature(temperature).SetNillableHumidity(humidity)

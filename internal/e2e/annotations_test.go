@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tagma/internal/testenv"
 )
 
 // annotationRules are things that are wrong with an annotation of the image at
@@ -339,4 +341,22 @@ func TestAnnotations_AreFoundByImagesAndBySeriesAndByWhatMadeThem(t *testing.T) 
 			}
 		}
 	})
+}
+
+func TestAnnotations_APatternMeansTheSameInWhateverOrderTheDatabaseSorts(t *testing.T) {
+	s := start(t, testenv.Postgres(t))
+	admin, db := s.admin(), s.tables()
+	// As in a database that was made for a language, where a colon comes
+	// before the digits and not after them.
+	_, err := db.SQL.ExecContext(t.Context(), `ALTER TABLE annotations ALTER algorithm_version TYPE varchar COLLATE "en-x-icu"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	md5 := admin.upload("REFUSE", snapshot(trap, 0, 1))[0].Image.Md5
+	admin.put(true, addition(trap, 0, md5, "1.9.3"))
+	var got struct{ Image struct{ Annotations []any } }
+	admin.must(&got, `query($device: String!, $takenAt: DateTime!) { image(device: $device, takenAt: $takenAt) { annotations(algorithm: {version: "1.9%"}) { id } } }`, key(trap, 0))
+	if len(got.Image.Annotations) != 1 {
+		t.Errorf("1.9%% finds %v", got.Image.Annotations)
+	}
 }

@@ -12,7 +12,7 @@ import (
 
 func TestDevices_AreFoundByPatternAndPagedWithTheirImages(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, "0a5bb6f4", "0a5bb6ff", "1b74105a", "ffffffff")
 		var rows []*ent.ImageCreate
 		for n := range 5 {
@@ -114,7 +114,7 @@ func TestDevices_AreFoundByPatternAndPagedWithTheirImages(t *testing.T) {
 func TestImages_TenThousandKeysAndFingerprintsAreOneRequestOfLessThanAMebibyte(t *testing.T) {
 	const there, asked = 1000, 10_000
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, trap)
 		var rows []*ent.ImageCreate
 		keys, prints := make([]vars, asked), make([]vars, asked)

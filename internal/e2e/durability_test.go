@@ -123,7 +123,7 @@ func (l *ledger) check(t *testing.T, c *client) {
 		    original: file { url } small: file(variant: THUMBNAIL) { url } mini: file(variant: THUMBNAIL_MINI) { url } }
 		  pageInfo { hasNextPage endCursor } } }`, arguments)
 		for _, one := range got.ImageSeries.Nodes {
-			key := imageKey{one.Device.Name, seconds(t, one.TakenAt)}
+			key := imageKey{one.Device.Name, secondsOf(t, one.TakenAt)}
 			if _, twice := there[key]; twice {
 				t.Errorf("%v is there twice", key)
 			}
@@ -180,8 +180,8 @@ func (l *ledger) checkFiles(t *testing.T, c *client, key imageKey, one kept, e *
 	}
 }
 
-// seconds is n of the time at(n).
-func seconds(t testing.TB, takenAt string) int {
+// secondsOf is n of the time at(n).
+func secondsOf(t testing.TB, takenAt string) int {
 	t.Helper()
 	taken, err := time.Parse(time.RFC3339, takenAt)
 	if err != nil {

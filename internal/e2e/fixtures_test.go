@@ -108,9 +108,9 @@ func (s *server) stored() []string {
 	return names
 }
 
-// open opens the server's own database, to put rows into it that would take
+// tables opens the server's own database, to put rows into it that would take
 // too long to upload.
-func (s *server) open() *database.DB {
+func (s *server) tables() *database.DB {
 	s.t.Helper()
 	name := s.Database
 	if name == "" {

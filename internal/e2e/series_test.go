@@ -56,7 +56,7 @@ func (c *client) series(arguments vars) connectionOf[place] {
 
 func TestSeries_SelectsByPatternAndTimeAndGivesEachImageOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, "0a5bb6f4", "0a5bb6ff", "1b74105a")
 		addRows(t, db, row(db, "0a5bb6f4", 0), row(db, "0a5bb6f4", 10), row(db, "0a5bb6ff", 10), row(db, "1b74105a", 5))
 		for _, c := range []struct {
@@ -114,7 +114,7 @@ func TestSeries_SelectsByPatternAndTimeAndGivesEachImageOnce(t *testing.T) {
 
 func TestSeries_IsWalkedInBothOrdersFromBothEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		devices := []string{"00000001", "0000000a", "a0000000"}
 		addDevices(t, db, devices...)
 		type spot struct {
@@ -205,7 +205,7 @@ func (c *client) walk(arguments vars, size int, backwards bool) []string {
 
 func TestSeries_ACursorThatIsMadeUpOrOfAnotherOrderIsRefused(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, trap)
 		addRows(t, db, row(db, trap, 0), row(db, trap, 1))
 		deviceTime := admin.series(vars{"series": []vars{whole("%")}}).Edges[0].Cursor
@@ -268,7 +268,7 @@ func churn(t *testing.T, db *database.DB, device string, seconds int) (stop func
 func TestSeries_AWalkWhileOthersComeAndGoRepeatsNoneAndSkipsNone(t *testing.T) {
 	const seconds = 3000
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, trap)
 		stable := map[string]bool{}
 		var rows []*ent.ImageCreate

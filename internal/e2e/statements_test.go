@@ -17,7 +17,7 @@ const everything = `
 
 func TestStatements_AreAsManyForOneRowAsForAHundred(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		few, many := vars{}, vars{}
 		// Ten traps with ten images each, an annotation on every one.
 		var images, devices, annotations []string
@@ -86,7 +86,7 @@ func TestStatements_AreAsManyForOneRowAsForAHundred(t *testing.T) {
 
 func TestStatements_OfWritesAreAsManyForOneAsForAHundred(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		admin, db := s.admin(), s.open()
+		admin, db := s.admin(), s.tables()
 		addDevices(t, db, trap)
 		var rows []*ent.ImageCreate
 		var keys, additions []vars

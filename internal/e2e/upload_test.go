@@ -12,8 +12,6 @@ import (
 	"tagma/internal/photo/scene"
 )
 
-const trap = "0a5bb6f4"
-
 func TestUpload_EachFileHasItsOwnVerdictInTheOrderInWhichTheyWereSent(t *testing.T) {
 	good, other := snapshot(trap, 0, 1), snapshot(trap, 1, 1)
 	bare := scene.JPEG(scene.Options{Width: 160, Height: 120, Seed: 9})
