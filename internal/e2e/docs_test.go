@@ -27,6 +27,7 @@ func (s *server) reader(folder string) *strings.Replacer {
 		"http://127.0.0.1:8080", s.URL,
 		"the password that it printed", s.Password,
 		"demo-data", folder,
+		"/var/lib/tagma", s.Data,
 	)
 }
 
@@ -178,6 +179,60 @@ func tour(t *testing.T, s *server) {
 	}
 	if asked < 15 {
 		t.Errorf("the page asks %d times", asked)
+	}
+}
+
+func TestDocs_AnOperatorCanLookAfterAServerAsThePageSays(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		env := []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH")}
+		if s.Database != "" {
+			env = append(env, "TAGMA_DATABASE="+s.Database)
+		}
+		said := s.follow(t, blocksOf(t, "docs/operations.md"), "", env...)
+		fresh := regexp.MustCompile(`admin signs in with the password (\S+)`).FindStringSubmatch(said)
+		if fresh == nil || fresh[1] == s.Password {
+			t.Fatalf("no new password: %s", said)
+		}
+		s.signIn("admin", fresh[1])
+	})
+}
+
+var setting = regexp.MustCompile(`TAGMA_[A-Z_]+`)
+
+func TestDocs_TheSettingsAreThoseOfTheProgram(t *testing.T) {
+	help, err := exec.CommandContext(t.Context(), binary, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(top, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range setting.FindAllString(string(help), -1) {
+		if !bytes.Contains(page, []byte("| `"+name+"` |")) {
+			t.Errorf("docs/operations.md lacks the setting %s", name)
+		}
+	}
+	for _, name := range setting.FindAllString(string(page), -1) {
+		if !bytes.Contains(help, []byte("["+name+"]")) {
+			t.Errorf("docs/operations.md has a setting that there is not: %s", name)
+		}
+	}
+}
+
+func TestDocs_EveryPackageHasItsLineInTheArchitecture(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(top, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := os.ReadDir(filepath.Join(top, "internal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if folder.IsDir() && !bytes.Contains(page, []byte("`"+folder.Name()+"`")) {
+			t.Errorf("docs/architecture.md lacks the package internal/%s", folder.Name())
+		}
 	}
 }
 
