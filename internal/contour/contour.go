@@ -139,12 +139,17 @@ func (p Polygon) append(b []byte, nested bool) []byte {
 }
 
 // AppendNumber writes a finite number as JSON, in the fewest digits that give
-// it back.
+// it back, just as encoding/json does.
 func AppendNumber(b []byte, n float64) []byte {
-	if abs := math.Abs(n); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		return strconv.AppendFloat(b, n, 'e', -1, 64)
+	abs := math.Abs(n)
+	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
+		return strconv.AppendFloat(b, n, 'f', -1, 64)
 	}
-	return strconv.AppendFloat(b, n, 'f', -1, 64)
+	b = strconv.AppendFloat(b, n, 'e', -1, 64)
+	if end := len(b); b[end-4] == 'e' && b[end-2] == '0' { // e-07
+		b = append(b[:end-2], b[end-1])
+	}
+	return b
 }
 
 // Unchecked is a contour as a request gave it: any JSON value. It is checked

@@ -106,7 +106,10 @@ func (p *Problems) Err() error {
 		return nil
 	}
 	first := p.list[0]
-	message := strings.Join(first.Path, ".") + ": " + first.Message
+	message := first.Message
+	if len(first.Path) > 0 {
+		message = strings.Join(first.Path, ".") + ": " + message
+	}
 	if more := len(p.list) - 1; more > 0 {
 		message += fmt.Sprintf(" (and %d more)", more)
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"tagma/internal/fault"
@@ -39,17 +40,21 @@ func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 // Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
 // Years outside 0001–9999 are refused, because they cannot be written back.
 func Parse(s string) (Instant, error) {
-	for _, layout := range []string{time.RFC3339Nano, TrapLayout} {
-		t, err := time.Parse(layout, s)
-		if err != nil {
-			continue
-		}
-		if year := t.UTC().Year(); year < 1 || year > 9999 {
-			break
-		}
-		return Of(t), nil
+	t, ok := read(s)
+	if year := t.UTC().Year(); !ok || year < 1 || year > 9999 {
+		return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
 	}
-	return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
+	return Of(t), nil
+}
+
+// read is strict where time.Parse is not: that takes hours of one digit, and a
+// comma before a fraction.
+func read(s string) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, strings.HasPrefix(s, t.Format("2006-01-02T15:04:05")) && !strings.Contains(s, ",")
+	}
+	t, err := time.Parse(TrapLayout, s)
+	return t, err == nil && t.Format(TrapLayout) == s
 }
 
 // Time is i as Go's own type, in UTC.

@@ -27,11 +27,13 @@ func Of[K int64 | string](typename string, key K) ID {
 // Parse reads what String writes.
 func Parse(s string) (ID, error) {
 	typename, key, ok := strings.Cut(s, ":")
-	if !ok || typename == "" || key == "" || len(s) > 100 {
+	if !ok || typename == "" || key == "" || len(s) > 100 || strings.ContainsFunc(s, unprintable) {
 		return ID{}, fault.New(fault.BadInput, "%.40q is not an id of this server: pass back an id as it was given", s)
 	}
 	return ID{Type: typename, Key: key}, nil
 }
+
+func unprintable(r rune) bool { return r <= ' ' || r > '~' }
 
 // Number is the key of a type whose rows are numbered. False means that no row
 // can have this id.

@@ -1,0 +1,226 @@
+package contour
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// decoded is JSON as a request brings it: numbers as they were written.
+func decoded(t testing.TB, text string) any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestParse_BothNestingsAreTheSamePolygon(t *testing.T) {
+	want := Polygon{{0, 0}, {10, 0.5}, {-3, 1e3}}
+	for _, text := range []string{
+		`[[0,0],[10,0.5],[-3,1e3]]`,
+		`[[[0,0]],[[10,0.5]],[[-3,1000]]]`,
+		`[[0,0],[[10,0.5]],[-3,1000.0]]`,
+	} {
+		if got, err := Parse(decoded(t, text)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	literals := []any{[]any{int64(0), 0}, []any{int64(10), 0.5}, []any{-3, 1000.0}}
+	if got, err := Parse(literals); err != nil || !slices.Equal(got, want) {
+		t.Errorf("as a query's literals: %v, %v", got, err)
+	}
+}
+
+func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
+	for text, want := range map[string]string{
+		`null`:                        "list of vertices",
+		`{}`:                          "list of vertices",
+		`"[[0,0],[1,0],[0,1]]"`:       "list of vertices",
+		`[]`:                          "at least 3 vertices, this one has 0",
+		`[[0,0],[1,1]]`:               "this one has 2",
+		`[0,0,1,1]`:                   "vertex 0 is not a pair",
+		`[[0,0],[1,0],[0]]`:           "vertex 2 is not a pair",
+		`[[0,0],[1,0],[0,1,2]]`:       "vertex 2 is not a pair",
+		`[[0,0],[[1,0],[2,0]],[0,1]]`: `vertex 1 has the coordinate "[1 0]"`,
+		`[[0,0],[[[1,0]]],[0,1]]`:     "vertex 1 is not a pair",
+		`[[0,0],[1,"0"],[0,1]]`:       `vertex 1 has the coordinate "0"`,
+		`[[0,0],[1,null],[0,1]]`:      "not a finite number",
+		`[[0,0],[1,true],[0,1]]`:      "not a finite number",
+		`[[0,0],[1,1e400],[0,1]]`:     "not a finite number",
+		`[[0,0],[1,-1e400],[0,1]]`:    "not a finite number",
+	} {
+		if _, err := Parse(decoded(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	for _, n := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if _, err := Parse([]any{[]any{0.0, 0.0}, []any{1.0, n}, []any{0.0, 1.0}}); err == nil {
+			t.Errorf("%g is taken", n)
+		}
+	}
+	many := make([]any, maxVertices+1)
+	if _, err := Parse(many); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("too many vertices: %v", err)
+	}
+}
+
+func TestBoxAndArea_OfShapesThatAreKnown(t *testing.T) {
+	circle := make(Polygon, 10_000)
+	for n := range circle {
+		sin, cos := math.Sincos(2 * math.Pi * float64(n) / float64(len(circle)))
+		circle[n] = Point{1000 + 10*cos, 2000 + 10*sin}
+	}
+	for name, c := range map[string]struct {
+		polygon Polygon
+		box     [4]float64
+		area    float64
+	}{
+		"a rectangle":                {Polygon{{1, 2}, {5, 2}, {5, 12}, {1, 12}}, [4]float64{1, 2, 4, 10}, 40},
+		"the other way round":        {Polygon{{1, 12}, {5, 12}, {5, 2}, {1, 2}}, [4]float64{1, 2, 4, 10}, 40},
+		"a triangle":                 {Polygon{{0, 0}, {4, 0}, {0, 3}}, [4]float64{0, 0, 4, 3}, 6},
+		"an L":                       {Polygon{{0, 0}, {3, 0}, {3, 1}, {1, 1}, {1, 3}, {0, 3}}, [4]float64{0, 0, 3, 3}, 5},
+		"a line":                     {Polygon{{0, 0}, {1, 1}, {2, 2}}, [4]float64{0, 0, 2, 2}, 0},
+		"one point":                  {Polygon{{7, 8}, {7, 8}, {7, 8}}, [4]float64{7, 8, 0, 0}, 0},
+		"an eight, whose halves are": {Polygon{{0, 0}, {1, 1}, {1, 0}, {0, 1}}, [4]float64{0, 0, 1, 1}, 0},
+		"beyond the edge":            {Polygon{{-2, -2}, {2, -2}, {2, 2}, {-2, 2}}, [4]float64{-2, -2, 4, 4}, 16},
+		"a circle":                   {circle, [4]float64{990, 1990, 20, 20}, math.Pi * 100},
+		"small and far away":         {Polygon{{1e8, 1e8}, {1e8 + 1, 1e8}, {1e8 + 1, 1e8 + 1}}, [4]float64{1e8, 1e8, 1, 1}, 0.5},
+	} {
+		box := c.polygon.Box()
+		for i := range box {
+			if math.Abs(box[i]-c.box[i]) > 1e-9 {
+				t.Errorf("%s: the box is %v, want %v", name, box, c.box)
+				break
+			}
+		}
+		if area := c.polygon.Area(); math.Abs(area-c.area) > 1e-4 {
+			t.Errorf("%s: the area is %v, want %v", name, area, c.area)
+		}
+	}
+}
+
+// A star around its middle is cut into triangles from there, and their areas
+// added by Heron's formula, which shares nothing with the shoelace's.
+func TestArea_OfAStarIsThatOfItsTriangles(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		x, y := rapid.Float64Range(-1e4, 1e4).Draw(r, "x"), rapid.Float64Range(-1e4, 1e4).Draw(r, "y")
+		corners := rapid.IntRange(3, 40).Draw(r, "corners")
+		star := make(Polygon, corners)
+		for n := range star {
+			radius := rapid.Float64Range(1, 1000).Draw(r, "radius")
+			sin, cos := math.Sincos(2 * math.Pi * float64(n) / float64(corners))
+			star[n] = Point{x + radius*cos, y + radius*sin}
+		}
+		sum := 0.0
+		for n, p := range star {
+			q := star[(n+1)%corners]
+			a, b, c := math.Hypot(p[0]-x, p[1]-y), math.Hypot(q[0]-x, q[1]-y), math.Hypot(p[0]-q[0], p[1]-q[1])
+			half := (a + b + c) / 2
+			sum += math.Sqrt(math.Max(0, half*(half-a)*(half-b)*(half-c)))
+		}
+		area := star.Area()
+		if math.Abs(area-sum) > 1e-6*sum {
+			r.Errorf("%v, its triangles have %v", area, sum)
+		}
+		// From whichever vertex it begins, and whichever way it goes.
+		turn := rapid.IntRange(0, corners-1).Draw(r, "turn")
+		turned := slices.Concat(star[turn:], star[:turn])
+		slices.Reverse(turned)
+		if other := turned.Area(); math.Abs(area-other) > 1e-9*area {
+			r.Errorf("%v, turned %v", area, other)
+		}
+		if turned.Box() != star.Box() {
+			r.Errorf("%v, turned %v", star.Box(), turned.Box())
+		}
+		for _, p := range star {
+			if box := star.Box(); p[0] < box[0] || p[1] < box[1] || p[0] > box[0]+box[2]+1e-9 || p[1] > box[1]+box[3]+1e-9 {
+				r.Errorf("%v is outside %v", p, box)
+			}
+		}
+	})
+}
+
+func checkNumber(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, n float64) {
+	t.Helper()
+	text := string(AppendNumber([]byte("x"), n))
+	want, err := json.Marshal(n)
+	if err != nil || text != "x"+string(want) {
+		t.Errorf("%g is written as %s, encoding/json writes %s (%v)", n, text, want, err)
+	}
+	if n == math.Trunc(n) && math.Abs(n) < 1e21 && strings.ContainsAny(text, ".e") {
+		t.Errorf("the whole number %g is written as %s", n, text)
+	}
+}
+
+func TestAppendNumber_WritesHugeTinyAndWholeNumbersAsEncodingJSONDoes(t *testing.T) {
+	for _, n := range []float64{
+		0, math.Copysign(0, -1), 1, -1, 1600, 0.1, 1e-6, 9.99e-7, 1e-7, -1e-7, 1e-10, 1e-100, 5e-324,
+		1e20, 1e21, -1e21, 1e22, 1e100, math.MaxFloat64, 1 << 53, 1<<53 + 2, 1.0 / 3,
+	} {
+		checkNumber(t, n)
+	}
+}
+
+func TestAppendNumber_WritesAnyNumberAsEncodingJSONDoes(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		checkNumber(r, rapid.OneOf(rapid.Float64(), rapid.Map(rapid.Int32(), func(n int32) float64 { return float64(n) })).Draw(r, "n"))
+	})
+}
+
+func FuzzAppendNumber(f *testing.F) {
+	f.Add(uint64(0))
+	f.Add(math.Float64bits(1e-7))
+	f.Fuzz(func(t *testing.T, bits uint64) {
+		if n := math.Float64frombits(bits); !math.IsNaN(n) && !math.IsInf(n, 0) {
+			checkNumber(t, n)
+		}
+	})
+}
+
+func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
+	vertex := rapid.Custom(func(r *rapid.T) Point {
+		return Point{rapid.Float64().Draw(r, "x"), rapid.Float64().Draw(r, "y")}
+	})
+	rapid.Check(t, func(r *rapid.T) {
+		polygon := Polygon(rapid.SliceOfN(vertex, 3, 20).Draw(r, "polygon"))
+		for _, text := range []string{string(polygon.AppendJSON(nil)), string(polygon.AppendOpenCV(nil))} {
+			got, err := Parse(decoded(t, text))
+			if err != nil || !slices.Equal(got, polygon) {
+				r.Errorf("%s is read as %v: %v", text, got, err)
+			}
+		}
+	})
+	square := Polygon{{0, 0}, {2, 0}, {2, 2.5}}
+	if got := string(square.AppendJSON([]byte("c="))); got != "c=[[0,0],[2,0],[2,2.5]]" {
+		t.Error(got)
+	}
+	if got := string(square.AppendOpenCV(nil)); got != "[[[0,0]],[[2,0]],[[2,2.5]]]" {
+		t.Error(got)
+	}
+}
+
+func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
+	var u Unchecked
+	if err := u.UnmarshalGQL("no contour"); err != nil {
+		t.Error(err)
+	}
+	if _, err := u.Check(); err == nil {
+		t.Error("it was checked, and taken")
+	}
+	var text strings.Builder
+	Uncheck(decoded(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
+	if strings.TrimSpace(text.String()) != "[[0,0],[1,0.50],[0,1]]" {
+		t.Error(text.String())
+	}
+}

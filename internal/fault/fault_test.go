@@ -1,0 +1,53 @@
+package fault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestCodeOf_AWrappedErrorKeepsItsCode(t *testing.T) {
+	err := error(New(NotFound, "no %s", "image"))
+	for range 3 {
+		err = errors.Join(errors.New("other"), fmt.Errorf("wrapped: %w", err))
+	}
+	if CodeOf(err) != NotFound {
+		t.Error(CodeOf(err))
+	}
+	for _, err := range []error{nil, errors.New("no")} {
+		if CodeOf(err) != Internal {
+			t.Errorf("%v: %s", err, CodeOf(err))
+		}
+	}
+}
+
+func TestBecause_TheCauseIsForTheLogAlone(t *testing.T) {
+	cause := errors.New("secret")
+	err := Because(cause, Unavailable, "try again in %d s", 5)
+	if err.Message != "try again in 5 s" || err.Error() != "try again in 5 s: secret" || !errors.Is(err, cause) {
+		t.Errorf("%q, %q", err.Message, err)
+	}
+}
+
+func TestProblems_AreAllTold(t *testing.T) {
+	var none Problems
+	if none.Err() != nil || none.List() != nil {
+		t.Error(none)
+	}
+	var some, more Problems
+	some.Add(BadInput, []any{"input", 0, "md5"}, "%q is not an MD5", "x")
+	more.Add(Conflict, nil, "twice")
+	some.Append(more)
+	err, ok := errors.AsType[*Error](some.Err())
+	if !ok || err.Code != BadInput || err.Message != `input.0.md5: "x" is not an MD5 (and 1 more)` || len(err.Problems) != 2 {
+		t.Errorf("%+v", err)
+	}
+	if more.Err().Error() != "twice" {
+		t.Error(more.Err())
+	}
+	text, _ := json.Marshal(err.Problems)
+	if want := `[{"code":"BAD_USER_INPUT","path":["input","0","md5"],"message":"\"x\" is not an MD5"},{"code":"CONFLICT","path":[],"message":"twice"}]`; string(text) != want {
+		t.Errorf("%s, want %s", text, want)
+	}
+}
