@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -41,15 +42,20 @@ func UnmarshalInt(v any) (int, error) {
 // MarshalDuration writes the scalar Duration.
 func MarshalDuration(d time.Duration) graphql.Marshaler { return graphql.MarshalDuration(d) }
 
+// longest bounds a Duration, in seconds: a hundred years, which fits into a
+// time.Duration.
+const longest = 100 * 365 * 24 * 3600
+
 // UnmarshalDuration reads the scalar Duration: ISO 8601, without years and
 // months, which have no length of their own.
 func UnmarshalDuration(v any) (time.Duration, error) {
 	s, _ := v.(string)
-	parsed, err := duration.Parse(s)
-	if err != nil || parsed.Years != 0 || parsed.Months != 0 || parsed.ToTimeDuration() == math.MaxInt64 {
+	d, err := duration.Parse(s)
+	if err != nil || !strings.ContainsAny(s, "0123456789") || d.Years != 0 || d.Months != 0 ||
+		((d.Weeks*7+d.Days)*24+d.Hours)*3600+d.Minutes*60+d.Seconds > longest {
 		return 0, fault.New(fault.BadInput, "%.40q is not a length of time: write ISO 8601 without years and months, such as PT1H, PT15M or P1D", fmt.Sprint(v))
 	}
-	return parsed.ToTimeDuration(), nil
+	return d.ToTimeDuration(), nil
 }
 
 // MarshalUpload is there because gqlgen wants it: nothing answers with a file.

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"tagma/internal/fault"
 )
 
 // Value is one JSON value, valid by construction: it comes from json.Marshal
@@ -45,7 +47,7 @@ func (v Value) MarshalGQL(w io.Writer) {
 func (v *Value) UnmarshalGQL(in any) error {
 	b, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("this is not JSON")
+		return fault.New(fault.BadInput, "%.40q is not JSON", fmt.Sprint(in))
 	}
 	*v = b
 	return nil

@@ -1,0 +1,102 @@
+package scalar
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"pgregory.net/rapid"
+
+	"tagma/internal/caller"
+	"tagma/internal/contour"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/nodeid"
+	"tagma/internal/rawjson"
+)
+
+func into[T any, P interface {
+	*T
+	UnmarshalGQL(any) error
+}](v any) error {
+	return P(new(T)).UnmarshalGQL(v)
+}
+
+// readers are all that read what a caller wrote.
+var readers = map[string]func(any) error{
+	"Int":      func(v any) error { _, err := UnmarshalInt(v); return err },
+	"Duration": func(v any) error { _, err := UnmarshalDuration(v); return err },
+	"Upload":   func(v any) error { _, err := UnmarshalUpload(v); return err },
+	"ID":       into[nodeid.ID],
+	"DateTime": into[instant.Instant],
+	"Role":     into[caller.Role],
+	"JSON":     into[rawjson.Value],
+	"Contour":  into[contour.Unchecked],
+}
+
+func TestScalars_WhateverIsWrongIsTheCallersFault(t *testing.T) {
+	values := []any{
+		nil, true, "", "x", "P1Y", "P1M", "PT", "-", 1.5, math.NaN(), math.Inf(1), json.Number(""), json.Number("x"),
+		json.Number("1.0"), json.Number("1e3"), json.Number("99999999999999999999"), int64(math.MaxInt64), int64(math.MinInt64),
+		[]any{}, []any{nil}, map[string]any{}, map[string]any{"a": 1}, "\x00", "\xff", strings.Repeat("9", 10_000),
+	}
+	for name, read := range readers {
+		for _, v := range values {
+			if err := read(v); err != nil {
+				known, ok := errors.AsType[*fault.Error](err)
+				if !ok || known.Code != fault.BadInput || len(known.Message) > 400 {
+					t.Errorf("%s of %.20v: %v", name, v, err)
+				}
+			}
+		}
+	}
+}
+
+func TestInt_IsAWholeNumberOf32Bits(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		n := rapid.OneOf(rapid.Int64(), rapid.Int64Range(math.MinInt32-2, math.MinInt32+2), rapid.Int64Range(math.MaxInt32-2, math.MaxInt32+2)).Draw(r, "n")
+		text, _ := json.Marshal(n)
+		for _, v := range []any{n, int(n), json.Number(text)} {
+			got, err := UnmarshalInt(v)
+			if fits := n == int64(int32(n)); fits != (err == nil) || fits && int64(got) != n {
+				r.Errorf("%T %d: %d, %v", v, n, got, err)
+			}
+		}
+	})
+	var wire strings.Builder
+	MarshalInt(-7).MarshalGQL(&wire)
+	if wire.String() != "-7" {
+		t.Error(wire.String())
+	}
+}
+
+func TestDuration_IsISO8601WithoutYearsAndMonths(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"PT1H": time.Hour, "PT15M": 15 * time.Minute, "P1D": 24 * time.Hour, "P1DT12H": 36 * time.Hour, "P2W": 14 * 24 * time.Hour,
+		"PT0S": 0, "PT1.5S": 1500 * time.Millisecond,
+	} {
+		if got, err := UnmarshalDuration(text); err != nil || got != want {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "1h", "PT", "P", "P1Y", "P1M", "P1Y2D", "PT1H ", "P99999999999D", "-P99999999999D", "PT1e99H"} {
+		if got, err := UnmarshalDuration(text); err == nil {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+	var wire strings.Builder
+	MarshalDuration(36 * time.Hour).MarshalGQL(&wire)
+	if again, err := UnmarshalDuration(strings.Trim(wire.String(), `"`)); err != nil || again != 36*time.Hour {
+		t.Errorf("%s: %s, %v", &wire, again, err)
+	}
+}
+
+func TestUpload_IsTheFileOfAForm(t *testing.T) {
+	if file, err := UnmarshalUpload(graphql.Upload{Filename: "a.jpg"}); err != nil || file.Filename != "a.jpg" {
+		t.Error(file, err)
+	}
+}

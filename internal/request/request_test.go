@@ -1,0 +1,38 @@
+package request
+
+import (
+	"regexp"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+)
+
+func TestNew_EveryRequestHasAnIDOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		r := New("192.0.2.1")
+		if seen[r.ID] || !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(r.ID) || r.Address != "192.0.2.1" {
+			t.Fatalf("%+v", r)
+		}
+		seen[r.ID] = true
+	}
+}
+
+func TestCountStatement_CountsThoseOfItsRequest(t *testing.T) {
+	one, other := With(t.Context(), New("a")), With(t.Context(), New("b"))
+	var group errgroup.Group
+	for range 100 {
+		group.Go(func() error { CountStatement(one, "SELECT 1"); return nil })
+	}
+	_ = group.Wait()
+	CountStatement(t.Context(), "of no request")
+	if a, b := From(one).Statements.Load(), From(other).Statements.Load(); a != 100 || b != 0 {
+		t.Errorf("%d and %d", a, b)
+	}
+}
+
+func TestFrom_IsEmptyOutsideARequest(t *testing.T) {
+	if r := From(t.Context()); r != (Request{}) || ID(t.Context()) != "" {
+		t.Errorf("%+v", r)
+	}
+}
