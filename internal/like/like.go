@@ -123,17 +123,6 @@ func lower(text string) string {
 	}, text)
 }
 
-// compare compares in the order of code points, whatever the order of a
-// language in which the database was made.
-func compare(column, operator, value string) *sql.Predicate {
-	return sql.P(func(b *sql.Builder) {
-		b.Ident(column).WriteString(operator).Arg(value)
-		if b.Dialect() == dialect.Postgres {
-			b.WriteString(` COLLATE "C"`)
-		}
-	})
-}
-
 // successor is the least string that is greater than all that begin with
 // prefix, in the order of code points. There may be none.
 func successor(prefix string) (string, bool) {
