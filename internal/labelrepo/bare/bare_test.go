@@ -2,6 +2,7 @@ package bare
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -165,6 +166,49 @@ func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 	}
 }
 
+func TestIngest_APackOfAnotherGitGetsTheIndexThatGitWouldMake(t *testing.T) {
+	for name, args := range map[string][]string{
+		"deltas by place": {"--delta-base-offset", "--depth=50", "--window=50"},
+		"deltas by name":  {"--depth=50", "--window=50"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := t.TempDir(), t.TempDir()
+			r := open(t, from)
+			p := NewPack()
+			tip := chain(p, Hash{}, 300, "text")
+			if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("git", append([]string{"-C", from, "pack-objects", "--revs", "--stdout", "--quiet", "--no-reuse-delta"}, args...)...)
+			cmd.Stdin = strings.NewReader("main\n")
+			packed, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			copied := open(t, to)
+			if err := errors.Join(copied.Ingest(bytes.NewReader(packed)), copied.MoveRef(branch, Hash{}, tip)); err != nil {
+				t.Fatal(err)
+			}
+			git(t, to, "fsck", "--strict", "--full")
+			packs, _ := filepath.Glob(filepath.Join(to, "objects/pack/*.pack"))
+			ours, err := os.ReadFile(indexOf(packs[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			git(t, to, "index-pack", "-o", filepath.Join(to, "theirs.idx"), packs[0])
+			theirs, err := os.ReadFile(filepath.Join(to, "theirs.idx"))
+			if err != nil || !bytes.Equal(ours, theirs) {
+				t.Errorf("%d bytes of index, git makes %d: %v", len(ours), len(theirs), err)
+			}
+			for _, cut := range []int{0, 11, 40, len(packed) / 2, len(packed) - 1} {
+				if err := copied.Ingest(bytes.NewReader(packed[:cut])); !errors.Is(err, ErrDamaged) {
+					t.Errorf("cut at %d: %v", cut, err)
+				}
+			}
+		})
+	}
+}
+
 func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
@@ -295,6 +339,37 @@ func TestOpen_ASecondProcessIsRefused(t *testing.T) {
 	open(t, dir)
 	if _, err := Open(dir, "main", false); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestIngest_AMutatedPackDoesNoHarm(t *testing.T) {
+	p := NewPack()
+	chain(p, Hash{}, 3, "text")
+	whole := p.Bytes()[:len(p.Bytes())-hashSize]
+	r := open(t, t.TempDir())
+	path := filepath.Join(t.TempDir(), "pack")
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 500 {
+		mutant := bytes.Clone(whole)
+		for range 1 + random.IntN(3) {
+			mutant[random.IntN(len(mutant))] = byte(random.Uint32())
+		}
+		sum := sha1.Sum(mutant) // it gets past the first check
+		if err := os.WriteFile(path, append(mutant, sum[:]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, _, err := r.indexPack(f)
+		f.Close()
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%x: %v", mutant, err)
+		}
+		if err == nil && len(entries) != p.Len() {
+			t.Fatalf("%d entries without an error, want %d", len(entries), p.Len())
+		}
 	}
 }
 

@@ -35,6 +35,8 @@ type pack struct {
 	upTo  [256]uint32
 	far   int64 // how many offsets do not fit into 31 bits
 	sum   Hash
+
+	known map[Hash]int64 // instead of the index, while there is none
 }
 
 // openPack opens a pack and checks that its two files belong together and are
@@ -117,6 +119,10 @@ func (p *pack) count() int { return int(p.upTo[255]) }
 
 // find is where the object begins in the pack.
 func (p *pack) find(h Hash) (offset int64, found bool, err error) {
+	if p.index == nil {
+		offset, found = p.known[h]
+		return offset, found, nil
+	}
 	first := uint32(0)
 	if h[0] > 0 {
 		first = p.upTo[h[0]-1]
@@ -275,9 +281,15 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	defer r.inflaters.Put(z)
-	content := make([]byte, size)
-	if _, err := io.ReadFull(z, content); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+	// No more memory than there is content: a broken header may claim much.
+	content := make([]byte, min(size, 1<<20))
+	if _, err = io.ReadFull(z, content); err == nil && len(content) < size {
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(z, int64(size-len(content))))
+		content = append(content, rest...)
+	}
+	if err != nil || len(content) < size {
+		return nil, fmt.Errorf("%w: an object is shorter than it says, %v", ErrDamaged, err)
 	}
 	var more [1]byte
 	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) {

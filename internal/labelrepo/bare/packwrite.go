@@ -43,9 +43,9 @@ type Pack struct {
 // entry is one object's line in an index.
 type entry struct {
 	hash   Hash
-	offset int64
 	crc    uint32
-	chain  int // how many deltas deep
+	offset int64
+	chain  int8 // how many deltas deep
 }
 
 // Edit says how one object came from another: at byte At, Removed bytes gave
@@ -193,9 +193,9 @@ func offsetBack(n int64) []byte {
 	return b
 }
 
-// encodeIndex writes the index, version 2, of a pack with that checksum.
+// encodeIndex writes the index, version 2, of a pack with that checksum. It
+// sorts the entries.
 func encodeIndex(entries []entry, packSum Hash) []byte {
-	entries = slices.Clone(entries)
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 
 	out := bytes.NewBuffer(make([]byte, 0, 8+256*4+len(entries)*28+2*hashSize))

@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
 // Read is the object's kind and content, checked against its name. The content
@@ -139,36 +136,15 @@ func (r *Repo) Ingest(source io.Reader) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	var seen observer
-	parser, err := packfile.NewParser(packfile.NewScanner(f), &seen)
+	entries, sum, err := r.indexPack(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("the pack that came cannot be used: %w", err)
 	}
-	if _, err := parser.Parse(); err != nil {
-		return fmt.Errorf("the pack that came is not whole: %w", err)
-	}
-	if len(seen.entries) == 0 {
+	if len(entries) == 0 {
 		return nil
 	}
-	return r.publish(f.Name(), seen.entries, seen.sum)
+	return r.publish(f.Name(), entries, sum)
 }
-
-// observer takes down what go-git's parser finds in a pack.
-type observer struct {
-	entries []entry
-	sum     Hash
-}
-
-func (o *observer) OnHeader(uint32) error                                          { return nil }
-func (o *observer) OnInflatedObjectHeader(plumbing.ObjectType, int64, int64) error { return nil }
-func (o *observer) OnInflatedObjectContent(h Hash, at int64, crc uint32, _ []byte) error {
-	o.entries = append(o.entries, entry{hash: h, offset: at, crc: crc})
-	return nil
-}
-func (o *observer) OnFooter(sum Hash) error { o.sum = sum; return nil }
 
 // Sizes by which packs are gathered: mergeable packs below one of the sizes
 // become one when there are mergeWhen of them. A pack beyond the last stays as

@@ -1,0 +1,236 @@
+package bare
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"slices"
+	"sort"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// indexer finds out what is in a pack that came without an index. It holds
+// some forty bytes per object and, of contents, hardly more than two at a
+// time: the first fetch of a large repository must not fill the memory.
+type indexer struct {
+	repo    *Repo
+	pack    *pack // known takes the place of its index
+	entries []entry
+	deltas  []delta // that name their base by its place, sorted by it
+}
+
+// delta is an entry that cannot be named before its base has been read.
+type delta struct {
+	base  int64
+	index int // of entries
+}
+
+// indexPack reads a whole pack and is the entries and the checksum of it.
+func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
+	x := indexer{repo: r, pack: &pack{path: f.Name(), data: f, known: map[Hash]int64{}}}
+	sum, count, err := x.frame(f)
+	if err != nil {
+		return nil, sum, err
+	}
+	byName, err := x.scan(count)
+	if err == nil {
+		err = x.resolveByPlace()
+	}
+	if err == nil && byName {
+		err = x.resolveByName()
+	}
+	if err == nil && slices.ContainsFunc(x.entries, func(e entry) bool { return e.hash.IsZero() }) {
+		err = fmt.Errorf("the base of an object is not in its pack: %w", ErrDamaged)
+	}
+	return x.entries, sum, err
+}
+
+// frame checks the pack's checksum and is how many objects it announces.
+func (x *indexer) frame(f *os.File) (sum Hash, count int, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return sum, 0, err
+	}
+	x.pack.size = info.Size()
+	var header [packHeaderSize]byte
+	if _, err := f.ReadAt(header[:], 0); err != nil || x.pack.size < packHeaderSize+hashSize {
+		return sum, 0, fmt.Errorf("the pack is too short: %w", ErrDamaged)
+	}
+	if string(header[:8]) != "PACK\x00\x00\x00\x02" {
+		return sum, 0, fmt.Errorf("no pack of version 2: %w", ErrDamaged)
+	}
+	digest := sha1.New()
+	if _, err := io.Copy(digest, io.NewSectionReader(f, 0, x.pack.size-hashSize)); err != nil {
+		return sum, 0, err
+	}
+	if _, err := f.ReadAt(sum[:], x.pack.size-hashSize); err != nil {
+		return sum, 0, err
+	}
+	if !bytes.Equal(digest.Sum(nil), sum[:]) {
+		return sum, 0, fmt.Errorf("the pack's checksum is wrong: %w", ErrDamaged)
+	}
+	return sum, int(binary.BigEndian.Uint32(header[8:])), nil
+}
+
+// scan goes through the pack once: where everything is, and the names of what
+// stands by itself. byName says that some deltas name their base by its hash.
+func (x *indexer) scan(count int) (byName bool, err error) {
+	end := x.pack.size - hashSize
+	in := &countingReader{from: bufio.NewReaderSize(io.NewSectionReader(x.pack.data, packHeaderSize, end-packHeaderSize), 1<<16), n: packHeaderSize}
+	var raw []byte
+	x.entries = make([]entry, 0, min(int64(count), end/9)) // no entry is shorter
+	for i := range count {
+		e := entry{offset: in.n}
+		kind, size, err := readEntryHeader(in)
+		if err != nil {
+			return false, err
+		}
+		switch kind {
+		case plumbing.OFSDeltaObject:
+			back, err := readOffsetBack(in)
+			if err != nil {
+				return false, err
+			}
+			x.deltas = append(x.deltas, delta{e.offset - back, i})
+		case plumbing.REFDeltaObject:
+			byName = true
+			if _, err := io.CopyN(io.Discard, in, hashSize); err != nil {
+				return false, ErrDamaged
+			}
+		}
+		content, err := x.repo.inflate(in, size)
+		if err != nil {
+			return false, err
+		}
+		if kind != plumbing.OFSDeltaObject && kind != plumbing.REFDeltaObject {
+			e.hash = NameOf(kind, content)
+		}
+		raw = slices.Grow(raw[:0], int(in.n-e.offset))[:in.n-e.offset]
+		if _, err := x.pack.data.ReadAt(raw, e.offset); err != nil {
+			return false, err
+		}
+		e.crc = crc32.ChecksumIEEE(raw)
+		x.entries = append(x.entries, e)
+	}
+	if in.n != end {
+		return false, fmt.Errorf("the pack holds more than it announces: %w", ErrDamaged)
+	}
+	slices.SortFunc(x.deltas, func(a, b delta) int { return cmp.Compare(a.base, b.base) })
+	return byName, nil
+}
+
+// builtOn is the deltas with that base.
+func (x *indexer) builtOn(base int64) []delta {
+	first := sort.Search(len(x.deltas), func(i int) bool { return x.deltas[i].base >= base })
+	last := first
+	for last < len(x.deltas) && x.deltas[last].base == base {
+		last++
+	}
+	return x.deltas[first:last]
+}
+
+// resolveByPlace goes from every object that stands by itself up its tree of
+// deltas, so that each is unpacked once.
+func (x *indexer) resolveByPlace() error {
+	type step struct {
+		delta
+		kind Kind
+		from []byte
+	}
+	var todo []step
+	push := func(offset int64, kind Kind, content []byte) {
+		for _, d := range x.builtOn(offset) {
+			todo = append(todo, step{d, kind, content})
+		}
+	}
+	for i := range x.entries {
+		e := &x.entries[i]
+		if e.hash.IsZero() || len(x.builtOn(e.offset)) == 0 {
+			continue
+		}
+		kind, content, err := x.repo.unpack(x.pack, e.offset, 0)
+		if err != nil {
+			return err
+		}
+		push(e.offset, kind, content)
+		for len(todo) > 0 {
+			next := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			e := &x.entries[next.index]
+			content, err := x.applyAt(e.offset, next.from)
+			if err != nil {
+				return err
+			}
+			e.hash = NameOf(next.kind, content)
+			push(e.offset, next.kind, content)
+		}
+	}
+	return nil
+}
+
+// applyAt unpacks the delta at offset and applies it.
+func (x *indexer) applyAt(offset int64, from []byte) ([]byte, error) {
+	in := bufio.NewReader(io.NewSectionReader(x.pack.data, offset, x.pack.size-hashSize-offset))
+	_, size, err := readEntryHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readOffsetBack(in); err != nil {
+		return nil, err
+	}
+	data, err := x.repo.inflate(in, size)
+	if err != nil {
+		return nil, err
+	}
+	return applyDelta(from, data)
+}
+
+// resolveByName names what is left, in as many rounds as it takes. Only
+// remotes of another make send such packs.
+func (x *indexer) resolveByName() error {
+	for progress := true; progress; {
+		progress = false
+		for _, e := range x.entries {
+			if !e.hash.IsZero() {
+				x.pack.known[e.hash] = e.offset
+			}
+		}
+		for i := range x.entries {
+			e := &x.entries[i]
+			if !e.hash.IsZero() {
+				continue
+			}
+			if kind, content, err := x.repo.object(x.pack, e.offset, 0); err == nil {
+				e.hash, progress = NameOf(kind, content), true
+			}
+		}
+	}
+	return nil
+}
+
+// countingReader knows where it is, to the byte.
+type countingReader struct {
+	from *bufio.Reader
+	n    int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *countingReader) ReadByte() (byte, error) {
+	b, err := c.from.ReadByte()
+	if err == nil {
+		c.n++
+	}
+	return b, err
+}
