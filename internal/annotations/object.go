@@ -3,7 +3,6 @@ package annotations
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -155,7 +154,7 @@ func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
 		b = contour.AppendNumber(b, v)
 	}
 	b = append(b, `],"area":`...)
-	b = contour.AppendNumber(b, math.Min(polygon.Area(), math.MaxFloat64))
+	b = contour.AppendNumber(b, polygon.Area())
 	return append(b, '}')
 }
 

@@ -10,8 +10,12 @@ import (
 	"strconv"
 )
 
-// maxVertices bounds one polygon.
-const maxVertices = 100_000
+// Bounds of one polygon. No image comes near the coordinate; it keeps boxes and
+// areas finite.
+const (
+	maxVertices   = 100_000
+	maxCoordinate = 1e9 // pixels, either way
+)
 
 // Point is a vertex: x, y.
 type Point [2]float64
@@ -21,7 +25,8 @@ type Point [2]float64
 type Polygon []Point
 
 // Parse reads a polygon from decoded JSON: [[x, y], …], or [[[x, y]], …] as
-// OpenCV nests it. All numbers must be finite.
+// OpenCV nests it. All numbers must be finite and
+// not beyond reason.
 func Parse(v any) (Polygon, error) {
 	list, ok := v.([]any)
 	if !ok {
@@ -78,8 +83,8 @@ func number(v any) (float64, error) {
 	default:
 		err = fmt.Errorf("not a number")
 	}
-	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-		return 0, fmt.Errorf("has the coordinate %.40q, which is not a finite number", fmt.Sprint(v))
+	if err != nil || math.IsNaN(n) || math.Abs(n) > maxCoordinate {
+		return 0, fmt.Errorf("has the coordinate %.40q, which is not a finite number of pixels", fmt.Sprint(v))
 	}
 	return n, nil
 }

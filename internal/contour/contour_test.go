@@ -56,6 +56,7 @@ func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 		`[[0,0],[1,true],[0,1]]`:      "not a finite number",
 		`[[0,0],[1,1e400],[0,1]]`:     "not a finite number",
 		`[[0,0],[1,-1e400],[0,1]]`:    "not a finite number",
+		`[[0,0],[1,-1e10],[0,1]]`:     "not a finite number",
 	} {
 		if _, err := Parse(decoded(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
@@ -190,7 +191,8 @@ func FuzzAppendNumber(f *testing.F) {
 
 func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
 	vertex := rapid.Custom(func(r *rapid.T) Point {
-		return Point{rapid.Float64().Draw(r, "x"), rapid.Float64().Draw(r, "y")}
+		any := rapid.Float64Range(-maxCoordinate, maxCoordinate)
+		return Point{any.Draw(r, "x"), any.Draw(r, "y")}
 	})
 	rapid.Check(t, func(r *rapid.T) {
 		polygon := Polygon(rapid.SliceOfN(vertex, 3, 20).Draw(r, "polygon"))
@@ -199,6 +201,10 @@ func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
 			if err != nil || !slices.Equal(got, polygon) {
 				r.Errorf("%s is read as %v: %v", text, got, err)
 			}
+		}
+		box, area := polygon.Box(), polygon.Area()
+		if most := box[2] * box[3] * float64(len(polygon)); math.IsInf(most, 0) || !(area >= 0 && area <= most*1.01) {
+			r.Errorf("the box is %v and the area %v", box, area)
 		}
 	})
 	square := Polygon{{0, 0}, {2, 0}, {2, 2.5}}
