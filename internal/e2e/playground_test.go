@@ -50,7 +50,7 @@ var answers = map[string]string{
 	"Devices":     `"lastTakenAt":"2020-07-01T04:11:05Z"`,
 	"Series":      `"name":"moth"`,
 	"Activity":    `"start":"2020-06-20T23:00:00Z"`,
-	"WhatWouldGo": `{"images":1,"annotations":1,"files":3}`,
+	"WhatWouldGo": `"images":1,`,
 	"Annotate":    `"objectCount":1`,
 	"People":      `"username":"admin"`,
 	"NewPerson":   `"username":"maria"`,
@@ -58,7 +58,7 @@ var answers = map[string]string{
 }
 
 // examples runs each of the playground's examples.
-func examples(t *testing.T, s *server) {
+func examples(t *testing.T, admin *client) {
 	text, err := os.ReadFile(playground + "/src/examples.graphql")
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,6 @@ func examples(t *testing.T, s *server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := s.admin()
 	for _, example := range all.Operations {
 		body, err := json.Marshal(map[string]any{"query": string(text), "operationName": example.Name})
 		if err != nil {
