@@ -12,6 +12,7 @@ import (
 
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/predicate"
 	"tagma/internal/annotations"
 	"tagma/internal/database"
 	"tagma/internal/fault"
@@ -56,11 +57,15 @@ func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error)
 	if err != nil {
 		return nil, err
 	}
+	algorithm, err := request.Algorithm.Condition()
+	if err != nil {
+		return nil, err
+	}
 	buckets, err := weather(ctx, db, union, request.Every)
 	if err != nil || !request.Objects {
 		return buckets, err
 	}
-	return buckets, countObjects(ctx, db, union, request, buckets)
+	return buckets, countObjects(ctx, db, union, request.Every, algorithm, buckets)
 }
 
 // start is the expression of the moment at which an image's span begins.
@@ -105,7 +110,7 @@ func summary(of [3]*float64) *Summary {
 }
 
 // countObjects fills in how many objects were annotated.
-func countObjects(ctx context.Context, db *database.DB, union series.Union, request Request, buckets []Bucket) error {
+func countObjects(ctx context.Context, db *database.DB, union series.Union, every time.Duration, algorithm predicate.Annotation, buckets []Bucket) error {
 	type place struct {
 		device string
 		start  instant.Instant
@@ -118,12 +123,10 @@ func countObjects(ctx context.Context, db *database.DB, union series.Union, requ
 	on := sql.Dialect(db.Dialect).Table(annotation.Table).As(annotation.Table)
 	s := sql.Dialect(db.Dialect).Select(of.C(image.FieldDeviceID)).From(on).
 		Join(of).On(on.C(annotation.FieldImageID), of.C(image.FieldID))
-	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), request.Every)), "span").
+	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), every)), "span").
 		AppendSelect(sql.Sum(on.C(annotation.FieldObjectCount)))
 	union.SelectJoined(s, of)
-	if err := request.Algorithm.Select(s); err != nil {
-		return err
-	}
+	algorithm(s)
 	s.GroupBy(of.C(image.FieldDeviceID), "span")
 	return each(ctx, db, s, func(rows *stdsql.Rows) error {
 		var p place

@@ -44,8 +44,9 @@ func New(db *database.DB, images *images.Images, clock instant.Clock, limits pag
 // are patterns of package like.
 type Filter struct{ Name, Version *string }
 
-// condition checks a filter and makes a condition of it.
-func (f *Filter) condition() (predicate.Annotation, error) {
+// Condition checks a filter and makes a condition on annotations of it. Its
+// error is a *fault.Error.
+func (f *Filter) Condition() (predicate.Annotation, error) {
 	var parts []predicate.Annotation
 	var problems fault.Problems
 	add := func(field, column string, pattern *string) {
@@ -70,15 +71,6 @@ func (f *Filter) condition() (predicate.Annotation, error) {
 	}, problems.Err()
 }
 
-// Select adds the filter to a query of annotations.
-func (f *Filter) Select(s *sql.Selector) error {
-	condition, err := f.condition()
-	if err == nil {
-		condition(s)
-	}
-	return err
-}
-
 // listed is the columns of an annotation that are cheap to read. Its objects
 // are fetched when they are asked for: see Objects.
 var listed = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool {
@@ -95,7 +87,7 @@ func together(all []*ent.Annotation) []*ent.Annotation {
 
 // OfImages gives the annotations of each image, by age, by the image's id.
 func (a *Annotations) OfImages(ctx context.Context, all []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
-	condition, err := filter.condition()
+	condition, err := filter.Condition()
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +172,7 @@ func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *F
 	if err != nil {
 		return nil, err
 	}
-	condition, err := filter.condition()
+	condition, err := filter.Condition()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,268 @@
+package activity
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/annotations"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/rawjson"
+	"tagma/internal/series"
+	"tagma/internal/testenv"
+)
+
+func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	for name, url := range map[string]string{
+		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := database.Open(t.Context(), url, database.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			test(t, db)
+		})
+	}
+}
+
+// seen is an image, and how many objects each algorithm saw in it.
+type seen struct {
+	device                string
+	taken                 instant.Instant
+	temperature, humidity *float64
+	objects               map[string]int
+}
+
+var (
+	devices    = []string{"0a5bb6f4", "0a5bb6f5", "ffffffff"}
+	algorithms = []string{"insects", "Insects", "moths"}
+)
+
+// nights are images within three days, at most one of a device at a time.
+func nights() *rapid.Generator[[]seen] {
+	measure := func(low, high float64) *rapid.Generator[*float64] {
+		return rapid.Ptr(rapid.Float64Range(low, high), true)
+	}
+	one := rapid.Custom(func(r *rapid.T) seen {
+		return seen{
+			device:      rapid.SampledFrom(devices).Draw(r, "device"),
+			taken:       midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
+			temperature: measure(-39, 60).Draw(r, "temperature"),
+			humidity:    measure(0.1, 100).Draw(r, "humidity"),
+			objects:     rapid.MapOfN(rapid.SampledFrom(algorithms), rapid.IntRange(0, 9), 0, 2).Draw(r, "objects"),
+		}
+	})
+	return rapid.SliceOfNDistinct(one, 0, 25, func(s seen) any {
+		return struct {
+			string
+			instant.Instant
+		}{s.device, s.taken}
+	})
+}
+
+const midnight = instant.Instant(1592611200000) // 2020-06-20T00:00:00Z
+
+// hold makes the images those that the database holds.
+func hold(t *rapid.T, db *database.DB, all []seen) {
+	err := db.InTx(t.Context(), func(tx *ent.Tx) error {
+		ctx := t.Context()
+		tx.Annotation.Delete().ExecX(ctx)
+		tx.Image.Delete().ExecX(ctx)
+		tx.Device.Delete().ExecX(ctx)
+		for _, name := range devices {
+			tx.Device.Create().SetID(name).SetCreatedAt(0).ExecX(ctx)
+		}
+		for _, s := range all {
+			i := tx.Image.Create().SetDeviceID(s.device).SetTakenAt(s.taken).SetMd5("").SetSha256("").SetSize(1).
+				SetWidth(1).SetHeight(1).SetFileID("").SetNillableTemperature(s.temperature).SetNillableHumidity(s.humidity).
+				SetMetadata(rawjson.Value("{}")).SetCreatedAt(0).SaveX(ctx)
+			for name, count := range s.objects {
+				tx.Annotation.Create().SetImage(i).SetAlgorithmName(name).SetAlgorithmVersion("1").
+					SetObjectCount(count).SetObjects(rawjson.Value("[]")).SetCreatedAt(0).ExecX(ctx)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reference sums up in plain Go what lies in [start, end) of the devices.
+func reference(all []seen, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
+	all = slices.SortedFunc(slices.Values(all), func(a, b seen) int {
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.taken, b.taken))
+	})
+	add := func(to **Summary, n, value *float64) {
+		if value == nil {
+			return
+		}
+		if *to == nil {
+			*to = &Summary{Min: math.Inf(1), Max: math.Inf(-1)}
+		}
+		s := *to
+		s.Min, s.Max = math.Min(s.Min, *value), math.Max(s.Max, *value)
+		s.Mean = (s.Mean**n + *value) / (*n + 1)
+		*n++
+	}
+	var buckets []Bucket
+	var temperatures, humidities float64
+	for _, s := range all {
+		if device != "%" && s.device != device || s.taken < start || s.taken >= end {
+			continue
+		}
+		span := s.taken - s.taken%instant.Instant(every.Milliseconds())
+		if last := len(buckets) - 1; last < 0 || buckets[last].Device != s.device || buckets[last].Start != span {
+			buckets = append(buckets, Bucket{Device: s.device, Start: span})
+			temperatures, humidities = 0, 0
+		}
+		b := &buckets[len(buckets)-1]
+		b.Images++
+		add(&b.Temperature, &temperatures, s.temperature)
+		add(&b.Humidity, &humidities, s.humidity)
+		for name, count := range s.objects {
+			if algorithm == "" || name == algorithm {
+				b.Objects += count
+			}
+		}
+	}
+	return buckets
+}
+
+func near(a, b *Summary) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Min == b.Min && a.Max == b.Max && math.Abs(a.Mean-b.Mean) < 1e-9
+}
+
+func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database.DB) {
+		rapid.Check(t, func(r *rapid.T) {
+			all := nights().Draw(r, "images")
+			hold(r, db, all)
+			for range 5 { // questions of each night are cheaper than nights
+				device := rapid.SampledFrom(append(devices, "%", "00000000")).Draw(r, "device")
+				start := midnight + instant.Instant(rapid.IntRange(-1, 72).Draw(r, "start")*3600_000)
+				end := start + instant.Instant(rapid.IntRange(0, 80).Draw(r, "hours")*3600_000)
+				every := rapid.SampledFrom([]time.Duration{
+					time.Minute, 7 * time.Minute, time.Hour, 25 * time.Hour, 24 * time.Hour, 61 * time.Second, longest,
+				}).Draw(r, "every")
+				algorithm := rapid.SampledFrom(append(algorithms, "")).Draw(r, "algorithm")
+				request := Request{
+					// Twice, which must not count twice.
+					Series: []series.Series{{Device: device, Start: start, End: end}, {Device: device, Start: start, End: end}},
+					Every:  every, Objects: true,
+				}
+				if algorithm != "" {
+					request.Algorithm = &annotations.Filter{Name: &algorithm}
+				}
+				got, err := Of(r.Context(), db, request)
+				if err != nil {
+					r.Fatal(err)
+				}
+				want := reference(all, device, start, end, every, algorithm)
+				if len(got) != len(want) {
+					r.Fatalf("%d spans, want %d: %+v, %+v", len(got), len(want), got, want)
+				}
+				for n, g := range got {
+					w := want[n]
+					if g.Device != w.Device || g.Start != w.Start || g.Images != w.Images || g.Objects != w.Objects ||
+						!near(g.Temperature, w.Temperature) || !near(g.Humidity, w.Humidity) {
+						r.Errorf("span %d is %+v (%+v, %+v), want %+v (%+v, %+v)",
+							n, g, g.Temperature, g.Humidity, w, w.Temperature, w.Humidity)
+					}
+					if int64(g.Start)%every.Milliseconds() != 0 {
+						r.Errorf("the span from %s is no multiple of %s", g.Start, every)
+					}
+				}
+			}
+		})
+	})
+}
+
+func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
+	var queries []string
+	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{
+		Observe: func(_ context.Context, query string) { queries = append(queries, query) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	request := Request{Series: []series.Series{{Device: "%", Start: 0, End: midnight}}, Every: time.Hour}
+	if _, err := Of(t.Context(), db, request); err != nil {
+		t.Fatal(err)
+	}
+	if len(queries) != 1 || strings.Contains(queries[0], "annotations") {
+		t.Errorf("%q", queries)
+	}
+	request.Objects = true
+	if _, err := Of(t.Context(), db, request); err != nil || len(queries) != 3 {
+		t.Errorf("%q, %v", queries[1:], err)
+	}
+}
+
+func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
+	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	good := []series.Series{{Device: "%", Start: 0, End: midnight}}
+	lone := `\`
+	for name, request := range map[string]Request{
+		"no length":                        {Series: good},
+		"a negative one":                   {Series: good, Every: -time.Hour},
+		"too short":                        {Series: good, Every: time.Second},
+		"a part of a second":               {Series: good, Every: time.Hour + time.Millisecond},
+		"too long":                         {Series: good, Every: longest + time.Second},
+		"the end first":                    {Series: []series.Series{{Device: "%", Start: 1, End: 0}}, Every: time.Hour},
+		"no pattern":                       {Series: []series.Series{{Device: lone, Start: 0, End: 1}}, Every: time.Hour},
+		"no algorithm":                     {Series: good, Every: time.Hour, Objects: true, Algorithm: &annotations.Filter{Name: &lone}},
+		"nor if objects are not asked for": {Series: good, Every: time.Hour, Algorithm: &annotations.Filter{Name: &lone}},
+	} {
+		if _, err := Of(t.Context(), db, request); fault.CodeOf(err) != fault.BadInput {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
+	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{
+		`INSERT INTO devices VALUES ('0a5bb6f4', 0)`,
+		`WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 100000)
+			INSERT INTO images (device, taken_at, md5, sha256, size, width, height, file_id, metadata, created_at)
+			SELECT '0a5bb6f4', n * 60000, '', '', 1, 1, 1, '', '{}', 0 FROM c`,
+	} {
+		if _, err := db.SQL.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := []series.Series{{Device: "%", Start: 0, End: midnight}}
+	if _, err := Of(t.Context(), db, Request{Series: all, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
+		t.Error(err)
+	}
+	buckets, err := Of(t.Context(), db, Request{Series: all, Every: time.Hour})
+	if err != nil || len(buckets) != 100_000/60+1 {
+		t.Errorf("%d, %v", len(buckets), err)
+	}
+}
