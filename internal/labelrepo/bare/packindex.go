@@ -24,6 +24,7 @@ type indexer struct {
 	pack    *pack // known takes the place of its index
 	entries []entry
 	deltas  []delta // that name their base by its place, sorted by it
+	buffer  bufio.Reader
 }
 
 // delta is an entry that cannot be named before its base has been read.
@@ -109,7 +110,9 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if kind != plumbing.OFSDeltaObject && kind != plumbing.REFDeltaObject {
+		if kind == plumbing.OFSDeltaObject || kind == plumbing.REFDeltaObject {
+			e.chain = 1
+		} else {
 			e.hash = NameOf(kind, content)
 		}
 		raw = slices.Grow(raw[:0], int(in.n-e.offset))[:in.n-e.offset]
@@ -152,7 +155,7 @@ func (x *indexer) resolveByPlace() error {
 	}
 	for i := range x.entries {
 		e := &x.entries[i]
-		if e.hash.IsZero() || len(x.builtOn(e.offset)) == 0 {
+		if e.chain > 0 || len(x.builtOn(e.offset)) == 0 {
 			continue
 		}
 		kind, content, err := x.repo.unpack(x.pack, e.offset, 0)
@@ -177,7 +180,8 @@ func (x *indexer) resolveByPlace() error {
 
 // applyAt unpacks the delta at offset and applies it.
 func (x *indexer) applyAt(offset int64, from []byte) ([]byte, error) {
-	in := bufio.NewReader(io.NewSectionReader(x.pack.data, offset, x.pack.size-hashSize-offset))
+	in := &x.buffer
+	in.Reset(io.NewSectionReader(x.pack.data, offset, x.pack.size-hashSize-offset))
 	_, size, err := readEntryHeader(in)
 	if err != nil {
 		return nil, err
