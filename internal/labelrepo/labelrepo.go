@@ -112,8 +112,15 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 		}
 		return nil, err
 	}
+	if packs, bytes := r.store.Large(); packs > manyPacks {
+		cfg.Log.Info("git gc would make the local label repository much smaller", "dir", cfg.Dir, "packs", packs, "bytes", bytes)
+	}
 	return r, nil
 }
+
+// manyPacks is how many packs too large for Tidy are no reason to call git gc:
+// some hundred thousand commits.
+const manyPacks = 50
 
 // Close gives the local repository up, when whoever writes has ended.
 func (r *Repo) Close() error {
@@ -235,7 +242,8 @@ func (r *Repo) refresh(ctx context.Context) error {
 // error, none can be relied on, and all may be given again: what did get there
 // is then found as unchanged.
 //
-// Errors are ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or ctx's own.
+// Errors are ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or ctx's own;
+// any other is one of the local disk or of the signing key.
 func (r *Repo) Apply(ctx context.Context, commits []Commit) ([]Result, error) {
 	if err := r.takeTurn(ctx); err != nil {
 		return nil, err
