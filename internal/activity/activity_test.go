@@ -82,18 +82,20 @@ func hold(t *rapid.T, db *database.DB, all []seen) {
 		tx.Annotation.Delete().ExecX(ctx)
 		tx.Image.Delete().ExecX(ctx)
 		tx.Device.Delete().ExecX(ctx)
-		for _, name := range devices {
-			tx.Device.Create().SetID(name).SetCreatedAt(0).ExecX(ctx)
-		}
-		for _, s := range all {
-			i := tx.Image.Create().SetDeviceID(s.device).SetTakenAt(s.taken).SetMd5("").SetSha256("").SetSize(1).
-				SetWidth(1).SetHeight(1).SetFileID("").SetNillableTemperature(s.temperature).SetNillableHumidity(s.humidity).
-				SetMetadata(rawjson.Value("{}")).SetCreatedAt(0).SaveX(ctx)
+		tx.Device.MapCreateBulk(devices, func(c *ent.DeviceCreate, n int) { c.SetID(devices[n]).SetCreatedAt(0) }).ExecX(ctx)
+		images := tx.Image.MapCreateBulk(all, func(c *ent.ImageCreate, n int) {
+			c.SetDeviceID(all[n].device).SetTakenAt(all[n].taken).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
+				SetNillableTemperature(all[n].temperature).SetNillableHumidity(all[n].humidity).
+				SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0)
+		}).SaveX(ctx)
+		var annotations []*ent.AnnotationCreate
+		for n, s := range all {
 			for name, count := range s.objects {
-				tx.Annotation.Create().SetImage(i).SetAlgorithmName(name).SetAlgorithmVersion("1").
-					SetObjectCount(count).SetObjects(rawjson.Value("[]")).SetCreatedAt(0).ExecX(ctx)
+				annotations = append(annotations, tx.Annotation.Create().SetImage(images[n]).SetAlgorithmName(name).
+					SetAlgorithmVersion("1").SetObjectCount(count).SetObjects(rawjson.Value("[]")).SetCreatedAt(0))
 			}
 		}
+		tx.Annotation.CreateBulk(annotations...).ExecX(ctx)
 		return nil
 	})
 	if err != nil {
@@ -242,16 +244,15 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 }
 
 func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
-	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
+	db, err := database.Open(t.Context(), testenv.Postgres(t), database.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	for _, statement := range []string{
 		`INSERT INTO devices VALUES ('0a5bb6f4', 0)`,
-		`WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 100000)
-			INSERT INTO images (device, taken_at, md5, sha256, size, width, height, file_id, metadata, created_at)
-			SELECT '0a5bb6f4', n * 60000, '', '', 1, 1, 1, '', '{}', 0 FROM c`,
+		`INSERT INTO images (device, taken_at, md5, sha256, size, width, height, file_id, metadata, created_at)
+			SELECT '0a5bb6f4', n * 60000::bigint, '', '', 1, 1, 1, '', '{}', 0 FROM generate_series(0, 100000) n`,
 	} {
 		if _, err := db.SQL.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
