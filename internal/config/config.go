@@ -87,7 +87,7 @@ func (c *Config) ServeFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
-	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload may take besides")
+	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload, and the client to read an answer, may take besides")
 	flags.DurationVar(&c.Drain, "drain", c.Drain, "time that requests have to end when the server is stopped")
 
 	flags.Int64Var(&c.Transport.JSONBytes, "max-body-bytes", c.Transport.JSONBytes, "bytes of a JSON body")

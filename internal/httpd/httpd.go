@@ -33,7 +33,8 @@ type Options struct {
 	// X-Forwarded-For, which a proxy in front must set.
 	TrustProxy bool
 
-	// Timeout bounds a request. An upload's body may take UploadTimeout more.
+	// Timeout bounds a request. An upload's body may take UploadTimeout more,
+	// and so may the client to read the answer.
 	Timeout       time.Duration
 	UploadTimeout time.Duration
 }
@@ -77,14 +78,18 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	})
 }
 
-// timeout is how long the request may take, and stops to read its body then.
+// timeout is how long the request may take. Its body is read no longer, and one
+// who does not read the answer is given up in the end, lest they hold it for as
+// long as they like.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
 		timeout += o.UploadTimeout
 	}
 	// A connection that cannot have a deadline is a test's.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+	connection, now := http.NewResponseController(w), time.Now()
+	_ = connection.SetReadDeadline(now.Add(timeout))
+	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
 	return timeout
 }
 
