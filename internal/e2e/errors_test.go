@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"tagma/internal/doctest"
+	"tagma/internal/testenv"
 )
 
 // documented are the answers of docs/errors.md, by code: the fenced blocks
@@ -193,6 +196,42 @@ func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
 	if sent := admin.upload("REFUSE", snapshot(trap, 2, 2)); sent[0].Verdict != "CREATED" {
 		t.Errorf("after a restart the upload is %+v", sent[0])
 	}
+}
+
+func TestErrors_WhereTheDatabaseIsGoneItIsSaidAndTheServerRecovers(t *testing.T) {
+	database := testenv.Postgres(t)
+	s := start(t, database)
+	admin := s.admin()
+	address, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(address.Path, "/")
+	address.Path = "/postgres"
+	outside, err := sql.Open("postgres", address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	for _, statement := range []string{
+		`ALTER DATABASE ` + name + ` ALLOW_CONNECTIONS false`,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '` + name + `'`,
+	} {
+		if _, err := outside.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := admin.do(`{ viewer { id } }`, nil); got.Status != 503 || got.code() != "UNAVAILABLE" || s.leaks(got.Body) != "" {
+		t.Errorf("without its database the server answers %d %s", got.Status, got.Body)
+	}
+	if status, body := s.get("/readyz"); status != 503 || s.leaks(body) != "" || !strings.Contains(string(body), "database") {
+		t.Errorf("/readyz is answered %d %s", status, body)
+	}
+	if _, err := outside.Exec(`ALTER DATABASE ` + name + ` ALLOW_CONNECTIONS true`); err != nil {
+		t.Fatal(err)
+	}
+	s.await("/readyz")
+	admin.must(nil, `{ viewer { id } }`, nil)
 }
 
 // wrong are values of every JSON kind. Each is right for some scalar.
