@@ -26,7 +26,7 @@ func acquire(path string) (*os.File, error) {
 			break
 		}
 		err = ErrInUse
-		time.Sleep(25 * time.Millisecond)
+		<-time.After(25 * time.Millisecond) // flock has no wait with an end
 	}
 	f.Close()
 	return nil, err

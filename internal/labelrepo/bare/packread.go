@@ -278,7 +278,7 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 		err = z.(zlib.Resetter).Reset(in, nil)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer r.inflaters.Put(z)
 	// No more memory than there is content: a broken header may claim much.
@@ -288,8 +288,11 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 		rest, err = io.ReadAll(io.LimitReader(z, int64(size-len(content))))
 		content = append(content, rest...)
 	}
-	if err != nil || len(content) < size {
-		return nil, fmt.Errorf("%w: an object is shorter than it says, %v", ErrDamaged, err)
+	if err == nil && len(content) < size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	var more [1]byte
 	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) {

@@ -146,19 +146,19 @@ func (r *Repo) Ingest(source io.Reader) error {
 	return r.publish(f.Name(), entries, sum)
 }
 
-// Sizes by which packs are gathered: mergeable packs below one of the sizes
-// become one when there are mergeWhen of them. A pack beyond the last stays as
-// it is, which bounds what one Tidy copies, and leaves it to git gc.
-var mergeBelow = [...]int64{64 << 10, 512 << 10, 4 << 20}
-
+// mergeWhen is how many packs of about one size become one.
 const mergeWhen = 16
+
+// largePack is the size from which a pack stays as it is, which bounds what
+// one Tidy copies, and leaves it to git gc.
+const largePack = 4 << 20
 
 // Tidy gathers small packs into larger ones where there are many, so that
 // their number grows with the logarithm of what was written. It copies at most
 // 64 MB. Nothing is lost by a kill in between.
 func (r *Repo) Tidy() error {
 	below := int64(0)
-	for _, limit := range mergeBelow {
+	for _, limit := range []int64{largePack / 64, largePack / 8, largePack} {
 		r.mu.RLock()
 		group := slices.Clone(r.packs)
 		r.mu.RUnlock()
@@ -179,7 +179,7 @@ func (r *Repo) Large() (packs int, bytes int64) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, p := range r.packs {
-		if p.size >= mergeBelow[len(mergeBelow)-1] {
+		if p.size >= largePack {
 			packs++
 			bytes += p.size
 		}
