@@ -9,11 +9,13 @@ package httpd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,22 +62,35 @@ func Wrap(next http.Handler, o Options) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Frame-Options", "DENY")
 		defer func() {
-			if panicked := recover(); panicked != nil {
-				if panicked == http.ErrAbortHandler {
-					panic(panicked)
-				}
-				o.Log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
-				if answer.status == 0 {
-					http.Error(answer, "internal error", http.StatusInternalServerError)
-				}
-			}
+			abort := o.recovered(ctx, answer, recover())
 			took := time.Since(began)
 			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(took.Seconds())
 			o.Log.InfoContext(ctx, "request", "method", r.Method, "route", route(r), "status", answer.code(),
 				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", about.Address)
+			if abort {
+				panic(http.ErrAbortHandler)
+			}
 		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// recovered answers for a handler that panicked. Abort says that the
+// connection must break: part of the answer has been sent, and the client must
+// not take it for the whole.
+func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) (abort bool) {
+	if panicked == nil {
+		return false
+	}
+	if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	o.Log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+	if answer.status != 0 {
+		return true
+	}
+	http.Error(answer, "internal error", http.StatusInternalServerError)
+	return false
 }
 
 // timeout is how long the request may take. Its body is read no longer, and one
@@ -83,7 +98,7 @@ func Wrap(next http.Handler, o Options) http.Handler {
 // long as they like.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
+	if isForm(r) {
 		timeout += o.UploadTimeout
 	}
 	// A connection that cannot have a deadline is a test's.
@@ -91,6 +106,12 @@ func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	_ = connection.SetReadDeadline(now.Add(timeout))
 	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
 	return timeout
+}
+
+// isForm says whether the request is an upload.
+func isForm(r *http.Request) bool {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return mediaType == "multipart/form-data"
 }
 
 func (o Options) address(r *http.Request) string {
@@ -132,7 +153,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
+	if r.status == 0 && status >= 200 { // else there is more to come
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
@@ -170,10 +191,14 @@ type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault
 // upload is refused before its body is read.
 func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		unauthenticated := func(message string) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, message)
+		}
 		header := r.Header.Get("Authorization")
 		if header == "" {
-			if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
-				refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, "sign in to upload: send Authorization: Bearer <token>")
+			if isForm(r) {
+				unauthenticated("sign in to upload: send Authorization: Bearer <token>")
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -181,22 +206,19 @@ func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slo
 		}
 		scheme, bearer, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, "send Authorization: Bearer <token>: other schemes are not taken")
+			unauthenticated("send Authorization: Bearer <token>: other schemes are not taken")
 			return
 		}
 		by, err := who(r.Context(), strings.TrimSpace(bearer))
-		if err != nil {
-			status, code, message := http.StatusServiceUnavailable, fault.Unavailable, "the token cannot be checked just now: try again"
-			if fault.CodeOf(err) == fault.Unauthenticated {
-				status, code, message = http.StatusUnauthorized, fault.Unauthenticated, err.Error()
-				w.Header().Set("WWW-Authenticate", "Bearer")
-			} else {
-				log.ErrorContext(r.Context(), "cannot authenticate", "error", err)
-			}
-			refuse(w, r, status, code, message)
-			return
+		switch known, ok := errors.AsType[*fault.Error](err); {
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
+		case ok && known.Code == fault.Unauthenticated:
+			unauthenticated(known.Message)
+		default:
+			log.ErrorContext(r.Context(), "cannot authenticate", "error", err)
+			refuse(w, r, http.StatusServiceUnavailable, fault.Unavailable, "the token cannot be checked just now: try again")
 		}
-		next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
 	})
 }
 
@@ -213,6 +235,7 @@ func Ready(log *slog.Logger, checks map[string]func(context.Context) error) http
 				failed = append(failed, name)
 			}
 		}
+		slices.Sort(failed)
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if len(failed) > 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
