@@ -145,9 +145,30 @@ func (c *Config) Check() error {
 	if c.Guard.DefaultPage > c.Guard.Page {
 		problems = append(problems, errors.New("--page-size is more than --max-page-size"))
 	}
-	if c.QueryTokens <= 0 || c.Pixels <= 0 || c.Decoders <= 0 || c.Connections <= 0 ||
-		c.Transport.JSONBytes <= 0 || c.Transport.QueryBytes <= 0 || c.Transport.FileBytes <= 0 || c.Transport.Files <= 0 || c.Transport.TotalBytes <= 0 {
-		problems = append(problems, errors.New("limits must be more than 0"))
+	for _, limit := range []struct {
+		flag  string
+		value int64
+	}{
+		{"database-connections", int64(c.Connections)},
+		{"max-body-bytes", c.Transport.JSONBytes},
+		{"max-query-bytes", int64(c.Transport.QueryBytes)},
+		{"max-query-tokens", int64(c.QueryTokens)},
+		{"max-depth", int64(c.Guard.Depth)},
+		{"max-cost", int64(c.Guard.Cost)},
+		{"page-size", int64(c.Guard.DefaultPage)},
+		{"max-page-size", int64(c.Guard.Page)},
+		{"max-file-bytes", c.Transport.FileBytes},
+		{"max-files", int64(c.Transport.Files)},
+		{"max-upload-bytes", c.Transport.TotalBytes},
+		{"max-pixels", c.Pixels},
+		{"decoders", int64(c.Decoders)},
+	} {
+		if limit.value <= 0 {
+			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))
+		}
+	}
+	if c.Guard.Aliases < 0 {
+		problems = append(problems, fmt.Errorf("--max-aliases is %d: give 0 or more", c.Guard.Aliases))
 	}
 	return errors.Join(problems...)
 }
