@@ -19,18 +19,33 @@ const every = time.Hour
 // Start sweeps now and every hour until ctx ends. The channel is closed when
 // it has stopped. Folder is that of a store on the local disk, or empty.
 func Start(ctx context.Context, log *slog.Logger, folder string, photos *images.Images, persons *people.People) <-chan struct{} {
+	jobs := []job{
+		{"files without a row", photos.Sweep},
+		{"expired tokens", persons.Sweep},
+	}
+	if folder != "" {
+		jobs = append(jobs, job{"unfinished files", func(ctx context.Context) (int, error) {
+			return localblob.Sweep(ctx, folder, time.Now())
+		}})
+	}
+	return start(ctx, log, jobs)
+}
+
+// job clears one kind of thing away, and tells how many.
+type job struct {
+	what string
+	do   func(context.Context) (int, error)
+}
+
+func start(ctx context.Context, log *slog.Logger, jobs []job) <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for {
-			once(ctx, log, "files without a row", photos.Sweep)
-			once(ctx, log, "expired tokens", persons.Sweep)
-			if folder != "" {
-				once(ctx, log, "unfinished files", func(ctx context.Context) (int, error) {
-					return localblob.Sweep(ctx, folder, time.Now())
-				})
+			for _, j := range jobs {
+				j.once(ctx, log)
 			}
 			select {
 			case <-ctx.Done():
@@ -42,13 +57,16 @@ func Start(ctx context.Context, log *slog.Logger, folder string, photos *images.
 	return stopped
 }
 
-func once(ctx context.Context, log *slog.Logger, what string, sweep func(context.Context) (int, error)) {
-	removed, err := sweep(ctx)
+func (j job) once(ctx context.Context, log *slog.Logger) {
+	if ctx.Err() != nil {
+		return
+	}
+	removed, err := j.do(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		log.WarnContext(ctx, "cannot sweep", "what", what, "error", err)
+		log.WarnContext(ctx, "cannot sweep", "what", j.what, "error", err)
 	case removed > 0:
-		log.InfoContext(ctx, "swept", "what", what, "removed", removed)
+		log.InfoContext(ctx, "swept", "what", j.what, "removed", removed)
 	}
 }

@@ -1,0 +1,125 @@
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gocloud.dev/blob/memblob"
+
+	"tagma/internal/database"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/page"
+	"tagma/internal/password"
+	"tagma/internal/people"
+	"tagma/internal/throttle"
+)
+
+func TestStart_SweepsNowAndEveryHourUntilItIsToldToStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		var at []time.Duration
+		stopped := start(ctx, slog.New(slog.DiscardHandler), []job{{"things", func(context.Context) (int, error) {
+			at = append(at, time.Since(began))
+			return 0, nil
+		}}})
+		<-time.After(150 * time.Minute) // of a clock that jumps
+		synctest.Wait()
+		if want := []time.Duration{0, time.Hour, 2 * time.Hour}; !slices.Equal(at, want) {
+			t.Errorf("it swept at %v, want %v", at, want)
+		}
+		cancel()
+		<-stopped
+		<-time.After(150 * time.Minute)
+		if len(at) != 3 {
+			t.Errorf("it swept on: %v", at)
+		}
+	})
+}
+
+func TestStart_OneThatFailsKeepsNoOtherFromItsWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var lines bytes.Buffer
+		times := 0
+		stopped := start(ctx, slog.New(slog.NewTextHandler(&lines, nil)), []job{
+			{"broken things", func(context.Context) (int, error) { return 0, errors.New("no") }},
+			{"things", func(context.Context) (int, error) { times++; return 3, nil }},
+			{"nothing", func(context.Context) (int, error) { return 0, nil }},
+		})
+		<-time.After(90 * time.Minute)
+		synctest.Wait()
+		cancel()
+		<-stopped
+		if times != 2 || strings.Count(lines.String(), "cannot sweep") != 2 || strings.Count(lines.String(), "removed=3") != 2 ||
+			strings.Contains(lines.String(), "nothing") {
+			t.Errorf("%d times:\n%s", times, &lines)
+		}
+	})
+}
+
+func TestStart_ToStopEndsTheSweepUnderWayAndBeginsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var lines bytes.Buffer
+		stopped := start(ctx, slog.New(slog.NewTextHandler(&lines, nil)), []job{
+			{"much", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }},
+			{"more", func(context.Context) (int, error) { t.Error("another was begun"); return 0, nil }},
+		})
+		synctest.Wait()
+		cancel()
+		<-stopped
+		if lines.Len() > 0 {
+			t.Errorf("to stop is no news:\n%s", &lines)
+		}
+	})
+}
+
+func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
+	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	const orphan = "images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg"
+	if err := bucket.WriteAll(t.Context(), orphan, []byte("x"), nil); err != nil {
+		t.Fatal(err)
+	}
+	tomorrow := func() instant.Instant { return instant.System().Add(images.Grace + time.Hour) }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	heard := make(chan string, 10)
+	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), filepath.Join(t.TempDir(), "gone"),
+		images.New(db, bucket, tomorrow, images.Limits{}),
+		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}))
+	if line := <-heard; !strings.Contains(line, "files without a row") || !strings.Contains(line, "removed=1") {
+		t.Error(line)
+	}
+	if line := <-heard; !strings.Contains(line, "unfinished files") { // whose folder has gone
+		t.Error(line)
+	}
+	cancel()
+	<-stopped
+	if there, err := bucket.Exists(t.Context(), orphan); there || err != nil {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+// lines passes on what is written, line by line.
+type lines chan<- string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
+}
