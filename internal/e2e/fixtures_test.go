@@ -32,7 +32,7 @@ func (c *client) tryUpload(policy string, files ...file) ([]uploaded, error) {
 	return data.UploadImages.Results, err
 }
 
-// try is must for a goroutine of its own, or for a server that may be dying.
+// tryDo is must for a goroutine of its own, or for a server that may be dying.
 func (c *client) tryDo(to any, query string, variables vars) error {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {

@@ -199,6 +199,9 @@ func (c *client) walk(arguments vars, size int, backwards bool) []string {
 		if !more {
 			return all
 		}
+		if arguments[cursor] == *end {
+			c.t.Fatalf("the page after %v ends where it begins", *end)
+		}
 		arguments[cursor] = *end
 	}
 }
