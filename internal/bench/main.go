@@ -34,7 +34,7 @@ type settings struct {
 	databases []string
 	only      *regexp.Regexp
 	rival     string
-	rounds    int
+	repeat    int
 	cell      time.Duration
 	clients   []int
 	data      dataset.Options
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
 	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
-	flags.IntVar(&s.rounds, "rounds", 5, "rounds, of which the median counts")
+	flags.IntVar(&s.repeat, "rounds", 5, "rounds, of which the median counts")
 	flags.DurationVar(&s.cell, "cell", time.Second, "time for each server in each round")
 	flags.IntVar(&s.data.Devices, "devices", 100, "devices")
 	flags.IntVar(&s.data.Images, "images", 1000, "images of each device")
@@ -118,7 +118,7 @@ func (s *settings) measure(ctx context.Context, command string) error {
 		}
 	}
 	fmt.Printf("%s\n\n    %s\n\n%d devices × %d images, %d objects × %d points each; medians of %d rounds of %s.\n",
-		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.rounds, s.cell)
+		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.repeat, s.cell)
 	for _, name := range s.databases {
 		var databaseURL string
 		if name == "sqlite" {
@@ -215,23 +215,33 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 		}
 		for _, clients := range s.clients {
 			r := row{title: j.Title, clients: clients, cells: make([][]measured, len(contestants))}
-			client := newClient(clients)
-			for range s.rounds {
-				for n, c := range contestants {
-					m, err := c.load(ctx, client, requests[n], clients, s.cell)
-					if err != nil {
-						return err
-					}
-					r.cells[n] = append(r.cells[n], m)
-				}
+			if err := s.rounds(ctx, &r, contestants, requests); err != nil {
+				return err
 			}
-			client.CloseIdleConnections()
-			progress("%s, %s, %d clients: %.2f of the floor", name, j.Title, clients, r.ratio(0, len(contestants)-1))
+			progress("%s, %s, %d clients: %s", name, j.Title, clients, r.summary())
 			rows = append(rows, r)
 		}
 	}
 	if len(rows) > 0 {
 		fmt.Printf("\n### Queries on %s\n\n%s", name, table(names, rows))
+	}
+	return nil
+}
+
+// rounds measures the contestants in turn. A request that fails ends the job
+// and not the run, unless that was called off: it is a result too.
+func (s *settings) rounds(ctx context.Context, r *row, contestants []*contestant, requests [][]request) error {
+	client := newClient(r.clients)
+	defer client.CloseIdleConnections()
+	for range s.repeat {
+		for n, c := range contestants {
+			m, err := c.load(ctx, client, requests[n], r.clients, s.cell)
+			if err != nil {
+				r.failure = err
+				return ctx.Err()
+			}
+			r.cells[n] = append(r.cells[n], m)
+		}
 	}
 	return nil
 }

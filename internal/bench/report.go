@@ -17,6 +17,14 @@ type row struct {
 	title   string
 	clients int
 	cells   [][]measured // by contestant and round
+	failure error        // why there are no more cells
+}
+
+func (r row) summary() string {
+	if r.failure != nil {
+		return "failed: " + r.failure.Error()
+	}
+	return fmt.Sprintf("%.2f of the floor", r.ratio(0, len(r.cells)-1))
 }
 
 func median[T cmp.Ordered](of []T) T {
@@ -71,6 +79,10 @@ func table(names []string, rows []row) string {
 	b.WriteString("\n" + rule + "\n")
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %d |", r.title, r.clients)
+		if r.failure != nil {
+			fmt.Fprintf(&b, " failed: %.100q |%s\n", r.failure, strings.Repeat(" |", strings.Count(rule, "--:|")-2))
+			continue
+		}
 		for n, cells := range r.cells {
 			cpu := median(each(cells, func(m measured) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
 			peak := slices.Max(each(cells, func(m measured) int64 { return m.peak }))

@@ -155,7 +155,7 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 	for _, clients := range s.clients {
 		r := row{title: uploadTitle, clients: clients, cells: make([][]measured, 2)}
 		client := newClient(clients)
-		for range s.rounds {
+		for range s.repeat {
 			m, err := tagma.upload(ctx, client, sent, clients, cell)
 			if err != nil {
 				return err
