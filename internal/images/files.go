@@ -44,14 +44,21 @@ func fileKey(key Key, fileID string, v Variant) string {
 	return fmt.Sprintf("%s%s/%s/%s.%s%s.jpg", folder, key.Device, month, name, fileID, suffixes[v])
 }
 
-// parseFileKey reads what fileKey made.
+// parseFileKey reads what fileKey made, and nothing else.
 func parseFileKey(key string) (of Key, fileID string, ok bool) {
 	parts := strings.Split(key[strings.LastIndexByte(key, '/')+1:], ".")
 	if len(parts) < 4 || len(parts[2]) != fileIDLength {
 		return Key{}, "", false
 	}
 	name, err := photo.ParseName(parts[0] + "." + parts[1] + ".jpg")
-	return Key(name), parts[2], err == nil
+	if err != nil {
+		return Key{}, "", false
+	}
+	of, fileID = Key(name), parts[2]
+	for variant := range suffixes {
+		ok = ok || fileKey(of, fileID, variant) == key
+	}
+	return of, fileID, ok
 }
 
 const fileIDLength = 16
