@@ -29,10 +29,13 @@ type Made struct{ Devices, Images, Annotations, Objects int }
 // images, and refuses one that has some. The photographs, their names and
 // their contours are the same each time.
 func Fill(ctx context.Context, photos *images.Images, notes *annotations.Annotations) (Made, error) {
+	return fill(ctx, photos, notes, Shots())
+}
+
+func fill(ctx context.Context, photos *images.Images, notes *annotations.Annotations, shots []Shot) (Made, error) {
 	if err := empty(ctx, photos); err != nil {
 		return Made{}, err
 	}
-	shots := Shots()
 	results, err := photos.Upload(ctx, develop(shots), images.Refuse)
 	if err != nil {
 		return Made{}, err

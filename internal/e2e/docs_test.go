@@ -144,7 +144,8 @@ func (s *server) fill(t *testing.T) {
 		command.Args = append(command.Args, "--database", s.Database)
 	}
 	command.Dir = top
-	if out, err := command.CombinedOutput(); err != nil {
+	out, err := command.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("Made 60 photographs by 3 traps, and 90 annotations with 1170 objects.")) {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
 }
