@@ -2,6 +2,7 @@ package jpegscan_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -178,7 +179,7 @@ func TestOpen_SaysWhatIsNotOrdinary(t *testing.T) {
 		if photo.Ordinary || photo.Width != 40 || photo.Height != 30 {
 			t.Errorf("%s: ordinary: %v, %d × %d", name, photo.Ordinary, photo.Width, photo.Height)
 		}
-		if _, err := photo.Quarter(); err != jpegscan.ErrNotOrdinary {
+		if _, err := photo.Quarter(); !errors.Is(err, jpegscan.ErrNotOrdinary) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -275,7 +276,7 @@ func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
 	}
 	one, other := byNumber.cursor(of), "?"
 	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &one, Before: &other})
-	if e, ok := err.(*fault.Error); !ok || len(e.Problems) != 2 {
+	if e, ok := errors.AsType[*fault.Error](err); !ok || len(e.Problems) != 2 {
 		t.Errorf("not both are told: %v", err)
 	}
 }

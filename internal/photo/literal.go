@@ -69,10 +69,10 @@ func (p *literals) dict() (readings, error) {
 			return nil, errLiteral
 		}
 		value, err := p.value()
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			r[name] = value
-		case errNotFinite:
+		case errors.Is(err, errNotFinite):
 			delete(r, name) // as everywhere, the last of two equal names counts
 		default:
 			return nil, err
@@ -99,10 +99,10 @@ func (p *literals) value() (any, error) {
 			break
 		}
 		value, err := p.scalar()
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			tuple = append(tuple, value)
-		case errNotFinite:
+		case errors.Is(err, errNotFinite):
 			notFinite = err
 		default:
 			return nil, err

@@ -27,7 +27,7 @@ type Name struct {
 
 // firstTrap is when the first trap was built: a photograph that claims to be
 // older comes from a trap with a wrong clock.
-var firstTrap = instant.Of(time.Date(2019, 11, 1, 0, 0, 0, 0, time.UTC))
+const firstTrap = instant.Instant(1572566400000) // 2019-11-01T00:00:00Z
 
 var (
 	deviceForm = regexp.MustCompile(`^[0-9a-fA-F]{8}$`)

@@ -22,8 +22,10 @@ import (
 
 // The boxes that the two pictures fit in, in pixels.
 const (
-	Width, Height         = 512, 384
-	MiniWidth, MiniHeight = 128, 96
+	Width      = 512
+	Height     = 384
+	MiniWidth  = 128
+	MiniHeight = 96
 )
 
 // quality is that of both pictures, on libjpeg's scale.

@@ -82,8 +82,8 @@ func thumbnails(t testing.TB, data []byte) *thumbnail.Set {
 
 func TestMake_ThePicturesFitTheirBoxesAndKeepTheAspect(t *testing.T) {
 	for _, c := range []struct{ photo, large, mini image.Point }{
-		{image.Pt(2592, 1944), image.Pt(512, 384), image.Pt(128, 96)},
-		{image.Pt(1944, 2592), image.Pt(288, 384), image.Pt(72, 96)},
+		{image.Pt(1296, 972), image.Pt(512, 384), image.Pt(128, 96)},
+		{image.Pt(486, 648), image.Pt(288, 384), image.Pt(72, 96)},
 		{image.Pt(1001, 333), image.Pt(512, 170), image.Pt(128, 43)},
 		{image.Pt(3001, 403), image.Pt(512, 69), image.Pt(128, 17)},
 		{image.Pt(512, 384), image.Pt(512, 384), image.Pt(128, 96)},
@@ -113,7 +113,7 @@ func TestMake_ThePicturesFitTheirBoxesAndKeepTheAspect(t *testing.T) {
 // The measure is the best that a JPEG of this quality can be: the Lanczos
 // reduction of the decoded photograph, encoded.
 func TestMake_ThePicturesAreAsGoodAsLanczos(t *testing.T) {
-	for _, size := range []image.Point{{2592, 972}, {1003, 701}} {
+	for _, size := range []image.Point{{2592, 324}, {1003, 351}} {
 		photo := encode(t, scene(size.X, size.Y), 95)
 		whole := decode(t, photo).(*image.YCbCr)
 		set := thumbnails(t, photo)
@@ -134,7 +134,7 @@ func TestMake_ThePicturesAreAsGoodAsLanczos(t *testing.T) {
 func TestMake_ATruncatedFileIsRefused(t *testing.T) {
 	photo := encode(t, scene(200, 150), 85)
 	for name, data := range map[string][]byte{"ordinary": photo, "read by the standard library": asRGB(photo)} {
-		const offsets = 1000
+		const offsets = 200
 		for i := range offsets {
 			cut := i * (len(data) - 1) / (offsets - 1)
 			if set, err := thumbnail.Make(data[:cut], limit); fault.CodeOf(err) != fault.BadInput || set != nil {
@@ -146,7 +146,7 @@ func TestMake_ATruncatedFileIsRefused(t *testing.T) {
 
 // Small photographs are read by the standard library, which would not notice.
 func TestMake_ASmallPhotographIsCheckedAsStrictly(t *testing.T) {
-	photo, overlooked := encode(t, scene(400, 300), 85), 0
+	photo, overlooked := encode(t, scene(300, 200), 85), 0
 	for at := 2000; at+2000 < len(photo); at += 1000 {
 		hole := slices.Clone(photo)
 		clear(hole[at : at+1000])
@@ -227,12 +227,12 @@ func TestMake_ColoursOfOtherKindsOfFileAreKept(t *testing.T) {
 }
 
 func TestWeight_IsNeverExceeded(t *testing.T) {
-	small, medium, large := encode(t, scene(50, 40), 85), encode(t, scene(1200, 900), 85), encode(t, scene(2600, 900), 85)
+	small, medium, large := encode(t, scene(50, 40), 85), encode(t, scene(1200, 450), 85), encode(t, scene(2600, 300), 85)
 	for name, data := range map[string][]byte{
 		"small": small, "medium": medium, "large": large,
 		"small, RGB": asRGB(small), "medium, RGB": asRGB(medium),
-		"wide": encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 20), image.YCbCrSubsampleRatio420), 50),
-		"tall": encode(t, image.NewYCbCr(image.Rect(0, 0, 20, 65000), image.YCbCrSubsampleRatio420), 50),
+		"wide": encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 8), image.YCbCrSubsampleRatio420), 50),
+		"tall": encode(t, image.NewYCbCr(image.Rect(0, 0, 8, 65000), image.YCbCrSubsampleRatio420), 50),
 	} {
 		weight, err := thumbnail.Weight(data, limit)
 		if err != nil {

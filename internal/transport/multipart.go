@@ -73,7 +73,7 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 
 	for len(places) > 0 {
 		part, err := form.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, bad("%d of the files in the map did not come", len(places))
 		}
 		if err != nil {
@@ -98,7 +98,7 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 	switch part, err := form.next(); {
 	case err == nil:
 		return nil, stray(part)
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return nil, err
 	}
 	return params, nil
@@ -162,10 +162,10 @@ func (f *form) next() (*multipart.Part, error) {
 // text is the content of the next part, which must have that name.
 func (f *form) text(name string, limit int64) ([]byte, error) {
 	part, err := f.next()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if err == io.EOF || part.FormName() != name {
+	if err != nil || part.FormName() != name {
 		return nil, bad(`the part %q is missing or out of order: first comes "operations", then "map", then the files`, name)
 	}
 	content, err := io.ReadAll(io.LimitReader(part, limit+1))

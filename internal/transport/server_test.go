@@ -78,7 +78,7 @@ func describe(_ context.Context, variables map[string]any) ([]byte, error) {
 			hash := sha256.New()
 			n, err := io.Copy(hash, v.File)
 			if err != nil || n != v.Size {
-				return fmt.Errorf("%s: read %d of %d bytes: %v", path, n, v.Size, err)
+				return fmt.Errorf("%s: read %d of %d bytes: %w", path, n, v.Size, err)
 			}
 			lines = append(lines, fmt.Sprintf("%s %s %s %d %.4x", path, v.Filename, v.ContentType, n, hash.Sum(nil)))
 		case map[string]any:
