@@ -219,7 +219,7 @@ func serveFloor(ctx context.Context, databaseURL string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = server.Close()
 	}()
-	if err := server.Serve(listener); err != http.ErrServerClosed { //nolint:errorlint // it is returned itself
+	if err := server.Serve(listener); err != http.ErrServerClosed {
 		return err
 	}
 	return nil

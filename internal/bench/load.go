@@ -86,9 +86,12 @@ func (c *contestant) post(ctx context.Context, client *http.Client, path, conten
 	defer answer.Body.Close()
 	head := make([]byte, 8)
 	n, err := io.ReadFull(answer.Body, head)
-	if err != nil || answer.StatusCode != http.StatusOK || !bytes.HasPrefix(head, []byte(`{"data":`)) {
+	if err != nil {
+		return fmt.Errorf("%s answers %d: %q: %w", c.name, answer.StatusCode, head[:n], err)
+	}
+	if answer.StatusCode != http.StatusOK || !bytes.HasPrefix(head, []byte(`{"data":`)) {
 		rest, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
-		return fmt.Errorf("%s answers %d: %s%s (%v)", c.name, answer.StatusCode, head[:n], rest, err)
+		return fmt.Errorf("%s answers %d: %s%s", c.name, answer.StatusCode, head, rest)
 	}
 	if _, err := to.Write(head); err != nil {
 		return err

@@ -39,11 +39,14 @@ const (
 // Every is the time between two images of a device.
 const Every = 10 * time.Minute
 
-// Algorithm made all annotations.
-var Algorithm = annotations.Algorithm{Name: "detector", Version: "1598113346-ad2cd78d"}
+// What made all annotations.
+const (
+	algorithm        = "detector"
+	algorithmVersion = "1598113346-ad2cd78d"
+)
 
-// start is when the first image was taken.
-var start = instant.Of(time.Date(2020, 6, 1, 0, 0, 0, 0, time.UTC))
+// start is when the first image was taken: 2020-06-01T00:00:00Z.
+const start instant.Instant = 1_590_969_600_000
 
 // Total is the number of images, and of annotations.
 func (o Options) Total() int { return o.Devices * o.Images }
@@ -149,7 +152,7 @@ func (o Options) annotations() (iter.Seq[[]any], error) {
 		kept[n] = string(objects)
 	}
 	return o.each(func(id, device, number int) []any {
-		return []any{id, id, Algorithm.Name, Algorithm.Version, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
+		return []any{id, id, algorithm, algorithmVersion, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
 	}), nil
 }
 

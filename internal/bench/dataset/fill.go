@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
-	"github.com/lib/pq"
 
 	"tagma/internal/database"
 )
@@ -68,7 +67,7 @@ func fill(ctx context.Context, db *database.DB, table string, columns []string, 
 
 // copyIn writes rows by COPY.
 func copyIn(ctx context.Context, tx *sql.Tx, table string, columns []string, rows iter.Seq[[]any]) error {
-	statement, err := tx.PrepareContext(ctx, pq.CopyIn(table, columns...))
+	statement, err := tx.PrepareContext(ctx, "COPY "+table+" ("+strings.Join(columns, ", ")+") FROM STDIN") //nolint:sqlclosecheck // closed below
 	if err != nil {
 		return err
 	}
