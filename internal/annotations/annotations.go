@@ -73,7 +73,7 @@ func (f *Filter) Condition() (predicate.Annotation, error) {
 
 // listed is the columns of an annotation that are cheap to read. Its objects
 // are fetched when they are asked for: see Objects.
-var listed = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool {
+var listed = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
 	return column == annotation.FieldObjects
 })
 
@@ -156,7 +156,7 @@ type placed struct {
 
 // byPlace is the order of annotations in a series: their images' and, within
 // an image, by age.
-var byPlace = page.Order[placed]{
+var byPlace = page.Order[placed]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{
 		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
 		{Table: image.Table, Name: image.FieldTakenAt},

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,9 +29,7 @@ func where[T any](t testing.TB, db *DB, table, column string, condition func(*sq
 	}
 	defer rows.Close()
 	found := []T{}
-	if err := sql.ScanSlice(rows, &found); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(sql.ScanSlice(rows, &found), rows.Err()))
 	return found
 }
 

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,30 @@ import (
 
 // counting gives the numbers from 1 to n, one row each.
 const counting = `WITH RECURSIVE c(n) AS (SELECT CAST($1 AS bigint) UNION ALL SELECT n + 1 FROM c WHERE n < $2) SELECT n FROM c`
+
+// querier is a pool, a connection or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// forEach calls do for each row of a query that has two parameters.
+func forEach(q querier, query string, from, to int, do func() error) error {
+	return forEachOf(context.Background(), q, query, from, to, do)
+}
+
+func forEachOf(ctx context.Context, q querier, query string, from, to int, do func() error) error {
+	rows, err := q.QueryContext(ctx, query, from, to)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
 
 func TestStatements_TheSameOneServesManyAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, db *DB) {
@@ -63,17 +88,9 @@ func TestStatements_OneMayBeRunAgainWhileItsRowsAreRead(t *testing.T) {
 		defer func() { _ = tx.Rollback() }()
 		pairs := 0
 		for range 2 { // the second time, it is kept
-			outer, err := tx.QueryContext(t.Context(), counting, 1, 3)
-			must(t, err)
-			for outer.Next() {
-				inner, err := tx.QueryContext(t.Context(), counting, 1, 4)
-				must(t, err)
-				for inner.Next() {
-					pairs++
-				}
-				must(t, inner.Err())
-			}
-			must(t, outer.Err())
+			must(t, forEach(tx, counting, 1, 3, func() error {
+				return forEach(tx, counting, 1, 4, func() error { pairs++; return nil })
+			}))
 		}
 		if pairs != 2*3*4 {
 			t.Errorf("%d pairs, want 24", pairs)
@@ -125,7 +142,7 @@ func TestStatements_OneThatFailedServesAgain(t *testing.T) {
 			}
 		}
 		for range 3 {
-			if _, err := conn.QueryContext(t.Context(), "SELECT nothing FROM names WHERE name = $1", "a"); err == nil {
+			if err := forEach(conn, "SELECT nothing FROM names WHERE n BETWEEN $1 AND $2", 1, 2, nil); err == nil {
 				t.Error("no error")
 			}
 		}
@@ -147,12 +164,7 @@ func TestStatements_OneThatFailsHalfWayThroughItsRowsServesAgain(t *testing.T) {
 		must(t, err)
 		defer conn.Close()
 		for _, last := range []int{3, 2, 3, 2} {
-			rows, err := conn.QueryContext(t.Context(), query, 1, last)
-			if err == nil {
-				for rows.Next() {
-				}
-				err = rows.Err()
-			}
+			err := forEach(conn, query, 1, last, func() error { return nil })
 			if (err != nil) != (last == 3) {
 				t.Errorf("to %d: %v", last, err)
 			}
@@ -164,18 +176,10 @@ func TestStatements_AReaderThatGivesUpLeavesAConnectionThatServes(t *testing.T) 
 	each(t, func(t *testing.T, db *DB) {
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
-			rows, err := db.SQL.QueryContext(ctx, counting, 1, 1_000_000)
-			must(t, err)
-			if !rows.Next() {
-				t.Fatal(rows.Err())
-			}
-			cancel()
-			for rows.Next() {
-			}
-			if err := rows.Err(); !errors.Is(err, context.Canceled) {
+			err := forEachOf(ctx, db.SQL, counting, 1, 1_000_000, func() error { cancel(); return nil })
+			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%v: want that the reader gave up", err)
 			}
-			_ = rows.Close()
 			if n := value[int](t, db.SQL, "SELECT count(*) FROM ("+counting+") AS x", 1, 5); n != 5 {
 				t.Errorf("%d, want 5", n)
 			}

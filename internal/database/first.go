@@ -54,8 +54,10 @@ func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, pa
 	}
 	defer rows.Close()
 	var ids []int64
-	err = sql.ScanSlice(rows, &ids)
-	return ids, err
+	if err := sql.ScanSlice(rows, &ids); err != nil {
+		return nil, err
+	}
+	return ids, rows.Err()
 }
 
 // arrayOf is PostgreSQL's type of a list of keys.

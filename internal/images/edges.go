@@ -6,9 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
-	"github.com/lib/pq"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/image"
@@ -19,8 +17,6 @@ import (
 	"tagma/internal/page"
 	"tagma/internal/rawjson"
 )
-
-type sqlSelector = sql.Selector
 
 // among is the condition that an image has one of the keys.
 func among(keys []Key) predicate.Image {
@@ -175,7 +171,7 @@ func (r Range) bounds() (start, end int64) {
 }
 
 // byTime is the order of the images of one device.
-var byTime = page.Order[*ent.Image]{
+var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{{Name: image.FieldTakenAt}},
 	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
 }
@@ -189,7 +185,7 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 	}
 	start, end := within.bounds()
 	if plan.After != nil {
-		start = max(start, plan.After[0].(int64)+1)
+		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // a made-up one may be the last there is
 	}
 	found, err := c.firstOf(ctx, names(devices), start, end, plan.Length+1)
 	if err != nil {
@@ -212,22 +208,11 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 
 // firstOf gives the first images of each device from start to end, by time.
 func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64, length int) ([]*ent.Image, error) {
-	first := `SELECT id FROM images WHERE device = d.value AND taken_at >= $2 AND taken_at < $3 ORDER BY taken_at LIMIT $4`
-	query := `SELECT i.id FROM json_each($1) d JOIN images i ON i.id IN (` + first + `)`
-	var list any = database.JSON(devices)
-	if c.db.Dialect == dialect.Postgres {
-		query = `SELECT i.id FROM unnest($1::text[]) d(value), LATERAL (` + first + `) i`
-		list = pq.Array(devices)
+	first := database.First{
+		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: length,
 	}
 	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
-		rows, err := c.db.SQL.QueryContext(ctx, query, list, start, end, length)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		var ids []int64
-		err = sql.ScanSlice(rows, &ids)
-		return ids, err
+		return database.FirstOfEach(ctx, c.db, first, devices)
 	})
 }
 

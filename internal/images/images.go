@@ -17,6 +17,7 @@ import (
 	"context"
 	"slices"
 
+	"entgo.io/ent/dialect/sql"
 	"gocloud.dev/blob"
 
 	ent "tagma/ent/generated"
@@ -72,7 +73,7 @@ type Key struct {
 
 // listed is the columns of an image that are cheap to read. What the camera
 // wrote is fetched when it is asked for: see Metadata.
-var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool {
+var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
 	return column == image.FieldMetadata
 })
 
@@ -161,7 +162,7 @@ func (c *Images) Series(ctx context.Context, all []series.Series, order series.O
 	}
 	matching := func() *ent.ImageQuery { return c.db.Image.Query().Where(union.Select) }
 	return page.Fetch(ctx, c.limits.Page, request, order.Places(),
-		func(ctx context.Context, add func(*sqlSelector)) ([]*ent.Image, error) {
+		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Image, error) {
 			found, err := matching().Where(add).Select(listed...).All(ctx)
 			return Together(found), err
 		},
@@ -180,7 +181,7 @@ func (c *Images) Devices(ctx context.Context, pattern string, request page.Reque
 		Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
 	}
 	return page.Fetch(ctx, c.limits.Page, request, byName,
-		func(ctx context.Context, add func(*sqlSelector)) ([]*ent.Device, error) {
+		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Device, error) {
 			found, err := matching().Where(add).All(ctx)
 			return togetherDevices(found), err
 		},
