@@ -159,6 +159,8 @@ func nasty() map[string]string {
 		"a fragment in each object":       "{" + strings.Repeat("server { ...A name } ", 95) + "} fragment A on ServerInfo {" + strings.Repeat("version ", 900) + "}",
 		"inline fragments again":          "{ server {" + strings.Repeat("... { name } ", 450) + "} }",
 		"inline fragments within another": "{ server {" + strings.Repeat("... { ", 330) + strings.Repeat("name ", 900) + strings.Repeat("} ", 330) + "} }",
+		"inline fragments around many":    "{ server { limits {" + strings.Repeat("... { ", 300) + strings.Repeat(limits, 75) + strings.Repeat("} ", 300) + "} } }",
+		"as deep as may be":               "{ server { limits {" + strings.Repeat("... { ", 12) + strings.Repeat(limits, 75) + strings.Repeat("} ", 12) + "} } }",
 		"spreads again":                   "{ server {" + strings.Repeat("...A ", 900) + "} } fragment A on ServerInfo { name }",
 		"directives again":                "{ __typename " + strings.Repeat("@skip(if: false) ", 280) + "}",
 		"unknown fields":                  "{ " + strings.Repeat("nope ", 1900) + "}",

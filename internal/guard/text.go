@@ -13,13 +13,17 @@ import (
 	"tagma/internal/fault"
 )
 
-// mostRepeats is how often a query may name one thing outside of arguments.
-//
 // To tell whether fields of one name can be merged, validation compares them
-// two by two, and it comes before the guard knows the operation. With this
-// bound 2,000 tokens are at most some 100,000 comparisons instead of millions.
-// The longest introspection query of common tools has a name 30 times.
-const mostRepeats = 100
+// two by two, once more for each inline fragment around them, and it comes
+// before the guard knows the operation. Without these bounds, 2,000 tokens would
+// keep it busy for a minute.
+const (
+	// mostRepeats is how often a query may name one thing outside of arguments.
+	// The longest introspection query of common tools has a name 30 times.
+	mostRepeats = 100
+	// mostComparisons bounds the pairs of one name, times the levels of braces.
+	mostComparisons = 500_000
+)
 
 // Text judges the text of a query before it is parsed and validated: what is
 // too long for either, and numbers that nothing could hold.
@@ -46,7 +50,7 @@ func (t Text) Validate(graphql.ExecutableSchema) error {
 // MutateOperationParameters lets a query pass, or says what is wrong with its
 // text. One that is not GraphQL passes: the parser knows how to say so.
 func (t Text) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
-	tokens, parentheses := 0, 0
+	tokens, parentheses, braces, levels := 0, 0, 0, 0
 	names := map[string]int{}
 	for text := lexer.New(&ast.Source{Input: params.Query}); ; {
 		token, err := text.ReadToken()
@@ -59,6 +63,11 @@ func (t Text) MutateOperationParameters(_ context.Context, params *graphql.RawPa
 			parentheses++
 		case lexer.ParenR:
 			parentheses--
+		case lexer.BraceL:
+			braces++
+			levels = max(levels, braces)
+		case lexer.BraceR:
+			braces--
 		case lexer.Name:
 			if parentheses == 0 {
 				names[token.Value]++
@@ -72,10 +81,15 @@ func (t Text) MutateOperationParameters(_ context.Context, params *graphql.RawPa
 	if tokens > t.Tokens {
 		return wrongText(fault.TooLarge, ast.Position{}, "the query has %d tokens, and the limit is %d: send values as variables, or several queries", tokens, t.Tokens)
 	}
+	pairs := 0
 	for name, n := range names {
+		pairs += n * (n - 1) / 2
 		if n > mostRepeats {
 			return wrongText(fault.TooLarge, ast.Position{}, "the query names %.40s %d times, and the limit is %d: send several queries", name, n, mostRepeats)
 		}
+	}
+	if n := pairs * levels; n > mostComparisons {
+		return wrongText(fault.TooLarge, ast.Position{}, "the query repeats its names in %d pairs within %d levels, which makes %d comparisons, and the limit is %d: nest less, or send several queries", pairs, levels, n, mostComparisons)
 	}
 	return nil
 }
