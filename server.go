@@ -44,7 +44,7 @@ import (
 var contract []byte
 
 // version is set by the linker when a release is built.
-var version = "dev" //nolint:gochecknoglobals // the linker needs a variable
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

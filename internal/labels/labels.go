@@ -77,7 +77,7 @@ type Definition struct {
 // knew.
 const DefaultSet = "paws"
 
-var paws = []Definition{ //nolint:gochecknoglobals // a table
+var paws = []Definition{
 	{"left_front_paw", "Left front paw"},
 	{"right_front_paw", "Right front paw"},
 	{"left_hind_paw", "Left hind paw"},

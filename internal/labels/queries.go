@@ -95,8 +95,8 @@ func (l *Labels) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*e
 	return found, err
 }
 
-// LabelsOf are the labels of a submission.
-func LabelsOf(s *ent.LabelSubmission) ([]Label, error) {
+// OfSubmission gives the labels of a submission.
+func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
 	parsed, err := parse([]byte(s.Content))
 	if err != nil {
 		return nil, err
