@@ -14,7 +14,7 @@ type Node interface {
 	IsNode()
 }
 
-// ImageConnection and its like are the connections of the schema.
+// The connections of the schema.
 type (
 	ImageConnection      = page.Page[*ent.Image]
 	ImageEdge            = page.Edge[*ent.Image]
