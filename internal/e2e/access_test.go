@@ -299,7 +299,7 @@ func TestAccess_WhatIsForOneselfIsDecidedByTheObject(t *testing.T) {
 		if gone.RevokeAccessToken {
 			t.Error("a reader has ended another's session")
 		}
-		for _, id := range []string{"Secret:1", "Secret:file links", "users:1", "Session:1", "User:-1", "Node:1", "Query:1"} {
+		for _, id := range []string{"Secret:1", "Secret:links", "users:1", "Session:1", "User:-1", "Node:1", "Query:1"} {
 			var none struct{ Node any }
 			if admin.must(&none, `query($id: ID!) { node(id: $id) { id } }`, vars{"id": id}); none.Node != nil {
 				t.Errorf("node(%q) is %v", id, none.Node)
