@@ -30,6 +30,9 @@ import (
 	"tagma/internal/httpd"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/labelrepo"
+	"tagma/internal/labels"
+	"tagma/internal/leader"
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/request"
@@ -70,7 +73,8 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	routes, persons, photos, err := handler(ctx, c, st, log, metrics)
+	d := newDomain(c, st)
+	routes, err := handler(ctx, c, st, d, log, metrics)
 	if err != nil {
 		return err
 	}
@@ -78,8 +82,11 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	initial, err := persons.EnsureAdmin(ctx)
+	initial, err := d.persons.EnsureAdmin(ctx)
 	if err != nil {
+		return err
+	}
+	if err := d.labels.Ensure(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "Tagma is at http://%s/\n", listener.Addr())
@@ -89,7 +96,12 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
-	sweeping := sweep.Start(background, log, st.Folder, photos, persons)
+	sweeping := sweep.Start(background, log, st.Folder, d.photos, d.persons)
+	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
+		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
+			return store.OpenLabels(ctx, c, log)
+		})
+	})
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -104,39 +116,57 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	err = server.Shutdown(drain)
 	endBackground()
 	<-sweeping
+	<-posting
 	return errors.Join(err, server.Close())
 }
 
+// domain is what the server keeps.
+type domain struct {
+	photos      *images.Images
+	annotations *annotations.Annotations
+	labels      *labels.Labels
+	persons     *people.People
+}
+
+func newDomain(c *config.Config, st *store.Store) domain {
+	photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
+	return domain{
+		photos:      photos,
+		annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
+		labels:      labels.New(st.DB, instant.System, c.Page()),
+		persons:     people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
+	}
+}
+
 // handler puts the server together.
-func handler(ctx context.Context, c *config.Config, st *store.Store, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, *people.People, *images.Images, error) {
+func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
 	secret, err := st.Secret(ctx, "file links", instant.System())
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	links, err := filelink.NewSigner(secret, instant.System, c.LinkLifetime)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	temporary, err := c.Temporary()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
-	persons := people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page())
 	edge := transport.Options{Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Log: log}
 	operations, err := graph.NewHandler(&graph.Resolver{
 		DB:          st.DB,
-		Images:      photos,
-		Annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
-		People:      persons,
+		Images:      d.photos,
+		Annotations: d.annotations,
+		Labels:      d.labels,
+		People:      d.persons,
 		Links:       links,
 		Server:      info(c),
 	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Transport: edge, Log: log, Metrics: metrics})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", httpd.Authenticate(operations, persons.Authenticate, edge.WriteError, log))
+	mux.Handle("/graphql", httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log))
 	mux.Handle(filelink.Prefix, filelink.Handler(st.Bucket, links, log))
 	mux.Handle("GET /schema.graphql", text(contract))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
@@ -148,7 +178,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, log *slog.L
 	mux.Handle("/", web.Playground())
 	return httpd.Wrap(mux, httpd.Options{
 		Log: log, Metrics: metrics, TrustProxy: c.TrustProxy, Timeout: c.Timeout, UploadTimeout: c.UploadTimeout,
-	}), persons, photos, nil
+	}), nil
 }
 
 // info is what the server says of itself.

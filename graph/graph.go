@@ -23,6 +23,7 @@ import (
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
 	"tagma/internal/images"
+	"tagma/internal/labels"
 	"tagma/internal/people"
 	"tagma/internal/transport"
 )
@@ -32,6 +33,7 @@ type Resolver struct {
 	DB          *database.DB
 	Images      *images.Images
 	Annotations *annotations.Annotations
+	Labels      *labels.Labels
 	People      *people.People
 	Links       *filelink.Signer
 	Server      model.ServerInfo
@@ -59,6 +61,9 @@ var sizes = map[string]guard.Size{
 	"Query.activity":                {Each: 1000},
 	"Image.annotations":             {Each: 2},
 	"Annotation.objects":            {Each: 20},
+	"Query.labelSets":               {Each: 20},
+	"LabelSet.labels":               {Each: 10},
+	"LabelSubmission.labels":        {Each: 10},
 	"User.tokens":                   {Each: 10},
 	"Mutation.createUsers":          {Of: "input", Each: 1},
 	"UploadImagesPayload.results":   {Each: 100},
@@ -98,7 +103,13 @@ func (r *Resolver) Mutation() generated.MutationResolver     { return mutation{r
 func (r *Resolver) Image() generated.ImageResolver           { return image{r} }
 func (r *Resolver) Device() generated.DeviceResolver         { return device{r} }
 func (r *Resolver) Annotation() generated.AnnotationResolver { return annotation{r} }
+func (r *Resolver) LabelSet() generated.LabelSetResolver     { return labelSet{r} }
+func (r *Resolver) Video() generated.VideoResolver           { return video{r} }
 func (r *Resolver) User() generated.UserResolver             { return user{r} }
+
+func (r *Resolver) LabelSubmission() generated.LabelSubmissionResolver {
+	return labelSubmission{r}
+}
 
 func (r *Resolver) ImageConnection() generated.ImageConnectionResolver {
 	return connection[*ent.Image]{}
@@ -116,11 +127,22 @@ func (r *Resolver) UserConnection() generated.UserConnectionResolver {
 	return connection[*ent.User]{}
 }
 
+func (r *Resolver) VideoConnection() generated.VideoConnectionResolver {
+	return connection[*ent.Video]{}
+}
+
+func (r *Resolver) LabelSubmissionConnection() generated.LabelSubmissionConnectionResolver {
+	return connection[*ent.LabelSubmission]{}
+}
+
 type (
-	query      struct{ *Resolver }
-	mutation   struct{ *Resolver }
-	image      struct{ *Resolver }
-	device     struct{ *Resolver }
-	annotation struct{ *Resolver }
-	user       struct{ *Resolver }
+	query           struct{ *Resolver }
+	mutation        struct{ *Resolver }
+	image           struct{ *Resolver }
+	device          struct{ *Resolver }
+	annotation      struct{ *Resolver }
+	labelSet        struct{ *Resolver }
+	video           struct{ *Resolver }
+	labelSubmission struct{ *Resolver }
+	user            struct{ *Resolver }
 )

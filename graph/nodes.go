@@ -26,6 +26,9 @@ func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, err
 		func() error { return gather(ctx, found, devices, r.Images.DevicesByName) },
 		func() error { return gather(ctx, found, numbers["Image"], r.Images.ByIDs) },
 		func() error { return gather(ctx, found, numbers["Annotation"], r.Annotations.ByIDs) },
+		func() error { return gather(ctx, found, numbers["LabelSet"], r.Labels.SetsByID) },
+		func() error { return gather(ctx, found, numbers["Video"], r.Labels.VideosByID) },
+		func() error { return gather(ctx, found, numbers["LabelSubmission"], r.Labels.SubmissionsByID) },
 		func() error { return gather(ctx, found, numbers["User"], r.People.ByIDs) },
 		func() error { return gather(ctx, found, numbers["AccessToken"], r.token) },
 	} {

@@ -43,12 +43,14 @@ func (LabelSubmission) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of submissions: by file, by frame, and the queue in its order.
+// Indexes of submissions: by file, by video and frame, by time, and the queue
+// in its order.
 func (LabelSubmission) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("filename", "revision").Unique(),
+		index.Fields("video_id", "id"),
 		index.Fields("video_id", "frame_index"),
 		index.Fields("status", "id"),
-		index.Fields("timestamp", "id"),
+		index.Fields("created_at", "id"),
 	}
 }

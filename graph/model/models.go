@@ -8,6 +8,7 @@ import (
 	"tagma/internal/caller"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/labels"
 
 	"github.com/99designs/gqlgen/graphql"
 )
@@ -44,6 +45,14 @@ type FileLink struct {
 	URL string `json:"url"`
 	// Until when it holds.
 	ExpiresAt instant.Instant `json:"expiresAt"`
+}
+
+// A label set to make.
+type LabelSetInput struct {
+	// What to call it, 1 to 100 characters.
+	Name string `json:"name"`
+	// Its labels, in order: 1 to 500, no id twice.
+	Labels []*labels.Definition `json:"labels"`
 }
 
 // The bounds in force.

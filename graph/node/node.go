@@ -24,4 +24,9 @@ type (
 	AnnotationEdge       = page.Edge[*ent.Annotation]
 	UserConnection       = page.Page[*ent.User]
 	UserEdge             = page.Edge[*ent.User]
+	VideoConnection      = page.Page[*ent.Video]
+	VideoEdge            = page.Edge[*ent.Video]
+
+	LabelSubmissionConnection = page.Page[*ent.LabelSubmission]
+	LabelSubmissionEdge       = page.Edge[*ent.LabelSubmission]
 )

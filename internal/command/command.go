@@ -33,17 +33,20 @@ func Root(version string, serve func(*cobra.Command, *config.Config) error) *cob
 			if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
 			}
+			c.Labels.Token = os.Getenv(config.TokenVariable)
 			return c.Check()
 		},
 	}
 	c.StoreFlags(root.PersistentFlags())
 	c.ServeFlags(root.Flags())
+	c.LabelFlags(root.Flags())
 	serving := &cobra.Command{
 		Use: "serve", Short: "Serve (the same as no command)", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) },
 	}
 	c.ServeFlags(serving.Flags())
-	root.AddCommand(serving, admin(c), fillDemo(c))
+	c.LabelFlags(serving.Flags())
+	root.AddCommand(serving, admin(c), labelCommands(c), fillDemo(c))
 	document(root)
 	return root
 }

@@ -16,6 +16,7 @@ import (
 
 	"tagma/internal/guard"
 	"tagma/internal/images"
+	"tagma/internal/labels"
 	"tagma/internal/page"
 	"tagma/internal/transport"
 )
@@ -30,6 +31,8 @@ type Config struct {
 	TrustProxy  bool
 	LogFormat   string
 	LogLevel    string
+
+	Labels Labels
 
 	LinkLifetime  time.Duration
 	Timeout       time.Duration
@@ -51,6 +54,7 @@ func Default() *Config {
 		LogFormat:     "text",
 		LogLevel:      "info",
 		Connections:   8,
+		Labels:        Labels{Branch: "main", Committer: "Tagma <tagma@tagma.invalid>", Layout: string(labels.FanOut)},
 		LinkLifetime:  time.Hour,
 		Timeout:       30 * time.Second,
 		UploadTimeout: 10 * time.Minute,
@@ -170,7 +174,7 @@ func (c *Config) Check() error {
 	if c.Guard.Aliases < 0 {
 		problems = append(problems, fmt.Errorf("--max-aliases is %d: give 0 or more", c.Guard.Aliases))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.Labels.check()...)...)
 }
 
 // Page is the lengths of pages.

@@ -88,6 +88,7 @@ var paws = []Definition{
 
 // Bounds of a label set.
 const (
+	maxSets        = 1000
 	maxSetName     = 100
 	maxDefinitions = 500
 	maxIDLength    = 100
@@ -124,7 +125,11 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 			return nil, err
 		}
 		version := 1
-		if last != nil {
+		if last == nil {
+			if err := l.checkRoom(ctx); err != nil {
+				return nil, err
+			}
+		} else {
 			if string(last.Labels) == string(kept) {
 				return last, nil
 			}
@@ -135,6 +140,15 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 			return made, err
 		}
 	}
+}
+
+// checkRoom refuses to make more label sets than all can be listed at once.
+func (l *Labels) checkRoom(ctx context.Context) error {
+	n, err := l.db.LabelSet.Query().Where(labelset.Version(1)).Count(ctx)
+	if err == nil && n >= maxSets {
+		err = fault.New(fault.TooLarge, "there are %d label sets: no more are taken", n)
+	}
+	return err
 }
 
 func checkSet(name string, definitions []Definition) error {
@@ -173,7 +187,7 @@ func (l *Labels) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 			sql.ColumnsEQ(newer.C(labelset.FieldName), s.C(labelset.FieldName)),
 			sql.ColumnsGT(newer.C(labelset.FieldVersion), s.C(labelset.FieldVersion)),
 		))))
-	}).Order(labelset.ByName()).Limit(l.limits.Max).All(ctx)
+	}).Order(labelset.ByName()).All(ctx)
 }
 
 // SetsByID gives the versions of label sets with these ids.

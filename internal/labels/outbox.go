@@ -8,14 +8,11 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"github.com/lib/pq"
 
 	ent "tagma/ent/generated"
-	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/database"
-	"tagma/internal/fault"
 	"tagma/internal/instant"
 	"tagma/internal/labelrepo"
 )
@@ -24,13 +21,11 @@ import (
 const (
 	batchSize   = 500
 	linger      = 5 * time.Millisecond // lets others join a batch: without it half as many get through
+	poll        = time.Second          // between looks for what other servers have recorded
 	idle        = 30 * time.Second     // between looks for what others pushed
 	firstPause  = time.Second
 	longestWait = time.Minute
 )
-
-// checkpointID names how far the repository was read.
-const checkpointID = "labels"
 
 // Outbox brings submissions into the label repository, in their order, and
 // reads back what others pushed there. One runs at a time, whatever the number
@@ -59,16 +54,24 @@ type origin struct {
 	pushedAt instant.Instant
 }
 
-// Run works until ctx ends. It backs off while the repository is out of reach.
-func (o *Outbox) Run(ctx context.Context) {
+// Run works until ctx ends, or until the repository on the disk is found to be
+// damaged. It backs off while the repository is out of reach.
+func (o *Outbox) Run(ctx context.Context) error {
+	var looked time.Time // when it was last known what others have pushed
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		news := o.labels.news.wait()
-		more, err := o.Step(ctx)
+		look := time.Since(looked) >= idle
+		more, err := o.step(ctx, look)
+		if look && err == nil {
+			looked = time.Now()
+		}
 		switch {
 		case ctx.Err() != nil:
-			return
+		case errors.Is(err, labelrepo.ErrDamaged):
+			return err
 		case err != nil:
+			looked = time.Time{} // what was pushed may be there although nobody said so
 			pause = min(max(2*pause, firstPause), longestWait)
 			o.log.WarnContext(ctx, "labels wait for their repository", "error", err, "again in", pause)
 			sleep(ctx, pause, nil)
@@ -76,11 +79,12 @@ func (o *Outbox) Run(ctx context.Context) {
 			pause = 0
 		default:
 			pause = 0
-			if sleep(ctx, idle, news) {
+			if sleep(ctx, poll, news) {
 				sleep(ctx, linger, nil)
 			}
 		}
 	}
+	return ctx.Err()
 }
 
 // sleep waits, and says whether it was woken before the time.
@@ -96,16 +100,18 @@ func sleep(ctx context.Context, d time.Duration, woken <-chan struct{}) bool {
 	return false
 }
 
-// Step reads back what is new in the repository and pushes one batch. It says
-// whether there may be more to push.
-func (o *Outbox) Step(ctx context.Context) (more bool, err error) {
-	if _, err := o.repo.Refresh(ctx); err != nil {
-		return false, o.note(ctx, err)
+// step pushes one batch, and before that reads back what others pushed, if it
+// shall look for it. It says whether there may be more to push.
+func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
+	if look {
+		if _, err := o.repo.Refresh(ctx); err != nil {
+			return false, o.note(ctx, err)
+		}
 	}
-	if err := o.ReadBack(ctx); err != nil {
+	if err := o.readBack(ctx); err != nil {
 		return false, err
 	}
-	rows, err := o.queued(ctx, batchSize)
+	rows, err := o.queued(ctx)
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
@@ -115,11 +121,23 @@ func (o *Outbox) Step(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// queued gives the submissions that are to be pushed, in their order.
-func (o *Outbox) queued(ctx context.Context, most int) ([]*ent.LabelSubmission, error) {
-	return o.labels.db.LabelSubmission.Query().
-		Where(labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED)).
-		Order(labelsubmission.ByID()).WithLabelSet().Limit(most).All(ctx)
+// queued gives a batch of the submissions that are to be pushed, in their
+// order: first those of which a push was not answered.
+func (o *Outbox) queued(ctx context.Context) ([]*ent.LabelSubmission, error) {
+	var rows []*ent.LabelSubmission
+	// One status at a time, which an index gives in its order.
+	for _, status := range []labelsubmission.Status{labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED} {
+		if len(rows) == batchSize {
+			break
+		}
+		more, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(status)).
+			Order(labelsubmission.ByID()).WithLabelSet().Limit(batchSize - len(rows)).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
 }
 
 // push brings a batch into the repository. If the repository rejects it, it is
@@ -227,10 +245,37 @@ func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason erro
 	return err
 }
 
+// Retry queues again what has failed, and says how many that is.
+func (l *Labels) Retry(ctx context.Context) (int, error) {
+	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED)).
+		SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+	l.news.send()
+	return n, err
+}
+
+// ErrNotEmpty is Rebuild's for a repository that has commits.
+var ErrNotEmpty = errors.New("the label repository is not empty: give a new one by --labels-repo, or move its folder away")
+
+// Rebuild makes the repository again from the database, in one go. It must be
+// empty.
+func (o *Outbox) Rebuild(ctx context.Context) error {
+	tip, err := o.repo.Refresh(ctx)
+	if err == nil && tip != "" {
+		err = ErrNotEmpty
+	}
+	if err == nil {
+		err = o.startAgain(ctx)
+	}
+	for more := true; more && err == nil; {
+		more, err = o.step(ctx, false)
+	}
+	return err
+}
+
 // note tells of a fault of the repository on the submissions that wait for it,
 // and gives the fault back.
 func (o *Outbox) note(ctx context.Context, trouble error) error {
-	rows, err := o.queued(ctx, batchSize)
+	rows, err := o.queued(ctx)
 	if err == nil {
 		ids := make([]int64, len(rows))
 		for n, row := range rows {
@@ -243,111 +288,11 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 	return errors.Join(trouble, err)
 }
 
-// ReadBack reads what the repository has got since the last time: submissions
-// of ours whose acknowledgement was lost, and files that others pushed in the
-// same form.
-func (o *Outbox) ReadBack(ctx context.Context) error {
-	from, err := o.readUpTo(ctx)
+// Keep opens the repository and works until ctx ends or something breaks.
+func Keep(ctx context.Context, labels *Labels, layout Layout, log *slog.Logger, open func(context.Context) (*labelrepo.Repo, error)) error {
+	repo, err := open(ctx)
 	if err != nil {
 		return err
 	}
-	tip := o.repo.Tip()
-	if from == tip {
-		return nil
-	}
-	for f, err := range o.repo.Changes(ctx, from, Folder) {
-		if errors.Is(err, labelrepo.ErrRewritten) {
-			o.log.WarnContext(ctx, "the history of the label repository was rewritten: it is read from its beginning")
-			return o.readUpToBe(ctx, "")
-		}
-		if err == nil {
-			err = o.read(ctx, f)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return o.readUpToBe(ctx, tip)
-}
-
-// read takes in one file of one commit.
-func (o *Outbox) read(ctx context.Context, f labelrepo.File) error {
-	if id, ok := submissionID(f.Message); ok {
-		ours, err := o.labels.db.LabelSubmission.Query().
-			Where(labelsubmission.ID(id), labelsubmission.Content(string(f.Content))).Only(ctx)
-		if err == nil {
-			if ours.Status == labelsubmission.StatusPUSHED {
-				return nil
-			}
-			return o.done(ctx, []*ent.LabelSubmission{ours}, []labelrepo.Result{{SHA: f.SHA}})
-		}
-		if !ent.IsNotFound(err) {
-			return err
-		}
-	}
-	name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
-	if f.Removed || !filenameForm.MatchString(name) {
-		return nil
-	}
-	return o.adopt(ctx, f, name)
-}
-
-// adopt records a file that others pushed. One that is not a submission is
-// passed over, and the log says so.
-func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, name string) error {
-	set, err := o.labels.Set(ctx, labelSetOf(f.Message))
-	if err != nil {
-		return err
-	}
-	s, err := judge(f.Content, set)
-	if err == nil && s.filename() != name {
-		err = errors.New("its name is not that of its content: " + s.filename())
-	}
-	if err != nil {
-		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", err)
-		return nil
-	}
-	_, err = o.labels.record(ctx, s, set, origin{
-		author:   f.Author.Name + " <" + f.Author.Email + ">",
-		at:       f.AuthorTime,
-		commit:   f.SHA,
-		content:  string(f.Content),
-		pushedAt: f.CommitTime,
-	})
-	o.labels.news.send()
-	return err
-}
-
-// judge says whether a file is a submission by the rules.
-func judge(content []byte, set *ent.LabelSet) (*Submission, error) {
-	s, err := parse(content)
-	if err != nil {
-		return nil, err
-	}
-	if set == nil {
-		return nil, errors.New("its label set is not known")
-	}
-	definitions, err := Definitions(set)
-	if err != nil {
-		return nil, err
-	}
-	var problems fault.Problems
-	s.check(&problems, definitions)
-	return s, problems.Err()
-}
-
-func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
-	row, err := o.labels.db.Checkpoint.Query().Where(checkpoint.ID(checkpointID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return row.Value, nil
-}
-
-func (o *Outbox) readUpToBe(ctx context.Context, tip string) error {
-	return o.labels.db.Checkpoint.Create().SetID(checkpointID).SetValue(tip).
-		OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
+	return errors.Join(NewOutbox(labels, repo, layout, log).Run(ctx), repo.Close())
 }

@@ -104,6 +104,14 @@ func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
 	return parsed.Labels, nil
 }
 
+// Coverage is which part of a video's frames has labels, from 0 to 1.
+func Coverage(v *ent.Video, labelled int) float64 {
+	if v.TotalFrames == 0 {
+		return 0
+	}
+	return min(1, float64(labelled)/float64(v.TotalFrames)) // a later submission may say that it has fewer
+}
+
 // Video gives the video of that URL, or nil if nobody has labelled it.
 func (l *Labels) Video(ctx context.Context, videoURL string) (*ent.Video, error) {
 	found, err := l.db.Video.Query().Where(video.URL(videoURL)).Only(ctx)

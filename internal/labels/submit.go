@@ -34,8 +34,8 @@ type Receipt struct {
 // without error, the submission survives a crash and will get into the
 // repository. The same submission again is NoChange, so that a retry does no
 // harm; other content for the same frame and time is a new revision of the
-// file.
-func (l *Labels) Submit(ctx context.Context, s *Submission) (*Receipt, error) {
+// file. It waits up to so long for the repository to have it: see Await.
+func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) (*Receipt, error) {
 	name := DefaultSet
 	if s.LabelSet != nil {
 		name = *s.LabelSet
@@ -60,8 +60,14 @@ func (l *Labels) Submit(ctx context.Context, s *Submission) (*Receipt, error) {
 		return nil, err
 	}
 	receipt, err := l.record(ctx, s, set, origin{by: &author.id, author: author.String(), at: l.clock()})
-	if err == nil && receipt.Outcome == Accepted {
+	if err != nil {
+		return nil, err
+	}
+	if receipt.Outcome == Accepted {
 		l.news.send()
+	}
+	if wait > 0 {
+		receipt.Submission, err = l.Await(ctx, receipt.Submission.ID, wait)
 	}
 	return receipt, err
 }
@@ -103,6 +109,10 @@ func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, f
 	for {
 		receipt := &Receipt{Outcome: Accepted}
 		err := l.db.InTx(ctx, func(tx *ent.Tx) error {
+			if known, err := readBefore(ctx, tx, s, kept, from); known || err != nil {
+				receipt.Outcome = NoChange
+				return err
+			}
 			last, err := tx.LabelSubmission.Query().Where(labelsubmission.Filename(s.filename())).
 				Order(labelsubmission.ByRevision(sql.OrderDesc())).First(ctx)
 			revision := 1
@@ -141,6 +151,17 @@ func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, f
 			return receipt, err
 		}
 	}
+}
+
+// readBefore says whether a file of a commit of others is recorded already, be
+// it not as the last revision: histories are read again.
+func readBefore(ctx context.Context, tx *ent.Tx, s *Submission, content string, from origin) (bool, error) {
+	if from.commit == "" {
+		return false, nil
+	}
+	return tx.LabelSubmission.Query().Where(
+		labelsubmission.Filename(s.filename()), labelsubmission.Content(content), labelsubmission.CreatedAt(from.at),
+	).Exist(ctx)
 }
 
 // sameContent says whether a file that is kept, which others may have written
@@ -189,7 +210,10 @@ func (l *Labels) Await(ctx context.Context, id int64, longest time.Duration) (*e
 	for {
 		news := l.news.wait()
 		row, err := l.db.LabelSubmission.Get(ctx, id)
-		if err != nil || settled(row) || row.Failure != nil {
+		if err != nil || settled(row) {
+			return row, err
+		}
+		if down, err := l.down(ctx); down || err != nil {
 			return row, err
 		}
 		select {
@@ -201,6 +225,17 @@ func (l *Labels) Await(ctx context.Context, id int64, longest time.Duration) (*e
 			return row, nil
 		}
 	}
+}
+
+// down says whether the repository is known to be out of reach: whatever is
+// next in the queue has met with it.
+func (l *Labels) down(ctx context.Context) (bool, error) {
+	next, err := l.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(labelsubmission.StatusQUEUED)).
+		Order(labelsubmission.ByID()).First(ctx)
+	if ent.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && next.Failure != nil, err
 }
 
 func settled(row *ent.LabelSubmission) bool {

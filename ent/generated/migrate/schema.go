@@ -230,6 +230,11 @@ var (
 				Columns: []*schema.Column{LabelSubmissionsColumns[3], LabelSubmissionsColumns[4]},
 			},
 			{
+				Name:    "labelsubmission_video_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[14], LabelSubmissionsColumns[0]},
+			},
+			{
 				Name:    "labelsubmission_video_id_frame_index",
 				Unique:  false,
 				Columns: []*schema.Column{LabelSubmissionsColumns[14], LabelSubmissionsColumns[1]},
@@ -240,9 +245,9 @@ var (
 				Columns: []*schema.Column{LabelSubmissionsColumns[6], LabelSubmissionsColumns[0]},
 			},
 			{
-				Name:    "labelsubmission_timestamp_id",
+				Name:    "labelsubmission_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{LabelSubmissionsColumns[2], LabelSubmissionsColumns[0]},
+				Columns: []*schema.Column{LabelSubmissionsColumns[10], LabelSubmissionsColumns[0]},
 			},
 		},
 	}

@@ -33,9 +33,10 @@ CREATE TABLE `label_submissions` (
   CONSTRAINT `label_submissions_videos_submissions` FOREIGN KEY (`video_id`) REFERENCES `videos` (`id`) ON DELETE NO ACTION
 );
 CREATE UNIQUE INDEX `labelsubmission_filename_revision` ON `label_submissions` (`filename`, `revision`);
+CREATE INDEX `labelsubmission_video_id_id` ON `label_submissions` (`video_id`, `id`);
 CREATE INDEX `labelsubmission_video_id_frame_index` ON `label_submissions` (`video_id`, `frame_index`);
 CREATE INDEX `labelsubmission_status_id` ON `label_submissions` (`status`, `id`);
-CREATE INDEX `labelsubmission_timestamp_id` ON `label_submissions` (`timestamp`, `id`);
+CREATE INDEX `labelsubmission_created_at_id` ON `label_submissions` (`created_at`, `id`);
 CREATE TABLE `videos` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
   `url` text NOT NULL,

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/crypto/ssh"
+
+	"tagma/internal/labelrepo"
+	"tagma/internal/labels"
+)
+
+// Labels is the settings of the label repository.
+type Labels struct {
+	Repo       string
+	Branch     string
+	Committer  string
+	Layout     string
+	Username   string
+	Token      string // from the environment alone: a flag would show it to whoever lists processes
+	TokenFile  string
+	SSHKey     string
+	KnownHosts string
+	SigningKey string
+}
+
+// TokenVariable is the environment variable that may hold the token.
+const TokenVariable = "TAGMA_LABELS_TOKEN"
+
+// LabelFlags adds the flags of the label repository.
+func (c *Config) LabelFlags(flags *pflag.FlagSet) {
+	l := &c.Labels
+	flags.StringVar(&l.Repo, "labels-repo", l.Repo, "git repository of the labels: https://…, ssh://…, git@host:path or a folder, without a user name or password (default a bare repository in DATA/labels.git)")
+	flags.StringVar(&l.Branch, "labels-branch", l.Branch, "its branch")
+	flags.StringVar(&l.Committer, "labels-committer", l.Committer, "who commits, as git writes it; the author is who submitted")
+	flags.StringVar(&l.Layout, "labels-layout", l.Layout, "how its files lie: fanout (annotations/3f/…) or flat, as the annotation receiver had them")
+	flags.StringVar(&l.Username, "labels-username", l.Username, "user name for https; most hosts take any beside a token")
+	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https; or "+TokenVariable+" holds the token itself")
+	flags.StringVar(&l.SSHKey, "labels-ssh-key", l.SSHKey, "file with the private key for ssh")
+	flags.StringVar(&l.KnownHosts, "labels-known-hosts", l.KnownHosts, "file that knows the host's key, for ssh (default ~/.ssh/known_hosts)")
+	flags.StringVar(&l.SigningKey, "labels-signing-key", l.SigningKey, "file with a private SSH key that signs each commit")
+}
+
+// check says what is wrong with the settings.
+func (l *Labels) check() []error {
+	var problems []error
+	add := func(flag, what string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, what)) }
+	if u, err := url.Parse(l.Repo); err == nil && u.Scheme != "" && u.User != nil {
+		// The name git of an ssh URL is nobody's, and hosts ask for it.
+		if _, secret := u.User.Password(); secret || u.Scheme != "ssh" {
+			add("labels-repo", "give the URL without a user name or password, and those by --labels-username and --labels-token-file")
+		}
+	}
+	if l.Branch == "" {
+		add("labels-branch", "give a name")
+	}
+	if _, err := mail.ParseAddress(l.Committer); err != nil {
+		add("labels-committer", "give it as Name <address>")
+	}
+	if l.Layout != string(labels.FanOut) && l.Layout != string(labels.Flat) {
+		add("labels-layout", "give fanout or flat")
+	}
+	if l.Token != "" && l.TokenFile != "" {
+		add("labels-token-file", "give it or "+TokenVariable+", not both")
+	}
+	return problems
+}
+
+// LabelRepo is where the label repository is and how to get in. It reads the
+// files that the settings name.
+func (c *Config) LabelRepo() (labelrepo.Config, error) {
+	l := c.Labels
+	committer, err := mail.ParseAddress(l.Committer)
+	if err != nil {
+		return labelrepo.Config{}, err
+	}
+	repo := labelrepo.Config{
+		Dir: filepath.Join(c.Data, "labels.git"), Branch: l.Branch,
+		Committer:   labelrepo.Identity{Name: committer.Name, Email: committer.Address},
+		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, KnownHosts: l.KnownHosts},
+	}
+	if l.Repo != "" {
+		repo.Dir, repo.Remote = filepath.Join(c.Data, "labels-cache.git"), l.Repo
+	}
+	var problems []error
+	read := func(flag, name string) []byte {
+		if name == "" {
+			return nil
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("--%s: %w", flag, err))
+		}
+		return content
+	}
+	if token := read("labels-token-file", l.TokenFile); token != nil {
+		repo.Credentials.Token = strings.TrimSpace(string(token))
+	}
+	repo.Credentials.SSHKey = read("labels-ssh-key", l.SSHKey)
+	if key := read("labels-signing-key", l.SigningKey); key != nil {
+		if repo.Signer, err = ssh.ParsePrivateKey(key); err != nil {
+			problems = append(problems, errors.New("--labels-signing-key: the file holds no private SSH key without a passphrase"))
+		}
+	}
+	return repo, errors.Join(problems...)
+}

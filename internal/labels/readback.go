@@ -1,0 +1,196 @@
+package labels
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/checkpoint"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/fault"
+	"tagma/internal/labelrepo"
+)
+
+// readSize is how many files are read back between two looks at the database.
+const readSize = 500
+
+// checkpointID names how far the repository was read.
+const checkpointID = "labels"
+
+// readBack reads what the repository has got since the last time: submissions
+// of ours whose acknowledgement was lost, and files that others pushed in the
+// same form. What it reads twice, as after a crash, is recorded once.
+func (o *Outbox) readBack(ctx context.Context) error {
+	from, err := o.readUpTo(ctx)
+	tip := o.repo.Tip()
+	switch {
+	case err != nil || from == tip:
+		return err
+	case tip == "":
+		return o.startAgain(ctx)
+	}
+	_, err = o.readFrom(ctx, from)
+	if errors.Is(err, labelrepo.ErrRewritten) {
+		o.log.WarnContext(ctx, "the history of the label repository was rewritten: it is read from its beginning")
+		_, err = o.readFrom(ctx, "")
+	}
+	if err != nil {
+		return err
+	}
+	return o.readUpToBe(ctx, tip)
+}
+
+// Tally is what reading a repository has found.
+type Tally struct {
+	Read       int // files, each as one commit left it
+	Recorded   int // that were not known
+	PassedOver int // that are no submissions
+}
+
+// Import reads the whole history of the repository into the database.
+func (o *Outbox) Import(ctx context.Context) (Tally, error) {
+	if _, err := o.repo.Refresh(ctx); err != nil {
+		return Tally{}, err
+	}
+	return o.readFrom(ctx, "")
+}
+
+// readFrom takes in what changed since a commit.
+func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
+	var tally Tally
+	part := make([]labelrepo.File, 0, readSize)
+	for f, err := range o.repo.Changes(ctx, from, Folder) {
+		if err != nil {
+			return tally, err
+		}
+		if part = append(part, f); len(part) == readSize {
+			if err := o.take(ctx, part, &tally); err != nil {
+				return tally, err
+			}
+			part = part[:0]
+		}
+	}
+	return tally, o.take(ctx, part, &tally)
+}
+
+// startAgain queues everything, because a repository that held it is empty:
+// another one, or one that was lost.
+func (o *Outbox) startAgain(ctx context.Context) error {
+	o.log.WarnContext(ctx, "the label repository is empty: it is made again from the database")
+	return o.labels.db.InTx(ctx, func(tx *ent.Tx) error {
+		err := tx.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusPUSHED)).
+			SetStatus(labelsubmission.StatusQUEUED).ClearCommitSha().ClearPushedAt().Exec(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Checkpoint.Delete().Where(checkpoint.ID(checkpointID)).Exec(ctx)
+		return err
+	})
+}
+
+// take takes in files, each as one commit left it.
+func (o *Outbox) take(ctx context.Context, files []labelrepo.File, tally *Tally) error {
+	var ids []int64
+	for _, f := range files {
+		if id, ok := submissionID(f.Message); ok {
+			ids = append(ids, id)
+		}
+	}
+	ours, err := o.labels.SubmissionsByID(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var arrived []*ent.LabelSubmission
+	var commits []labelrepo.Result
+	for _, f := range files {
+		tally.Read++
+		if id, ok := submissionID(f.Message); ok && ours[id] != nil && ours[id].Content == string(f.Content) {
+			if ours[id].Status != labelsubmission.StatusPUSHED {
+				arrived, commits = append(arrived, ours[id]), append(commits, labelrepo.Result{SHA: f.SHA})
+			}
+			continue
+		}
+		if err := o.adopt(ctx, f, tally); err != nil {
+			return err
+		}
+	}
+	if len(arrived) == 0 {
+		return nil
+	}
+	return o.done(ctx, arrived, commits)
+}
+
+// adopt records a file that others pushed. One that is not a submission is
+// passed over, and the log says so.
+func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) error {
+	name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+	if f.Removed {
+		return nil
+	}
+	if !filenameForm.MatchString(name) {
+		tally.PassedOver++
+		return nil
+	}
+	set, err := o.labels.Set(ctx, labelSetOf(f.Message))
+	if err != nil {
+		return err
+	}
+	s, err := judge(f.Content, set)
+	if err == nil && s.filename() != name {
+		err = errors.New("its name is not that of its content: " + s.filename())
+	}
+	if err != nil {
+		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", err)
+		tally.PassedOver++
+		return nil
+	}
+	receipt, err := o.labels.record(ctx, s, set, origin{
+		author:   f.Author.Name + " <" + f.Author.Email + ">",
+		at:       f.AuthorTime,
+		commit:   f.SHA,
+		content:  string(f.Content),
+		pushedAt: f.CommitTime,
+	})
+	if err == nil && receipt.Outcome == Accepted {
+		tally.Recorded++
+		o.labels.news.send()
+	}
+	return err
+}
+
+// judge says whether a file is a submission by the rules.
+func judge(content []byte, set *ent.LabelSet) (*Submission, error) {
+	s, err := parse(content)
+	if err != nil {
+		return nil, err
+	}
+	if set == nil {
+		return nil, errors.New("its label set is not known")
+	}
+	definitions, err := Definitions(set)
+	if err != nil {
+		return nil, err
+	}
+	var problems fault.Problems
+	s.check(&problems, definitions)
+	return s, problems.Err()
+}
+
+func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
+	row, err := o.labels.db.Checkpoint.Query().Where(checkpoint.ID(checkpointID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return row.Value, nil
+}
+
+func (o *Outbox) readUpToBe(ctx context.Context, tip string) error {
+	return o.labels.db.Checkpoint.Create().SetID(checkpointID).SetValue(tip).
+		OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
+}
