@@ -47,7 +47,7 @@ func benchmarkServer(b *testing.B, databaseURL string, data dataset.Options) {
 	if err := dataset.Fill(b.Context(), st.DB, data); err != nil {
 		b.Fatal(err)
 	}
-	routes, err := handler(b.Context(), c, st, newDomain(c, st), silent, prometheus.NewRegistry())
+	routes, err := handler(b.Context(), c, st, newDomain(c, st, silent), silent, prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,11 +21,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/image"
+	"tagma/ent/generated/labelsubmission"
 	"tagma/graph"
 	"tagma/graph/model"
 	"tagma/internal/annotations"
 	"tagma/internal/command"
 	"tagma/internal/config"
+	"tagma/internal/events"
 	"tagma/internal/filelink"
 	"tagma/internal/httpd"
 	"tagma/internal/images"
@@ -73,7 +78,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	d := newDomain(c, st)
+	d := newDomain(c, st, log)
 	routes, err := handler(ctx, c, st, d, log, metrics)
 	if err != nil {
 		return err
@@ -96,6 +101,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
+	telling, watching := d.hub.Start(background), d.watch.Start(background)
 	sweeping := sweep.Start(background, log, st.Folder, d.photos, d.persons)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
@@ -117,6 +123,8 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	endBackground()
 	<-sweeping
 	<-posting
+	<-telling
+	<-watching
 	return errors.Join(err, server.Close())
 }
 
@@ -126,16 +134,31 @@ type domain struct {
 	annotations *annotations.Annotations
 	labels      *labels.Labels
 	persons     *people.People
+
+	hub    *events.Hub
+	events graph.Events
+	watch  *people.Watch
 }
 
-func newDomain(c *config.Config, st *store.Store) domain {
+func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
-	return domain{
+	d := domain{
 		photos:      photos,
 		annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
 		labels:      labels.New(st.DB, instant.System, c.Page()),
 		persons:     people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
+		hub:         events.New(st.DB, log),
 	}
+	d.watch = people.NewWatch(d.persons)
+	d.events = graph.Events{
+		Images:      events.NewTopic(d.hub, events.Source[*ent.Image]{Name: "images", Table: image.Table, Load: d.photos.ByIDs}),
+		Annotations: events.NewTopic(d.hub, events.Source[*ent.Annotation]{Name: "annotations", Table: annotation.Table, Load: d.annotations.Followed}),
+		Labels:      events.NewTopic(d.hub, events.Source[*ent.LabelSubmission]{Name: "labels", Table: labelsubmission.Table, Load: d.labels.Followed, State: labels.State}),
+	}
+	d.photos.OnAdded(d.events.Images.Tell)
+	d.annotations.OnAdded(d.events.Annotations.Tell)
+	d.labels.OnChange(d.events.Labels.Tell)
+	return d
 }
 
 // handler puts the server together.
@@ -152,13 +175,20 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if err != nil {
 		return nil, err
 	}
-	edge := transport.Options{Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Log: log}
+	edge := transport.Options{
+		Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Log: log,
+		Streams: transport.NewStreams(transport.Streams{
+			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
+			Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
+		}, c.Streams),
+	}
 	operations, err := graph.NewHandler(&graph.Resolver{
 		DB:          st.DB,
 		Images:      d.photos,
 		Annotations: d.annotations,
 		Labels:      d.labels,
 		People:      d.persons,
+		Events:      d.events,
 		Links:       links,
 		Server:      info(c),
 	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Transport: edge, Log: log, Metrics: metrics})

@@ -35,6 +35,7 @@ type Resolver struct {
 	Annotations *annotations.Annotations
 	Labels      *labels.Labels
 	People      *people.People
+	Events      Events
 	Links       *filelink.Signer
 	Server      model.ServerInfo
 }
@@ -79,6 +80,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return nil, err
 	}
 	server := handler.New(schema)
+	server.AddTransport(transport.WebSocket{Options: options.Transport})
 	server.AddTransport(transport.GET{Options: options.Transport})
 	server.AddTransport(transport.Multipart{Options: options.Transport})
 	server.AddTransport(transport.POST{Options: options.Transport})
@@ -106,6 +108,10 @@ func (r *Resolver) Annotation() generated.AnnotationResolver { return annotation
 func (r *Resolver) LabelSet() generated.LabelSetResolver     { return labelSet{r} }
 func (r *Resolver) Video() generated.VideoResolver           { return video{r} }
 func (r *Resolver) User() generated.UserResolver             { return user{r} }
+
+func (r *Resolver) Subscription() generated.SubscriptionResolver {
+	return subscription{r}
+}
 
 func (r *Resolver) LabelSubmission() generated.LabelSubmissionResolver {
 	return labelSubmission{r}
@@ -138,6 +144,7 @@ func (r *Resolver) LabelSubmissionConnection() generated.LabelSubmissionConnecti
 type (
 	query           struct{ *Resolver }
 	mutation        struct{ *Resolver }
+	subscription    struct{ *Resolver }
 	image           struct{ *Resolver }
 	device          struct{ *Resolver }
 	annotation      struct{ *Resolver }

@@ -127,6 +127,13 @@ type Session struct {
 	User *generated.User `json:"user"`
 }
 
+// Whatever is told as it happens, over a WebSocket (graphql-transport-ws) or by
+// server-sent events. Nothing is missed from the moment on at which a subscription
+// begins; what was before, a query tells. A client that does not keep up is let
+// go, and connects again.
+type Subscription struct {
+}
+
 // What to change of an account.
 type UpdateUserInput struct {
 	// Where to write to them; null takes it away.

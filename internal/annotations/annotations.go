@@ -33,12 +33,18 @@ type Annotations struct {
 	images *images.Images
 	clock  instant.Clock
 	limits page.Limits
+
+	onAdded func(ids ...int64)
 }
 
 // New is the annotations in db, of those images.
 func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
 	return &Annotations{db: db, images: images, clock: clock, limits: limits}
 }
+
+// OnAdded says who is told of annotations that were added. It is called before
+// anything else.
+func (a *Annotations) OnAdded(tell func(ids ...int64)) { a.onAdded = tell }
 
 // Filter selects annotations by what made them. Nil selects all; its fields
 // are patterns of package like.
@@ -126,6 +132,26 @@ func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.An
 	found := make(map[int64]*ent.Annotation, len(all))
 	for _, one := range together(all) {
 		found[one.ID] = one
+	}
+	return found, err
+}
+
+// Followed gives the annotations with these ids that are there, each with its
+// image.
+func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	found, err := a.ByIDs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var on []int64
+	for _, one := range found {
+		on = append(on, one.ImageID)
+	}
+	of, err := a.images.ByIDs(ctx, on)
+	for _, one := range found {
+		if one.Edges.Image = of[one.ImageID]; one.Edges.Image == nil { // deleted meanwhile
+			delete(found, one.ID)
+		}
 	}
 	return found, err
 }

@@ -82,6 +82,13 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 		if err != nil {
 			return nil, err
 		}
+		if a.onAdded != nil && len(added) > 0 {
+			ids := make([]int64, 0, len(added))
+			for _, one := range added {
+				ids = append(ids, one.ID)
+			}
+			a.onAdded(ids...)
+		}
 		return results(drafts, added), nil
 	}
 }

@@ -39,6 +39,10 @@ type Config struct {
 	UploadTimeout time.Duration
 	Drain         time.Duration
 
+	Streams     int // sockets and streams at once
+	Operations  int // at once on one socket
+	InitTimeout time.Duration
+
 	Transport   transport.Limits
 	Guard       guard.Limits
 	QueryTokens int
@@ -59,6 +63,9 @@ func Default() *Config {
 		Timeout:       30 * time.Second,
 		UploadTimeout: 10 * time.Minute,
 		Drain:         30 * time.Second,
+		Streams:       2000,
+		Operations:    20,
+		InitTimeout:   5 * time.Second,
 		Transport: transport.Limits{
 			QueryBytes: 15 << 10,
 			JSONBytes:  1 << 20,
@@ -92,6 +99,9 @@ func (c *Config) ServeFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
 	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload, and the client to read an answer, may take besides")
+	flags.IntVar(&c.Streams, "max-streams", c.Streams, "sockets and event streams at once")
+	flags.IntVar(&c.Operations, "max-socket-operations", c.Operations, "operations at once on one socket")
+	flags.DurationVar(&c.InitTimeout, "socket-init-timeout", c.InitTimeout, "time that a socket has to say who is asking")
 	flags.DurationVar(&c.Drain, "drain", c.Drain, "time that requests have to end when the server is stopped")
 
 	flags.Int64Var(&c.Transport.JSONBytes, "max-body-bytes", c.Transport.JSONBytes, "bytes of a JSON body")
@@ -143,8 +153,8 @@ func (c *Config) Check() error {
 	if c.LinkLifetime < 10*time.Minute || c.LinkLifetime > 7*24*time.Hour {
 		problems = append(problems, errors.New("--link-lifetime: give from 10m to 168h"))
 	}
-	if c.Timeout <= 0 || c.UploadTimeout < 0 || c.Drain < 0 {
-		problems = append(problems, errors.New("--timeout, --upload-timeout and --drain: give lengths of time such as 30s"))
+	if c.Timeout <= 0 || c.UploadTimeout < 0 || c.Drain < 0 || c.InitTimeout <= 0 {
+		problems = append(problems, errors.New("--timeout, --upload-timeout, --drain and --socket-init-timeout: give lengths of time such as 30s"))
 	}
 	if c.Guard.DefaultPage > c.Guard.Page {
 		problems = append(problems, errors.New("--page-size is more than --max-page-size"))
@@ -166,6 +176,8 @@ func (c *Config) Check() error {
 		{"max-upload-bytes", c.Transport.TotalBytes},
 		{"max-pixels", c.Pixels},
 		{"decoders", int64(c.Decoders)},
+		{"max-streams", int64(c.Streams)},
+		{"max-socket-operations", int64(c.Operations)},
 	} {
 		if limit.value <= 0 {
 			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))

@@ -38,6 +38,8 @@ type DB struct {
 	*ent.Client
 	SQL     *sql.DB // the same database, for what ent cannot say
 	Dialect string  // dialect.SQLite or dialect.Postgres
+
+	url string
 }
 
 // Options of Open.
@@ -69,7 +71,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	if connections <= 0 {
 		connections = 8
 	}
-	db := &DB{}
+	db := &DB{url: databaseURL}
 	path, isFile := strings.CutPrefix(databaseURL, "sqlite:")
 	switch {
 	case isFile && path != "":

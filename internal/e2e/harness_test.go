@@ -88,6 +88,19 @@ func start(t testing.TB, database string, args ...string) *server {
 	return s
 }
 
+// second starts another server on the same database, with a folder of its own.
+func (s *server) second() *server {
+	s.t.Helper()
+	other := &server{t: s.t, Data: filepath.Join(s.t.TempDir(), "data"), Database: s.Database, Password: s.Password, args: s.args}
+	other.boot()
+	s.t.Cleanup(func() {
+		if other.cmd != nil {
+			other.stop()
+		}
+	})
+	return other
+}
+
 var (
 	addressLine  = regexp.MustCompile(`^Tagma is at (http://\S+)/$`)
 	passwordLine = regexp.MustCompile(`^Sign in as admin with the password (\S+) `)

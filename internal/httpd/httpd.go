@@ -153,7 +153,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && status >= 200 { // else there is more to come
+	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // else there is more to come
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)

@@ -44,7 +44,13 @@ type Images struct {
 
 	decoders chan struct{} // one place for each photograph being decoded
 	flight   chan struct{} // one place for each that is in memory
+
+	onAdded func(ids ...int64)
 }
+
+// OnAdded says who is told of images that were added. It is called before
+// anything else.
+func (c *Images) OnAdded(tell func(ids ...int64)) { c.onAdded = tell }
 
 // Limits bounds what Images takes.
 type Limits struct {

@@ -252,6 +252,9 @@ func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Resu
 			return err
 		})
 		if err == nil {
+			if c.onAdded != nil {
+				c.onAdded(result.Image.ID)
+			}
 			if gone != nil {
 				c.discard(ctx, key, gone.FileID)
 			}

@@ -33,7 +33,20 @@ type Labels struct {
 	clock  instant.Clock
 	limits page.Limits
 
-	news signal // sent when a submission was recorded or its status changed
+	news     signal // sent when a submission was recorded or its status changed
+	onChange func(ids ...int64)
+}
+
+// OnChange says who is told of submissions that were recorded or have changed.
+// It is called before anything else.
+func (l *Labels) OnChange(tell func(ids ...int64)) { l.onChange = tell }
+
+// changed tells of submissions that were recorded or have changed.
+func (l *Labels) changed(ids ...int64) {
+	l.news.send()
+	if l.onChange != nil {
+		l.onChange(ids...)
+	}
 }
 
 // New is the labels in db.

@@ -197,7 +197,7 @@ func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status l
 	}
 	err := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
 		SetStatus(status).ClearFailure().Exec(ctx)
-	o.labels.news.send()
+	o.labels.changed(ids...)
 	return err
 }
 
@@ -215,7 +215,7 @@ func (o *Outbox) done(ctx context.Context, rows []*ent.LabelSubmission, results 
 		ids, commits = append(ids, rows[n].ID), append(commits, result.SHA)
 	}
 	err := o.pushed(ctx, ids, commits)
-	o.labels.news.send()
+	o.labels.changed(ids...)
 	return err
 }
 
@@ -241,7 +241,7 @@ func (o *Outbox) pushed(ctx context.Context, ids []int64, commits []string) erro
 func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason error) error {
 	err := o.labels.db.LabelSubmission.UpdateOne(row).
 		SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
-	o.labels.news.send()
+	o.labels.changed(row.ID)
 	return err
 }
 
@@ -276,15 +276,15 @@ func (o *Outbox) Rebuild(ctx context.Context) error {
 // and gives the fault back.
 func (o *Outbox) note(ctx context.Context, trouble error) error {
 	rows, err := o.queued(ctx)
+	ids := make([]int64, len(rows))
 	if err == nil {
-		ids := make([]int64, len(rows))
 		for n, row := range rows {
 			ids[n] = row.ID
 		}
 		err = o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
 			SetStatus(labelsubmission.StatusQUEUED).SetFailure(trouble.Error()).Exec(ctx)
 	}
-	o.labels.news.send()
+	o.labels.changed(ids...)
 	return errors.Join(trouble, err)
 }
 

@@ -95,6 +95,26 @@ func (l *Labels) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*e
 	return found, err
 }
 
+// Followed gives the submissions with these ids that are there, each with its
+// video.
+func (l *Labels) Followed(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
+	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).WithVideo().All(ctx)
+	found := make(map[int64]*ent.LabelSubmission, len(all))
+	for _, s := range all {
+		found[s.ID] = s
+	}
+	return found, err
+}
+
+// State tells a submission's changes apart, and says whether it may change on.
+func State(s *ent.LabelSubmission) (state string, final bool) {
+	state = string(s.Status)
+	if s.Failure != nil {
+		state += " " + *s.Failure
+	}
+	return state, settled(s)
+}
+
 // OfSubmission gives the labels of a submission.
 func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
 	parsed, err := parse([]byte(s.Content))

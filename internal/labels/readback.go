@@ -156,7 +156,7 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 	})
 	if err == nil && receipt.Outcome == Accepted {
 		tally.Recorded++
-		o.labels.news.send()
+		o.labels.changed(receipt.Submission.ID)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 		return nil, err
 	}
 	if receipt.Outcome == Accepted {
-		l.news.send()
+		l.changed(receipt.Submission.ID)
 	}
 	if wait > 0 {
 		receipt.Submission, err = l.Await(ctx, receipt.Submission.ID, wait)

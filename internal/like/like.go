@@ -57,6 +57,32 @@ func Parse(text string) (Pattern, error) {
 	return p, nil
 }
 
+// Matches says whether a text matches.
+func (p Pattern) Matches(text string) bool {
+	pattern := []rune(p.text)
+	rest := []rune(text)
+	// A run of any characters is tried at its shortest; where what follows does
+	// not fit, the last such run is made one longer.
+	at, back, from := 0, -1, 0
+	for n := 0; n < len(rest); {
+		switch {
+		case at < len(pattern) && pattern[at] == '%':
+			back, from = at+1, n
+			at++
+		case at < len(pattern) && pattern[at] == '\\' && pattern[at+1] == rest[n]:
+			at, n = at+2, n+1
+		case at < len(pattern) && pattern[at] != '\\' && (pattern[at] == '_' || pattern[at] == rest[n]):
+			at, n = at+1, n+1
+		case back >= 0:
+			from++
+			at, n = back, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(string(pattern[at:]), "%") == ""
+}
+
 // All says whether everything matches.
 func (p Pattern) All() bool { return p.all }
 

@@ -225,3 +225,16 @@ func TestSuccessor_StandsBetweenThePrefixesTextsAndTheRest(t *testing.T) {
 		}
 	})
 }
+
+func TestMatches_SaysTheSameAsAPlainReadingOfThePattern(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := texts().Draw(t, "text")
+		p, err := Parse(texts().Draw(t, "pattern"))
+		if err != nil {
+			return // it ends with a lone backslash
+		}
+		if got, want := p.Matches(text), matches([]rune(p.text), []rune(text)); got != want {
+			t.Fatalf("%q matches %q: %v", p.text, text, got)
+		}
+	})
+}

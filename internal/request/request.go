@@ -17,6 +17,8 @@ type Request struct {
 
 	// Statements counts the SQL statements that were sent for it.
 	Statements *atomic.Int64
+
+	connection context.Context // what Lasting goes back to
 }
 
 // New is a request with an id of its own.
@@ -30,6 +32,7 @@ type key struct{}
 
 // With puts the request into its context.
 func With(ctx context.Context, r Request) context.Context {
+	r.connection = ctx
 	return context.WithValue(ctx, key{}, r)
 }
 
@@ -37,6 +40,20 @@ func With(ctx context.Context, r Request) context.Context {
 func From(ctx context.Context) Request {
 	r, _ := ctx.Value(key{}).(Request)
 	return r
+}
+
+// Lasting is the context of a request that goes on beyond the deadline of
+// others: it ends with its connection.
+func Lasting(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := func() bool { return true }
+	if connection := From(ctx).connection; connection != nil {
+		stop = context.AfterFunc(connection, func() { cancel(context.Cause(connection)) })
+	}
+	return lasting, func(cause error) {
+		stop()
+		cancel(cause)
+	}
 }
 
 // ID is the id of the request behind an operation.

@@ -24,6 +24,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"tagma/internal/caller"
 	"tagma/internal/fault"
 )
 
@@ -62,6 +63,10 @@ type Options struct {
 	// empty name, leaves it out.
 	RequestID func(context.Context) string
 
+	// Streams is for answers that come more than once. Nil means that there are
+	// none.
+	Streams *Streams
+
 	// Log hears why a request failed through no fault of the caller. Nil means
 	// slog.Default.
 	Log *slog.Logger
@@ -82,7 +87,8 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	mediaType, acceptable := negotiate(r.Header)
 	// Now rather than later, so that gqlgen's answer to a panic has it too.
 	setHead(w.Header(), mediaType)
-	if !acceptable {
+	events := o.Streams != nil && takesEvents(r.Header)
+	if !acceptable && !events {
 		o.refuse(w, r, refuse(http.StatusNotAcceptable, fault.BadInput,
 			"Accept leaves nothing to answer with: accept %s or %s", responseJSON, plainJSON))
 		return
@@ -105,6 +111,10 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	if len(errs) > 0 {
 		response := exec.DispatchError(graphql.WithOperationContext(r.Context(), operation), errs)
 		o.write(w, r, statusOf(mediaType, response), response)
+		return
+	}
+	if events && caller.From(r.Context()) != nil && (!acceptable || operation.Operation.Operation == ast.Subscription) && mayStream(r.Method, operation) {
+		o.events(w, r, exec, operation)
 		return
 	}
 	if err := allowed(r.Method, operation); err != nil {
@@ -137,6 +147,11 @@ func allowed(method string, operation *graphql.OperationContext) error {
 		return bad("@defer is answered in several parts, but this request gets one answer: leave it out")
 	}
 	return nil
+}
+
+// mayStream says whether an operation may be answered by events.
+func mayStream(method string, operation *graphql.OperationContext) bool {
+	return operation.Operation.Operation == ast.Subscription || allowed(method, operation) == nil
 }
 
 // defers says whether the executor would put off a part of the answer.

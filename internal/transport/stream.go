@@ -1,0 +1,109 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/caller"
+	"tagma/internal/fault"
+	"tagma/internal/request"
+)
+
+// Streams is what the transports that answer more than once share.
+type Streams struct {
+	// Authenticate finds out whose a bearer token is.
+	Authenticate func(ctx context.Context, bearer string) (*caller.Caller, error)
+
+	// While is a context that ends when the caller's token holds no more.
+	While func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
+
+	// Stopping ends when the server stops.
+	Stopping context.Context
+
+	// Origins are the host patterns of pages elsewhere that may open a socket.
+	Origins []string
+
+	Operations  int           // at once, on one socket
+	InitTimeout time.Duration // for a socket's first message
+	Timeout     time.Duration // of a query or mutation on a socket
+
+	places chan struct{} // one for each socket or stream
+}
+
+const (
+	// writeTimeout is how long a client may take to read one answer.
+	writeTimeout = 10 * time.Second
+	// keepAlive is the time between two signs of life, below the minute after
+	// which proxies think a connection dead.
+	keepAlive = 25 * time.Second
+)
+
+// NewStreams completes streams, of which there may be so many at once.
+func NewStreams(s Streams, most int) *Streams {
+	s.places = make(chan struct{}, most)
+	return &s
+}
+
+// enter takes a place, which the caller gives back by leave.
+func (s *Streams) enter() bool {
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Streams) leave() { <-s.places }
+
+var (
+	errStopping = errors.New("the server stops: connect again")
+	errTooMany  = fault.New(fault.Unavailable, "too many clients are listening: try again later")
+)
+
+// lasting is a context that outlives the request's deadline, and ends with the
+// connection, the server or the caller's token. Its cause says which.
+func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
+	ctx, end := request.Lasting(ctx)
+	stop := context.AfterFunc(s.Stopping, func() { end(errStopping) })
+	ctx, done := s.While(context.WithValue(ctx, endKey{}, end), c)
+	return ctx, func() {
+		done()
+		stop()
+		end(nil)
+	}
+}
+
+type endKey struct{}
+
+// EndStream ends the subscription that ctx belongs to, and on a socket
+// everything else that is on it, and tells the client why.
+func EndStream(ctx context.Context, why *fault.Error) {
+	if end, ok := ctx.Value(endKey{}).(context.CancelCauseFunc); ok {
+		end(why)
+	}
+}
+
+// why is the reason for which a context of lasting ended, as an error for the
+// client; nil if the client itself ended it.
+func (o Options) why(ctx context.Context) *graphql.Response {
+	cause := context.Cause(ctx)
+	if known, ok := errors.AsType[*fault.Error](cause); ok {
+		return &graphql.Response{Errors: o.errorList(ctx, known.Code, known.Message)}
+	}
+	if errors.Is(cause, errStopping) {
+		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, cause.Error())}
+	}
+	return nil
+}
+
+// clear lifts the deadlines of the connection.
+func clear(w http.ResponseWriter) *http.ResponseController {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Time{})
+	return connection
+}
