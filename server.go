@@ -102,7 +102,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
-	sweeping := sweep.Start(background, log, st.Folder, d.photos, d.persons)
+	sweeping := sweep.Start(background, log, st.DB, st.Folder, d.photos, d.persons)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -102,6 +103,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	}
 	db.SQL.SetMaxOpenConns(connections)
 	db.SQL.SetMaxIdleConns(connections)
+	db.SQL.SetConnMaxLifetime(time.Hour) // a new one sees new statistics, and a new address of the server
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))
 	return db, nil
 }
@@ -237,6 +239,26 @@ func IsUnavailable(err error) bool {
 	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, driver.ErrBadConn)
+}
+
+// Optimize lets SQLite look at its tables, as far as they have changed since it
+// last did: without statistics it reads some joins in the wrong order.
+// PostgreSQL does so by itself.
+func (db *DB) Optimize(ctx context.Context) error {
+	if db.Dialect != dialect.SQLite {
+		return nil
+	}
+	conn, err := db.SQL.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// Some hundred rows of each index are enough, and take milliseconds.
+	if _, err := conn.ExecContext(ctx, "PRAGMA analysis_limit = 400"); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "PRAGMA optimize = 0x10002")
+	return err
 }
 
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if

@@ -129,12 +129,8 @@ func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 // narrow makes a query one of the rows of a page and one more, which tells
 // whether there is a further page.
 func (o Order[T]) narrow(s *sql.Selector, plan Plan) {
-	if plan.After != nil {
-		s.Where(o.compare(s, ">", plan.After))
-	}
-	if plan.Before != nil {
-		s.Where(o.compare(s, "<", plan.Before))
-	}
+	o.beyond(s, ">", plan.After)
+	o.beyond(s, "<", plan.Before)
 	direction := sql.Asc
 	if plan.Backwards {
 		direction = sql.Desc
@@ -249,12 +245,27 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 	return key, key.cursor() == cursor // there is one way to write each place
 }
 
-// compare is the condition that a row stands before or after a key: one
-// comparison of rows, so that an index over the columns serves it.
+// beyond lets only rows through that stand before or after a key, if there is
+// one.
+func (o Order[T]) beyond(s *sql.Selector, operator string, key Key) {
+	if key == nil {
+		return
+	}
+	s.Where(o.compare(s, operator, key))
+	// Columns of two tables are in no index together. What follows for the
+	// first table alone lets its own index skip what is on earlier pages.
+	same := func(c Column) bool { return c.Table == o.Columns[0].Table }
+	if other := slices.IndexFunc(o.Columns, func(c Column) bool { return !same(c) }); other > 0 {
+		s.Where(o.compare(s, operator+"=", key[:other]))
+	}
+}
+
+// compare is the condition that a row's first columns stand so to a key's
+// parts: one comparison of rows, so that an index over the columns serves it.
 func (o Order[T]) compare(s *sql.Selector, operator string, key Key) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.WriteByte('(')
-		for i, column := range o.Columns {
+		for i, column := range o.Columns[:len(key)] {
 			if i > 0 {
 				b.Comma()
 			}

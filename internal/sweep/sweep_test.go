@@ -100,7 +100,7 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	heard := make(chan string, 10)
-	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), filepath.Join(t.TempDir(), "gone"),
+	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
 		images.New(db, bucket, tomorrow, images.Limits{}),
 		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}))
 	if line := <-heard; !strings.Contains(line, "files without a row") || !strings.Contains(line, "removed=1") {
