@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"tagma/internal/config"
+	"tagma/internal/instant"
+	"tagma/internal/store"
+	"tagma/internal/testenv"
+)
+
+// BenchmarkSubscribers puts one image in, and waits until so many subscribers
+// have heard of it: ms/last is from the commit to the last of them, in the mean
+// over the rounds. One subscriber is what the others are measured against.
+func BenchmarkSubscribers(b *testing.B) {
+	for _, count := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("SQLite/%d", count), func(b *testing.B) {
+			benchmarkSubscribers(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db"), count)
+		})
+		b.Run(fmt.Sprintf("PostgreSQL/%d", count), func(b *testing.B) {
+			benchmarkSubscribers(b, testenv.Postgres(b), count)
+		})
+	}
+}
+
+func benchmarkSubscribers(b *testing.B, databaseURL string, count int) {
+	c := config.Default()
+	c.Data, c.Database = b.TempDir(), databaseURL
+	if err := c.Check(); err != nil {
+		b.Fatal(err)
+	}
+	silent := slog.New(slog.DiscardHandler)
+	st, err := store.Open(b.Context(), c, silent, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	d := newDomain(c, st, silent)
+	ctx, stop := context.WithCancel(b.Context())
+	telling, watching := d.hub.Start(ctx), d.watch.Start(ctx)
+	defer func() {
+		stop()
+		<-telling
+		<-watching
+	}()
+	routes, err := handler(ctx, c, st, d, silent, prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(routes)
+	defer server.Close()
+	password, err := d.persons.EnsureAdmin(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	session, err := d.persons.Login(ctx, "admin", password, "127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+
+	// add commits the image n, and tells when it did.
+	if err := st.DB.Device.Create().SetID("0a5bb6f4").SetCreatedAt(0).Exec(ctx); err != nil {
+		b.Fatal(err)
+	}
+	add := func(n int) (time.Time, error) {
+		row, err := st.DB.Image.Create().SetDeviceID("0a5bb6f4").SetTakenAt(1_600_000_000_000 + instant.Instant(1000*n)).
+			SetMd5(strings.Repeat("0", 32)).SetSha256(strings.Repeat("0", 64)).SetSize(1).SetWidth(1).SetHeight(1).
+			SetFileID("0").SetMetadata([]byte("{}")).SetCreatedAt(0).Save(ctx)
+		committed := time.Now()
+		if err == nil {
+			d.events.Images.Tell(row.ID)
+		}
+		return committed, err
+	}
+
+	heard := make(chan time.Time, count)
+	var group errgroup.Group
+	group.SetLimit(50)
+	for range count {
+		group.Go(func() error {
+			return subscribe(ctx, server.URL, session.Token.Reveal(), heard)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	// Those that are not in force yet hear of one of the next.
+	for begun := 0; begun < count; n++ {
+		if _, err := add(n); err != nil {
+			b.Fatal(err)
+		}
+		begun = 0
+		for late := time.After(2 * time.Second); begun < count; begun++ {
+			select {
+			case <-heard:
+				continue
+			case <-late:
+			}
+			break
+		}
+	}
+
+	var total time.Duration
+	rounds := 0
+	for b.Loop() {
+		committed, err := add(n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var last time.Time
+		for range count {
+			last = <-heard
+		}
+		total += last.Sub(committed)
+		rounds++
+		n++
+	}
+	b.ReportMetric(float64(total.Milliseconds())/float64(rounds), "ms/last")
+}
+
+// subscribe opens a socket that tells when it hears of an image.
+func subscribe(ctx context.Context, url, token string, heard chan<- time.Time) error {
+	conn, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/graphql",
+		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		return err
+	}
+	for _, m := range []map[string]any{
+		{"type": "connection_init", "payload": map[string]any{"Authorization": "Bearer " + token}},
+		{"type": "subscribe", "id": "1", "payload": map[string]any{"query": "subscription { imageAdded { id takenAt md5 } }"}},
+	} {
+		if err := wsjson.Write(ctx, conn, m); err != nil {
+			return err
+		}
+	}
+	if _, _, err := conn.Read(ctx); err != nil { // the acknowledgement
+		return err
+	}
+	go func() {
+		for {
+			if _, _, err := conn.Read(ctx); err != nil {
+				return
+			}
+			heard <- time.Now()
+		}
+	}()
+	return nil
+}
