@@ -47,6 +47,7 @@ func Root(version string, serve func(*cobra.Command, *config.Config) error) *cob
 	c.ServeFlags(serving.Flags())
 	c.LabelFlags(serving.Flags())
 	root.AddCommand(serving, admin(c), labelCommands(c), fillDemo(c))
+	root.AddCommand(backupCommands(c)...)
 	document(root)
 	return root
 }

@@ -29,6 +29,7 @@ func (s *server) reader(folder string) *strings.Replacer {
 		"the password that it printed", s.Password,
 		"demo-data", folder,
 		"/var/lib/tagma", s.Data,
+		"/backup/tagma", s.Data+"-backup",
 	)
 }
 

@@ -24,7 +24,7 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 	removed := 0
 	var old []string
 	clear := func() error {
-		orphans, err := c.orphans(ctx, old)
+		orphans, err := c.Orphans(ctx, old)
 		if err != nil {
 			return err
 		}
@@ -61,9 +61,9 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 	}
 }
 
-// orphans are those of the files that no row speaks of. A name that this
+// Orphans are those of the files that no row speaks of. A name that this
 // package did not give is nobody's orphan.
-func (c *Images) orphans(ctx context.Context, files []string) ([]string, error) {
+func (c *Images) Orphans(ctx context.Context, files []string) ([]string, error) {
 	keys := make([]Key, 0, len(files))
 	for _, file := range files {
 		if key, _, ok := parseFileKey(file); ok {

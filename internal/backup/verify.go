@@ -1,0 +1,115 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"tagma/ent/generated/image"
+	"tagma/internal/database"
+	"tagma/internal/images"
+)
+
+// Finding is a file that is not as the database says.
+type Finding struct {
+	What string // missing, altered or orphaned
+	Key  string
+}
+
+// Verify reads every file that the database speaks of, and looks for files
+// that it does not speak of. Those that are younger than a day are left out: an
+// upload may be under way. It tells how many files are as they should be.
+func Verify(ctx context.Context, db *database.DB, bucket *blob.Bucket, photos *images.Images, now time.Time, found func(Finding)) (right int, err error) {
+	for one, err := range images.AllStored(ctx, db) {
+		if err != nil {
+			return right, err
+		}
+		findings, err := check(ctx, bucket, one)
+		if err != nil {
+			return right, err
+		}
+		if len(findings) > 0 {
+			// It may have been deleted while its files were read.
+			if still, err := db.Image.Query().Where(image.ID(one.ImageID)).Exist(ctx); err != nil || !still {
+				if err != nil {
+					return right, err
+				}
+				continue
+			}
+		}
+		for _, f := range findings {
+			found(f)
+		}
+		right += 1 + len(one.Others) - len(findings)
+	}
+	return right, orphans(ctx, bucket, photos, now.Add(-images.Grace), found)
+}
+
+// check reads the files of one image.
+func check(ctx context.Context, bucket *blob.Bucket, one images.Stored) ([]Finding, error) {
+	var findings []Finding
+	for n, key := range append([]string{one.Original}, one.Others...) {
+		got, err := hashOf(ctx, bucket, key)
+		switch {
+		case gcerrors.Code(err) == gcerrors.NotFound:
+			findings = append(findings, Finding{"missing", key})
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", key, err)
+		case n == 0 && got != one.SHA256:
+			findings = append(findings, Finding{"altered", key})
+		}
+	}
+	return findings, nil
+}
+
+// orphans looks for files without a row, some hundreds at once.
+func orphans(ctx context.Context, bucket *blob.Bucket, photos *images.Images, before time.Time, found func(Finding)) error {
+	const atOnce = 1000
+	var old []string
+	look := func() error {
+		without, err := photos.Orphans(ctx, old)
+		for _, key := range without {
+			found(Finding{"orphaned", key})
+		}
+		old = old[:0]
+		return err
+	}
+	files := bucket.List(nil)
+	for {
+		file, err := files.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return look()
+		}
+		if err != nil {
+			return err
+		}
+		if file.ModTime.Before(before) {
+			old = append(old, file.Key)
+		}
+		if len(old) == atOnce {
+			if err := look(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func hashOf(ctx context.Context, bucket *blob.Bucket, key string) (string, error) {
+	r, err := bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
