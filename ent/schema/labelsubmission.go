@@ -43,8 +43,8 @@ func (LabelSubmission) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of submissions: by file, by video and frame, by time, and the queue
-// in its order.
+// Indexes of submissions: by file, by video and frame, by time, by person, by
+// label set, and the queue in its order.
 func (LabelSubmission) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("filename", "revision").Unique(),
@@ -52,5 +52,7 @@ func (LabelSubmission) Indexes() []ent.Index {
 		index.Fields("video_id", "frame_index"),
 		index.Fields("status", "id"),
 		index.Fields("created_at", "id"),
+		index.Fields("submitted_by_id", "id"),
+		index.Fields("label_set_id", "id"),
 	}
 }

@@ -249,6 +249,16 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{LabelSubmissionsColumns[10], LabelSubmissionsColumns[0]},
 			},
+			{
+				Name:    "labelsubmission_submitted_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[13], LabelSubmissionsColumns[0]},
+			},
+			{
+				Name:    "labelsubmission_label_set_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{LabelSubmissionsColumns[12], LabelSubmissionsColumns[0]},
+			},
 		},
 	}
 	// SecretsColumns holds the columns for the "secrets" table.
