@@ -16405,14 +16405,14 @@ func (ec *executionContext) unmarshalNAccessTokenInput2tagmaᚋgraphᚋmodelᚐA
 }
 
 func (ec *executionContext) unmarshalNAccessTokenKind2tagmaᚋentᚋgeneratedᚋaccesstokenᚐKind(ctx context.Context, v any) (accesstoken.Kind, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := accesstoken.Kind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNAccessTokenKind2tagmaᚋentᚋgeneratedᚋaccesstokenᚐKind(ctx context.Context, sel ast.SelectionSet, v accesstoken.Kind) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -16589,14 +16589,14 @@ func (ec *executionContext) unmarshalNAnnotationInput2ᚖtagmaᚋinternalᚋanno
 }
 
 func (ec *executionContext) unmarshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx context.Context, v any) (guard.Audience, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := guard.Audience(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx context.Context, sel ast.SelectionSet, v guard.Audience) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -16652,14 +16652,14 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 }
 
 func (ec *executionContext) unmarshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐPolicy(ctx context.Context, v any) (images.Policy, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := images.Policy(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐPolicy(ctx context.Context, sel ast.SelectionSet, v images.Policy) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -16796,14 +16796,14 @@ func (ec *executionContext) marshalNDeviceEdge2ᚖtagmaᚋgraphᚋnodeᚐDeviceE
 }
 
 func (ec *executionContext) unmarshalNDiffVerdict2tagmaᚋinternalᚋimagesᚐDiffVerdict(ctx context.Context, v any) (images.DiffVerdict, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := images.DiffVerdict(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNDiffVerdict2tagmaᚋinternalᚋimagesᚐDiffVerdict(ctx context.Context, sel ast.SelectionSet, v images.DiffVerdict) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -16829,14 +16829,14 @@ func (ec *executionContext) marshalNDuration2timeᚐDuration(ctx context.Context
 }
 
 func (ec *executionContext) unmarshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ctx context.Context, v any) (fault.Code, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := fault.Code(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ctx context.Context, sel ast.SelectionSet, v fault.Code) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -16846,19 +16846,19 @@ func (ec *executionContext) marshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ct
 }
 
 func (ec *executionContext) unmarshalNFloat2float64(ctx context.Context, v any) (float64, error) {
-	res, err := graphql.UnmarshalFloatContext(ctx, v)
+	res, err := scalar.UnmarshalFloat(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.SelectionSet, v float64) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalFloatContext(v)
+	res := scalar.MarshalFloat(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 	}
-	return graphql.WrapContextMarshaler(ctx, res)
+	return res
 }
 
 func (ec *executionContext) unmarshalNFloat2ᚕfloat64ᚄ(ctx context.Context, v any) ([]float64, error) {
@@ -17077,14 +17077,14 @@ func (ec *executionContext) unmarshalNImageKey2ᚖtagmaᚋinternalᚋimagesᚐKe
 }
 
 func (ec *executionContext) unmarshalNImageVariant2tagmaᚋinternalᚋimagesᚐVariant(ctx context.Context, v any) (images.Variant, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := images.Variant(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNImageVariant2tagmaᚋinternalᚋimagesᚐVariant(ctx context.Context, sel ast.SelectionSet, v images.Variant) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17469,13 +17469,13 @@ func (ec *executionContext) marshalNSession2ᚖtagmaᚋgraphᚋmodelᚐSession(c
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
-	res, err := graphql.UnmarshalString(v)
+	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(v)
+	res := scalar.MarshalString(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17514,14 +17514,14 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 }
 
 func (ec *executionContext) unmarshalNSubmissionStatus2tagmaᚋentᚋgeneratedᚋlabelsubmissionᚐStatus(ctx context.Context, v any) (labelsubmission.Status, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := labelsubmission.Status(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNSubmissionStatus2tagmaᚋentᚋgeneratedᚋlabelsubmissionᚐStatus(ctx context.Context, sel ast.SelectionSet, v labelsubmission.Status) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17541,14 +17541,14 @@ func (ec *executionContext) marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋla
 }
 
 func (ec *executionContext) unmarshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOutcome(ctx context.Context, v any) (labels.Outcome, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := labels.Outcome(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOutcome(ctx context.Context, sel ast.SelectionSet, v labels.Outcome) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17558,13 +17558,13 @@ func (ec *executionContext) marshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOu
 }
 
 func (ec *executionContext) unmarshalNURL2string(ctx context.Context, v any) (string, error) {
-	res, err := graphql.UnmarshalString(v)
+	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNURL2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(v)
+	res := scalar.MarshalString(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17666,14 +17666,14 @@ func (ec *executionContext) marshalNUploadResult2ᚖtagmaᚋinternalᚋimagesᚐ
 }
 
 func (ec *executionContext) unmarshalNUploadVerdict2tagmaᚋinternalᚋimagesᚐVerdict(ctx context.Context, v any) (images.Verdict, error) {
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := images.Verdict(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNUploadVerdict2tagmaᚋinternalᚋimagesᚐVerdict(ctx context.Context, sel ast.SelectionSet, v images.Verdict) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(string(v))
+	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -18030,7 +18030,7 @@ func (ec *executionContext) unmarshalOFloat2ᚖfloat64(ctx context.Context, v an
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalFloatContext(ctx, v)
+	res, err := scalar.UnmarshalFloat(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -18039,8 +18039,9 @@ func (ec *executionContext) marshalOFloat2ᚖfloat64(ctx context.Context, sel as
 		return graphql.Null
 	}
 	_ = sel
-	res := graphql.MarshalFloatContext(*v)
-	return graphql.WrapContextMarshaler(ctx, res)
+	_ = ctx
+	res := scalar.MarshalFloat(*v)
+	return res
 }
 
 func (ec *executionContext) unmarshalOID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx context.Context, v any) (*nodeid.ID, error) {
@@ -18070,7 +18071,7 @@ func (ec *executionContext) unmarshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐ
 	if v == nil {
 		return nil, nil
 	}
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := series.Order(tmp)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -18081,7 +18082,7 @@ func (ec *executionContext) marshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐOr
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalString(string(*v))
+	res := scalar.MarshalString(string(*v))
 	return res
 }
 
@@ -18152,7 +18153,7 @@ func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v an
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalString(v)
+	res, err := scalar.UnmarshalString(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -18162,7 +18163,7 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalString(*v)
+	res := scalar.MarshalString(*v)
 	return res
 }
 
@@ -18170,7 +18171,7 @@ func (ec *executionContext) unmarshalOSubmissionStatus2ᚖtagmaᚋentᚋgenerate
 	if v == nil {
 		return nil, nil
 	}
-	tmp, err := graphql.UnmarshalString(v)
+	tmp, err := scalar.UnmarshalString(v)
 	res := labelsubmission.Status(tmp)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -18181,7 +18182,7 @@ func (ec *executionContext) marshalOSubmissionStatus2ᚖtagmaᚋentᚋgenerated�
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalString(string(*v))
+	res := scalar.MarshalString(string(*v))
 	return res
 }
 
@@ -18196,7 +18197,7 @@ func (ec *executionContext) unmarshalOURL2ᚖstring(ctx context.Context, v any) 
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalString(v)
+	res, err := scalar.UnmarshalString(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -18206,7 +18207,7 @@ func (ec *executionContext) marshalOURL2ᚖstring(ctx context.Context, sel ast.S
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalString(*v)
+	res := scalar.MarshalString(*v)
 	return res
 }
 

@@ -39,6 +39,44 @@ func UnmarshalInt(v any) (int, error) {
 	return int(n), nil
 }
 
+// MarshalFloat writes the scalar Float.
+func MarshalFloat(x float64) graphql.Marshaler { return graphql.MarshalFloat(x) }
+
+// UnmarshalFloat reads the scalar Float: a number. A string that looks like one
+// is none.
+func UnmarshalFloat(v any) (float64, error) {
+	var x float64
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		x, err = v.Float64()
+	case float64:
+		x = v
+	case int64:
+		x = float64(v)
+	case int:
+		x = float64(v)
+	default:
+		err = fmt.Errorf("not a number")
+	}
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, fault.New(fault.BadInput, "%.40q is not a number of 64 bits", fmt.Sprint(v))
+	}
+	return x, nil
+}
+
+// MarshalString writes the scalar String.
+func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s) }
+
+// UnmarshalString reads the scalar String. A number is none.
+func UnmarshalString(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", fault.New(fault.BadInput, "%.40q is not a string: put it in quotes", fmt.Sprint(v))
+	}
+	return s, nil
+}
+
 // MarshalDuration writes the scalar Duration.
 func MarshalDuration(d time.Duration) graphql.Marshaler { return graphql.MarshalDuration(d) }
 

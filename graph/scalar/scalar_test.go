@@ -29,6 +29,8 @@ func into[T any, P interface {
 // readers are all that read what a caller wrote.
 var readers = map[string]func(any) error{
 	"Int":      func(v any) error { _, err := UnmarshalInt(v); return err },
+	"Float":    func(v any) error { _, err := UnmarshalFloat(v); return err },
+	"String":   func(v any) error { _, err := UnmarshalString(v); return err },
 	"Duration": func(v any) error { _, err := UnmarshalDuration(v); return err },
 	"Upload":   func(v any) error { _, err := UnmarshalUpload(v); return err },
 	"ID":       into[nodeid.ID],
@@ -71,6 +73,30 @@ func TestInt_IsAWholeNumberOf32Bits(t *testing.T) {
 	MarshalInt(-7).MarshalGQL(&wire)
 	if wire.String() != "-7" {
 		t.Error(wire.String())
+	}
+}
+
+func TestFloat_IsANumberAndNotAStringThatLooksLikeOne(t *testing.T) {
+	for v, want := range map[any]float64{json.Number("1.5"): 1.5, json.Number("-2"): -2, 1.5: 1.5, int64(3): 3, 4: 4} {
+		if got, err := UnmarshalFloat(v); err != nil || got != want {
+			t.Errorf("%T %v: %g, %v", v, v, got, err)
+		}
+	}
+	for _, v := range []any{"1.5", "NaN", true, json.Number("1e999"), math.Inf(-1), nil} {
+		if got, err := UnmarshalFloat(v); err == nil {
+			t.Errorf("%T %v: %g", v, v, got)
+		}
+	}
+}
+
+func TestString_IsNotANumber(t *testing.T) {
+	for _, v := range []any{json.Number("5"), 5, true, 1.5, nil} {
+		if got, err := UnmarshalString(v); err == nil {
+			t.Errorf("%T %v: %q", v, v, got)
+		}
+	}
+	if got, err := UnmarshalString("5"); err != nil || got != "5" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
