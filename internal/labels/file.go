@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
+	"time"
 
+	ent "tagma/ent/generated"
 	"tagma/internal/instant"
 )
 
@@ -35,7 +38,7 @@ func (s *Submission) content() (string, error) {
 	return b.String(), err
 }
 
-// parse reads a file of the label repository, whoever wrote it.
+// parse reads a file of the label repository.
 func parse(content []byte) (*Submission, error) {
 	var f file
 	if err := json.Unmarshal(content, &f); err != nil {
@@ -45,6 +48,44 @@ func parse(content []byte) (*Submission, error) {
 		VideoURL: f.VideoURL, FrameIndex: f.FrameIndex, TotalFrames: f.TotalFrames, FPS: f.FPS,
 		FrameWidth: f.FrameWidth, FrameHeight: f.FrameHeight, Timestamp: f.Timestamp, Labels: f.Labels,
 	}, nil
+}
+
+// parseNamed reads a file of that name, whoever wrote it. The annotation
+// receiver also took times without a zone, which it read in its own, and other
+// forms of ISO 8601: then the name tells the moment.
+func parseNamed(name string, content []byte) (*Submission, error) {
+	var f struct {
+		file
+		Timestamp string `json:"timestamp"`
+	}
+	if err := json.Unmarshal(content, &f); err != nil {
+		return nil, err
+	}
+	at, err := instant.Parse(f.Timestamp)
+	if err != nil {
+		at, err = timeOfName(name, f.Timestamp, err)
+	}
+	return &Submission{
+		VideoURL: f.VideoURL, FrameIndex: f.FrameIndex, TotalFrames: f.TotalFrames, FPS: f.FPS,
+		FrameWidth: f.FrameWidth, FrameHeight: f.FrameHeight, Timestamp: at, Labels: f.Labels,
+	}, err
+}
+
+// timeOfName is the moment in a file's name, if the text is of that day: no
+// zone is further away than a day.
+func timeOfName(name, text string, why error) (instant.Instant, error) {
+	_, digits, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "_frame")
+	_, digits, _ = strings.Cut(digits, "_")
+	milliseconds, err := strconv.ParseInt(digits, 10, 64)
+	day, noDay := time.Parse("2006-01-02", text[:min(len(text), len("2006-01-02"))])
+	if noDay != nil {
+		day, noDay = time.Parse("20060102", text[:min(len(text), len("20060102"))])
+	}
+	at := instant.Instant(milliseconds)
+	if off := at.Sub(instant.Of(day)); err != nil || noDay != nil || off < -24*time.Hour || off > 48*time.Hour {
+		return 0, why
+	}
+	return at, nil
 }
 
 // videoHash names a video in file names: SHA-256 of its URL, hex.
@@ -90,10 +131,12 @@ const (
 	trailerSet = "Label-Set"
 )
 
-// message is the annotation receiver's message of a commit, and the trailers.
-func message(filename string, s *Submission, at instant.Instant, id int64, set string, version int) string {
+// message is the annotation receiver's message of a commit, and the trailers,
+// for a submission with its video and label set.
+func message(row *ent.LabelSubmission) string {
+	video, set := row.Edges.Video, row.Edges.LabelSet
 	return fmt.Sprintf("annotation: %s\n\nvideo_url: %s\nframe_index: %d\nsubmitted_at: %s\n\n%s: %d\n%s: %s@%d\n",
-		filename, s.VideoURL, s.FrameIndex, at, trailerID, id, trailerSet, set, version)
+		row.Filename, video.URL, row.FrameIndex, row.CreatedAt, trailerID, row.ID, trailerSet, set.Name, set.Version)
 }
 
 var (
@@ -111,10 +154,13 @@ func submissionID(message string) (int64, bool) {
 	return id, err == nil
 }
 
-// labelSet is the name of the set in a commit's message, or the default.
-func labelSetOf(message string) string {
-	if match := setLine.FindStringSubmatch(message); match != nil {
-		return match[1]
+// labelSetOf is the label set that a commit's message names, or the default
+// in no version.
+func labelSetOf(message string) (name string, version int) {
+	match := setLine.FindStringSubmatch(message)
+	if match == nil {
+		return DefaultSet, 0
 	}
-	return DefaultSet
+	version, _ = strconv.Atoi(match[2])
+	return match[1], version
 }

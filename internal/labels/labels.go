@@ -33,7 +33,8 @@ type Labels struct {
 	clock  instant.Clock
 	limits page.Limits
 
-	news     signal // sent when a submission was recorded or its status changed
+	arrivals signal // sent when a submission is to be pushed: wakes the outbox
+	news     signal // sent when some have been pushed or not: wakes those who wait
 	onChange func(ids ...int64)
 }
 
@@ -41,12 +42,17 @@ type Labels struct {
 // It is called before anything else.
 func (l *Labels) OnChange(tell func(ids ...int64)) { l.onChange = tell }
 
-// changed tells of submissions that were recorded or have changed.
-func (l *Labels) changed(ids ...int64) {
-	l.news.send()
+// tell tells of submissions that were recorded or have changed.
+func (l *Labels) tell(ids ...int64) {
 	if l.onChange != nil {
 		l.onChange(ids...)
 	}
+}
+
+// settled tells of submissions for which nobody needs to wait any more.
+func (l *Labels) settled(ids ...int64) {
+	l.news.send()
+	l.tell(ids...)
 }
 
 // New is the labels in db.

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
 	"github.com/lib/pq"
 
 	ent "tagma/ent/generated"
+	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/database"
 	"tagma/internal/instant"
@@ -35,6 +37,8 @@ type Outbox struct {
 	repo   *labelrepo.Repo
 	layout Layout
 	log    *slog.Logger
+
+	inReach bool // whether this outbox has last met with no fault of the repository
 }
 
 // NewOutbox is the way from labels to the repository.
@@ -60,7 +64,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	var looked time.Time // when it was last known what others have pushed
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
-		news := o.labels.news.wait()
+		arrivals := o.labels.arrivals.wait()
 		look := time.Since(looked) >= idle
 		more, err := o.step(ctx, look)
 		if look && err == nil {
@@ -79,7 +83,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			pause = 0
 		default:
 			pause = 0
-			if sleep(ctx, poll, news) {
+			if sleep(ctx, poll, arrivals) {
 				sleep(ctx, linger, nil)
 			}
 		}
@@ -113,12 +117,15 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	}
 	rows, err := o.queued(ctx)
 	if err != nil || len(rows) == 0 {
+		if err == nil && look {
+			err = o.reached(ctx)
+		}
 		return false, err
 	}
 	if err := o.push(ctx, rows); err != nil {
 		return false, o.note(ctx, err)
 	}
-	return true, nil
+	return true, o.reached(ctx)
 }
 
 // queued gives a batch of the submissions that are to be pushed, in their
@@ -131,7 +138,7 @@ func (o *Outbox) queued(ctx context.Context) ([]*ent.LabelSubmission, error) {
 			break
 		}
 		more, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(status)).
-			Order(labelsubmission.ByID()).WithLabelSet().Limit(batchSize - len(rows)).All(ctx)
+			Order(labelsubmission.ByID()).WithVideo().WithLabelSet().Limit(batchSize - len(rows)).All(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -146,11 +153,7 @@ func (o *Outbox) queued(ctx context.Context) ([]*ent.LabelSubmission, error) {
 func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
 	commits := make([]labelrepo.Commit, len(rows))
 	for n, row := range rows {
-		commit, err := o.commit(row)
-		if err != nil {
-			return err
-		}
-		commits[n] = commit
+		commits[n] = o.commit(row)
 	}
 	if err := o.mark(ctx, rows, labelsubmission.StatusCOMMITTED); err != nil {
 		return err
@@ -159,7 +162,10 @@ func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
 	switch {
 	case errors.Is(err, labelrepo.ErrRejected) && len(rows) > 1:
 		half := len(rows) / 2
-		return errors.Join(o.push(ctx, rows[:half]), o.push(ctx, rows[half:]))
+		if err := o.push(ctx, rows[:half]); err != nil {
+			return err // the others wait: nothing may overtake an older revision of its file
+		}
+		return o.push(ctx, rows[half:])
 	case errors.Is(err, labelrepo.ErrRejected):
 		return o.fail(ctx, rows[0], err)
 	case err != nil:
@@ -169,19 +175,14 @@ func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
 }
 
 // commit is a submission as a commit.
-func (o *Outbox) commit(row *ent.LabelSubmission) (labelrepo.Commit, error) {
-	s, err := parse([]byte(row.Content))
-	if err != nil {
-		return labelrepo.Commit{}, err
-	}
-	set := row.Edges.LabelSet
+func (o *Outbox) commit(row *ent.LabelSubmission) labelrepo.Commit {
 	return labelrepo.Commit{
 		Path:       o.layout.path(row.Filename),
 		Content:    []byte(row.Content),
-		Message:    message(row.Filename, s, row.CreatedAt, row.ID, set.Name, set.Version),
+		Message:    message(row),
 		Author:     identity(row.Author),
 		AuthorTime: row.CreatedAt,
-	}, nil
+	}
 }
 
 // identity reads `Name <address>`.
@@ -196,8 +197,8 @@ func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status l
 		ids[n] = row.ID
 	}
 	err := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
-		SetStatus(status).ClearFailure().Exec(ctx)
-	o.labels.changed(ids...)
+		SetStatus(status).Exec(ctx)
+	o.labels.tell(ids...)
 	return err
 }
 
@@ -215,7 +216,7 @@ func (o *Outbox) done(ctx context.Context, rows []*ent.LabelSubmission, results 
 		ids, commits = append(ids, rows[n].ID), append(commits, result.SHA)
 	}
 	err := o.pushed(ctx, ids, commits)
-	o.labels.changed(ids...)
+	o.labels.settled(ids...)
 	return err
 }
 
@@ -241,15 +242,22 @@ func (o *Outbox) pushed(ctx context.Context, ids []int64, commits []string) erro
 func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason error) error {
 	err := o.labels.db.LabelSubmission.UpdateOne(row).
 		SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
-	o.labels.changed(row.ID)
+	o.labels.settled(row.ID)
 	return err
 }
 
-// Retry queues again what has failed, and says how many that is.
+// Retry queues again what has failed, and says how many that is. What a later
+// revision has replaced stays as it is: it would come on top of that.
 func (l *Labels) Retry(ctx context.Context) (int, error) {
-	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED)).
-		SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
-	l.news.send()
+	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
+		later := sql.Table(labelsubmission.Table).As("later")
+		s.Where(sql.NotExists(sql.Select().From(later).Where(sql.And(
+			sql.ColumnsEQ(later.C(labelsubmission.FieldFilename), s.C(labelsubmission.FieldFilename)),
+			sql.ColumnsGT(later.C(labelsubmission.FieldRevision), s.C(labelsubmission.FieldRevision)),
+			sql.NEQ(later.C(labelsubmission.FieldStatus), labelsubmission.StatusFAILED),
+		))))
+	}).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+	l.arrivals.send()
 	return n, err
 }
 
@@ -272,20 +280,49 @@ func (o *Outbox) Rebuild(ctx context.Context) error {
 	return err
 }
 
+// heldUpID names the checkpoint that is there while the repository is known to
+// be out of reach.
+const heldUpID = "labels held up"
+
 // note tells of a fault of the repository on the submissions that wait for it,
 // and gives the fault back.
 func (o *Outbox) note(ctx context.Context, trouble error) error {
-	rows, err := o.queued(ctx)
+	reason := reasonOf(trouble)
+	o.inReach = false
+	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
+	rows, failed := o.queued(ctx)
 	ids := make([]int64, len(rows))
-	if err == nil {
+	if err = errors.Join(err, failed); err == nil {
 		for n, row := range rows {
 			ids[n] = row.ID
 		}
 		err = o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
-			SetStatus(labelsubmission.StatusQUEUED).SetFailure(trouble.Error()).Exec(ctx)
+			SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason).Exec(ctx)
 	}
-	o.labels.changed(ids...)
+	o.labels.settled(ids...)
 	return errors.Join(trouble, err)
+}
+
+// reasonOf is a fault in words that everyone may read. Those of package
+// labelrepo about the repository are; any other may hold the paths of this
+// machine, and is for the log.
+func reasonOf(trouble error) string {
+	for _, known := range []error{labelrepo.ErrUnavailable, labelrepo.ErrAuth, labelrepo.ErrRejected} {
+		if errors.Is(trouble, known) {
+			return trouble.Error()
+		}
+	}
+	return "the server has a fault of its own, which its log tells; it tries again"
+}
+
+// reached notes that the repository is in reach.
+func (o *Outbox) reached(ctx context.Context) error {
+	if o.inReach {
+		return nil
+	}
+	_, err := o.labels.db.Checkpoint.Delete().Where(checkpoint.ID(heldUpID)).Exec(ctx)
+	o.inReach = err == nil
+	return err
 }
 
 // Keep opens the repository and works until ctx ends or something breaks.

@@ -3,22 +3,26 @@ package labels
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
+	"unicode/utf8"
 
 	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
+	"tagma/ent/generated/labelset"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/fault"
+	"tagma/internal/instant"
 	"tagma/internal/labelrepo"
 )
 
 // readSize is how many files are read back between two looks at the database.
 const readSize = 500
 
-// checkpointID names how far the repository was read.
-const checkpointID = "labels"
+// readUpToID names the checkpoint that says how far the repository was read.
+const readUpToID = "labels"
 
 // readBack reads what the repository has got since the last time: submissions
 // of ours whose acknowledgement was lost, and files that others pushed in the
@@ -40,7 +44,7 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.readUpToBe(ctx, tip)
+	return o.labels.setCheckpoint(ctx, readUpToID, tip)
 }
 
 // Tally is what reading a repository has found.
@@ -55,7 +59,12 @@ func (o *Outbox) Import(ctx context.Context) (Tally, error) {
 	if _, err := o.repo.Refresh(ctx); err != nil {
 		return Tally{}, err
 	}
-	return o.readFrom(ctx, "")
+	tip := o.repo.Tip()
+	tally, err := o.readFrom(ctx, "")
+	if err == nil && tip != "" {
+		err = o.labels.setCheckpoint(ctx, readUpToID, tip)
+	}
+	return tally, err
 }
 
 // readFrom takes in what changed since a commit.
@@ -86,7 +95,7 @@ func (o *Outbox) startAgain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Checkpoint.Delete().Where(checkpoint.ID(checkpointID)).Exec(ctx)
+		_, err = tx.Checkpoint.Delete().Where(checkpoint.ID(readUpToID)).Exec(ctx)
 		return err
 	})
 }
@@ -108,7 +117,7 @@ func (o *Outbox) take(ctx context.Context, files []labelrepo.File, tally *Tally)
 	for _, f := range files {
 		tally.Read++
 		if id, ok := submissionID(f.Message); ok && ours[id] != nil && ours[id].Content == string(f.Content) {
-			if ours[id].Status != labelsubmission.StatusPUSHED {
+			if ours[id].CommitSha == nil || *ours[id].CommitSha != f.SHA { // else it is known
 				arrived, commits = append(arrived, ours[id]), append(commits, labelrepo.Result{SHA: f.SHA})
 			}
 			continue
@@ -134,38 +143,61 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 		tally.PassedOver++
 		return nil
 	}
-	set, err := o.labels.Set(ctx, labelSetOf(f.Message))
+	set, err := o.labels.setOfCommit(ctx, f.Message)
 	if err != nil {
 		return err
 	}
-	s, err := judge(f.Content, set)
-	if err == nil && s.filename() != name {
-		err = errors.New("its name is not that of its content: " + s.filename())
-	}
+	s, err := judge(name, f.Content, set)
 	if err != nil {
 		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", err)
 		tally.PassedOver++
 		return nil
 	}
 	receipt, err := o.labels.record(ctx, s, set, origin{
-		author:   f.Author.Name + " <" + f.Author.Email + ">",
-		at:       f.AuthorTime,
+		author:   strings.ReplaceAll(f.Author.Name+" <"+f.Author.Email+">", "\x00", ""), // which PostgreSQL does not take
+		at:       min(f.AuthorTime, latest),
 		commit:   f.SHA,
 		content:  string(f.Content),
-		pushedAt: f.CommitTime,
+		pushedAt: min(f.CommitTime, latest),
 	})
 	if err == nil && receipt.Outcome == Accepted {
 		tally.Recorded++
-		o.labels.changed(receipt.Submission.ID)
+		o.labels.tell(receipt.Submission.ID)
 	}
 	return err
 }
 
+// latest is the last moment that can be written: git counts on.
+const latest = instant.Instant(253402300799999) // 9999-12-31T23:59:59.999Z
+
+// setOfCommit is the label set that a commit's message names, in the version
+// that it names if that is there; else its last version.
+func (l *Labels) setOfCommit(ctx context.Context, message string) (*ent.LabelSet, error) {
+	name, version := labelSetOf(message)
+	found, err := l.db.LabelSet.Query().Where(labelset.Name(name), labelset.Version(version)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return l.Set(ctx, name)
+	}
+	return found, err
+}
+
+// longestFile bounds what is adopted, in bytes. A submission has a few kB.
+const longestFile = 1 << 20
+
 // judge says whether a file is a submission by the rules.
-func judge(content []byte, set *ent.LabelSet) (*Submission, error) {
-	s, err := parse(content)
+func judge(name string, content []byte, set *ent.LabelSet) (*Submission, error) {
+	if len(content) > longestFile || !utf8.Valid(content) {
+		return nil, errors.New("it is longer than 1 MiB, or not UTF-8")
+	}
+	s, err := parseNamed(name, content)
 	if err != nil {
 		return nil, err
+	}
+	if s.filename() != name {
+		return nil, errors.New("its name is not that of its content: " + s.filename())
+	}
+	if s.TotalFrames > math.MaxInt32 || s.FrameWidth > math.MaxInt32 || s.FrameHeight > math.MaxInt32 {
+		return nil, errors.New("it has a number of more than 32 bits")
 	}
 	if set == nil {
 		return nil, errors.New("its label set is not known")
@@ -180,7 +212,7 @@ func judge(content []byte, set *ent.LabelSet) (*Submission, error) {
 }
 
 func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
-	row, err := o.labels.db.Checkpoint.Query().Where(checkpoint.ID(checkpointID)).Only(ctx)
+	row, err := o.labels.db.Checkpoint.Query().Where(checkpoint.ID(readUpToID)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return "", nil
 	}
@@ -190,7 +222,7 @@ func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
 	return row.Value, nil
 }
 
-func (o *Outbox) readUpToBe(ctx context.Context, tip string) error {
-	return o.labels.db.Checkpoint.Create().SetID(checkpointID).SetValue(tip).
+func (l *Labels) setCheckpoint(ctx context.Context, id, value string) error {
+	return l.db.Checkpoint.Create().SetID(id).SetValue(value).
 		OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
 }

@@ -43,7 +43,8 @@ type Label struct {
 }
 
 // check notes everything that is wrong with a submission against the labels
-// of a set. The rules are the annotation receiver's, and a few more:
+// of a set; none stand for a set that is not known, which is a problem of its
+// own. The rules are the annotation receiver's, and a few more:
 // docs/labels.md lists where ours are stricter.
 func (s *Submission) check(problems *fault.Problems, set []Definition) {
 	at := func(parts ...any) []any { return append([]any{"input"}, parts...) }
@@ -56,7 +57,7 @@ func (s *Submission) check(problems *fault.Problems, set []Definition) {
 	for n, label := range s.Labels {
 		path := func(field string) []any { return at("labels", n, field) }
 		switch {
-		case !slices.ContainsFunc(set, func(d Definition) bool { return d.ID == label.ID }):
+		case len(set) > 0 && !slices.ContainsFunc(set, func(d Definition) bool { return d.ID == label.ID }):
 			problems.Add(fault.BadInput, path("id"), "%.40q is not a label of the set", label.ID)
 		case seen[label.ID]:
 			problems.Add(fault.BadInput, path("id"), "%.40q is there twice", label.ID)

@@ -7,6 +7,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
+	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
@@ -33,7 +34,7 @@ type Receipt struct {
 // Submit checks and records a submission by the caller. When it returns
 // without error, the submission survives a crash and will get into the
 // repository. The same submission again is NoChange, so that a retry does no
-// harm; other content for the same frame and time is a new revision of the
+// harm; if it had failed, it is queued again. Other content for the same frame and time is a new revision of the
 // file. It waits up to so long for the repository to have it: see Await.
 func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) (*Receipt, error) {
 	name := DefaultSet
@@ -63,8 +64,9 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	if receipt.Outcome == Accepted {
-		l.changed(receipt.Submission.ID)
+	if receipt.Submission.Status == labelsubmission.StatusQUEUED {
+		l.arrivals.send()
+		l.tell(receipt.Submission.ID)
 	}
 	if wait > 0 {
 		receipt.Submission, err = l.Await(ctx, receipt.Submission.ID, wait)
@@ -122,6 +124,11 @@ func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, f
 				return err
 			case sameContent(last.Content, content):
 				receipt.Outcome, receipt.Submission = NoChange, last
+				if last.Status == labelsubmission.StatusFAILED && from.commit == "" {
+					receipt.Submission, err = tx.LabelSubmission.UpdateOne(last).
+						SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+					return err
+				}
 				return nil
 			default:
 				revision = last.Revision + 1
@@ -227,15 +234,10 @@ func (l *Labels) Await(ctx context.Context, id int64, longest time.Duration) (*e
 	}
 }
 
-// down says whether the repository is known to be out of reach: whatever is
-// next in the queue has met with it.
+// down says whether the repository is known to be out of reach, by whichever
+// server pushes.
 func (l *Labels) down(ctx context.Context) (bool, error) {
-	next, err := l.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(labelsubmission.StatusQUEUED)).
-		Order(labelsubmission.ByID()).First(ctx)
-	if ent.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil && next.Failure != nil, err
+	return l.db.Checkpoint.Query().Where(checkpoint.ID(heldUpID)).Exist(ctx)
 }
 
 func settled(row *ent.LabelSubmission) bool {
