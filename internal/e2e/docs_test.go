@@ -190,6 +190,51 @@ func tour(t *testing.T, s *server, admin *client) {
 	}
 }
 
+func TestDocs_LabelsGetIntoTheRepositoryAndOutOfItAsThePageSays(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		blocks, reader, admin := blocksOf(t, "docs/labels.md"), s.reader(""), s.admin()
+		env := []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH")}
+		if s.Database != "" {
+			env = append(env, "TAGMA_DATABASE="+s.Database)
+		}
+		said := ""
+		var stopped []doctest.Block
+		for _, b := range blocks {
+			switch {
+			case b.Lang == "graphql":
+				got := admin.do(b.Text, nil)
+				if len(got.Errors) > 0 {
+					t.Errorf("%s:%d: %s", b.Path, b.Line, got.Body)
+				}
+				said += string(got.Body)
+			case b.Lang == "json":
+				shown(t, b, said)
+			case b.Lang == "sh" && b.Info == "stopped":
+				b.Text = reader.Replace(b.Text)
+				stopped = append(stopped, b)
+			}
+		}
+		wrote := s.follow(t, blocks, "", env...)
+		for _, b := range blocks {
+			if b.Lang != "text" {
+				continue
+			}
+			for line := range strings.Lines(b.Text) {
+				if !strings.Contains(line, "submitted_at") && !strings.Contains(wrote, line) { // that one tells the present
+					t.Errorf("%s:%d: git does not show %q:\n%s", b.Path, b.Line, line, wrote)
+				}
+			}
+		}
+		s.stop()
+		wrote = doctest.RunShell(t, top, env, stopped...)
+		for _, want := range []string{"1 files are the same in both, 0 wait, 0 submissions failed; 0 differences.", "Read 1 files: 0 are recorded now, 1 were known, 0 are no submissions."} {
+			if !strings.Contains(wrote, want) {
+				t.Errorf("the commands do not say %q:\n%s", want, wrote)
+			}
+		}
+	})
+}
+
 func TestDocs_AnOperatorCanLookAfterAServerAsThePageSays(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		env := []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH")}

@@ -47,11 +47,12 @@ func Parse(s string) (Instant, error) {
 	return Of(t), nil
 }
 
-// read is strict where time.Parse is not: that takes hours of one digit, and a
-// comma before a fraction.
+// read is strict where time.Parse is not: that takes hours of one digit, a
+// comma before a fraction, and a zone a day away.
 func read(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, strings.HasPrefix(s, t.Format("2006-01-02T15:04:05")) && !strings.Contains(s, ",")
+		_, offset := t.Zone()
+		return t, strings.HasPrefix(s, t.Format("2006-01-02T15:04:05")) && !strings.Contains(s, ",") && max(offset, -offset) < 24*3600
 	}
 	t, err := time.Parse(TrapLayout, s)
 	return t, err == nil && t.Format(TrapLayout) == s

@@ -50,6 +50,20 @@ func parse(content []byte) (*Submission, error) {
 	}, nil
 }
 
+// canonical is a file as Tagma writes it, whoever wrote it, so that two that say
+// the same are equal. One that cannot be read is as it is.
+func canonical(content string) string {
+	s, err := parse([]byte(content))
+	if err != nil {
+		return content
+	}
+	again, err := s.content()
+	if err != nil {
+		return content
+	}
+	return again
+}
+
 // parseNamed reads a file of that name, whoever wrote it. The annotation
 // receiver also took times without a zone, which it read in its own, and other
 // forms of ISO 8601: then the name tells the moment.

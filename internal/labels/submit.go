@@ -122,7 +122,7 @@ func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, f
 			case ent.IsNotFound(err):
 			case err != nil:
 				return err
-			case sameContent(last.Content, content):
+			case canonical(last.Content) == content:
 				receipt.Outcome, receipt.Submission = NoChange, last
 				if last.Status == labelsubmission.StatusFAILED && from.commit == "" {
 					receipt.Submission, err = tx.LabelSubmission.UpdateOne(last).
@@ -169,20 +169,6 @@ func readBefore(ctx context.Context, tx *ent.Tx, s *Submission, content string, 
 	return tx.LabelSubmission.Query().Where(
 		labelsubmission.Filename(s.filename()), labelsubmission.Content(content), labelsubmission.CreatedAt(from.at),
 	).Exist(ctx)
-}
-
-// sameContent says whether a file that is kept, which others may have written
-// in another way, is that of a submission.
-func sameContent(kept, content string) bool {
-	if kept == content {
-		return true
-	}
-	s, err := parse([]byte(kept))
-	if err != nil {
-		return false
-	}
-	again, err := s.content()
-	return err == nil && again == content
 }
 
 // upsertVideo makes the video, or gives it the measures of this submission.

@@ -32,8 +32,8 @@ type kept struct {
 type revision struct {
 	id      int64
 	status  labelsubmission.Status
-	at      instant.Instant // when the repository had it
-	content [sha256.Size]byte
+	at      instant.Instant   // when the repository had it
+	content [sha256.Size]byte // its hash, as Tagma writes it
 }
 
 // Verify compares the database with the tip of the repository, both ways.
@@ -58,7 +58,7 @@ func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
 			continue // somebody's notes
 		}
 		ours := files[name]
-		content := sha256.Sum256(f.Content)
+		content := sha256.Sum256([]byte(canonical(string(f.Content))))
 		switch {
 		case ours == nil:
 			differ("only in the repository: %s (commit %s)", f.Path, f.SHA)
@@ -105,7 +105,7 @@ func (o *Outbox) kept(ctx context.Context, report *Report) (map[string]*kept, er
 				file = &kept{}
 				files[row.Filename] = file
 			}
-			file.last = revision{id: row.ID, status: row.Status, content: sha256.Sum256([]byte(row.Content))}
+			file.last = revision{id: row.ID, status: row.Status, content: sha256.Sum256([]byte(canonical(row.Content)))}
 			if row.PushedAt != nil {
 				file.last.at = *row.PushedAt
 			}
