@@ -51,3 +51,5 @@ CREATE INDEX "labelsubmission_video_id_id" ON "label_submissions" ("video_id", "
 CREATE INDEX "labelsubmission_video_id_frame_index" ON "label_submissions" ("video_id", "frame_index");
 CREATE INDEX "labelsubmission_status_id" ON "label_submissions" ("status", "id");
 CREATE INDEX "labelsubmission_created_at_id" ON "label_submissions" ("created_at", "id");
+CREATE INDEX "labelsubmission_submitted_by_id" ON "label_submissions" ("submitted_by", "id");
+CREATE INDEX "labelsubmission_label_set_id_id" ON "label_submissions" ("label_set_id", "id");
