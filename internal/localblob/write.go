@@ -53,6 +53,14 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Upload implements driver.Uploader. Without it the portable layer would close
+// the writer after its source has failed, and make a part of a blob a blob.
+func (w *writer) Upload(r io.Reader) error {
+	_, err := io.Copy(w.file, r)
+	w.failed = cmp.Or(w.failed, err)
+	return err
+}
+
 // Close implements driver.Writer. After an error the blob is as it was, and
 // nothing is left behind, but in one case: if the last flush of the folder
 // fails, the new blob can be read but may not outlive a loss of power.
