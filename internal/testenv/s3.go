@@ -1,0 +1,169 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// gateway is the program of the S3 server, VersityGW. Go builds it when it is
+// first asked for and keeps it in its build cache; it is a module of its own, so
+// that what it is made of stays out of Tagma's go.mod.
+var gateway = sync.OnceValues(func() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	find := exec.Command("go", "tool", "-n", "versitygw")
+	find.Dir = filepath.Join(filepath.Dir(here), "..", "tools", "s3server")
+	find.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var said bytes.Buffer
+	find.Stderr = &said
+	path, err := find.Output()
+	if err != nil {
+		return "", fmt.Errorf("build the S3 server: %w\n%s", err, &said)
+	}
+	return strings.TrimSpace(string(path)), nil
+})
+
+// S3Server is a real S3 server with one empty bucket, for one test.
+type S3Server struct {
+	Bucket, Region         string
+	Host                   string // and port; it speaks plain HTTP
+	AccessKeyID, SecretKey string
+	Folder                 string // that holds the bucket's files
+	process                *exec.Cmd
+	ended                  chan struct{} // closed when the process has
+	said                   bytes.Buffer  // by the process, complete when it has ended
+	health                 string        // the path at which it says that it is well
+}
+
+// S3 starts an S3 server that checks signatures, and stops it when the test
+// ends. The test fails if it cannot be built or started; it is never skipped.
+func S3(t testing.TB) *S3Server {
+	t.Helper()
+	program, err := gateway()
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	s := &S3Server{
+		Bucket: "photographs", Region: "eu-test-1", Folder: t.TempDir(),
+		AccessKeyID: "TESTKEY" + rand.Text()[:13], SecretKey: rand.Text(),
+		health: "/health-" + strings.ToLower(rand.Text()), // which no other server has
+	}
+	if err := os.Mkdir(filepath.Join(s.Folder, s.Bucket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
+	for range 5 { // another process may get to the port that we picked
+		if err = s.start(t.Context(), program); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("testenv: no S3 server: %v", err)
+	return nil
+}
+
+func (s *S3Server) start(ctx context.Context, program string) error {
+	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.Host = free.Addr().String()
+	_ = free.Close()
+	s.process = exec.Command(program, "--port", s.Host, "--region", s.Region, "--health", s.health, "--keep-alive", "--quiet", "posix", s.Folder)
+	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKeyID, "ROOT_SECRET_KEY="+s.SecretKey)
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.process.Stdout, s.process.Stderr = &s.said, &s.said
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan struct{})
+	go func(process *exec.Cmd, ended chan struct{}) {
+		defer close(ended)
+		_ = process.Wait() // killed, which is no news; else what it said tells
+	}(s.process, s.ended)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("it ended:\n%s", &s.said)
+		case <-ctx.Done():
+			return errors.New("it does not answer")
+		case <-time.After(5 * time.Millisecond): // it does not say when it listens
+		}
+		if s.well(ctx) {
+			return nil
+		}
+	}
+}
+
+func (s *S3Server) well(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Host+s.health, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+func (s *S3Server) stop() {
+	if s.process != nil && s.process.Process != nil {
+		_ = s.process.Process.Kill()
+		<-s.ended
+	}
+}
+
+// URL is the address of the bucket, as --storage takes it.
+func (s *S3Server) URL() string { return s.Through(s.Host) }
+
+// Through is URL by way of a proxy at that host and port.
+func (s *S3Server) Through(host string) string {
+	return "s3://" + s.Bucket + "?" + url.Values{"region": {s.Region}, "endpoint": {"http://" + host}}.Encode()
+}
+
+// Environment is the variables that let a process in, and keep it from the AWS
+// settings of whoever runs the test.
+func (s *S3Server) Environment() []string {
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey,
+		"AWS_CONFIG_FILE=" + os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_REGION=", "AWS_ENDPOINT_URL=", "AWS_ENDPOINT_URL_S3=",
+	}
+}
+
+// Enter gives this process the Environment until the test ends.
+func (s *S3Server) Enter(t *testing.T) {
+	t.Helper()
+	for _, variable := range s.Environment() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+}
+
+// Age makes the file of key as old as if it had come at that time.
+func (s *S3Server) Age(t testing.TB, key string, at time.Time) {
+	t.Helper()
+	if err := os.Chtimes(filepath.Join(s.Folder, s.Bucket, filepath.FromSlash(key)), at, at); err != nil {
+		t.Fatal(err)
+	}
+}
