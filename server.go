@@ -163,11 +163,7 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 
 // handler puts the server together.
 func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
-	secret, err := st.Secret(ctx, "file links", instant.System())
-	if err != nil {
-		return nil, err
-	}
-	links, err := filelink.NewSigner(secret, instant.System, c.LinkLifetime)
+	links, files, err := st.Links(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +193,9 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log))
-	mux.Handle(filelink.Prefix, filelink.Handler(st.Bucket, links, log))
+	if files != nil {
+		mux.Handle(filelink.Prefix, files)
+	}
 	mux.Handle("GET /schema.graphql", text(contract))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
 	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{

@@ -36,7 +36,7 @@ type Resolver struct {
 	Labels      *labels.Labels
 	People      *people.People
 	Events      Events
-	Links       *filelink.Signer
+	Links       filelink.Maker
 	Server      model.ServerInfo
 }
 

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -52,9 +51,12 @@ func distinct[T any](rows []T, id func(T) *int64) []int64 {
 	return ids
 }
 
-func (i image) File(_ context.Context, of *ent.Image, variant images.Variant) (*model.FileLink, error) {
-	path, expiresAt := i.Links.Link(http.MethodGet, images.FileKey(of, variant))
-	return &model.FileLink{URL: path, ExpiresAt: expiresAt}, nil
+func (i image) File(ctx context.Context, of *ent.Image, variant images.Variant) (*model.FileLink, error) {
+	link, expiresAt, err := i.Links.Get(ctx, images.FileKey(of, variant))
+	if err != nil {
+		return nil, err
+	}
+	return &model.FileLink{URL: link, ExpiresAt: expiresAt}, nil
 }
 
 func (i image) Annotations(ctx context.Context, of *ent.Image, algorithm *annotations.Filter) ([]*ent.Annotation, error) {

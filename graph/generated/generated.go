@@ -866,7 +866,10 @@ expires. It has at least five minutes left when it is given, and the same
 address is given again while that holds, so that browsers can keep the file.
 """
 type FileLink {
-  "The address, from the server's own root if it begins with a slash."
+  """
+  The address. If it begins with a slash it is of this server, from its root;
+  else it is that of the store itself. Either is asked without the token.
+  """
   url: URL!
   "Until when it holds."
   expiresAt: DateTime!

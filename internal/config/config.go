@@ -86,7 +86,7 @@ func Default() *Config {
 func (c *Config) StoreFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Data, "data", c.Data, "folder of the embedded database and store")
 	flags.StringVar(&c.Database, "database", c.Database, "database: postgres://user:password@host/name?sslmode=…, or sqlite:PATH (default sqlite:DATA/tagma.db)")
-	flags.StringVar(&c.Storage, "storage", c.Storage, "store of files: file:PATH (default file:DATA/files)")
+	flags.StringVar(&c.Storage, "storage", c.Storage, "store of files: file:PATH, or s3://BUCKET?region=…&endpoint=… (default file:DATA/files)")
 	flags.IntVar(&c.Connections, "database-connections", c.Connections, "most connections to the database")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of the log on standard error: text or json")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least level to log: debug, info, warn or error")

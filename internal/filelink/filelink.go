@@ -1,13 +1,15 @@
 // Package filelink owns signed links to stored files: paths that open one file,
 // to whoever has them, for a while; and the HTTP handler that serves them.
 //
-// It is for the files of package localblob. A store such as S3 signs links of
-// its own. The package does not own who may have a link: whoever asks it for
+// They are for the files of package localblob. S3 has links of its own (package
+// s3store), which live as long as these and are made through the same Maker.
+// The package does not own who may have a link: whoever asks it for
 // one has checked that.
 package filelink
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -38,12 +40,29 @@ const (
 	version = "tagma file link 1"
 )
 
+// Maker makes links to files.
+type Maker interface {
+	// Get is a link with which anybody gets the file of key, and the moment at
+	// which it ends: a path on this server, or the address of another.
+	Get(ctx context.Context, key string) (link string, expiresAt instant.Instant, err error)
+}
+
+// Window is the span of time that holds now, from 1970 in steps of LeastLeft
+// less than lifetime, and at whose end all links that are made in it have
+// LeastLeft left: they end at until. Browsers know a file again by its URL, so
+// all links made in one window are the same. All are in whole seconds.
+func Window(now time.Time, lifetime time.Duration) (from, until time.Time) {
+	step := int64((lifetime - LeastLeft) / time.Second)
+	from = time.Unix(now.Unix()/step*step, 0)
+	return from, from.Add(time.Duration(step)*time.Second + LeastLeft)
+}
+
 // Signer makes links and knows its own again. All servers that share a secret
 // and a lifetime make the same links.
 type Signer struct {
-	secret []byte
-	clock  instant.Clock
-	window int64 // seconds
+	secret   []byte
+	clock    instant.Clock
+	lifetime time.Duration
 }
 
 // NewSigner makes a Signer of a secret of SecretSize random bytes. A link lives
@@ -52,27 +71,27 @@ func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Sig
 	if len(secret) != SecretSize {
 		return nil, fmt.Errorf("filelink: the secret has %d bytes, not %d", len(secret), SecretSize)
 	}
-	window := (lifetime - LeastLeft) / time.Second
-	if window < 1 {
+	if lifetime < LeastLeft+time.Second {
 		return nil, fmt.Errorf("filelink: a lifetime of %v is not more than %v", lifetime, LeastLeft)
 	}
-	return &Signer{secret: bytes.Clone(secret), clock: clock, window: int64(window)}, nil
+	return &Signer{secret: bytes.Clone(secret), clock: clock, lifetime: lifetime}, nil
 }
 
 // Link is a path that opens the file of key to requests of the given method,
-// with its query, and the moment at which it ends. One for GET is good for HEAD
-// too.
-//
-// Browsers know a file again by its URL. So time is cut into windows, counted
-// from 1970, of LeastLeft less than the lifetime, and all links made in one
-// window are the same: they end LeastLeft after it.
+// with its query, and the moment at which it ends: see Window. One for GET is
+// good for HEAD too.
 //
 // No part of key between slashes may be empty, "." or "..", because browsers
 // and proxies take these out of a path.
 func (s *Signer) Link(method, key string) (path string, expiresAt instant.Instant) {
-	now := s.clock().Time().Unix()
-	expires := (now/s.window+1)*s.window + int64(LeastLeft/time.Second)
-	return s.link(method, key, expires), instant.Of(time.Unix(expires, 0))
+	_, until := Window(s.clock().Time(), s.lifetime)
+	return s.link(method, key, until.Unix()), instant.Of(until)
+}
+
+// Get is Link for GET. It never fails.
+func (s *Signer) Get(_ context.Context, key string) (path string, expiresAt instant.Instant, err error) {
+	path, expiresAt = s.Link(http.MethodGet, key)
+	return path, expiresAt, nil
 }
 
 // link is the one way to write the link that ends at expires, in seconds since

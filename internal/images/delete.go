@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"entgo.io/ent/dialect"
-	"golang.org/x/sync/errgroup"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/annotation"
@@ -46,19 +45,7 @@ func (c *Images) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, 
 	}
 	deleted.Images, deleted.Files = len(gone), len(gone)*len(suffixes)
 	if !dryRun {
-		c.discardAll(ctx, gone)
+		c.discard(ctx, gone...)
 	}
 	return deleted, nil
-}
-
-func (c *Images) discardAll(ctx context.Context, gone []*ent.Image) {
-	var group errgroup.Group
-	group.SetLimit(8)
-	for _, i := range gone {
-		group.Go(func() error {
-			c.discard(ctx, KeyOf(i), i.FileID)
-			return nil
-		})
-	}
-	_ = group.Wait()
 }

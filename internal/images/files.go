@@ -1,12 +1,15 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -69,33 +72,72 @@ func newFileID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// write puts the files of an image into the store. When it has returned
-// without error they are there for good.
+// write puts the files of an image into the store, all at once. When it has
+// returned without error they are there for good.
 func (c *Images) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for variant, content := range files {
-		group.Go(func() error {
-			return c.bucket.WriteAll(ctx, fileKey(key, fileID, variant), content, &blob.WriterOptions{ContentType: "image/jpeg"})
-		})
+		group.Go(func() error { return c.writeFile(ctx, fileKey(key, fileID, variant), content) })
 	}
 	return group.Wait()
 }
 
-// remove takes the files of an image out of the store. One that is not there
-// is no error.
-func (c *Images) remove(ctx context.Context, key Key, fileID string) error {
-	var errs []error
-	for variant := range suffixes {
-		err := c.bucket.Delete(ctx, fileKey(key, fileID, variant))
-		if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-			errs = append(errs, err)
-		}
+// writeFile overwrites nothing. If the file is there already, it is our own: a
+// store that another machine keeps may have taken it and its answer been lost.
+func (c *Images) writeFile(ctx context.Context, file string, content []byte) error {
+	err := c.bucket.Upload(ctx, file, bytes.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
+	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
+		return err
 	}
-	return errors.Join(errs...)
+	there, readErr := c.bucket.ReadAll(ctx, file)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	if !bytes.Equal(there, content) {
+		return err
+	}
+	return nil
 }
 
-// discard is remove where nothing depends on its success: what it leaves
-// behind, the sweep clears away.
-func (c *Images) discard(ctx context.Context, key Key, fileID string) {
-	_ = c.remove(context.WithoutCancel(ctx), key, fileID)
+// discardTime is how long a request waits for files to go.
+const discardTime = 10 * time.Second
+
+// discard takes the files of an image out of the store. Nothing depends on its
+// success: what it leaves behind, the sweep clears away.
+func (c *Images) discard(ctx context.Context, images ...*ent.Image) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+	defer cancel()
+	files := make([]string, 0, len(images)*len(suffixes))
+	for _, i := range images {
+		for variant := range suffixes {
+			files = append(files, FileKey(i, variant))
+		}
+	}
+	_, _ = c.deleteFiles(ctx, files)
+}
+
+// deletesAtOnce is how many files are deleted at the same time: a store that is
+// another machine takes some milliseconds for each.
+const deletesAtOnce = 16
+
+// deleteFiles deletes files, and tells how many. One that is not there is no
+// error.
+func (c *Images) deleteFiles(ctx context.Context, files []string) (int, error) {
+	var deleted atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(deletesAtOnce)
+	for _, file := range files {
+		group.Go(func() error {
+			err := c.bucket.Delete(ctx, file)
+			if gcerrors.Code(err) == gcerrors.NotFound {
+				return nil // another server sweeps too
+			}
+			if err == nil {
+				deleted.Add(1)
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	return int(deleted.Load()), err
 }

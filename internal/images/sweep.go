@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 )
 
 // Grace is how old a file without a row must be before it is cleared away. A
@@ -28,18 +27,10 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		for _, key := range orphans {
-			err := c.bucket.Delete(ctx, key)
-			if gcerrors.Code(err) == gcerrors.NotFound {
-				continue // another server sweeps too
-			}
-			if err != nil {
-				return err
-			}
-			removed++
-		}
+		deleted, err := c.deleteFiles(ctx, orphans)
+		removed += deleted
 		old = old[:0]
-		return nil
+		return err
 	}
 	files := c.bucket.List(&blob.ListOptions{Prefix: folder})
 	for {

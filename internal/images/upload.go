@@ -129,7 +129,7 @@ func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, er
 	}
 	result, err := c.record(ctx, p, policy)
 	if err == nil && result.Verdict != Created && result.Verdict != Replaced {
-		c.discard(ctx, key, p.row.FileID) // another request has won a race
+		c.discard(ctx, p.row) // another request has won a race
 	}
 	return result, err
 }
@@ -256,7 +256,7 @@ func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Resu
 				c.onAdded(result.Image.ID)
 			}
 			if gone != nil {
-				c.discard(ctx, key, gone.FileID)
+				c.discard(ctx, gone)
 			}
 			return result, nil
 		}

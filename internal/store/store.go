@@ -9,7 +9,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"strings"
 
 	"entgo.io/ent/dialect/sql"
 	"gocloud.dev/blob"
@@ -19,7 +18,6 @@ import (
 	"tagma/internal/database"
 	"tagma/internal/httpd"
 	"tagma/internal/instant"
-	"tagma/internal/localblob"
 )
 
 // Store is an open database and an open store of files.
@@ -27,39 +25,31 @@ type Store struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
 	Folder string // of the files, where they are on the local disk
+
+	files files
 }
 
 // Open opens both and brings the database up to date. The caller closes it.
 func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(context.Context, string)) (*Store, error) {
-	folder, ok := strings.CutPrefix(c.Storage, "file:")
-	if !ok || folder == "" {
-		return nil, errors.New("--storage must be file: and a folder")
-	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	files, err := openFiles(ctx, c.Storage, log)
+	if err != nil {
 		return nil, err
 	}
 	db, err := database.Open(ctx, c.Database, database.Options{Connections: c.Connections, Observe: observe, Log: log})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, files.bucket.Close())
 	}
-	bucket, err := localblob.Open(folder)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &Store{DB: db, Bucket: bucket, Folder: folder}, nil
+	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, files: files}, nil
 }
 
 // Close closes both.
 func (s *Store) Close() error { return errors.Join(s.Bucket.Close(), s.DB.Close()) }
 
 // Accessible says whether the store of files can be reached.
-func (s *Store) Accessible(ctx context.Context) error {
-	ok, err := s.Bucket.IsAccessible(ctx)
-	if err == nil && !ok {
-		err = errors.New("the store of files is not there")
-	}
-	return err
-}
+func (s *Store) Accessible(ctx context.Context) error { return s.files.accessible(ctx) }
 
 // Secret is 32 random bytes that all servers on this database share, made by
 // the first that asks.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -88,7 +89,7 @@ func TestAccessible_AFolderThatHasGoneIsTold(t *testing.T) {
 }
 
 func TestOpen_AStoreThatIsNoFolderIsRefused(t *testing.T) {
-	for _, storage := range []string{"s3://bucket", "file:", "files", "://"} {
+	for _, storage := range []string{"s3://key:secret@bucket", "s3:", "file:", "files", "://"} {
 		c := settings(t, "")
 		c.Storage = storage
 		if err := c.Check(); err != nil {
@@ -97,7 +98,32 @@ func TestOpen_AStoreThatIsNoFolderIsRefused(t *testing.T) {
 		if s, err := Open(t.Context(), c, nil, nil); err == nil {
 			t.Errorf("%s was opened", storage)
 			_ = s.Close()
+		} else if !strings.HasPrefix(err.Error(), "--storage") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", storage, err)
 		}
+	}
+}
+
+func TestOpen_ABucketThatIsNotThereIsTold(t *testing.T) {
+	server := testenv.S3(t)
+	server.Enter(t)
+	c := settings(t, "")
+	c.Storage = server.URL()
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, c)
+	if err := s.Accessible(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(filepath.Join(server.Folder, server.Bucket)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Accessible(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such bucket") {
+		t.Errorf("accessible: %v", err)
+	}
+	if _, err := Open(t.Context(), c, slog.New(slog.DiscardHandler), nil); err == nil || !strings.HasPrefix(err.Error(), "--storage: the bucket photographs") {
+		t.Errorf("opened: %v", err)
 	}
 }
 

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"tagma/internal/config"
+	"tagma/internal/filelink"
+	"tagma/internal/instant"
+	"tagma/internal/localblob"
+	"tagma/internal/s3store"
+)
+
+// files is an open store of files, in a folder or in S3.
+type files struct {
+	bucket *blob.Bucket
+	folder string         // empty for S3
+	s3     *s3store.Store // nil for a folder
+}
+
+// openFiles opens the store of files that --storage names. One in S3 must be
+// there, and let us in.
+func openFiles(ctx context.Context, storage string, log *slog.Logger) (files, error) {
+	if folder, ok := strings.CutPrefix(storage, "file:"); ok && folder != "" {
+		bucket, err := localblob.Open(folder)
+		return files{bucket: bucket, folder: folder}, err
+	}
+	if !strings.HasPrefix(storage, s3store.Scheme) {
+		return files{}, errors.New("--storage must be file: and a folder, or s3:// and a bucket")
+	}
+	remote, err := s3store.Open(ctx, storage, log)
+	if err == nil {
+		if err = remote.Check(ctx); err != nil {
+			_ = remote.Bucket.Close()
+		}
+	}
+	if err != nil {
+		return files{}, fmt.Errorf("--storage: %w", err)
+	}
+	return files{bucket: remote.Bucket, s3: remote}, nil
+}
+
+// accessible says why the store of files cannot be used, if it cannot.
+func (f files) accessible(ctx context.Context) error {
+	if f.s3 != nil {
+		return f.s3.Check(ctx)
+	}
+	ok, err := f.bucket.IsAccessible(ctx)
+	if err == nil && !ok {
+		err = errors.New("the store of files is not there")
+	}
+	return err
+}
+
+// Links gives the maker of links to the files, and the handler that serves
+// those under filelink.Prefix. S3 serves its own: then there is no handler.
+func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (filelink.Maker, http.Handler, error) {
+	if s.files.s3 != nil {
+		links, err := s.files.s3.Links(ctx, instant.System, c.LinkLifetime)
+		return links, nil, err
+	}
+	secret, err := s.Secret(ctx, "file links", instant.System())
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := filelink.NewSigner(secret, instant.System, c.LinkLifetime)
+	if err != nil {
+		return nil, nil, err
+	}
+	return signer, filelink.Handler(s.Bucket, signer, log), nil
+}
