@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"tagma/internal/page"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/s3store"
 	"tagma/internal/testenv"
 )
 
@@ -41,30 +43,48 @@ type world struct {
 	before func(query string) // called before each statement, if set
 }
 
-// each runs a test on both databases.
+// each runs a test on both databases, and with the files in S3.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
+	t.Run("SQLite and S3", func(t *testing.T) {
+		server := testenv.S3(t)
+		server.Enter(t)
+		test(t, newWorldIn(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), inS3(t, server.URL())))
+	})
 	t.Run("SQLite", func(t *testing.T) { test(t, newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))) })
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, newWorld(t, testenv.Postgres(t))) })
 }
 
+// inS3 is the files at an address in S3.
+func inS3(t *testing.T, address string) *blob.Bucket {
+	t.Helper()
+	store, err := s3store.Open(t.Context(), address, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Bucket.Close() })
+	return store.Bucket
+}
+
 func newWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
-	w := &world{t: t}
+	bucket, err := localblob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bucket.Close() })
+	return newWorldIn(t, databaseURL, bucket)
+}
+
+func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
+	t.Helper()
+	w := &world{t: t, bucket: bucket}
 	var err error
 	w.db, err = database.Open(t.Context(), databaseURL, database.Options{Observe: w.observe})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.bucket, err = localblob.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(w.bucket.Close(), w.db.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { _ = w.db.Close() })
 	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
 	w.Images = images.New(w.db, w.bucket, clock, images.Limits{
 		Page: page.Limits{Default: 10, Max: 100}, Pixels: 1_000_000, FileBytes: 1 << 20, Decoders: 2,
