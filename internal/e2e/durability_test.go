@@ -164,7 +164,7 @@ func (l *ledger) check(t *testing.T, c *client) {
 func (l *ledger) checkFiles(t *testing.T, c *client, key imageKey, one kept, e *entry) {
 	t.Helper()
 	for name, url := range map[string]string{"original": one.Original.URL, "small": one.Small.URL, "mini": one.Mini.URL} {
-		got := get(t, c.s.URL+url, nil)
+		got := c.s.fetch(url, nil)
 		sum := sha256.Sum256([]byte(got.Body))
 		text := hex.EncodeToString(sum[:])
 		was, known := e.content[name+one.Md5]
@@ -191,45 +191,52 @@ func secondsOf(t testing.TB, takenAt string) int {
 }
 
 func TestServer_KilledAtAnyMomentKeepsWhatItAcknowledgedAndNoRowLacksItsFiles(t *testing.T) {
-	const kills, workers = 15, 4
-	each(t, func(t *testing.T, s *server) {
-		admin := s.admin()
-		l := &ledger{images: map[imageKey]*entry{}, acks: make(chan struct{}, 1000)}
-		next := make([]int, workers)
-		for range kills {
-			dying := make(chan struct{})
-			ended := make(chan struct{}, workers)
-			for w := range workers {
-				go func() {
-					defer func() { ended <- struct{}{} }()
-					var err error
-					next[w], err = l.work(admin, fmt.Sprintf("0000000%d", w), next[w])
-					select {
-					case <-dying:
-					default:
-						t.Errorf("before the server was killed: %v", err)
-					}
-				}()
-			}
-			for range 1 + rand.N(25) {
+	each(t, func(t *testing.T, s *server) { survive(t, s, 15) })
+	t.Run("PostgreSQL and S3", func(t *testing.T) {
+		t.Parallel()
+		survive(t, startInS3(t), 5)
+	})
+}
+
+// survive kills a server so many times at work.
+func survive(t *testing.T, s *server, kills int) {
+	const workers = 4
+	admin := s.admin()
+	l := &ledger{images: map[imageKey]*entry{}, acks: make(chan struct{}, 1000)}
+	next := make([]int, workers)
+	for range kills {
+		dying := make(chan struct{})
+		ended := make(chan struct{}, workers)
+		for w := range workers {
+			go func() {
+				defer func() { ended <- struct{}{} }()
+				var err error
+				next[w], err = l.work(admin, fmt.Sprintf("0000000%d", w), next[w])
 				select {
-				case <-l.acks:
-				case <-time.After(time.Minute):
-					t.Fatal("the server acknowledges nothing")
+				case <-dying:
+				default:
+					t.Errorf("before the server was killed: %v", err)
 				}
-			}
-			<-time.After(rand.N(20 * time.Millisecond)) // somewhere between two of them
-			close(dying)
-			s.kill()
-			for range workers {
-				<-ended
-			}
-			s.boot()
-			l.check(t, admin)
-			if t.Failed() {
-				return
+			}()
+		}
+		for range 1 + rand.N(25) {
+			select {
+			case <-l.acks:
+			case <-time.After(time.Minute):
+				t.Fatal("the server acknowledges nothing")
 			}
 		}
-		t.Logf("%d images were sent", len(l.images))
-	})
+		<-time.After(rand.N(20 * time.Millisecond)) // somewhere between two of them
+		close(dying)
+		s.kill()
+		for range workers {
+			<-ended
+		}
+		s.boot()
+		l.check(t, admin)
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d images were sent", len(l.images))
 }

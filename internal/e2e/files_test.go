@@ -17,6 +17,16 @@ func get(t testing.TB, url string, header http.Header) *page {
 	return ask(t, http.MethodGet, url, header)
 }
 
+// fetch gets a file by its link, which is a path on the server or the address
+// of the store.
+func (s *server) fetch(link string, header http.Header) *page {
+	s.t.Helper()
+	if strings.HasPrefix(link, "/") {
+		link = s.URL + link
+	}
+	return get(s.t, link, header)
+}
+
 // page is an answer to a plain HTTP request.
 type page struct {
 	StatusCode int

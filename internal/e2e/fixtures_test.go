@@ -95,8 +95,12 @@ func verdicts(results ...[]uploaded) map[string]int {
 // stored is the names of all files in the server's store.
 func (s *server) stored() []string {
 	s.t.Helper()
+	folder := filepath.Join(s.Data, "files")
+	if s.s3 != nil {
+		folder = filepath.Join(s.s3.Folder, s.s3.Bucket, "images")
+	}
 	var names []string
-	err := filepath.WalkDir(filepath.Join(s.Data, "files"), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			names = append(names, d.Name())
 		}

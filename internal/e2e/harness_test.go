@@ -56,6 +56,8 @@ type server struct {
 
 	t    testing.TB
 	args []string
+	env  []string          // besides our own
+	s3   *testenv.S3Server // that keeps its files, if they are not in Data
 	cmd  *exec.Cmd
 	logs *bytes.Buffer // its standard error, complete after stop or kill
 	done chan struct{} // closed when logs is complete
@@ -79,13 +81,30 @@ func each(t *testing.T, test func(t *testing.T, s *server), args ...string) {
 func start(t testing.TB, database string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, Data: filepath.Join(t.TempDir(), "data"), Database: database, args: args}
+	s.begin()
+	return s
+}
+
+// startInS3 is start on an empty PostgreSQL and an empty S3 store.
+func startInS3(t testing.TB, args ...string) *server {
+	t.Helper()
+	store := testenv.S3(t)
+	s := &server{
+		t: t, Data: filepath.Join(t.TempDir(), "data"), Database: testenv.Postgres(t), s3: store,
+		args: append(args, "--storage", store.URL()), env: store.Environment(),
+	}
+	s.begin()
+	return s
+}
+
+func (s *server) begin() {
+	s.t.Helper()
 	s.boot()
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		if s.cmd != nil {
 			s.stop()
 		}
 	})
-	return s
 }
 
 // second starts another server on the same database, with a folder of its own.
@@ -114,6 +133,7 @@ func (s *server) boot() {
 		args = append(args, "--database", s.Database)
 	}
 	s.cmd = exec.Command(binary, args...)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
