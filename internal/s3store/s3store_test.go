@@ -237,6 +237,10 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 	if got, _ := ask(t, "GET", link); got.StatusCode != 200 {
 		t.Errorf("from outside: %d", got.StatusCode)
 	}
+	other := enter(t, "s3://photographs?path_style=false&endpoint=https://s3.example.org")
+	if link, _, err := other.links(t, instant.System).Get(t.Context(), "a b"); err != nil || !strings.HasPrefix(link, "https://photographs.s3.example.org/a%20b?") {
+		t.Error(link, err)
+	}
 }
 
 // Roles and the like give credentials that end. Here a program does, which AWS's
@@ -272,6 +276,16 @@ func TestLinks_EndWithTheCredentialsThatSignedThem(t *testing.T) {
 	}
 	if got, _ := ask(t, "GET", link); got.StatusCode != 200 {
 		t.Errorf("it is answered %d", got.StatusCode)
+	}
+}
+
+func TestStore_WorksWithoutTheNewerChecksums(t *testing.T) {
+	t.Setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+	s, _ := fresh(t)
+	s.put(t, key, "x")
+	s.put(t, "large", strings.Repeat("x", 17<<20)) // in parts
+	if got, err := s.Bucket.ReadAll(t.Context(), "large"); len(got) != 17<<20 || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 

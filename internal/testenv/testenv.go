@@ -1,13 +1,14 @@
 // Package testenv owns what tests need from outside the process: a real
-// PostgreSQL server. Only tests import it.
+// PostgreSQL server, and real S3 servers. Only tests import it.
 //
-// Each process of tests starts a server of its own when it first asks for one,
-// so that `go test ./internal/foo` works by hand and two packages never meet.
-// The server ends with the process, however that ends. With the address of
+// Each process of tests starts a PostgreSQL of its own when it first asks for
+// one, so that `go test ./internal/foo` works by hand and two packages never
+// meet. The server ends with the process, however that ends. With the address of
 // another server in TAGMA_TEST_POSTGRES, whose user must have the right to
-// create databases, that one is used instead and none is started.
+// create databases, that one is used instead and none is started. An S3 server
+// starts at once, so each test has its own.
 //
-// It does not own how a server is started (package pgserver), nor schemas: a
+// It does not own how PostgreSQL is started (package pgserver), nor schemas: a
 // database comes empty, and the caller migrates it. It works on Unix only.
 package testenv
 

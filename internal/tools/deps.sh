@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need of the machine and do not find: a C compiler
-# (the race detector), Node.js and npm (the playground), PostgreSQL. System
-# packages come from apt, where there is one.
+# (the race detector), Node.js and npm (the playground), PostgreSQL, and an S3
+# server, which Go builds. System packages come from apt, where there is one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -47,3 +47,7 @@ npm_ci() {
 
 has_postgres || npm_ci internal/pgserver/node
 npm_ci web/playground
+
+# As internal/testenv does, so that no test waits for it. Go keeps what it built.
+echo "The S3 server: once, some minutes on a new machine"
+(cd internal/tools/s3server && CGO_ENABLED=0 go tool -n versitygw >/dev/null)
