@@ -868,7 +868,8 @@ address is given again while that holds, so that browsers can keep the file.
 type FileLink {
   """
   The address. If it begins with a slash it is of this server, from its root;
-  else it is that of the store itself. Either is asked without the token.
+  else it is that of the store itself. Either is fetched with GET, and without
+  the token.
   """
   url: URL!
   "Until when it holds."

@@ -42,7 +42,8 @@ type CreateUserInput struct {
 // address is given again while that holds, so that browsers can keep the file.
 type FileLink struct {
 	// The address. If it begins with a slash it is of this server, from its root;
-	// else it is that of the store itself. Either is asked without the token.
+	// else it is that of the store itself. Either is fetched with GET, and without
+	// the token.
 	URL string `json:"url"`
 	// Until when it holds.
 	ExpiresAt instant.Instant `json:"expiresAt"`

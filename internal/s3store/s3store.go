@@ -122,6 +122,7 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	limited, cancel := context.WithTimeout(ctx, 2*connectTime)
 	defer cancel()
 	if _, err := settings.Credentials.Retrieve(limited); err != nil {
+		log.WarnContext(ctx, "AWS's settings lead to no credentials", "error", err)
 		return settings, errors.New("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use AWS's files or a role")
 	}
 	return settings, nil
