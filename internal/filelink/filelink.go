@@ -3,8 +3,8 @@
 //
 // They are for the files of package localblob. S3 has links of its own (package
 // s3store), which live as long as these and are made through the same Maker.
-// The package does not own who may have a link: whoever asks it for
-// one has checked that.
+// The package does not own who may have a link: whoever asks it for one has
+// checked that.
 package filelink
 
 import (

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -148,5 +147,5 @@ func TestUpload_WhateverTheStoreDoesNoRowLacksItsFiles(t *testing.T) {
 }
 
 func photographed(n int, content []byte) images.File {
-	return images.File{Name: photo.Name(key(n)).String(), Size: int64(len(content)), Content: io.NopCloser(bytes.NewReader(content))}
+	return images.File{Name: photo.Name(key(n)).String(), Size: int64(len(content)), Content: bytes.NewReader(content)}
 }
