@@ -48,10 +48,10 @@ func BenchmarkPush(b *testing.B) {
 	for _, files := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("files=%d/git-commands", files), func(b *testing.B) {
 			h := newHost(b)
-			fill(b, h.dir, files)
+			fill(b, h.Dir, files)
 			work := filepath.Join(b.TempDir(), "work")
 			auth := "http.extraHeader=Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(testUser+":"+testToken))
-			git(b, "", "-c", auth, "clone", "--quiet", h.address(), work)
+			git(b, "", "-c", auth, "clone", "--quiet", h.Address(), work)
 			git(b, work, "config", "http.extraHeader", strings.TrimPrefix(auth, "http.extraHeader="))
 			i := files
 			for b.Loop() {
@@ -74,8 +74,8 @@ func BenchmarkPush(b *testing.B) {
 		for _, size := range []int{1, 10, 100} {
 			b.Run(fmt.Sprintf("files=%d/batch=%d", files, size), func(b *testing.B) {
 				h := newHost(b)
-				fill(b, h.dir, files)
-				r := open(b, config(b, h.address()))
+				fill(b, h.Dir, files)
+				r := open(b, config(b, h.Address()))
 				if _, err := r.Refresh(b.Context()); err != nil {
 					b.Fatal(err)
 				}

@@ -3,27 +3,21 @@ package labelrepo
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"tagma/internal/githost"
 	"tagma/internal/instant"
 )
 
 const (
-	testUser  = "robot"
-	testToken = "canary-Tok3n/with+signs"
+	testUser  = githost.User
+	testToken = githost.Token
 )
 
 var (
@@ -35,96 +29,33 @@ var (
 // git runs the real git in dir, in the name of somebody else.
 func git(t testing.TB, dir string, args ...string) string {
 	t.Helper()
-	out, err := tryGit(dir, args...)
+	out, err := githost.Git(dir, args...)
 	if err != nil {
 		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
 }
 
-func tryGit(dir string, args ...string) (string, error) {
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
-		"GIT_AUTHOR_NAME=Foreign", "GIT_AUTHOR_EMAIL=f@example.org", "GIT_COMMITTER_NAME=Foreign", "GIT_COMMITTER_EMAIL=f@example.org")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
 // newBare is a bare repository as a git host keeps it.
 func newBare(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "labels.git")
-	git(t, "", "init", "--quiet", "--bare", "--initial-branch=main", dir)
-	git(t, dir, "config", "http.receivepack", "true")
-	git(t, dir, "config", "receive.fsckObjects", "true")
+	if err := githost.Init(dir); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
-// host serves a bare repository over smart HTTP with Basic authentication.
-type host struct {
-	*httptest.Server
-	dir      string
-	requests atomic.Int64
-	fault    atomic.Pointer[http.HandlerFunc] // answers in the place of git, if set
-	spoil    atomic.Bool                      // lose the answer to the next push that git took
-}
-
-func newHost(t testing.TB) *host {
+// newHost serves a bare repository over smart HTTP.
+func newHost(t testing.TB) *githost.Host {
 	t.Helper()
-	h := &host{dir: newBare(t)}
-	h.Server = httptest.NewServer(h)
-	t.Cleanup(h.Close)
+	h, err := githost.Start(filepath.Join(t.TempDir(), "labels.git"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Down)
 	return h
 }
-
-func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.requests.Add(1)
-	if fault := h.fault.Load(); fault != nil {
-		_, _ = io.Copy(io.Discard, r.Body) // then the server notices a client that left
-		(*fault)(w, r)
-		return
-	}
-	if user, password, _ := r.BasicAuth(); user != testUser || password != testToken {
-		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprintf(w, "who is %s?", r.Header.Get("Authorization"))
-		return
-	}
-	body, err := io.ReadAll(r.Body) // net/http/cgi takes no chunks
-	if err != nil {
-		return
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	r.TransferEncoding = nil
-	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.spoil.Swap(false) {
-		h.backend(r).ServeHTTP(httptest.NewRecorder(), r)
-		panic(http.ErrAbortHandler)
-	}
-	h.backend(r).ServeHTTP(w, r)
-}
-
-func (h *host) backend(r *http.Request) *cgi.Handler {
-	path, err := exec.LookPath("git")
-	if err != nil {
-		panic(err)
-	}
-	return &cgi.Handler{Path: path, Args: []string{"http-backend"}, Root: "/", Stderr: io.Discard, Env: []string{
-		"GIT_PROJECT_ROOT=" + filepath.Dir(h.dir), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + testUser,
-		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-	}, InheritEnv: []string{"PATH"}}
-}
-
-// break_ makes the host answer everything with f; nil mends it.
-func (h *host) break_(f http.HandlerFunc) {
-	if f == nil {
-		h.fault.Store(nil)
-		return
-	}
-	h.fault.Store(&f)
-}
-
-func (h *host) address() string { return h.URL + "/labels.git" }
 
 // config is a Config with its own cache folder.
 func config(t testing.TB, remote string) Config {
@@ -182,19 +113,9 @@ func clone(t testing.TB, dir string) string {
 // foreign commits a file with an ordinary git and pushes it.
 func foreign(t testing.TB, work, path, content string) {
 	t.Helper()
-	if _, err := tryGit(work, "rev-parse", "--verify", "origin/main"); err == nil {
-		git(t, work, "pull", "--quiet", "--rebase", "origin", "main")
-	}
-	full := filepath.Join(work, path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+	if err := githost.Push(work, "Foreign <f@example.org>", "foreign "+path, map[string]string{path: content}); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(full, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	git(t, work, "add", path)
-	git(t, work, "commit", "--quiet", "-m", "foreign "+path)
-	git(t, work, "push", "--quiet", "origin", "HEAD:main")
 }
 
 func show(t testing.TB, dir, path string) string {

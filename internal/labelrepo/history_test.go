@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tagma/internal/githost"
 )
 
 // collect is what an iterator of files brings.
@@ -54,7 +56,7 @@ func tangled(t *testing.T) (dir string) {
 	write("annotations/a.json", "main")
 	write("annotations/gone.json", "1")
 	commit("Cy", "1999-01-01T00:00:00+05:00", "from the past")
-	if _, err := tryGit(work, "merge", "-q", "side"); err == nil {
+	if _, err := githost.Git(work, "merge", "-q", "side"); err == nil {
 		t.Fatal("the merge should conflict")
 	}
 	write("annotations/a.json", "both")
@@ -112,7 +114,7 @@ func TestChanges_FromAnyCommitToTheTipNothingIsMissed(t *testing.T) {
 			if !slices.Contains(got, f.SHA) {
 				got = append(got, f.SHA)
 			}
-			after, err := tryGit(dir, "show", f.SHA+":"+f.Path)
+			after, err := githost.Git(dir, "show", f.SHA+":"+f.Path)
 			if f.Removed != (err != nil) || !f.Removed && after != string(f.Content) {
 				t.Errorf("%s in %s: removed %v, content %q", f.Path, f.SHA, f.Removed, f.Content)
 			}
@@ -148,10 +150,10 @@ func TestChanges_ParentsComeBeforeChildrenWhateverTheirClocksSaid(t *testing.T) 
 
 func TestChanges_ShowWhatOthersPushedWhileRunning(t *testing.T) {
 	h := newHost(t)
-	r := open(t, config(t, h.address()))
+	r := open(t, config(t, h.Address()))
 	apply(t, r, label(1, "ours"))
 	known := r.Tip()
-	foreign(t, clone(t, h.dir), "annotations/01/000001.json", "theirs\n")
+	foreign(t, clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
 	apply(t, r, label(2, "ours"))
 	var theirs []File
 	for _, f := range collect(t, r.Changes(t.Context(), known, "annotations/")) {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"tagma/internal/githost"
 	"tagma/internal/instant"
 	"tagma/internal/labelrepo/bare"
 )
@@ -23,7 +24,7 @@ import (
 func kinds(t *testing.T, test func(t *testing.T, cfg Config, remoteDir string)) {
 	t.Run("over smart HTTP", func(t *testing.T) {
 		h := newHost(t)
-		test(t, config(t, h.address()), h.dir)
+		test(t, config(t, h.Address()), h.Dir)
 	})
 	t.Run("on a path", func(t *testing.T) {
 		dir := newBare(t)
@@ -161,7 +162,7 @@ func TestApply_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 	const each = 25
 	var wg sync.WaitGroup
 	for s := range 2 {
-		r := open(t, config(t, h.address()))
+		r := open(t, config(t, h.Address()))
 		wg.Go(func() {
 			for i := range each {
 				if _, err := r.Apply(t.Context(), []Commit{label(s*1000+i, "x"), label(s*1000+500+i, "y")}); err != nil {
@@ -171,13 +172,13 @@ func TestApply_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := commitCount(t, h.dir); n != 2*2*each {
+	if n := commitCount(t, h.Dir); n != 2*2*each {
 		t.Errorf("%d commits, want %d", n, 2*2*each)
 	}
-	if n := strings.Count(git(t, h.dir, "ls-tree", "-r", "main"), "\n"); n != 2*2*each {
+	if n := strings.Count(git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); n != 2*2*each {
 		t.Errorf("%d files, want %d", n, 2*2*each)
 	}
-	fsck(t, h.dir)
+	fsck(t, h.Dir)
 }
 
 func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
@@ -203,7 +204,7 @@ func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 		git(t, work, "commit", "-qm", "theirs")
 		for range 100 { // ours moves on all the time
 			git(t, work, "pull", "-q", "--rebase", "origin", "main")
-			if _, err := tryGit(work, "push", "-q", "origin", "HEAD:main"); err == nil {
+			if _, err := githost.Git(work, "push", "-q", "origin", "HEAD:main"); err == nil {
 				pushed++
 				break
 			}

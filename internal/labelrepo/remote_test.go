@@ -13,27 +13,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tagma/internal/githost"
 )
 
 func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
-	status := func(code int) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, "seen: "+r.Header.Get("Authorization")+" "+testToken, code)
-		}
-	}
 	for name, c := range map[string]struct {
 		fault http.HandlerFunc
 		want  error
 	}{
-		"500":       {status(500), ErrUnavailable},
-		"503":       {status(503), ErrUnavailable},
-		"429":       {status(429), ErrUnavailable},
-		"401":       {status(401), ErrAuth},
-		"403":       {status(403), ErrAuth},
-		"404":       {status(404), ErrAuth},
-		"not git":   {status(200), ErrUnavailable},
+		"500":       {githost.Status(500), ErrUnavailable},
+		"503":       {githost.Status(503), ErrUnavailable},
+		"429":       {githost.Status(429), ErrUnavailable},
+		"401":       {githost.Status(401), ErrAuth},
+		"403":       {githost.Status(403), ErrAuth},
+		"404":       {githost.Status(404), ErrAuth},
+		"not git":   {githost.Status(200), ErrUnavailable},
 		"redirects": {http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, ErrRejected},
-		"hangs":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ErrUnavailable},
+		"hangs":     {githost.Hang, ErrUnavailable},
 		"breaks off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			w.WriteHeader(200)
@@ -50,14 +47,14 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			cfg := config(t, h.address())
+			cfg := config(t, h.Address())
 			cfg.Timeout = 300 * time.Millisecond
 			if name != "hangs" {
 				cfg.Timeout = 20 * time.Second
 			}
 			r := open(t, cfg)
 			for _, when := range []string{"at the first push", "later"} {
-				h.break_(c.fault)
+				h.Fault(c.fault)
 				began := time.Now()
 				_, err := r.Apply(t.Context(), []Commit{label(1, when)})
 				if !errors.Is(err, c.want) {
@@ -67,18 +64,18 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 					t.Errorf("%s: it took %v", when, took)
 				}
 				checkNoSecret(t, err.Error())
-				if !strings.Contains(err.Error(), h.address()) {
+				if !strings.Contains(err.Error(), h.Address()) {
 					t.Errorf("%s: which repository? %v", when, err)
 				}
-				h.break_(nil)
+				h.Fault(nil)
 				r.remote.timeout = 20 * time.Second
 				apply(t, r, label(1, when))
 				r.remote.timeout = cfg.Timeout
 			}
-			if n := commitCount(t, h.dir); n != 2 {
+			if n := commitCount(t, h.Dir); n != 2 {
 				t.Errorf("%d commits, want 2", n)
 			}
-			fsck(t, h.dir)
+			fsck(t, h.Dir)
 		})
 	}
 }
@@ -99,7 +96,7 @@ func TestApply_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
 
 func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 	h := newHost(t)
-	cfg := config(t, h.address())
+	cfg := config(t, h.Address())
 	cfg.Credentials.Token = "wrong-canary-Tok3n"
 	r := open(t, cfg)
 	_, err := r.Apply(t.Context(), []Commit{label(1, "x")})
@@ -114,19 +111,19 @@ func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 // hook gives a repository a pre-receive hook.
 func hook(t *testing.T, dir, script string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+	if err := githost.Hook(dir, script); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 	h := newHost(t)
-	for name, cfg := range map[string]Config{"http": config(t, h.address()), "path": config(t, h.dir)} {
+	for name, cfg := range map[string]Config{"http": config(t, h.Address()), "path": config(t, h.Dir)} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, cfg)
 			apply(t, r, label(1, name))
 			for range 2 {
-				hook(t, h.dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
+				hook(t, h.Dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
 				_, err := r.Apply(t.Context(), []Commit{label(2, name)})
 				if !errors.Is(err, ErrRejected) {
 					t.Fatalf("got %v", err)
@@ -138,9 +135,9 @@ func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 					t.Errorf("%d characters of error", len(err.Error()))
 				}
 			}
-			hook(t, h.dir, "exit 0\n")
+			hook(t, h.Dir, "exit 0\n")
 			apply(t, r, label(2, name))
-			fsck(t, h.dir)
+			fsck(t, h.Dir)
 			fsck(t, cfg.Dir)
 		})
 	}
@@ -161,9 +158,9 @@ func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 
 func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	h := newHost(t)
-	r := open(t, config(t, h.address()))
+	r := open(t, config(t, h.Address()))
 	apply(t, r, label(0, "x"))
-	h.spoil.Store(true)
+	h.LoseAnswer()
 	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
@@ -172,39 +169,39 @@ func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 			t.Errorf("commit %d was made again: %+v", i, result)
 		}
 	}
-	if n := commitCount(t, h.dir); n != 3 {
+	if n := commitCount(t, h.Dir); n != 3 {
 		t.Errorf("%d commits, want 3", n)
 	}
 }
 
 func TestApply_APushOverHTTPTakesOneRequest(t *testing.T) {
 	h := newHost(t)
-	r := open(t, config(t, h.address()))
+	r := open(t, config(t, h.Address()))
 	apply(t, r, label(0, "x"))
-	before := h.requests.Load()
+	before := h.Requests()
 	for i := range 5 {
 		apply(t, r, label(i+1, "x"))
 	}
-	if n := h.requests.Load() - before; n != 5 {
+	if n := h.Requests() - before; n != 5 {
 		t.Errorf("5 pushes took %d requests", n)
 	}
 }
 
 func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 	h := newHost(t)
-	cfg := config(t, h.address())
+	cfg := config(t, h.Address())
 	var log journal
 	cfg.Log = log.logger()
 	r := open(t, cfg)
 	apply(t, r, label(1, "x"), label(2, "x"))
 	lost := r.Tip()
-	git(t, h.dir, "update-ref", "refs/heads/main", "main~1")
+	git(t, h.Dir, "update-ref", "refs/heads/main", "main~1")
 
 	apply(t, r, label(3, "x"))
 	if !strings.Contains(log.String(), "forced elsewhere") {
 		t.Errorf("nobody is told: %s", log.String())
 	}
-	if n := commitCount(t, h.dir); n != 2 {
+	if n := commitCount(t, h.Dir); n != 2 {
 		t.Errorf("%d commits, want 2: never force", n)
 	}
 	for _, err := range r.Changes(t.Context(), lost, "") {
@@ -213,13 +210,13 @@ func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) 
 		}
 	}
 
-	git(t, h.dir, "update-ref", "-d", "refs/heads/main")
+	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	apply(t, r, label(4, "x"))
-	if n := commitCount(t, h.dir); n != 1 {
+	if n := commitCount(t, h.Dir); n != 1 {
 		t.Errorf("%d commits after the branch was removed, want 1", n)
 	}
 	// What is unchanged as far as we know is asked about all the same.
-	git(t, h.dir, "update-ref", "-d", "refs/heads/main")
+	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	if again := apply(t, r, label(4, "x"))[0]; !again.Changed {
 		t.Error("a file that the remote no longer has was taken for unchanged")
 	}
@@ -227,14 +224,14 @@ func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) 
 
 func TestCredentials_ShowUpNowhere(t *testing.T) {
 	h := newHost(t)
-	cfg := config(t, h.address())
+	cfg := config(t, h.Address())
 	var log journal
 	cfg.Log = log.logger()
 	r := open(t, cfg)
 	apply(t, r, label(1, "x"))
-	hook(t, h.dir, "echo \""+testToken+"\" >&2; exit 1\n")
+	hook(t, h.Dir, "echo \""+testToken+"\" >&2; exit 1\n")
 	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")})
-	h.Close()
+	h.Down()
 	_, down := r.Apply(t.Context(), []Commit{label(2, "x")})
 	r.Close()
 	seen := log.String()
@@ -275,10 +272,10 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = r.Header.Write(&got) }))
 	defer thief.Close()
 	h := newHost(t)
-	h.break_(func(w http.ResponseWriter, r *http.Request) {
+	h.Fault(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, thief.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
 	})
-	r := open(t, config(t, h.address()))
+	r := open(t, config(t, h.Address()))
 	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrRejected) {
 		t.Errorf("got %v", err)
 	}
@@ -290,11 +287,11 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 	h := newHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	h.break_(func(_ http.ResponseWriter, r *http.Request) {
+	h.Fault(func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
 	})
-	r := open(t, config(t, h.address()))
+	r := open(t, config(t, h.Address()))
 	if _, err := r.Apply(ctx, []Commit{label(1, "x")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

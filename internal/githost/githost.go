@@ -1,0 +1,217 @@
+// Package githost owns a git repository as a git host keeps it, for tests and
+// for measuring: bare, behind smart HTTP with Basic authentication, served by
+// git's own http-backend. It can be down, hang, answer with errors, lose an
+// answer and reject pushes. It owns too how the ordinary git is run beside it,
+// in the name of somebody else.
+package githost
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Who may enter. The token has what URLs and headers write in other ways, and
+// a word by which tests find where it should not be.
+const (
+	User  = "robot"
+	Token = "canary-Tok3n/with+signs"
+)
+
+// Host serves one repository.
+type Host struct {
+	Dir string // the repository
+
+	address string // host and port; the same each time that it is up
+	mu      sync.Mutex
+	server  *http.Server // nil: down
+
+	requests atomic.Int64
+	fault    atomic.Pointer[http.HandlerFunc] // answers in the place of git, if set
+	spoil    atomic.Bool                      // lose the answer to the next push that git took
+}
+
+// Start makes a bare repository in dir and serves it.
+func Start(dir string) (*Host, error) {
+	if err := Init(dir); err != nil {
+		return nil, err
+	}
+	h := &Host{Dir: dir}
+	// An address that nobody else takes while the host is down; not every
+	// system has more than one loopback address.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.N(250), rand.N(250), 2+rand.N(250)))
+	if err != nil {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.address = listener.Addr().String()
+	h.serve(listener)
+	return h, nil
+}
+
+// Init makes an empty bare repository in dir, which takes no damaged objects.
+func Init(dir string) error {
+	if out, err := Git("", "init", "--quiet", "--bare", "--initial-branch=main", dir); err != nil {
+		return fmt.Errorf("git init: %w: %s", err, out)
+	}
+	for _, setting := range []string{"http.receivepack", "receive.fsckObjects"} {
+		if out, err := Git(dir, "config", setting, "true"); err != nil {
+			return fmt.Errorf("git config: %w: %s", err, out)
+		}
+	}
+	return nil
+}
+
+func (h *Host) serve(listener net.Listener) {
+	server := &http.Server{Handler: http.HandlerFunc(h.answer)} //nolint:gosec // its only clients are tests
+	h.server = server
+	go func() { _ = server.Serve(listener) }()
+}
+
+// Address is the URL of the repository.
+func (h *Host) Address() string { return "http://" + h.address + "/" + filepath.Base(h.Dir) }
+
+// Requests is how many there were.
+func (h *Host) Requests() int64 { return h.requests.Load() }
+
+// Down refuses connections, and breaks those that are there.
+func (h *Host) Down() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.server != nil {
+		_ = h.server.Close()
+		h.server = nil
+	}
+}
+
+// Up serves again, at the same address.
+func (h *Host) Up() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	listener, err := net.Listen("tcp", h.address)
+	if err == nil {
+		h.serve(listener)
+	}
+	return err
+}
+
+// Fault makes the host answer everything with f; nil mends it.
+func (h *Host) Fault(f http.HandlerFunc) {
+	if f == nil {
+		h.fault.Store(nil)
+		return
+	}
+	h.fault.Store(&f)
+}
+
+// Status is a fault: every answer has this code, and repeats what it was asked
+// with, secrets included.
+func Status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "seen: "+r.Header.Get("Authorization")+" "+Token, code)
+	}
+}
+
+// Hang is a fault: there is no answer.
+func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// LoseAnswer breaks the connection at the next push, after git took it.
+func (h *Host) LoseAnswer() { h.spoil.Store(true) }
+
+func (h *Host) answer(w http.ResponseWriter, r *http.Request) {
+	h.requests.Add(1)
+	if fault := h.fault.Load(); fault != nil {
+		_, _ = io.Copy(io.Discard, r.Body) // then the server notices a client that left
+		(*fault)(w, r)
+		return
+	}
+	if user, password, _ := r.BasicAuth(); user != User || password != Token {
+		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, "who is %s?", r.Header.Get("Authorization"))
+		return
+	}
+	body, err := io.ReadAll(r.Body) // net/http/cgi takes no chunks
+	if err != nil {
+		return
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.TransferEncoding = nil
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.spoil.Swap(false) {
+		h.backend().ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}
+	h.backend().ServeHTTP(w, r)
+}
+
+func (h *Host) backend() *cgi.Handler {
+	path, err := exec.LookPath("git")
+	if err != nil {
+		panic(err)
+	}
+	return &cgi.Handler{Path: path, Args: []string{"http-backend"}, Root: "/", Stderr: io.Discard, Env: []string{
+		"GIT_PROJECT_ROOT=" + filepath.Dir(h.Dir), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + User,
+		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+	}, InheritEnv: []string{"PATH"}}
+}
+
+// Hook gives the repository in dir a pre-receive hook, a shell script.
+func Hook(dir, script string) error {
+	return os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+script), 0o700)
+}
+
+// Git runs the real git in dir, in the name of somebody else, and gives what
+// it prints.
+func Git(dir string, args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+		"GIT_AUTHOR_NAME=Foreign", "GIT_AUTHOR_EMAIL=f@example.org", "GIT_COMMITTER_NAME=Foreign", "GIT_COMMITTER_EMAIL=f@example.org")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Push writes files into a working copy, commits them as author, Name
+// <address>, and pushes: it takes in first what others have pushed.
+func Push(work, author, message string, files map[string]string) error {
+	run := func(args ...string) error {
+		out, err := Git(work, args...)
+		if err != nil {
+			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
+		}
+		return nil
+	}
+	if _, err := Git(work, "ls-remote", "--exit-code", "origin", "main"); err == nil {
+		if err := run("pull", "--quiet", "--rebase", "origin", "main"); err != nil {
+			return err
+		}
+	}
+	for path, content := range files {
+		full := filepath.Join(work, path)
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(full, []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{{"add", "--all"}, {"commit", "--quiet", "--author", author, "-m", message}, {"push", "--quiet", "origin", "HEAD:main"}} {
+		if err := run(args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
