@@ -2,6 +2,9 @@
 // their number: by whichever holds an advisory lock of the PostgreSQL database
 // that they share. The lock goes with the connection, so that a server that
 // dies is followed within seconds. On SQLite there is one server, and it leads.
+//
+// One that has lost its connection notices within seconds too, and until then
+// two may believe that they lead: the work must bear that.
 package leader
 
 import (
@@ -64,11 +67,19 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 			return err
 		case <-time.After(look):
 		}
-		if err := conn.PingContext(working); err != nil { // the connection is gone, and the lock with it
+		if err := ping(working, conn); err != nil { // the connection is gone, and the lock with it
 			stop()
 			return errors.Join(err, <-done)
 		}
 	}
+}
+
+// ping does not wait long: a network that swallows what is sent must not hide
+// that the lock is gone.
+func ping(ctx context.Context, conn *stdsql.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	return conn.PingContext(ctx)
 }
 
 // release gives the lock back, for the connection goes back to the pool.
