@@ -72,6 +72,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if _, err := c.LabelRepo(); err != nil { // it is opened later, by the server that leads
+		return err
+	}
 	metrics := prometheus.NewRegistry()
 	st, err := store.Open(ctx, c, log, request.CountStatement)
 	if err != nil {

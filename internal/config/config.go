@@ -58,7 +58,7 @@ func Default() *Config {
 		LogFormat:     "text",
 		LogLevel:      "info",
 		Connections:   8,
-		Labels:        Labels{Branch: "main", Committer: "Tagma <tagma@tagma.invalid>", Layout: string(labels.FanOut)},
+		Labels:        Labels{Branch: "main", Committer: "Tagma <tagma@tagma.invalid>", Layout: string(labels.FanOut), Username: "git", Timeout: time.Minute},
 		LinkLifetime:  time.Hour,
 		Timeout:       30 * time.Second,
 		UploadTimeout: 10 * time.Minute,
@@ -182,6 +182,9 @@ func (c *Config) Check() error {
 		if limit.value <= 0 {
 			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))
 		}
+	}
+	if c.Connections == 1 && !strings.HasPrefix(c.Database, "sqlite:") {
+		problems = append(problems, errors.New("--database-connections is 1: give 2 or more, for one is kept by the server that leads"))
 	}
 	if c.Guard.Aliases < 0 {
 		problems = append(problems, fmt.Errorf("--max-aliases is %d: give 0 or more", c.Guard.Aliases))

@@ -15,6 +15,7 @@ func flags() (*pflag.FlagSet, *Config) {
 	set := pflag.NewFlagSet("tagma", pflag.ContinueOnError)
 	c.StoreFlags(set)
 	c.ServeFlags(set)
+	c.LabelFlags(set)
 	return set, c
 }
 

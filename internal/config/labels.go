@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
@@ -28,6 +28,7 @@ type Labels struct {
 	SSHKey     string
 	KnownHosts string
 	SigningKey string
+	Timeout    time.Duration // of one exchange with the remote
 }
 
 // TokenVariable is the environment variable that may hold the token.
@@ -41,27 +42,36 @@ func (c *Config) LabelFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.Committer, "labels-committer", l.Committer, "who commits, as git writes it; the author is who submitted")
 	flags.StringVar(&l.Layout, "labels-layout", l.Layout, "how its files lie: fanout (annotations/3f/…) or flat, as the annotation receiver had them")
 	flags.StringVar(&l.Username, "labels-username", l.Username, "user name for https; most hosts take any beside a token")
-	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https; or "+TokenVariable+" holds the token itself")
-	flags.StringVar(&l.SSHKey, "labels-ssh-key", l.SSHKey, "file with the private key for ssh")
+	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https; or "+TokenVariable+" holds the token itself (default none)")
+	flags.StringVar(&l.SSHKey, "labels-ssh-key", l.SSHKey, "file with the private key for ssh (default what the user's SSH agent has)")
 	flags.StringVar(&l.KnownHosts, "labels-known-hosts", l.KnownHosts, "file that knows the host's key, for ssh (default ~/.ssh/known_hosts)")
-	flags.StringVar(&l.SigningKey, "labels-signing-key", l.SigningKey, "file with a private SSH key that signs each commit")
+	flags.StringVar(&l.SigningKey, "labels-signing-key", l.SigningKey, "file with a private SSH key that signs each commit (default none does)")
+	flags.DurationVar(&l.Timeout, "labels-timeout", l.Timeout, "longest time of one exchange with the repository")
 }
 
 // check says what is wrong with the settings.
 func (l *Labels) check() []error {
 	var problems []error
 	add := func(flag, what string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, what)) }
-	if u, err := url.Parse(l.Repo); err == nil && u.Scheme != "" && u.User != nil {
-		// The name git of an ssh URL is nobody's, and hosts ask for it.
-		if _, secret := u.User.Password(); secret || u.Scheme != "ssh" {
-			add("labels-repo", "give the URL without a user name or password, and those by --labels-username and --labels-token-file")
+	if l.Repo != "" {
+		switch err := labelrepo.CheckRemote(l.Repo); {
+		case errors.Is(err, labelrepo.ErrSecretInAddress):
+			add("labels-repo", err.Error()+": give those by --labels-username and --labels-token-file")
+		case err != nil:
+			add("labels-repo", err.Error())
 		}
 	}
-	if l.Branch == "" {
-		add("labels-branch", "give a name")
+	if err := labelrepo.CheckBranch(l.Branch); err != nil {
+		add("labels-branch", err.Error())
 	}
-	if _, err := mail.ParseAddress(l.Committer); err != nil {
+	if committer, err := mail.ParseAddress(l.Committer); err != nil || committer.Name == "" {
 		add("labels-committer", "give it as Name <address>")
+	}
+	if l.Username == "" || strings.Contains(l.Username, ":") {
+		add("labels-username", "give a name without a colon")
+	}
+	if l.Timeout <= 0 {
+		add("labels-timeout", "give a length of time such as 1m")
 	}
 	if l.Layout != string(labels.FanOut) && l.Layout != string(labels.Flat) {
 		add("labels-layout", "give fanout or flat")
@@ -73,7 +83,7 @@ func (l *Labels) check() []error {
 }
 
 // LabelRepo is where the label repository is and how to get in. It reads the
-// files that the settings name.
+// files that the settings name, and says what is wrong with them.
 func (c *Config) LabelRepo() (labelrepo.Config, error) {
 	l := c.Labels
 	committer, err := mail.ParseAddress(l.Committer)
@@ -84,6 +94,7 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 		Dir: filepath.Join(c.Data, "labels.git"), Branch: l.Branch,
 		Committer:   labelrepo.Identity{Name: committer.Name, Email: committer.Address},
 		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, KnownHosts: l.KnownHosts},
+		Timeout:     l.Timeout,
 	}
 	if l.Repo != "" {
 		repo.Dir, repo.Remote = filepath.Join(c.Data, "labels-cache.git"), l.Repo
@@ -100,13 +111,19 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 		return content
 	}
 	if token := read("labels-token-file", l.TokenFile); token != nil {
-		repo.Credentials.Token = strings.TrimSpace(string(token))
+		if repo.Credentials.Token = strings.TrimSpace(string(token)); repo.Credentials.Token == "" {
+			problems = append(problems, errors.New("--labels-token-file: the file is empty"))
+		}
 	}
+	read("labels-known-hosts", l.KnownHosts)
 	repo.Credentials.SSHKey = read("labels-ssh-key", l.SSHKey)
 	if key := read("labels-signing-key", l.SigningKey); key != nil {
 		if repo.Signer, err = ssh.ParsePrivateKey(key); err != nil {
 			problems = append(problems, errors.New("--labels-signing-key: the file holds no private SSH key without a passphrase"))
 		}
+	}
+	if len(problems) == 0 {
+		problems = append(problems, repo.CheckAccess())
 	}
 	return repo, errors.Join(problems...)
 }

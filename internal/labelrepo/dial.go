@@ -69,19 +69,14 @@ func newRemote(cfg Config) (*remote, error) {
 // repeats an address that it refuses for what is in it.
 func parseRemote(address string) (*transport.Endpoint, error) {
 	if !strings.Contains(address, "://") {
-		user, _, scp := strings.Cut(address, "@")
-		if !scp || strings.ContainsAny(user, "/:") || !strings.Contains(address, ":") {
-			path, err := filepath.Abs(address)
-			return &transport.Endpoint{Protocol: "file", Path: path}, err
-		}
-		return transport.NewEndpoint(address)
+		return parsePlace(address)
 	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, errors.New("the address of the label repository is not a URL")
 	}
 	if _, password := u.User.Password(); password || u.User != nil && u.Scheme != "ssh" {
-		return nil, errors.New("the address of the label repository holds a user name or password: give them as credentials, not in the address")
+		return nil, ErrSecretInAddress
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("the address of the label repository has a ? or # part, which git has no use for")
@@ -99,6 +94,23 @@ func parseRemote(address string) (*transport.Endpoint, error) {
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("the address of the label repository names no host")
+	}
+	return transport.NewEndpoint(address)
+}
+
+// parsePlace takes git@host:path and paths. As for git, what has a colon before
+// any slash is no path.
+func parsePlace(address string) (*transport.Endpoint, error) {
+	before, _, colon := strings.Cut(address, ":")
+	if !colon || strings.Contains(before, "/") || filepath.VolumeName(address) != "" {
+		path, err := filepath.Abs(address)
+		return &transport.Endpoint{Protocol: "file", Path: path}, err
+	}
+	switch user, host, at := strings.Cut(before, "@"); {
+	case strings.Contains(address[len(before):], "@"):
+		return nil, ErrSecretInAddress
+	case !at || user == "" || host == "":
+		return nil, errors.New("the address of the label repository is neither a path nor git@host:path: use https://, ssh:// or a path")
 	}
 	return transport.NewEndpoint(address)
 }

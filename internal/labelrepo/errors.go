@@ -22,6 +22,8 @@ var (
 	// ErrDamaged: a repository that is not a cache, and so cannot be made
 	// again from its remote, is broken on the disk.
 	ErrDamaged = errors.New("the label repository is damaged")
+	// ErrSecretInAddress: an address goes into logs, credentials do not.
+	ErrSecretInAddress = errors.New("the address of the label repository holds a user name or password")
 	// ErrRewritten: a commit that was asked about is not in the branch's
 	// history. Someone forced the branch elsewhere.
 	ErrRewritten = errors.New("the history of the label repository was rewritten")

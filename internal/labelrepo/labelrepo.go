@@ -70,8 +70,34 @@ type Repo struct {
 	turn   chan struct{} // holds one token while somebody writes
 
 	tip    atomic.Pointer[bare.Hash] // where the branch was last known to be
+	base   atomic.Pointer[bare.Hash] // what the last Apply built upon
 	synced bool                      // whether the remote said so since Open; under turn
 	trees  treeCache                 // under turn
+}
+
+// CheckBranch says whether this can be the name of a branch.
+func CheckBranch(name string) error {
+	if err := plumbing.NewBranchReferenceName(name).Validate(); err != nil || strings.ContainsAny(name, " \n") {
+		return fmt.Errorf("%.60q is not a name for a branch", name)
+	}
+	return nil
+}
+
+// CheckRemote says whether this can be the address of a remote. It never
+// repeats one that may hold a secret.
+func CheckRemote(address string) error {
+	_, err := parseRemote(address)
+	return err
+}
+
+// CheckAccess says what is wrong with the remote's credentials, as far as that
+// can be said without asking it, or lacks to reach it.
+func (c Config) CheckAccess() error {
+	if c.Remote == "" {
+		return nil
+	}
+	_, err := newRemote(c)
+	return err
 }
 
 // Open makes the repository ready. It does not ask the remote anything, so
@@ -87,11 +113,12 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = instant.System
 	}
-	branch := plumbing.NewBranchReferenceName(cfg.Branch)
-	if err := branch.Validate(); err != nil || strings.ContainsAny(cfg.Branch, " \n") {
-		return nil, fmt.Errorf("%.60q is not a name for a branch", cfg.Branch)
+	if err := CheckBranch(cfg.Branch); err != nil {
+		return nil, err
 	}
+	branch := plumbing.NewBranchReferenceName(cfg.Branch)
 	r := &Repo{cfg: cfg, branch: branch.String(), turn: make(chan struct{}, 1), trees: treeCache{limit: 32 << 20}}
+	r.base.Store(&bare.Hash{})
 	if cfg.Remote != "" {
 		var err error
 		if r.remote, err = newRemote(cfg); err != nil {
@@ -132,6 +159,10 @@ func (r *Repo) Close() error {
 // Tip is the commit that the branch was last known to point to, or "" if there
 // is none.
 func (r *Repo) Tip() string { return shaOf(*r.tip.Load()) }
+
+// Base is the commit that the last successful Apply built upon, or "": from
+// there to the tip, there is nothing but what it made.
+func (r *Repo) Base() string { return shaOf(*r.base.Load()) }
 
 // check reads the tip and every folder of it.
 func (r *Repo) check(ctx context.Context) error {
@@ -304,6 +335,7 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		if *r.tip.Load() != b.base {
 			return nil, errMoved
 		}
+		r.base.Store(&b.base)
 		return results, nil
 	}
 	if r.remote != nil {
@@ -320,6 +352,7 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		r.cfg.Log.Warn("the cache of the label repository could not keep what was pushed", "error", err)
 		r.synced = false
 	}
+	r.base.Store(&b.base)
 	return results, nil
 }
 
