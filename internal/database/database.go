@@ -40,7 +40,8 @@ type DB struct {
 	SQL     *sql.DB // the same database, for what ent cannot say
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
-	url string
+	url  string
+	turn chan struct{} // holds one token while somebody writes into SQLite
 }
 
 // Options of Open.
@@ -77,6 +78,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	switch {
 	case isFile && path != "":
 		db.Dialect = dialect.SQLite
+		db.turn = make(chan struct{}, 1)
 		db.SQL = sql.OpenDB(&connector{
 			open:     func(context.Context) (conn, error) { return openSQLite(path, !options.migrating) },
 			observe:  options.Observe,
@@ -261,9 +263,27 @@ func (db *DB) Optimize(ctx context.Context) error {
 	return err
 }
 
+// Write runs do, which writes. SQLite takes one writer at a time, and makes the
+// others look again and again until they are lucky; here they wait their turn.
+func (db *DB) Write(ctx context.Context, do func() error) error {
+	if db.turn != nil {
+		select {
+		case db.turn <- struct{}{}:
+			defer func() { <-db.turn }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return do()
+}
+
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if
 // it fails or panics, not at all.
 func (db *DB) InTx(ctx context.Context, do func(*ent.Tx) error) error {
+	return db.Write(ctx, func() error { return db.inTx(ctx, do) })
+}
+
+func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
 	tx, err := db.Tx(ctx)
 	if err != nil {
 		return err

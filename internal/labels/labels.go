@@ -36,6 +36,7 @@ type Labels struct {
 	arrivals signal // sent when a submission is to be pushed: wakes the outbox
 	news     signal // sent when some have been pushed or not: wakes those who wait
 	onChange func(ids ...int64)
+	crowd    crowd
 }
 
 // OnChange says who is told of submissions that were recorded or have changed.
@@ -57,7 +58,7 @@ func (l *Labels) settled(ids ...int64) {
 
 // New is the labels in db.
 func New(db *database.DB, clock instant.Clock, limits page.Limits) *Labels {
-	return &Labels{db: db, clock: clock, limits: limits}
+	return &Labels{db: db, clock: clock, limits: limits, crowd: crowd{turn: make(chan struct{}, 1)}}
 }
 
 // signal wakes all who wait for it.

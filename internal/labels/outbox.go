@@ -38,7 +38,8 @@ type Outbox struct {
 	layout Layout
 	log    *slog.Logger
 
-	inReach bool // whether this outbox has last met with no fault of the repository
+	inReach bool   // whether this outbox has last met with no fault of the repository
+	read    string // how far the repository was read, as the checkpoint says
 }
 
 // NewOutbox is the way from labels to the repository.
@@ -171,7 +172,11 @@ func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
 	case err != nil:
 		return err
 	}
-	return o.done(ctx, rows, results)
+	if err := o.done(ctx, rows, results); err != nil || o.repo.Base() != o.read {
+		return err // what others pushed in between is read in its turn
+	}
+	o.read = o.repo.Tip()
+	return o.labels.setCheckpoint(ctx, readUpToID, o.read)
 }
 
 // commit is a submission as a commit.
@@ -192,14 +197,22 @@ func identity(author string) labelrepo.Identity {
 }
 
 func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status labelsubmission.Status) error {
+	ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) { u.SetStatus(status) })
+	o.labels.tell(ids...)
+	return err
+}
+
+// change changes those submissions that still wait, for another server may have
+// led meanwhile, and gives the ids of all.
+func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, how func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
 	ids := make([]int64, len(rows))
 	for n, row := range rows {
 		ids[n] = row.ID
 	}
-	err := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
-		SetStatus(status).Exec(ctx)
-	o.labels.tell(ids...)
-	return err
+	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
+		labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED))
+	how(update)
+	return ids, o.labels.db.Write(ctx, func() error { return update.Exec(ctx) })
 }
 
 // done records what has reached the repository.
@@ -235,13 +248,17 @@ func (o *Outbox) pushed(ctx context.Context, ids []int64, commits []string) erro
 		query += `FROM (SELECT value->>0 AS id, value->>1 AS sha FROM json_each($2)) v WHERE label_submissions.id = v.id`
 		args = []any{int64(o.labels.clock()), database.JSON(pairs)}
 	}
-	_, err := o.labels.db.SQL.ExecContext(ctx, query, args...)
-	return err
+	return o.labels.db.Write(ctx, func() error {
+		_, err := o.labels.db.SQL.ExecContext(ctx, query, args...)
+		return err
+	})
 }
 
 func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason error) error {
-	err := o.labels.db.LabelSubmission.UpdateOne(row).
-		SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
+	err := o.labels.db.Write(ctx, func() error {
+		return o.labels.db.LabelSubmission.UpdateOne(row).
+			SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
+	})
 	o.labels.settled(row.ID)
 	return err
 }
@@ -291,13 +308,11 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 	o.inReach = false
 	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
 	rows, failed := o.queued(ctx)
-	ids := make([]int64, len(rows))
+	var ids []int64
 	if err = errors.Join(err, failed); err == nil {
-		for n, row := range rows {
-			ids[n] = row.ID
-		}
-		err = o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
-			SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason).Exec(ctx)
+		ids, err = o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {
+			u.SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason)
+		})
 	}
 	o.labels.settled(ids...)
 	return errors.Join(trouble, err)

@@ -30,6 +30,7 @@ const readUpToID = "labels"
 func (o *Outbox) readBack(ctx context.Context) error {
 	from, err := o.readUpTo(ctx)
 	tip := o.repo.Tip()
+	o.read = from
 	switch {
 	case err != nil || from == tip:
 		return err
@@ -44,6 +45,7 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.read = tip
 	return o.labels.setCheckpoint(ctx, readUpToID, tip)
 }
 
@@ -223,6 +225,8 @@ func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
 }
 
 func (l *Labels) setCheckpoint(ctx context.Context, id, value string) error {
-	return l.db.Checkpoint.Create().SetID(id).SetValue(value).
-		OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
+	return l.db.Write(ctx, func() error {
+		return l.db.Checkpoint.Create().SetID(id).SetValue(value).
+			OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
+	})
 }

@@ -34,8 +34,8 @@ type Receipt struct {
 // Submit checks and records a submission by the caller. When it returns
 // without error, the submission survives a crash and will get into the
 // repository. The same submission again is NoChange, so that a retry does no
-// harm; if it had failed, it is queued again. Other content for the same frame and time is a new revision of the
-// file. It waits up to so long for the repository to have it: see Await.
+// harm; if it had failed, it is queued again. Other content for the same frame
+// and time is a new revision of the file. It waits up to so long for the repository to have it: see Await.
 func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) (*Receipt, error) {
 	name := DefaultSet
 	if s.LabelSet != nil {
@@ -60,7 +60,7 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := l.record(ctx, s, set, origin{by: &author.id, author: author.String(), at: l.clock()})
+	receipt, err := l.recordTogether(ctx, s, set, origin{by: &author.id, author: author.String(), at: l.clock()})
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,20 @@ func (l *Labels) author(ctx context.Context) (person, error) {
 
 // record writes a submission, in one transaction.
 func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
+	for {
+		var receipt *Receipt
+		err := l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+			receipt, err = recordIn(ctx, tx, s, set, from)
+			return err
+		})
+		if !database.IsUnique(err) { // else another has just recorded this file or video: look again
+			return receipt, err
+		}
+	}
+}
+
+// recordIn writes a submission in a transaction.
+func recordIn(ctx context.Context, tx *ent.Tx, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
 	content, err := s.content()
 	if err != nil {
 		return nil, err
@@ -108,56 +122,44 @@ func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, f
 	if from.content != "" {
 		kept = from.content
 	}
-	for {
-		receipt := &Receipt{Outcome: Accepted}
-		err := l.db.InTx(ctx, func(tx *ent.Tx) error {
-			if known, err := readBefore(ctx, tx, s, kept, from); known || err != nil {
-				receipt.Outcome = NoChange
-				return err
-			}
-			last, err := tx.LabelSubmission.Query().Where(labelsubmission.Filename(s.filename())).
-				Order(labelsubmission.ByRevision(sql.OrderDesc())).First(ctx)
-			revision := 1
-			switch {
-			case ent.IsNotFound(err):
-			case err != nil:
-				return err
-			case canonical(last.Content) == content:
-				receipt.Outcome, receipt.Submission = NoChange, last
-				if last.Status == labelsubmission.StatusFAILED && from.commit == "" {
-					receipt.Submission, err = tx.LabelSubmission.UpdateOne(last).
-						SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
-					return err
-				}
-				return nil
-			default:
-				revision = last.Revision + 1
-			}
-			videoID, err := upsertVideo(ctx, tx, s, from)
-			if err != nil {
-				return err
-			}
-			create := tx.LabelSubmission.Create().
-				SetVideoID(videoID).
-				SetFrameIndex(s.FrameIndex).
-				SetTimestamp(s.Timestamp).
-				SetLabelSetID(set.ID).
-				SetFilename(s.filename()).
-				SetRevision(revision).
-				SetContent(kept).
-				SetCreatedAt(from.at).
-				SetNillableSubmittedByID(from.by).
-				SetAuthor(from.author)
-			if from.commit != "" {
-				create.SetStatus(labelsubmission.StatusPUSHED).SetCommitSha(from.commit).SetPushedAt(from.pushedAt)
-			}
-			receipt.Submission, err = create.Save(ctx)
-			return err
-		})
-		if !database.IsUnique(err) { // else another has just recorded this file or video: look again
-			return receipt, err
-		}
+	if known, err := readBefore(ctx, tx, s, kept, from); known || err != nil {
+		return &Receipt{Outcome: NoChange}, err
 	}
+	last, err := tx.LabelSubmission.Query().Where(labelsubmission.Filename(s.filename())).
+		Order(labelsubmission.ByRevision(sql.OrderDesc())).First(ctx)
+	revision := 1
+	switch {
+	case ent.IsNotFound(err):
+	case err != nil:
+		return nil, err
+	case canonical(last.Content) == content:
+		if last.Status == labelsubmission.StatusFAILED && from.commit == "" {
+			last, err = tx.LabelSubmission.UpdateOne(last).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+		}
+		return &Receipt{Outcome: NoChange, Submission: last}, err
+	default:
+		revision = last.Revision + 1
+	}
+	videoID, err := upsertVideo(ctx, tx, s, from)
+	if err != nil {
+		return nil, err
+	}
+	create := tx.LabelSubmission.Create().
+		SetVideoID(videoID).
+		SetFrameIndex(s.FrameIndex).
+		SetTimestamp(s.Timestamp).
+		SetLabelSetID(set.ID).
+		SetFilename(s.filename()).
+		SetRevision(revision).
+		SetContent(kept).
+		SetCreatedAt(from.at).
+		SetNillableSubmittedByID(from.by).
+		SetAuthor(from.author)
+	if from.commit != "" {
+		create.SetStatus(labelsubmission.StatusPUSHED).SetCommitSha(from.commit).SetPushedAt(from.pushedAt)
+	}
+	row, err := create.Save(ctx)
+	return &Receipt{Outcome: Accepted, Submission: row}, err
 }
 
 // readBefore says whether a file of a commit of others is recorded already, be
@@ -171,9 +173,18 @@ func readBefore(ctx context.Context, tx *ent.Tx, s *Submission, content string, 
 	).Exist(ctx)
 }
 
-// upsertVideo makes the video, or gives it the measures of this submission.
+// upsertVideo makes the video, or gives it the measures of this submission. It
+// writes nothing if they are the same: those who label one video would wait for
+// each other.
 func upsertVideo(ctx context.Context, tx *ent.Tx, s *Submission, from origin) (int64, error) {
-	err := tx.Video.Create().
+	known, err := tx.Video.Query().Where(video.URL(s.VideoURL)).Only(ctx)
+	if err == nil && known.TotalFrames == s.TotalFrames && known.Fps == s.FPS && known.FrameWidth == s.FrameWidth && known.FrameHeight == s.FrameHeight {
+		return known.ID, nil
+	}
+	if err != nil && !ent.IsNotFound(err) {
+		return 0, err
+	}
+	err = tx.Video.Create().
 		SetURL(s.VideoURL).
 		SetHash(videoHash(s.VideoURL)).
 		SetTotalFrames(s.TotalFrames).
