@@ -37,6 +37,7 @@ type settings struct {
 	repeat    int
 	cell      time.Duration
 	clients   []int
+	labels    []int // files of the label repositories to measure; if there are any, nothing else is
 	data      dataset.Options
 }
 
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string) error {
 	floor := flags.String("floor", "", "be the floor on this database (for the benchmark's own use)")
 	databases := flags.String("databases", "sqlite,postgres", "databases to measure on")
 	clients := flags.String("clients", "1,8", "numbers of clients")
+	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
 	only := flags.String("jobs", "", "measure only the jobs whose title this regular expression matches")
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
@@ -73,14 +75,13 @@ func run(ctx context.Context, args []string) error {
 		return serveFloor(ctx, *floor)
 	}
 	s.databases = strings.Split(*databases, ",")
-	for _, number := range strings.Split(*clients, ",") {
-		n, err := strconv.Atoi(number)
-		if err != nil || n <= 0 {
-			return fmt.Errorf("-clients: %q is not a number of clients", number)
-		}
-		s.clients = append(s.clients, n)
-	}
 	var err error
+	if s.clients, err = numbers("clients", *clients); err != nil {
+		return err
+	}
+	if s.labels, err = numbers("labels", *labelFiles); err != nil {
+		return err
+	}
 	if s.only, err = regexp.Compile(*only); err != nil {
 		return err
 	}
@@ -91,6 +92,19 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	return s.measure(ctx, "go run ./internal/bench "+strings.Join(args, " "))
+}
+
+// numbers reads a list of them, which may be empty.
+func numbers(flag, text string) ([]int, error) {
+	var all []int
+	for _, number := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(number)
+		if err != nil || n <= 0 {
+			return nil, fmt.Errorf("-%s: %q is not a number above 0", flag, number)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // measure measures all that is asked for, and prints it.
@@ -116,6 +130,10 @@ func (s *settings) measure(ctx context.Context, command string) error {
 		default:
 			return fmt.Errorf("-databases: %q is neither sqlite nor postgres", name)
 		}
+	}
+	if len(s.labels) > 0 {
+		fmt.Printf("%s\n\n    %s\n", machine(version), strings.TrimSpace(command))
+		return s.measureLabels(ctx, binary, server)
 	}
 	fmt.Printf("%s\n\n    %s\n\n%d devices × %d images, %d objects × %d points each; medians of %d rounds of %s.\n",
 		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.repeat, s.cell)

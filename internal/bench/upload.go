@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // as the server does
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,15 +124,11 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 		return err
 	}
 	defer os.RemoveAll(folder)
-	databaseURL := "sqlite:" + filepath.Join(folder, "tagma.db")
-	if name == "postgres" {
-		scratch := "bench_upload_" + strings.ToLower(rand.Text())
-		if err := execute(ctx, server, `CREATE DATABASE `+scratch+` TEMPLATE template0`); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, execute(ctx, server, `DROP DATABASE `+scratch+` WITH (FORCE)`)) }()
-		databaseURL = at(server, scratch)
+	databaseURL, drop, err := scratch(ctx, name, folder, server)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, drop(ctx)) }()
 	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
 	if err != nil {
 		return err

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/database"
+	"tagma/internal/githost"
+	"tagma/internal/instant"
+	"tagma/internal/labels"
+	"tagma/internal/page"
+)
+
+const (
+	benchVideo = "https://example.com/rats/bench.mp4"
+	manyFrames = 10_000_000
+	labelledAt = 1_705_322_096_000 // milliseconds since 1970
+)
+
+// pawsAt is the labels of a frame.
+func pawsAt(frame int64) []labels.Label {
+	var all []labels.Label
+	for n, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
+		x, y := float64((int(frame)+100*n)%1900), 100.25+float64(n)
+		all = append(all, labels.Label{ID: id, Name: strings.ToUpper(id[:1]) + strings.ReplaceAll(id[1:], "_", " "), Placed: true, PixelX: &x, PixelY: &y})
+	}
+	return all
+}
+
+// labelFile is the file of a frame as it is in the repository. As the files of
+// many videos do, they fall into all folders.
+func labelFile(frame int) (path, content string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", benchVideo, frame, manyFrames)
+	for n, one := range pawsAt(int64(frame)) {
+		if n > 0 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, "    {\n      \"id\": %q,\n      \"name\": %q,\n      \"placed\": true,\n      \"pixel_x\": %g,\n      \"pixel_y\": %g\n    }", one.ID, one.Name, *one.PixelX, *one.PixelY)
+	}
+	b.WriteString("\n  ]\n}\n")
+	hash := fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, frame)))[:12]
+	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, labelledAt), b.String()
+}
+
+// fillLabels makes an empty database and two git hosts that have so many
+// submissions behind them, each with its commit, and somebody with a token.
+func fillLabels(ctx context.Context, folder, databaseURL string, files int) (token string, ours, theirs *githost.Host, err error) {
+	if ours, err = githost.Start(filepath.Join(folder, "ours.git")); err != nil {
+		return "", nil, nil, err
+	}
+	if err = importLabels(ours.Dir, files); err != nil {
+		return "", nil, nil, err
+	}
+	tip, err := githost.Git(ours.Dir, "rev-parse", "main")
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if theirs, err = githost.Start(filepath.Join(folder, "theirs.git")); err != nil {
+		return "", nil, nil, err
+	}
+	if err = os.RemoveAll(theirs.Dir); err == nil {
+		err = os.CopyFS(theirs.Dir, os.DirFS(ours.Dir))
+	}
+	if err != nil {
+		return "", nil, nil, err
+	}
+	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
+	if err != nil {
+		return "", nil, nil, err
+	}
+	token, err = signIn(ctx, db)
+	if err == nil {
+		err = recordLabels(ctx, db, files, strings.TrimSpace(tip))
+	}
+	return token, ours, theirs, errors.Join(err, db.Close())
+}
+
+// importLabels gives a repository so many files, each by a commit of its own.
+func importLabels(dir string, files int) error {
+	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	in := bufio.NewWriter(pipe)
+	for frame := range files {
+		path, content := labelFile(frame)
+		message := "annotation: " + filepath.Base(path)
+		fmt.Fprintf(in, "commit refs/heads/main\ncommitter Tagma <tagma@tagma.invalid> %d +0000\ndata %d\n%s\nM 100644 inline %s\ndata %d\n%s\n",
+			labelledAt/1000, len(message), message, path, len(content), content)
+	}
+	return errors.Join(in.Flush(), pipe.Close(), cmd.Wait())
+}
+
+// recordLabels puts the submissions into the database, as pushed by the tip.
+func recordLabels(ctx context.Context, db *database.DB, files int, tip string) error {
+	all := labels.New(db, instant.System, page.Limits{Default: 1, Max: 1})
+	if err := all.Ensure(ctx); err != nil {
+		return err
+	}
+	set, err := all.Set(ctx, labels.DefaultSet)
+	if err != nil {
+		return err
+	}
+	now := instant.System()
+	video, err := db.Video.Create().SetURL(benchVideo).SetHash(strings.Repeat("0", 64)).SetTotalFrames(manyFrames).SetFps(30).
+		SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now).Save(ctx)
+	if err != nil {
+		return err
+	}
+	const atOnce = 500
+	rows := make([]*ent.LabelSubmissionCreate, 0, atOnce)
+	for frame := range files {
+		path, content := labelFile(frame)
+		rows = append(rows, db.LabelSubmission.Create().SetVideoID(video.ID).SetFrameIndex(frame).SetTimestamp(labelledAt).SetLabelSetID(set.ID).
+			SetFilename(filepath.Base(path)).SetRevision(1).SetContent(content).SetStatus(labelsubmission.StatusPUSHED).
+			SetCommitSha(tip).SetPushedAt(now).SetCreatedAt(now).SetAuthor("bench <bench@tagma.invalid>"))
+		if len(rows) == atOnce || frame == files-1 {
+			if err := db.LabelSubmission.CreateBulk(rows...).Exec(ctx); err != nil {
+				return err
+			}
+			rows = rows[:0]
+		}
+	}
+	return db.Checkpoint.Create().SetID("labels").SetValue(tip).Exec(ctx) // it has read as far as this
+}

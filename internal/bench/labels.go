@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tagma/internal/githost"
+)
+
+// Submissions of labels are measured beside the sequence of git commands that
+// the annotation receiver ran for each of them: add, status, commit, push,
+// rev-parse, in a working copy, one submission after the other, for two at once
+// fail. Both push to a repository of their own with the same files and the same
+// history, over smart HTTP on this machine.
+
+// Of one measuring.
+const (
+	labellers   = 100 // clients that submit at once
+	fewestGit   = 3   // sequences of git commands in one round, however long they take
+	fewestCalls = 30  // submissions of one client in one round
+)
+
+// labelRow is what was measured of one database with that many files.
+type labelRow struct {
+	database string
+	files    int
+
+	pushed, git         []float64       // per second, by round
+	up, down, gitCommit []time.Duration // of one submission by one client, remote up and down; of one `git commit`
+	peak                int64
+}
+
+// measureLabels measures submissions of labels, and prints it.
+func (s *settings) measureLabels(ctx context.Context, binary string, server url.URL) error {
+	var rows []*labelRow
+	for _, files := range s.labels {
+		for _, kind := range s.databases {
+			r := &labelRow{database: kind, files: files}
+			if err := s.measureLabelsOn(ctx, r, binary, server); err != nil {
+				return fmt.Errorf("%s, %d files: %w", kind, files, err)
+			}
+			rows = append(rows, r)
+		}
+	}
+	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", labellers, s.cell, s.repeat)
+	fmt.Print("| files | database | Tagma: pushed/s | git commands: pushed/s | × | one submission: ms, remote up | remote down | one `git commit`: ms | × | peak MB |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range rows {
+		ratios := make([]float64, len(r.pushed))
+		for n := range ratios {
+			ratios[n] = r.pushed[n] / r.git[n]
+		}
+		ms := func(of []time.Duration) float64 { return float64(median(of).Microseconds()) / 1000 }
+		fmt.Printf("| %d | %s | %s | %s | **%s** | %s | %s | %s | **%s** | %d |\n", r.files, r.database,
+			short(median(r.pushed)), short(median(r.git)), short(median(ratios)),
+			short(ms(r.up)), short(ms(r.down)), short(ms(r.gitCommit)), short(ms(r.gitCommit)/ms(r.up)), r.peak>>20)
+	}
+	return nil
+}
+
+func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary string, server url.URL) (err error) {
+	folder, err := os.MkdirTemp(s.folder, "labels-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	databaseURL, drop, err := scratch(ctx, r.database, folder, server)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drop(ctx)) }()
+	progress("%s: making %d files", r.database, r.files)
+	token, ours, theirs, err := fillLabels(ctx, folder, databaseURL, r.files)
+	if err != nil {
+		return err
+	}
+	defer ours.Down()
+	defer theirs.Down()
+	secret := filepath.Join(folder, "secret")
+	if err := os.WriteFile(secret, []byte(githost.Token), 0o600); err != nil {
+		return err
+	}
+	tagma, err := startTagma("Tagma", binary, folder, databaseURL, token, nil,
+		"--labels-repo", ours.Address(), "--labels-username", githost.User, "--labels-token-file", secret)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tagma.close() }()
+	peer, err := newGitPeer(folder, theirs, r.files)
+	if err != nil {
+		return err
+	}
+	l := &labelLoad{tagma: tagma, client: newClient(labellers)}
+	l.frame.Store(int64(r.files))
+	if err := l.drain(ctx, l.submit(ctx)); err != nil { // the copy is fetched
+		return err
+	}
+	for range s.repeat {
+		if err := peer.round(ctx, r, s.cell); err != nil {
+			return err
+		}
+		if err := l.round(ctx, r, s.cell); err != nil {
+			return err
+		}
+		if err := l.drain(ctx, l.alone(ctx, &r.up)); err != nil {
+			return err
+		}
+		ours.Down()
+		err := l.alone(ctx, &r.down)
+		if err = errors.Join(err, ours.Up()); err != nil {
+			return err
+		}
+		if err := l.drain(ctx, nil); err != nil {
+			return err
+		}
+		n := len(r.pushed) - 1
+		progress("%s, %d files: %.0f pushed/s, git commands %.2f/s", r.database, r.files, r.pushed[n], r.git[n])
+	}
+	return nil
+}
+
+// labelLoad is clients that submit labels to a Tagma.
+type labelLoad struct {
+	tagma  *contestant
+	client *http.Client
+	frame  atomic.Int64
+}
+
+// submit submits the labels of a frame that has none.
+func (l *labelLoad) submit(ctx context.Context) error {
+	frame := l.frame.Add(1)
+	var labels []map[string]any
+	for _, one := range pawsAt(frame) {
+		labels = append(labels, map[string]any{"id": one.ID, "name": one.Name, "placed": one.Placed, "pixelX": one.PixelX, "pixelY": one.PixelY})
+	}
+	body, err := json.Marshal(map[string]any{
+		"query": `mutation Submit($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome submission { id status filename } } }`,
+		"variables": map[string]any{"input": map[string]any{
+			"videoUrl": benchVideo, "frameIndex": frame, "totalFrames": manyFrames, "fps": 30, "frameWidth": 1920, "frameHeight": 1080,
+			"timestamp": time.UnixMilli(labelledAt).UTC(), "labels": labels,
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	var answer bytes.Buffer
+	if err := l.tagma.post(ctx, l.client, "/graphql", "application/json", body, &answer); err != nil {
+		return err
+	}
+	if !bytes.Contains(answer.Bytes(), []byte(`"ACCEPTED"`)) {
+		return fmt.Errorf("the labels are answered %s", answer.Bytes())
+	}
+	return nil
+}
+
+// round lets all clients submit for so long, and measures until everything is
+// pushed.
+func (l *labelLoad) round(ctx context.Context, r *labelRow, cell time.Duration) error {
+	began := time.Now()
+	m, err := l.tagma.measure(labellers, cell, func() error { return l.submit(ctx) })
+	progress("%d submissions recorded in %s, with %s of CPU", m.requests, m.took, m.cpu)
+	if err := l.drain(ctx, err); err != nil {
+		return err
+	}
+	r.pushed = append(r.pushed, float64(m.requests)/time.Since(began).Seconds())
+	r.peak = max(r.peak, usageOf(l.tagma.cmd.Process.Pid).peak)
+	return nil
+}
+
+// alone measures the answers to one client.
+func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error {
+	for range fewestCalls {
+		sent := time.Now()
+		if err := l.submit(ctx); err != nil {
+			return err
+		}
+		*latencies = append(*latencies, time.Since(sent))
+	}
+	return nil
+}
+
+// drain waits until everything is pushed, unless something has failed.
+func (l *labelLoad) drain(ctx context.Context, failed error) error {
+	const query = `{"query": "{ a: labelSubmissions(filter: {status: QUEUED}, first: 1) { nodes { id } } b: labelSubmissions(filter: {status: COMMITTED}, first: 1) { nodes { id } } c: labelSubmissions(filter: {status: FAILED}, first: 1) { nodes { failure } } }"}`
+	for failed == nil {
+		var answer bytes.Buffer
+		if err := l.tagma.post(ctx, l.client, "/graphql", "application/json", []byte(query), &answer); err != nil {
+			return err
+		}
+		var got struct {
+			Data struct {
+				A, B, C struct{ Nodes []struct{ Failure string } }
+			}
+		}
+		if err := json.Unmarshal(answer.Bytes(), &got); err != nil {
+			return err
+		}
+		if len(got.Data.C.Nodes) > 0 {
+			return errors.New(got.Data.C.Nodes[0].Failure)
+		}
+		if len(got.Data.A.Nodes)+len(got.Data.B.Nodes) == 0 {
+			return nil
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return failed
+}
+
+// gitPeer is the sequence of git commands in its working copy.
+type gitPeer struct {
+	work  string
+	frame int
+}
+
+func newGitPeer(folder string, h *githost.Host, frame int) (*gitPeer, error) {
+	p := &gitPeer{work: filepath.Join(folder, "work"), frame: frame}
+	header := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(githost.User+":"+githost.Token))
+	if out, err := githost.Git("", "-c", "http.extraHeader="+header, "clone", "--quiet", h.Address(), p.work); err != nil {
+		return nil, fmt.Errorf("git clone: %w: %s", err, out)
+	}
+	out, err := githost.Git(p.work, "config", "http.extraHeader", header)
+	if err != nil {
+		err = fmt.Errorf("git config: %w: %s", err, out)
+	}
+	return p, err
+}
+
+// round submits one after the other for so long.
+func (p *gitPeer) round(ctx context.Context, r *labelRow, cell time.Duration) error {
+	began := time.Now()
+	n := 0
+	for ; n < fewestGit || time.Since(began) < cell; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		took, err := p.submit()
+		if err != nil {
+			return err
+		}
+		r.gitCommit = append(r.gitCommit, took)
+	}
+	r.git = append(r.git, float64(n)/time.Since(began).Seconds())
+	return nil
+}
+
+// submit brings one file into the remote, and says how long `git commit` took.
+func (p *gitPeer) submit() (commit time.Duration, err error) {
+	p.frame++
+	name, content := labelFile(p.frame)
+	path := filepath.Join(p.work, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		return 0, err
+	}
+	for _, args := range [][]string{
+		{"add", path}, {"status", "--porcelain"}, {"commit", "--quiet", "-m", "annotation: " + filepath.Base(name)},
+		{"push", "--quiet", "origin", "main"}, {"rev-parse", "HEAD"},
+	} {
+		began := time.Now()
+		if out, err := githost.Git(p.work, args...); err != nil {
+			return 0, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(out))
+		}
+		if slices.Contains(args, "commit") {
+			commit = time.Since(began)
+		}
+	}
+	return commit, nil
+}
