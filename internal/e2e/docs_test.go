@@ -79,7 +79,7 @@ func shown(t *testing.T, b doctest.Block, answered string) {
 // on a free port, and stops it when the test ends.
 func launch(t *testing.T, b doctest.Block, folder string) *server {
 	t.Helper()
-	s := &server{t: t, Data: t.TempDir(), logs: &bytes.Buffer{}}
+	s := &server{t: t, Data: t.TempDir(), logs: &journal{}}
 	command := exec.Command("bash", "-c", strings.ReplaceAll(b.Text, "demo-data", folder))
 	command.Dir = top
 	command.Env = append(os.Environ(), "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)

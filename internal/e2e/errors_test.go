@@ -144,7 +144,7 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 		// The server has gone on meanwhile.
 		admin.must(nil, `{ annotationSeries(series: [{device: "%", start: "2020-06-01T00:00:00Z", end: "2020-07-01T00:00:00Z"}]) { totalCount } }`, nil)
 		s.stop()
-		if !regexp.MustCompile(`level=ERROR msg="request failed" error=.*annotations.* request=` + failed).Match(s.logs.Bytes()) {
+		if !regexp.MustCompile(`level=ERROR msg="request failed" error=.*annotations.* request=` + failed).MatchString(s.logs.String()) {
 			t.Errorf("the log does not tell the cause of request %s:\n%s", failed, s.logs)
 		}
 	}, "--timeout", "2s")

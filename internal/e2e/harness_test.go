@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ type server struct {
 	env  []string          // besides our own
 	s3   *testenv.S3Server // that keeps its files, if they are not in Data
 	cmd  *exec.Cmd
-	logs *bytes.Buffer // its standard error, complete after stop or kill
+	logs *journal      // its standard error, complete after stop or kill
 	done chan struct{} // closed when logs is complete
 }
 
@@ -80,7 +81,16 @@ func each(t *testing.T, test func(t *testing.T, s *server), args ...string) {
 // Database is a URL, or empty for the embedded default.
 func start(t testing.TB, database string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, Data: filepath.Join(t.TempDir(), "data"), Database: database, args: args}
+	return startAs(t, &server{Database: database, args: args})
+}
+
+// startAs is start for a server of which more is said.
+func startAs(t testing.TB, s *server) *server {
+	t.Helper()
+	s.t = t
+	if s.Data == "" {
+		s.Data = filepath.Join(t.TempDir(), "data")
+	}
 	s.begin()
 	return s
 }
@@ -143,11 +153,11 @@ func (s *server) boot() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.logs, s.done = &bytes.Buffer{}, make(chan struct{})
+	s.logs, s.done = &journal{}, make(chan struct{})
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	go func(logs *bytes.Buffer, done chan struct{}) {
+	go func(logs *journal, done chan struct{}) {
 		defer close(done)
 		_, _ = io.Copy(logs, errors)
 	}(s.logs, s.done)
@@ -215,6 +225,24 @@ func (s *server) kill() {
 	if strings.Contains(s.logs.String(), "DATA RACE") {
 		s.t.Errorf("the server has raced\n%s", s.logs)
 	}
+}
+
+// journal is a log that is read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // client is a caller of a server.
