@@ -1,5 +1,7 @@
-// Package command owns the command line: which commands there are, what their
-// help says, and that each setting can come from a flag or the environment.
+// Package command owns the command line: which commands there are, and what
+// their help says. There are those that serve or work on a store, with the
+// settings of a server, and those that ask a server, with the settings of a
+// client.
 package command
 
 import (
@@ -7,7 +9,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"tagma/internal/config"
 	"tagma/internal/instant"
@@ -17,52 +18,88 @@ import (
 	"tagma/internal/throttle"
 )
 
+// The groups in which help lists commands.
+const (
+	serverGroup = "server"
+	clientGroup = "client"
+)
+
 // Root is the command `tagma`. Without a command of its own it serves.
 func Root(version string, serve func(*cobra.Command, *config.Config) error) *cobra.Command {
 	c := config.Default()
+	run := func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) }
 	root := &cobra.Command{
-		Use:           "tagma",
-		Short:         "Keep a lab's camera images, what was seen in them, and who said so",
-		Long:          "Tagma is a GraphQL server for camera images and their annotations.\n\nWithout a command it serves. Every flag can also be set by an environment\nvariable: --log-format is TAGMA_LOG_FORMAT.",
+		Use:   "tagma",
+		Short: "Keep a lab's camera images, what was seen in them, and who said so",
+		Long: `Tagma is a GraphQL server for camera images and their annotations, and its own
+client.
+
+Without a command it serves, with the flags below. Every setting of a server or
+a client can also be given by an environment variable, whose name stands behind
+the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
-				return err
-			}
-			c.Labels.Token = os.Getenv(config.TokenVariable)
-			return c.Check()
-		},
+		PreRunE:       settled(c),
+		RunE:          run,
 	}
-	c.StoreFlags(root.PersistentFlags())
-	c.ServeFlags(root.Flags())
-	c.LabelFlags(root.Flags())
 	serving := &cobra.Command{
-		Use: "serve", Short: "Serve (the same as no command)", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) },
+		Use: "serve", Short: "Serve (the same as no command)", Args: cobra.NoArgs, GroupID: serverGroup,
+		PreRunE: settled(c), RunE: run,
 	}
-	c.ServeFlags(serving.Flags())
-	c.LabelFlags(serving.Flags())
-	root.AddCommand(serving, admin(c), labelCommands(c), fillDemo(c))
-	root.AddCommand(backupCommands(c)...)
-	document(root)
+	for _, cmd := range []*cobra.Command{root, serving} {
+		c.StoreFlags(cmd.Flags())
+		c.ServeFlags(cmd.Flags())
+		c.LabelFlags(cmd.Flags())
+	}
+	root.AddGroup(
+		&cobra.Group{ID: clientGroup, Title: "Ask a server, from any machine:"},
+		&cobra.Group{ID: serverGroup, Title: "Serve, and look after a server on its own machine:"},
+	)
+	root.AddCommand(serving)
+	for _, cmd := range append(backupCommands(c), admin(c), labelCommands(c), fillDemo(c)) {
+		cmd.GroupID = serverGroup
+		cmd.PersistentPreRunE = settled(c)
+		c.StoreFlags(cmd.PersistentFlags())
+		root.AddCommand(cmd)
+	}
+	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), annotating(), seriesOf()} {
+		cmd.GroupID = clientGroup
+		root.AddCommand(cmd)
+	}
+	explainCompletion(root)
 	return root
 }
 
-// document adds to each flag's help the variable that sets it.
-func document(cmd *cobra.Command) {
-	note := func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "version" {
-			f.Usage = fmt.Sprintf("%s [%s]", f.Usage, config.Variable(f.Name))
+// settled reads and checks the settings of a server, before a command runs.
+func settled(c *config.Config) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+			return err
 		}
+		c.Labels.Token = os.Getenv(config.TokenVariable)
+		return c.Check()
 	}
-	cmd.PersistentFlags().VisitAll(note)
-	cmd.LocalNonPersistentFlags().VisitAll(note)
-	for _, sub := range cmd.Commands() {
-		document(sub)
+}
+
+// explainCompletion adds cobra's own command for completion, and says what it is
+// for.
+func explainCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion") // as if it were asked for: else a command without others has none
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Short = "Let the Tab key complete Tagma's commands in your shell"
+			cmd.Long = `Prints a script by which your shell completes Tagma's commands and flags when you
+press the Tab key. For good, that is one line, once:
+
+  bash   tagma completion bash > ~/.local/share/bash-completion/completions/tagma
+  zsh    tagma completion zsh > "${fpath[1]}/_tagma"
+  fish   tagma completion fish > ~/.config/fish/completions/tagma.fish
+
+The folder must be there. Open a new shell then. To try it in this one shell
+alone, in bash or zsh: source <(tagma completion bash).`
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
-// Package config owns what an operator can set: each setting is a flag, and an
-// environment variable of the same name: --log-format is TAGMA_LOG_FORMAT. A
-// flag wins over the environment.
+// Package config owns what can be set, of a server and of its client: each
+// setting is a flag, and an environment variable of the same name: --log-format
+// is TAGMA_LOG_FORMAT. A flag wins over the environment.
+//
+// What one run is asked to do, such as `tagma push images --replace`, is no
+// setting but a flag alone: package command owns those.
 package config
 
 import (
@@ -81,9 +84,32 @@ func Default() *Config {
 	}
 }
 
+// setting is the annotation of a flag that has a variable.
+const setting = "tagma-setting"
+
+// declare adds flags that are settings: each has a variable, and its help names
+// it.
+func declare(to *pflag.FlagSet, add func(flags *pflag.FlagSet)) {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	add(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		f.Usage = fmt.Sprintf("%s [%s]", f.Usage, Variable(f.Name))
+		f.Annotations = map[string][]string{setting: nil}
+	})
+	to.AddFlagSet(flags)
+}
+
 // StoreFlags adds the flags that say where everything is kept. All commands
-// have them.
-func (c *Config) StoreFlags(flags *pflag.FlagSet) {
+// that work on a store have them.
+func (c *Config) StoreFlags(flags *pflag.FlagSet) { declare(flags, c.storeFlags) }
+
+// ServeFlags adds the flags of a server.
+func (c *Config) ServeFlags(flags *pflag.FlagSet) { declare(flags, c.serveFlags) }
+
+// LabelFlags adds the flags of the label repository.
+func (c *Config) LabelFlags(flags *pflag.FlagSet) { declare(flags, c.Labels.flags) }
+
+func (c *Config) storeFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Data, "data", c.Data, "folder of the embedded database and store")
 	flags.StringVar(&c.Database, "database", c.Database, "database: postgres://user:password@host/name?sslmode=…, or sqlite:PATH (default sqlite:DATA/tagma.db)")
 	flags.StringVar(&c.Storage, "storage", c.Storage, "store of files: file:PATH, or s3://BUCKET?region=…&endpoint=… (default file:DATA/files)")
@@ -92,8 +118,7 @@ func (c *Config) StoreFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least level to log: debug, info, warn or error")
 }
 
-// ServeFlags adds the flags of a server.
-func (c *Config) ServeFlags(flags *pflag.FlagSet) {
+func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
@@ -119,13 +144,14 @@ func (c *Config) ServeFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
 }
 
-// FromEnvironment sets the flags that were not given from TAGMA_… variables.
+// FromEnvironment sets the settings that were not given as flags from TAGMA_…
+// variables.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var problems []error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := Variable(f.Name)
 		value, ok := lookup(name)
-		if !ok || f.Changed {
+		if _, is := f.Annotations[setting]; !is || !ok || f.Changed {
 			return
 		}
 		if flags.Set(f.Name, value) != nil { // its error would repeat the value, which may be secret

@@ -34,9 +34,7 @@ type Labels struct {
 // TokenVariable is the environment variable that may hold the token.
 const TokenVariable = "TAGMA_LABELS_TOKEN"
 
-// LabelFlags adds the flags of the label repository.
-func (c *Config) LabelFlags(flags *pflag.FlagSet) {
-	l := &c.Labels
+func (l *Labels) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.Repo, "labels-repo", l.Repo, "git repository of the labels: https://…, ssh://…, git@host:path or a folder, without a user name or password (default a bare repository in DATA/labels.git)")
 	flags.StringVar(&l.Branch, "labels-branch", l.Branch, "its branch")
 	flags.StringVar(&l.Committer, "labels-committer", l.Committer, "who commits, as git writes it; the author is who submitted")

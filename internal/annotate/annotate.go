@@ -1,0 +1,221 @@
+// Package annotate owns how annotations get from files to a server: reading
+// documents of the Sticky Pi API, sending as many at once as the server takes,
+// and telling for each file what is wrong with it.
+//
+// It does not own whether an annotation is right: that is the server's to say.
+package annotate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"tagma/internal/client"
+	"tagma/internal/client/generated"
+	"tagma/internal/fault"
+)
+
+// Standard input, as the name of a file.
+const standardInput = "-"
+
+// atOnce is how many annotations one request holds at most.
+const atOnce = 500
+
+// roomBytes is what a request holds besides the annotations.
+const roomBytes = 4 << 10
+
+// Options of Files.
+type Options struct {
+	Atomic bool      // all annotations or none, in one request
+	Stdin  io.Reader // the file "-"
+
+	// Problem hears what is wrong with a document: where it is, such as
+	// "night.json" or "night.json, document 2", and what.
+	Problem func(where, what string)
+}
+
+// Tally is what became of documents.
+type Tally struct{ Annotated, Refused int }
+
+// document is an annotation on its way out.
+type document struct {
+	where string
+	input generated.AnnotationInput
+}
+
+// run is one call of Files.
+type run struct {
+	Options
+	client *client.Client
+	most   int64 // bytes of annotations in a request
+	tally  Tally
+	batch  []document
+	bytes  int64 // of the batch
+}
+
+// Files sends the annotations that files hold: one document each, or several
+// one after another. An error is no single document's.
+func Files(ctx context.Context, c *client.Client, names []string, o Options) (Tally, error) {
+	limits, err := c.Limits(ctx)
+	if err != nil {
+		return Tally{}, err
+	}
+	r := &run{Options: o, client: c, most: limits.BodyBytes - roomBytes}
+	for _, name := range names {
+		if err := r.file(ctx, name); err != nil {
+			return r.tally, err
+		}
+	}
+	if o.Atomic && r.tally.Refused > 0 {
+		return r.none()
+	}
+	return r.tally, r.send(ctx)
+}
+
+// none is the end of an atomic run in which something is wrong.
+func (r *run) none() (Tally, error) {
+	return Tally{Refused: r.tally.Refused}, errors.New("nothing was annotated: with --atomic it is all or none")
+}
+
+func (r *run) problem(where, format string, args ...any) {
+	r.tally.Refused++
+	r.Problem(where, fmt.Sprintf(format, args...))
+}
+
+// file reads a file, and sends when a request is full.
+func (r *run) file(ctx context.Context, name string) error {
+	from := r.Stdin
+	if name != standardInput {
+		f, err := os.Open(name)
+		if err != nil {
+			r.problem(name, "%s", err)
+			return nil
+		}
+		defer f.Close()
+		from = f
+	}
+	decoder := json.NewDecoder(from)
+	for n := 1; ; n++ {
+		where := name
+		if n > 1 {
+			where = fmt.Sprintf("%s, document %d", name, n)
+		}
+		var text json.RawMessage
+		err := decoder.Decode(&text)
+		if errors.Is(err, io.EOF) && n > 1 {
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty")
+		}
+		if err != nil { // where the next document begins is not known
+			r.problem(where, "%s", explain(err))
+			return nil
+		}
+		input, err := parse(text)
+		if err != nil {
+			r.problem(where, "%s", err)
+			continue
+		}
+		if err := r.add(ctx, where, input); err != nil {
+			return err
+		}
+	}
+}
+
+// add notes a document, and sends those before it if it finds no room.
+func (r *run) add(ctx context.Context, where string, input generated.AnnotationInput) error {
+	text, err := json.Marshal(input)
+	if err != nil {
+		return err
+	}
+	size := int64(len(text)) + 1
+	if size > r.most {
+		r.problem(where, "it has %d bytes, and the server takes at most %d at once: its operator can raise --max-body-bytes", size, r.most)
+		return nil
+	}
+	if r.bytes+size > r.most || !r.Atomic && len(r.batch) == atOnce {
+		if r.Atomic {
+			return fmt.Errorf("the server takes at most %d bytes at once, and --atomic needs all in one request: leave it out, or send fewer", r.most)
+		}
+		if err := r.send(ctx); err != nil {
+			return err
+		}
+	}
+	r.batch = append(r.batch, document{where: where, input: input})
+	r.bytes += size
+	return nil
+}
+
+// send sends what was noted.
+func (r *run) send(ctx context.Context) error {
+	batch := r.batch
+	r.batch, r.bytes = nil, 0
+	if len(batch) == 0 {
+		return nil
+	}
+	inputs := make([]generated.AnnotationInput, len(batch))
+	for n, d := range batch {
+		inputs[n] = d.input
+	}
+	got, err := client.Retry(ctx, r.client, func() (*generated.PutAnnotationsResponse, error) {
+		return generated.PutAnnotations(ctx, r.client, inputs, r.Atomic)
+	})
+	if err != nil {
+		return r.refused(batch, err)
+	}
+	for n, result := range got.PutAnnotations.Results {
+		if len(result.Problems) == 0 {
+			r.tally.Annotated++
+			continue
+		}
+		r.tally.Refused++
+		for _, p := range result.Problems {
+			r.Problem(batch[n].where, in(p.Path, p.Message))
+		}
+	}
+	return nil
+}
+
+// refused tells what is wrong with the documents of a request that was refused
+// as a whole. If that is not the documents' fault, it is the error.
+func (r *run) refused(batch []document, err error) error {
+	known, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(known.Problems) == 0 {
+		return err
+	}
+	guilty := map[int]bool{}
+	for _, p := range known.Problems {
+		n, is := place(p.Path)
+		if !is || n >= len(batch) {
+			return err
+		}
+		guilty[n] = true
+		r.Problem(batch[n].where, in(p.Path, p.Message))
+	}
+	r.tally.Refused += len(guilty)
+	_, err = r.none()
+	return err
+}
+
+// place is which annotation a path of the input leads to.
+func place(path []string) (int, bool) {
+	if len(path) < 2 || path[0] != "input" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(path[1])
+	return n, err == nil && n >= 0
+}
+
+// in is a problem without its place among the others.
+func in(path []string, message string) string {
+	if _, ok := place(path); ok && len(path) > 2 {
+		return strings.Join(path[2:], ".") + ": " + message
+	}
+	return message
+}

@@ -1,0 +1,72 @@
+package annotate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"tagma/internal/client/generated"
+	"tagma/internal/instant"
+)
+
+// parse reads a document of the Sticky Pi API, which is what the field
+// Annotation.document gives.
+func parse(text json.RawMessage) (generated.AnnotationInput, error) {
+	var d struct {
+		Annotations []struct {
+			Contour      json.RawMessage `json:"contour"`
+			Name         string          `json:"name"`
+			StrokeColour *string         `json:"stroke_colour"`
+			FillColour   *string         `json:"fill_colour"`
+			Value        *int            `json:"value"`
+		} `json:"annotations"`
+		Metadata *struct {
+			AlgoName    string `json:"algo_name"`
+			AlgoVersion string `json:"algo_version"`
+			Device      string `json:"device"`
+			Datetime    string `json:"datetime"`
+			MD5         string `json:"md5"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		return generated.AnnotationInput{}, explain(err)
+	}
+	if d.Metadata == nil || d.Annotations == nil {
+		return generated.AnnotationInput{}, errors.New(`it is no annotation: {"annotations": […], "metadata": {…}}`)
+	}
+	taken, err := instant.Parse(d.Metadata.Datetime)
+	if err != nil {
+		return generated.AnnotationInput{}, fmt.Errorf("metadata.datetime: %w", err)
+	}
+	input := generated.AnnotationInput{
+		Image:     generated.ImageKey{Device: d.Metadata.Device, TakenAt: taken},
+		Md5:       d.Metadata.MD5,
+		Algorithm: generated.AlgorithmInput{Name: d.Metadata.AlgoName, Version: d.Metadata.AlgoVersion},
+		Objects:   make([]generated.AnnotatedObjectInput, len(d.Annotations)),
+	}
+	for n, o := range d.Annotations {
+		if len(o.Contour) == 0 || bytes.Equal(o.Contour, []byte("null")) {
+			return generated.AnnotationInput{}, fmt.Errorf("annotations.%d.contour is missing", n)
+		}
+		input.Objects[n] = generated.AnnotatedObjectInput{
+			Name: o.Name, Contour: o.Contour, FillColour: o.FillColour, StrokeColour: o.StrokeColour, Value: o.Value,
+		}
+	}
+	return input, nil
+}
+
+// explain says in the file's words what is wrong with its JSON.
+func explain(err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s is a %s, which is not taken there", wrong.Field, wrong.Value)
+	}
+	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is no JSON from byte %d on: %w", wrong.Offset, err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("it is cut short")
+	}
+	return err
+}

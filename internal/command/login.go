@@ -1,0 +1,184 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tagma/internal/client"
+	"tagma/internal/client/generated"
+	"tagma/internal/config"
+	"tagma/internal/fault"
+	"tagma/internal/login"
+)
+
+func signIn() *cobra.Command {
+	c := config.DefaultClient()
+	var username string
+	cmd := &cobra.Command{
+		Use:   "login [URL]",
+		Short: "Sign in at a server, for 24 hours",
+		Long: `Asks for your name and password, signs in, and keeps what the server gives for
+it, for 24 hours, in a file that only you can read. The other commands find it
+there. The password is not kept.
+
+Where nobody sits at a terminal, give --username, and the password on standard
+input. A script that runs for long rather has a token of its own: see tagma
+token create.`,
+		Example: `  tagma login https://tagma.example.org
+  tagma login --username ada < password.txt`,
+		Args: cobra.MaximumNArgs(1),
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			return config.FromEnvironment(cmd.Flags(), os.LookupEnv)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			server := c.Server
+			if len(args) > 0 {
+				server = args[0]
+			}
+			if kept, _ := login.Read(); kept != nil { // a damaged one is replaced
+				server = cmp.Or(server, kept.Server)
+			}
+			return signInAt(cmd, strings.TrimSuffix(cmp.Or(server, laptop), "/"), username)
+		},
+	}
+	c.ServerFlag(cmd.Flags())
+	cmd.Flags().StringVar(&username, "username", "", "your name; asked for, if left out")
+	return cmd
+}
+
+// signInAt asks who it is, signs them in, and keeps that.
+func signInAt(cmd *cobra.Command, server, username string) error {
+	ctx := cmd.Context()
+	c, err := client.New(client.Options{Server: server})
+	if err != nil {
+		return err
+	}
+	if _, err := c.Limits(ctx); err != nil { // before anybody types a password
+		return err
+	}
+	if readable(server) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Whoever is on the way to %s can read your password: https:// hides it.\n", server)
+	}
+	username, password, err := ask(ctx, cmd.InOrStdin(), cmd.ErrOrStderr(), username)
+	if err != nil {
+		return err
+	}
+	got, err := generated.Login(ctx, c, username, password)
+	if err != nil {
+		return err
+	}
+	session := got.Login
+	path, err := login.Write(login.Login{Server: server, Username: session.User.Username, Token: session.Token, ExpiresAt: session.ExpiresAt})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s (%s) is signed in at %s until %s. %s has it.\n",
+		session.User.Username, session.User.Role, server, session.ExpiresAt, path)
+	return nil
+}
+
+// readable says whether what is sent to a server can be read on its way.
+func readable(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	address := net.ParseIP(u.Hostname())
+	return address == nil || !address.IsLoopback()
+}
+
+// ask gets a name and a password, on a terminal without showing it.
+func ask(ctx context.Context, in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
+	terminal := -1
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		terminal = int(f.Fd())
+	}
+	if terminal < 0 && username == "" {
+		return "", "", errors.New("standard input is no terminal: give your name by --username, and the password on standard input")
+	}
+	lines := bufio.NewReader(in)
+	line := func() (string, error) {
+		text, err := lines.ReadString('\n')
+		if err == io.EOF && text != "" {
+			err = nil
+		}
+		return strings.TrimRight(text, "\r\n"), err
+	}
+	if terminal < 0 {
+		password, err = line()
+		return username, password, err
+	}
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", "", err
+	}
+	type answers struct {
+		name, password string
+		err            error
+	}
+	asked := make(chan answers, 1)
+	go func() { // which an interruption does not wake
+		a := answers{name: username}
+		if a.name == "" {
+			fmt.Fprint(prompts, "Name: ")
+			a.name, a.err = line()
+		}
+		if a.err == nil {
+			fmt.Fprint(prompts, "Password: ")
+			var typed []byte
+			typed, a.err = term.ReadPassword(terminal)
+			a.password = string(typed)
+			fmt.Fprintln(prompts)
+		}
+		asked <- a
+	}()
+	select {
+	case a := <-asked:
+		return a.name, a.password, a.err
+	case <-ctx.Done():
+		fmt.Fprintln(prompts)
+		return "", "", errors.Join(context.Cause(ctx), term.Restore(terminal, before))
+	}
+}
+
+func signOut() *cobra.Command {
+	return &cobra.Command{
+		Use:   "logout",
+		Short: "End what tagma login began",
+		Long:  "Ends the session that tagma login began, on the server and on this machine.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			kept, err := login.Read()
+			if err != nil {
+				return errors.Join(err, login.Forget())
+			}
+			if kept == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was signed in.")
+				return nil
+			}
+			if err := login.Forget(); err != nil {
+				return err
+			}
+			c, err := client.New(client.Options{Server: kept.Server, Token: kept.Token})
+			if err != nil {
+				return err
+			}
+			if _, err := generated.Logout(cmd.Context(), c); err != nil && fault.CodeOf(err) != fault.Unauthenticated {
+				return fmt.Errorf("%s is signed out on this machine, and on the server at %s: %w", kept.Username, kept.ExpiresAt, err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is signed out at %s.\n", kept.Username, kept.Server)
+			return nil
+		},
+	}
+}

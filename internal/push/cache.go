@@ -1,0 +1,96 @@
+package push
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// cache keeps the fingerprints of files by path, size and time of change, so
+// that a folder is read once and not at every push. Several pushes may use it
+// at once. It saves time and nothing else: if it fails, files are read. A nil
+// cache has nothing and keeps nothing.
+type cache struct {
+	db *sql.DB
+
+	mu    sync.Mutex
+	fresh []*photograph // not written yet
+}
+
+// writtenAtOnce is how many fingerprints are written in one transaction.
+const writtenAtOnce = 500
+
+// openCache opens the cache, a file that is made where there is none.
+func openCache(ctx context.Context, path string) (*cache, error) {
+	if path == "" {
+		return nil, errors.New("there is no folder for caches")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS fingerprints (
+		path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, md5 TEXT NOT NULL) WITHOUT ROWID`); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &cache{db: db}, nil
+}
+
+// get is the MD5 of a file, or empty if it is not known.
+func (c *cache) get(ctx context.Context, p *photograph) string {
+	var md5 string
+	if c != nil {
+		_ = c.db.QueryRowContext(ctx, `SELECT md5 FROM fingerprints WHERE path = ? AND size = ? AND modified = ?`,
+			p.path, p.size, p.modified).Scan(&md5) // which fails where there is none
+	}
+	return md5
+}
+
+// put keeps the MD5 of a file.
+func (c *cache) put(ctx context.Context, p *photograph) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fresh = append(c.fresh, p); len(c.fresh) >= writtenAtOnce {
+		c.write(ctx)
+	}
+}
+
+func (c *cache) write(ctx context.Context) {
+	fresh := c.fresh
+	c.fresh = nil
+	tx, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, p := range fresh {
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO fingerprints (path, size, modified, md5) VALUES (?, ?, ?, ?)`,
+			p.path, p.size, p.modified, p.md5); err != nil {
+			return
+		}
+	}
+	_ = tx.Commit()
+}
+
+// close writes what is not written yet, even after an interruption.
+func (c *cache) close() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.write(context.Background())
+	_ = c.db.Close()
+}

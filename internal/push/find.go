@@ -1,0 +1,95 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"tagma/internal/photo"
+)
+
+// trapForm is what a trap's photograph is called, be its date a real one or not.
+var trapForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpe?g$`)
+
+// finding is what was found in folders.
+type finding struct {
+	photographs []*photograph
+	passedOver  int // files with other names
+	seen        map[string]bool
+}
+
+// find looks for photographs in folders and the folders in them. A file that is
+// named itself is meant to be one, whatever its name; of those in a folder, the
+// name says so. Links to files are followed, links to folders are not.
+func find(ctx context.Context, paths []string) (*finding, error) {
+	found := &finding{seen: map[string]bool{}}
+	for _, root := range paths {
+		info, err := os.Stat(root)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			found.add(root, info)
+			continue
+		}
+		root, err = filepath.EvalSymlinks(root)
+		if err != nil {
+			return nil, err
+		}
+		err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case entry.IsDir():
+			case !trapForm.MatchString(entry.Name()):
+				found.passedOver++
+			default:
+				info, err := os.Stat(path)
+				if err != nil {
+					found.refuse(path, err.Error())
+				} else if info.Mode().IsRegular() {
+					found.add(path, info)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// add notes a file, once.
+func (f *finding) add(path string, info fs.FileInfo) {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	if f.seen[path] {
+		return
+	}
+	f.seen[path] = true
+	name, err := photo.ParseName(filepath.Base(path))
+	if err != nil {
+		f.refuse(path, err.Error())
+		return
+	}
+	f.photographs = append(f.photographs, &photograph{path: path, size: info.Size(), modified: info.ModTime().UnixNano(), name: name})
+}
+
+func (f *finding) refuse(path, reason string) {
+	f.photographs = append(f.photographs, &photograph{path: path, verdict: Rejected, reason: reason})
+}
+
+// count is a number of photographs, in words.
+func count(n int) string {
+	if n == 1 {
+		return "1 photograph"
+	}
+	return fmt.Sprintf("%d photographs", n)
+}

@@ -1,0 +1,83 @@
+package push
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"tagma/internal/progress"
+)
+
+// Verdict is what became of a file: the server's word, or one of the below.
+type Verdict string
+
+// The verdicts.
+const (
+	Created   Verdict = "CREATED"
+	Replaced  Verdict = "REPLACED"
+	Unchanged Verdict = "UNCHANGED" // it was there before
+	Conflict  Verdict = "CONFLICT"
+	Rejected  Verdict = "REJECTED"
+
+	wouldSend Verdict = "WOULD SEND" // of a dry run
+	notSent   Verdict = "NOT SENT"   // of one that was interrupted
+)
+
+// Report is what became of a push.
+type Report struct {
+	DryRun bool
+	found  *finding
+}
+
+// Refused is how many photographs the server does not have now because they
+// were refused.
+func (r *Report) Refused() int {
+	n := 0
+	for _, p := range r.found.photographs {
+		if p.verdict == Conflict || p.verdict == Rejected {
+			n++
+		}
+	}
+	return n
+}
+
+// Write writes what was refused and why, and how many photographs had each
+// verdict.
+func (r *Report) Write(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	type sum struct {
+		files int
+		bytes int64
+	}
+	sums := map[Verdict]sum{}
+	deleted := 0
+	for _, p := range r.found.photographs {
+		verdict := p.verdict
+		if verdict == "" {
+			verdict = notSent
+		}
+		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.size}
+		deleted += p.deleted
+		if p.reason != "" {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.path, p.reason)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, verdict := range []Verdict{Created, Replaced, Unchanged, wouldSend, Conflict, Rejected, notSent} {
+		if s, ok := sums[verdict]; ok {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, count(s.files), progress.Bytes(s.bytes))
+		}
+	}
+	if len(sums) == 0 {
+		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
+	}
+	if r.found.passedOver > 0 {
+		fmt.Fprintf(table, "%d files with other names were passed over.\n", r.found.passedOver)
+	}
+	if deleted > 0 {
+		fmt.Fprintf(table, "%d annotations of replaced photographs were deleted.\n", deleted)
+	}
+	return table.Flush()
+}

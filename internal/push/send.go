@@ -1,0 +1,134 @@
+package push
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"tagma/internal/client"
+	"tagma/internal/client/generated"
+	"tagma/internal/client/upload"
+	"tagma/internal/fault"
+	"tagma/internal/progress"
+)
+
+// One request holds so much at most, within the server's limits. It is little,
+// so that on a slow line it arrives before the server loses patience, and that
+// little has to be sent again where it does not.
+const (
+	filesAtOnce = 32
+	bytesAtOnce = 16 << 20
+)
+
+// What a form holds besides the files: the operation, and the head of each.
+const (
+	formBytes = 4 << 10
+	headBytes = 512
+)
+
+// sender sends photographs to a server.
+type sender struct {
+	client *client.Client
+	policy generated.ConflictPolicy
+	bar    *progress.Bar
+}
+
+// send sends photographs, several in a request and several requests at once,
+// and judges each. An error is no single file's.
+func send(ctx context.Context, c *client.Client, all []*photograph, limits generated.Limits, o Options) error {
+	var total int64
+	for _, p := range all {
+		total += p.size
+	}
+	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+count(len(all)), total)}
+	defer s.bar.Done()
+	if o.Replace {
+		s.policy = generated.ConflictPolicyReplace
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, o.Parallel))
+	for _, batch := range batches(all, min(filesAtOnce, limits.Files), min(bytesAtOnce, limits.UploadBytes)) {
+		group.Go(func() error { return s.send(ctx, batch) })
+	}
+	return group.Wait()
+}
+
+// batches cuts photographs into requests of at most so many files and bytes,
+// but of one file at least.
+func batches(all []*photograph, files int, most int64) [][]*photograph {
+	var cut [][]*photograph
+	begin, bytes := 0, int64(formBytes)
+	for n, p := range all {
+		size := p.size + headBytes
+		if n > begin && (n-begin >= files || bytes+size > most) {
+			cut = append(cut, all[begin:n])
+			begin, bytes = n, formBytes
+		}
+		bytes += size
+	}
+	return append(cut, all[begin:])
+}
+
+// send sends a few photographs in one request. If that is refused as a whole,
+// it sends each half by itself, until it is known which file is to blame.
+func (s *sender) send(ctx context.Context, batch []*photograph) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	results, err := client.Retry(ctx, s.client, func() ([]generated.UploadResult, error) { return s.try(ctx, batch) })
+	if err == nil {
+		for n, result := range results {
+			batch[n].take(result)
+		}
+		return nil
+	}
+	switch code := fault.CodeOf(err); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case code == fault.Unauthenticated, code == fault.Forbidden, code == fault.Unavailable, code == fault.RateLimited:
+		return err
+	case len(batch) > 1:
+		half := len(batch) / 2
+		if err := s.send(ctx, batch[:half]); err != nil {
+			return err
+		}
+		return s.send(ctx, batch[half:])
+	}
+	batch[0].judge(Rejected, err.Error())
+	return nil
+}
+
+// try sends a few photographs, once.
+func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.UploadResult, error) {
+	var sent atomic.Int64
+	files := make([]upload.File, len(batch))
+	for n, p := range batch {
+		files[n] = upload.File{Name: p.name.String(), Size: p.size, Open: func() (io.ReadCloser, error) {
+			f, err := os.Open(p.path)
+			return &counter{f, func(n int64) { sent.Add(n); s.bar.Add(n) }}, err
+		}}
+	}
+	got, err := generated.UploadImages(ctx, s.client, files, s.policy)
+	if err == nil && len(got.UploadImages.Results) != len(batch) {
+		err = fault.New(fault.Internal, "the server judges %d files of %d", len(got.UploadImages.Results), len(batch))
+	}
+	if err != nil {
+		s.bar.Add(-sent.Load())
+		return nil, err
+	}
+	return got.UploadImages.Results, nil
+}
+
+// take notes the server's verdict.
+func (p *photograph) take(result generated.UploadResult) {
+	p.judge(Verdict(result.Verdict), "")
+	if result.Problem != nil {
+		p.reason = result.Problem.Message
+	}
+	if result.AnnotationsDeleted > 0 {
+		p.deleted = result.AnnotationsDeleted
+	}
+}
