@@ -3,7 +3,6 @@ package command
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +69,7 @@ func signInAt(cmd *cobra.Command, server, username string) error {
 	if readable(server) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Whoever is on the way to %s can read your password: https:// hides it.\n", server)
 	}
-	username, password, err := ask(ctx, cmd.InOrStdin(), cmd.ErrOrStderr(), username)
+	username, password, err := ask(cmd.InOrStdin(), cmd.ErrOrStderr(), username)
 	if err != nil {
 		return err
 	}
@@ -99,57 +98,38 @@ func readable(server string) bool {
 }
 
 // ask gets a name and a password, on a terminal without showing it.
-func ask(ctx context.Context, in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
-	terminal := -1
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		terminal = int(f.Fd())
-	}
-	if terminal < 0 && username == "" {
-		return "", "", errors.New("standard input is no terminal: give your name by --username, and the password on standard input")
-	}
-	lines := bufio.NewReader(in)
-	line := func() (string, error) {
-		text, err := lines.ReadString('\n')
-		if err == io.EOF && text != "" {
+func ask(in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		if username == "" {
+			return "", "", errors.New("standard input is no terminal: give your name by --username, and the password on standard input")
+		}
+		password, err = bufio.NewReader(in).ReadString('\n')
+		if errors.Is(err, io.EOF) && password != "" {
 			err = nil
 		}
-		return strings.TrimRight(text, "\r\n"), err
+		return username, strings.TrimRight(password, "\r\n"), err
 	}
-	if terminal < 0 {
-		password, err = line()
-		return username, password, err
-	}
-	before, err := term.GetState(terminal)
+	// The terminal shows nothing by itself from before the prompt is there.
+	before, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
 		return "", "", err
 	}
-	type answers struct {
-		name, password string
-		err            error
+	defer func() { err = errors.Join(err, term.Restore(int(f.Fd()), before)) }()
+	terminal := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{in, prompts}, "Name: ")
+	if username == "" {
+		username, err = terminal.ReadLine()
 	}
-	asked := make(chan answers, 1)
-	go func() { // which an interruption does not wake
-		a := answers{name: username}
-		if a.name == "" {
-			fmt.Fprint(prompts, "Name: ")
-			a.name, a.err = line()
-		}
-		if a.err == nil {
-			fmt.Fprint(prompts, "Password: ")
-			var typed []byte
-			typed, a.err = term.ReadPassword(terminal)
-			a.password = string(typed)
-			fmt.Fprintln(prompts)
-		}
-		asked <- a
-	}()
-	select {
-	case a := <-asked:
-		return a.name, a.password, a.err
-	case <-ctx.Done():
-		fmt.Fprintln(prompts)
-		return "", "", errors.Join(context.Cause(ctx), term.Restore(terminal, before))
+	if err == nil {
+		password, err = terminal.ReadPassword("Password: ")
 	}
+	if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
+		err = errors.New("interrupted")
+	}
+	return username, password, err
 }
 
 func signOut() *cobra.Command {
