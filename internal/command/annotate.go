@@ -48,7 +48,7 @@ same; with --atomic it is all or none. It fails if anything is wrong.`,
 				fmt.Fprintf(cmd.OutOrStdout(), "The server has %d of these annotations.\n", tally.Annotated)
 			}
 			if err == nil && tally.Refused > 0 {
-				err = fmt.Errorf("%d of the annotations were refused", tally.Refused)
+				err = fmt.Errorf("annotations refused: %d", tally.Refused)
 			}
 			return err
 		},

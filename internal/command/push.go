@@ -60,7 +60,7 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
 				return err
 			}
 			if n := report.Refused(); n > 0 {
-				return fmt.Errorf("%d of the photographs were refused", n)
+				return fmt.Errorf("photographs refused: %d", n)
 			}
 			return nil
 		},

@@ -59,7 +59,7 @@ documents, which tagma annotate takes.`,
 			if err != nil {
 				return err
 			}
-			out.Say("%d images.", n)
+			out.Say("Images: %d", n)
 			return nil
 		},
 	}

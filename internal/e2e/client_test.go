@@ -341,7 +341,7 @@ func TestSeries_AllPagesArePrintedInOrder(t *testing.T) {
 			}
 			last = line
 		}
-		if seen != n || got.Said != "1300 images.\n" {
+		if seen != n || got.Said != "Images: 1300\n" {
 			t.Errorf("%v: %d lines, %q", args, seen, got.Said)
 		}
 	}

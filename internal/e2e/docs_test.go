@@ -250,26 +250,60 @@ func TestDocs_AnOperatorCanLookAfterAServerAsThePageSays(t *testing.T) {
 	})
 }
 
+func TestDocs_TheCommandLineDoesWhatItsPageSays(t *testing.T) {
+	s := start(t, "")
+	d := newDesk(t)
+	if err := os.CopyFS(filepath.Join(d.Home, "docs"), os.DirFS(filepath.Join(top, "docs"))); err != nil {
+		t.Fatal(err)
+	}
+	reader := s.reader("")
+	var script []doctest.Block
+	var shows []string
+	for _, b := range blocksOf(t, "docs/cli.md") {
+		b.Text = reader.Replace(b.Text)
+		switch b.Lang {
+		case "sh":
+			script = append(script, b)
+		case "text":
+			shows = append(shows, b.Text)
+		}
+	}
+	said := doctest.RunShell(t, d.Home, append(d.env, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH")), script...)
+	for _, shown := range shows {
+		if !strings.Contains(said, shown) {
+			t.Errorf("docs/cli.md shows what was not printed:\n%s\n%s", shown, said)
+		}
+	}
+	if len(shows) < 4 {
+		t.Errorf("it shows %d things", len(shows))
+	}
+}
+
 var setting = regexp.MustCompile(`TAGMA_[A-Z_]+`)
 
 func TestDocs_TheSettingsAreThoseOfTheProgram(t *testing.T) {
-	help, err := exec.CommandContext(t.Context(), binary, "--help").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile(filepath.Join(top, "docs", "operations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := setting.FindAllString(string(help), -1)
-	for _, name := range known {
-		if !bytes.Contains(page, []byte("| `"+name+"` |")) {
-			t.Errorf("docs/operations.md lacks the setting %s", name)
+	for page, command := range map[string][]string{
+		"operations.md": {"--help"},
+		"cli.md":        {"push", "images", "--help"},
+	} {
+		help, err := exec.CommandContext(t.Context(), binary, command...).Output()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, name := range setting.FindAllString(string(page), -1) {
-		if !slices.Contains(known, name) {
-			t.Errorf("docs/operations.md has a setting that there is not: %s", name)
+		text, err := os.ReadFile(filepath.Join(top, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := setting.FindAllString(string(help), -1)
+		for _, name := range known {
+			if !bytes.Contains(text, []byte("| `"+name+"` |")) {
+				t.Errorf("docs/%s lacks the setting %s", page, name)
+			}
+		}
+		for _, name := range setting.FindAllString(string(text), -1) {
+			if !slices.Contains(known, name) {
+				t.Errorf("docs/%s has a setting that there is not: %s", page, name)
+			}
 		}
 	}
 }

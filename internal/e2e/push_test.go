@@ -33,7 +33,7 @@ func TestPush_WhatTheServerHasIsNotSentAgain(t *testing.T) {
 
 		got := d.must("push", "images", photos)
 		got.says(t, "CREATED", "43 photographs")
-		got.says(t, "2 files with other names were passed over.")
+		got.says(t, "Files with other names, passed over: 2")
 		if n := admin.images(); n != 43 {
 			t.Errorf("the server has %d images", n)
 		}
@@ -81,7 +81,7 @@ func TestPush_AnotherPhotographTakesThePlaceOnlyWhereThatIsAskedFor(t *testing.T
 	}
 	got = d.must("push", "images", "--replace", photos)
 	got.says(t, "REPLACED", "1 photograph")
-	got.says(t, "1 annotations of replaced photographs were deleted.")
+	got.says(t, "Annotations deleted with the photographs that were replaced: 1")
 	var there struct{ Image struct{ Md5 string } }
 	admin.must(&there, `query($at: DateTime!) { image(device: "0a5bb6f4", takenAt: $at) { md5 } }`, vars{"at": at(0)})
 	if there.Image.Md5 != md5Of(other) {
@@ -118,7 +118,7 @@ func TestPush_WhatIsRefusedIsInTheTableAndTheRestArrives(t *testing.T) {
 	got.says(t, "REJECTED", filepath.Join(photos, large.Name), fmt.Sprintf("it has %d bytes, and the server takes at most 50000", len(large.Content)))
 	got.says(t, "REJECTED", filepath.Join(photos, "0a5bb6f4.2020-06-20_23-00-00.jpg"))
 	got.says(t, "CONFLICT", filepath.Join(other, good[0].Name), filepath.Join(photos, good[0].Name)+" is of the same trap and time")
-	if got.OK || !strings.Contains(got.Said, "5 of the photographs were refused") {
+	if got.OK || !strings.Contains(got.Said, "photographs refused: 5") {
 		t.Errorf("it ends well: %v, %s", got.OK, got.Said)
 	}
 	if n := admin.images(); n != 3 {

@@ -74,10 +74,10 @@ func (r *Report) Write(w io.Writer) error {
 		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
 	}
 	if r.found.passedOver > 0 {
-		fmt.Fprintf(table, "%d files with other names were passed over.\n", r.found.passedOver)
+		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.found.passedOver)
 	}
 	if deleted > 0 {
-		fmt.Fprintf(table, "%d annotations of replaced photographs were deleted.\n", deleted)
+		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)
 	}
 	return table.Flush()
 }
