@@ -80,6 +80,20 @@ func (b *Bar) Add(n int64) {
 	}
 }
 
+// Reader notes what is read from another reader.
+func (b *Bar) Reader(from io.Reader) io.Reader { return &reader{from, b} }
+
+type reader struct {
+	io.Reader
+	bar *Bar
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.bar.Add(int64(n))
+	return n, err
+}
+
 // pace is the rate until now, and the time that the rest takes at it.
 func (b *Bar) pace(now time.Time) string {
 	seconds := now.Sub(b.began).Seconds()

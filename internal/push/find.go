@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"tagma/internal/fingerprint"
 	"tagma/internal/photo"
 )
 
@@ -79,11 +80,11 @@ func (f *finding) add(path string, info fs.FileInfo) {
 		f.refuse(path, err.Error())
 		return
 	}
-	f.photographs = append(f.photographs, &photograph{path: path, size: info.Size(), modified: info.ModTime().UnixNano(), name: name})
+	f.photographs = append(f.photographs, &photograph{File: fingerprint.Of(path, info), name: name})
 }
 
 func (f *finding) refuse(path, reason string) {
-	f.photographs = append(f.photographs, &photograph{path: path, verdict: Rejected, reason: reason})
+	f.photographs = append(f.photographs, &photograph{File: fingerprint.File{Path: path}, verdict: Rejected, reason: reason})
 }
 
 // count is a number of photographs, in words.

@@ -15,6 +15,7 @@ import (
 
 	"tagma/internal/client"
 	"tagma/internal/client/generated"
+	"tagma/internal/fingerprint"
 	"tagma/internal/photo"
 	"tagma/internal/progress"
 )
@@ -30,14 +31,11 @@ type Options struct {
 
 // photograph is a file on its way out.
 type photograph struct {
-	path     string
-	size     int64
-	modified int64 // nanoseconds since the Unix epoch
-	name     photo.Name
-	md5      string // 32 hex digits; empty until it is known
-	verdict  Verdict
-	reason   string // why it was refused
-	deleted  int    // annotations that went with the image that it replaced
+	fingerprint.File
+	name    photo.Name
+	verdict Verdict
+	reason  string // why it was refused
+	deleted int    // annotations that went with the image that it replaced
 }
 
 func (p *photograph) judge(verdict Verdict, reason string) { p.verdict, p.reason = verdict, reason }
@@ -62,10 +60,20 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 		return nil, err
 	}
 	report := &Report{found: found, DryRun: o.DryRun}
-	if err := fingerprint(ctx, found.photographs, o); err != nil {
+	known := unjudged(found.photographs)
+	files := make([]*fingerprint.File, len(known))
+	for n, p := range known {
+		files[n] = &p.File
+	}
+	if err := fingerprint.Take(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return report, err
 	}
-	known := unjudged(found.photographs)
+	for _, p := range known {
+		if p.Err != nil {
+			p.judge(Rejected, p.Err.Error())
+		}
+	}
+	known = unjudged(known)
 	markTwice(known)
 	known = unjudged(known)
 	page := max(1, min(fingerprintsAtOnce, int(limits.BodyBytes/fingerprintBytes)-8))
@@ -75,8 +83,8 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 			p.judge(Unchanged, "")
 		case there == generated.DiffVerdictConflict && !o.Replace:
 			p.judge(Conflict, "the server has another photograph of that trap and time; --replace puts this one in its place, and deletes the annotations of the old one")
-		case p.size > limits.FileBytes:
-			p.judge(Rejected, fmt.Sprintf("it has %d bytes, and the server takes at most %d", p.size, limits.FileBytes))
+		case p.Size > limits.FileBytes:
+			p.judge(Rejected, fmt.Sprintf("it has %d bytes, and the server takes at most %d", p.Size, limits.FileBytes))
 		}
 	}); err != nil {
 		return report, err
@@ -120,10 +128,10 @@ func markTwice(all []*photograph) {
 		switch before := first[p.name]; {
 		case before == nil:
 			first[p.name] = p
-		case before.md5 == p.md5:
+		case before.MD5 == p.MD5:
 			p.judge(Unchanged, "")
 		default:
-			p.judge(Conflict, before.path+" is of the same trap and time, and has other bytes")
+			p.judge(Conflict, before.Path+" is of the same trap and time, and has other bytes")
 		}
 	}
 }
@@ -133,7 +141,7 @@ func compare(ctx context.Context, c *client.Client, all []*photograph, page int,
 	for some := range slices.Chunk(all, page) {
 		prints := make([]generated.ImageFingerprint, len(some))
 		for n, p := range some {
-			prints[n] = generated.ImageFingerprint{Device: p.name.Device, TakenAt: p.name.TakenAt, Md5: p.md5}
+			prints[n] = generated.ImageFingerprint{Device: p.name.Device, TakenAt: p.name.TakenAt, Md5: p.MD5}
 		}
 		got, err := client.Retry(ctx, c, func() (*generated.DiffImagesResponse, error) {
 			return generated.DiffImages(ctx, c, prints)

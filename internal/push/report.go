@@ -56,10 +56,10 @@ func (r *Report) Write(w io.Writer) error {
 		if verdict == "" {
 			verdict = notSent
 		}
-		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.size}
+		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.Size}
 		deleted += p.deleted
 		if p.reason != "" {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.path, p.reason)
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, p.reason)
 		}
 	}
 	if err := table.Flush(); err != nil {

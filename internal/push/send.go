@@ -41,7 +41,7 @@ type sender struct {
 func send(ctx context.Context, c *client.Client, all []*photograph, limits generated.Limits, o Options) error {
 	var total int64
 	for _, p := range all {
-		total += p.size
+		total += p.Size
 	}
 	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+count(len(all)), total)}
 	defer s.bar.Done()
@@ -62,7 +62,7 @@ func batches(all []*photograph, files int, most int64) [][]*photograph {
 	var cut [][]*photograph
 	begin, bytes := 0, int64(formBytes)
 	for n, p := range all {
-		size := p.size + headBytes
+		size := p.Size + headBytes
 		if n > begin && (n-begin >= files || bytes+size > most) {
 			cut = append(cut, all[begin:n])
 			begin, bytes = n, formBytes
@@ -106,8 +106,8 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 	var sent atomic.Int64
 	files := make([]upload.File, len(batch))
 	for n, p := range batch {
-		files[n] = upload.File{Name: p.name.String(), Size: p.size, Open: func() (io.ReadCloser, error) {
-			f, err := os.Open(p.path)
+		files[n] = upload.File{Name: p.name.String(), Size: p.Size, Open: func() (io.ReadCloser, error) {
+			f, err := os.Open(p.Path)
 			return &counter{f, func(n int64) { sent.Add(n); s.bar.Add(n) }}, err
 		}}
 	}
@@ -120,6 +120,18 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 		return nil, err
 	}
 	return got.UploadImages.Results, nil
+}
+
+// counter tells how much is read.
+type counter struct {
+	io.ReadCloser
+	add func(int64)
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	c.add(int64(n))
+	return n, err
 }
 
 // take notes the server's verdict.

@@ -1,4 +1,4 @@
-package push
+package fingerprint
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type cache struct {
 	db *sql.DB
 
 	mu    sync.Mutex
-	fresh []*photograph // not written yet
+	fresh []*File // not written yet
 }
 
 // writtenAtOnce is how many fingerprints are written in one transaction.
@@ -46,23 +46,23 @@ func openCache(ctx context.Context, path string) (*cache, error) {
 }
 
 // get is the MD5 of a file, or empty if it is not known.
-func (c *cache) get(ctx context.Context, p *photograph) string {
+func (c *cache) get(ctx context.Context, f *File) string {
 	var md5 string
 	if c != nil {
 		_ = c.db.QueryRowContext(ctx, `SELECT md5 FROM fingerprints WHERE path = ? AND size = ? AND modified = ?`,
-			p.path, p.size, p.modified).Scan(&md5) // which fails where there is none
+			f.Path, f.Size, f.Modified).Scan(&md5) // which fails where there is none
 	}
 	return md5
 }
 
 // put keeps the MD5 of a file.
-func (c *cache) put(ctx context.Context, p *photograph) {
+func (c *cache) put(ctx context.Context, f *File) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fresh = append(c.fresh, p); len(c.fresh) >= writtenAtOnce {
+	if c.fresh = append(c.fresh, f); len(c.fresh) >= writtenAtOnce {
 		c.write(ctx)
 	}
 }
@@ -75,9 +75,9 @@ func (c *cache) write(ctx context.Context) {
 		return
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, p := range fresh {
+	for _, f := range fresh {
 		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO fingerprints (path, size, modified, md5) VALUES (?, ?, ?, ?)`,
-			p.path, p.size, p.modified, p.md5); err != nil {
+			f.Path, f.Size, f.Modified, f.MD5); err != nil {
 			return
 		}
 	}

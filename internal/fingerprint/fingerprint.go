@@ -1,0 +1,101 @@
+// Package fingerprint owns the MD5 of files on this machine: several files are
+// read at once, and one that was read before and has not changed since is not
+// read again.
+//
+// It does not own what the fingerprints are compared with.
+package fingerprint
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the server's fingerprint, not a defence
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tagma/internal/progress"
+)
+
+// tooFresh is how old a file must be for its fingerprint to be kept: one that
+// is still being written may change without a new size or time.
+const tooFresh = 2 * time.Second
+
+// File is a file and its fingerprint.
+type File struct {
+	Path     string // from the root
+	Size     int64
+	Modified int64  // nanoseconds since the Unix epoch
+	MD5      string // 32 hex digits; empty until it is known
+	Err      error  // why it cannot be read
+}
+
+// Of is a file without its fingerprint.
+func Of(path string, info fs.FileInfo) File {
+	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
+}
+
+// Options of Take.
+type Options struct {
+	Cache  string // the file of the cache; empty for none
+	Output *progress.Output
+}
+
+// Take finds the MD5 of each file, or why it cannot be read. Its error is an
+// interruption.
+func Take(ctx context.Context, all []*File, o Options) error {
+	kept, err := openCache(ctx, o.Cache)
+	if err != nil {
+		o.Output.Say("fingerprints are not kept: %s", err)
+		kept = nil
+	}
+	defer kept.close()
+	var unread []*File
+	var total int64
+	for _, f := range all {
+		if f.MD5 = kept.get(ctx, f); f.MD5 == "" {
+			unread = append(unread, f)
+			total += f.Size
+		}
+	}
+	if len(unread) == 0 {
+		return context.Cause(ctx)
+	}
+	bar := o.Output.Start(fmt.Sprintf("reading %d of %d files", len(unread), len(all)), total)
+	defer bar.Done()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range unread {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			began := time.Now()
+			f.Err = f.read(bar)
+			if f.Err == nil && began.Sub(time.Unix(0, f.Modified)) > tooFresh {
+				kept.put(ctx, f)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// read takes the fingerprint of a file.
+func (f *File) read(bar *progress.Bar) error {
+	from, err := os.Open(f.Path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	sum := md5.New() //nolint:gosec // see above
+	if _, err := io.Copy(sum, bar.Reader(from)); err != nil {
+		return err
+	}
+	f.MD5 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
