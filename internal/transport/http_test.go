@@ -229,16 +229,34 @@ func TestWriteError_SpeaksTheCallersMediaTypeAndNamesTheRequest(t *testing.T) {
 }
 
 func TestRequest_ABodyThatStallsIsWorthAnotherTry(t *testing.T) {
-	listening := httptest.NewUnstartedServer(newServer(transport.Options{}, hello))
+	listening := httptest.NewUnstartedServer(newServer(transport.Options{TempDir: t.TempDir()}, hello))
 	listening.Config.ReadHeaderTimeout = time.Minute // a slow machine is not what is tested
 	listening.Config.ReadTimeout = 50 * time.Millisecond
 	listening.Start()
 	defer listening.Close()
-	stalled, writer := io.Pipe()
-	defer writer.Close()
-	a := send(t, listening, with(httptest.NewRequest(http.MethodPost, "/graphql", stalled), "Content-Type", plain))
-	if a.status != http.StatusRequestTimeout || a.code() != "UNAVAILABLE" {
-		t.Errorf("%d %s", a.status, a.body)
+	const (
+		head  = "--edge\r\nContent-Disposition: form-data; name=\"operations\""
+		first = head + "\r\n\r\n" + `{"query":"{ hello }"}`
+	)
+	for name, c := range map[string]struct{ contentType, arrives string }{
+		"before its first byte":           {plain, ""},
+		"in the middle of it":             {plain, `{"query":`},
+		"before the first part":           {"multipart/form-data; boundary=edge", ""},
+		"within a boundary":               {"multipart/form-data; boundary=edge", "--ed"},
+		"within the head of the first":    {"multipart/form-data; boundary=edge", head[:30]},
+		"after the head of the first":     {"multipart/form-data; boundary=edge", head + "\r\n\r\n"},
+		"within the first":                {"multipart/form-data; boundary=edge", first[:len(first)-5]},
+		"within the boundary after it":    {"multipart/form-data; boundary=edge", first + "\r\n--ed"},
+		"within the head of the next one": {"multipart/form-data; boundary=edge", first + "\r\n--edge\r\nContent-Dis"},
+	} {
+		stalled, writer := io.Pipe()
+		go func() { _, _ = writer.Write([]byte(c.arrives)) }()
+		a := send(t, listening, with(httptest.NewRequest(http.MethodPost, "/graphql", stalled),
+			"Content-Type", c.contentType, "GraphQL-Require-Preflight", "1"))
+		_ = writer.Close()
+		if a.status != http.StatusRequestTimeout || a.code() != "UNAVAILABLE" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
 	}
 }
 

@@ -156,6 +156,9 @@ func (f *form) next() (*multipart.Part, error) {
 	if errors.Is(err, errMeter) || errors.Is(err, multipart.ErrMessageTooLarge) {
 		return nil, tooLarge("the head of a part is larger than the limit of %d bytes", maxPartHeader)
 	}
+	if f.meter.failed != nil { // of which textproto says no more than that a line is odd
+		err = f.meter.failed
+	}
 	return nil, cutShort(err)
 }
 
@@ -180,10 +183,12 @@ func (f *form) text(name string, limit int64) ([]byte, error) {
 
 var errMeter = errors.New("more was read than allowed")
 
-// meter lets no more than left bytes through.
+// meter lets no more than left bytes through, and remembers how its source
+// failed.
 type meter struct {
 	source io.Reader
 	left   int64
+	failed error
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -192,5 +197,8 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.source.Read(p[:min(int64(len(p)), m.left)])
 	m.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		m.failed = err
+	}
 	return n, err
 }
