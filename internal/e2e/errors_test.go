@@ -198,6 +198,22 @@ func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
 	}
 }
 
+func TestErrors_AFolderOfFilesThatWasMovedIsNotReady(t *testing.T) {
+	s := start(t, "")
+	files := filepath.Join(s.Data, "files")
+	for _, step := range []struct {
+		from, to string
+		status   int
+	}{{files, files + ".moved", 503}, {files + ".moved", files, 200}} {
+		if err := os.Rename(step.from, step.to); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := s.get("/readyz"); status != step.status || (status == 503) != strings.Contains(string(body), "storage") {
+			t.Errorf("with the files at %s /readyz is answered %d %s", step.to, status, body)
+		}
+	}
+}
+
 func TestErrors_WhereTheDatabaseIsGoneItIsSaidAndTheServerRecovers(t *testing.T) {
 	database := testenv.Postgres(t)
 	s := start(t, database)

@@ -39,6 +39,9 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	if err := call(opts.BeforeList); err != nil {
 		return nil, err
 	}
+	if err := b.there(); err != nil {
+		return nil, err
+	}
 	l := &listing{
 		ctx:       ctx,
 		bucket:    b,

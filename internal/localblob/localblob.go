@@ -51,6 +51,7 @@ var (
 // bucket implements driver.Bucket. All its access to the disk goes through
 // root, which no symbolic link and no ".." can leave.
 type bucket struct {
+	dir  string // where root was when it was opened
 	root *os.Root
 
 	// flush is (*os.File).Sync, but in the tests of what happens if it fails.
@@ -100,7 +101,22 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bucket{root: root, flush: (*os.File).Sync}, nil
+	return &bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
+}
+
+// there says whether the folder is still the one at its path. To hold it open
+// is to go on reading and writing after it was renamed, where nobody would look
+// for the files.
+func (b *bucket) there() error {
+	named, err := os.Stat(b.dir)
+	if err != nil {
+		return err
+	}
+	held, err := b.root.Stat(".")
+	if err == nil && !os.SameFile(named, held) {
+		err = fmt.Errorf("localblob: another folder is at %q now: %w", b.dir, fs.ErrNotExist)
+	}
+	return err
 }
 
 // Close implements driver.Bucket.

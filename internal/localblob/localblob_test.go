@@ -332,3 +332,26 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	})
 }
+
+func TestList_AFolderThatWasMovedOrReplacedIsNotAccessible(t *testing.T) {
+	bucket, dir := newBucket(t)
+	accessible := func(want bool, what string) {
+		t.Helper()
+		if ok, err := bucket.IsAccessible(t.Context()); ok != want || err != nil {
+			t.Errorf("%s: %v, %v", what, ok, err)
+		}
+	}
+	accessible(true, "as it was opened")
+	if err := os.Rename(dir, dir+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	accessible(false, "renamed")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	accessible(false, "with another in its place")
+	if err := errors.Join(os.Remove(dir), os.Rename(dir+".moved", dir)); err != nil {
+		t.Fatal(err)
+	}
+	accessible(true, "put back")
+}
