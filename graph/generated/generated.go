@@ -652,13 +652,13 @@ type Mutation {
     new: String!
   ): Boolean! @access(to: [READER])
 
-  "Makes a token for a script or for a trap. Its secret is shown this once."
+  "Makes a token for a script or for a trap. Its secret is shown this once. A token that asks for another gets none that may more or lasts longer."
   createAccessToken(
     "What the token is for."
     input: AccessTokenInput!
   ): NewAccessToken! @access(to: [READER])
 
-  "Revokes a token or ends a session, at once. One's own, or for an admin anyone's. False if it was gone already."
+  "Revokes a token or ends a session, at once. One's own, or for an admin anyone's. A token that somebody made revokes itself alone, unless it is an ADMIN's. False if it was gone already."
   revokeAccessToken(
     "Which."
     id: ID!

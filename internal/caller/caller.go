@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"tagma/internal/fault"
+	"tagma/internal/instant"
 )
 
 // Role is what a person may do. Each role may do what the ones before it may.
@@ -56,6 +57,14 @@ type Caller struct {
 	UserID  int64
 	TokenID int64
 	Role    Role
+
+	// Session says that the token is that of a sign-in. One that was made by
+	// hand is for one job: it looks after no other tokens, unless it is an
+	// admin's in full.
+	Session bool
+
+	// Until is when the token ends; nil if it holds for good.
+	Until *instant.Instant
 
 	// Device is set for the token of a trap. Its bearer adds images of that
 	// device and may do nothing else: its Role counts for nothing.

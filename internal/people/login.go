@@ -130,7 +130,7 @@ func (p *People) matches(ctx context.Context, name string, account *ent.User, pl
 
 // authenticate finds the token with a hash, if it holds and its owner's account
 // may be used: one statement, since every request begins with it.
-const authenticate = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role
+const authenticate = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role, t.kind, t.expires_at
 FROM access_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disabled`
 
@@ -149,16 +149,17 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 		owner    caller.Role
 		device   *string
 		lastUsed *instant.Instant
+		kind     accesstoken.Kind
 	)
 	err := p.db.SQL.QueryRowContext(ctx, authenticate, secret.Hash(), int64(now)).
-		Scan(&c.TokenID, &c.UserID, &c.Role, &device, &lastUsed, &owner)
+		Scan(&c.TokenID, &c.UserID, &c.Role, &device, &lastUsed, &owner, &kind, &c.Until)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, noLongerHolds()
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.Role = lesser(c.Role, owner)
+	c.Role, c.Session = lesser(c.Role, owner), kind == accesstoken.KindSESSION
 	if device != nil {
 		c.Device = *device
 		if !owner.Includes(caller.Writer) {

@@ -98,6 +98,9 @@ func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput
 	if input.ExpiresAt != nil && *input.ExpiresAt <= now {
 		problems.Add(fault.BadInput, at("expiresAt"), "%s is past: give a time to come, or none", input.ExpiresAt)
 	}
+	if !c.Session && c.Until != nil && (input.ExpiresAt == nil || *input.ExpiresAt > *c.Until) {
+		problems.Add(fault.Forbidden, at("expiresAt"), "the token would outlive the one that asks for it, which ends at %s: give that or an earlier time", c.Until)
+	}
 	return input, problems.Err()
 }
 
@@ -121,10 +124,18 @@ func (p *People) roomForToken(ctx context.Context, tx *ent.Tx, userID int64, now
 
 // RevokeToken revokes a token or ends a session: one of the caller's, or for an
 // admin anyone's. It is false if there is none such.
+//
+// A token that was made by hand revokes itself alone, unless it has the role of
+// an admin: one that may only look must not end what its owner does elsewhere.
+//
+// Faults: FORBIDDEN.
 func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	c, err := person(ctx)
 	if err != nil {
 		return false, err
+	}
+	if !c.Session && !c.Has(caller.Admin) && id != c.TokenID {
+		return false, fault.New(fault.Forbidden, "this token was made for a job, and revokes none but itself: sign in to revoke others")
 	}
 	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
 	return n > 0, err

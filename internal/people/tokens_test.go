@@ -9,6 +9,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/internal/caller"
 	"tagma/internal/fault"
+	"tagma/internal/instant"
 )
 
 func TestCreateToken_HoldsUntilItExpires(t *testing.T) {
@@ -140,11 +141,6 @@ func TestRevokeToken_OnesOwnOrForAnAdminAnyones(t *testing.T) {
 		if get(w.TokenByID(adaCtx, made.ID))(t) == nil || get(w.TokenByID(rootCtx, made.ID))(t) == nil {
 			t.Error("a token cannot be seen by whom it concerns")
 		}
-		limited, _, err := w.CreateToken(rootCtx, TokenInput{Name: "n", Role: new(caller.Writer)})
-		must(t, err)
-		if get(w.RevokeToken(w.with(limited), made.ID))(t) {
-			t.Error("an admin's lesser token may what the admin may")
-		}
 		for _, want := range []bool{true, false} {
 			if got := get(w.RevokeToken(adaCtx, made.ID))(t); got != want {
 				t.Errorf("RevokeToken = %v, want %v", got, want)
@@ -166,6 +162,44 @@ func TestRevokeToken_OnesOwnOrForAnAdminAnyones(t *testing.T) {
 		code(t, err, fault.Forbidden)
 		_, err = w.RevokeToken(t.Context(), made.ID)
 		code(t, err, fault.Unauthenticated)
+	})
+}
+
+func TestRevokeToken_OneThatWasMadeForAJobEndsNothingElse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		root := w.add("root", caller.Admin)
+		ctx, session := w.in(root)
+		for role, may := range map[caller.Role]bool{caller.Reader: false, caller.Writer: false, caller.Admin: true} {
+			other, otherMade, err := w.CreateToken(ctx, TokenInput{Name: "other", Role: new(caller.Reader)})
+			must(t, err)
+			script, made, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &role})
+			must(t, err)
+			gone, err := w.RevokeToken(w.with(script), otherMade.ID)
+			if !may {
+				code(t, err, fault.Forbidden)
+			}
+			if gone != may || w.holds(other) == may || !w.holds(session) {
+				t.Errorf("a token of %s revokes another: %v", role, gone)
+			}
+			if !get(w.RevokeToken(w.with(script), made.ID))(t) || w.holds(script) {
+				t.Errorf("a token of %s cannot revoke itself", role)
+			}
+		}
+	})
+}
+
+func TestCreateToken_OneThatWasMadeForAWhileMakesNoneThatOutlivesIt(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, _ := w.in(w.add("ada", caller.Reader))
+		soon, later := w.clock().Add(time.Hour), w.clock().Add(2*time.Hour)
+		script, _, err := w.CreateToken(ctx, TokenInput{Name: "script", ExpiresAt: &soon})
+		must(t, err)
+		for _, until := range []*instant.Instant{nil, &later} {
+			_, _, err := w.CreateToken(w.with(script), TokenInput{Name: "heir", ExpiresAt: until})
+			code(t, err, fault.Forbidden, "input.expiresAt: FORBIDDEN")
+		}
+		_, _, err = w.CreateToken(w.with(script), TokenInput{Name: "heir", ExpiresAt: &soon})
+		must(t, err)
 	})
 }
 
