@@ -8,20 +8,25 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tagma/internal/caller"
 	"tagma/internal/request"
 )
 
-// keptNames bounds the operation names that are told apart: names are the
-// callers' to choose.
-const keptNames = 200
+// The bounds of the operation names that are told apart, which are the callers'
+// to choose. Of the 200, those who are not signed in choose 20.
+const (
+	keptNames     = 200
+	keptAnonymous = 20
+)
 
 // meter measures operations by name.
 type meter struct {
 	seconds    *prometheus.HistogramVec
 	statements *prometheus.HistogramVec
 
-	mu    sync.Mutex
-	names map[string]bool
+	mu        sync.Mutex
+	names     map[string]bool
+	anonymous int // of those names
 }
 
 func newMeter(metrics prometheus.Registerer) *meter {
@@ -41,7 +46,7 @@ func newMeter(metrics prometheus.Registerer) *meter {
 func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	began := time.Now()
 	operation := graphql.GetOperationContext(ctx)
-	name := m.name(operation.Operation.Name)
+	name := m.name(operation.Operation.Name, caller.From(ctx) == nil)
 	before := statements(ctx)
 	respond := next(ctx)
 	return func(ctx context.Context) *graphql.Response {
@@ -57,18 +62,22 @@ func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) grap
 	}
 }
 
-func (m *meter) name(name string) string {
+// name is the label of a name. One that has been met keeps it, whoever asks.
+func (m *meter) name(name string, anonymous bool) string {
 	if name == "" {
 		return "unnamed"
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.names[name] {
-		if len(m.names) >= keptNames {
-			return "other"
-		}
-		m.names[name] = true
+	switch {
+	case m.names[name]:
+		return name
+	case len(m.names) >= keptNames, anonymous && m.anonymous >= keptAnonymous:
+		return "other"
+	case anonymous:
+		m.anonymous++
 	}
+	m.names[name] = true
 	return name
 }
 
