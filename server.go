@@ -27,11 +27,14 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/graph"
 	"tagma/graph/model"
+	"tagma/internal/activity"
 	"tagma/internal/annotations"
 	"tagma/internal/command"
 	"tagma/internal/config"
+	"tagma/internal/contour"
 	"tagma/internal/events"
 	"tagma/internal/filelink"
+	"tagma/internal/guard"
 	"tagma/internal/httpd"
 	"tagma/internal/images"
 	"tagma/internal/instant"
@@ -41,6 +44,7 @@ import (
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/request"
+	"tagma/internal/series"
 	"tagma/internal/store"
 	"tagma/internal/sweep"
 	"tagma/internal/throttle"
@@ -215,19 +219,38 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 // info is what the server says of itself.
 func info(c *config.Config) model.ServerInfo {
 	return model.ServerInfo{Name: "Tagma", Version: version, Limits: &model.Limits{
-		BodyBytes:       c.Transport.JSONBytes,
-		QueryBytes:      c.Transport.QueryBytes,
-		QueryTokens:     c.QueryTokens,
-		Depth:           c.Guard.Depth,
-		Aliases:         c.Guard.Aliases,
-		Cost:            int64(c.Guard.Cost),
-		DefaultPageSize: c.Guard.DefaultPage,
-		MaxPageSize:     c.Guard.Page,
-		FileBytes:       c.Transport.FileBytes,
-		Files:           c.Transport.Files,
-		UploadBytes:     c.Transport.TotalBytes,
-		Pixels:          c.Pixels,
-		RequestSeconds:  int(c.Timeout.Seconds()),
+		BodyBytes:          c.Transport.JSONBytes,
+		QueryBytes:         c.Transport.QueryBytes,
+		QueryTokens:        c.QueryTokens,
+		Depth:              c.Guard.Depth,
+		IntrospectionDepth: c.Guard.IntrospectionDepth,
+		RootFields:         c.Guard.RootFields,
+		Fields:             c.Guard.Fields,
+		Aliases:            c.Guard.Aliases,
+		Directives:         c.Guard.Directives,
+		Fragments:          c.Guard.Fragments,
+		Repeats:            guard.MostRepeats,
+		Comparisons:        guard.MostComparisons,
+		Cost:               int64(c.Guard.Cost),
+		DefaultPageSize:    c.Guard.DefaultPage,
+		MaxPageSize:        c.Guard.Page,
+		FileBytes:          c.Transport.FileBytes,
+		Files:              c.Transport.Files,
+		MapBytes:           c.Transport.MapBytes,
+		UploadBytes:        c.Transport.TotalBytes,
+		Pixels:             c.Pixels,
+		RequestSeconds:     int(c.Timeout.Seconds()),
+		UploadSeconds:      int(c.UploadTimeout.Seconds()),
+		LabelWaitSeconds:   int(graph.LongestLabelWait.Seconds()),
+		Keys:               images.MaxKeys,
+		Ids:                graph.MaxNodes,
+		Series:             series.MaxSeries,
+		ActivityBuckets:    activity.MaxBuckets,
+		Annotations:        annotations.MaxInput,
+		Objects:            annotations.MaxObjects,
+		Vertices:           contour.MaxVertices,
+		Users:              people.MaxNewUsers,
+		Tokens:             people.MaxTokens,
 	}}
 }
 

@@ -13,8 +13,8 @@ import (
 	"tagma/internal/page"
 )
 
-// longestLabelWait bounds `wait` of submitLabels, below the time of a request.
-const longestLabelWait = 25 * time.Second
+// LongestLabelWait bounds `wait` of submitLabels, below the time of a request.
+const LongestLabelWait = 25 * time.Second
 
 func (q query) LabelSets(ctx context.Context) ([]*ent.LabelSet, error) {
 	return q.Labels.Sets(ctx)
@@ -37,7 +37,7 @@ func (q query) LabelSubmissions(ctx context.Context, filter *labels.Filter, firs
 }
 
 func (m mutation) SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error) {
-	if wait < 0 || wait > longestLabelWait {
+	if wait < 0 || wait > LongestLabelWait {
 		var problems fault.Problems
 		problems.Add(fault.BadInput, []any{"wait"}, "%g seconds are not from PT0S to PT25S", wait.Seconds())
 		return nil, problems.Err()

@@ -20,8 +20,8 @@ import (
 	"tagma/internal/series"
 )
 
-// maxNodes bounds the ids of one `nodes`.
-const maxNodes = 1000
+// MaxNodes bounds the ids of one `nodes`.
+const MaxNodes = 1000
 
 func (q query) Node(ctx context.Context, id nodeid.ID) (node.Node, error) {
 	found, err := q.Nodes(ctx, []*nodeid.ID{&id})
@@ -32,8 +32,8 @@ func (q query) Node(ctx context.Context, id nodeid.ID) (node.Node, error) {
 }
 
 func (q query) Nodes(ctx context.Context, ids []*nodeid.ID) ([]node.Node, error) {
-	if len(ids) > maxNodes {
-		return nil, fault.New(fault.TooLarge, "ids has %d items: at most %d are taken at once", len(ids), maxNodes)
+	if len(ids) > MaxNodes {
+		return nil, fault.New(fault.TooLarge, "ids has %d items: at most %d are taken at once", len(ids), MaxNodes)
 	}
 	return q.nodes(ctx, values(ids))
 }

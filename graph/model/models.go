@@ -59,7 +59,7 @@ type LabelSetInput struct {
 
 // The bounds in force.
 type Limits struct {
-	// Bytes of a JSON body.
+	// Bytes of a JSON body, and of the part `operations` of an upload.
 	BodyBytes int64 `json:"bodyBytes"`
 	// Bytes of a query.
 	QueryBytes int `json:"queryBytes"`
@@ -67,8 +67,22 @@ type Limits struct {
 	QueryTokens int `json:"queryTokens"`
 	// How deep fields may be nested.
 	Depth int `json:"depth"`
+	// How deep fields may be nested from `__schema` or `__type` down.
+	IntrospectionDepth int `json:"introspectionDepth"`
+	// How many fields of `Query` or `Mutation` an operation may ask for.
+	RootFields int `json:"rootFields"`
+	// How many fields an operation may have once its fragments are expanded.
+	Fields int `json:"fields"`
 	// How many aliases a query may use.
 	Aliases int `json:"aliases"`
+	// How many directives a query may use.
+	Directives int `json:"directives"`
+	// How many fragments a query may define.
+	Fragments int `json:"fragments"`
+	// How often a query may use one name outside of arguments.
+	Repeats int `json:"repeats"`
+	// How many pairs of one name a query may have, times how deep its braces go.
+	Comparisons int `json:"comparisons"`
 	// How many objects an answer may hold, reckoned before it is made: a list counts as many times as its page is long.
 	Cost int64 `json:"cost"`
 	// Length of a page where `first` and `last` are left out.
@@ -79,12 +93,36 @@ type Limits struct {
 	FileBytes int64 `json:"fileBytes"`
 	// Files of one upload.
 	Files int `json:"files"`
+	// Bytes of the part `map` of an upload.
+	MapBytes int64 `json:"mapBytes"`
 	// Bytes of one upload.
 	UploadBytes int64 `json:"uploadBytes"`
 	// Pixels of a photograph.
 	Pixels int64 `json:"pixels"`
 	// Seconds that a request may take.
 	RequestSeconds int `json:"requestSeconds"`
+	// Seconds that the body of an upload may take besides.
+	UploadSeconds int `json:"uploadSeconds"`
+	// Seconds that `submitLabels` may be told to wait.
+	LabelWaitSeconds int `json:"labelWaitSeconds"`
+	// Keys or fingerprints of images in one list.
+	Keys int `json:"keys"`
+	// Ids in one list.
+	Ids int `json:"ids"`
+	// Series in one list.
+	Series int `json:"series"`
+	// Spans that `activity` may answer with.
+	ActivityBuckets int `json:"activityBuckets"`
+	// Annotations in one list.
+	Annotations int `json:"annotations"`
+	// Objects of one annotation.
+	Objects int `json:"objects"`
+	// Vertices of one contour.
+	Vertices int `json:"vertices"`
+	// Accounts made at once.
+	Users int `json:"users"`
+	// Tokens that one person may have.
+	Tokens int `json:"tokens"`
 }
 
 // What can be done.

@@ -24,7 +24,7 @@ import (
 const (
 	shortest   = time.Minute
 	longest    = 366 * 24 * time.Hour
-	maxBuckets = 100_000
+	MaxBuckets = 100_000 // of one answer
 )
 
 // Bucket is one device over one span of time.
@@ -84,7 +84,7 @@ func weather(ctx context.Context, db *database.DB, union series.Union, every tim
 		s.AppendSelect(sql.Min(of.C(column)), sql.Avg(of.C(column)), sql.Max(of.C(column)))
 	}
 	union.Select(s)
-	s.GroupBy(of.C(image.FieldDeviceID), "span").OrderBy(of.C(image.FieldDeviceID), "span").Limit(maxBuckets + 1)
+	s.GroupBy(of.C(image.FieldDeviceID), "span").OrderBy(of.C(image.FieldDeviceID), "span").Limit(MaxBuckets + 1)
 
 	var buckets []Bucket
 	err := each(ctx, db, s, func(rows *stdsql.Rows) error {
@@ -96,8 +96,8 @@ func weather(ctx context.Context, db *database.DB, union series.Union, every tim
 		buckets = append(buckets, b)
 		return err
 	})
-	if len(buckets) > maxBuckets {
-		return nil, fault.New(fault.TooLarge, "there are more than %d spans: ask for longer ones, a shorter time or fewer devices", maxBuckets)
+	if len(buckets) > MaxBuckets {
+		return nil, fault.New(fault.TooLarge, "there are more than %d spans: ask for longer ones, a shorter time or fewer devices", MaxBuckets)
 	}
 	return buckets, err
 }

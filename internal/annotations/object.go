@@ -14,8 +14,8 @@ import (
 
 // Bounds of one annotation.
 const (
-	maxObjects      = 10_000
-	maxNameLength   = 200 // characters, of an object's and an algorithm's name and version
+	MaxObjects      = 10_000 // of one annotation
+	maxNameLength   = 200    // characters, of an object's and an algorithm's name and version
 	maxColourLength = 50
 )
 

@@ -204,7 +204,7 @@ func TestCheck_AnAnnotationIsMeasuredAgainstItsImage(t *testing.T) {
 	other := good
 	other.MD5 = strings.Repeat("cd", 16)
 	other.Algorithm = Algorithm{}
-	other.Objects = make([]NewObject, maxObjects+1)
+	other.Objects = make([]NewObject, MaxObjects+1)
 	want := []string{
 		"input.3.md5 CONFLICT", "input.3.algorithm.name BAD_USER_INPUT",
 		"input.3.algorithm.version BAD_USER_INPUT", "input.3.objects TOO_LARGE",

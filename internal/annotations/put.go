@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	maxInput = 10_000
+	// MaxInput bounds the annotations of one list.
+	MaxInput = 10_000
 	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
 	rowsAtOnce = 1000
 )
@@ -58,8 +59,8 @@ type draft struct {
 // problem, so that to try again does no harm. Another one of the same image,
 // algorithm and version is.
 func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([]Result, error) {
-	if len(input) > maxInput {
-		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), maxInput)
+	if len(input) > MaxInput {
+		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), MaxInput)
 	}
 	for {
 		drafts, err := a.draft(ctx, input)
@@ -138,8 +139,8 @@ func (d *draft) check(n int) {
 	}
 	checkText(&d.problems, at("algorithm", "name"), d.Algorithm.Name, maxNameLength)
 	checkText(&d.problems, at("algorithm", "version"), d.Algorithm.Version, maxNameLength)
-	if len(d.Objects) > maxObjects {
-		d.problems.Add(fault.TooLarge, at("objects"), "has %d objects: at most %d are taken", len(d.Objects), maxObjects)
+	if len(d.Objects) > MaxObjects {
+		d.problems.Add(fault.TooLarge, at("objects"), "has %d objects: at most %d are taken", len(d.Objects), MaxObjects)
 		return
 	}
 	d.objects = keep(d.Objects, within, &d.problems, at("objects"))

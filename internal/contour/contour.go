@@ -13,7 +13,7 @@ import (
 // Bounds of one polygon. No image comes near the coordinate; it keeps boxes and
 // areas finite.
 const (
-	maxVertices   = 100_000
+	MaxVertices   = 100_000
 	maxCoordinate = 1e9 // pixels, either way
 )
 
@@ -35,8 +35,8 @@ func Parse(v any) (Polygon, error) {
 	if len(list) < 3 {
 		return nil, fmt.Errorf("a contour has at least 3 vertices, this one has %d", len(list))
 	}
-	if len(list) > maxVertices {
-		return nil, fmt.Errorf("a contour has at most %d vertices, this one has %d", maxVertices, len(list))
+	if len(list) > MaxVertices {
+		return nil, fmt.Errorf("a contour has at most %d vertices, this one has %d", MaxVertices, len(list))
 	}
 	polygon := make(Polygon, len(list))
 	for i, item := range list {

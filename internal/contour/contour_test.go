@@ -67,7 +67,7 @@ func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 			t.Errorf("%g is taken", n)
 		}
 	}
-	many := make([]any, maxVertices+1)
+	many := make([]any, MaxVertices+1)
 	if _, err := Parse(many); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("too many vertices: %v", err)
 	}

@@ -17,15 +17,17 @@ import (
 
 // bounds are what `server { limits }` shows.
 type bounds struct {
-	BodyBytes, QueryBytes, QueryTokens, Depth, Aliases, Cost, DefaultPageSize, MaxPageSize int
-	FileBytes, Files, UploadBytes, Pixels, RequestSeconds                                  int
+	BodyBytes, QueryBytes, QueryTokens, Depth, Aliases, Cost, DefaultPageSize, MaxPageSize   int
+	FileBytes, Files, UploadBytes, Pixels, RequestSeconds                                    int
+	IntrospectionDepth, RootFields, Fields, Directives, Fragments, Repeats, LabelWaitSeconds int
 }
 
 func (s *server) limits() bounds {
 	s.t.Helper()
 	var got struct{ Server struct{ Limits bounds } }
 	s.anonymous().must(&got, `{ server { limits { bodyBytes queryBytes queryTokens depth aliases cost defaultPageSize maxPageSize
-	  fileBytes files uploadBytes pixels requestSeconds } } }`, nil)
+	  fileBytes files uploadBytes pixels requestSeconds
+	  introspectionDepth rootFields fields directives fragments repeats labelWaitSeconds } } }`, nil)
 	return got.Server.Limits
 }
 
@@ -87,6 +89,23 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 		return file{f.Name, append(f.Content, make([]byte, size-len(f.Content))...)}
 	}
 	small := snapshot(trap, 1, 1)
+	many := func(n int, text, around string) func() *answer {
+		var all strings.Builder
+		for i := range n {
+			all.WriteString(strings.ReplaceAll(text, "#", strconv.Itoa(i)))
+		}
+		return ask(fmt.Sprintf(around, all.String()), nil)
+	}
+	introspect := func(levels int) func() *answer {
+		return ask("{ __schema { types { fields { type "+strings.Repeat("{ ofType ", levels-5)+"{ name }"+strings.Repeat(" }", levels-1), nil)
+	}
+	labels := func(seconds int) func() *answer {
+		return ask(fmt.Sprintf(`mutation { submitLabels(wait: "PT%dS", input: {videoUrl: "no video", frameIndex: 1, totalFrames: 1, fps: 1,
+		  frameWidth: 1, frameHeight: 1, timestamp: %q, labels: []}) { outcome } }`, seconds, at(1)), nil)
+	}
+	// Each server has 401 fields once it is expanded.
+	const wide = "{ %s } fragment A on ServerInfo { ...B ...B ...B ...B ...B } fragment B on ServerInfo { ...C ...C ...C ...C } fragment C on ServerInfo { ...D ...D } " +
+		"fragment D on ServerInfo { name name name name name name name name name name }"
 	const paged = `query($n: Int) { devices(first: $n) { nodes { images(first: $n) { nodes { id } } } } }`
 	for _, c := range []struct {
 		name    string
@@ -109,6 +128,15 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 		{"first and last", nil, ask(`{ imageSeries(series: [], first: 1, last: 1) { totalCount } }`, nil), "BAD_USER_INPUT", "first and last", -1},
 		{"files", upload(small, small, small, small, small), upload(small, small, small, small, small, small), "TOO_LARGE", "6", l.Files},
 		{"file bytes", upload(grown(small, l.FileBytes)), upload(grown(small, l.FileBytes+1)), "TOO_LARGE", "", l.FileBytes},
+		{"root fields", many(l.RootFields, " server { name }", "{ %s }"), many(l.RootFields+1, " server { name }", "{ %s }"), "TOO_LARGE", strconv.Itoa(l.RootFields + 1), l.RootFields},
+		{"fragments", many(l.Fragments, " fragment F# on ServerInfo { name }", "{ server { ...F0 ...F1 ...F2 ...F3 ...F4 ...F5 ...F6 ...F7 ...F8 ...F9 ...F10 ...F11 ...F12 ...F13 ...F14 ...F15 ...F16 ...F17 ...F18 ...F19 } } %s"),
+			many(l.Fragments+1, " fragment F# on ServerInfo { name }", "{ server { ...F0 ...F1 ...F2 ...F3 ...F4 ...F5 ...F6 ...F7 ...F8 ...F9 ...F10 ...F11 ...F12 ...F13 ...F14 ...F15 ...F16 ...F17 ...F18 ...F19 ...F20 } } %s"), "TOO_LARGE", strconv.Itoa(l.Fragments + 1), l.Fragments},
+		{"directives", many(l.Directives/4, " ... @skip(if: false) @include(if: true) { ... @skip(if: false) @include(if: true) { name } }", "{ server { %s } }"),
+			many(l.Directives/4+1, " ... @skip(if: false) @include(if: true) { ... @skip(if: false) @include(if: true) { name } }", "{ server { %s } }"), "TOO_LARGE", "", l.Directives},
+		{"fields", many(l.Fields/401, " server { ...A }", wide), many(l.Fields/401+1, " server { ...A }", wide), "TOO_LARGE", "", l.Fields},
+		{"introspection", introspect(l.IntrospectionDepth), introspect(l.IntrospectionDepth + 1), "TOO_LARGE", strconv.Itoa(l.IntrospectionDepth + 1), l.IntrospectionDepth},
+		{"repeats", many(l.Repeats, " name", "{ server { %s } }"), many(l.Repeats+1, " name", "{ server { %s } }"), "TOO_LARGE", strconv.Itoa(l.Repeats + 1), l.Repeats},
+		{"wait for labels", nil, labels(l.LabelWaitSeconds + 1), "BAD_USER_INPUT", strconv.Itoa(l.LabelWaitSeconds + 1), l.LabelWaitSeconds},
 		{"upload bytes", nil, upload(grown(small, 55_000), grown(small, 55_000)), "TOO_LARGE", "", l.UploadBytes},
 	} {
 		limit := strconv.Itoa(c.limit)
@@ -141,6 +169,23 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 		t.Errorf("a photograph of 400 megapixels: %+v %+v", sent, sent.Problem)
 	}
 	s.unharmed(before)
+}
+
+func TestLimits_EveryOneOfTheContractIsShown(t *testing.T) {
+	s := start(t, "")
+	var names []string
+	for _, field := range contract(t).Types["Limits"].Fields {
+		names = append(names, field.Name)
+	}
+	var got struct {
+		Server struct{ Limits map[string]int }
+	}
+	s.anonymous().must(&got, "{ server { limits { "+strings.Join(names, " ")+" } } }", nil)
+	for _, name := range names {
+		if got.Server.Limits[name] <= 0 {
+			t.Errorf("the limit %s is shown as %d", name, got.Server.Limits[name])
+		}
+	}
 }
 
 // nasty are queries within the limits of bytes and tokens that are meant to be

@@ -18,11 +18,11 @@ import (
 // before the guard knows the operation. Without these bounds, 2,000 tokens would
 // keep it busy for a minute.
 const (
-	// mostRepeats is how often a query may name one thing outside of arguments.
+	// MostRepeats is how often a query may name one thing outside of arguments.
 	// The longest introspection query of common tools has a name 30 times.
-	mostRepeats = 100
-	// mostComparisons bounds the pairs of one name, times the levels of braces.
-	mostComparisons = 500_000
+	MostRepeats = 100
+	// MostComparisons bounds the pairs of one name, times the levels of braces.
+	MostComparisons = 500_000
 )
 
 // Text judges the text of a query before it is parsed and validated: what is
@@ -84,12 +84,12 @@ func (t Text) MutateOperationParameters(_ context.Context, params *graphql.RawPa
 	pairs := 0
 	for name, n := range names {
 		pairs += n * (n - 1) / 2
-		if n > mostRepeats {
-			return wrongText(fault.TooLarge, ast.Position{}, "the query names %.40s %d times, and the limit is %d: send several queries", name, n, mostRepeats)
+		if n > MostRepeats {
+			return wrongText(fault.TooLarge, ast.Position{}, "the query names %.40s %d times, and the limit is %d: send several queries", name, n, MostRepeats)
 		}
 	}
-	if n := pairs * levels; n > mostComparisons {
-		return wrongText(fault.TooLarge, ast.Position{}, "the query repeats its names in %d pairs within %d levels, which makes %d comparisons, and the limit is %d: nest less, or send several queries", pairs, levels, n, mostComparisons)
+	if n := pairs * levels; n > MostComparisons {
+		return wrongText(fault.TooLarge, ast.Position{}, "the query repeats its names in %d pairs within %d levels, which makes %d comparisons, and the limit is %d: nest less, or send several queries", pairs, levels, n, MostComparisons)
 	}
 	return nil
 }

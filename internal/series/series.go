@@ -17,8 +17,8 @@ import (
 	"tagma/internal/page"
 )
 
-// maxSeries bounds the series of one query.
-const maxSeries = 100
+// MaxSeries bounds the series of one query.
+const MaxSeries = 100
 
 // Series is the images of the devices whose name matches a pattern, taken
 // from Start (included) to End (excluded).
@@ -49,8 +49,8 @@ type part struct {
 // problem.
 func Parse(all []Series) (Union, error) {
 	var problems fault.Problems
-	if len(all) > maxSeries {
-		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(all), maxSeries)
+	if len(all) > MaxSeries {
+		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(all), MaxSeries)
 		return Union{}, problems.Err()
 	}
 	var union Union

@@ -123,10 +123,10 @@ func TestParse_EveryProblemIsToldAtItsPlace(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	if _, err := Parse(make([]Series, maxSeries+1)); fault.CodeOf(err) != fault.TooLarge {
+	if _, err := Parse(make([]Series, MaxSeries+1)); fault.CodeOf(err) != fault.TooLarge {
 		t.Error(err)
 	}
-	if _, err := Parse(make([]Series, maxSeries)); err != nil {
+	if _, err := Parse(make([]Series, MaxSeries)); err != nil {
 		t.Error(err)
 	}
 }
