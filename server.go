@@ -199,11 +199,12 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log))
+	open := func(next http.Handler) http.Handler { return httpd.CrossOrigin(next, c.Origins) }
+	mux.Handle("/graphql", open(httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log)))
 	if files != nil {
-		mux.Handle(filelink.Prefix, files)
+		mux.Handle(filelink.Prefix, open(files))
 	}
-	mux.Handle("GET /schema.graphql", text(contract))
+	mux.Handle("GET /schema.graphql", open(text(contract)))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
 	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{
 		"database": st.DB.SQL.PingContext,

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tagma/internal/guard"
+	"tagma/internal/httpd"
 	"tagma/internal/images"
 	"tagma/internal/labels"
 	"tagma/internal/page"
@@ -32,6 +33,7 @@ type Config struct {
 	Storage     string
 	Connections int
 	TrustProxy  bool
+	Origins     []string // whose pages may use the server from a browser
 	LogFormat   string
 	LogLevel    string
 
@@ -121,6 +123,7 @@ func (c *Config) storeFlags(flags *pflag.FlagSet) {
 func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
+	flags.StringSliceVar(&c.Origins, "cors-origins", c.Origins, "origins whose pages may use the server from a browser, such as https://lab.example.org, separated by commas; its own need not be named")
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
 	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload, and the client to read an answer, may take besides")
@@ -176,6 +179,11 @@ func (c *Config) Check() error {
 		c.Storage = "file:" + filepath.Join(c.Data, "files")
 	}
 	var problems []error
+	for _, origin := range c.Origins {
+		if err := httpd.CheckOrigin(origin); err != nil {
+			problems = append(problems, fmt.Errorf("--cors-origins: %w", err))
+		}
+	}
 	if c.LinkLifetime < 10*time.Minute || c.LinkLifetime > 7*24*time.Hour {
 		problems = append(problems, errors.New("--link-lifetime: give from 10m to 168h"))
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -49,13 +50,15 @@ func TestFromEnvironment_EveryVariableSetsItsFlag(t *testing.T) {
 	set, _ := flags()
 	values := map[string]string{}
 	set.VisitAll(func(f *pflag.Flag) {
-		value := map[string]string{"string": "elsewhere", "int": "17", "int64": "17", "bool": "true", "duration": "17m0s"}[f.Value.Type()]
+		value := map[string]string{"string": "elsewhere", "int": "17", "int64": "17", "bool": "true", "duration": "17m0s", "stringSlice": "[elsewhere]"}[f.Value.Type()]
 		if value == "" {
 			t.Fatalf("--%s is a %s", f.Name, f.Value.Type())
 		}
 		values[Variable(f.Name)] = value
 	})
-	if err := FromEnvironment(set, from(values)); err != nil {
+	given := maps.Clone(values)
+	given["TAGMA_CORS_ORIGINS"] = "elsewhere" // a list is shown in brackets
+	if err := FromEnvironment(set, from(given)); err != nil {
 		t.Fatal(err)
 	}
 	set.VisitAll(func(f *pflag.Flag) {
@@ -133,6 +136,7 @@ func TestCheck_EveryProblemIsToldByItsFlag(t *testing.T) {
 		"links for a minute":             func(c *Config) { c.LinkLifetime = time.Minute },
 		"links for a year":               func(c *Config) { c.LinkLifetime = 365 * 24 * time.Hour },
 		"no time":                        func(c *Config) { c.Timeout = 0 },
+		"a page of every origin":         func(c *Config) { c.Origins = []string{"https://lab.example.org", "*"} },
 		"no pixels":                      func(c *Config) { c.Pixels = 0 },
 	} {
 		c := Default()

@@ -1,7 +1,7 @@
 // Package httpd owns what happens to every HTTP request before and after its
 // handler: it gets an id and a deadline, its bearer is found out, panics are
-// caught, headers that keep browsers out of mischief are set, and the log and
-// the metrics hear how it went.
+// caught, headers that keep browsers out of mischief are set, pages of other
+// origins are let in or not, and the log and the metrics hear how it went.
 //
 // It does not own what is answered, nor who holds which token: that is package
 // people's.

@@ -65,7 +65,15 @@ func setHead(header http.Header, mediaType string) {
 // write sends response. Its data goes out as it is: megabytes of it are neither
 // copied nor encoded a second time. Data that is nil is left out beside errors,
 // because the operation did not run.
+//
+// How long to wait before another try stands in the head too, where programs
+// that know nothing of GraphQL look for it.
 func (o Options) write(w http.ResponseWriter, r *http.Request, status int, response *graphql.Response) {
+	for _, err := range response.Errors {
+		if wait, ok := err.Extensions["retryAfter"]; ok {
+			w.Header().Set("Retry-After", fmt.Sprint(wait))
+		}
+	}
 	errs, err := json.Marshal(response.Errors)
 	extensions, extensionsErr := json.Marshal(response.Extensions)
 	if err := cmp.Or(err, extensionsErr); err != nil {

@@ -148,6 +148,19 @@ func TestAnswer_AnOperationTurnedAwayHasTheStatusOfItsCode(t *testing.T) {
 	}
 }
 
+func TestAnswer_HowLongToWaitStandsInTheHeadToo(t *testing.T) {
+	server := newServer(transport.Options{}, hello)
+	server.AroundResponses(func(context.Context, graphql.ResponseHandler) *graphql.Response {
+		return &graphql.Response{Errors: gqlerror.List{{Message: "no"}, {Message: "wait", Extensions: map[string]any{"retryAfter": 7}}}}
+	})
+	if a := do(t, server, post(`{"query":"{ hello }"}`)); a.header.Get("Retry-After") != "7" {
+		t.Errorf("%v", a.header)
+	}
+	if a := do(t, newServer(transport.Options{}, hello), post(`{"query":"{ hello }"}`)); a.header.Get("Retry-After") != "" {
+		t.Errorf("%v", a.header)
+	}
+}
+
 func TestAnswer_DataGoesOutAsItIs(t *testing.T) {
 	// encoding/json would take out the blanks and escape the bracket.
 	data := `{ "hello" : "<` + strings.Repeat("x", 100_000) + `" }`
