@@ -36,6 +36,7 @@ import (
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
 	"tagma/internal/httpd"
+	"tagma/internal/idempotency"
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/labelrepo"
@@ -109,7 +110,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
-	sweeping := sweep.Start(background, log, st.DB, st.Folder, d.photos, d.persons)
+	sweeping := sweep.Start(background, log, st.DB, st.Folder, d.photos, d.persons, d.keyed)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
@@ -141,6 +142,7 @@ type domain struct {
 	annotations *annotations.Annotations
 	labels      *labels.Labels
 	persons     *people.People
+	keyed       *idempotency.Keeper
 
 	hub    *events.Hub
 	events graph.Events
@@ -155,6 +157,7 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 		labels:      labels.New(st.DB, instant.System, c.Page()),
 		persons:     people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
 		hub:         events.New(st.DB, log),
+		keyed:       idempotency.New(st.DB, instant.System),
 	}
 	d.watch = people.NewWatch(d.persons)
 	d.events = graph.Events{
@@ -179,7 +182,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	edge := transport.Options{
-		Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Log: log,
+		Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
 			Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,

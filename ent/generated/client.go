@@ -16,6 +16,7 @@ import (
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/labelset"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/secret"
@@ -45,6 +46,8 @@ type Client struct {
 	Device *DeviceClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// KeyedRequest is the client for interacting with the KeyedRequest builders.
+	KeyedRequest *KeyedRequestClient
 	// LabelSet is the client for interacting with the LabelSet builders.
 	LabelSet *LabelSetClient
 	// LabelSubmission is the client for interacting with the LabelSubmission builders.
@@ -71,6 +74,7 @@ func (c *Client) init() {
 	c.Checkpoint = NewCheckpointClient(c.config)
 	c.Device = NewDeviceClient(c.config)
 	c.Image = NewImageClient(c.config)
+	c.KeyedRequest = NewKeyedRequestClient(c.config)
 	c.LabelSet = NewLabelSetClient(c.config)
 	c.LabelSubmission = NewLabelSubmissionClient(c.config)
 	c.Secret = NewSecretClient(c.config)
@@ -173,6 +177,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Checkpoint:      NewCheckpointClient(cfg),
 		Device:          NewDeviceClient(cfg),
 		Image:           NewImageClient(cfg),
+		KeyedRequest:    NewKeyedRequestClient(cfg),
 		LabelSet:        NewLabelSetClient(cfg),
 		LabelSubmission: NewLabelSubmissionClient(cfg),
 		Secret:          NewSecretClient(cfg),
@@ -202,6 +207,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Checkpoint:      NewCheckpointClient(cfg),
 		Device:          NewDeviceClient(cfg),
 		Image:           NewImageClient(cfg),
+		KeyedRequest:    NewKeyedRequestClient(cfg),
 		LabelSet:        NewLabelSetClient(cfg),
 		LabelSubmission: NewLabelSubmissionClient(cfg),
 		Secret:          NewSecretClient(cfg),
@@ -236,8 +242,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.LabelSet,
-		c.LabelSubmission, c.Secret, c.User, c.Video,
+		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.KeyedRequest,
+		c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
 	} {
 		n.Use(hooks...)
 	}
@@ -247,8 +253,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.LabelSet,
-		c.LabelSubmission, c.Secret, c.User, c.Video,
+		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.KeyedRequest,
+		c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -267,6 +273,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Device.mutate(ctx, m)
 	case *ImageMutation:
 		return c.Image.mutate(ctx, m)
+	case *KeyedRequestMutation:
+		return c.KeyedRequest.mutate(ctx, m)
 	case *LabelSetMutation:
 		return c.LabelSet.mutate(ctx, m)
 	case *LabelSubmissionMutation:
@@ -1059,6 +1067,139 @@ func (c *ImageClient) mutate(ctx context.Context, m *ImageMutation) (Value, erro
 	}
 }
 
+// KeyedRequestClient is a client for the KeyedRequest schema.
+type KeyedRequestClient struct {
+	config
+}
+
+// NewKeyedRequestClient returns a client for the KeyedRequest from the given config.
+func NewKeyedRequestClient(c config) *KeyedRequestClient {
+	return &KeyedRequestClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `keyedrequest.Hooks(f(g(h())))`.
+func (c *KeyedRequestClient) Use(hooks ...Hook) {
+	c.hooks.KeyedRequest = append(c.hooks.KeyedRequest, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `keyedrequest.Intercept(f(g(h())))`.
+func (c *KeyedRequestClient) Intercept(interceptors ...Interceptor) {
+	c.inters.KeyedRequest = append(c.inters.KeyedRequest, interceptors...)
+}
+
+// Create returns a builder for creating a KeyedRequest entity.
+func (c *KeyedRequestClient) Create() *KeyedRequestCreate {
+	mutation := newKeyedRequestMutation(c.config, OpCreate)
+	return &KeyedRequestCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of KeyedRequest entities.
+func (c *KeyedRequestClient) CreateBulk(builders ...*KeyedRequestCreate) *KeyedRequestCreateBulk {
+	return &KeyedRequestCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *KeyedRequestClient) MapCreateBulk(slice any, setFunc func(*KeyedRequestCreate, int)) *KeyedRequestCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &KeyedRequestCreateBulk{err: fmt.Errorf("calling to KeyedRequestClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*KeyedRequestCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &KeyedRequestCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for KeyedRequest.
+func (c *KeyedRequestClient) Update() *KeyedRequestUpdate {
+	mutation := newKeyedRequestMutation(c.config, OpUpdate)
+	return &KeyedRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *KeyedRequestClient) UpdateOne(_m *KeyedRequest) *KeyedRequestUpdateOne {
+	mutation := newKeyedRequestMutation(c.config, OpUpdateOne, withKeyedRequest(_m))
+	return &KeyedRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *KeyedRequestClient) UpdateOneID(id string) *KeyedRequestUpdateOne {
+	mutation := newKeyedRequestMutation(c.config, OpUpdateOne, withKeyedRequestID(id))
+	return &KeyedRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for KeyedRequest.
+func (c *KeyedRequestClient) Delete() *KeyedRequestDelete {
+	mutation := newKeyedRequestMutation(c.config, OpDelete)
+	return &KeyedRequestDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *KeyedRequestClient) DeleteOne(_m *KeyedRequest) *KeyedRequestDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *KeyedRequestClient) DeleteOneID(id string) *KeyedRequestDeleteOne {
+	builder := c.Delete().Where(keyedrequest.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &KeyedRequestDeleteOne{builder}
+}
+
+// Query returns a query builder for KeyedRequest.
+func (c *KeyedRequestClient) Query() *KeyedRequestQuery {
+	return &KeyedRequestQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeKeyedRequest},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a KeyedRequest entity by its id.
+func (c *KeyedRequestClient) Get(ctx context.Context, id string) (*KeyedRequest, error) {
+	return c.Query().Where(keyedrequest.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *KeyedRequestClient) GetX(ctx context.Context, id string) *KeyedRequest {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *KeyedRequestClient) Hooks() []Hook {
+	return c.hooks.KeyedRequest
+}
+
+// Interceptors returns the client interceptors.
+func (c *KeyedRequestClient) Interceptors() []Interceptor {
+	return c.inters.KeyedRequest
+}
+
+func (c *KeyedRequestClient) mutate(ctx context.Context, m *KeyedRequestMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&KeyedRequestCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&KeyedRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&KeyedRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&KeyedRequestDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown KeyedRequest mutation op: %q", m.Op())
+	}
+}
+
 // LabelSetClient is a client for the LabelSet schema.
 type LabelSetClient struct {
 	config
@@ -1807,12 +1948,12 @@ func (c *VideoClient) mutate(ctx context.Context, m *VideoMutation) (Value, erro
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, Annotation, Checkpoint, Device, Image, LabelSet, LabelSubmission,
-		Secret, User, Video []ent.Hook
+		AccessToken, Annotation, Checkpoint, Device, Image, KeyedRequest, LabelSet,
+		LabelSubmission, Secret, User, Video []ent.Hook
 	}
 	inters struct {
-		AccessToken, Annotation, Checkpoint, Device, Image, LabelSet, LabelSubmission,
-		Secret, User, Video []ent.Interceptor
+		AccessToken, Annotation, Checkpoint, Device, Image, KeyedRequest, LabelSet,
+		LabelSubmission, Secret, User, Video []ent.Interceptor
 	}
 )
 

@@ -13,6 +13,7 @@ import (
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/labelset"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/secret"
@@ -87,6 +88,7 @@ func checkColumn(t, c string) error {
 			checkpoint.Table:      checkpoint.ValidColumn,
 			device.Table:          device.ValidColumn,
 			image.Table:           image.ValidColumn,
+			keyedrequest.Table:    keyedrequest.ValidColumn,
 			labelset.Table:        labelset.ValidColumn,
 			labelsubmission.Table: labelsubmission.ValidColumn,
 			secret.Table:          secret.ValidColumn,

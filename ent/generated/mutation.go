@@ -12,6 +12,7 @@ import (
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/labelset"
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/predicate"
@@ -40,6 +41,7 @@ const (
 	TypeCheckpoint      = "Checkpoint"
 	TypeDevice          = "Device"
 	TypeImage           = "Image"
+	TypeKeyedRequest    = "KeyedRequest"
 	TypeLabelSet        = "LabelSet"
 	TypeLabelSubmission = "LabelSubmission"
 	TypeSecret          = "Secret"
@@ -4982,6 +4984,894 @@ func (m *ImageMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Image edge %s", name)
+}
+
+// KeyedRequestMutation represents an operation that mutates the KeyedRequest nodes in the graph.
+type KeyedRequestMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *string
+	sender          *string
+	fingerprint     *string
+	run             *string
+	effective       *bool
+	state           *keyedrequest.State
+	answer          *[]byte
+	size            *int
+	addsize         *int
+	leased_until    *instant.Instant
+	addleased_until *instant.Instant
+	expires_at      *instant.Instant
+	addexpires_at   *instant.Instant
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*KeyedRequest, error)
+	predicates      []predicate.KeyedRequest
+}
+
+var _ ent.Mutation = (*KeyedRequestMutation)(nil)
+
+// keyedrequestOption allows management of the mutation configuration using functional options.
+type keyedrequestOption func(*KeyedRequestMutation)
+
+// newKeyedRequestMutation creates new mutation for the KeyedRequest entity.
+func newKeyedRequestMutation(c config, op Op, opts ...keyedrequestOption) *KeyedRequestMutation {
+	m := &KeyedRequestMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeKeyedRequest,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withKeyedRequestID sets the ID field of the mutation.
+func withKeyedRequestID(id string) keyedrequestOption {
+	return func(m *KeyedRequestMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *KeyedRequest
+		)
+		m.oldValue = func(ctx context.Context) (*KeyedRequest, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().KeyedRequest.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withKeyedRequest sets the old KeyedRequest of the mutation.
+func withKeyedRequest(node *KeyedRequest) keyedrequestOption {
+	return func(m *KeyedRequestMutation) {
+		m.oldValue = func(context.Context) (*KeyedRequest, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m KeyedRequestMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m KeyedRequestMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of KeyedRequest entities.
+func (m *KeyedRequestMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *KeyedRequestMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *KeyedRequestMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().KeyedRequest.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSender sets the "sender" field.
+func (m *KeyedRequestMutation) SetSender(s string) {
+	m.sender = &s
+}
+
+// Sender returns the value of the "sender" field in the mutation.
+func (m *KeyedRequestMutation) Sender() (r string, exists bool) {
+	v := m.sender
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSender returns the old "sender" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldSender(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSender is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSender requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSender: %w", err)
+	}
+	return oldValue.Sender, nil
+}
+
+// ResetSender resets all changes to the "sender" field.
+func (m *KeyedRequestMutation) ResetSender() {
+	m.sender = nil
+}
+
+// SetFingerprint sets the "fingerprint" field.
+func (m *KeyedRequestMutation) SetFingerprint(s string) {
+	m.fingerprint = &s
+}
+
+// Fingerprint returns the value of the "fingerprint" field in the mutation.
+func (m *KeyedRequestMutation) Fingerprint() (r string, exists bool) {
+	v := m.fingerprint
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFingerprint returns the old "fingerprint" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldFingerprint(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFingerprint is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFingerprint requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFingerprint: %w", err)
+	}
+	return oldValue.Fingerprint, nil
+}
+
+// ResetFingerprint resets all changes to the "fingerprint" field.
+func (m *KeyedRequestMutation) ResetFingerprint() {
+	m.fingerprint = nil
+}
+
+// SetRun sets the "run" field.
+func (m *KeyedRequestMutation) SetRun(s string) {
+	m.run = &s
+}
+
+// Run returns the value of the "run" field in the mutation.
+func (m *KeyedRequestMutation) Run() (r string, exists bool) {
+	v := m.run
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRun returns the old "run" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldRun(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRun is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRun requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRun: %w", err)
+	}
+	return oldValue.Run, nil
+}
+
+// ResetRun resets all changes to the "run" field.
+func (m *KeyedRequestMutation) ResetRun() {
+	m.run = nil
+}
+
+// SetEffective sets the "effective" field.
+func (m *KeyedRequestMutation) SetEffective(b bool) {
+	m.effective = &b
+}
+
+// Effective returns the value of the "effective" field in the mutation.
+func (m *KeyedRequestMutation) Effective() (r bool, exists bool) {
+	v := m.effective
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEffective returns the old "effective" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldEffective(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEffective is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEffective requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEffective: %w", err)
+	}
+	return oldValue.Effective, nil
+}
+
+// ResetEffective resets all changes to the "effective" field.
+func (m *KeyedRequestMutation) ResetEffective() {
+	m.effective = nil
+}
+
+// SetState sets the "state" field.
+func (m *KeyedRequestMutation) SetState(k keyedrequest.State) {
+	m.state = &k
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *KeyedRequestMutation) State() (r keyedrequest.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldState(ctx context.Context) (v keyedrequest.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *KeyedRequestMutation) ResetState() {
+	m.state = nil
+}
+
+// SetAnswer sets the "answer" field.
+func (m *KeyedRequestMutation) SetAnswer(b []byte) {
+	m.answer = &b
+}
+
+// Answer returns the value of the "answer" field in the mutation.
+func (m *KeyedRequestMutation) Answer() (r []byte, exists bool) {
+	v := m.answer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnswer returns the old "answer" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldAnswer(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnswer is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnswer requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnswer: %w", err)
+	}
+	return oldValue.Answer, nil
+}
+
+// ClearAnswer clears the value of the "answer" field.
+func (m *KeyedRequestMutation) ClearAnswer() {
+	m.answer = nil
+	m.clearedFields[keyedrequest.FieldAnswer] = struct{}{}
+}
+
+// AnswerCleared returns if the "answer" field was cleared in this mutation.
+func (m *KeyedRequestMutation) AnswerCleared() bool {
+	_, ok := m.clearedFields[keyedrequest.FieldAnswer]
+	return ok
+}
+
+// ResetAnswer resets all changes to the "answer" field.
+func (m *KeyedRequestMutation) ResetAnswer() {
+	m.answer = nil
+	delete(m.clearedFields, keyedrequest.FieldAnswer)
+}
+
+// SetSize sets the "size" field.
+func (m *KeyedRequestMutation) SetSize(i int) {
+	m.size = &i
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *KeyedRequestMutation) Size() (r int, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldSize(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds i to the "size" field.
+func (m *KeyedRequestMutation) AddSize(i int) {
+	if m.addsize != nil {
+		*m.addsize += i
+	} else {
+		m.addsize = &i
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *KeyedRequestMutation) AddedSize() (r int, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *KeyedRequestMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (m *KeyedRequestMutation) SetLeasedUntil(i instant.Instant) {
+	m.leased_until = &i
+	m.addleased_until = nil
+}
+
+// LeasedUntil returns the value of the "leased_until" field in the mutation.
+func (m *KeyedRequestMutation) LeasedUntil() (r instant.Instant, exists bool) {
+	v := m.leased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeasedUntil returns the old "leased_until" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldLeasedUntil(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
+	}
+	return oldValue.LeasedUntil, nil
+}
+
+// AddLeasedUntil adds i to the "leased_until" field.
+func (m *KeyedRequestMutation) AddLeasedUntil(i instant.Instant) {
+	if m.addleased_until != nil {
+		*m.addleased_until += i
+	} else {
+		m.addleased_until = &i
+	}
+}
+
+// AddedLeasedUntil returns the value that was added to the "leased_until" field in this mutation.
+func (m *KeyedRequestMutation) AddedLeasedUntil() (r instant.Instant, exists bool) {
+	v := m.addleased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLeasedUntil resets all changes to the "leased_until" field.
+func (m *KeyedRequestMutation) ResetLeasedUntil() {
+	m.leased_until = nil
+	m.addleased_until = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *KeyedRequestMutation) SetExpiresAt(i instant.Instant) {
+	m.expires_at = &i
+	m.addexpires_at = nil
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *KeyedRequestMutation) ExpiresAt() (r instant.Instant, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the KeyedRequest entity.
+// If the KeyedRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyedRequestMutation) OldExpiresAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// AddExpiresAt adds i to the "expires_at" field.
+func (m *KeyedRequestMutation) AddExpiresAt(i instant.Instant) {
+	if m.addexpires_at != nil {
+		*m.addexpires_at += i
+	} else {
+		m.addexpires_at = &i
+	}
+}
+
+// AddedExpiresAt returns the value that was added to the "expires_at" field in this mutation.
+func (m *KeyedRequestMutation) AddedExpiresAt() (r instant.Instant, exists bool) {
+	v := m.addexpires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *KeyedRequestMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	m.addexpires_at = nil
+}
+
+// Where appends a list predicates to the KeyedRequestMutation builder.
+func (m *KeyedRequestMutation) Where(ps ...predicate.KeyedRequest) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the KeyedRequestMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *KeyedRequestMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.KeyedRequest, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *KeyedRequestMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *KeyedRequestMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (KeyedRequest).
+func (m *KeyedRequestMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *KeyedRequestMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.sender != nil {
+		fields = append(fields, keyedrequest.FieldSender)
+	}
+	if m.fingerprint != nil {
+		fields = append(fields, keyedrequest.FieldFingerprint)
+	}
+	if m.run != nil {
+		fields = append(fields, keyedrequest.FieldRun)
+	}
+	if m.effective != nil {
+		fields = append(fields, keyedrequest.FieldEffective)
+	}
+	if m.state != nil {
+		fields = append(fields, keyedrequest.FieldState)
+	}
+	if m.answer != nil {
+		fields = append(fields, keyedrequest.FieldAnswer)
+	}
+	if m.size != nil {
+		fields = append(fields, keyedrequest.FieldSize)
+	}
+	if m.leased_until != nil {
+		fields = append(fields, keyedrequest.FieldLeasedUntil)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, keyedrequest.FieldExpiresAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *KeyedRequestMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case keyedrequest.FieldSender:
+		return m.Sender()
+	case keyedrequest.FieldFingerprint:
+		return m.Fingerprint()
+	case keyedrequest.FieldRun:
+		return m.Run()
+	case keyedrequest.FieldEffective:
+		return m.Effective()
+	case keyedrequest.FieldState:
+		return m.State()
+	case keyedrequest.FieldAnswer:
+		return m.Answer()
+	case keyedrequest.FieldSize:
+		return m.Size()
+	case keyedrequest.FieldLeasedUntil:
+		return m.LeasedUntil()
+	case keyedrequest.FieldExpiresAt:
+		return m.ExpiresAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *KeyedRequestMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case keyedrequest.FieldSender:
+		return m.OldSender(ctx)
+	case keyedrequest.FieldFingerprint:
+		return m.OldFingerprint(ctx)
+	case keyedrequest.FieldRun:
+		return m.OldRun(ctx)
+	case keyedrequest.FieldEffective:
+		return m.OldEffective(ctx)
+	case keyedrequest.FieldState:
+		return m.OldState(ctx)
+	case keyedrequest.FieldAnswer:
+		return m.OldAnswer(ctx)
+	case keyedrequest.FieldSize:
+		return m.OldSize(ctx)
+	case keyedrequest.FieldLeasedUntil:
+		return m.OldLeasedUntil(ctx)
+	case keyedrequest.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown KeyedRequest field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *KeyedRequestMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case keyedrequest.FieldSender:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSender(v)
+		return nil
+	case keyedrequest.FieldFingerprint:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFingerprint(v)
+		return nil
+	case keyedrequest.FieldRun:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRun(v)
+		return nil
+	case keyedrequest.FieldEffective:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEffective(v)
+		return nil
+	case keyedrequest.FieldState:
+		v, ok := value.(keyedrequest.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case keyedrequest.FieldAnswer:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnswer(v)
+		return nil
+	case keyedrequest.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case keyedrequest.FieldLeasedUntil:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeasedUntil(v)
+		return nil
+	case keyedrequest.FieldExpiresAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown KeyedRequest field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *KeyedRequestMutation) AddedFields() []string {
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, keyedrequest.FieldSize)
+	}
+	if m.addleased_until != nil {
+		fields = append(fields, keyedrequest.FieldLeasedUntil)
+	}
+	if m.addexpires_at != nil {
+		fields = append(fields, keyedrequest.FieldExpiresAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *KeyedRequestMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case keyedrequest.FieldSize:
+		return m.AddedSize()
+	case keyedrequest.FieldLeasedUntil:
+		return m.AddedLeasedUntil()
+	case keyedrequest.FieldExpiresAt:
+		return m.AddedExpiresAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *KeyedRequestMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case keyedrequest.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
+	case keyedrequest.FieldLeasedUntil:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLeasedUntil(v)
+		return nil
+	case keyedrequest.FieldExpiresAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddExpiresAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown KeyedRequest numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *KeyedRequestMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(keyedrequest.FieldAnswer) {
+		fields = append(fields, keyedrequest.FieldAnswer)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *KeyedRequestMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *KeyedRequestMutation) ClearField(name string) error {
+	switch name {
+	case keyedrequest.FieldAnswer:
+		m.ClearAnswer()
+		return nil
+	}
+	return fmt.Errorf("unknown KeyedRequest nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *KeyedRequestMutation) ResetField(name string) error {
+	switch name {
+	case keyedrequest.FieldSender:
+		m.ResetSender()
+		return nil
+	case keyedrequest.FieldFingerprint:
+		m.ResetFingerprint()
+		return nil
+	case keyedrequest.FieldRun:
+		m.ResetRun()
+		return nil
+	case keyedrequest.FieldEffective:
+		m.ResetEffective()
+		return nil
+	case keyedrequest.FieldState:
+		m.ResetState()
+		return nil
+	case keyedrequest.FieldAnswer:
+		m.ResetAnswer()
+		return nil
+	case keyedrequest.FieldSize:
+		m.ResetSize()
+		return nil
+	case keyedrequest.FieldLeasedUntil:
+		m.ResetLeasedUntil()
+		return nil
+	case keyedrequest.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	}
+	return fmt.Errorf("unknown KeyedRequest field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *KeyedRequestMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *KeyedRequestMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *KeyedRequestMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *KeyedRequestMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *KeyedRequestMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *KeyedRequestMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *KeyedRequestMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown KeyedRequest unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *KeyedRequestMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown KeyedRequest edge %s", name)
 }
 
 // LabelSetMutation represents an operation that mutates the LabelSet nodes in the graph.

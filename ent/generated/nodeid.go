@@ -35,6 +35,12 @@ func (_m *Image) NodeID() nodeid.ID { return nodeid.Of("Image", _m.ID) }
 func (_m *Image) IsNode() {}
 
 // NodeID is the global id of this row.
+func (_m *KeyedRequest) NodeID() nodeid.ID { return nodeid.Of("KeyedRequest", _m.ID) }
+
+// IsNode says that KeyedRequest is a Node of the schema.
+func (_m *KeyedRequest) IsNode() {}
+
+// NodeID is the global id of this row.
 func (_m *LabelSet) NodeID() nodeid.ID { return nodeid.Of("LabelSet", _m.ID) }
 
 // IsNode says that LabelSet is a Node of the schema.

@@ -4,6 +4,7 @@ package generated
 
 import (
 	"tagma/ent/generated/device"
+	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/user"
 	"tagma/ent/schema"
 )
@@ -18,6 +19,16 @@ func init() {
 	deviceDescID := deviceFields[0].Descriptor()
 	// device.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	device.IDValidator = deviceDescID.Validators[0].(func(string) error)
+	keyedrequestFields := schema.KeyedRequest{}.Fields()
+	_ = keyedrequestFields
+	// keyedrequestDescEffective is the schema descriptor for effective field.
+	keyedrequestDescEffective := keyedrequestFields[4].Descriptor()
+	// keyedrequest.DefaultEffective holds the default value on creation for the effective field.
+	keyedrequest.DefaultEffective = keyedrequestDescEffective.Default.(bool)
+	// keyedrequestDescSize is the schema descriptor for size field.
+	keyedrequestDescSize := keyedrequestFields[7].Descriptor()
+	// keyedrequest.DefaultSize holds the default value on creation for the size field.
+	keyedrequest.DefaultSize = keyedrequestDescSize.Default.(int)
 	labelsubmissionFields := schema.LabelSubmission{}.Fields()
 	_ = labelsubmissionFields
 	userFields := schema.User{}.Fields()

@@ -24,6 +24,8 @@ type Tx struct {
 	Device *DeviceClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// KeyedRequest is the client for interacting with the KeyedRequest builders.
+	KeyedRequest *KeyedRequestClient
 	// LabelSet is the client for interacting with the LabelSet builders.
 	LabelSet *LabelSetClient
 	// LabelSubmission is the client for interacting with the LabelSubmission builders.
@@ -170,6 +172,7 @@ func (tx *Tx) init() {
 	tx.Checkpoint = NewCheckpointClient(tx.config)
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
+	tx.KeyedRequest = NewKeyedRequestClient(tx.config)
 	tx.LabelSet = NewLabelSetClient(tx.config)
 	tx.LabelSubmission = NewLabelSubmissionClient(tx.config)
 	tx.Secret = NewSecretClient(tx.config)

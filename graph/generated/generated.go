@@ -372,6 +372,20 @@ enum Audience {
   SELF
 }
 
+# ─── Sending again ───────────────────────────────────────────────────────────
+
+"""
+To send this mutation again does no harm, whatever became of it the first time.
+Any other takes effect once for each ` + "`" + `Idempotency-Key` + "`" + `, a header that the client
+makes up: sent again with it, it is answered as before.
+"""
+directive @repeatable on FIELD_DEFINITION
+
+"""
+A value that is shown once: no answer with it is kept, so none is given again.
+"""
+directive @secret on FIELD_DEFINITION
+
 # ─── Scalars ─────────────────────────────────────────────────────────────────
 
 """
@@ -590,7 +604,7 @@ type Mutation {
   ): Session! @access(to: [ANYONE])
 
   "Ends the session, or revokes the token, that this request was sent with."
-  logout: Boolean! @access(to: [READER, DEVICE])
+  logout: Boolean! @access(to: [READER, DEVICE]) @repeatable
 
   "Adds photographs. Each file is judged by itself: one that is refused does not spoil the others. To send a file again does no harm."
   uploadImages(
@@ -598,7 +612,7 @@ type Mutation {
     files: [Upload!]!
     "What to do where the device has another image of the same time already."
     onConflict: ConflictPolicy! = REFUSE
-  ): UploadImagesPayload! @access(to: [WRITER, DEVICE])
+  ): UploadImagesPayload! @access(to: [WRITER, DEVICE]) @repeatable
 
   "Deletes images with their annotations and files."
   deleteImages(
@@ -606,7 +620,7 @@ type Mutation {
     images: [ImageKey!]!
     "Only count what would go."
     dryRun: Boolean! = false
-  ): DeleteImagesPayload! @access(to: [ADMIN])
+  ): DeleteImagesPayload! @access(to: [ADMIN]) @repeatable
 
   "Adds annotations to images. To send one again does no harm."
   putAnnotations(
@@ -614,7 +628,7 @@ type Mutation {
     input: [AnnotationInput!]!
     "True: all or none, and an error that tells of every problem. False: those without a problem are added, and each result tells of its own."
     atomic: Boolean! = true
-  ): PutAnnotationsPayload! @access(to: [WRITER])
+  ): PutAnnotationsPayload! @access(to: [WRITER]) @repeatable
 
   "Submits the labels of one frame of a video. They are recorded at once, and get into the label repository as one commit soon after: see ` + "`" + `LabelSubmission.status` + "`" + `. To submit the same again does no harm; other labels for the same frame and time are a new commit over the same file."
   submitLabels(
@@ -622,7 +636,7 @@ type Mutation {
     input: LabelSubmissionInput!
     "How long to wait for the repository to have them, at most 25 seconds. It does not wait while the repository is known to be out of reach."
     wait: Duration! = "PT0S"
-  ): SubmitLabelsPayload! @access(to: [WRITER])
+  ): SubmitLabelsPayload! @access(to: [WRITER]) @repeatable
 
   "Makes a label set, or a new version of one. What was submitted keeps the version that it was checked against."
   createLabelSet(
@@ -662,7 +676,7 @@ type Mutation {
   revokeAccessToken(
     "Which."
     id: ID!
-  ): Boolean! @access(to: [READER])
+  ): Boolean! @access(to: [READER]) @repeatable
 }
 
 """
@@ -1501,7 +1515,7 @@ A person who is signed in.
 """
 type Session @access(to: [ANYONE]) {
   "To be sent with every request, as ` + "`" + `Authorization: Bearer <token>` + "`" + `. Shown this once."
-  token: String!
+  token: String! @secret
   "Until when it holds: 24 hours."
   expiresAt: DateTime!
   "Who is signed in."
@@ -1559,7 +1573,7 @@ A token that was just made.
 """
 type NewAccessToken @access(to: [READER]) {
   "To be sent as ` + "`" + `Authorization: Bearer <secret>` + "`" + `. Shown this once."
-  secret: String!
+  secret: String! @secret
   "The token."
   token: AccessToken!
 }
@@ -1746,6 +1760,10 @@ enum ErrorCode {
   RATE_LIMITED
   "A passing fault: try again."
   UNAVAILABLE
+  "The Idempotency-Key was sent with another request before."
+  IDEMPOTENCY_KEY_REUSED
+  "The request has taken effect before, under this Idempotency-Key, and its answer was not kept."
+  ANSWER_NOT_KEPT
   "A fault of the server. Its operator finds the cause by the request id."
   INTERNAL
 }

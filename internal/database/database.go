@@ -277,6 +277,17 @@ func (db *DB) Write(ctx context.Context, do func() error) error {
 	return do()
 }
 
+// beforeCommit is the key of a context's hook.
+type beforeCommit struct{}
+
+// BeforeCommit has every transaction that InTx runs under the context call hook
+// as its last step. If the hook fails, the transaction does. So what a request
+// changes can be bound to something else of that request, whichever package
+// makes the change.
+func BeforeCommit(ctx context.Context, hook func(context.Context, *ent.Tx) error) context.Context {
+	return context.WithValue(ctx, beforeCommit{}, hook)
+}
+
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if
 // it fails or panics, not at all.
 func (db *DB) InTx(ctx context.Context, do func(*ent.Tx) error) error {
@@ -296,6 +307,11 @@ func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
 	}()
 	if err := do(tx); err != nil {
 		return err
+	}
+	if hook, ok := ctx.Value(beforeCommit{}).(func(context.Context, *ent.Tx) error); ok {
+		if err := hook(ctx, tx); err != nil {
+			return err
+		}
 	}
 	done = true
 	return tx.Commit()

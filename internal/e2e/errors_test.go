@@ -125,6 +125,15 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 			}},
 			{"RATE_LIMITED", guess},
 			{"UNAVAILABLE", blocked},
+			{"IDEMPOTENCY_KEY_REUSED", func() *answer {
+				admin.keyed("a-key", `mutation { updateUser(id: "User:2", input: {}) { id } }`, nil)
+				return admin.keyed("a-key", `mutation { updateUser(id: "User:1", input: {}) { id } }`, nil)
+			}},
+			{"ANSWER_NOT_KEPT", func() *answer {
+				const makeToken = `mutation { createAccessToken(input: {name: "script"}) { secret } }`
+				admin.keyed("another-key", makeToken, nil)
+				return admin.keyed("another-key", makeToken, nil)
+			}},
 			{"INTERNAL", broken},
 		} {
 			got := c.provoke()

@@ -28,6 +28,9 @@ const (
 	RateLimited     Code = "RATE_LIMITED"    // too often; try again later
 	Unavailable     Code = "UNAVAILABLE"     // a passing fault; try again
 	Internal        Code = "INTERNAL"        // a defect of the server
+
+	KeyReused     Code = "IDEMPOTENCY_KEY_REUSED" // the key was sent with something else
+	AnswerNotKept Code = "ANSWER_NOT_KEPT"        // it took effect once, and cannot be answered again
 )
 
 // Problem is one thing that is wrong with an input.

@@ -155,7 +155,11 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 			}
 			version = last.Version + 1
 		}
-		made, err := l.db.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
+		var made *ent.LabelSet
+		err = l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+			made, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
+			return err
+		})
 		if !database.IsUnique(err) { // else another has just made this version: look again
 			return made, err
 		}

@@ -52,10 +52,14 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 			return nil, err
 		}
 	}
-	made, err := p.db.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
-		c.SetUsername(names[i]).SetPasswordHash(hashes[i]).SetNillableEmail(input[i].Email).
-			SetRole(input[i].Role).SetCreatedAt(p.clock())
-	}).Save(ctx)
+	var made []*ent.User
+	err := p.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+		made, err = tx.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
+			c.SetUsername(names[i]).SetPasswordHash(hashes[i]).SetNillableEmail(input[i].Email).
+				SetRole(input[i].Role).SetCreatedAt(p.clock())
+		}).Save(ctx)
+		return err
+	})
 	if database.IsUnique(err) { // somebody else was faster
 		if err := p.checkNew(ctx, input, names); err != nil {
 			return nil, err

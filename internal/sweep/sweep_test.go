@@ -15,6 +15,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"tagma/internal/database"
+	"tagma/internal/idempotency"
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/page"
@@ -102,7 +103,7 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 	heard := make(chan string, 10)
 	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
 		images.New(db, bucket, tomorrow, images.Limits{}),
-		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}))
+		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}), idempotency.New(db, tomorrow))
 	if line := <-heard; !strings.Contains(line, "files without a row") || !strings.Contains(line, "removed=1") {
 		t.Error(line)
 	}

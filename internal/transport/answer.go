@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -74,15 +75,22 @@ func (o Options) write(w http.ResponseWriter, r *http.Request, status int, respo
 			w.Header().Set("Retry-After", fmt.Sprint(wait))
 		}
 	}
-	errs, err := json.Marshal(response.Errors)
-	extensions, extensionsErr := json.Marshal(response.Extensions)
-	if err := cmp.Or(err, extensionsErr); err != nil {
+	body, err := encode(response)
+	if err != nil {
 		o.log().ErrorContext(r.Context(), "an answer could not be written", "error", err)
 		o.WriteError(w, r, http.StatusInternalServerError, fault.Internal, "internal error")
 		return
 	}
+	body.send(w, status)
+}
 
-	var body object
+// encode is the body of an answer.
+func encode(response *graphql.Response) (body object, err error) {
+	errs, err := json.Marshal(response.Errors)
+	extensions, extensionsErr := json.Marshal(response.Extensions)
+	if err := cmp.Or(err, extensionsErr); err != nil {
+		return nil, err
+	}
 	if len(response.Errors) > 0 {
 		body.add("errors", errs)
 	}
@@ -96,10 +104,11 @@ func (o Options) write(w http.ResponseWriter, r *http.Request, status int, respo
 	if len(response.Extensions) > 0 {
 		body.add("extensions", extensions)
 	}
-	body.send(w, status)
+	return append(body, []byte("}")), nil
 }
 
 // object is a JSON object in pieces, so that a large member need not be copied.
+// Whoever has added all members adds the brace that ends it.
 type object [][]byte
 
 func (o *object) add(name string, value []byte) {
@@ -110,10 +119,12 @@ func (o *object) add(name string, value []byte) {
 	*o = append(*o, []byte(before+`"`+name+`":`), value)
 }
 
-// send writes o, which has at least one member. A failed write means that the
-// client has gone, and there is nobody to tell.
+// join is the whole in one piece.
+func (o object) join() []byte { return bytes.Join(o, nil) }
+
+// send writes o. A failed write means that the client has gone, and there is
+// nobody to tell.
 func (o object) send(w http.ResponseWriter, status int) {
-	o = append(o, []byte("}"))
 	length := 0
 	for _, piece := range o {
 		length += len(piece)

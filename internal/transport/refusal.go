@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 
 	"tagma/internal/fault"
 )
@@ -17,7 +18,9 @@ type refusal struct {
 	code    fault.Code
 	message string
 	allow   string // the methods that would do, with status 405
-	cause   error  // for the log only
+	// retryAfter is how long to wait before another try, where that is known.
+	retryAfter time.Duration
+	cause      error // for the log only
 }
 
 func (r *refusal) Error() string { return r.message }

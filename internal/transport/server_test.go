@@ -27,6 +27,8 @@ import (
 )
 
 const sdl = `
+	directive @repeatable on FIELD_DEFINITION
+	directive @secret on FIELD_DEFINITION
 	scalar Upload
 	type Query { hello(name: String, size: Int): String }
 	input Tagged { file: Upload!, tag: String }
@@ -34,7 +36,10 @@ const sdl = `
 		one(file: Upload!): String
 		many(files: [Upload!]!): String
 		tagged(input: [Tagged!]!): String
+		make(name: String): Made
+		put(name: String): Made @repeatable
 	}
+	type Made { name: String, secret: String @secret }
 	type Subscription { tick: Int }
 `
 

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -26,6 +27,7 @@ import (
 
 	"tagma/internal/caller"
 	"tagma/internal/fault"
+	"tagma/internal/idempotency"
 )
 
 // Limits bounds what a request may bring. A zero means the default. A request
@@ -67,6 +69,10 @@ type Options struct {
 	// none.
 	Streams *Streams
 
+	// Idempotency sees to it that a mutation under an Idempotency-Key takes
+	// effect once. Nil means that the header is not looked at.
+	Idempotency *idempotency.Keeper
+
 	// Log hears why a request failed through no fault of the caller. Nil means
 	// slog.Default.
 	Log *slog.Logger
@@ -76,9 +82,7 @@ type Options struct {
 // r asks for. It is for whatever stands before the transports and has to turn a
 // request away.
 func (o Options) WriteError(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string) {
-	mediaType, _ := negotiate(r.Header)
-	setHead(w.Header(), mediaType)
-	o.write(w, r, status, &graphql.Response{Errors: o.errorList(r.Context(), code, message)})
+	o.refuse(w, r, refuse(status, code, "%s", message))
 }
 
 // serve is the course of every request. Read gets the request's parameters out
@@ -122,8 +126,26 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 		return
 	}
 
-	next, ctx := exec.DispatchOperation(r.Context(), operation)
-	response := next(ctx)
+	run, before, err := o.once(r, operation, params.Variables)
+	if err != nil {
+		o.refuse(w, r, asRefusal(err))
+		return
+	}
+	if before != nil {
+		w.Header().Set(replayedHeader, "true")
+		object{before}.send(w, http.StatusOK)
+		return
+	}
+	dispatch := func(ctx context.Context) *graphql.Response {
+		next, ctx := exec.DispatchOperation(ctx, operation)
+		return next(ctx)
+	}
+	var response *graphql.Response
+	if run != nil {
+		response = o.carryOut(r, run, operation, dispatch)
+	} else {
+		response = dispatch(r.Context())
+	}
 	if response == nil {
 		o.refuse(w, r, refuse(http.StatusServiceUnavailable, fault.Unavailable,
 			"the request was cancelled before there was an answer"))
@@ -201,7 +223,13 @@ func (o Options) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if refused.allow != "" {
 		w.Header().Set("Allow", refused.allow)
 	}
-	o.WriteError(w, r, refused.status, refused.code, refused.message)
+	mediaType, _ := negotiate(r.Header)
+	setHead(w.Header(), mediaType)
+	errs := o.errorList(r.Context(), refused.code, refused.message)
+	if refused.retryAfter > 0 {
+		errs[0].Extensions["retryAfter"] = int(math.Ceil(refused.retryAfter.Seconds()))
+	}
+	o.write(w, r, refused.status, &graphql.Response{Errors: errs})
 }
 
 func (o Options) log() *slog.Logger { return cmp.Or(o.Log, slog.Default()) }

@@ -68,6 +68,18 @@ func (f ImageFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ImageMutation", m)
 }
 
+// The KeyedRequestFunc type is an adapter to allow the use of ordinary
+// function as KeyedRequest mutator.
+type KeyedRequestFunc func(context.Context, *generated.KeyedRequestMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f KeyedRequestFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.KeyedRequestMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.KeyedRequestMutation", m)
+}
+
 // The LabelSetFunc type is an adapter to allow the use of ordinary
 // function as LabelSet mutator.
 type LabelSetFunc func(context.Context, *generated.LabelSetMutation) (generated.Value, error)

@@ -159,6 +159,37 @@ var (
 			},
 		},
 	}
+	// KeyedRequestsColumns holds the columns for the "keyed_requests" table.
+	KeyedRequestsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "sender", Type: field.TypeString},
+		{Name: "fingerprint", Type: field.TypeString},
+		{Name: "run", Type: field.TypeString},
+		{Name: "effective", Type: field.TypeBool, Default: false},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"RUNNING", "ANSWERED", "SECRET", "TOO_LARGE"}, Default: "RUNNING"},
+		{Name: "answer", Type: field.TypeBytes, Nullable: true},
+		{Name: "size", Type: field.TypeInt, Default: 0},
+		{Name: "leased_until", Type: field.TypeInt64},
+		{Name: "expires_at", Type: field.TypeInt64},
+	}
+	// KeyedRequestsTable holds the schema information for the "keyed_requests" table.
+	KeyedRequestsTable = &schema.Table{
+		Name:       "keyed_requests",
+		Columns:    KeyedRequestsColumns,
+		PrimaryKey: []*schema.Column{KeyedRequestsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "keyedrequest_sender",
+				Unique:  false,
+				Columns: []*schema.Column{KeyedRequestsColumns[1]},
+			},
+			{
+				Name:    "keyedrequest_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{KeyedRequestsColumns[9]},
+			},
+		},
+	}
 	// LabelSetsColumns holds the columns for the "label_sets" table.
 	LabelSetsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -313,6 +344,7 @@ var (
 		CheckpointsTable,
 		DevicesTable,
 		ImagesTable,
+		KeyedRequestsTable,
 		LabelSetsTable,
 		LabelSubmissionsTable,
 		SecretsTable,

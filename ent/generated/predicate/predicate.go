@@ -21,6 +21,9 @@ type Device func(*sql.Selector)
 // Image is the predicate function for image builders.
 type Image func(*sql.Selector)
 
+// KeyedRequest is the predicate function for keyedrequest builders.
+type KeyedRequest func(*sql.Selector)
+
 // LabelSet is the predicate function for labelset builders.
 type LabelSet func(*sql.Selector)
 
