@@ -185,8 +185,12 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
-			Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
+			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
 		}, c.Streams),
+	}
+	trusted, err := c.Documents()
+	if err != nil {
+		return nil, err
 	}
 	operations, err := graph.NewHandler(&graph.Resolver{
 		DB:          st.DB,
@@ -197,7 +201,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Events:      d.events,
 		Links:       links,
 		Server:      info(c),
-	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Transport: edge, Log: log, Metrics: metrics})
+	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}

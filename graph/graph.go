@@ -7,19 +7,19 @@
 package graph
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	ent "tagma/ent/generated"
 	"tagma/graph/generated"
 	"tagma/graph/model"
 	"tagma/internal/annotations"
 	"tagma/internal/database"
+	"tagma/internal/documents"
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
 	"tagma/internal/images"
@@ -44,14 +44,12 @@ type Resolver struct {
 type Options struct {
 	Guard       guard.Limits
 	QueryTokens int
+	Trusted     map[string]string // documents that the operator has listed, by id
+	TrustedOnly bool              // lets no others pass
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
 }
-
-// keptDocuments is how many parsed queries are kept. With queries of at most
-// 15 KiB and 2,000 tokens that is some tens of megabytes at the worst.
-const keptDocuments = 200
 
 // sizes is what the guard takes lists to be as long as that do not say so.
 var sizes = map[string]guard.Size{
@@ -79,6 +77,11 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = checkDocuments(context.Background(), schema.Schema(), options.Trusted, options.Transport.Limits.QueryBytes, options.QueryTokens)
+	if err != nil {
+		return nil, err
+	}
+	known := documents.New(options.Trusted, options.TrustedOnly)
 	server := handler.New(schema)
 	server.AddTransport(transport.WebSocket{Options: options.Transport})
 	server.AddTransport(transport.GET{Options: options.Transport})
@@ -86,10 +89,12 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.AddTransport(transport.POST{Options: options.Transport})
 	server.AddTransport(transport.OtherMethods{Options: options.Transport})
 	server.SetParserTokenLimit(options.QueryTokens)
+	server.Use(named{known})
 	server.Use(guard.Text{Tokens: options.QueryTokens})
-	server.SetQueryCache(lru.New[*ast.QueryDocument](keptDocuments))
+	server.SetQueryCache(newCache())
 	server.Use(extension.Introspection{}) // the contract is public
 	server.Use(judge)
+	server.Use(learn{known})
 	server.AroundOperations(newMeter(options.Metrics).measure)
 	errors := presenter{options.Log}
 	server.SetErrorPresenter(errors.present)

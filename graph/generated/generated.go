@@ -1760,6 +1760,10 @@ enum ErrorCode {
   RATE_LIMITED
   "A passing fault: try again."
   UNAVAILABLE
+  "The server does not know the document of this hash: send its text too, once."
+  PERSISTED_QUERY_NOT_FOUND
+  "This server answers only the documents that its operator has listed."
+  DOCUMENT_NOT_TRUSTED
   "The Idempotency-Key was sent with another request before."
   IDEMPOTENCY_KEY_REUSED
   "The request has taken effect before, under this Idempotency-Key, and its answer was not kept."

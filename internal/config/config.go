@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"tagma/internal/documents"
 	"tagma/internal/guard"
 	"tagma/internal/httpd"
 	"tagma/internal/images"
@@ -33,6 +34,8 @@ type Config struct {
 	Storage     string
 	Connections int
 	TrustProxy  bool
+	Trusted     string // file of trusted documents
+	TrustedOnly bool
 	Origins     []string // whose pages may use the server from a browser
 	LogFormat   string
 	LogLevel    string
@@ -123,6 +126,8 @@ func (c *Config) storeFlags(flags *pflag.FlagSet) {
 func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
+	flags.StringVar(&c.Trusted, "trusted-documents", c.Trusted, "file of GraphQL documents that requests may name: a JSON object of documents by their ids, or Apollo's manifest")
+	flags.BoolVar(&c.TrustedOnly, "trusted-documents-only", c.TrustedOnly, "answer no other documents than those")
 	flags.StringSliceVar(&c.Origins, "cors-origins", c.Origins, "origins whose pages may use the server from a browser, such as https://lab.example.org, separated by commas; its own need not be named")
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
@@ -179,6 +184,9 @@ func (c *Config) Check() error {
 		c.Storage = "file:" + filepath.Join(c.Data, "files")
 	}
 	var problems []error
+	if c.TrustedOnly && c.Trusted == "" {
+		problems = append(problems, errors.New("--trusted-documents-only: give --trusted-documents too"))
+	}
 	for _, origin := range c.Origins {
 		if err := httpd.CheckOrigin(origin); err != nil {
 			problems = append(problems, fmt.Errorf("--cors-origins: %w", err))
@@ -234,6 +242,22 @@ func (c *Config) Page() page.Limits {
 // Images is the limits of photographs.
 func (c *Config) Images() images.Limits {
 	return images.Limits{Page: c.Page(), Pixels: c.Pixels, FileBytes: c.Transport.FileBytes, Decoders: c.Decoders}
+}
+
+// Documents reads the file of trusted documents, if there is one.
+func (c *Config) Documents() (map[string]string, error) {
+	if c.Trusted == "" {
+		return nil, nil
+	}
+	file, err := os.ReadFile(c.Trusted)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-documents: %w", err)
+	}
+	trusted, err := documents.Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-documents: %s: %w", c.Trusted, err)
+	}
+	return trusted, nil
 }
 
 // Temporary makes the folder where the files of an upload wait, beside the

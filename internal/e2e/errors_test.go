@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -125,6 +126,16 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 			}},
 			{"RATE_LIMITED", guess},
 			{"UNAVAILABLE", blocked},
+			{"PERSISTED_QUERY_NOT_FOUND", func() *answer {
+				return admin.ask(http.MethodGet, "/graphql?extensions="+url.QueryEscape(`{"persistedQuery": {"version": 1, "sha256Hash": "00"}}`), nil)
+			}},
+			{"DOCUMENT_NOT_TRUSTED", func() *answer {
+				file := filepath.Join(t.TempDir(), "trusted.json")
+				if err := os.WriteFile(file, []byte(`{"a1": "{ server { name } }"}`), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return start(t, "", "--trusted-documents", file, "--trusted-documents-only").anonymous().do(`{ __typename }`, nil)
+			}},
 			{"IDEMPOTENCY_KEY_REUSED", func() *answer {
 				admin.keyed("a-key", `mutation { updateUser(id: "User:2", input: {}) { id } }`, nil)
 				return admin.keyed("a-key", `mutation { updateUser(id: "User:1", input: {}) { id } }`, nil)

@@ -29,8 +29,11 @@ const (
 	Unavailable     Code = "UNAVAILABLE"     // a passing fault; try again
 	Internal        Code = "INTERNAL"        // a defect of the server
 
-	KeyReused     Code = "IDEMPOTENCY_KEY_REUSED" // the key was sent with something else
-	AnswerNotKept Code = "ANSWER_NOT_KEPT"        // it took effect once, and cannot be answered again
+	KeyReused          Code = "IDEMPOTENCY_KEY_REUSED"    // the key was sent with something else
+	NotPersisted       Code = "PERSISTED_QUERY_NOT_FOUND" // named by a hash that is not known: send the text
+	DocumentNotTrusted Code = "DOCUMENT_NOT_TRUSTED"      // not on the operator's list
+
+	AnswerNotKept Code = "ANSWER_NOT_KEPT" // it took effect once, and cannot be answered again
 )
 
 // Problem is one thing that is wrong with an input.

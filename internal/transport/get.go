@@ -11,8 +11,8 @@ import (
 	"tagma/internal/fault"
 )
 
-// GET takes queries as parameters of the URL: query, operationName, and as JSON
-// variables and extensions. It changes nothing, so that a link from another
+// GET takes queries as parameters of the URL: query, operationName, documentId, and as
+// JSON variables and extensions. It changes nothing, so that a link from another
 // site can do no harm.
 type GET struct{ Options Options }
 
@@ -37,9 +37,6 @@ func (t GET) read(rawQuery string) (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, bad("the query of the URL is not encoded as application/x-www-form-urlencoded")
 	}
-	if !values.Has("query") {
-		return nil, bad(`the URL has no parameter "query"`)
-	}
 	params := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
 	for key, target := range map[string]*map[string]any{
 		"variables":  &params.Variables,
@@ -52,6 +49,10 @@ func (t GET) read(rawQuery string) (*graphql.RawParams, error) {
 		if !json.Valid([]byte(value)) || decodeValue([]byte(value), target) != nil {
 			return nil, bad("the parameter %q must be a JSON object or null", key)
 		}
+	}
+	name(params, values.Get(DocumentID))
+	if !values.Has("query") && !isNamed(params) {
+		return nil, bad(`the URL has no parameter "query"`)
 	}
 	return params, nil
 }

@@ -32,11 +32,7 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 	if err != nil || members == nil {
 		return nil, bad("%s must be a JSON object with a query", source)
 	}
-	if query := members["query"]; len(query) == 0 || query[0] != '"' {
-		return nil, bad(`"query" must be a string`)
-	}
-
-	params := &graphql.RawParams{}
+	params, id := &graphql.RawParams{}, ""
 	for _, member := range []struct {
 		key, kind string
 		target    any
@@ -45,13 +41,37 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 		{"operationName", "a string or null", &params.OperationName},
 		{"variables", "an object or null", &params.Variables},
 		{"extensions", "an object or null", &params.Extensions},
+		{"documentId", "a string or null", &id},
 	} {
 		value, ok := members[member.key]
 		if ok && decodeValue(value, member.target) != nil {
 			return nil, bad("%q must be %s", member.key, member.kind)
 		}
 	}
+	name(params, id)
+	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !isNamed(params) {
+		return nil, bad(`"query" must be a string`)
+	}
 	return params, nil
+}
+
+// DocumentID is where among the extensions of a request the id of its document
+// stands, which came as its parameter documentId.
+const DocumentID = "documentId"
+
+func name(params *graphql.RawParams, id string) {
+	if id == "" {
+		return
+	}
+	if params.Extensions == nil {
+		params.Extensions = map[string]any{}
+	}
+	params.Extensions[DocumentID] = id
+}
+
+// isNamed says whether a request names its document instead of sending it.
+func isNamed(params *graphql.RawParams) bool {
+	return params.Extensions[DocumentID] != nil || params.Extensions["persistedQuery"] != nil
 }
 
 // decodeValue reads a valid JSON value into target, and leaves target alone if
