@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need of the machine and do not find: a C compiler
-# (the race detector), Node.js and npm (the playground), PostgreSQL, and an S3
-# server, which Go builds. System packages come from apt, where there is one.
+# (the race detector), Node.js and npm (the playground and other clients), Python
+# (a client too), PostgreSQL, and an S3 server, which Go builds. System packages
+# come from apt, where there is one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,6 +12,7 @@ missing=()
 has cc || has gcc || has clang || missing+=(gcc libc6-dev)
 has node || missing+=(nodejs)
 has npm || missing+=(npm)
+has python3 || missing+=(python3)
 if [ ${#missing[@]} -gt 0 ]; then
 	as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
@@ -47,6 +49,7 @@ npm_ci() {
 
 has_postgres || npm_ci internal/pgserver/node
 npm_ci web/playground
+npm_ci internal/e2e/clients
 
 # As internal/testenv does, so that no test waits for it. Go keeps what it built.
 echo "The S3 server: once, some minutes on a new machine"
