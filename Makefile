@@ -51,10 +51,11 @@ $(linter): internal/tools/go.mod internal/tools/go.sum
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: web-check
-web-check: ## the playground's sources, and that what is built from them is current
-	@echo "== web-check: the playground's sources and its built files"
+web-check: ## the playground's sources, and that what is built from them is current; the other clients'
+	@echo "== web-check: the playground's sources and its built files, and the other clients' sources"
 	npm --prefix web/playground run lint
 	npm --prefix web/playground run check
+	web/playground/node_modules/.bin/prettier --check internal/e2e/clients
 
 .PHONY: vet
 vet: ## go vet

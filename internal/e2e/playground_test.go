@@ -45,16 +45,20 @@ func TestPlayground_APersonCanWorkWithItInABrowserWithoutTheInternet(t *testing.
 // answers has for each of the playground's examples something that its answer
 // holds on a server with the demo's data.
 var answers = map[string]string{
-	"WhoAmI":      `"username":"admin"`,
-	"WhatIsNew":   `"verdict":"SAME"`,
-	"Devices":     `"lastTakenAt":"2020-07-01T04:11:05Z"`,
-	"Series":      `"name":"moth"`,
-	"Activity":    `"start":"2020-06-20T23:00:00Z"`,
-	"WhatWouldGo": `"images":1,`,
-	"Annotate":    `"objectCount":1`,
-	"People":      `"username":"admin"`,
-	"NewPerson":   `"username":"maria"`,
-	"NewToken":    `"device":"0a5bb6f4"`,
+	"WhoAmI":           `"username":"admin"`,
+	"WhatIsNew":        `"verdict":"SAME"`,
+	"Devices":          `"lastTakenAt":"2020-07-01T04:11:05Z"`,
+	"Series":           `"name":"moth"`,
+	"Activity":         `"start":"2020-06-20T23:00:00Z"`,
+	"WhatWouldGo":      `"images":1,`,
+	"Annotate":         `"objectCount":1`,
+	"LabelSets":        `"name":"paws"`,
+	"SubmitLabels":     `"outcome":"ACCEPTED"`,
+	"Video":            `"labelledFrames":1,"coverage":0.0006666666666666666`,
+	"LabelSubmissions": `"frameIndex":7`,
+	"People":           `"username":"admin"`,
+	"NewPerson":        `"username":"maria"`,
+	"NewToken":         `"device":"0a5bb6f4"`,
 }
 
 // examples runs each of the playground's examples.
@@ -67,8 +71,14 @@ func examples(t *testing.T, admin *client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	variables, err := os.ReadFile(playground + "/src/examples.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, example := range all.Operations {
-		body, err := json.Marshal(map[string]any{"query": string(text), "operationName": example.Name})
+		body, err := json.Marshal(map[string]any{
+			"query": string(text), "operationName": example.Name, "variables": json.RawMessage(variables),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

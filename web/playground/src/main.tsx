@@ -11,7 +11,9 @@ import { GraphiQL } from "graphiql";
 import { useMemo } from "react";
 import { createRoot } from "react-dom/client";
 import { Api } from "./api";
+import { Chosen } from "./chosen";
 import examples from "./examples.graphql";
+import variables from "./examples.json";
 import { SessionStore, useSession } from "./session";
 import { SignIn } from "./sign-in";
 import { Upload } from "./upload";
@@ -29,14 +31,27 @@ function Playground({ api, sessions }: { api: Api; sessions: SessionStore }) {
       </header>
       <GraphiQL
         fetcher={fetcher}
-        defaultQuery={examples}
+        defaultTabs={[firstTab]}
+        initialVariables={isNew ? firstTab.variables : undefined}
+        defaultQuery="" // of further tabs
+        defaultEditorToolsVisibility={false} // the examples want the room
         shouldPersistHeaders={false} // they may hold a token
       >
-        <GraphiQL.Logo>{null}</GraphiQL.Logo>
+        <GraphiQL.Logo>
+          <Chosen />
+        </GraphiQL.Logo>
       </GraphiQL>
     </>
   );
 }
+
+const firstTab = {
+  query: examples,
+  variables: JSON.stringify(variables, null, 2),
+};
+// GraphiQL shows the first tab's query by itself, but not its variables; and
+// these would win over what a person has written there since.
+const isNew = localStorage.getItem("graphiql:tabState") === null;
 
 function fetcherOf(api: Api): Fetcher {
   // Its type wants errors to be objects of a class; it takes them as they are in JSON.

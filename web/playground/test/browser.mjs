@@ -133,6 +133,19 @@ async function work(context) {
     await dialog.waitFor({ state: "hidden" });
   });
 
+  await step("labels can be submitted, and looked at", async () => {
+    await run(page, "SubmitLabels");
+    await see(answer, '"outcome": "ACCEPTED"');
+    await run(page, "Video");
+    await see(answer, '"labelledFrames": 1');
+    // What was chosen has come into sight.
+    await see(page.locator(".graphiql-query-editor"), "query Video");
+    await page.getByRole("button", { name: "Variables" }).click();
+    await see(page.locator(".graphiql-editor-tool"), "rat-7.mp4");
+    await picture(page, "labels");
+    await page.getByLabel("Hide editor tools").click();
+  });
+
   await step("the documentation opens", async () => {
     await page.getByLabel("Show Documentation Explorer").click();
     await see(page.locator(".graphiql-doc-explorer"), "Mutation");
