@@ -62,3 +62,11 @@ export const viewer = graphql`
     }
   }
 `;
+
+export const added = graphql`
+  subscription fragmentsSubscription {
+    imageAdded {
+      ...fragments_image
+    }
+  }
+`;
