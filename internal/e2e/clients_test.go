@@ -58,7 +58,7 @@ func TestClients_ThoseOfFrontEndsWorkWithTheRealServer(t *testing.T) {
 			folder := t.TempDir()
 			photographs(t, folder)
 			s := start(t, "")
-			command := s.foreign("", s.Password, "node", "--test", "--test-reporter=tap", filepath.Base(suite))
+			command := s.foreign("", s.Password, "node", "--test", "--test-timeout=60000", "--test-reporter=tap", filepath.Base(suite))
 			command.Env = append(command.Env, "TAGMA_PHOTOS="+folder)
 			said, err := command.CombinedOutput()
 			n := map[string]string{}

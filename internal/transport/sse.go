@@ -52,7 +52,7 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 		return
 	}
 	next, running := exec.DispatchOperation(ctx, operation)
-	answers := make(chan *graphql.Response)
+	answers := make(chan string)
 	go func() { // so that signs of life go out meanwhile
 		defer close(answers)
 		for {
@@ -60,8 +60,9 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 			if response == nil {
 				return
 			}
+			told := event(response) // before next, which puts its answer in the place of this
 			select {
-			case answers <- response:
+			case answers <- told:
 			case <-ctx.Done():
 				return
 			}
@@ -72,7 +73,7 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	for {
 		var err error
 		select {
-		case response, more := <-answers:
+		case told, more := <-answers:
 			if !more {
 				if why := o.why(ctx); why != nil {
 					_ = send(event(why))
@@ -80,7 +81,7 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 				_ = send("event: complete\ndata:\n\n")
 				return
 			}
-			err = send(event(response))
+			err = send(told)
 		case <-alive.C:
 			err = send(":\n\n")
 		}

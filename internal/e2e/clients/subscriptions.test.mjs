@@ -167,6 +167,28 @@ test("graphql-sse is told of images", async () => {
   assert.equal(imageAdded.device.name, device);
 });
 
+test("of many annotations at once none is lost or garbled on the way", async () => {
+  const client = eventClient({ url: endpoint, headers });
+  const [, , image] = photographs;
+  const { data } = await uploader.mutation(Upload, { files: [image] });
+  const made = annotation(data.uploadImages.results[0].image, "burst");
+  const burst = (n) =>
+    caller.request(Annotate, {
+      input: Array.from({ length: 50 }, (_, version) => ({
+        ...made,
+        algorithm: { name: "burst", version: `${n}.${version}` },
+      })),
+    });
+  const answers = await told(
+    (next, fail) =>
+      client.subscribe({ query: AnnotationAdded }, sink(next, fail)),
+    burst,
+    (answers) => answers.length >= 100,
+  );
+  const ids = answers.map(({ annotationAdded }) => annotationAdded.id);
+  assert.equal(new Set(ids).size, ids.length);
+});
+
 test("Apollo Client sees labels on their way into the repository", async () => {
   const client = new ApolloClient({
     cache: new InMemoryCache(),
