@@ -75,19 +75,24 @@ func examples(t *testing.T, admin *client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	asked := 0
 	for _, example := range all.Operations {
+		if example.Operation == ast.Subscription {
+			continue // browser.mjs runs one of them
+		}
 		body, err := json.Marshal(map[string]any{
 			"query": string(text), "operationName": example.Name, "variables": json.RawMessage(variables),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		asked++
 		got := admin.send(bytes.NewReader(body), "application/json")
 		if want, ok := answers[example.Name]; !ok || len(got.Errors) > 0 || !bytes.Contains(got.Data, []byte(want)) {
 			t.Errorf("%s: the answer lacks %q: %s", example.Name, want, got.Body)
 		}
 	}
-	if len(all.Operations) != len(answers) {
-		t.Errorf("there are %d examples, not %d", len(all.Operations), len(answers))
+	if asked != len(answers) {
+		t.Errorf("%d examples were asked, not %d", asked, len(answers))
 	}
 }

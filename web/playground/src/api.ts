@@ -1,6 +1,8 @@
 // The one way from this page to the server.
 
+import type { FetcherParams } from "@graphiql/toolkit";
 import type { FormattedExecutionResult as Answer } from "graphql";
+import { createClient } from "graphql-sse";
 import type { Session, SessionStore } from "./session";
 
 /** An answer without the data that was asked for. */
@@ -57,6 +59,23 @@ export class Api {
     headers: Record<string, string> = {},
   ): Promise<Answer> {
     return this.#sendSigned(JSON.stringify(operation), { ...json, ...headers });
+  }
+
+  /** Answers to a subscription as they come, by server-sent events. */
+  subscribe(
+    { query, variables, operationName }: FetcherParams,
+    headers: Record<string, string> = {},
+  ): AsyncIterable<unknown> {
+    const events = createClient({
+      url: this.endpoint.href,
+      headers: { ...this.#authorization(), ...headers },
+      retryAttempts: 0, // what was missed would not show
+    });
+    return events.iterate({
+      query,
+      variables,
+      operationName: operationName ?? undefined,
+    });
   }
 
   /** Sends one photograph, as a GraphQL multipart request. */

@@ -8,6 +8,7 @@ import "./style.css";
 
 import type { Fetcher } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
+import { getOperationAST } from "graphql";
 import { useMemo } from "react";
 import { createRoot } from "react-dom/client";
 import { Api } from "./api";
@@ -55,8 +56,14 @@ const isNew = localStorage.getItem("graphiql:tabState") === null;
 
 function fetcherOf(api: Api): Fetcher {
   // Its type wants errors to be objects of a class; it takes them as they are in JSON.
-  return ((operation, options) =>
-    api.execute(operation, options?.headers)) as Fetcher;
+  return ((operation, options) => {
+    const document = options?.documentAST;
+    const asked =
+      document && getOperationAST(document, operation.operationName);
+    return asked?.operation === "subscription"
+      ? api.subscribe(operation, options?.headers)
+      : api.execute(operation, options?.headers);
+  }) as Fetcher;
 }
 
 const sessions = new SessionStore();

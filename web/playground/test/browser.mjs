@@ -146,6 +146,21 @@ async function work(context) {
     await page.getByLabel("Hide editor tools").click();
   });
 
+  await step("a subscription tells what happens meanwhile", async () => {
+    await run(page, "LabelsOnTheirWay");
+    const told = see(answer, /"frameIndex":\s8/);
+    // It is in force soon after it was sent.
+    for (let second = 0, waiting = true; waiting; second++) {
+      await submitLabels(page, 8, second);
+      await Promise.race([
+        told.then(() => (waiting = false)),
+        page.waitForTimeout(200),
+      ]);
+    }
+    await picture(page, "subscription");
+    await page.getByRole("button", { name: "Stop query" }).click();
+  });
+
   await step("the documentation opens", async () => {
     await page.getByLabel("Show Documentation Explorer").click();
     await see(page.locator(".graphiql-doc-explorer"), "Mutation");
@@ -201,6 +216,29 @@ async function signIn(page, username, password) {
   await page.getByLabel("User name").fill(username);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Submits the labels of the examples for another frame, beside the page's own doing. */
+async function submitLabels(page, frameIndex, second) {
+  const { input } = JSON.parse(
+    readFileSync(new URL("../src/examples.json", import.meta.url), "utf8"),
+  );
+  const timestamp = new Date(second * 1000).toISOString();
+  const body = JSON.stringify({
+    query: `mutation ($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome } }`,
+    variables: { input: { ...input, frameIndex, timestamp } },
+  });
+  await page.evaluate(async (body) => {
+    const { token } = JSON.parse(sessionStorage.getItem("tagma.session"));
+    await fetch("graphql", {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${token}`,
+        "Content-Type": "application/json",
+      },
+      body,
+    });
+  }, body);
 }
 
 /** Runs one of the operations in the editor, chosen by its name. */
