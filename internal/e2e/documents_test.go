@@ -21,7 +21,9 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 	s := start(t, "")
 	admin := s.admin()
 	const document = `query Me { viewer { username } }`
-	byGET := func() *answer { return admin.ask(http.MethodGet, "/graphql?extensions="+url.QueryEscape(byHash(document)), nil) }
+	byGET := func() *answer {
+		return admin.ask(http.MethodGet, "/graphql?extensions="+url.QueryEscape(byHash(document)), nil)
+	}
 	send := func(body string) *answer {
 		return admin.ask(http.MethodPost, "/graphql", strings.NewReader(body), "Content-Type", "application/json")
 	}

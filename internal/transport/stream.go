@@ -95,8 +95,8 @@ func (o Options) why(ctx context.Context) *graphql.Response {
 	if known, ok := errors.AsType[*fault.Error](cause); ok {
 		return &graphql.Response{Errors: o.errorList(ctx, known.Code, known.Message)}
 	}
-	if errors.Is(cause, errStopping) {
-		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, cause.Error())}
+	if errors.Is(cause, errStopping) || o.Streams.Stopping.Err() != nil { // what is subscribed to may end first
+		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, errStopping.Error())}
 	}
 	return nil
 }
