@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,6 +72,17 @@ func newLab(t *testing.T, database string) *lab {
 		}
 	}
 	admin.must(&put, `mutation { `+l.annotate()+` { results { annotation { id } } } }`, nil)
+	var submitted struct {
+		SubmitLabels struct {
+			Submission struct {
+				ID              string
+				Video, LabelSet struct{ ID string }
+			}
+		}
+	}
+	admin.must(&submitted, `mutation($input: LabelSubmissionInput!) { submitLabels(input: $input, wait: "PT20S") { submission { id video { id } labelSet { id } } } }`, vars{"input": labelling(1)})
+	submission := submitted.SubmitLabels.Submission
+	l.ids["LabelSubmission"], l.ids["Video"], l.ids["LabelSet"] = submission.ID, submission.Video.ID, submission.LabelSet.ID
 	var people struct {
 		Users struct {
 			Nodes []struct {
@@ -148,6 +160,14 @@ func (l *lab) arguments(kind string) func(coordinate, wanted string) string {
 			return "images: [" + key + "], dryRun: true"
 		case "Mutation.putAnnotations":
 			return strings.TrimSuffix(strings.TrimPrefix(l.annotate(), "putAnnotations("), ")")
+		case "Query.labelSet":
+			return `name: "paws"`
+		case "Query.video":
+			return fmt.Sprintf("url: %q", labelling(1)["videoUrl"])
+		case "Mutation.submitLabels":
+			return "input: " + inline(labelling(1))
+		case "Mutation.createLabelSet":
+			return `input: {name: "ears", labels: [{id: "left", name: "Left"}]}`
 		case "Mutation.createUsers":
 			return fmt.Sprintf(`input: [{username: "made-%d", password: "correct horse battery"}]`, l.turn.Add(1))
 		case "Mutation.updateUser":
@@ -161,6 +181,33 @@ func (l *lab) arguments(kind string) func(coordinate, wanted string) string {
 		}
 		return ""
 	}
+}
+
+// inline writes an input as GraphQL does: like JSON, but for the names.
+func inline(v any) string {
+	switch v := v.(type) {
+	case vars:
+		var fields []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			fields = append(fields, name+": "+inline(v[name]))
+		}
+		return "{" + strings.Join(fields, ", ") + "}"
+	case []vars:
+		var items []string
+		for _, item := range v {
+			items = append(items, inline(item))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case string:
+		return fmt.Sprintf("%q", v)
+	}
+	return fmt.Sprint(v)
+}
+
+// kept is all rows but those by which the server notes how far it has read the
+// label repository, which it does on its own.
+func (l *lab) kept() []string {
+	return slices.DeleteFunc(l.rows(), func(row string) bool { return strings.HasPrefix(row, "checkpoints ") })
 }
 
 // own says whether a person on the way is the caller.
@@ -217,7 +264,7 @@ func (l *lab) ask(w way, kind string) *answer {
 func TestAccess_EveryFieldOverEveryEdgeIsOpenToWhomTheContractNamesAndClosedToAllOthers(t *testing.T) {
 	l := newLab(t, "")
 	all := ways(l.schema)
-	before := l.rows()
+	before := l.kept()
 	asked := 0
 	for _, caller := range callers {
 		for _, w := range all {
@@ -231,7 +278,7 @@ func TestAccess_EveryFieldOverEveryEdgeIsOpenToWhomTheContractNamesAndClosedToAl
 			}
 		}
 	}
-	if after := l.rows(); !slices.Equal(before, after) {
+	if after := l.kept(); !slices.Equal(before, after) {
 		t.Errorf("refused operations have changed the database from\n%s\nto\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
 	refused := asked
