@@ -13,6 +13,12 @@ import (
 
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/bundle"
+	"tagma/ent/generated/bundlearrival"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundlefile"
+	"tagma/ent/generated/bundleupload"
+	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
@@ -40,6 +46,18 @@ type Client struct {
 	AccessToken *AccessTokenClient
 	// Annotation is the client for interacting with the Annotation builders.
 	Annotation *AnnotationClient
+	// Bundle is the client for interacting with the Bundle builders.
+	Bundle *BundleClient
+	// BundleArrival is the client for interacting with the BundleArrival builders.
+	BundleArrival *BundleArrivalClient
+	// BundleContent is the client for interacting with the BundleContent builders.
+	BundleContent *BundleContentClient
+	// BundleFile is the client for interacting with the BundleFile builders.
+	BundleFile *BundleFileClient
+	// BundleUpload is the client for interacting with the BundleUpload builders.
+	BundleUpload *BundleUploadClient
+	// BundleVersion is the client for interacting with the BundleVersion builders.
+	BundleVersion *BundleVersionClient
 	// Checkpoint is the client for interacting with the Checkpoint builders.
 	Checkpoint *CheckpointClient
 	// Device is the client for interacting with the Device builders.
@@ -71,6 +89,12 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.AccessToken = NewAccessTokenClient(c.config)
 	c.Annotation = NewAnnotationClient(c.config)
+	c.Bundle = NewBundleClient(c.config)
+	c.BundleArrival = NewBundleArrivalClient(c.config)
+	c.BundleContent = NewBundleContentClient(c.config)
+	c.BundleFile = NewBundleFileClient(c.config)
+	c.BundleUpload = NewBundleUploadClient(c.config)
+	c.BundleVersion = NewBundleVersionClient(c.config)
 	c.Checkpoint = NewCheckpointClient(c.config)
 	c.Device = NewDeviceClient(c.config)
 	c.Image = NewImageClient(c.config)
@@ -174,6 +198,12 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:          cfg,
 		AccessToken:     NewAccessTokenClient(cfg),
 		Annotation:      NewAnnotationClient(cfg),
+		Bundle:          NewBundleClient(cfg),
+		BundleArrival:   NewBundleArrivalClient(cfg),
+		BundleContent:   NewBundleContentClient(cfg),
+		BundleFile:      NewBundleFileClient(cfg),
+		BundleUpload:    NewBundleUploadClient(cfg),
+		BundleVersion:   NewBundleVersionClient(cfg),
 		Checkpoint:      NewCheckpointClient(cfg),
 		Device:          NewDeviceClient(cfg),
 		Image:           NewImageClient(cfg),
@@ -204,6 +234,12 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:          cfg,
 		AccessToken:     NewAccessTokenClient(cfg),
 		Annotation:      NewAnnotationClient(cfg),
+		Bundle:          NewBundleClient(cfg),
+		BundleArrival:   NewBundleArrivalClient(cfg),
+		BundleContent:   NewBundleContentClient(cfg),
+		BundleFile:      NewBundleFileClient(cfg),
+		BundleUpload:    NewBundleUploadClient(cfg),
+		BundleVersion:   NewBundleVersionClient(cfg),
 		Checkpoint:      NewCheckpointClient(cfg),
 		Device:          NewDeviceClient(cfg),
 		Image:           NewImageClient(cfg),
@@ -242,8 +278,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.KeyedRequest,
-		c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
+		c.AccessToken, c.Annotation, c.Bundle, c.BundleArrival, c.BundleContent,
+		c.BundleFile, c.BundleUpload, c.BundleVersion, c.Checkpoint, c.Device, c.Image,
+		c.KeyedRequest, c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
 	} {
 		n.Use(hooks...)
 	}
@@ -253,8 +290,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.AccessToken, c.Annotation, c.Checkpoint, c.Device, c.Image, c.KeyedRequest,
-		c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
+		c.AccessToken, c.Annotation, c.Bundle, c.BundleArrival, c.BundleContent,
+		c.BundleFile, c.BundleUpload, c.BundleVersion, c.Checkpoint, c.Device, c.Image,
+		c.KeyedRequest, c.LabelSet, c.LabelSubmission, c.Secret, c.User, c.Video,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -267,6 +305,18 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.AccessToken.mutate(ctx, m)
 	case *AnnotationMutation:
 		return c.Annotation.mutate(ctx, m)
+	case *BundleMutation:
+		return c.Bundle.mutate(ctx, m)
+	case *BundleArrivalMutation:
+		return c.BundleArrival.mutate(ctx, m)
+	case *BundleContentMutation:
+		return c.BundleContent.mutate(ctx, m)
+	case *BundleFileMutation:
+		return c.BundleFile.mutate(ctx, m)
+	case *BundleUploadMutation:
+		return c.BundleUpload.mutate(ctx, m)
+	case *BundleVersionMutation:
+		return c.BundleVersion.mutate(ctx, m)
 	case *CheckpointMutation:
 		return c.Checkpoint.mutate(ctx, m)
 	case *DeviceMutation:
@@ -601,6 +651,964 @@ func (c *AnnotationClient) mutate(ctx context.Context, m *AnnotationMutation) (V
 		return (&AnnotationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("generated: unknown Annotation mutation op: %q", m.Op())
+	}
+}
+
+// BundleClient is a client for the Bundle schema.
+type BundleClient struct {
+	config
+}
+
+// NewBundleClient returns a client for the Bundle from the given config.
+func NewBundleClient(c config) *BundleClient {
+	return &BundleClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundle.Hooks(f(g(h())))`.
+func (c *BundleClient) Use(hooks ...Hook) {
+	c.hooks.Bundle = append(c.hooks.Bundle, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundle.Intercept(f(g(h())))`.
+func (c *BundleClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Bundle = append(c.inters.Bundle, interceptors...)
+}
+
+// Create returns a builder for creating a Bundle entity.
+func (c *BundleClient) Create() *BundleCreate {
+	mutation := newBundleMutation(c.config, OpCreate)
+	return &BundleCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Bundle entities.
+func (c *BundleClient) CreateBulk(builders ...*BundleCreate) *BundleCreateBulk {
+	return &BundleCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleClient) MapCreateBulk(slice any, setFunc func(*BundleCreate, int)) *BundleCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleCreateBulk{err: fmt.Errorf("calling to BundleClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Bundle.
+func (c *BundleClient) Update() *BundleUpdate {
+	mutation := newBundleMutation(c.config, OpUpdate)
+	return &BundleUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleClient) UpdateOne(_m *Bundle) *BundleUpdateOne {
+	mutation := newBundleMutation(c.config, OpUpdateOne, withBundle(_m))
+	return &BundleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleClient) UpdateOneID(id int64) *BundleUpdateOne {
+	mutation := newBundleMutation(c.config, OpUpdateOne, withBundleID(id))
+	return &BundleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Bundle.
+func (c *BundleClient) Delete() *BundleDelete {
+	mutation := newBundleMutation(c.config, OpDelete)
+	return &BundleDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleClient) DeleteOne(_m *Bundle) *BundleDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleClient) DeleteOneID(id int64) *BundleDeleteOne {
+	builder := c.Delete().Where(bundle.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleDeleteOne{builder}
+}
+
+// Query returns a query builder for Bundle.
+func (c *BundleClient) Query() *BundleQuery {
+	return &BundleQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundle},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Bundle entity by its id.
+func (c *BundleClient) Get(ctx context.Context, id int64) (*Bundle, error) {
+	return c.Query().Where(bundle.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleClient) GetX(ctx context.Context, id int64) *Bundle {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryVersions queries the versions edge of a Bundle.
+func (c *BundleClient) QueryVersions(_m *Bundle) *BundleVersionQuery {
+	query := (&BundleVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundle.Table, bundle.FieldID, id),
+			sqlgraph.To(bundleversion.Table, bundleversion.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, bundle.VersionsTable, bundle.VersionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BundleClient) Hooks() []Hook {
+	return c.hooks.Bundle
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleClient) Interceptors() []Interceptor {
+	return c.inters.Bundle
+}
+
+func (c *BundleClient) mutate(ctx context.Context, m *BundleMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown Bundle mutation op: %q", m.Op())
+	}
+}
+
+// BundleArrivalClient is a client for the BundleArrival schema.
+type BundleArrivalClient struct {
+	config
+}
+
+// NewBundleArrivalClient returns a client for the BundleArrival from the given config.
+func NewBundleArrivalClient(c config) *BundleArrivalClient {
+	return &BundleArrivalClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundlearrival.Hooks(f(g(h())))`.
+func (c *BundleArrivalClient) Use(hooks ...Hook) {
+	c.hooks.BundleArrival = append(c.hooks.BundleArrival, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundlearrival.Intercept(f(g(h())))`.
+func (c *BundleArrivalClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BundleArrival = append(c.inters.BundleArrival, interceptors...)
+}
+
+// Create returns a builder for creating a BundleArrival entity.
+func (c *BundleArrivalClient) Create() *BundleArrivalCreate {
+	mutation := newBundleArrivalMutation(c.config, OpCreate)
+	return &BundleArrivalCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BundleArrival entities.
+func (c *BundleArrivalClient) CreateBulk(builders ...*BundleArrivalCreate) *BundleArrivalCreateBulk {
+	return &BundleArrivalCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleArrivalClient) MapCreateBulk(slice any, setFunc func(*BundleArrivalCreate, int)) *BundleArrivalCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleArrivalCreateBulk{err: fmt.Errorf("calling to BundleArrivalClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleArrivalCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleArrivalCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BundleArrival.
+func (c *BundleArrivalClient) Update() *BundleArrivalUpdate {
+	mutation := newBundleArrivalMutation(c.config, OpUpdate)
+	return &BundleArrivalUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleArrivalClient) UpdateOne(_m *BundleArrival) *BundleArrivalUpdateOne {
+	mutation := newBundleArrivalMutation(c.config, OpUpdateOne, withBundleArrival(_m))
+	return &BundleArrivalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleArrivalClient) UpdateOneID(id int64) *BundleArrivalUpdateOne {
+	mutation := newBundleArrivalMutation(c.config, OpUpdateOne, withBundleArrivalID(id))
+	return &BundleArrivalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BundleArrival.
+func (c *BundleArrivalClient) Delete() *BundleArrivalDelete {
+	mutation := newBundleArrivalMutation(c.config, OpDelete)
+	return &BundleArrivalDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleArrivalClient) DeleteOne(_m *BundleArrival) *BundleArrivalDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleArrivalClient) DeleteOneID(id int64) *BundleArrivalDeleteOne {
+	builder := c.Delete().Where(bundlearrival.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleArrivalDeleteOne{builder}
+}
+
+// Query returns a query builder for BundleArrival.
+func (c *BundleArrivalClient) Query() *BundleArrivalQuery {
+	return &BundleArrivalQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundleArrival},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BundleArrival entity by its id.
+func (c *BundleArrivalClient) Get(ctx context.Context, id int64) (*BundleArrival, error) {
+	return c.Query().Where(bundlearrival.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleArrivalClient) GetX(ctx context.Context, id int64) *BundleArrival {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUpload queries the upload edge of a BundleArrival.
+func (c *BundleArrivalClient) QueryUpload(_m *BundleArrival) *BundleUploadQuery {
+	query := (&BundleUploadClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundlearrival.Table, bundlearrival.FieldID, id),
+			sqlgraph.To(bundleupload.Table, bundleupload.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, bundlearrival.UploadTable, bundlearrival.UploadColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BundleArrivalClient) Hooks() []Hook {
+	return c.hooks.BundleArrival
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleArrivalClient) Interceptors() []Interceptor {
+	return c.inters.BundleArrival
+}
+
+func (c *BundleArrivalClient) mutate(ctx context.Context, m *BundleArrivalMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleArrivalCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleArrivalUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleArrivalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleArrivalDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown BundleArrival mutation op: %q", m.Op())
+	}
+}
+
+// BundleContentClient is a client for the BundleContent schema.
+type BundleContentClient struct {
+	config
+}
+
+// NewBundleContentClient returns a client for the BundleContent from the given config.
+func NewBundleContentClient(c config) *BundleContentClient {
+	return &BundleContentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundlecontent.Hooks(f(g(h())))`.
+func (c *BundleContentClient) Use(hooks ...Hook) {
+	c.hooks.BundleContent = append(c.hooks.BundleContent, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundlecontent.Intercept(f(g(h())))`.
+func (c *BundleContentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BundleContent = append(c.inters.BundleContent, interceptors...)
+}
+
+// Create returns a builder for creating a BundleContent entity.
+func (c *BundleContentClient) Create() *BundleContentCreate {
+	mutation := newBundleContentMutation(c.config, OpCreate)
+	return &BundleContentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BundleContent entities.
+func (c *BundleContentClient) CreateBulk(builders ...*BundleContentCreate) *BundleContentCreateBulk {
+	return &BundleContentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleContentClient) MapCreateBulk(slice any, setFunc func(*BundleContentCreate, int)) *BundleContentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleContentCreateBulk{err: fmt.Errorf("calling to BundleContentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleContentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleContentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BundleContent.
+func (c *BundleContentClient) Update() *BundleContentUpdate {
+	mutation := newBundleContentMutation(c.config, OpUpdate)
+	return &BundleContentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleContentClient) UpdateOne(_m *BundleContent) *BundleContentUpdateOne {
+	mutation := newBundleContentMutation(c.config, OpUpdateOne, withBundleContent(_m))
+	return &BundleContentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleContentClient) UpdateOneID(id int64) *BundleContentUpdateOne {
+	mutation := newBundleContentMutation(c.config, OpUpdateOne, withBundleContentID(id))
+	return &BundleContentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BundleContent.
+func (c *BundleContentClient) Delete() *BundleContentDelete {
+	mutation := newBundleContentMutation(c.config, OpDelete)
+	return &BundleContentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleContentClient) DeleteOne(_m *BundleContent) *BundleContentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleContentClient) DeleteOneID(id int64) *BundleContentDeleteOne {
+	builder := c.Delete().Where(bundlecontent.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleContentDeleteOne{builder}
+}
+
+// Query returns a query builder for BundleContent.
+func (c *BundleContentClient) Query() *BundleContentQuery {
+	return &BundleContentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundleContent},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BundleContent entity by its id.
+func (c *BundleContentClient) Get(ctx context.Context, id int64) (*BundleContent, error) {
+	return c.Query().Where(bundlecontent.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleContentClient) GetX(ctx context.Context, id int64) *BundleContent {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *BundleContentClient) Hooks() []Hook {
+	return c.hooks.BundleContent
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleContentClient) Interceptors() []Interceptor {
+	return c.inters.BundleContent
+}
+
+func (c *BundleContentClient) mutate(ctx context.Context, m *BundleContentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleContentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleContentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleContentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleContentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown BundleContent mutation op: %q", m.Op())
+	}
+}
+
+// BundleFileClient is a client for the BundleFile schema.
+type BundleFileClient struct {
+	config
+}
+
+// NewBundleFileClient returns a client for the BundleFile from the given config.
+func NewBundleFileClient(c config) *BundleFileClient {
+	return &BundleFileClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundlefile.Hooks(f(g(h())))`.
+func (c *BundleFileClient) Use(hooks ...Hook) {
+	c.hooks.BundleFile = append(c.hooks.BundleFile, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundlefile.Intercept(f(g(h())))`.
+func (c *BundleFileClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BundleFile = append(c.inters.BundleFile, interceptors...)
+}
+
+// Create returns a builder for creating a BundleFile entity.
+func (c *BundleFileClient) Create() *BundleFileCreate {
+	mutation := newBundleFileMutation(c.config, OpCreate)
+	return &BundleFileCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BundleFile entities.
+func (c *BundleFileClient) CreateBulk(builders ...*BundleFileCreate) *BundleFileCreateBulk {
+	return &BundleFileCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleFileClient) MapCreateBulk(slice any, setFunc func(*BundleFileCreate, int)) *BundleFileCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleFileCreateBulk{err: fmt.Errorf("calling to BundleFileClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleFileCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleFileCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BundleFile.
+func (c *BundleFileClient) Update() *BundleFileUpdate {
+	mutation := newBundleFileMutation(c.config, OpUpdate)
+	return &BundleFileUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleFileClient) UpdateOne(_m *BundleFile) *BundleFileUpdateOne {
+	mutation := newBundleFileMutation(c.config, OpUpdateOne, withBundleFile(_m))
+	return &BundleFileUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleFileClient) UpdateOneID(id int64) *BundleFileUpdateOne {
+	mutation := newBundleFileMutation(c.config, OpUpdateOne, withBundleFileID(id))
+	return &BundleFileUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BundleFile.
+func (c *BundleFileClient) Delete() *BundleFileDelete {
+	mutation := newBundleFileMutation(c.config, OpDelete)
+	return &BundleFileDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleFileClient) DeleteOne(_m *BundleFile) *BundleFileDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleFileClient) DeleteOneID(id int64) *BundleFileDeleteOne {
+	builder := c.Delete().Where(bundlefile.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleFileDeleteOne{builder}
+}
+
+// Query returns a query builder for BundleFile.
+func (c *BundleFileClient) Query() *BundleFileQuery {
+	return &BundleFileQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundleFile},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BundleFile entity by its id.
+func (c *BundleFileClient) Get(ctx context.Context, id int64) (*BundleFile, error) {
+	return c.Query().Where(bundlefile.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleFileClient) GetX(ctx context.Context, id int64) *BundleFile {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryVersion queries the version edge of a BundleFile.
+func (c *BundleFileClient) QueryVersion(_m *BundleFile) *BundleVersionQuery {
+	query := (&BundleVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundlefile.Table, bundlefile.FieldID, id),
+			sqlgraph.To(bundleversion.Table, bundleversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, bundlefile.VersionTable, bundlefile.VersionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryContent queries the content edge of a BundleFile.
+func (c *BundleFileClient) QueryContent(_m *BundleFile) *BundleContentQuery {
+	query := (&BundleContentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundlefile.Table, bundlefile.FieldID, id),
+			sqlgraph.To(bundlecontent.Table, bundlecontent.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, bundlefile.ContentTable, bundlefile.ContentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BundleFileClient) Hooks() []Hook {
+	return c.hooks.BundleFile
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleFileClient) Interceptors() []Interceptor {
+	return c.inters.BundleFile
+}
+
+func (c *BundleFileClient) mutate(ctx context.Context, m *BundleFileMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleFileCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleFileUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleFileUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleFileDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown BundleFile mutation op: %q", m.Op())
+	}
+}
+
+// BundleUploadClient is a client for the BundleUpload schema.
+type BundleUploadClient struct {
+	config
+}
+
+// NewBundleUploadClient returns a client for the BundleUpload from the given config.
+func NewBundleUploadClient(c config) *BundleUploadClient {
+	return &BundleUploadClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundleupload.Hooks(f(g(h())))`.
+func (c *BundleUploadClient) Use(hooks ...Hook) {
+	c.hooks.BundleUpload = append(c.hooks.BundleUpload, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundleupload.Intercept(f(g(h())))`.
+func (c *BundleUploadClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BundleUpload = append(c.inters.BundleUpload, interceptors...)
+}
+
+// Create returns a builder for creating a BundleUpload entity.
+func (c *BundleUploadClient) Create() *BundleUploadCreate {
+	mutation := newBundleUploadMutation(c.config, OpCreate)
+	return &BundleUploadCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BundleUpload entities.
+func (c *BundleUploadClient) CreateBulk(builders ...*BundleUploadCreate) *BundleUploadCreateBulk {
+	return &BundleUploadCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleUploadClient) MapCreateBulk(slice any, setFunc func(*BundleUploadCreate, int)) *BundleUploadCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleUploadCreateBulk{err: fmt.Errorf("calling to BundleUploadClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleUploadCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleUploadCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BundleUpload.
+func (c *BundleUploadClient) Update() *BundleUploadUpdate {
+	mutation := newBundleUploadMutation(c.config, OpUpdate)
+	return &BundleUploadUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleUploadClient) UpdateOne(_m *BundleUpload) *BundleUploadUpdateOne {
+	mutation := newBundleUploadMutation(c.config, OpUpdateOne, withBundleUpload(_m))
+	return &BundleUploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleUploadClient) UpdateOneID(id int64) *BundleUploadUpdateOne {
+	mutation := newBundleUploadMutation(c.config, OpUpdateOne, withBundleUploadID(id))
+	return &BundleUploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BundleUpload.
+func (c *BundleUploadClient) Delete() *BundleUploadDelete {
+	mutation := newBundleUploadMutation(c.config, OpDelete)
+	return &BundleUploadDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleUploadClient) DeleteOne(_m *BundleUpload) *BundleUploadDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleUploadClient) DeleteOneID(id int64) *BundleUploadDeleteOne {
+	builder := c.Delete().Where(bundleupload.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleUploadDeleteOne{builder}
+}
+
+// Query returns a query builder for BundleUpload.
+func (c *BundleUploadClient) Query() *BundleUploadQuery {
+	return &BundleUploadQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundleUpload},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BundleUpload entity by its id.
+func (c *BundleUploadClient) Get(ctx context.Context, id int64) (*BundleUpload, error) {
+	return c.Query().Where(bundleupload.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleUploadClient) GetX(ctx context.Context, id int64) *BundleUpload {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCreatedBy queries the created_by edge of a BundleUpload.
+func (c *BundleUploadClient) QueryCreatedBy(_m *BundleUpload) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleupload.Table, bundleupload.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, bundleupload.CreatedByTable, bundleupload.CreatedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVersion queries the version edge of a BundleUpload.
+func (c *BundleUploadClient) QueryVersion(_m *BundleUpload) *BundleVersionQuery {
+	query := (&BundleVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleupload.Table, bundleupload.FieldID, id),
+			sqlgraph.To(bundleversion.Table, bundleversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, bundleupload.VersionTable, bundleupload.VersionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryArrivals queries the arrivals edge of a BundleUpload.
+func (c *BundleUploadClient) QueryArrivals(_m *BundleUpload) *BundleArrivalQuery {
+	query := (&BundleArrivalClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleupload.Table, bundleupload.FieldID, id),
+			sqlgraph.To(bundlearrival.Table, bundlearrival.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, bundleupload.ArrivalsTable, bundleupload.ArrivalsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BundleUploadClient) Hooks() []Hook {
+	return c.hooks.BundleUpload
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleUploadClient) Interceptors() []Interceptor {
+	return c.inters.BundleUpload
+}
+
+func (c *BundleUploadClient) mutate(ctx context.Context, m *BundleUploadMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleUploadCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleUploadUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleUploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleUploadDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown BundleUpload mutation op: %q", m.Op())
+	}
+}
+
+// BundleVersionClient is a client for the BundleVersion schema.
+type BundleVersionClient struct {
+	config
+}
+
+// NewBundleVersionClient returns a client for the BundleVersion from the given config.
+func NewBundleVersionClient(c config) *BundleVersionClient {
+	return &BundleVersionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `bundleversion.Hooks(f(g(h())))`.
+func (c *BundleVersionClient) Use(hooks ...Hook) {
+	c.hooks.BundleVersion = append(c.hooks.BundleVersion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `bundleversion.Intercept(f(g(h())))`.
+func (c *BundleVersionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BundleVersion = append(c.inters.BundleVersion, interceptors...)
+}
+
+// Create returns a builder for creating a BundleVersion entity.
+func (c *BundleVersionClient) Create() *BundleVersionCreate {
+	mutation := newBundleVersionMutation(c.config, OpCreate)
+	return &BundleVersionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BundleVersion entities.
+func (c *BundleVersionClient) CreateBulk(builders ...*BundleVersionCreate) *BundleVersionCreateBulk {
+	return &BundleVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BundleVersionClient) MapCreateBulk(slice any, setFunc func(*BundleVersionCreate, int)) *BundleVersionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BundleVersionCreateBulk{err: fmt.Errorf("calling to BundleVersionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BundleVersionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BundleVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BundleVersion.
+func (c *BundleVersionClient) Update() *BundleVersionUpdate {
+	mutation := newBundleVersionMutation(c.config, OpUpdate)
+	return &BundleVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BundleVersionClient) UpdateOne(_m *BundleVersion) *BundleVersionUpdateOne {
+	mutation := newBundleVersionMutation(c.config, OpUpdateOne, withBundleVersion(_m))
+	return &BundleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BundleVersionClient) UpdateOneID(id int64) *BundleVersionUpdateOne {
+	mutation := newBundleVersionMutation(c.config, OpUpdateOne, withBundleVersionID(id))
+	return &BundleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BundleVersion.
+func (c *BundleVersionClient) Delete() *BundleVersionDelete {
+	mutation := newBundleVersionMutation(c.config, OpDelete)
+	return &BundleVersionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BundleVersionClient) DeleteOne(_m *BundleVersion) *BundleVersionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BundleVersionClient) DeleteOneID(id int64) *BundleVersionDeleteOne {
+	builder := c.Delete().Where(bundleversion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BundleVersionDeleteOne{builder}
+}
+
+// Query returns a query builder for BundleVersion.
+func (c *BundleVersionClient) Query() *BundleVersionQuery {
+	return &BundleVersionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBundleVersion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BundleVersion entity by its id.
+func (c *BundleVersionClient) Get(ctx context.Context, id int64) (*BundleVersion, error) {
+	return c.Query().Where(bundleversion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BundleVersionClient) GetX(ctx context.Context, id int64) *BundleVersion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryBundle queries the bundle edge of a BundleVersion.
+func (c *BundleVersionClient) QueryBundle(_m *BundleVersion) *BundleQuery {
+	query := (&BundleClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleversion.Table, bundleversion.FieldID, id),
+			sqlgraph.To(bundle.Table, bundle.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, bundleversion.BundleTable, bundleversion.BundleColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryFiles queries the files edge of a BundleVersion.
+func (c *BundleVersionClient) QueryFiles(_m *BundleVersion) *BundleFileQuery {
+	query := (&BundleFileClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleversion.Table, bundleversion.FieldID, id),
+			sqlgraph.To(bundlefile.Table, bundlefile.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, bundleversion.FilesTable, bundleversion.FilesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCreatedBy queries the created_by edge of a BundleVersion.
+func (c *BundleVersionClient) QueryCreatedBy(_m *BundleVersion) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(bundleversion.Table, bundleversion.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, bundleversion.CreatedByTable, bundleversion.CreatedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BundleVersionClient) Hooks() []Hook {
+	return c.hooks.BundleVersion
+}
+
+// Interceptors returns the client interceptors.
+func (c *BundleVersionClient) Interceptors() []Interceptor {
+	return c.inters.BundleVersion
+}
+
+func (c *BundleVersionClient) mutate(ctx context.Context, m *BundleVersionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BundleVersionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BundleVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BundleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BundleVersionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown BundleVersion mutation op: %q", m.Op())
 	}
 }
 
@@ -1948,11 +2956,13 @@ func (c *VideoClient) mutate(ctx context.Context, m *VideoMutation) (Value, erro
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, Annotation, Checkpoint, Device, Image, KeyedRequest, LabelSet,
+		AccessToken, Annotation, Bundle, BundleArrival, BundleContent, BundleFile,
+		BundleUpload, BundleVersion, Checkpoint, Device, Image, KeyedRequest, LabelSet,
 		LabelSubmission, Secret, User, Video []ent.Hook
 	}
 	inters struct {
-		AccessToken, Annotation, Checkpoint, Device, Image, KeyedRequest, LabelSet,
+		AccessToken, Annotation, Bundle, BundleArrival, BundleContent, BundleFile,
+		BundleUpload, BundleVersion, Checkpoint, Device, Image, KeyedRequest, LabelSet,
 		LabelSubmission, Secret, User, Video []ent.Interceptor
 	}
 )

@@ -10,6 +10,12 @@ import (
 	"sync"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/bundle"
+	"tagma/ent/generated/bundlearrival"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundlefile"
+	"tagma/ent/generated/bundleupload"
+	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
@@ -85,6 +91,12 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			accesstoken.Table:     accesstoken.ValidColumn,
 			annotation.Table:      annotation.ValidColumn,
+			bundle.Table:          bundle.ValidColumn,
+			bundlearrival.Table:   bundlearrival.ValidColumn,
+			bundlecontent.Table:   bundlecontent.ValidColumn,
+			bundlefile.Table:      bundlefile.ValidColumn,
+			bundleupload.Table:    bundleupload.ValidColumn,
+			bundleversion.Table:   bundleversion.ValidColumn,
 			checkpoint.Table:      checkpoint.ValidColumn,
 			device.Table:          device.ValidColumn,
 			image.Table:           image.ValidColumn,

@@ -9,6 +9,12 @@ import (
 	"sync"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/bundle"
+	"tagma/ent/generated/bundlearrival"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundlefile"
+	"tagma/ent/generated/bundleupload"
+	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
@@ -38,6 +44,12 @@ const (
 	// Node types.
 	TypeAccessToken     = "AccessToken"
 	TypeAnnotation      = "Annotation"
+	TypeBundle          = "Bundle"
+	TypeBundleArrival   = "BundleArrival"
+	TypeBundleContent   = "BundleContent"
+	TypeBundleFile      = "BundleFile"
+	TypeBundleUpload    = "BundleUpload"
+	TypeBundleVersion   = "BundleVersion"
 	TypeCheckpoint      = "Checkpoint"
 	TypeDevice          = "Device"
 	TypeImage           = "Image"
@@ -1892,6 +1904,4091 @@ func (m *AnnotationMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Annotation edge %s", name)
+}
+
+// BundleMutation represents an operation that mutates the Bundle nodes in the graph.
+type BundleMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int64
+	name            *string
+	created_at      *instant.Instant
+	addcreated_at   *instant.Instant
+	clearedFields   map[string]struct{}
+	versions        map[int64]struct{}
+	removedversions map[int64]struct{}
+	clearedversions bool
+	done            bool
+	oldValue        func(context.Context) (*Bundle, error)
+	predicates      []predicate.Bundle
+}
+
+var _ ent.Mutation = (*BundleMutation)(nil)
+
+// bundleOption allows management of the mutation configuration using functional options.
+type bundleOption func(*BundleMutation)
+
+// newBundleMutation creates new mutation for the Bundle entity.
+func newBundleMutation(c config, op Op, opts ...bundleOption) *BundleMutation {
+	m := &BundleMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundle,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleID sets the ID field of the mutation.
+func withBundleID(id int64) bundleOption {
+	return func(m *BundleMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Bundle
+		)
+		m.oldValue = func(ctx context.Context) (*Bundle, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Bundle.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundle sets the old Bundle of the mutation.
+func withBundle(node *Bundle) bundleOption {
+	return func(m *BundleMutation) {
+		m.oldValue = func(context.Context) (*Bundle, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Bundle entities.
+func (m *BundleMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Bundle.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *BundleMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *BundleMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Bundle entity.
+// If the Bundle object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *BundleMutation) ResetName() {
+	m.name = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BundleMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BundleMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Bundle entity.
+// If the Bundle object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *BundleMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *BundleMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BundleMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// AddVersionIDs adds the "versions" edge to the BundleVersion entity by ids.
+func (m *BundleMutation) AddVersionIDs(ids ...int64) {
+	if m.versions == nil {
+		m.versions = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.versions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVersions clears the "versions" edge to the BundleVersion entity.
+func (m *BundleMutation) ClearVersions() {
+	m.clearedversions = true
+}
+
+// VersionsCleared reports if the "versions" edge to the BundleVersion entity was cleared.
+func (m *BundleMutation) VersionsCleared() bool {
+	return m.clearedversions
+}
+
+// RemoveVersionIDs removes the "versions" edge to the BundleVersion entity by IDs.
+func (m *BundleMutation) RemoveVersionIDs(ids ...int64) {
+	if m.removedversions == nil {
+		m.removedversions = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.versions, ids[i])
+		m.removedversions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVersions returns the removed IDs of the "versions" edge to the BundleVersion entity.
+func (m *BundleMutation) RemovedVersionsIDs() (ids []int64) {
+	for id := range m.removedversions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VersionsIDs returns the "versions" edge IDs in the mutation.
+func (m *BundleMutation) VersionsIDs() (ids []int64) {
+	for id := range m.versions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVersions resets all changes to the "versions" edge.
+func (m *BundleMutation) ResetVersions() {
+	m.versions = nil
+	m.clearedversions = false
+	m.removedversions = nil
+}
+
+// Where appends a list predicates to the BundleMutation builder.
+func (m *BundleMutation) Where(ps ...predicate.Bundle) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Bundle, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Bundle).
+func (m *BundleMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.name != nil {
+		fields = append(fields, bundle.FieldName)
+	}
+	if m.created_at != nil {
+		fields = append(fields, bundle.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundle.FieldName:
+		return m.Name()
+	case bundle.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundle.FieldName:
+		return m.OldName(ctx)
+	case bundle.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Bundle field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundle.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case bundle.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Bundle field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleMutation) AddedFields() []string {
+	var fields []string
+	if m.addcreated_at != nil {
+		fields = append(fields, bundle.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case bundle.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case bundle.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Bundle numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Bundle nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleMutation) ResetField(name string) error {
+	switch name {
+	case bundle.FieldName:
+		m.ResetName()
+		return nil
+	case bundle.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Bundle field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.versions != nil {
+		edges = append(edges, bundle.EdgeVersions)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case bundle.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.versions))
+		for id := range m.versions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedversions != nil {
+		edges = append(edges, bundle.EdgeVersions)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case bundle.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.removedversions))
+		for id := range m.removedversions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedversions {
+		edges = append(edges, bundle.EdgeVersions)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleMutation) EdgeCleared(name string) bool {
+	switch name {
+	case bundle.EdgeVersions:
+		return m.clearedversions
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Bundle unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleMutation) ResetEdge(name string) error {
+	switch name {
+	case bundle.EdgeVersions:
+		m.ResetVersions()
+		return nil
+	}
+	return fmt.Errorf("unknown Bundle edge %s", name)
+}
+
+// BundleArrivalMutation represents an operation that mutates the BundleArrival nodes in the graph.
+type BundleArrivalMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	md5           *string
+	sha256        *string
+	clearedFields map[string]struct{}
+	upload        *int64
+	clearedupload bool
+	done          bool
+	oldValue      func(context.Context) (*BundleArrival, error)
+	predicates    []predicate.BundleArrival
+}
+
+var _ ent.Mutation = (*BundleArrivalMutation)(nil)
+
+// bundlearrivalOption allows management of the mutation configuration using functional options.
+type bundlearrivalOption func(*BundleArrivalMutation)
+
+// newBundleArrivalMutation creates new mutation for the BundleArrival entity.
+func newBundleArrivalMutation(c config, op Op, opts ...bundlearrivalOption) *BundleArrivalMutation {
+	m := &BundleArrivalMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundleArrival,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleArrivalID sets the ID field of the mutation.
+func withBundleArrivalID(id int64) bundlearrivalOption {
+	return func(m *BundleArrivalMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BundleArrival
+		)
+		m.oldValue = func(ctx context.Context) (*BundleArrival, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BundleArrival.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundleArrival sets the old BundleArrival of the mutation.
+func withBundleArrival(node *BundleArrival) bundlearrivalOption {
+	return func(m *BundleArrivalMutation) {
+		m.oldValue = func(context.Context) (*BundleArrival, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleArrivalMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleArrivalMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BundleArrival entities.
+func (m *BundleArrivalMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleArrivalMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleArrivalMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BundleArrival.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetUploadID sets the "upload_id" field.
+func (m *BundleArrivalMutation) SetUploadID(i int64) {
+	m.upload = &i
+}
+
+// UploadID returns the value of the "upload_id" field in the mutation.
+func (m *BundleArrivalMutation) UploadID() (r int64, exists bool) {
+	v := m.upload
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUploadID returns the old "upload_id" field's value of the BundleArrival entity.
+// If the BundleArrival object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleArrivalMutation) OldUploadID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUploadID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUploadID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUploadID: %w", err)
+	}
+	return oldValue.UploadID, nil
+}
+
+// ResetUploadID resets all changes to the "upload_id" field.
+func (m *BundleArrivalMutation) ResetUploadID() {
+	m.upload = nil
+}
+
+// SetMd5 sets the "md5" field.
+func (m *BundleArrivalMutation) SetMd5(s string) {
+	m.md5 = &s
+}
+
+// Md5 returns the value of the "md5" field in the mutation.
+func (m *BundleArrivalMutation) Md5() (r string, exists bool) {
+	v := m.md5
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMd5 returns the old "md5" field's value of the BundleArrival entity.
+// If the BundleArrival object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleArrivalMutation) OldMd5(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMd5 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMd5 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMd5: %w", err)
+	}
+	return oldValue.Md5, nil
+}
+
+// ResetMd5 resets all changes to the "md5" field.
+func (m *BundleArrivalMutation) ResetMd5() {
+	m.md5 = nil
+}
+
+// SetSha256 sets the "sha256" field.
+func (m *BundleArrivalMutation) SetSha256(s string) {
+	m.sha256 = &s
+}
+
+// Sha256 returns the value of the "sha256" field in the mutation.
+func (m *BundleArrivalMutation) Sha256() (r string, exists bool) {
+	v := m.sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSha256 returns the old "sha256" field's value of the BundleArrival entity.
+// If the BundleArrival object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleArrivalMutation) OldSha256(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSha256: %w", err)
+	}
+	return oldValue.Sha256, nil
+}
+
+// ResetSha256 resets all changes to the "sha256" field.
+func (m *BundleArrivalMutation) ResetSha256() {
+	m.sha256 = nil
+}
+
+// ClearUpload clears the "upload" edge to the BundleUpload entity.
+func (m *BundleArrivalMutation) ClearUpload() {
+	m.clearedupload = true
+	m.clearedFields[bundlearrival.FieldUploadID] = struct{}{}
+}
+
+// UploadCleared reports if the "upload" edge to the BundleUpload entity was cleared.
+func (m *BundleArrivalMutation) UploadCleared() bool {
+	return m.clearedupload
+}
+
+// UploadIDs returns the "upload" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UploadID instead. It exists only for internal usage by the builders.
+func (m *BundleArrivalMutation) UploadIDs() (ids []int64) {
+	if id := m.upload; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUpload resets all changes to the "upload" edge.
+func (m *BundleArrivalMutation) ResetUpload() {
+	m.upload = nil
+	m.clearedupload = false
+}
+
+// Where appends a list predicates to the BundleArrivalMutation builder.
+func (m *BundleArrivalMutation) Where(ps ...predicate.BundleArrival) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleArrivalMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleArrivalMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BundleArrival, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleArrivalMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleArrivalMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BundleArrival).
+func (m *BundleArrivalMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleArrivalMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.upload != nil {
+		fields = append(fields, bundlearrival.FieldUploadID)
+	}
+	if m.md5 != nil {
+		fields = append(fields, bundlearrival.FieldMd5)
+	}
+	if m.sha256 != nil {
+		fields = append(fields, bundlearrival.FieldSha256)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleArrivalMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundlearrival.FieldUploadID:
+		return m.UploadID()
+	case bundlearrival.FieldMd5:
+		return m.Md5()
+	case bundlearrival.FieldSha256:
+		return m.Sha256()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleArrivalMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundlearrival.FieldUploadID:
+		return m.OldUploadID(ctx)
+	case bundlearrival.FieldMd5:
+		return m.OldMd5(ctx)
+	case bundlearrival.FieldSha256:
+		return m.OldSha256(ctx)
+	}
+	return nil, fmt.Errorf("unknown BundleArrival field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleArrivalMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundlearrival.FieldUploadID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUploadID(v)
+		return nil
+	case bundlearrival.FieldMd5:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMd5(v)
+		return nil
+	case bundlearrival.FieldSha256:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSha256(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleArrival field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleArrivalMutation) AddedFields() []string {
+	var fields []string
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleArrivalMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleArrivalMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown BundleArrival numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleArrivalMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleArrivalMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleArrivalMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown BundleArrival nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleArrivalMutation) ResetField(name string) error {
+	switch name {
+	case bundlearrival.FieldUploadID:
+		m.ResetUploadID()
+		return nil
+	case bundlearrival.FieldMd5:
+		m.ResetMd5()
+		return nil
+	case bundlearrival.FieldSha256:
+		m.ResetSha256()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleArrival field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleArrivalMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.upload != nil {
+		edges = append(edges, bundlearrival.EdgeUpload)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleArrivalMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case bundlearrival.EdgeUpload:
+		if id := m.upload; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleArrivalMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleArrivalMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleArrivalMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedupload {
+		edges = append(edges, bundlearrival.EdgeUpload)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleArrivalMutation) EdgeCleared(name string) bool {
+	switch name {
+	case bundlearrival.EdgeUpload:
+		return m.clearedupload
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleArrivalMutation) ClearEdge(name string) error {
+	switch name {
+	case bundlearrival.EdgeUpload:
+		m.ClearUpload()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleArrival unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleArrivalMutation) ResetEdge(name string) error {
+	switch name {
+	case bundlearrival.EdgeUpload:
+		m.ResetUpload()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleArrival edge %s", name)
+}
+
+// BundleContentMutation represents an operation that mutates the BundleContent nodes in the graph.
+type BundleContentMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	sha256        *string
+	md5           *string
+	size          *int64
+	addsize       *int64
+	stored_as     *string
+	created_at    *instant.Instant
+	addcreated_at *instant.Instant
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*BundleContent, error)
+	predicates    []predicate.BundleContent
+}
+
+var _ ent.Mutation = (*BundleContentMutation)(nil)
+
+// bundlecontentOption allows management of the mutation configuration using functional options.
+type bundlecontentOption func(*BundleContentMutation)
+
+// newBundleContentMutation creates new mutation for the BundleContent entity.
+func newBundleContentMutation(c config, op Op, opts ...bundlecontentOption) *BundleContentMutation {
+	m := &BundleContentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundleContent,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleContentID sets the ID field of the mutation.
+func withBundleContentID(id int64) bundlecontentOption {
+	return func(m *BundleContentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BundleContent
+		)
+		m.oldValue = func(ctx context.Context) (*BundleContent, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BundleContent.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundleContent sets the old BundleContent of the mutation.
+func withBundleContent(node *BundleContent) bundlecontentOption {
+	return func(m *BundleContentMutation) {
+		m.oldValue = func(context.Context) (*BundleContent, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleContentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleContentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BundleContent entities.
+func (m *BundleContentMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleContentMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleContentMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BundleContent.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSha256 sets the "sha256" field.
+func (m *BundleContentMutation) SetSha256(s string) {
+	m.sha256 = &s
+}
+
+// Sha256 returns the value of the "sha256" field in the mutation.
+func (m *BundleContentMutation) Sha256() (r string, exists bool) {
+	v := m.sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSha256 returns the old "sha256" field's value of the BundleContent entity.
+// If the BundleContent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleContentMutation) OldSha256(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSha256: %w", err)
+	}
+	return oldValue.Sha256, nil
+}
+
+// ResetSha256 resets all changes to the "sha256" field.
+func (m *BundleContentMutation) ResetSha256() {
+	m.sha256 = nil
+}
+
+// SetMd5 sets the "md5" field.
+func (m *BundleContentMutation) SetMd5(s string) {
+	m.md5 = &s
+}
+
+// Md5 returns the value of the "md5" field in the mutation.
+func (m *BundleContentMutation) Md5() (r string, exists bool) {
+	v := m.md5
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMd5 returns the old "md5" field's value of the BundleContent entity.
+// If the BundleContent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleContentMutation) OldMd5(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMd5 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMd5 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMd5: %w", err)
+	}
+	return oldValue.Md5, nil
+}
+
+// ResetMd5 resets all changes to the "md5" field.
+func (m *BundleContentMutation) ResetMd5() {
+	m.md5 = nil
+}
+
+// SetSize sets the "size" field.
+func (m *BundleContentMutation) SetSize(i int64) {
+	m.size = &i
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *BundleContentMutation) Size() (r int64, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the BundleContent entity.
+// If the BundleContent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleContentMutation) OldSize(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds i to the "size" field.
+func (m *BundleContentMutation) AddSize(i int64) {
+	if m.addsize != nil {
+		*m.addsize += i
+	} else {
+		m.addsize = &i
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *BundleContentMutation) AddedSize() (r int64, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *BundleContentMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+}
+
+// SetStoredAs sets the "stored_as" field.
+func (m *BundleContentMutation) SetStoredAs(s string) {
+	m.stored_as = &s
+}
+
+// StoredAs returns the value of the "stored_as" field in the mutation.
+func (m *BundleContentMutation) StoredAs() (r string, exists bool) {
+	v := m.stored_as
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoredAs returns the old "stored_as" field's value of the BundleContent entity.
+// If the BundleContent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleContentMutation) OldStoredAs(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoredAs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoredAs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoredAs: %w", err)
+	}
+	return oldValue.StoredAs, nil
+}
+
+// ResetStoredAs resets all changes to the "stored_as" field.
+func (m *BundleContentMutation) ResetStoredAs() {
+	m.stored_as = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BundleContentMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BundleContentMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the BundleContent entity.
+// If the BundleContent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleContentMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *BundleContentMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *BundleContentMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BundleContentMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// Where appends a list predicates to the BundleContentMutation builder.
+func (m *BundleContentMutation) Where(ps ...predicate.BundleContent) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleContentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleContentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BundleContent, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleContentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleContentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BundleContent).
+func (m *BundleContentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleContentMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.sha256 != nil {
+		fields = append(fields, bundlecontent.FieldSha256)
+	}
+	if m.md5 != nil {
+		fields = append(fields, bundlecontent.FieldMd5)
+	}
+	if m.size != nil {
+		fields = append(fields, bundlecontent.FieldSize)
+	}
+	if m.stored_as != nil {
+		fields = append(fields, bundlecontent.FieldStoredAs)
+	}
+	if m.created_at != nil {
+		fields = append(fields, bundlecontent.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleContentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundlecontent.FieldSha256:
+		return m.Sha256()
+	case bundlecontent.FieldMd5:
+		return m.Md5()
+	case bundlecontent.FieldSize:
+		return m.Size()
+	case bundlecontent.FieldStoredAs:
+		return m.StoredAs()
+	case bundlecontent.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleContentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundlecontent.FieldSha256:
+		return m.OldSha256(ctx)
+	case bundlecontent.FieldMd5:
+		return m.OldMd5(ctx)
+	case bundlecontent.FieldSize:
+		return m.OldSize(ctx)
+	case bundlecontent.FieldStoredAs:
+		return m.OldStoredAs(ctx)
+	case bundlecontent.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown BundleContent field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleContentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundlecontent.FieldSha256:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSha256(v)
+		return nil
+	case bundlecontent.FieldMd5:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMd5(v)
+		return nil
+	case bundlecontent.FieldSize:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case bundlecontent.FieldStoredAs:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoredAs(v)
+		return nil
+	case bundlecontent.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleContent field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleContentMutation) AddedFields() []string {
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, bundlecontent.FieldSize)
+	}
+	if m.addcreated_at != nil {
+		fields = append(fields, bundlecontent.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleContentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case bundlecontent.FieldSize:
+		return m.AddedSize()
+	case bundlecontent.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleContentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case bundlecontent.FieldSize:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
+	case bundlecontent.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleContent numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleContentMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleContentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleContentMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown BundleContent nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleContentMutation) ResetField(name string) error {
+	switch name {
+	case bundlecontent.FieldSha256:
+		m.ResetSha256()
+		return nil
+	case bundlecontent.FieldMd5:
+		m.ResetMd5()
+		return nil
+	case bundlecontent.FieldSize:
+		m.ResetSize()
+		return nil
+	case bundlecontent.FieldStoredAs:
+		m.ResetStoredAs()
+		return nil
+	case bundlecontent.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleContent field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleContentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleContentMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleContentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleContentMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleContentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleContentMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleContentMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown BundleContent unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleContentMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown BundleContent edge %s", name)
+}
+
+// BundleFileMutation represents an operation that mutates the BundleFile nodes in the graph.
+type BundleFileMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *int64
+	key            *string
+	modified_at    *instant.Instant
+	addmodified_at *instant.Instant
+	clearedFields  map[string]struct{}
+	version        *int64
+	clearedversion bool
+	content        *int64
+	clearedcontent bool
+	done           bool
+	oldValue       func(context.Context) (*BundleFile, error)
+	predicates     []predicate.BundleFile
+}
+
+var _ ent.Mutation = (*BundleFileMutation)(nil)
+
+// bundlefileOption allows management of the mutation configuration using functional options.
+type bundlefileOption func(*BundleFileMutation)
+
+// newBundleFileMutation creates new mutation for the BundleFile entity.
+func newBundleFileMutation(c config, op Op, opts ...bundlefileOption) *BundleFileMutation {
+	m := &BundleFileMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundleFile,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleFileID sets the ID field of the mutation.
+func withBundleFileID(id int64) bundlefileOption {
+	return func(m *BundleFileMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BundleFile
+		)
+		m.oldValue = func(ctx context.Context) (*BundleFile, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BundleFile.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundleFile sets the old BundleFile of the mutation.
+func withBundleFile(node *BundleFile) bundlefileOption {
+	return func(m *BundleFileMutation) {
+		m.oldValue = func(context.Context) (*BundleFile, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleFileMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleFileMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BundleFile entities.
+func (m *BundleFileMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleFileMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleFileMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BundleFile.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *BundleFileMutation) SetVersionID(i int64) {
+	m.version = &i
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *BundleFileMutation) VersionID() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the BundleFile entity.
+// If the BundleFile object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleFileMutation) OldVersionID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *BundleFileMutation) ResetVersionID() {
+	m.version = nil
+}
+
+// SetKey sets the "key" field.
+func (m *BundleFileMutation) SetKey(s string) {
+	m.key = &s
+}
+
+// Key returns the value of the "key" field in the mutation.
+func (m *BundleFileMutation) Key() (r string, exists bool) {
+	v := m.key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKey returns the old "key" field's value of the BundleFile entity.
+// If the BundleFile object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleFileMutation) OldKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKey: %w", err)
+	}
+	return oldValue.Key, nil
+}
+
+// ResetKey resets all changes to the "key" field.
+func (m *BundleFileMutation) ResetKey() {
+	m.key = nil
+}
+
+// SetContentID sets the "content_id" field.
+func (m *BundleFileMutation) SetContentID(i int64) {
+	m.content = &i
+}
+
+// ContentID returns the value of the "content_id" field in the mutation.
+func (m *BundleFileMutation) ContentID() (r int64, exists bool) {
+	v := m.content
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContentID returns the old "content_id" field's value of the BundleFile entity.
+// If the BundleFile object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleFileMutation) OldContentID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContentID: %w", err)
+	}
+	return oldValue.ContentID, nil
+}
+
+// ResetContentID resets all changes to the "content_id" field.
+func (m *BundleFileMutation) ResetContentID() {
+	m.content = nil
+}
+
+// SetModifiedAt sets the "modified_at" field.
+func (m *BundleFileMutation) SetModifiedAt(i instant.Instant) {
+	m.modified_at = &i
+	m.addmodified_at = nil
+}
+
+// ModifiedAt returns the value of the "modified_at" field in the mutation.
+func (m *BundleFileMutation) ModifiedAt() (r instant.Instant, exists bool) {
+	v := m.modified_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldModifiedAt returns the old "modified_at" field's value of the BundleFile entity.
+// If the BundleFile object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleFileMutation) OldModifiedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldModifiedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldModifiedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldModifiedAt: %w", err)
+	}
+	return oldValue.ModifiedAt, nil
+}
+
+// AddModifiedAt adds i to the "modified_at" field.
+func (m *BundleFileMutation) AddModifiedAt(i instant.Instant) {
+	if m.addmodified_at != nil {
+		*m.addmodified_at += i
+	} else {
+		m.addmodified_at = &i
+	}
+}
+
+// AddedModifiedAt returns the value that was added to the "modified_at" field in this mutation.
+func (m *BundleFileMutation) AddedModifiedAt() (r instant.Instant, exists bool) {
+	v := m.addmodified_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetModifiedAt resets all changes to the "modified_at" field.
+func (m *BundleFileMutation) ResetModifiedAt() {
+	m.modified_at = nil
+	m.addmodified_at = nil
+}
+
+// ClearVersion clears the "version" edge to the BundleVersion entity.
+func (m *BundleFileMutation) ClearVersion() {
+	m.clearedversion = true
+	m.clearedFields[bundlefile.FieldVersionID] = struct{}{}
+}
+
+// VersionCleared reports if the "version" edge to the BundleVersion entity was cleared.
+func (m *BundleFileMutation) VersionCleared() bool {
+	return m.clearedversion
+}
+
+// VersionIDs returns the "version" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VersionID instead. It exists only for internal usage by the builders.
+func (m *BundleFileMutation) VersionIDs() (ids []int64) {
+	if id := m.version; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVersion resets all changes to the "version" edge.
+func (m *BundleFileMutation) ResetVersion() {
+	m.version = nil
+	m.clearedversion = false
+}
+
+// ClearContent clears the "content" edge to the BundleContent entity.
+func (m *BundleFileMutation) ClearContent() {
+	m.clearedcontent = true
+	m.clearedFields[bundlefile.FieldContentID] = struct{}{}
+}
+
+// ContentCleared reports if the "content" edge to the BundleContent entity was cleared.
+func (m *BundleFileMutation) ContentCleared() bool {
+	return m.clearedcontent
+}
+
+// ContentIDs returns the "content" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContentID instead. It exists only for internal usage by the builders.
+func (m *BundleFileMutation) ContentIDs() (ids []int64) {
+	if id := m.content; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContent resets all changes to the "content" edge.
+func (m *BundleFileMutation) ResetContent() {
+	m.content = nil
+	m.clearedcontent = false
+}
+
+// Where appends a list predicates to the BundleFileMutation builder.
+func (m *BundleFileMutation) Where(ps ...predicate.BundleFile) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleFileMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleFileMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BundleFile, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleFileMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleFileMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BundleFile).
+func (m *BundleFileMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleFileMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.version != nil {
+		fields = append(fields, bundlefile.FieldVersionID)
+	}
+	if m.key != nil {
+		fields = append(fields, bundlefile.FieldKey)
+	}
+	if m.content != nil {
+		fields = append(fields, bundlefile.FieldContentID)
+	}
+	if m.modified_at != nil {
+		fields = append(fields, bundlefile.FieldModifiedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleFileMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundlefile.FieldVersionID:
+		return m.VersionID()
+	case bundlefile.FieldKey:
+		return m.Key()
+	case bundlefile.FieldContentID:
+		return m.ContentID()
+	case bundlefile.FieldModifiedAt:
+		return m.ModifiedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleFileMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundlefile.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case bundlefile.FieldKey:
+		return m.OldKey(ctx)
+	case bundlefile.FieldContentID:
+		return m.OldContentID(ctx)
+	case bundlefile.FieldModifiedAt:
+		return m.OldModifiedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown BundleFile field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleFileMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundlefile.FieldVersionID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case bundlefile.FieldKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKey(v)
+		return nil
+	case bundlefile.FieldContentID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContentID(v)
+		return nil
+	case bundlefile.FieldModifiedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetModifiedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleFile field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleFileMutation) AddedFields() []string {
+	var fields []string
+	if m.addmodified_at != nil {
+		fields = append(fields, bundlefile.FieldModifiedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleFileMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case bundlefile.FieldModifiedAt:
+		return m.AddedModifiedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleFileMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case bundlefile.FieldModifiedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddModifiedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleFile numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleFileMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleFileMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleFileMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown BundleFile nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleFileMutation) ResetField(name string) error {
+	switch name {
+	case bundlefile.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case bundlefile.FieldKey:
+		m.ResetKey()
+		return nil
+	case bundlefile.FieldContentID:
+		m.ResetContentID()
+		return nil
+	case bundlefile.FieldModifiedAt:
+		m.ResetModifiedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleFile field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleFileMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.version != nil {
+		edges = append(edges, bundlefile.EdgeVersion)
+	}
+	if m.content != nil {
+		edges = append(edges, bundlefile.EdgeContent)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleFileMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case bundlefile.EdgeVersion:
+		if id := m.version; id != nil {
+			return []ent.Value{*id}
+		}
+	case bundlefile.EdgeContent:
+		if id := m.content; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleFileMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleFileMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleFileMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedversion {
+		edges = append(edges, bundlefile.EdgeVersion)
+	}
+	if m.clearedcontent {
+		edges = append(edges, bundlefile.EdgeContent)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleFileMutation) EdgeCleared(name string) bool {
+	switch name {
+	case bundlefile.EdgeVersion:
+		return m.clearedversion
+	case bundlefile.EdgeContent:
+		return m.clearedcontent
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleFileMutation) ClearEdge(name string) error {
+	switch name {
+	case bundlefile.EdgeVersion:
+		m.ClearVersion()
+		return nil
+	case bundlefile.EdgeContent:
+		m.ClearContent()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleFile unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleFileMutation) ResetEdge(name string) error {
+	switch name {
+	case bundlefile.EdgeVersion:
+		m.ResetVersion()
+		return nil
+	case bundlefile.EdgeContent:
+		m.ResetContent()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleFile edge %s", name)
+}
+
+// BundleUploadMutation represents an operation that mutates the BundleUpload nodes in the graph.
+type BundleUploadMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int64
+	name              *string
+	manifest          *rawjson.Value
+	appendmanifest    rawjson.Value
+	manifest_sha256   *string
+	file_id           *string
+	created_at        *instant.Instant
+	addcreated_at     *instant.Instant
+	expires_at        *instant.Instant
+	addexpires_at     *instant.Instant
+	clearedFields     map[string]struct{}
+	created_by        *int64
+	clearedcreated_by bool
+	version           *int64
+	clearedversion    bool
+	arrivals          map[int64]struct{}
+	removedarrivals   map[int64]struct{}
+	clearedarrivals   bool
+	done              bool
+	oldValue          func(context.Context) (*BundleUpload, error)
+	predicates        []predicate.BundleUpload
+}
+
+var _ ent.Mutation = (*BundleUploadMutation)(nil)
+
+// bundleuploadOption allows management of the mutation configuration using functional options.
+type bundleuploadOption func(*BundleUploadMutation)
+
+// newBundleUploadMutation creates new mutation for the BundleUpload entity.
+func newBundleUploadMutation(c config, op Op, opts ...bundleuploadOption) *BundleUploadMutation {
+	m := &BundleUploadMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundleUpload,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleUploadID sets the ID field of the mutation.
+func withBundleUploadID(id int64) bundleuploadOption {
+	return func(m *BundleUploadMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BundleUpload
+		)
+		m.oldValue = func(ctx context.Context) (*BundleUpload, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BundleUpload.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundleUpload sets the old BundleUpload of the mutation.
+func withBundleUpload(node *BundleUpload) bundleuploadOption {
+	return func(m *BundleUploadMutation) {
+		m.oldValue = func(context.Context) (*BundleUpload, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleUploadMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleUploadMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BundleUpload entities.
+func (m *BundleUploadMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleUploadMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleUploadMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BundleUpload.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *BundleUploadMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *BundleUploadMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *BundleUploadMutation) ResetName() {
+	m.name = nil
+}
+
+// SetManifest sets the "manifest" field.
+func (m *BundleUploadMutation) SetManifest(r rawjson.Value) {
+	m.manifest = &r
+	m.appendmanifest = nil
+}
+
+// Manifest returns the value of the "manifest" field in the mutation.
+func (m *BundleUploadMutation) Manifest() (r rawjson.Value, exists bool) {
+	v := m.manifest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldManifest returns the old "manifest" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldManifest(ctx context.Context) (v rawjson.Value, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldManifest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldManifest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldManifest: %w", err)
+	}
+	return oldValue.Manifest, nil
+}
+
+// AppendManifest adds r to the "manifest" field.
+func (m *BundleUploadMutation) AppendManifest(r rawjson.Value) {
+	m.appendmanifest = append(m.appendmanifest, r...)
+}
+
+// AppendedManifest returns the list of values that were appended to the "manifest" field in this mutation.
+func (m *BundleUploadMutation) AppendedManifest() (rawjson.Value, bool) {
+	if len(m.appendmanifest) == 0 {
+		return nil, false
+	}
+	return m.appendmanifest, true
+}
+
+// ResetManifest resets all changes to the "manifest" field.
+func (m *BundleUploadMutation) ResetManifest() {
+	m.manifest = nil
+	m.appendmanifest = nil
+}
+
+// SetManifestSha256 sets the "manifest_sha256" field.
+func (m *BundleUploadMutation) SetManifestSha256(s string) {
+	m.manifest_sha256 = &s
+}
+
+// ManifestSha256 returns the value of the "manifest_sha256" field in the mutation.
+func (m *BundleUploadMutation) ManifestSha256() (r string, exists bool) {
+	v := m.manifest_sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldManifestSha256 returns the old "manifest_sha256" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldManifestSha256(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldManifestSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldManifestSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldManifestSha256: %w", err)
+	}
+	return oldValue.ManifestSha256, nil
+}
+
+// ResetManifestSha256 resets all changes to the "manifest_sha256" field.
+func (m *BundleUploadMutation) ResetManifestSha256() {
+	m.manifest_sha256 = nil
+}
+
+// SetFileID sets the "file_id" field.
+func (m *BundleUploadMutation) SetFileID(s string) {
+	m.file_id = &s
+}
+
+// FileID returns the value of the "file_id" field in the mutation.
+func (m *BundleUploadMutation) FileID() (r string, exists bool) {
+	v := m.file_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFileID returns the old "file_id" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldFileID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFileID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFileID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFileID: %w", err)
+	}
+	return oldValue.FileID, nil
+}
+
+// ResetFileID resets all changes to the "file_id" field.
+func (m *BundleUploadMutation) ResetFileID() {
+	m.file_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BundleUploadMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BundleUploadMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *BundleUploadMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *BundleUploadMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BundleUploadMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *BundleUploadMutation) SetExpiresAt(i instant.Instant) {
+	m.expires_at = &i
+	m.addexpires_at = nil
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *BundleUploadMutation) ExpiresAt() (r instant.Instant, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldExpiresAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// AddExpiresAt adds i to the "expires_at" field.
+func (m *BundleUploadMutation) AddExpiresAt(i instant.Instant) {
+	if m.addexpires_at != nil {
+		*m.addexpires_at += i
+	} else {
+		m.addexpires_at = &i
+	}
+}
+
+// AddedExpiresAt returns the value that was added to the "expires_at" field in this mutation.
+func (m *BundleUploadMutation) AddedExpiresAt() (r instant.Instant, exists bool) {
+	v := m.addexpires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *BundleUploadMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	m.addexpires_at = nil
+}
+
+// SetCreatedByID sets the "created_by_id" field.
+func (m *BundleUploadMutation) SetCreatedByID(i int64) {
+	m.created_by = &i
+}
+
+// CreatedByID returns the value of the "created_by_id" field in the mutation.
+func (m *BundleUploadMutation) CreatedByID() (r int64, exists bool) {
+	v := m.created_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedByID returns the old "created_by_id" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldCreatedByID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedByID: %w", err)
+	}
+	return oldValue.CreatedByID, nil
+}
+
+// ResetCreatedByID resets all changes to the "created_by_id" field.
+func (m *BundleUploadMutation) ResetCreatedByID() {
+	m.created_by = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *BundleUploadMutation) SetVersionID(i int64) {
+	m.version = &i
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *BundleUploadMutation) VersionID() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the BundleUpload entity.
+// If the BundleUpload object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleUploadMutation) OldVersionID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ClearVersionID clears the value of the "version_id" field.
+func (m *BundleUploadMutation) ClearVersionID() {
+	m.version = nil
+	m.clearedFields[bundleupload.FieldVersionID] = struct{}{}
+}
+
+// VersionIDCleared returns if the "version_id" field was cleared in this mutation.
+func (m *BundleUploadMutation) VersionIDCleared() bool {
+	_, ok := m.clearedFields[bundleupload.FieldVersionID]
+	return ok
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *BundleUploadMutation) ResetVersionID() {
+	m.version = nil
+	delete(m.clearedFields, bundleupload.FieldVersionID)
+}
+
+// ClearCreatedBy clears the "created_by" edge to the User entity.
+func (m *BundleUploadMutation) ClearCreatedBy() {
+	m.clearedcreated_by = true
+	m.clearedFields[bundleupload.FieldCreatedByID] = struct{}{}
+}
+
+// CreatedByCleared reports if the "created_by" edge to the User entity was cleared.
+func (m *BundleUploadMutation) CreatedByCleared() bool {
+	return m.clearedcreated_by
+}
+
+// CreatedByIDs returns the "created_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CreatedByID instead. It exists only for internal usage by the builders.
+func (m *BundleUploadMutation) CreatedByIDs() (ids []int64) {
+	if id := m.created_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCreatedBy resets all changes to the "created_by" edge.
+func (m *BundleUploadMutation) ResetCreatedBy() {
+	m.created_by = nil
+	m.clearedcreated_by = false
+}
+
+// ClearVersion clears the "version" edge to the BundleVersion entity.
+func (m *BundleUploadMutation) ClearVersion() {
+	m.clearedversion = true
+	m.clearedFields[bundleupload.FieldVersionID] = struct{}{}
+}
+
+// VersionCleared reports if the "version" edge to the BundleVersion entity was cleared.
+func (m *BundleUploadMutation) VersionCleared() bool {
+	return m.VersionIDCleared() || m.clearedversion
+}
+
+// VersionIDs returns the "version" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VersionID instead. It exists only for internal usage by the builders.
+func (m *BundleUploadMutation) VersionIDs() (ids []int64) {
+	if id := m.version; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVersion resets all changes to the "version" edge.
+func (m *BundleUploadMutation) ResetVersion() {
+	m.version = nil
+	m.clearedversion = false
+}
+
+// AddArrivalIDs adds the "arrivals" edge to the BundleArrival entity by ids.
+func (m *BundleUploadMutation) AddArrivalIDs(ids ...int64) {
+	if m.arrivals == nil {
+		m.arrivals = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.arrivals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearArrivals clears the "arrivals" edge to the BundleArrival entity.
+func (m *BundleUploadMutation) ClearArrivals() {
+	m.clearedarrivals = true
+}
+
+// ArrivalsCleared reports if the "arrivals" edge to the BundleArrival entity was cleared.
+func (m *BundleUploadMutation) ArrivalsCleared() bool {
+	return m.clearedarrivals
+}
+
+// RemoveArrivalIDs removes the "arrivals" edge to the BundleArrival entity by IDs.
+func (m *BundleUploadMutation) RemoveArrivalIDs(ids ...int64) {
+	if m.removedarrivals == nil {
+		m.removedarrivals = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.arrivals, ids[i])
+		m.removedarrivals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedArrivals returns the removed IDs of the "arrivals" edge to the BundleArrival entity.
+func (m *BundleUploadMutation) RemovedArrivalsIDs() (ids []int64) {
+	for id := range m.removedarrivals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ArrivalsIDs returns the "arrivals" edge IDs in the mutation.
+func (m *BundleUploadMutation) ArrivalsIDs() (ids []int64) {
+	for id := range m.arrivals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetArrivals resets all changes to the "arrivals" edge.
+func (m *BundleUploadMutation) ResetArrivals() {
+	m.arrivals = nil
+	m.clearedarrivals = false
+	m.removedarrivals = nil
+}
+
+// Where appends a list predicates to the BundleUploadMutation builder.
+func (m *BundleUploadMutation) Where(ps ...predicate.BundleUpload) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleUploadMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleUploadMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BundleUpload, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleUploadMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleUploadMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BundleUpload).
+func (m *BundleUploadMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleUploadMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.name != nil {
+		fields = append(fields, bundleupload.FieldName)
+	}
+	if m.manifest != nil {
+		fields = append(fields, bundleupload.FieldManifest)
+	}
+	if m.manifest_sha256 != nil {
+		fields = append(fields, bundleupload.FieldManifestSha256)
+	}
+	if m.file_id != nil {
+		fields = append(fields, bundleupload.FieldFileID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, bundleupload.FieldCreatedAt)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, bundleupload.FieldExpiresAt)
+	}
+	if m.created_by != nil {
+		fields = append(fields, bundleupload.FieldCreatedByID)
+	}
+	if m.version != nil {
+		fields = append(fields, bundleupload.FieldVersionID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleUploadMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundleupload.FieldName:
+		return m.Name()
+	case bundleupload.FieldManifest:
+		return m.Manifest()
+	case bundleupload.FieldManifestSha256:
+		return m.ManifestSha256()
+	case bundleupload.FieldFileID:
+		return m.FileID()
+	case bundleupload.FieldCreatedAt:
+		return m.CreatedAt()
+	case bundleupload.FieldExpiresAt:
+		return m.ExpiresAt()
+	case bundleupload.FieldCreatedByID:
+		return m.CreatedByID()
+	case bundleupload.FieldVersionID:
+		return m.VersionID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleUploadMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundleupload.FieldName:
+		return m.OldName(ctx)
+	case bundleupload.FieldManifest:
+		return m.OldManifest(ctx)
+	case bundleupload.FieldManifestSha256:
+		return m.OldManifestSha256(ctx)
+	case bundleupload.FieldFileID:
+		return m.OldFileID(ctx)
+	case bundleupload.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case bundleupload.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case bundleupload.FieldCreatedByID:
+		return m.OldCreatedByID(ctx)
+	case bundleupload.FieldVersionID:
+		return m.OldVersionID(ctx)
+	}
+	return nil, fmt.Errorf("unknown BundleUpload field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleUploadMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundleupload.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case bundleupload.FieldManifest:
+		v, ok := value.(rawjson.Value)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetManifest(v)
+		return nil
+	case bundleupload.FieldManifestSha256:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetManifestSha256(v)
+		return nil
+	case bundleupload.FieldFileID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFileID(v)
+		return nil
+	case bundleupload.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case bundleupload.FieldExpiresAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case bundleupload.FieldCreatedByID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedByID(v)
+		return nil
+	case bundleupload.FieldVersionID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleUploadMutation) AddedFields() []string {
+	var fields []string
+	if m.addcreated_at != nil {
+		fields = append(fields, bundleupload.FieldCreatedAt)
+	}
+	if m.addexpires_at != nil {
+		fields = append(fields, bundleupload.FieldExpiresAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleUploadMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case bundleupload.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	case bundleupload.FieldExpiresAt:
+		return m.AddedExpiresAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleUploadMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case bundleupload.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	case bundleupload.FieldExpiresAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddExpiresAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleUploadMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(bundleupload.FieldVersionID) {
+		fields = append(fields, bundleupload.FieldVersionID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleUploadMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleUploadMutation) ClearField(name string) error {
+	switch name {
+	case bundleupload.FieldVersionID:
+		m.ClearVersionID()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleUploadMutation) ResetField(name string) error {
+	switch name {
+	case bundleupload.FieldName:
+		m.ResetName()
+		return nil
+	case bundleupload.FieldManifest:
+		m.ResetManifest()
+		return nil
+	case bundleupload.FieldManifestSha256:
+		m.ResetManifestSha256()
+		return nil
+	case bundleupload.FieldFileID:
+		m.ResetFileID()
+		return nil
+	case bundleupload.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case bundleupload.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case bundleupload.FieldCreatedByID:
+		m.ResetCreatedByID()
+		return nil
+	case bundleupload.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleUploadMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.created_by != nil {
+		edges = append(edges, bundleupload.EdgeCreatedBy)
+	}
+	if m.version != nil {
+		edges = append(edges, bundleupload.EdgeVersion)
+	}
+	if m.arrivals != nil {
+		edges = append(edges, bundleupload.EdgeArrivals)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleUploadMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case bundleupload.EdgeCreatedBy:
+		if id := m.created_by; id != nil {
+			return []ent.Value{*id}
+		}
+	case bundleupload.EdgeVersion:
+		if id := m.version; id != nil {
+			return []ent.Value{*id}
+		}
+	case bundleupload.EdgeArrivals:
+		ids := make([]ent.Value, 0, len(m.arrivals))
+		for id := range m.arrivals {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleUploadMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.removedarrivals != nil {
+		edges = append(edges, bundleupload.EdgeArrivals)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleUploadMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case bundleupload.EdgeArrivals:
+		ids := make([]ent.Value, 0, len(m.removedarrivals))
+		for id := range m.removedarrivals {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleUploadMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedcreated_by {
+		edges = append(edges, bundleupload.EdgeCreatedBy)
+	}
+	if m.clearedversion {
+		edges = append(edges, bundleupload.EdgeVersion)
+	}
+	if m.clearedarrivals {
+		edges = append(edges, bundleupload.EdgeArrivals)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleUploadMutation) EdgeCleared(name string) bool {
+	switch name {
+	case bundleupload.EdgeCreatedBy:
+		return m.clearedcreated_by
+	case bundleupload.EdgeVersion:
+		return m.clearedversion
+	case bundleupload.EdgeArrivals:
+		return m.clearedarrivals
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleUploadMutation) ClearEdge(name string) error {
+	switch name {
+	case bundleupload.EdgeCreatedBy:
+		m.ClearCreatedBy()
+		return nil
+	case bundleupload.EdgeVersion:
+		m.ClearVersion()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleUploadMutation) ResetEdge(name string) error {
+	switch name {
+	case bundleupload.EdgeCreatedBy:
+		m.ResetCreatedBy()
+		return nil
+	case bundleupload.EdgeVersion:
+		m.ResetVersion()
+		return nil
+	case bundleupload.EdgeArrivals:
+		m.ResetArrivals()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleUpload edge %s", name)
+}
+
+// BundleVersionMutation represents an operation that mutates the BundleVersion nodes in the graph.
+type BundleVersionMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int64
+	number            *int
+	addnumber         *int
+	md5               *string
+	created_at        *instant.Instant
+	addcreated_at     *instant.Instant
+	clearedFields     map[string]struct{}
+	bundle            *int64
+	clearedbundle     bool
+	files             map[int64]struct{}
+	removedfiles      map[int64]struct{}
+	clearedfiles      bool
+	created_by        *int64
+	clearedcreated_by bool
+	done              bool
+	oldValue          func(context.Context) (*BundleVersion, error)
+	predicates        []predicate.BundleVersion
+}
+
+var _ ent.Mutation = (*BundleVersionMutation)(nil)
+
+// bundleversionOption allows management of the mutation configuration using functional options.
+type bundleversionOption func(*BundleVersionMutation)
+
+// newBundleVersionMutation creates new mutation for the BundleVersion entity.
+func newBundleVersionMutation(c config, op Op, opts ...bundleversionOption) *BundleVersionMutation {
+	m := &BundleVersionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBundleVersion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBundleVersionID sets the ID field of the mutation.
+func withBundleVersionID(id int64) bundleversionOption {
+	return func(m *BundleVersionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BundleVersion
+		)
+		m.oldValue = func(ctx context.Context) (*BundleVersion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BundleVersion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBundleVersion sets the old BundleVersion of the mutation.
+func withBundleVersion(node *BundleVersion) bundleversionOption {
+	return func(m *BundleVersionMutation) {
+		m.oldValue = func(context.Context) (*BundleVersion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BundleVersionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BundleVersionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BundleVersion entities.
+func (m *BundleVersionMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BundleVersionMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BundleVersionMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BundleVersion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetBundleID sets the "bundle_id" field.
+func (m *BundleVersionMutation) SetBundleID(i int64) {
+	m.bundle = &i
+}
+
+// BundleID returns the value of the "bundle_id" field in the mutation.
+func (m *BundleVersionMutation) BundleID() (r int64, exists bool) {
+	v := m.bundle
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBundleID returns the old "bundle_id" field's value of the BundleVersion entity.
+// If the BundleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleVersionMutation) OldBundleID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBundleID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBundleID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBundleID: %w", err)
+	}
+	return oldValue.BundleID, nil
+}
+
+// ResetBundleID resets all changes to the "bundle_id" field.
+func (m *BundleVersionMutation) ResetBundleID() {
+	m.bundle = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *BundleVersionMutation) SetNumber(i int) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *BundleVersionMutation) Number() (r int, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the BundleVersion entity.
+// If the BundleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleVersionMutation) OldNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *BundleVersionMutation) AddNumber(i int) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *BundleVersionMutation) AddedNumber() (r int, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *BundleVersionMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetMd5 sets the "md5" field.
+func (m *BundleVersionMutation) SetMd5(s string) {
+	m.md5 = &s
+}
+
+// Md5 returns the value of the "md5" field in the mutation.
+func (m *BundleVersionMutation) Md5() (r string, exists bool) {
+	v := m.md5
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMd5 returns the old "md5" field's value of the BundleVersion entity.
+// If the BundleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleVersionMutation) OldMd5(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMd5 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMd5 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMd5: %w", err)
+	}
+	return oldValue.Md5, nil
+}
+
+// ResetMd5 resets all changes to the "md5" field.
+func (m *BundleVersionMutation) ResetMd5() {
+	m.md5 = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BundleVersionMutation) SetCreatedAt(i instant.Instant) {
+	m.created_at = &i
+	m.addcreated_at = nil
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BundleVersionMutation) CreatedAt() (r instant.Instant, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the BundleVersion entity.
+// If the BundleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleVersionMutation) OldCreatedAt(ctx context.Context) (v instant.Instant, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// AddCreatedAt adds i to the "created_at" field.
+func (m *BundleVersionMutation) AddCreatedAt(i instant.Instant) {
+	if m.addcreated_at != nil {
+		*m.addcreated_at += i
+	} else {
+		m.addcreated_at = &i
+	}
+}
+
+// AddedCreatedAt returns the value that was added to the "created_at" field in this mutation.
+func (m *BundleVersionMutation) AddedCreatedAt() (r instant.Instant, exists bool) {
+	v := m.addcreated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BundleVersionMutation) ResetCreatedAt() {
+	m.created_at = nil
+	m.addcreated_at = nil
+}
+
+// SetCreatedByID sets the "created_by_id" field.
+func (m *BundleVersionMutation) SetCreatedByID(i int64) {
+	m.created_by = &i
+}
+
+// CreatedByID returns the value of the "created_by_id" field in the mutation.
+func (m *BundleVersionMutation) CreatedByID() (r int64, exists bool) {
+	v := m.created_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedByID returns the old "created_by_id" field's value of the BundleVersion entity.
+// If the BundleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleVersionMutation) OldCreatedByID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedByID: %w", err)
+	}
+	return oldValue.CreatedByID, nil
+}
+
+// ClearCreatedByID clears the value of the "created_by_id" field.
+func (m *BundleVersionMutation) ClearCreatedByID() {
+	m.created_by = nil
+	m.clearedFields[bundleversion.FieldCreatedByID] = struct{}{}
+}
+
+// CreatedByIDCleared returns if the "created_by_id" field was cleared in this mutation.
+func (m *BundleVersionMutation) CreatedByIDCleared() bool {
+	_, ok := m.clearedFields[bundleversion.FieldCreatedByID]
+	return ok
+}
+
+// ResetCreatedByID resets all changes to the "created_by_id" field.
+func (m *BundleVersionMutation) ResetCreatedByID() {
+	m.created_by = nil
+	delete(m.clearedFields, bundleversion.FieldCreatedByID)
+}
+
+// ClearBundle clears the "bundle" edge to the Bundle entity.
+func (m *BundleVersionMutation) ClearBundle() {
+	m.clearedbundle = true
+	m.clearedFields[bundleversion.FieldBundleID] = struct{}{}
+}
+
+// BundleCleared reports if the "bundle" edge to the Bundle entity was cleared.
+func (m *BundleVersionMutation) BundleCleared() bool {
+	return m.clearedbundle
+}
+
+// BundleIDs returns the "bundle" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// BundleID instead. It exists only for internal usage by the builders.
+func (m *BundleVersionMutation) BundleIDs() (ids []int64) {
+	if id := m.bundle; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetBundle resets all changes to the "bundle" edge.
+func (m *BundleVersionMutation) ResetBundle() {
+	m.bundle = nil
+	m.clearedbundle = false
+}
+
+// AddFileIDs adds the "files" edge to the BundleFile entity by ids.
+func (m *BundleVersionMutation) AddFileIDs(ids ...int64) {
+	if m.files == nil {
+		m.files = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.files[ids[i]] = struct{}{}
+	}
+}
+
+// ClearFiles clears the "files" edge to the BundleFile entity.
+func (m *BundleVersionMutation) ClearFiles() {
+	m.clearedfiles = true
+}
+
+// FilesCleared reports if the "files" edge to the BundleFile entity was cleared.
+func (m *BundleVersionMutation) FilesCleared() bool {
+	return m.clearedfiles
+}
+
+// RemoveFileIDs removes the "files" edge to the BundleFile entity by IDs.
+func (m *BundleVersionMutation) RemoveFileIDs(ids ...int64) {
+	if m.removedfiles == nil {
+		m.removedfiles = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.files, ids[i])
+		m.removedfiles[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedFiles returns the removed IDs of the "files" edge to the BundleFile entity.
+func (m *BundleVersionMutation) RemovedFilesIDs() (ids []int64) {
+	for id := range m.removedfiles {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// FilesIDs returns the "files" edge IDs in the mutation.
+func (m *BundleVersionMutation) FilesIDs() (ids []int64) {
+	for id := range m.files {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetFiles resets all changes to the "files" edge.
+func (m *BundleVersionMutation) ResetFiles() {
+	m.files = nil
+	m.clearedfiles = false
+	m.removedfiles = nil
+}
+
+// ClearCreatedBy clears the "created_by" edge to the User entity.
+func (m *BundleVersionMutation) ClearCreatedBy() {
+	m.clearedcreated_by = true
+	m.clearedFields[bundleversion.FieldCreatedByID] = struct{}{}
+}
+
+// CreatedByCleared reports if the "created_by" edge to the User entity was cleared.
+func (m *BundleVersionMutation) CreatedByCleared() bool {
+	return m.CreatedByIDCleared() || m.clearedcreated_by
+}
+
+// CreatedByIDs returns the "created_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CreatedByID instead. It exists only for internal usage by the builders.
+func (m *BundleVersionMutation) CreatedByIDs() (ids []int64) {
+	if id := m.created_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCreatedBy resets all changes to the "created_by" edge.
+func (m *BundleVersionMutation) ResetCreatedBy() {
+	m.created_by = nil
+	m.clearedcreated_by = false
+}
+
+// Where appends a list predicates to the BundleVersionMutation builder.
+func (m *BundleVersionMutation) Where(ps ...predicate.BundleVersion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BundleVersionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BundleVersionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BundleVersion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BundleVersionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BundleVersionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BundleVersion).
+func (m *BundleVersionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BundleVersionMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.bundle != nil {
+		fields = append(fields, bundleversion.FieldBundleID)
+	}
+	if m.number != nil {
+		fields = append(fields, bundleversion.FieldNumber)
+	}
+	if m.md5 != nil {
+		fields = append(fields, bundleversion.FieldMd5)
+	}
+	if m.created_at != nil {
+		fields = append(fields, bundleversion.FieldCreatedAt)
+	}
+	if m.created_by != nil {
+		fields = append(fields, bundleversion.FieldCreatedByID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BundleVersionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case bundleversion.FieldBundleID:
+		return m.BundleID()
+	case bundleversion.FieldNumber:
+		return m.Number()
+	case bundleversion.FieldMd5:
+		return m.Md5()
+	case bundleversion.FieldCreatedAt:
+		return m.CreatedAt()
+	case bundleversion.FieldCreatedByID:
+		return m.CreatedByID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BundleVersionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case bundleversion.FieldBundleID:
+		return m.OldBundleID(ctx)
+	case bundleversion.FieldNumber:
+		return m.OldNumber(ctx)
+	case bundleversion.FieldMd5:
+		return m.OldMd5(ctx)
+	case bundleversion.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case bundleversion.FieldCreatedByID:
+		return m.OldCreatedByID(ctx)
+	}
+	return nil, fmt.Errorf("unknown BundleVersion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleVersionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case bundleversion.FieldBundleID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBundleID(v)
+		return nil
+	case bundleversion.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case bundleversion.FieldMd5:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMd5(v)
+		return nil
+	case bundleversion.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case bundleversion.FieldCreatedByID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedByID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BundleVersionMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, bundleversion.FieldNumber)
+	}
+	if m.addcreated_at != nil {
+		fields = append(fields, bundleversion.FieldCreatedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BundleVersionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case bundleversion.FieldNumber:
+		return m.AddedNumber()
+	case bundleversion.FieldCreatedAt:
+		return m.AddedCreatedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BundleVersionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case bundleversion.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	case bundleversion.FieldCreatedAt:
+		v, ok := value.(instant.Instant)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BundleVersionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(bundleversion.FieldCreatedByID) {
+		fields = append(fields, bundleversion.FieldCreatedByID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BundleVersionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BundleVersionMutation) ClearField(name string) error {
+	switch name {
+	case bundleversion.FieldCreatedByID:
+		m.ClearCreatedByID()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BundleVersionMutation) ResetField(name string) error {
+	switch name {
+	case bundleversion.FieldBundleID:
+		m.ResetBundleID()
+		return nil
+	case bundleversion.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case bundleversion.FieldMd5:
+		m.ResetMd5()
+		return nil
+	case bundleversion.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case bundleversion.FieldCreatedByID:
+		m.ResetCreatedByID()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BundleVersionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.bundle != nil {
+		edges = append(edges, bundleversion.EdgeBundle)
+	}
+	if m.files != nil {
+		edges = append(edges, bundleversion.EdgeFiles)
+	}
+	if m.created_by != nil {
+		edges = append(edges, bundleversion.EdgeCreatedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BundleVersionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case bundleversion.EdgeBundle:
+		if id := m.bundle; id != nil {
+			return []ent.Value{*id}
+		}
+	case bundleversion.EdgeFiles:
+		ids := make([]ent.Value, 0, len(m.files))
+		for id := range m.files {
+			ids = append(ids, id)
+		}
+		return ids
+	case bundleversion.EdgeCreatedBy:
+		if id := m.created_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BundleVersionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.removedfiles != nil {
+		edges = append(edges, bundleversion.EdgeFiles)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BundleVersionMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case bundleversion.EdgeFiles:
+		ids := make([]ent.Value, 0, len(m.removedfiles))
+		for id := range m.removedfiles {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BundleVersionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedbundle {
+		edges = append(edges, bundleversion.EdgeBundle)
+	}
+	if m.clearedfiles {
+		edges = append(edges, bundleversion.EdgeFiles)
+	}
+	if m.clearedcreated_by {
+		edges = append(edges, bundleversion.EdgeCreatedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BundleVersionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case bundleversion.EdgeBundle:
+		return m.clearedbundle
+	case bundleversion.EdgeFiles:
+		return m.clearedfiles
+	case bundleversion.EdgeCreatedBy:
+		return m.clearedcreated_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BundleVersionMutation) ClearEdge(name string) error {
+	switch name {
+	case bundleversion.EdgeBundle:
+		m.ClearBundle()
+		return nil
+	case bundleversion.EdgeCreatedBy:
+		m.ClearCreatedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BundleVersionMutation) ResetEdge(name string) error {
+	switch name {
+	case bundleversion.EdgeBundle:
+		m.ResetBundle()
+		return nil
+	case bundleversion.EdgeFiles:
+		m.ResetFiles()
+		return nil
+	case bundleversion.EdgeCreatedBy:
+		m.ResetCreatedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown BundleVersion edge %s", name)
 }
 
 // CheckpointMutation represents an operation that mutates the Checkpoint nodes in the graph.

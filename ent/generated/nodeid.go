@@ -17,6 +17,42 @@ func (_m *Annotation) NodeID() nodeid.ID { return nodeid.Of("Annotation", _m.ID)
 func (_m *Annotation) IsNode() {}
 
 // NodeID is the global id of this row.
+func (_m *Bundle) NodeID() nodeid.ID { return nodeid.Of("Bundle", _m.ID) }
+
+// IsNode says that Bundle is a Node of the schema.
+func (_m *Bundle) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *BundleArrival) NodeID() nodeid.ID { return nodeid.Of("BundleArrival", _m.ID) }
+
+// IsNode says that BundleArrival is a Node of the schema.
+func (_m *BundleArrival) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *BundleContent) NodeID() nodeid.ID { return nodeid.Of("BundleContent", _m.ID) }
+
+// IsNode says that BundleContent is a Node of the schema.
+func (_m *BundleContent) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *BundleFile) NodeID() nodeid.ID { return nodeid.Of("BundleFile", _m.ID) }
+
+// IsNode says that BundleFile is a Node of the schema.
+func (_m *BundleFile) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *BundleUpload) NodeID() nodeid.ID { return nodeid.Of("BundleUpload", _m.ID) }
+
+// IsNode says that BundleUpload is a Node of the schema.
+func (_m *BundleUpload) IsNode() {}
+
+// NodeID is the global id of this row.
+func (_m *BundleVersion) NodeID() nodeid.ID { return nodeid.Of("BundleVersion", _m.ID) }
+
+// IsNode says that BundleVersion is a Node of the schema.
+func (_m *BundleVersion) IsNode() {}
+
+// NodeID is the global id of this row.
 func (_m *Checkpoint) NodeID() nodeid.ID { return nodeid.Of("Checkpoint", _m.ID) }
 
 // IsNode says that Checkpoint is a Node of the schema.

@@ -18,6 +18,18 @@ type Tx struct {
 	AccessToken *AccessTokenClient
 	// Annotation is the client for interacting with the Annotation builders.
 	Annotation *AnnotationClient
+	// Bundle is the client for interacting with the Bundle builders.
+	Bundle *BundleClient
+	// BundleArrival is the client for interacting with the BundleArrival builders.
+	BundleArrival *BundleArrivalClient
+	// BundleContent is the client for interacting with the BundleContent builders.
+	BundleContent *BundleContentClient
+	// BundleFile is the client for interacting with the BundleFile builders.
+	BundleFile *BundleFileClient
+	// BundleUpload is the client for interacting with the BundleUpload builders.
+	BundleUpload *BundleUploadClient
+	// BundleVersion is the client for interacting with the BundleVersion builders.
+	BundleVersion *BundleVersionClient
 	// Checkpoint is the client for interacting with the Checkpoint builders.
 	Checkpoint *CheckpointClient
 	// Device is the client for interacting with the Device builders.
@@ -169,6 +181,12 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.AccessToken = NewAccessTokenClient(tx.config)
 	tx.Annotation = NewAnnotationClient(tx.config)
+	tx.Bundle = NewBundleClient(tx.config)
+	tx.BundleArrival = NewBundleArrivalClient(tx.config)
+	tx.BundleContent = NewBundleContentClient(tx.config)
+	tx.BundleFile = NewBundleFileClient(tx.config)
+	tx.BundleUpload = NewBundleUploadClient(tx.config)
+	tx.BundleVersion = NewBundleVersionClient(tx.config)
 	tx.Checkpoint = NewCheckpointClient(tx.config)
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Image = NewImageClient(tx.config)

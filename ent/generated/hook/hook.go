@@ -32,6 +32,78 @@ func (f AnnotationFunc) Mutate(ctx context.Context, m generated.Mutation) (gener
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.AnnotationMutation", m)
 }
 
+// The BundleFunc type is an adapter to allow the use of ordinary
+// function as Bundle mutator.
+type BundleFunc func(context.Context, *generated.BundleMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleMutation", m)
+}
+
+// The BundleArrivalFunc type is an adapter to allow the use of ordinary
+// function as BundleArrival mutator.
+type BundleArrivalFunc func(context.Context, *generated.BundleArrivalMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleArrivalFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleArrivalMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleArrivalMutation", m)
+}
+
+// The BundleContentFunc type is an adapter to allow the use of ordinary
+// function as BundleContent mutator.
+type BundleContentFunc func(context.Context, *generated.BundleContentMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleContentFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleContentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleContentMutation", m)
+}
+
+// The BundleFileFunc type is an adapter to allow the use of ordinary
+// function as BundleFile mutator.
+type BundleFileFunc func(context.Context, *generated.BundleFileMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleFileFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleFileMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleFileMutation", m)
+}
+
+// The BundleUploadFunc type is an adapter to allow the use of ordinary
+// function as BundleUpload mutator.
+type BundleUploadFunc func(context.Context, *generated.BundleUploadMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleUploadFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleUploadMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleUploadMutation", m)
+}
+
+// The BundleVersionFunc type is an adapter to allow the use of ordinary
+// function as BundleVersion mutator.
+type BundleVersionFunc func(context.Context, *generated.BundleVersionMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BundleVersionFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.BundleVersionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.BundleVersionMutation", m)
+}
+
 // The CheckpointFunc type is an adapter to allow the use of ordinary
 // function as Checkpoint mutator.
 type CheckpointFunc func(context.Context, *generated.CheckpointMutation) (generated.Value, error)

@@ -80,6 +80,198 @@ var (
 			},
 		},
 	}
+	// BundlesColumns holds the columns for the "bundles" table.
+	BundlesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString, Unique: true},
+		{Name: "created_at", Type: field.TypeInt64},
+	}
+	// BundlesTable holds the schema information for the "bundles" table.
+	BundlesTable = &schema.Table{
+		Name:       "bundles",
+		Columns:    BundlesColumns,
+		PrimaryKey: []*schema.Column{BundlesColumns[0]},
+	}
+	// BundleArrivalsColumns holds the columns for the "bundle_arrivals" table.
+	BundleArrivalsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "md5", Type: field.TypeString},
+		{Name: "sha256", Type: field.TypeString},
+		{Name: "upload_id", Type: field.TypeInt64},
+	}
+	// BundleArrivalsTable holds the schema information for the "bundle_arrivals" table.
+	BundleArrivalsTable = &schema.Table{
+		Name:       "bundle_arrivals",
+		Columns:    BundleArrivalsColumns,
+		PrimaryKey: []*schema.Column{BundleArrivalsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "bundle_arrivals_bundle_uploads_arrivals",
+				Columns:    []*schema.Column{BundleArrivalsColumns[3]},
+				RefColumns: []*schema.Column{BundleUploadsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "bundlearrival_upload_id_md5",
+				Unique:  true,
+				Columns: []*schema.Column{BundleArrivalsColumns[3], BundleArrivalsColumns[1]},
+			},
+		},
+	}
+	// BundleContentsColumns holds the columns for the "bundle_contents" table.
+	BundleContentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "sha256", Type: field.TypeString, Unique: true},
+		{Name: "md5", Type: field.TypeString},
+		{Name: "size", Type: field.TypeInt64},
+		{Name: "stored_as", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeInt64},
+	}
+	// BundleContentsTable holds the schema information for the "bundle_contents" table.
+	BundleContentsTable = &schema.Table{
+		Name:       "bundle_contents",
+		Columns:    BundleContentsColumns,
+		PrimaryKey: []*schema.Column{BundleContentsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "bundlecontent_md5_size",
+				Unique:  false,
+				Columns: []*schema.Column{BundleContentsColumns[2], BundleContentsColumns[3]},
+			},
+			{
+				Name:    "bundlecontent_stored_as",
+				Unique:  false,
+				Columns: []*schema.Column{BundleContentsColumns[4]},
+			},
+		},
+	}
+	// BundleFilesColumns holds the columns for the "bundle_files" table.
+	BundleFilesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "key", Type: field.TypeString},
+		{Name: "modified_at", Type: field.TypeInt64},
+		{Name: "content_id", Type: field.TypeInt64},
+		{Name: "version_id", Type: field.TypeInt64},
+	}
+	// BundleFilesTable holds the schema information for the "bundle_files" table.
+	BundleFilesTable = &schema.Table{
+		Name:       "bundle_files",
+		Columns:    BundleFilesColumns,
+		PrimaryKey: []*schema.Column{BundleFilesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "bundle_files_bundle_contents_content",
+				Columns:    []*schema.Column{BundleFilesColumns[3]},
+				RefColumns: []*schema.Column{BundleContentsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "bundle_files_bundle_versions_files",
+				Columns:    []*schema.Column{BundleFilesColumns[4]},
+				RefColumns: []*schema.Column{BundleVersionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "bundlefile_version_id_key",
+				Unique:  true,
+				Columns: []*schema.Column{BundleFilesColumns[4], BundleFilesColumns[1]},
+			},
+			{
+				Name:    "bundlefile_content_id",
+				Unique:  false,
+				Columns: []*schema.Column{BundleFilesColumns[3]},
+			},
+		},
+	}
+	// BundleUploadsColumns holds the columns for the "bundle_uploads" table.
+	BundleUploadsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString},
+		{Name: "manifest", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json", "sqlite3": "json"}},
+		{Name: "manifest_sha256", Type: field.TypeString},
+		{Name: "file_id", Type: field.TypeString, Unique: true},
+		{Name: "created_at", Type: field.TypeInt64},
+		{Name: "expires_at", Type: field.TypeInt64},
+		{Name: "created_by", Type: field.TypeInt64},
+		{Name: "version_id", Type: field.TypeInt64, Nullable: true},
+	}
+	// BundleUploadsTable holds the schema information for the "bundle_uploads" table.
+	BundleUploadsTable = &schema.Table{
+		Name:       "bundle_uploads",
+		Columns:    BundleUploadsColumns,
+		PrimaryKey: []*schema.Column{BundleUploadsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "bundle_uploads_users_created_by",
+				Columns:    []*schema.Column{BundleUploadsColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "bundle_uploads_bundle_versions_version",
+				Columns:    []*schema.Column{BundleUploadsColumns[8]},
+				RefColumns: []*schema.Column{BundleVersionsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "bundleupload_created_by_manifest_sha256",
+				Unique:  false,
+				Columns: []*schema.Column{BundleUploadsColumns[7], BundleUploadsColumns[3]},
+			},
+			{
+				Name:    "bundleupload_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{BundleUploadsColumns[6]},
+			},
+		},
+	}
+	// BundleVersionsColumns holds the columns for the "bundle_versions" table.
+	BundleVersionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "number", Type: field.TypeInt},
+		{Name: "md5", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeInt64},
+		{Name: "bundle_id", Type: field.TypeInt64},
+		{Name: "created_by", Type: field.TypeInt64, Nullable: true},
+	}
+	// BundleVersionsTable holds the schema information for the "bundle_versions" table.
+	BundleVersionsTable = &schema.Table{
+		Name:       "bundle_versions",
+		Columns:    BundleVersionsColumns,
+		PrimaryKey: []*schema.Column{BundleVersionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "bundle_versions_bundles_versions",
+				Columns:    []*schema.Column{BundleVersionsColumns[4]},
+				RefColumns: []*schema.Column{BundlesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "bundle_versions_users_created_by",
+				Columns:    []*schema.Column{BundleVersionsColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "bundleversion_bundle_id_number",
+				Unique:  true,
+				Columns: []*schema.Column{BundleVersionsColumns[4], BundleVersionsColumns[1]},
+			},
+			{
+				Name:    "bundleversion_md5",
+				Unique:  false,
+				Columns: []*schema.Column{BundleVersionsColumns[2]},
+			},
+		},
+	}
 	// CheckpointsColumns holds the columns for the "checkpoints" table.
 	CheckpointsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -341,6 +533,12 @@ var (
 	Tables = []*schema.Table{
 		AccessTokensTable,
 		AnnotationsTable,
+		BundlesTable,
+		BundleArrivalsTable,
+		BundleContentsTable,
+		BundleFilesTable,
+		BundleUploadsTable,
+		BundleVersionsTable,
 		CheckpointsTable,
 		DevicesTable,
 		ImagesTable,
@@ -357,6 +555,13 @@ func init() {
 	AccessTokensTable.ForeignKeys[0].RefTable = UsersTable
 	AnnotationsTable.ForeignKeys[0].RefTable = UsersTable
 	AnnotationsTable.ForeignKeys[1].RefTable = ImagesTable
+	BundleArrivalsTable.ForeignKeys[0].RefTable = BundleUploadsTable
+	BundleFilesTable.ForeignKeys[0].RefTable = BundleContentsTable
+	BundleFilesTable.ForeignKeys[1].RefTable = BundleVersionsTable
+	BundleUploadsTable.ForeignKeys[0].RefTable = UsersTable
+	BundleUploadsTable.ForeignKeys[1].RefTable = BundleVersionsTable
+	BundleVersionsTable.ForeignKeys[0].RefTable = BundlesTable
+	BundleVersionsTable.ForeignKeys[1].RefTable = UsersTable
 	ImagesTable.ForeignKeys[0].RefTable = DevicesTable
 	ImagesTable.ForeignKeys[1].RefTable = UsersTable
 	LabelSubmissionsTable.ForeignKeys[0].RefTable = LabelSetsTable

@@ -12,6 +12,24 @@ type AccessToken func(*sql.Selector)
 // Annotation is the predicate function for annotation builders.
 type Annotation func(*sql.Selector)
 
+// Bundle is the predicate function for bundle builders.
+type Bundle func(*sql.Selector)
+
+// BundleArrival is the predicate function for bundlearrival builders.
+type BundleArrival func(*sql.Selector)
+
+// BundleContent is the predicate function for bundlecontent builders.
+type BundleContent func(*sql.Selector)
+
+// BundleFile is the predicate function for bundlefile builders.
+type BundleFile func(*sql.Selector)
+
+// BundleUpload is the predicate function for bundleupload builders.
+type BundleUpload func(*sql.Selector)
+
+// BundleVersion is the predicate function for bundleversion builders.
+type BundleVersion func(*sql.Selector)
+
 // Checkpoint is the predicate function for checkpoint builders.
 type Checkpoint func(*sql.Selector)
 
