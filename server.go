@@ -29,6 +29,7 @@ import (
 	"tagma/graph/model"
 	"tagma/internal/activity"
 	"tagma/internal/annotations"
+	"tagma/internal/bundles"
 	"tagma/internal/command"
 	"tagma/internal/config"
 	"tagma/internal/contour"
@@ -110,7 +111,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
-	sweeping := sweep.Start(background, log, st.DB, st.Folder, d.photos, d.persons, d.keyed)
+	sweeping := sweep.Start(background, log, st.DB, st.Folder, d.photos, d.bundles, d.persons, d.keyed)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
@@ -141,6 +142,7 @@ type domain struct {
 	photos      *images.Images
 	annotations *annotations.Annotations
 	labels      *labels.Labels
+	bundles     *bundles.Bundles
 	persons     *people.People
 	keyed       *idempotency.Keeper
 
@@ -155,6 +157,7 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 		photos:      photos,
 		annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
 		labels:      labels.New(st.DB, instant.System, c.Page()),
+		bundles:     bundles.New(st.DB, st.Bucket, instant.System, c.BundleLimits()),
 		persons:     people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
 		hub:         events.New(st.DB, log),
 		keyed:       idempotency.New(st.DB, instant.System),
@@ -174,6 +177,10 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 // handler puts the server together.
 func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
 	links, files, err := st.Links(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := st.Signer(ctx, c) // on S3 too, for now: files of bundles come through this server
 	if err != nil {
 		return nil, err
 	}
@@ -197,9 +204,11 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Images:      d.photos,
 		Annotations: d.annotations,
 		Labels:      d.labels,
+		Bundles:     d.bundles,
 		People:      d.persons,
 		Events:      d.events,
 		Links:       links,
+		Targets:     targets,
 		Server:      info(c),
 	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics})
 	if err != nil {
@@ -211,6 +220,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if files != nil {
 		mux.Handle(filelink.Prefix, open(files))
 	}
+	mux.Handle(filelink.TargetPrefix, open(filelink.Receiver(targets, d.bundles.Receive, log)))
 	mux.Handle("GET /schema.graphql", open(text(contract)))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
 	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{
@@ -247,6 +257,9 @@ func info(c *config.Config) model.ServerInfo {
 		MapBytes:           c.Transport.MapBytes,
 		UploadBytes:        c.Transport.TotalBytes,
 		Pixels:             c.Pixels,
+		BundleFiles:        c.Bundles.Files,
+		BundleFileBytes:    c.Bundles.FileBytes,
+		BundleBytes:        c.Bundles.Bytes,
 		RequestSeconds:     int(c.Timeout.Seconds()),
 		UploadSeconds:      int(c.UploadTimeout.Seconds()),
 		LabelWaitSeconds:   int(graph.LongestLabelWait.Seconds()),

@@ -24,8 +24,8 @@ func (a annotation) Image(ctx context.Context, of *ent.Annotation) (*ent.Image, 
 	return found[of.ImageID], err
 }
 
-func (a annotation) Algorithm(_ context.Context, of *ent.Annotation) (*annotations.Algorithm, error) {
-	return &annotations.Algorithm{Name: of.AlgorithmName, Version: of.AlgorithmVersion}, nil
+func (a annotation) Algorithm(_ context.Context, of *ent.Annotation) (*ent.Annotation, error) {
+	return of, nil
 }
 
 func (a annotation) kept(ctx context.Context, of *ent.Annotation) (rawjson.Value, error) {

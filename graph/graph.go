@@ -18,6 +18,7 @@ import (
 	"tagma/graph/generated"
 	"tagma/graph/model"
 	"tagma/internal/annotations"
+	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/documents"
 	"tagma/internal/filelink"
@@ -34,9 +35,11 @@ type Resolver struct {
 	Images      *images.Images
 	Annotations *annotations.Annotations
 	Labels      *labels.Labels
+	Bundles     *bundles.Bundles
 	People      *people.People
 	Events      Events
 	Links       filelink.Maker
+	Targets     filelink.Targets
 	Server      model.ServerInfo
 }
 
@@ -63,6 +66,9 @@ var sizes = map[string]guard.Size{
 	"Query.labelSets":               {Each: 20},
 	"LabelSet.labels":               {Each: 10},
 	"LabelSubmission.labels":        {Each: 10},
+	"BundleVersion.files":           {Each: 1000},
+	"BundleUpload.wanted":           {Each: 100},
+	"BundleUploadTarget.headers":    {Each: 2},
 	"User.tokens":                   {Each: 10},
 	"Mutation.createUsers":          {Of: "input", Each: 1},
 	"UploadImagesPayload.results":   {Each: 100},
@@ -112,6 +118,9 @@ func (r *Resolver) Device() generated.DeviceResolver         { return device{r} 
 func (r *Resolver) Annotation() generated.AnnotationResolver { return annotation{r} }
 func (r *Resolver) LabelSet() generated.LabelSetResolver     { return labelSet{r} }
 func (r *Resolver) Video() generated.VideoResolver           { return video{r} }
+func (r *Resolver) Bundle() generated.BundleResolver         { return bundle{r} }
+func (r *Resolver) BundleFile() generated.BundleFileResolver { return bundleFile{r} }
+func (r *Resolver) Algorithm() generated.AlgorithmResolver   { return algorithm{r} }
 func (r *Resolver) User() generated.UserResolver             { return user{r} }
 
 func (r *Resolver) Subscription() generated.SubscriptionResolver {
@@ -120,6 +129,14 @@ func (r *Resolver) Subscription() generated.SubscriptionResolver {
 
 func (r *Resolver) LabelSubmission() generated.LabelSubmissionResolver {
 	return labelSubmission{r}
+}
+
+func (r *Resolver) BundleVersion() generated.BundleVersionResolver {
+	return bundleVersion{r}
+}
+
+func (r *Resolver) BundleUpload() generated.BundleUploadResolver {
+	return bundleUpload{r}
 }
 
 func (r *Resolver) ImageConnection() generated.ImageConnectionResolver {
@@ -146,6 +163,14 @@ func (r *Resolver) LabelSubmissionConnection() generated.LabelSubmissionConnecti
 	return connection[*ent.LabelSubmission]{}
 }
 
+func (r *Resolver) BundleConnection() generated.BundleConnectionResolver {
+	return connection[*ent.Bundle]{}
+}
+
+func (r *Resolver) BundleVersionConnection() generated.BundleVersionConnectionResolver {
+	return connection[*ent.BundleVersion]{}
+}
+
 type (
 	query           struct{ *Resolver }
 	mutation        struct{ *Resolver }
@@ -156,5 +181,10 @@ type (
 	labelSet        struct{ *Resolver }
 	video           struct{ *Resolver }
 	labelSubmission struct{ *Resolver }
+	bundle          struct{ *Resolver }
+	bundleVersion   struct{ *Resolver }
+	bundleFile      struct{ *Resolver }
+	bundleUpload    struct{ *Resolver }
+	algorithm       struct{ *Resolver }
 	user            struct{ *Resolver }
 )

@@ -29,6 +29,8 @@ func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, err
 		func() error { return gather(ctx, found, numbers["LabelSet"], r.Labels.SetsByID) },
 		func() error { return gather(ctx, found, numbers["Video"], r.Labels.VideosByID) },
 		func() error { return gather(ctx, found, numbers["LabelSubmission"], r.Labels.SubmissionsByID) },
+		func() error { return gather(ctx, found, numbers["Bundle"], r.Bundles.ByIDs) },
+		func() error { return gather(ctx, found, numbers["BundleVersion"], r.Bundles.VersionsByID) },
 		func() error { return gather(ctx, found, numbers["User"], r.People.ByIDs) },
 		func() error { return gather(ctx, found, numbers["AccessToken"], r.token) },
 	} {

@@ -6,6 +6,7 @@ import (
 	"tagma/ent/generated"
 	"tagma/internal/annotations"
 	"tagma/internal/caller"
+	"tagma/internal/filelink"
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/labels"
@@ -23,6 +24,22 @@ type AccessTokenInput struct {
 	Device *string `json:"device,omitempty"`
 	// Until when it holds; for good, if left out.
 	ExpiresAt *instant.Instant `json:"expiresAt,omitempty"`
+}
+
+// Where one file is to be sent: once, as it is, without signing in. What a target
+// is answered: 2xx when the file is here, 412 if it was here already, which is as
+// good, 403 if the target has expired, 400 for other bytes than were announced.
+type BundleUploadTarget struct {
+	// Which file.
+	Key string `json:"key"`
+	// The HTTP method: PUT.
+	Method string `json:"method"`
+	// The address, from the server's own root if it begins with a slash.
+	URL string `json:"url"`
+	// Headers to send with it, besides Content-Length.
+	Headers []*filelink.Header `json:"headers"`
+	// Until when it holds, at most 15 minutes. A body that has begun by then may end later.
+	ExpiresAt instant.Instant `json:"expiresAt"`
 }
 
 // An account to make.
@@ -99,6 +116,12 @@ type Limits struct {
 	UploadBytes int64 `json:"uploadBytes"`
 	// Pixels of a photograph.
 	Pixels int64 `json:"pixels"`
+	// Files of a version of a bundle.
+	BundleFiles int `json:"bundleFiles"`
+	// Bytes of a file of a bundle.
+	BundleFileBytes int64 `json:"bundleFileBytes"`
+	// Bytes of a version of a bundle.
+	BundleBytes int64 `json:"bundleBytes"`
 	// Seconds that a request may take.
 	RequestSeconds int `json:"requestSeconds"`
 	// Seconds that the body of an upload may take besides.

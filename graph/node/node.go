@@ -26,7 +26,11 @@ type (
 	UserEdge             = page.Edge[*ent.User]
 	VideoConnection      = page.Page[*ent.Video]
 	VideoEdge            = page.Edge[*ent.Video]
+	BundleConnection     = page.Page[*ent.Bundle]
+	BundleEdge           = page.Edge[*ent.Bundle]
 
+	BundleVersionConnection   = page.Page[*ent.BundleVersion]
+	BundleVersionEdge         = page.Edge[*ent.BundleVersion]
 	LabelSubmissionConnection = page.Page[*ent.LabelSubmission]
 	LabelSubmissionEdge       = page.Edge[*ent.LabelSubmission]
 )

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"tagma/internal/bundles"
 	"tagma/internal/documents"
 	"tagma/internal/guard"
 	"tagma/internal/httpd"
@@ -56,6 +57,7 @@ type Config struct {
 	QueryTokens int
 	Pixels      int64
 	Decoders    int
+	Bundles     bundles.Limits // but for pages: see BundleLimits
 }
 
 // Default is a server for one laptop.
@@ -86,6 +88,11 @@ func Default() *Config {
 		QueryTokens: 2000,
 		Pixels:      64_000_000,
 		Decoders:    runtime.GOMAXPROCS(0),
+		Bundles: bundles.Limits{
+			Files:     4000, // as many as a JSON body has room for
+			FileBytes: 5 << 30,
+			Bytes:     20 << 30,
+		},
 	}
 }
 
@@ -149,6 +156,9 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Transport.Files, "max-files", c.Transport.Files, "files of one upload")
 	flags.Int64Var(&c.Transport.TotalBytes, "max-upload-bytes", c.Transport.TotalBytes, "bytes of one upload")
 	flags.Int64Var(&c.Pixels, "max-pixels", c.Pixels, "pixels of a photograph")
+	flags.IntVar(&c.Bundles.Files, "max-bundle-files", c.Bundles.Files, "files of a version of a bundle")
+	flags.Int64Var(&c.Bundles.FileBytes, "max-bundle-file-bytes", c.Bundles.FileBytes, "bytes of a file of a bundle")
+	flags.Int64Var(&c.Bundles.Bytes, "max-bundle-bytes", c.Bundles.Bytes, "bytes of a version of a bundle")
 	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
 }
 
@@ -220,6 +230,9 @@ func (c *Config) Check() error {
 		{"decoders", int64(c.Decoders)},
 		{"max-streams", int64(c.Streams)},
 		{"max-socket-operations", int64(c.Operations)},
+		{"max-bundle-files", int64(c.Bundles.Files)},
+		{"max-bundle-file-bytes", c.Bundles.FileBytes},
+		{"max-bundle-bytes", c.Bundles.Bytes},
 	} {
 		if limit.value <= 0 {
 			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))
@@ -258,6 +271,13 @@ func (c *Config) Documents() (map[string]string, error) {
 		return nil, fmt.Errorf("--trusted-documents: %s: %w", c.Trusted, err)
 	}
 	return trusted, nil
+}
+
+// BundleLimits is the limits of bundles.
+func (c *Config) BundleLimits() bundles.Limits {
+	limits := c.Bundles
+	limits.Page = c.Page()
+	return limits
 }
 
 // Temporary makes the folder where the files of an upload wait, beside the

@@ -1,10 +1,12 @@
 // Package filelink owns signed links to stored files: paths that open one file,
-// to whoever has them, for a while; and the HTTP handler that serves them.
+// to whoever has them, for a while; targets, to which one file can be sent, once;
+// and the HTTP handlers of both.
 //
 // They are for the files of package localblob. S3 has links of its own (package
-// s3store), which live as long as these and are made through the same Maker.
-// The package does not own who may have a link: whoever asks it for one has
-// checked that.
+// s3store), which live as long as these and are made through the same Maker; it
+// may have targets of its own: see Targets. The package does not own who may
+// have a link or a target, which whoever asks it for one has checked, nor what
+// becomes of a file that was sent.
 package filelink
 
 import (
@@ -97,20 +99,25 @@ func (s *Signer) Get(_ context.Context, key string) (path string, expiresAt inst
 // link is the one way to write the link that ends at expires, in seconds since
 // 1970.
 func (s *Signer) link(method, key string, expires int64) string {
+	return Prefix + escape(key) +
+		"?expires=" + strconv.FormatInt(expires, 10) +
+		"&signature=" + s.sign(version, method, key, strconv.FormatInt(expires, 10))
+}
+
+// escape writes a key as the end of a path.
+func escape(key string) string {
 	parts := strings.Split(key, "/")
 	for i, part := range parts {
 		parts[i] = url.PathEscape(part)
 	}
-	return Prefix + strings.Join(parts, "/") +
-		"?expires=" + strconv.FormatInt(expires, 10) +
-		"&signature=" + s.sign(method, key, strconv.FormatInt(expires, 10))
+	return strings.Join(parts, "/")
 }
 
-// sign is the HMAC-SHA-256 of the version and the parts, each after its length,
-// so that no two lists of parts have the same bytes.
+// sign is the HMAC-SHA-256 of the parts, each after its length, so that no two
+// lists of parts have the same bytes. The first is the version.
 func (s *Signer) sign(parts ...string) string {
 	mac := hmac.New(sha256.New, s.secret)
-	for _, part := range append([]string{version}, parts...) {
+	for _, part := range parts {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		mac.Write(length[:])

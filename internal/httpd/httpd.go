@@ -98,7 +98,7 @@ func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) 
 // long as they like.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
-	if isForm(r) {
+	if isForm(r) || r.Method == http.MethodPut {
 		timeout += o.UploadTimeout
 	}
 	// A connection that cannot have a deadline is a test's.
@@ -139,7 +139,7 @@ func route(r *http.Request) string {
 
 func method(r *http.Request) string {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions:
 		return r.Method
 	}
 	return "other"

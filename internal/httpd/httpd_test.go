@@ -240,7 +240,7 @@ func TestWrap_WhatCallersChooseMakesNoMoreMetrics(t *testing.T) {
 			w.do(httptest.NewRequest(method, path, nil))
 		}
 	}
-	if labels := w.labels(); len(labels) != 4*2 {
+	if labels := w.labels(); len(labels) != 5*2 {
 		t.Errorf("%d: %q", len(labels), labels)
 	}
 }

@@ -65,13 +65,19 @@ func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (
 		links, err := s.files.s3.Links(ctx, instant.System, c.LinkLifetime)
 		return links, nil, err
 	}
-	secret, err := s.Secret(ctx, "file links", instant.System())
-	if err != nil {
-		return nil, nil, err
-	}
-	signer, err := filelink.NewSigner(secret, instant.System, c.LinkLifetime)
+	signer, err := s.Signer(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	return signer, filelink.Handler(s.Bucket, signer, log), nil
+}
+
+// Signer signs what leads to this server: links to files on its disk, and
+// targets.
+func (s *Store) Signer(ctx context.Context, c *config.Config) (*filelink.Signer, error) {
+	secret, err := s.Secret(ctx, "file links", instant.System())
+	if err != nil {
+		return nil, err
+	}
+	return filelink.NewSigner(secret, instant.System, c.LinkLifetime)
 }

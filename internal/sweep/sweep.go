@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/idempotency"
 	"tagma/internal/images"
@@ -20,9 +21,10 @@ const every = time.Hour
 
 // Start sweeps now and every hour until ctx ends. The channel is closed when
 // it has stopped. Folder is that of a store on the local disk, or empty.
-func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, photos *images.Images, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
+func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
 		{"files without a row", photos.Sweep},
+		{"files of bundles without a row", packs.Sweep},
 		{"expired tokens", persons.Sweep},
 		{"answers kept for a day", keyed.Sweep},
 		{"old statistics", func(ctx context.Context) (int, error) { return 0, db.Optimize(ctx) }},

@@ -14,6 +14,7 @@ import (
 
 	"gocloud.dev/blob/memblob"
 
+	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/idempotency"
 	"tagma/internal/images"
@@ -93,18 +94,26 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 	defer db.Close()
 	bucket := memblob.OpenBucket(nil)
 	defer bucket.Close()
-	const orphan = "images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg"
-	if err := bucket.WriteAll(t.Context(), orphan, []byte("x"), nil); err != nil {
-		t.Fatal(err)
+	orphans := []string{
+		"images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg",
+		"bundles/0123456789abcdef/0123456789abcdef0123456789abcdef",
+	}
+	for _, orphan := range orphans {
+		if err := bucket.WriteAll(t.Context(), orphan, []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	tomorrow := func() instant.Instant { return instant.System().Add(images.Grace + time.Hour) }
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	heard := make(chan string, 10)
 	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
-		images.New(db, bucket, tomorrow, images.Limits{}),
+		images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
 		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}), idempotency.New(db, tomorrow))
 	if line := <-heard; !strings.Contains(line, "files without a row") || !strings.Contains(line, "removed=1") {
+		t.Error(line)
+	}
+	if line := <-heard; !strings.Contains(line, "files of bundles") || !strings.Contains(line, "removed=1") {
 		t.Error(line)
 	}
 	if line := <-heard; !strings.Contains(line, "unfinished files") { // whose folder has gone
@@ -112,8 +121,10 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 	}
 	cancel()
 	<-stopped
-	if there, err := bucket.Exists(t.Context(), orphan); there || err != nil {
-		t.Errorf("the file is still there: %v", err)
+	for _, orphan := range orphans {
+		if there, err := bucket.Exists(t.Context(), orphan); there || err != nil {
+			t.Errorf("%s is still there: %v", orphan, err)
+		}
 	}
 }
 

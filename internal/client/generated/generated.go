@@ -187,7 +187,7 @@ func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetEx
 
 // CreateAccessTokenResponse is returned by CreateAccessToken on success.
 type CreateAccessTokenResponse struct {
-	// Makes a token for a script or for a trap. Its secret is shown this once.
+	// Makes a token for a script or for a trap. Its secret is shown this once. A token that asks for another gets none that may more or lasts longer.
 	CreateAccessToken CreateAccessTokenCreateAccessTokenNewAccessToken `json:"createAccessToken"`
 }
 
@@ -424,7 +424,7 @@ func (v *ImageSeriesResponse) GetImageSeries() ImageSeriesImageSeriesImageConnec
 //
 // The bounds in force.
 type Limits struct {
-	// Bytes of a JSON body.
+	// Bytes of a JSON body, and of the part `operations` of an upload.
 	BodyBytes int64 `json:"bodyBytes"`
 	// Files of one upload.
 	Files int `json:"files"`

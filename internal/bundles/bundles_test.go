@@ -1,0 +1,707 @@
+package bundles_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"gocloud.dev/blob"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/bundles"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/localblob"
+	"tagma/internal/page"
+	"tagma/internal/testenv"
+)
+
+// world is bundles in a new database and store, with a clock that the test
+// moves, and two writers.
+type world struct {
+	*bundles.Bundles
+	t            *testing.T
+	db           *database.DB
+	bucket       *blob.Bucket
+	ahead        atomic.Int64 // milliseconds by which the clock is ahead of the machine's
+	statements   atomic.Int64
+	maria, jonas context.Context
+}
+
+// each runs a test on both databases.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) { test(t, newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, newWorld(t, testenv.Postgres(t))) })
+}
+
+func newWorld(t *testing.T, databaseURL string) *world {
+	t.Helper()
+	w := &world{t: t}
+	var err error
+	w.db, err = database.Open(t.Context(), databaseURL, database.Options{
+		Observe: func(context.Context, string) { w.statements.Add(1) },
+	})
+	must(t, err)
+	w.bucket, err = localblob.Open(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, errors.Join(w.bucket.Close(), w.db.Close())) })
+	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
+	w.Bundles = bundles.New(w.db, w.bucket, clock, bundles.Limits{
+		Page: page.Limits{Default: 10, Max: 100}, Files: 3000, FileBytes: 1 << 20, Bytes: 2 << 20,
+	})
+	w.maria, w.jonas = w.writer("maria"), w.writer("jonas")
+	return w
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) writer(name string) context.Context {
+	w.t.Helper()
+	user, err := w.db.User.Create().SetUsername(name).SetRole(caller.Writer).SetPasswordHash("-").SetCreatedAt(0).Save(w.t.Context())
+	must(w.t, err)
+	return caller.With(w.t.Context(), &caller.Caller{UserID: user.ID, Role: caller.Writer})
+}
+
+// folder is the files of a bundle, by key.
+type folder map[string]string
+
+func md5Of(content string) string {
+	sum := md5.Sum([]byte(content))
+	return hex.EncodeToString(sum[:])
+}
+
+func sha256Of(content string) *string {
+	sum := sha256.Sum256([]byte(content))
+	text := hex.EncodeToString(sum[:])
+	return &text
+}
+
+// manifest is what a client would say of the folder, in no order.
+func (f folder) manifest() []bundles.NewFile {
+	var all []bundles.NewFile
+	for key, content := range f {
+		all = append(all, bundles.NewFile{Key: key, MD5: md5Of(content), Size: int64(len(content)), ModifiedAt: 1000})
+	}
+	return all
+}
+
+func (w *world) request(ctx context.Context, name string, f folder) *bundles.Upload {
+	w.t.Helper()
+	upload, err := w.Request(ctx, name, f.manifest())
+	must(w.t, err)
+	return upload
+}
+
+func (w *world) send(upload *bundles.Upload, f folder) {
+	w.t.Helper()
+	for _, file := range upload.Wanted {
+		must(w.t, w.Receive(w.t.Context(), file.StoredAs, file.Size, strings.NewReader(f[file.Key])))
+	}
+}
+
+// push is what a client does with a folder.
+func (w *world) push(ctx context.Context, name string, f folder) *bundles.Published {
+	w.t.Helper()
+	upload := w.request(ctx, name, f)
+	w.send(upload, f)
+	published, err := w.Publish(ctx, upload.ID)
+	must(w.t, err)
+	return published
+}
+
+// holds fails the test unless the version has these files, with these bytes in
+// the store.
+func (w *world) holds(v *ent.BundleVersion, want folder) {
+	w.t.Helper()
+	files, err := w.Files(w.t.Context(), []*ent.BundleVersion{v}, bundles.All)
+	must(w.t, err)
+	if len(files[v.ID]) != len(want) {
+		w.t.Errorf("the version has %d files, not %d", len(files[v.ID]), len(want))
+	}
+	for _, f := range files[v.ID] {
+		content, err := w.bucket.ReadAll(w.t.Context(), f.StoredAs)
+		if err != nil || string(content) != want[f.Key] || f.MD5 != md5Of(want[f.Key]) || f.SHA256 != *sha256Of(want[f.Key]) || f.Size != int64(len(content)) {
+			w.t.Errorf("%s is %q, %v: %+v", f.Key, content, err, f)
+		}
+	}
+}
+
+func keys(wanted []bundles.Wanted) []string {
+	var all []string
+	for _, one := range wanted {
+		all = append(all, one.Key)
+	}
+	return all
+}
+
+// refused fails the test unless an error says all of this.
+func refused(t *testing.T, err error, code fault.Code, said ...string) {
+	t.Helper()
+	known, ok := errors.AsType[*fault.Error](err)
+	if !ok || known.Code != code {
+		t.Errorf("not %s: %v", code, err)
+		return
+	}
+	text := known.Message
+	for _, p := range known.Problems {
+		text += "\n" + strings.Join(p.Path, ".") + ": " + p.Message
+	}
+	for _, one := range said {
+		if !strings.Contains(text, one) {
+			t.Errorf("it is not said that %q: %s", one, text)
+		}
+	}
+}
+
+var insects = folder{
+	"data/a.svg": "<svg/>", "data/b.svg": "<svg></svg>", "config/config.yaml": "x: 1\n", "output/model_final.pth": "weights", "README.md": "",
+}
+
+func with(f folder, key, content string) folder {
+	changed := folder{key: content}
+	for k, c := range f {
+		if k != key {
+			changed[k] = c
+		}
+	}
+	return changed
+}
+
+func TestPublish_ASecondVersionSendsOnlyWhatHasChangedAndTheFirstStays(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		first := w.push(w.maria, "insects", insects)
+		if first.Verdict != bundles.Created || first.Version.Number != 1 || *first.Version.CreatedByID != 1 {
+			t.Errorf("%+v", first)
+		}
+		changed := with(insects, "output/model_final.pth", "better weights")
+		upload := w.request(w.jonas, "insects", changed)
+		if !slices.Equal(keys(upload.Wanted), []string{"output/model_final.pth"}) || len(upload.Unchanged) != 4 {
+			t.Errorf("%v, %v", upload.Wanted, upload.Unchanged)
+		}
+		w.send(upload, changed)
+		second, err := w.Publish(w.jonas, upload.ID)
+		must(t, err)
+		if second.Verdict != bundles.Created || second.Version.Number != 2 || *second.Version.CreatedByID != 2 || second.Version.Md5 == first.Version.Md5 {
+			t.Errorf("%+v", second)
+		}
+		w.holds(first.Version, insects)
+		w.holds(second.Version, changed)
+		// In another bundle, nothing at all need be sent.
+		if again := w.request(w.maria, "uid", insects); len(again.Wanted) != 0 {
+			t.Errorf("%v", again.Wanted)
+		}
+		third := w.push(w.maria, "uid", insects)
+		if third.Version.Number != 1 || third.Version.Md5 != first.Version.Md5 {
+			t.Errorf("%+v", third)
+		}
+		w.holds(third.Version, insects)
+	})
+}
+
+func TestPublish_TheSameAgainIsTheSameVersion(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", insects)
+		w.send(upload, insects)
+		first, err := w.Publish(w.maria, upload.ID)
+		must(t, err)
+		again, err := w.Publish(w.maria, upload.ID) // whose answer was lost
+		must(t, err)
+		other := w.push(w.jonas, "insects", insects)
+		for _, p := range []*bundles.Published{again, other} {
+			if p.Verdict != bundles.Unchanged || p.Version.ID != first.Version.ID {
+				t.Errorf("%+v", p)
+			}
+		}
+		second := w.push(w.maria, "insects", with(insects, "data/c.svg", "<c/>"))
+		// An upload stays what it became, and what was the last once can be again.
+		if again, err := w.Publish(w.maria, upload.ID); err != nil || again.Version.ID != first.Version.ID {
+			t.Errorf("%+v, %v", again, err)
+		}
+		third := w.push(w.maria, "insects", insects)
+		if second.Version.Number != 2 || third.Version.Number != 3 || third.Verdict != bundles.Created || third.Version.Md5 != first.Version.Md5 {
+			t.Errorf("%+v, %+v", second, third)
+		}
+	})
+}
+
+func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", insects)
+		for _, file := range upload.Wanted {
+			switch file.Key {
+			case "data/a.svg": // as a store takes it that checks nothing
+				must(t, w.bucket.WriteAll(t.Context(), file.StoredAs, []byte("<SVG/>"), nil))
+			case "config/config.yaml": // as after a crash: whole, and not recorded
+				must(t, w.bucket.WriteAll(t.Context(), file.StoredAs, []byte(insects[file.Key]), nil))
+			case "README.md":
+				must(t, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader("")))
+			}
+		}
+		_, err := w.Publish(w.maria, upload.ID)
+		refused(t, err, fault.BadInput, "upload.data/a.svg", md5Of("<SVG/>"), "upload.data/b.svg", "upload.output/model_final.pth", "has not come")
+		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
+			t.Errorf("%+v", known.Problems)
+		}
+		if of, err := w.Named(t.Context(), "insects"); of != nil || err != nil {
+			t.Errorf("there is %v, %v", of, err)
+		}
+		// The name of the wrong bytes is used up, and so is the upload.
+		again := w.request(w.maria, "insects", insects)
+		if again.ID == upload.ID || len(again.Wanted) != 5 {
+			t.Errorf("%d: %v", again.ID, again.Wanted)
+		}
+		w.send(again, insects)
+		published, err := w.Publish(w.maria, again.ID)
+		must(t, err)
+		w.holds(published.Version, insects)
+	})
+}
+
+func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", insects)
+		for _, file := range upload.Wanted {
+			switch file.Key {
+			case "config/config.yaml": // as after a crash, or by a store that takes files by itself: not recorded
+				must(t, w.bucket.WriteAll(t.Context(), file.StoredAs, []byte(insects[file.Key]), nil))
+			case "README.md":
+				must(t, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader("")))
+			}
+		}
+		_, err := w.Publish(w.maria, upload.ID)
+		refused(t, err, fault.NotFound, "upload.data/a.svg", "upload.data/b.svg", "upload.output/model_final.pth")
+		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
+			t.Errorf("%+v", known.Problems)
+		}
+		again := w.request(w.maria, "insects", insects)
+		if again.ID != upload.ID || !slices.Equal(keys(again.Wanted), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
+			t.Errorf("%d: %v", again.ID, again.Wanted)
+		}
+		w.send(again, insects)
+		published, err := w.Publish(w.maria, upload.ID)
+		must(t, err)
+		w.holds(published.Version, insects)
+	})
+}
+
+func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", folder{"output/w": "weights"})
+		to := upload.Wanted[0]
+		receive := func(size int64, content string) error {
+			return w.Receive(t.Context(), to.StoredAs, size, strings.NewReader(content))
+		}
+		refused(t, receive(to.Size, "WEIGHTS"), fault.BadInput, md5Of("WEIGHTS"), md5Of("weights"))
+		refused(t, receive(to.Size, "weight"), fault.BadInput, "6 bytes")
+		refused(t, receive(5, "weights"), fault.BadInput, "7 bytes", "not 5")
+		refused(t, w.Receive(t.Context(), to.StoredAs, to.Size, iotest.ErrReader(errors.New("reset"))), fault.BadInput, "broke off")
+		refused(t, w.Receive(t.Context(), "images/x.jpg", to.Size, strings.NewReader("weights")), fault.NotFound)
+		refused(t, w.Receive(t.Context(), strings.Replace(to.StoredAs, upload.FileID, "0123456789abcdef", 1), to.Size, strings.NewReader("weights")), fault.NotFound)
+		if there := w.stored(); len(there) != 0 {
+			t.Errorf("there is %q", there)
+		}
+		must(t, receive(to.Size, "weights"))
+		refused(t, receive(to.Size, "weights"), fault.Conflict)
+		published, err := w.Publish(w.maria, upload.ID)
+		must(t, err)
+		refused(t, receive(to.Size, "weights"), fault.NotFound)
+		w.holds(published.Version, folder{"output/w": "weights"})
+	})
+}
+
+func (w *world) stored() []string {
+	w.t.Helper()
+	var names []string
+	files := w.bucket.List(nil)
+	for {
+		file, err := files.Next(w.t.Context())
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		must(w.t, err)
+		names = append(names, file.Key)
+	}
+}
+
+func TestRequest_WhatSomebodyElseIsSendingIsNobodysToClaim(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		secret := folder{"output/w": "not published"}
+		mine := w.request(w.maria, "insects", secret)
+		w.send(mine, secret)
+		theirs := w.request(w.jonas, "insects", secret)
+		if theirs.ID == mine.ID || len(theirs.Wanted) != 1 {
+			t.Errorf("%+v", theirs)
+		}
+		_, err := w.Publish(w.jonas, theirs.ID)
+		refused(t, err, fault.NotFound, "has not come")
+		_, err = w.Publish(w.jonas, mine.ID)
+		refused(t, err, fault.NotFound)
+		_, err = w.Publish(t.Context(), mine.ID)
+		refused(t, err, fault.Unauthenticated)
+	})
+}
+
+// Two files of 128 bytes with one MD5, published by Xiaoyun Wang and Hongbo Yu,
+// "How to Break MD5 and Other Hash Functions", 2005.
+var collision = func() [2]string {
+	one, _ := hex.DecodeString("d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70")
+	other := bytes.Clone(one)
+	for _, at := range []int{19, 45, 59, 83, 109, 123} {
+		other[at] ^= 0x80
+	}
+	return [2]string{string(one), string(other)}
+}()
+
+func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		good, evil := collision[0], collision[1]
+		if good == evil || md5Of(good) != md5Of(evil) {
+			t.Fatal("the two files are no collision")
+		}
+		w.push(w.jonas, "evil", folder{"output/w": evil})
+		files := folder{"output/w": good}
+		manifest := files.manifest()
+		manifest[0].SHA256 = sha256Of(good)
+		upload, err := w.Request(w.maria, "good", manifest)
+		must(t, err)
+		if len(upload.Wanted) != 1 {
+			t.Fatal("the other file is taken for this one")
+		}
+		w.send(upload, files)
+		published, err := w.Publish(w.maria, upload.ID)
+		must(t, err)
+		w.holds(published.Version, files)
+		// From now on the MD5 alone says nothing.
+		if upload := w.request(w.maria, "other", files); len(upload.Wanted) != 1 {
+			t.Error("one of two files is taken for the right one")
+		}
+		// Nor are the two mistaken for each other in the next version.
+		if next := w.push(w.maria, "evil", files); next.Verdict != bundles.Created || next.Version.Number != 2 {
+			t.Errorf("%+v", next)
+		}
+		manifest[0].SHA256 = sha256Of("something else")
+		if upload, err = w.Request(w.maria, "lie", manifest); err != nil || len(upload.Wanted) != 1 {
+			t.Fatalf("%+v, %v", upload, err)
+		}
+		w.send(upload, files)
+		_, err = w.Publish(w.maria, upload.ID)
+		refused(t, err, fault.BadInput, *sha256Of(good), *sha256Of("something else"))
+	})
+}
+
+func TestRequest_EveryProblemIsToldAtOnce(t *testing.T) {
+	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))
+	bad := map[string]string{
+		"": "empty", "/etc/passwd": "absolute", "C:/x": "absolute", "a/../b": "part ..", "..": "part ..", "./a": "part .", "a//b": "empty part", "a/": "empty part",
+		`a\b`: `holds \`, "a\x00b": "NUL", "a\nb": "control", "a\u202eb": "control", "\xff": "UTF-8", "a.attrs": ".attrs", "x.ATTRS/a": ".attrs",
+		"a /b": "space or a dot", "a.": "space or a dot", strings.Repeat("a", 201): "200 bytes", strings.Repeat("a/", 251): "500 bytes",
+		"%2e%2e/a": "%XX", "a%2F..%2Fb": "%XX", "%252e%252e/a": "%XX", "a%5Cb": "%XX", "%00": "%XX",
+	}
+	var files []bundles.NewFile
+	var said []string
+	for key, reason := range bad {
+		said = append(said, fmt.Sprintf("files.%d.key: ", len(files)), reason)
+		files = append(files, bundles.NewFile{Key: key, MD5: md5Of(key), Size: 1})
+	}
+	n := len(files)
+	wrong := "xyz"
+	files = append(files,
+		bundles.NewFile{Key: "ok", MD5: "abc", SHA256: &wrong, Size: -1},
+		bundles.NewFile{Key: "big", MD5: md5Of("big"), Size: 1<<20 + 1},
+		bundles.NewFile{Key: "ok", MD5: md5Of("ok"), Size: 1 << 20},
+		bundles.NewFile{Key: "ok/below", MD5: md5Of("ok"), Size: 1},
+		bundles.NewFile{Key: "100%.txt", MD5: md5Of("100%"), Size: 1},
+		bundles.NewFile{Key: "Größe/ü.jpg", MD5: md5Of("Größe"), Size: 1 << 20},
+	)
+	at := func(more int, field string) string { return fmt.Sprintf("files.%d.%s: ", n+more, field) }
+	_, err := w.Request(w.maria, "../x", files)
+	refused(t, err, fault.BadInput, append(said, "name: ", at(0, "md5"), at(0, "sha256"), at(0, "size"), at(1, "size"),
+		at(2, "key")+`"ok" is there twice`, at(3, "key")+`"ok/below" lies in "ok"`, at(3, "md5"), "at most 2097152")...)
+	if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != n+9 {
+		t.Errorf("%d problems: %v", len(known.Problems), known.Problems)
+	}
+	_, err = w.Request(w.maria, "x", nil)
+	refused(t, err, fault.BadInput, "files: there are none")
+	_, err = w.Request(w.maria, "x", make([]bundles.NewFile, 3001))
+	refused(t, err, fault.TooLarge, "3001", "3000")
+	_, err = w.Request(t.Context(), "x", insects.manifest())
+	refused(t, err, fault.Unauthenticated)
+	if n := w.db.BundleUpload.Query().CountX(t.Context()); n != 0 {
+		t.Errorf("%d uploads are kept", n)
+	}
+}
+
+func TestRequest_OnePersonHasSoManyUploadsAndNoMore(t *testing.T) {
+	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))
+	for n := range 100 {
+		w.request(w.maria, "insects", folder{"a": fmt.Sprint(n)})
+	}
+	_, err := w.Request(w.maria, "insects", folder{"a": "100"}.manifest())
+	refused(t, err, fault.TooLarge, "100 uploads")
+	w.request(w.maria, "insects", folder{"a": "1"}) // which is one of them
+	w.request(w.jonas, "insects", folder{"a": "100"})
+}
+
+func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const publishers, versions = 8, 4
+		var together sync.WaitGroup
+		for p := range publishers {
+			together.Go(func() {
+				for v := range versions {
+					name := []string{"insects", "birds"}[(p+v)%2]
+					f := folder{"data/shared": "shared", "data/of": fmt.Sprint(v), "output/w": fmt.Sprint(p, v)}
+					upload, err := w.Request(w.maria, name, f.manifest())
+					if err == nil {
+						for _, file := range upload.Wanted {
+							err = errors.Join(err, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader(f[file.Key])))
+						}
+					}
+					if err == nil {
+						_, err = w.Publish(w.maria, upload.ID)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		together.Wait()
+		total := 0
+		for _, name := range []string{"insects", "birds"} {
+			of, err := w.Named(t.Context(), name)
+			must(t, err)
+			all, err := w.Versions(t.Context(), []*ent.Bundle{of}, page.Request{First: new(100)})
+			must(t, err)
+			for n, v := range all[of.ID].Nodes {
+				if v.Number != n+1 {
+					t.Errorf("the version %d of %s has the number %d", n+1, name, v.Number)
+				}
+				total++
+			}
+		}
+		if contents := w.db.BundleContent.Query().CountX(t.Context()); total != publishers*versions || contents != 1+versions+publishers*versions {
+			t.Errorf("%d versions, %d contents", total, contents)
+		}
+	})
+}
+
+func TestPublish_OneUploadByManyAtOnceIsOneVersion(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", insects)
+		w.send(upload, insects)
+		created := atomic.Int64{}
+		var together sync.WaitGroup
+		for range 8 {
+			together.Go(func() {
+				published, err := w.Publish(w.maria, upload.ID)
+				if err != nil || published.Version.Number != 1 {
+					t.Errorf("%+v, %v", published, err)
+				} else if published.Verdict == bundles.Created {
+					created.Add(1)
+				}
+			})
+		}
+		together.Wait()
+		if created.Load() != 1 {
+			t.Errorf("it was made %d times", created.Load())
+		}
+	})
+}
+
+func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		published := w.push(w.maria, "insects", insects)
+		waiting := folder{"output/w": "waits"}
+		upload := w.request(w.maria, "insects", waiting)
+		w.send(upload, waiting)
+		stray := "bundles/0123456789abcdef/" + md5Of("stray")
+		for _, name := range []string{stray, "bundles/readme.txt", "images/x.jpg"} {
+			must(t, w.bucket.WriteAll(t.Context(), name, []byte("x"), nil))
+		}
+		sweep := func(ahead time.Duration, want int) {
+			t.Helper()
+			w.ahead.Store(ahead.Milliseconds())
+			if removed, err := w.Sweep(t.Context()); removed != want || err != nil {
+				t.Errorf("%d are removed, not %d: %v", removed, want, err)
+			}
+		}
+		sweep(0, 0)
+		sweep(2*time.Hour, 1) // the stray one
+		w.request(w.maria, "insects", waiting)
+		sweep(25*time.Hour, 0) // it was asked for again meanwhile
+		sweep(27*time.Hour, 1)
+		_, err := w.Publish(w.maria, upload.ID)
+		refused(t, err, fault.NotFound, "kept for a day")
+		w.holds(published.Version, insects)
+		if left := w.stored(); len(left) != len(insects)+2 {
+			t.Errorf("there are left %q", left)
+		}
+		if uploads, arrivals := w.db.BundleUpload.Query().CountX(t.Context()), w.db.BundleArrival.Query().CountX(t.Context()); uploads+arrivals != 0 {
+			t.Errorf("%d uploads and %d arrivals are left", uploads, arrivals)
+		}
+	})
+}
+
+func TestFiles_APartIsThatPart(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		all := with(with(insects, "database/x", "x"), "data", "")
+		delete(all, "data/a.svg")
+		delete(all, "data/b.svg")
+		all = with(all, "Data/A.svg", "<A/>")
+		first := w.push(w.maria, "insects", insects).Version
+		second := w.push(w.maria, "insects", all).Version
+		for part, want := range map[bundles.Part][2][]string{
+			bundles.All:   {{"README.md", "config/config.yaml", "data/a.svg", "data/b.svg", "output/model_final.pth"}, {"Data/A.svg", "README.md", "config/config.yaml", "data", "database/x", "output/model_final.pth"}},
+			bundles.Data:  {{"config/config.yaml", "data/a.svg", "data/b.svg"}, {"config/config.yaml"}},
+			bundles.Model: {{"config/config.yaml", "output/model_final.pth"}, {"config/config.yaml", "output/model_final.pth"}},
+		} {
+			before := w.statements.Load()
+			files, err := w.Files(t.Context(), []*ent.BundleVersion{first, second}, part)
+			must(t, err)
+			if n := w.statements.Load() - before; n != 1 {
+				t.Errorf("%s takes %d statements", part, n)
+			}
+			for n, v := range []*ent.BundleVersion{first, second} {
+				var got []string
+				for _, f := range files[v.ID] {
+					got = append(got, f.Key)
+				}
+				if !slices.Equal(got, want[n]) {
+					t.Errorf("%s of version %d is %q", part, n+1, got)
+				}
+			}
+		}
+	})
+}
+
+func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		other := w.push(w.maria, "other", insects).Version // of the same files
+		first := w.push(w.maria, "insects", insects).Version
+		second := w.push(w.maria, "insects", with(insects, "config/config.yaml", "x: 2\n")).Version // with the same weights
+		weights, picture := md5Of("weights"), md5Of("<svg/>")
+		want := map[bundles.Algorithm]*ent.BundleVersion{
+			{Name: "insects", Version: "1"}:                                    first,
+			{Name: "insects", Version: "v2"}:                                   second,
+			{Name: "insects", Version: "3"}:                                    nil,
+			{Name: "insects", Version: "0"}:                                    nil,
+			{Name: "insects", Version: "99999999999999"}:                       nil,
+			{Name: "maria", Version: "1"}:                                      nil,
+			{Name: "maria", Version: "insects@2"}:                              second,
+			{Name: "insects", Version: "other@1"}:                              other,
+			{Name: "insects", Version: "other@2"}:                              nil,
+			{Name: "insects", Version: first.Md5}:                              first,
+			{Name: "maria", Version: first.Md5}:                                other, // the oldest
+			{Name: "maria", Version: second.Md5}:                               second,
+			{Name: "insects", Version: "1598113346-" + weights}:                first, // the oldest of that name
+			{Name: "maria", Version: "1598113346-" + strings.ToUpper(weights)}: other,
+			{Name: "maria", Version: picture}:                                  nil, // no weights
+			{Name: "maria", Version: "x" + weights}:                            nil,
+			{Name: "maria", Version: strings.Repeat("0", 32)}:                  nil,
+			{Name: "maria", Version: "2020-07"}:                                nil,
+			{Name: "insects", Version: "1.0"}:                                  nil,
+		}
+		var asked []bundles.Algorithm
+		for a := range want {
+			asked = append(asked, a)
+		}
+		before := w.statements.Load()
+		got, err := w.Behind(t.Context(), asked)
+		must(t, err)
+		if n := w.statements.Load() - before; n != 4 {
+			t.Errorf("it takes %d statements", n)
+		}
+		for a, v := range want {
+			if found := got[a]; (found == nil) != (v == nil) || v != nil && found.ID != v.ID {
+				t.Errorf("%v is %v, not %v", a, found, v)
+			}
+		}
+		if got, err := w.Behind(t.Context(), nil); len(got) != 0 || err != nil {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for n := range 5 {
+			w.push(w.maria, "insects", folder{"a": fmt.Sprint(n)})
+		}
+		w.push(w.maria, "birds", folder{"a": "1"})
+		w.push(w.maria, "in_ects", folder{"a": "1"})
+		all, err := w.List(t.Context(), `in\_%`, page.Request{})
+		must(t, err)
+		if len(all.Nodes) != 1 || all.Nodes[0].Name != "in_ects" {
+			t.Errorf("%v", all.Nodes)
+		}
+		all, err = w.List(t.Context(), "%", page.Request{First: new(2)})
+		must(t, err)
+		if total, err := all.TotalCount(t.Context()); len(all.Nodes) != 2 || all.Nodes[0].Name != "birds" || !all.PageInfo.HasNextPage || total != 3 || err != nil {
+			t.Errorf("%v %+v %d %v", all.Nodes, all.PageInfo, total, err)
+		}
+		insects, err := w.Named(t.Context(), "insects")
+		must(t, err)
+		both := []*ent.Bundle{insects, all.Nodes[0]}
+		first, err := w.Versions(t.Context(), both, page.Request{First: new(3)})
+		must(t, err)
+		next, err := w.Versions(t.Context(), both, page.Request{After: first[insects.ID].PageInfo.EndCursor})
+		must(t, err)
+		if got := next[insects.ID].Nodes; len(got) != 2 || got[0].Number != 4 || got[1].Number != 5 || len(first[both[1].ID].Nodes) != 1 || len(next[both[1].ID].Nodes) != 0 {
+			t.Errorf("%v, %v", first, next)
+		}
+		if total, err := first[insects.ID].TotalCount(t.Context()); total != 5 || err != nil {
+			t.Errorf("%d, %v", total, err)
+		}
+		latest, err := w.Latest(t.Context(), both)
+		must(t, err)
+		numbered, err := w.Numbered(t.Context(), both, 4)
+		must(t, err)
+		if latest[insects.ID].Number != 5 || latest[both[1].ID].Number != 1 || numbered[insects.ID].Number != 4 || numbered[both[1].ID] != nil {
+			t.Errorf("%v, %v", latest, numbered)
+		}
+		for _, name := range []string{"nothing", "", "a\x00b", "../insects"} {
+			if found, err := w.Named(t.Context(), name); found != nil || err != nil {
+				t.Errorf("%q: %v, %v", name, found, err)
+			}
+		}
+	})
+}
+
+func TestPublish_ThousandsOfFilesAreOneVersion(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		many := folder{}
+		for n := range 2500 {
+			many[fmt.Sprintf("data/%04d.txt", n)] = fmt.Sprint(n % 10)
+		}
+		upload := w.request(w.maria, "insects", many)
+		if len(upload.Wanted) != 10 || len(upload.Unchanged) != 2490 {
+			t.Errorf("%d are wanted", len(upload.Wanted))
+		}
+		w.send(upload, many)
+		published, err := w.Publish(w.maria, upload.ID)
+		must(t, err)
+		w.holds(published.Version, many)
+	})
+}

@@ -1,0 +1,79 @@
+package bundles
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundlefile"
+	"tagma/ent/generated/predicate"
+	"tagma/internal/database"
+	"tagma/internal/instant"
+)
+
+// File is one file of a version.
+type File struct {
+	VersionID  int64           `sql:"version_id"`
+	Key        string          `sql:"key"`
+	MD5        string          `sql:"md5"`
+	SHA256     string          `sql:"sha256"`
+	Size       int64           `sql:"size"`
+	ModifiedAt instant.Instant `sql:"modified_at"`
+	StoredAs   string          `sql:"stored_as"` // its name in the store
+}
+
+// Part is which files of a version are wanted.
+type Part string
+
+// The parts. A configuration is needed for both ends.
+const (
+	All   Part = "ALL"
+	Data  Part = "DATA"  // data/ and config/: for training
+	Model Part = "MODEL" // output/ and config/: for inference
+)
+
+// weights is the folder of what training gives.
+const weights = "output/"
+
+var folders = map[Part][]string{
+	Data:  {"data/", "config/"},
+	Model: {weights, "config/"},
+}
+
+func (p Part) condition() predicate.BundleFile {
+	if p == All {
+		return func(*sql.Selector) {}
+	}
+	var any []predicate.BundleFile
+	for _, folder := range folders[p] {
+		any = append(any, bundlefile.KeyHasPrefix(folder))
+	}
+	return bundlefile.Or(any...)
+}
+
+// Files gives the files of each version that are in the part, in the order of
+// their keys' bytes, by the version's id.
+func (b *Bundles) Files(ctx context.Context, versions []*ent.BundleVersion, part Part) (map[int64][]File, error) {
+	ids := make([]int64, len(versions))
+	for n, v := range versions {
+		ids[n] = v.ID
+	}
+	var rows []File
+	err := b.db.BundleFile.Query().Where(database.AmongNumbers(bundlefile.FieldVersionID, ids), part.condition()).
+		Modify(func(s *sql.Selector) {
+			content := sql.Table(bundlecontent.Table).As("content")
+			s.Join(content).On(s.C(bundlefile.FieldContentID), content.C(bundlecontent.FieldID))
+			s.Select(s.Columns(bundlefile.FieldVersionID, bundlefile.FieldKey, bundlefile.FieldModifiedAt)...)
+			s.AppendSelect(content.Columns(bundlecontent.FieldMd5, bundlecontent.FieldSha256, bundlecontent.FieldSize, bundlecontent.FieldStoredAs)...)
+		}).Scan(ctx, &rows)
+	slices.SortFunc(rows, func(x, y File) int { return cmp.Compare(x.Key, y.Key) })
+	of := make(map[int64][]File, len(versions))
+	for _, row := range rows {
+		of[row.VersionID] = append(of[row.VersionID], row)
+	}
+	return of, err
+}

@@ -1,0 +1,198 @@
+package bundles
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"regexp"
+	"time"
+
+	"gocloud.dev/blob"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/bundlearrival"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundleupload"
+	"tagma/internal/caller"
+	"tagma/internal/database"
+	"tagma/internal/fault"
+	"tagma/internal/rawjson"
+)
+
+// Lifetime is how long an upload may wait to be published, from when it was
+// last asked for.
+const Lifetime = 24 * time.Hour
+
+// maxOpen bounds the uploads of one person that wait to be published.
+const maxOpen = 100
+
+// folder is where the files of bundles are in the store.
+const folder = "bundles/"
+
+// Upload is a version on its way.
+type Upload struct {
+	*ent.BundleUpload
+	Wanted    []Wanted
+	Unchanged []string // the keys of all other files, which need not be sent
+}
+
+// Wanted is a file that must be sent before the upload can be published.
+type Wanted struct {
+	Key      string
+	MD5      string
+	Size     int64
+	StoredAs string // its name in the store
+}
+
+// storedAs is the name in the store of an upload's content, such as
+// bundles/<file id>/<md5>. A person who looks into the store can check it with
+// md5sum.
+func storedAs(fileID, md5 string) string { return folder + fileID + "/" + md5 }
+
+var storedForm = regexp.MustCompile(`^` + folder + `([0-9a-f]{16})/([0-9a-f]{32})$`)
+
+// parseStoredAs reads what storedAs made, and nothing else.
+func parseStoredAs(name string) (fileID, md5 string, ok bool) {
+	found := storedForm.FindStringSubmatch(name)
+	if found == nil {
+		return "", "", false
+	}
+	return found[1], found[2], true
+}
+
+func newFileID() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails: see its documentation
+	return hex.EncodeToString(random[:])
+}
+
+// Request says which of the files that the caller means to publish under a name
+// must be sent. Asked again for the same, it finds the same upload, and what
+// has come meanwhile is not wanted any more.
+func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
+	m, err := b.check(name, files)
+	if err != nil {
+		return nil, err
+	}
+	text, sum, err := m.encode(name)
+	if err != nil {
+		return nil, err
+	}
+	upload, err := b.begin(ctx, name, text, sum)
+	if err != nil {
+		return nil, err
+	}
+	have, err := b.have(ctx, upload, m)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := b.waiting(ctx, upload)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Upload{BundleUpload: upload}
+	asked := map[string]bool{}
+	for _, f := range m {
+		if have.arrived[f.MD5] != "" || have.content(f) != nil || waiting[f.MD5] || asked[f.MD5] {
+			answer.Unchanged = append(answer.Unchanged, f.Key)
+			continue
+		}
+		asked[f.MD5] = true
+		answer.Wanted = append(answer.Wanted, Wanted{f.Key, f.MD5, f.Size, storedAs(upload.FileID, f.MD5)})
+	}
+	return answer, nil
+}
+
+// begin finds the caller's upload of that manifest, or makes one.
+func (b *Bundles) begin(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
+	by := caller.From(ctx)
+	if by == nil {
+		return nil, fault.New(fault.Unauthenticated, "sign in to upload a bundle")
+	}
+	now := b.clock()
+	open := func() *ent.BundleUploadQuery {
+		return b.db.BundleUpload.Query().Where(
+			bundleupload.CreatedByID(by.UserID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(now))
+	}
+	found, err := open().Where(bundleupload.ManifestSha256(sum)).Order(bundleupload.ByID()).First(ctx)
+	switch {
+	case err == nil:
+		renewed, err := found.Update().SetExpiresAt(now.Add(Lifetime)).Save(ctx)
+		if !ent.IsNotFound(err) { // else the sweep was faster
+			return renewed, err
+		}
+	case !ent.IsNotFound(err):
+		return nil, err
+	}
+	waiting, err := open().Count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if waiting >= maxOpen {
+		return nil, fault.New(fault.TooLarge, "%d uploads of yours wait to be published: publish them, or wait until they are cleared away after a day", waiting)
+	}
+	return b.db.BundleUpload.Create().SetName(name).SetManifest(text).SetManifestSha256(sum).SetFileID(newFileID()).
+		SetCreatedAt(now).SetExpiresAt(now.Add(Lifetime)).SetCreatedByID(by.UserID).Save(ctx)
+}
+
+// had is what the store has of a manifest.
+type had struct {
+	arrived  map[string]string               // the SHA-256 of what has come for this upload, by MD5
+	contents map[string][]*ent.BundleContent // that are published, by MD5
+}
+
+func (b *Bundles) have(ctx context.Context, upload *ent.BundleUpload, m manifest) (had, error) {
+	have := had{map[string]string{}, map[string][]*ent.BundleContent{}}
+	arrivals, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
+	if err != nil {
+		return have, err
+	}
+	for _, a := range arrivals {
+		have.arrived[a.Md5] = a.Sha256
+	}
+	contents, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, m.md5s())).All(ctx)
+	for _, c := range contents {
+		have.contents[c.Md5] = append(have.contents[c.Md5], c)
+	}
+	return have, err
+}
+
+// content is the published content that a file is, or nil. An MD5 can be
+// forged: where two contents share it, or the file's SHA-256 is another, the
+// bytes must come.
+func (h had) content(f NewFile) *ent.BundleContent {
+	var found *ent.BundleContent
+	for _, c := range h.contents[f.MD5] {
+		switch {
+		case c.Size != f.Size, f.SHA256 != nil && *f.SHA256 != c.Sha256:
+		case found != nil:
+			return nil
+		default:
+			found = c
+		}
+	}
+	return found
+}
+
+// waiting says which files the store has that were sent for an upload, by MD5.
+// They need not be what they should be: a store that takes files from clients
+// by itself may check nothing. One may not be recorded: by such a store, or
+// because of a crash.
+func (b *Bundles) waiting(ctx context.Context, upload *ent.BundleUpload) (map[string]bool, error) {
+	there := map[string]bool{}
+	files := b.bucket.List(&blob.ListOptions{Prefix: folder + upload.FileID + "/"})
+	for {
+		file, err := files.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return there, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, md5, ok := parseStoredAs(file.Key); ok {
+			there[md5] = true
+		}
+	}
+}

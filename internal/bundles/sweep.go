@@ -1,0 +1,107 @@
+package bundles
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundleupload"
+	"tagma/internal/database"
+)
+
+// grace is how old a file that nothing speaks of must be before it is cleared
+// away. A request that might still record it has ended by then.
+const grace = time.Hour
+
+// sweepAtOnce is how many files are looked up at once.
+const sweepAtOnce = 1000
+
+// Sweep clears away uploads that nobody has published within their time, and
+// the files that neither an upload nor a version speaks of. It tells how many
+// files. Several servers may sweep at once.
+func (b *Bundles) Sweep(ctx context.Context) (int, error) {
+	if _, err := b.db.BundleUpload.Delete().Where(bundleupload.ExpiresAtLTE(b.clock())).Exec(ctx); err != nil {
+		return 0, err
+	}
+	limit := b.clock().Add(-grace).Time()
+	removed := 0
+	var old []string
+	clear := func() error {
+		orphans, err := b.orphans(ctx, old)
+		if err != nil {
+			return err
+		}
+		for _, name := range orphans {
+			err := b.bucket.Delete(ctx, name)
+			if gcerrors.Code(err) == gcerrors.NotFound {
+				continue // another server sweeps too
+			}
+			if err != nil {
+				return err
+			}
+			removed++
+		}
+		old = old[:0]
+		return nil
+	}
+	files := b.bucket.List(&blob.ListOptions{Prefix: folder})
+	for {
+		file, err := files.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return removed, clear()
+		}
+		if err != nil {
+			return removed, err
+		}
+		if file.ModTime.Before(limit) {
+			old = append(old, file.Key)
+		}
+		if len(old) == sweepAtOnce {
+			if err := clear(); err != nil {
+				return removed, err
+			}
+		}
+	}
+}
+
+// orphans are those of the files that nothing speaks of. A name that this
+// package did not give is nobody's orphan.
+func (b *Bundles) orphans(ctx context.Context, files []string) ([]string, error) {
+	var fileIDs []string
+	for _, file := range files {
+		if fileID, _, ok := parseStoredAs(file); ok {
+			fileIDs = append(fileIDs, fileID)
+		}
+	}
+	if len(fileIDs) == 0 {
+		return nil, nil
+	}
+	// Uploads first: one that is gone now has been published before, and then
+	// its contents are found, or never will be.
+	uploads, err := b.db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
+		Select(bundleupload.FieldFileID).Strings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldStoredAs, files)).
+		Select(bundlecontent.FieldStoredAs).Strings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spoken := map[string]bool{}
+	for _, name := range append(uploads, kept...) { // of which none is like another
+		spoken[name] = true
+	}
+	var orphans []string
+	for _, file := range files {
+		if fileID, _, ok := parseStoredAs(file); ok && !spoken[fileID] && !spoken[file] {
+			orphans = append(orphans, file)
+		}
+	}
+	return orphans, nil
+}
