@@ -66,7 +66,7 @@ var sizes = map[string]guard.Size{
 	"Query.labelSets":               {Each: 20},
 	"LabelSet.labels":               {Each: 10},
 	"LabelSubmission.labels":        {Each: 10},
-	"BundleVersion.files":           {Each: 1000},
+	"BundleVersion.files":           {Each: 500},
 	"BundleUpload.wanted":           {Each: 100},
 	"BundleUploadTarget.headers":    {Each: 2},
 	"User.tokens":                   {Each: 10},

@@ -98,6 +98,8 @@ func newLab(t *testing.T, database string) *lab {
 	}
 	l.ids["Image"], l.ids["Device"] = sent[0].Image.ID, "Device:"+trap
 	l.ids["Annotation"] = put.PutAnnotations.Results[0].Annotation.ID
+	published, _ := admin.ship("a", model) // as the annotation's algorithm is called
+	l.ids["Bundle"], l.ids["BundleVersion"] = "Bundle:1", published.Version.ID
 	return l
 }
 
@@ -168,6 +170,15 @@ func (l *lab) arguments(kind string) func(coordinate, wanted string) string {
 			return "input: " + inline(labelling(1))
 		case "Mutation.createLabelSet":
 			return `input: {name: "ears", labels: [{id: "left", name: "Left"}]}`
+		case "Query.bundle":
+			return `name: "a"`
+		case "Mutation.requestBundleUpload":
+			return fmt.Sprintf(`name: "a", files: [{key: "data/%d", md5: %q, size: 1, modifiedAt: %q}]`, l.turn.Add(1), l.md5, at(1))
+		case "Mutation.publishBundle":
+			if kind == "WRITER" || kind == "ADMIN" { // each has uploads of their own
+				return fmt.Sprintf("upload: %q", l.clients[kind].request("a", model.manifest()).ID)
+			}
+			return `upload: "BundleUpload:1"`
 		case "Mutation.createUsers":
 			return fmt.Sprintf(`input: [{username: "made-%d", password: "correct horse battery"}]`, l.turn.Add(1))
 		case "Mutation.updateUser":
