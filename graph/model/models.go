@@ -28,7 +28,8 @@ type AccessTokenInput struct {
 
 // Where one file is to be sent: once, as it is, without signing in. What a target
 // is answered: 2xx when the file is here, 412 if it was here already, which is as
-// good, 403 if the target has expired, 400 for other bytes than were announced.
+// good, 403 if the target has expired, 404 if the upload is published or over, 400
+// for other bytes than were announced.
 type BundleUploadTarget struct {
 	// Which file.
 	Key string `json:"key"`

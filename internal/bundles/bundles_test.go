@@ -40,6 +40,7 @@ type world struct {
 	bucket       *blob.Bucket
 	ahead        atomic.Int64 // milliseconds by which the clock is ahead of the machine's
 	statements   atomic.Int64
+	once         atomic.Pointer[func()] // called before the next statement, if set
 	maria, jonas context.Context
 }
 
@@ -55,7 +56,12 @@ func newWorld(t *testing.T, databaseURL string) *world {
 	w := &world{t: t}
 	var err error
 	w.db, err = database.Open(t.Context(), databaseURL, database.Options{
-		Observe: func(context.Context, string) { w.statements.Add(1) },
+		Observe: func(context.Context, string) {
+			w.statements.Add(1)
+			if do := w.once.Swap(nil); do != nil {
+				(*do)()
+			}
+		},
 	})
 	must(t, err)
 	w.bucket, err = localblob.Open(t.TempDir())
@@ -528,6 +534,35 @@ func TestPublish_OneUploadByManyAtOnceIsOneVersion(t *testing.T) {
 			t.Errorf("it was made %d times", created.Load())
 		}
 	})
+}
+
+func TestPublish_ALateSecondTryDoesNotBringAnOldVersionBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		upload := w.request(w.maria, "insects", insects)
+		w.send(upload, insects)
+		var first, second *bundles.Published
+		// The second try has seen that the upload is not published; then the
+		// first gets through, and somebody else's version too.
+		meanwhile := func() {
+			var err error
+			first, err = w.Publish(w.maria, upload.ID)
+			must(t, err)
+			second = w.push(w.jonas, "insects", with(insects, "README.md", "better"))
+		}
+		again, err := w.publishAfterLooking(upload, meanwhile)
+		must(t, err)
+		if second.Version.Number != 2 || again.Verdict != bundles.Unchanged || again.Version.ID != first.Version.ID {
+			t.Errorf("%+v, %+v, %+v", first, second, again)
+		}
+	})
+}
+
+// publishAfterLooking publishes an upload, and calls meanwhile when it has been
+// looked up: before the second statement.
+func (w *world) publishAfterLooking(upload *bundles.Upload, meanwhile func()) (*bundles.Published, error) {
+	second := func() { w.once.Store(&meanwhile) }
+	w.once.Store(&second)
+	return w.Publish(w.maria, upload.ID)
 }
 
 func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
