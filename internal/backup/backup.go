@@ -28,6 +28,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/images"
 	"tagma/internal/localblob"
@@ -81,6 +82,9 @@ func Make(ctx context.Context, db *database.DB, bucket *blob.Bucket, folder stri
 	defer files.Close()
 	c := copier{from: bucket, to: files, known: sums, sums: map[string]string{}, report: &report}
 	if err := c.images(ctx, db, kept); err != nil {
+		return report, err
+	}
+	if err := c.bundles(ctx, kept); err != nil {
 		return report, err
 	}
 	if err := c.prune(ctx); err != nil {
@@ -144,6 +148,23 @@ func (c *copier) images(ctx context.Context, db, kept *database.DB) error {
 	for _, id := range gone {
 		if err := images.Forget(ctx, kept, id); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// bundles copies the files of all versions. What is on its way to be one is not
+// in a backup.
+func (c *copier) bundles(ctx context.Context, kept *database.DB) error {
+	if err := bundles.ForgetUploads(ctx, kept); err != nil {
+		return err
+	}
+	for content, err := range bundles.AllStored(ctx, kept) {
+		if err != nil {
+			return err
+		}
+		if err := c.copy(ctx, content.StoredAs, content.Sha256); err != nil {
+			return fmt.Errorf("a file of a bundle: run tagma verify: %w", err)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"tagma/ent/generated/image"
+	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/images"
 )
@@ -49,7 +50,32 @@ func Verify(ctx context.Context, db *database.DB, bucket *blob.Bucket, photos *i
 		}
 		right += 1 + len(one.Others) - len(findings)
 	}
-	return right, orphans(ctx, bucket, photos, now.Add(-images.Grace), found)
+	of, err := verifyBundles(ctx, db, bucket, found)
+	if err != nil {
+		return right, err
+	}
+	return right + of, orphans(ctx, db, bucket, photos, now.Add(-images.Grace), found)
+}
+
+// verifyBundles reads the files of all versions of bundles.
+func verifyBundles(ctx context.Context, db *database.DB, bucket *blob.Bucket, found func(Finding)) (right int, err error) {
+	for content, err := range bundles.AllStored(ctx, db) {
+		if err != nil {
+			return right, err
+		}
+		got, err := hashOf(ctx, bucket, content.StoredAs)
+		switch {
+		case gcerrors.Code(err) == gcerrors.NotFound:
+			found(Finding{"missing", content.StoredAs})
+		case err != nil:
+			return right, fmt.Errorf("%s: %w", content.StoredAs, err)
+		case got != content.Sha256:
+			found(Finding{"altered", content.StoredAs})
+		default:
+			right++
+		}
+	}
+	return right, nil
 }
 
 // check reads the files of one image.
@@ -70,12 +96,16 @@ func check(ctx context.Context, bucket *blob.Bucket, one images.Stored) ([]Findi
 }
 
 // orphans looks for files without a row, some hundreds at once.
-func orphans(ctx context.Context, bucket *blob.Bucket, photos *images.Images, before time.Time, found func(Finding)) error {
+func orphans(ctx context.Context, db *database.DB, bucket *blob.Bucket, photos *images.Images, before time.Time, found func(Finding)) error {
 	const atOnce = 1000
 	var old []string
 	look := func() error {
-		without, err := photos.Orphans(ctx, old)
-		for _, key := range without {
+		photographs, err := photos.Orphans(ctx, old)
+		if err != nil {
+			return err
+		}
+		ofBundles, err := bundles.Orphans(ctx, db, old)
+		for _, key := range append(photographs, ofBundles...) {
 			found(Finding{"orphaned", key})
 		}
 		old = old[:0]

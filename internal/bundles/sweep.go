@@ -32,7 +32,7 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	removed := 0
 	var old []string
 	clear := func() error {
-		orphans, err := b.orphans(ctx, old)
+		orphans, err := Orphans(ctx, b.db, old)
 		if err != nil {
 			return err
 		}
@@ -69,9 +69,9 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	}
 }
 
-// orphans are those of the files that nothing speaks of. A name that this
-// package did not give is nobody's orphan.
-func (b *Bundles) orphans(ctx context.Context, files []string) ([]string, error) {
+// Orphans are those of the files in the store that nothing in the database
+// speaks of. A name that this package did not give is nobody's orphan.
+func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, error) {
 	var fileIDs []string
 	for _, file := range files {
 		if fileID, _, ok := parseStoredAs(file); ok {
@@ -83,12 +83,12 @@ func (b *Bundles) orphans(ctx context.Context, files []string) ([]string, error)
 	}
 	// Uploads first: one that is gone now has been published before, and then
 	// its contents are found, or never will be.
-	uploads, err := b.db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
+	uploads, err := db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
 		Select(bundleupload.FieldFileID).Strings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldStoredAs, files)).
+	kept, err := db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldStoredAs, files)).
 		Select(bundlecontent.FieldStoredAs).Strings(ctx)
 	if err != nil {
 		return nil, err

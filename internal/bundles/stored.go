@@ -1,0 +1,41 @@
+package bundles
+
+import (
+	"context"
+	"iter"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/bundlecontent"
+	"tagma/internal/database"
+)
+
+// AllStored is the contents of all versions in a database, by age. Their files
+// are never deleted.
+func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleContent, error] {
+	return func(yield func(*ent.BundleContent, error) bool) {
+		const part = 1000
+		for last := int64(0); ; {
+			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(last)).Order(bundlecontent.ByID()).Limit(part).All(ctx)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, row := range rows {
+				last = row.ID
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if len(rows) < part {
+				return
+			}
+		}
+	}
+}
+
+// ForgetUploads takes all uploads out of a database that is not a server's, and
+// leaves files alone: without its files, an upload would say what is not so.
+func ForgetUploads(ctx context.Context, db *database.DB) error {
+	_, err := db.BundleUpload.Delete().Exec(ctx)
+	return err
+}
