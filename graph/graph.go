@@ -26,6 +26,7 @@ import (
 	"tagma/internal/images"
 	"tagma/internal/labels"
 	"tagma/internal/people"
+	"tagma/internal/selection"
 	"tagma/internal/transport"
 )
 
@@ -52,6 +53,8 @@ type Options struct {
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
+
+	ordinary bool // for tests: all is left to the resolvers
 }
 
 // sizes is what the guard takes lists to be as long as that do not say so.
@@ -88,6 +91,10 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return nil, err
 	}
 	known := documents.New(options.Trusted, options.TrustedOnly)
+	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.known())
+	if err != nil {
+		return nil, err
+	}
 	server := handler.New(schema)
 	server.AddTransport(transport.WebSocket{Options: options.Transport})
 	server.AddTransport(transport.GET{Options: options.Transport})
@@ -101,6 +108,9 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(extension.Introspection{}) // the contract is public
 	server.Use(judge)
 	server.Use(learn{known})
+	if !options.ordinary {
+		server.AroundFields(fast.Field)
+	}
 	server.AroundOperations(newMeter(options.Metrics).measure)
 	errors := presenter{options.Log}
 	server.SetErrorPresenter(errors.present)

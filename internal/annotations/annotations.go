@@ -8,6 +8,7 @@ package annotations
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"entgo.io/ent/dialect/sql"
@@ -91,24 +92,60 @@ func together(all []*ent.Annotation) []*ent.Annotation {
 	return all
 }
 
+// WantOfImages narrows a query of the annotations to those of the images with
+// these ids, by age.
+func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
+	condition, err := filter.Condition()
+	return func(s *sql.Selector) {
+		database.AmongNumbers(annotation.FieldImageID, ids)(s)
+		condition(s)
+		s.OrderBy(s.C(annotation.FieldID))
+	}, err
+}
+
 // OfImages gives the annotations of each image, by age, by the image's id.
 func (a *Annotations) OfImages(ctx context.Context, all []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
-	condition, err := filter.Condition()
-	if err != nil {
-		return nil, err
-	}
 	ids := make([]int64, len(all))
 	for n, i := range all {
 		ids[n] = i.ID
 	}
-	found, err := a.db.Annotation.Query().
-		Where(database.AmongNumbers(annotation.FieldImageID, ids), condition).
-		Order(annotation.ByID()).Select(listed...).All(ctx)
+	wanted, err := WantOfImages(ids, filter)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.db.Annotation.Query().Where(wanted).Select(listed...).All(ctx)
 	of := make(map[int64][]*ent.Annotation, len(all))
 	for _, one := range together(found) {
 		of[one.ImageID] = append(of[one.ImageID], one)
 	}
 	return of, err
+}
+
+// Join joins the images to a query of the annotations.
+func Join(s *sql.Selector) { join(s) }
+
+func join(s *sql.Selector) *sql.SelectTable {
+	of := sql.Table(image.Table).As(image.Table)
+	s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
+	return of
+}
+
+// WantKeys narrows a query of the annotations to those of the images with
+// these keys, by age, and joins the images. Places are where in an answer those
+// of each image stand, counted from 0.
+func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
+	_, places, err = images.WantKeys("images", keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	condition, err := filter.Condition()
+	there := slices.Collect(maps.Keys(places))
+	return func(s *sql.Selector) {
+		of := join(s)
+		images.AmongJoined(of, there)(s)
+		condition(s)
+		s.OrderBy(s.C(annotation.FieldID))
+	}, places, err
 }
 
 // ByKeys gives the annotations of the images with these keys, in the keys'
@@ -191,24 +228,44 @@ var byPlace = page.Order[placed]{ //nolint:gochecknoglobals // a table
 	Key: func(p placed) page.Key { return page.Key{p.device, int64(p.taken), p.ID} },
 }
 
-// Series gives a page of the annotations of the images that are in at least
-// one of the series.
-func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+// WantSeries is the page that Series gives, and what narrows a query of the
+// annotations to it, for a reader that fetches them by itself. It joins the
+// images.
+func (a *Annotations) WantSeries(all []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
+	matching, err := inSeries(all, filter)
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	wanted, err := byPlace.Want(a.limits, request, func(ctx context.Context) (int, error) {
+		return a.db.Annotation.Query().Where(matching).Count(ctx)
+	})
+	return wanted, func(s *sql.Selector) {
+		matching(s)
+		wanted.Narrow(s)
+	}, err
+}
+
+// inSeries is the condition that an annotation's image is in one of the series.
+func inSeries(all []series.Series, filter *Filter) (predicate.Annotation, error) {
 	union, err := series.Parse(all)
 	if err != nil {
 		return nil, err
 	}
 	condition, err := filter.Condition()
+	return func(s *sql.Selector) {
+		condition(s)
+		union.SelectJoined(s, join(s))
+	}, err
+}
+
+// Series gives a page of the annotations of the images that are in at least
+// one of the series.
+func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+	condition, err := inSeries(all, filter)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.AnnotationQuery {
-		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) {
-			of := sql.Table(image.Table).As(image.Table)
-			s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
-			union.SelectJoined(s, of)
-		})
-	}
+	matching := func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(condition) }
 	p, err := page.Fetch(ctx, a.limits, request, byPlace,
 		func(ctx context.Context, add func(*sql.Selector)) ([]placed, error) {
 			return a.place(ctx, func() *ent.AnnotationQuery { return matching().Where(add) })

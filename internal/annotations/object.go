@@ -20,8 +20,9 @@ const (
 )
 
 // Object is one thing that was seen, as it is kept and as the schema gives it.
-// The order of its fields is the schema's, so that what is kept can be passed
-// through. Null fields are kept as null.
+// The order of its fields is the schema's, and numbers are kept in the spelling
+// of answers (package rawjson), so that what is kept can be passed through: see
+// Scan. Null fields are kept as null.
 type Object struct {
 	Name         string        `json:"name"`
 	Contour      rawjson.Value `json:"contour"`
@@ -151,10 +152,10 @@ func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
 		if n > 0 {
 			b = append(b, ',')
 		}
-		b = contour.AppendNumber(b, v)
+		b = rawjson.AppendFloat(b, v)
 	}
 	b = append(b, `],"area":`...)
-	b = contour.AppendNumber(b, polygon.Area())
+	b = rawjson.AppendFloat(b, polygon.Area())
 	return append(b, '}')
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // keptStatements bounds the prepared statements of one connection. Tagma has
-// far fewer shapes of statement than that.
+// fewer shapes of statement than that, but for those of package selection, which
+// are as many as the selections that are asked for.
 const keptStatements = 200
 
 // conn is what both drivers' connections can do.

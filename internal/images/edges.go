@@ -20,12 +20,21 @@ import (
 
 // among is the condition that an image has one of the keys.
 func among(keys []Key) predicate.Image {
+	return amongPairs(image.FieldDeviceID, image.FieldTakenAt, keys)
+}
+
+// AmongJoined is among for a query that has joined images as t.
+func AmongJoined(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
+	return amongPairs(t.C(image.FieldDeviceID), t.C(image.FieldTakenAt), keys)
+}
+
+func amongPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
 	devices := make([]string, len(keys))
 	times := make([]instant.Instant, len(keys))
 	for n, key := range keys {
 		devices[n], times[n] = key.Device, key.TakenAt
 	}
-	return database.AmongPairs(image.FieldDeviceID, image.FieldTakenAt, devices, times)
+	return database.AmongPairs(device, takenAt, devices, times)
 }
 
 func devicePattern(text string) (predicate.Device, error) {

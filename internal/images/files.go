@@ -38,16 +38,17 @@ const folder = "images/"
 // images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.<file id>.jpg. A person
 // who looks into the store finds a photograph by it.
 func FileKey(i *ent.Image, v Variant) string {
-	return fileKey(KeyOf(i), i.FileID, v)
+	return FileKeyOf(KeyOf(i), i.FileID, v)
 }
 
-func fileKey(key Key, fileID string, v Variant) string {
+// FileKeyOf is FileKey of the image with a key, whose files have that id.
+func FileKeyOf(key Key, fileID string, v Variant) string {
 	name := strings.TrimSuffix(photo.Name(key).String(), ".jpg")
 	month := key.TakenAt.Time().Format("2006-01")
 	return fmt.Sprintf("%s%s/%s/%s.%s%s.jpg", folder, key.Device, month, name, fileID, suffixes[v])
 }
 
-// parseFileKey reads what fileKey made, and nothing else.
+// parseFileKey reads what FileKeyOf made, and nothing else.
 func parseFileKey(key string) (of Key, fileID string, ok bool) {
 	parts := strings.Split(key[strings.LastIndexByte(key, '/')+1:], ".")
 	if len(parts) < 4 || len(parts[2]) != fileIDLength {
@@ -59,7 +60,7 @@ func parseFileKey(key string) (of Key, fileID string, ok bool) {
 	}
 	of, fileID = Key(name), parts[2]
 	for variant := range suffixes {
-		ok = ok || fileKey(of, fileID, variant) == key
+		ok = ok || FileKeyOf(of, fileID, variant) == key
 	}
 	return of, fileID, ok
 }
@@ -77,7 +78,7 @@ func newFileID() string {
 func (c *Images) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for variant, content := range files {
-		group.Go(func() error { return c.writeFile(ctx, fileKey(key, fileID, variant), content) })
+		group.Go(func() error { return c.writeFile(ctx, FileKeyOf(key, fileID, variant), content) })
 	}
 	return group.Wait()
 }

@@ -41,7 +41,7 @@ func TestFileKey_IsReadBackAndSortsUnderItsDeviceAndMonth(t *testing.T) {
 		}
 	})
 	want := "images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.mini.jpg"
-	if got := fileKey(Key{"0a5bb6f4", 1592688804000}, "0123456789abcdef", ThumbnailMini); got != want {
+	if got := FileKeyOf(Key{"0a5bb6f4", 1592688804000}, "0123456789abcdef", ThumbnailMini); got != want {
 		t.Error(got)
 	}
 }
@@ -75,7 +75,7 @@ func FuzzParseFileKey(f *testing.F) {
 			return
 		}
 		for variant := range suffixes {
-			if fileKey(of, id, variant) == file {
+			if FileKeyOf(of, id, variant) == file {
 				return
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
+	"tagma/ent/generated/predicate"
 	"tagma/internal/batch"
 	"tagma/internal/database"
 	"tagma/internal/fault"
@@ -158,6 +159,42 @@ func byID(all []*ent.Image) map[int64]*ent.Image {
 		found[i.ID] = i
 	}
 	return found
+}
+
+// WantKeys narrows a query of the images to those that have the keys, for a
+// reader that fetches them by itself. Places are where in an answer each of
+// them stands, counted from 0. Argument is what the caller calls the keys.
+func WantKeys(argument string, keys []Key) (narrow predicate.Image, places map[Key]int, err error) {
+	keys, err = checkKeys(argument, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	places = make(map[Key]int, len(keys))
+	for _, key := range keys {
+		if _, ok := places[key]; !ok {
+			places[key] = len(places)
+		}
+	}
+	if len(keys) == 1 { // which a database plans better than a list of one
+		return image.And(image.DeviceID(keys[0].Device), image.TakenAt(keys[0].TakenAt)), places, nil
+	}
+	return among(keys), places, nil
+}
+
+// WantSeries is the page that Series gives, and what narrows a query of the
+// images to it, for a reader that fetches them by itself.
+func (c *Images) WantSeries(all []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
+	union, err := series.Parse(all)
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	wanted, err := order.Places().Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
+		return c.db.Image.Query().Where(union.Select).Count(ctx)
+	})
+	return wanted, func(s *sql.Selector) {
+		union.Select(s)
+		wanted.Narrow(s)
+	}, err
 }
 
 // Series gives a page of the images that are in at least one of the series.

@@ -26,6 +26,20 @@ func anyInstant() *rapid.Generator[Instant] {
 	})
 }
 
+func TestInstant_IsTheSameInJSONAsInText(t *testing.T) {
+	for _, i := range []Instant{first, last, first - 1, last + 1, 0, -1, -1000} {
+		if got := string(i.AppendJSON(nil)); got != `"`+i.String()+`"` {
+			t.Errorf("%d is %s, not %s", i, got, i)
+		}
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		i := anyInstant().Draw(r, "instant")
+		if got := string(i.AppendJSON([]byte("x"))); got != `x"`+i.String()+`"` {
+			r.Fatalf("%d is %s, not %s", i, got, i)
+		}
+	})
+}
+
 func TestInstant_ComesBackAsItWasWritten(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		i := anyInstant().Draw(r, "i")

@@ -95,12 +95,34 @@ func Fetch[T any](
 	if err != nil {
 		return nil, err
 	}
-	rows, err := query(ctx, func(s *sql.Selector) { order.narrow(s, plan) })
+	rows, err := query(ctx, func(s *sql.Selector) {
+		narrow(s, order.Columns, plan)
+		s.Limit(plan.Length + 1)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return order.Page(plan, rows, count), nil
 }
+
+// Wanted is a page that a reader fetches by itself, with the columns of its
+// choice.
+type Wanted struct {
+	Plan    Plan
+	Columns []Column // whose values are the key of a row
+	Count   func(context.Context) (int, error)
+}
+
+// Want checks a request. Errors about it are *fault.Error.
+func (o Order[T]) Want(limits Limits, request Request, count func(context.Context) (int, error)) (Wanted, error) {
+	plan, err := o.Plan(limits, request)
+	return Wanted{plan, o.Columns, count}, err
+}
+
+// Narrow makes a query one of the rows of the page and all that follow, in the
+// plan's direction. The reader takes one more than the plan's length, which
+// tells whether there is a further page.
+func (w Wanted) Narrow(s *sql.Selector) { narrow(s, w.Columns, w.Plan) }
 
 // Plan is a request that was checked.
 type Plan struct {
@@ -126,19 +148,31 @@ func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 	return plan, problems.Err()
 }
 
-// narrow makes a query one of the rows of a page and one more, which tells
-// whether there is a further page.
-func (o Order[T]) narrow(s *sql.Selector, plan Plan) {
-	o.beyond(s, ">", plan.After)
-	o.beyond(s, "<", plan.Before)
+// narrow is Wanted.Narrow.
+func narrow(s *sql.Selector, columns []Column, plan Plan) {
+	beyond(s, columns, ">", plan.After)
+	beyond(s, columns, "<", plan.Before)
 	direction := sql.Asc
 	if plan.Backwards {
 		direction = sql.Desc
 	}
-	for _, column := range o.Columns {
+	for _, column := range columns {
 		s.OrderBy(direction(column.in(s)))
 	}
-	s.Limit(plan.Length + 1)
+}
+
+// Info says where the page stands that has rows from the first key to the
+// last, nil if it has none. More says that the query gave one row more.
+func (p Plan) Info(more bool, first, last Key) Info {
+	info := Info{HasNextPage: more, HasPreviousPage: p.After != nil}
+	if p.Backwards {
+		info = Info{HasPreviousPage: more, HasNextPage: p.Before != nil}
+	}
+	if first != nil {
+		start, end := first.Cursor(), last.Cursor()
+		info.StartCursor, info.EndCursor = &start, &end
+	}
+	return info
 }
 
 // Page makes a page of rows, which may be one more than the plan's length and
@@ -148,18 +182,14 @@ func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, er
 	if more {
 		rows = rows[:plan.Length]
 	}
-	p := &Page[T]{Nodes: rows, order: o, count: count}
 	if plan.Backwards {
 		slices.Reverse(rows)
-		p.PageInfo = Info{HasPreviousPage: more, HasNextPage: plan.Before != nil}
-	} else {
-		p.PageInfo = Info{HasNextPage: more, HasPreviousPage: plan.After != nil}
 	}
+	var first, last Key
 	if len(rows) > 0 {
-		start, end := o.cursor(rows[0]), o.cursor(rows[len(rows)-1])
-		p.PageInfo.StartCursor, p.PageInfo.EndCursor = &start, &end
+		first, last = o.Key(rows[0]), o.Key(rows[len(rows)-1])
 	}
-	return p
+	return &Page[T]{Nodes: rows, PageInfo: plan.Info(more, first, last), order: o, count: count}
 }
 
 // Map is the same page of other values, with the same cursors.
@@ -178,7 +208,7 @@ func (p *Page[T]) Cursors() []string {
 	}
 	cursors := make([]string, len(p.Nodes))
 	for n, row := range p.Nodes {
-		cursors[n] = p.order.cursor(row)
+		cursors[n] = p.order.Key(row).Cursor()
 	}
 	return cursors
 }
@@ -195,9 +225,8 @@ func (p *Page[T]) Edges() []*Edge[T] {
 // TotalCount counts the rows on all pages.
 func (p *Page[T]) TotalCount(ctx context.Context) (int, error) { return p.count(ctx) }
 
-func (o Order[T]) cursor(row T) string { return o.Key(row).cursor() }
-
-func (k Key) cursor() string {
+// Cursor is the key as callers see it.
+func (k Key) Cursor() string {
 	text, err := json.Marshal(k)
 	if err != nil { // strings and integers always can be
 		panic(err)
@@ -242,30 +271,30 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 			return nil, false
 		}
 	}
-	return key, key.cursor() == cursor // there is one way to write each place
+	return key, key.Cursor() == cursor // there is one way to write each place
 }
 
 // beyond lets only rows through that stand before or after a key, if there is
 // one.
-func (o Order[T]) beyond(s *sql.Selector, operator string, key Key) {
+func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
 	if key == nil {
 		return
 	}
-	s.Where(o.compare(s, operator, key))
+	s.Where(compare(s, columns, operator, key))
 	// Columns of two tables are in no index together. What follows for the
 	// first table alone lets its own index skip what is on earlier pages.
-	same := func(c Column) bool { return c.Table == o.Columns[0].Table }
-	if other := slices.IndexFunc(o.Columns, func(c Column) bool { return !same(c) }); other > 0 {
-		s.Where(o.compare(s, operator+"=", key[:other]))
+	same := func(c Column) bool { return c.Table == columns[0].Table }
+	if other := slices.IndexFunc(columns, func(c Column) bool { return !same(c) }); other > 0 {
+		s.Where(compare(s, columns, operator+"=", key[:other]))
 	}
 }
 
 // compare is the condition that a row's first columns stand so to a key's
 // parts: one comparison of rows, so that an index over the columns serves it.
-func (o Order[T]) compare(s *sql.Selector, operator string, key Key) *sql.Predicate {
+func compare(s *sql.Selector, columns []Column, operator string, key Key) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.WriteByte('(')
-		for i, column := range o.Columns[:len(key)] {
+		for i, column := range columns[:len(key)] {
 			if i > 0 {
 				b.Comma()
 			}

@@ -157,7 +157,7 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 				}
 				key := order.Key(rapid.SampledFrom(places).Draw(r, name))
 				want = slices.DeleteFunc(want, func(one row) bool { return !keep(order.Key(one), key) })
-				cursor := key.cursor()
+				cursor := key.Cursor()
 				return &cursor
 			}
 			request.After = bound("after", func(one, key Key) bool { return compareKeys(one, key) > 0 })
@@ -197,7 +197,7 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 func checkCursors(t *rapid.T, p *Page[row], order Order[row]) {
 	cursors := p.Cursors()
 	for n, one := range p.Nodes {
-		if cursors[n] != order.Key(one).cursor() || p.Edges()[n].Cursor != cursors[n] || p.Edges()[n].Node != one {
+		if cursors[n] != order.Key(one).Cursor() || p.Edges()[n].Cursor != cursors[n] || p.Edges()[n].Node != one {
 			t.Errorf("row %d has the cursor %q", n, cursors[n])
 		}
 	}
@@ -266,7 +266,7 @@ func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
 	for _, c := range []struct{ from, to Order[row] }{
 		{byName, byNumber}, {byNumber, byName}, {byName, byNumberAlone}, {byNumberAlone, byName},
 	} {
-		cursor := c.from.cursor(of)
+		cursor := c.from.Key(of).Cursor()
 		for argument, request := range map[string]Request{"after": {After: &cursor}, "before": {Before: &cursor}} {
 			_, err := c.to.Plan(Limits{Default: 1, Max: 1}, request)
 			if fault.CodeOf(err) != fault.BadInput || !strings.HasPrefix(err.Error(), argument+": ") {
@@ -274,7 +274,7 @@ func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
 			}
 		}
 	}
-	one, other := byNumber.cursor(of), "?"
+	one, other := byNumber.Key(of).Cursor(), "?"
 	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &one, Before: &other})
 	if e, ok := errors.AsType[*fault.Error](err); !ok || len(e.Problems) != 2 {
 		t.Errorf("not both are told: %v", err)
@@ -303,12 +303,12 @@ func TestPlan_AMadeUpCursorIsRefused(t *testing.T) {
 }
 
 func FuzzParseKey(f *testing.F) {
-	f.Add(byName.cursor(row{"a", 1}))
+	f.Add(byName.Key(row{"a", 1}).Cursor())
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`["\u0000",1]`)))
 	f.Fuzz(func(t *testing.T, cursor string) {
 		for _, order := range []Order[row]{byName, byNumber} {
-			if key, ok := parseKey(cursor, order.Columns); ok && key.cursor() != cursor {
-				t.Errorf("%q is read as %v, whose cursor is %q", cursor, key, key.cursor())
+			if key, ok := parseKey(cursor, order.Columns); ok && key.Cursor() != cursor {
+				t.Errorf("%q is read as %v, whose cursor is %q", cursor, key, key.Cursor())
 			}
 		}
 	})

@@ -1,12 +1,15 @@
 // Package rawjson owns JSON that passes through Tagma as it stands: the
 // scalars JSON and Contour, and the columns that hold them. It is written into
-// an answer without being read again, which is what makes it cheap.
+// an answer without being read again, which is what makes it cheap. It owns
+// also how texts and numbers are spelt in answers, so that what is kept in that
+// spelling need not be read to be the same.
 package rawjson
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 
 	"tagma/internal/fault"
 )
@@ -52,3 +55,35 @@ func (v *Value) UnmarshalGQL(in any) error {
 	*v = b
 	return nil
 }
+
+const hex = "0123456789ABCDEF"
+
+// AppendText writes a text as answers have it: gqlgen's String.
+func AppendText[T string | []byte](b []byte, text T) []byte {
+	b = append(b, '"')
+	start := 0
+	for n := range len(text) {
+		c := text[n]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, text[start:n]...)
+		start = n + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\t':
+			b = append(b, '\\', 't')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(b, text[start:]...), '"')
+}
+
+// AppendFloat writes a finite number as answers have it: gqlgen's Float.
+func AppendFloat(b []byte, n float64) []byte { return strconv.AppendFloat(b, n, 'g', -1, 64) }

@@ -1,0 +1,385 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/prometheus/client_golang/prometheus"
+	"pgregory.net/rapid"
+
+	"tagma/graph/generated"
+	"tagma/internal/annotations"
+	"tagma/internal/caller"
+	"tagma/internal/contour"
+	"tagma/internal/database"
+	"tagma/internal/filelink"
+	"tagma/internal/guard"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/page"
+	"tagma/internal/people"
+	"tagma/internal/rawjson"
+	"tagma/internal/request"
+	"tagma/internal/testenv"
+)
+
+// now is when everything below happens.
+const now instant.Instant = 1_592_688_804_000 // 2020-06-20T21:33:24Z
+
+// odd are texts that are hard to write.
+var odd = []string{`plain`, ``, `"quoted\"`, "tab\tline\nfeed\rbell\afeed\fback\b", "\x01\x1f\x7f", `<b>&amp;</b>`, "\u2028\u2029", "Käfer 🪲", `a\u0041`}
+
+// ways answers the same operations in both ways.
+type ways struct {
+	db       *database.DB
+	fast     http.Handler
+	ordinary http.Handler
+	left     atomic.Int64                       // root fields that the fast one has left to resolvers
+	observe  atomic.Pointer[context.CancelFunc] // called at the next statement
+}
+
+func newWays(t testing.TB, databaseURL string) *ways {
+	t.Helper()
+	w := &ways{}
+	db, err := database.Open(t.Context(), databaseURL, database.Options{Observe: func(ctx context.Context, query string) {
+		request.CountStatement(ctx, query)
+		if cancel := w.observe.Load(); cancel != nil {
+			(*cancel)()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	clock := func() instant.Instant { return now }
+	links, err := filelink.NewSigner(make([]byte, filelink.SecretSize), clock, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := page.Limits{Default: 7, Max: 100}
+	photos := images.New(db, nil, clock, images.Limits{Page: pages})
+	resolver := &Resolver{
+		DB: db, Images: photos, Links: links,
+		Annotations: annotations.New(db, photos, clock, pages),
+		People:      people.New(db, clock, nil, nil, pages),
+	}
+	limits := guard.DefaultLimits()
+	limits.Depth, limits.Aliases, limits.Cost, limits.Directives = 100, 1000, 1_000_000, 1000
+	limits.Page, limits.DefaultPage = pages.Max, pages.Default
+	answer := func(ordinary bool) *handler.Server {
+		h, err := NewHandler(resolver, Options{
+			Guard: limits, QueryTokens: 10_000, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), ordinary: ordinary,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	w.db, w.ordinary = db, answer(true)
+	fast := answer(false)
+	fast.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		if graphql.GetFieldContext(ctx).Object == "Query" {
+			w.left.Add(1)
+		}
+		return next(ctx)
+	})
+	w.fast = fast
+	return w
+}
+
+// each is both databases, with the same few rows.
+func each(t *testing.T, test func(t *testing.T, w *ways)) {
+	t.Helper()
+	for name, address := range map[string]func(testing.TB) string{"SQLite": sqlite, "PostgreSQL": testenv.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			w := newWays(t, address(t))
+			w.fill(t)
+			test(t, w)
+		})
+	}
+}
+
+func sqlite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tagma.db") }
+
+// The devices that there are, one of them with an odd name.
+var traps = []string{"0a5bb6f4", "1b74105a", "f\"\\ é"}
+
+// fill makes few rows of every kind.
+func (w *ways) fill(t testing.TB) {
+	t.Helper()
+	ctx, db := t.Context(), w.db
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var persons []int64
+	for n, name := range []string{"ada", "b\"ea"} {
+		one, err := db.User.Create().SetUsername(name).SetRole(caller.Admin).SetPasswordHash("-").SetCreatedAt(now - instant.Instant(n)).Save(ctx)
+		check(err)
+		persons = append(persons, one.ID)
+	}
+	floats := []float64{0, math.Copysign(0, -1), 21.5, -123.25, 1e-7, 1234567.5, 1e21, 123456789012345680000, 0.1 + 0.2}
+	contours := []any{
+		[]any{[]any{1.0, 2.0}, []any{3.5, -4.0}, []any{1e6, 1e-7}},
+		[]any{[]any{0.0, 0.0}, []any{2592.0, 0.0}, []any{2592.0, 1944.0}, []any{0.0, 1944.0}},
+	}
+	made := 0
+	for d, name := range traps {
+		check(db.Device.Create().SetID(name).SetCreatedAt(now).Exec(ctx))
+		for n := range 6 {
+			float := func() *float64 {
+				made++
+				if made%4 == 0 {
+					return nil
+				}
+				return &floats[made%len(floats)]
+			}
+			text := odd[(6*d+n)%len(odd)]
+			create := db.Image.Create().SetDeviceID(name).SetTakenAt(taken(n)).SetMd5(text).SetSha256(strings.Repeat("0", 64)).
+				SetSize(int64(n) << 40).SetWidth(n).SetHeight(-n).SetFileID("0123456789abcdef").
+				SetNillableAltitude(float()).SetNillableLatitude(float()).SetNillableLongitude(float()).SetNillableTemperature(float()).
+				SetNillableHumidity(float()).SetNillableNoFlashShutterSpeed(float()).SetNillableNoFlashExposureTime(float()).
+				SetNillableNoFlashBrightness(float()).SetNillableNoFlashIso(float()).
+				SetMetadata(rawjson.Value([]string{`{}`, `{"a": [1, 2.50, "\u00e4"],  "b":null}`, ` {"outer" : 1} `}[n%3])).
+				SetCreatedAt(now - instant.Instant(n*7919))
+			if n%2 == 0 {
+				create.SetDeviceVersion(text).SetUploadedByID(persons[n/2%2])
+			}
+			image, err := create.Save(ctx)
+			check(err)
+			for v := range n % 4 {
+				var objects []annotations.NewObject
+				for k := range v * 2 {
+					object := annotations.NewObject{Name: odd[(n+k)%len(odd)], Contour: contour.Uncheck(contours[k%2])}
+					if object.Name == "" {
+						object.Name = "moth"
+					}
+					if k%2 == 0 {
+						object.FillColour, object.Value = &odd[3], &k
+					}
+					objects = append(objects, object)
+				}
+				kept, err := annotations.Keep(objects)
+				check(err)
+				row := db.Annotation.Create().SetImageID(image.ID).SetAlgorithmName([]string{"detector", odd[2]}[v%2]).SetAlgorithmVersion(fmt.Sprint(v, odd[5])).
+					SetObjectCount(len(objects)).SetObjects(kept).SetCreatedAt(now)
+				if v == 1 {
+					row.SetCreatedByID(persons[0])
+				}
+				check(row.Exec(ctx))
+			}
+		}
+	}
+}
+
+// taken is when each device has taken its image of that number.
+func taken(n int) instant.Instant { return now + instant.Instant(n*1000) }
+
+// operation is a request and its answer's ways.
+type operation struct {
+	query     string
+	variables map[string]any
+}
+
+func (o operation) String() string {
+	variables, _ := json.Marshal(o.variables)
+	return o.query + "\n" + string(variables)
+}
+
+// answer is what a handler says to an operation: the data as they are, the
+// errors in an order of their own, and how many statements it took.
+func answer(ctx context.Context, h http.Handler, o operation) (data []byte, errors []string, statements int64) {
+	body, err := json.Marshal(map[string]any{"query": o.query, "variables": o.variables})
+	if err != nil {
+		panic(err)
+	}
+	about := request.Request{Statements: new(atomic.Int64)}
+	ctx = request.With(caller.With(ctx, &caller.Caller{UserID: 1, Role: caller.Reader}), about)
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	var parts struct {
+		Data   json.RawMessage
+		Errors []json.RawMessage
+	}
+	text, _ := io.ReadAll(w.Body)
+	if json.Unmarshal(text, &parts) != nil { // an odd name of a device is no JSON
+		return text, nil, about.Statements.Load()
+	}
+	for _, one := range parts.Errors {
+		errors = append(errors, string(one))
+	}
+	slices.Sort(errors)
+	return parts.Data, errors, about.Statements.Load()
+}
+
+// compare answers an operation in both ways, and says what is not the same.
+func (w *ways) compare(ctx context.Context, o operation) string {
+	wanted, wantedErrors, most := answer(ctx, w.ordinary, o)
+	before := w.left.Load()
+	for range 2 { // with a new plan, and with a kept one
+		got, gotErrors, statements := answer(ctx, w.fast, o)
+		switch {
+		case !bytes.Equal(got, wanted) || !slices.Equal(gotErrors, wantedErrors):
+			return fmt.Sprintf("%s\nfast:     %s %s\nordinary: %s %s", o, got, gotErrors, wanted, wantedErrors)
+		case statements > most && w.left.Load() == before:
+			return fmt.Sprintf("%s\ntook %d statements, ordinarily %d", o, statements, most)
+		}
+	}
+	return ""
+}
+
+func TestCompiled_AnswersAreTheSameToTheByte(t *testing.T) {
+	each(t, func(t *testing.T, w *ways) {
+		ctx := t.Context()
+		fields := 0
+		for range 6 {
+			rapid.Check(t, func(r *rapid.T) {
+				o := drawOperation(r)
+				for range 3 { // the same plan, with @skip and @include otherwise
+					fields += strings.Count(o.query, "root")
+					if difference := w.compare(ctx, o); difference != "" {
+						r.Fatal(difference)
+					}
+					o.variables = drawVariables(r, o.query)
+				}
+			})
+		}
+		if left := w.left.Load(); left > int64(fields) { // each is answered twice
+			t.Errorf("of %d root fields %d were left to the resolvers", 2*fields, left)
+		}
+	})
+}
+
+func TestCompiled_TheSameRowsInOtherWordsTakeNoMoreStatements(t *testing.T) {
+	each(t, func(t *testing.T, w *ways) {
+		for _, asked := range []string{
+			`nodes { a: annotations { id } b: annotations(algorithm: null) { id objectCount } }`,
+			`nodes { a: annotations(algorithm: {}) { id } b: annotations(algorithm: {name: null}) { createdBy { id } } }`,
+			`nodes { device { id } } edges { node { device { name } } }`,
+			`nodes { a: annotations { createdBy { id } } } edges { node { b: annotations { createdBy { username } } } }`,
+		} {
+			o := operation{`query($series: [SeriesInput!]!) { imageSeries(series: $series) { ` + asked + ` } }`, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+			_, _, most := answer(t.Context(), w.ordinary, o)
+			if _, _, statements := answer(t.Context(), w.fast, o); statements > most {
+				t.Errorf("%s: %d statements, ordinarily %d", asked, statements, most)
+			}
+			if difference := w.compare(t.Context(), o); difference != "" {
+				t.Error(difference)
+			}
+		}
+	})
+}
+
+func FuzzCompiled(f *testing.F) {
+	w := newWays(f, sqlite(f))
+	w.fill(f)
+	ctx := f.Context()
+	f.Fuzz(rapid.MakeFuzz(func(r *rapid.T) {
+		o := drawOperation(r)
+		for range 2 {
+			if difference := w.compare(ctx, o); difference != "" {
+				r.Fatal(difference)
+			}
+			o.variables = drawVariables(r, o.query)
+		}
+	}))
+}
+
+// everything is an operation that takes a statement for each kind of row.
+const everything = `query($series: [SeriesInput!]!) {
+	imageSeries(series: $series) { nodes { id annotations { id objects { name } createdBy { username } } } }
+	annotationSeries(series: $series) { nodes { id image { device { name } } } } }`
+
+func TestCompiled_WhatFailsIsToldAsTheResolversTellIt(t *testing.T) {
+	each(t, func(t *testing.T, w *ways) {
+		o := operation{everything, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+		for _, table := range []string{"users", "devices", "annotations", "images"} {
+			if _, err := w.db.SQL.ExecContext(t.Context(), "ALTER TABLE "+table+" RENAME TO gone_"+table); err != nil {
+				t.Fatal(err)
+			}
+			if difference := w.compare(t.Context(), o); difference != "" {
+				t.Errorf("without the table of %s: %s", table, difference)
+			}
+			if _, errors, _ := answer(t.Context(), w.fast, o); len(errors) == 0 {
+				t.Errorf("without the table of %s there is no error", table)
+			}
+		}
+	})
+}
+
+func TestCompiled_ARequestThatEndsTakesNoFurtherStatement(t *testing.T) {
+	each(t, func(t *testing.T, w *ways) {
+		o := operation{everything, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		w.observe.Store(&cancel) // at the first statement
+		_, errors, statements := answer(ctx, w.fast, o)
+		if len(errors) == 0 || statements > 4 { // two fields, each in both ways
+			t.Errorf("%d statements, and the errors %s", statements, errors)
+		}
+	})
+}
+
+// leftOut are the fields of known types that are left to the resolvers, all
+// for a reason: they take more than a column or a statement, or SELF decides.
+var leftOut = []string{
+	"Device.firstTakenAt", "Device.imageCount", "Device.images", "Device.lastTakenAt", "Image.next", "Image.previous",
+	"User.createdAt", "User.disabled", "User.email", "User.role", "User.tokens",
+}
+
+func TestCompiled_EveryFieldOfTheSchemaIsKnownOrLeftOutOnPurpose(t *testing.T) {
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	audiences, err := guard.Audiences(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	miss := func(of string, known func(field string) bool) {
+		for _, field := range schema.Types[of].Fields {
+			switch at := of + "." + field.Name; {
+			case !known(field.Name):
+				left = append(left, at)
+			case !slices.Contains(audiences[at], guard.Reader):
+				t.Errorf("%s is not for every reader: leave it to its resolver", at)
+			}
+		}
+	}
+	among := func(names ...string) func(string) bool {
+		return func(field string) bool { return slices.Contains(names, field) }
+	}
+	for _, of := range (&Resolver{}).known().Types {
+		miss(of.Name, func(field string) bool { _, ok := of.Fields[field]; return ok })
+		for name, field := range of.Fields {
+			if field.Fields != nil {
+				miss(schema.Types[of.Name].Fields.ForName(name).Type.Name(), among(field.Fields...))
+			}
+		}
+	}
+	for _, of := range []string{"Image", "Annotation"} {
+		miss(of+"Connection", among("nodes", "edges", "pageInfo", "totalCount"))
+		miss(of+"Edge", among("node", "cursor"))
+	}
+	miss("PageInfo", among("hasNextPage", "hasPreviousPage", "startCursor", "endCursor"))
+	slices.Sort(left)
+	if !slices.Equal(left, leftOut) {
+		t.Errorf("package selection does not know %q, and of purpose it leaves out %q: add what is new to known, or to these", left, leftOut)
+	}
+}

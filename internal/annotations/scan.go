@@ -1,0 +1,122 @@
+package annotations
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"tagma/internal/rawjson"
+)
+
+// Fields is the fields of an Object, in their order.
+var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
+
+// FieldNumber is the place of a name among the Fields, or -1.
+func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
+
+// Members is the values of an object's Fields, as they are kept.
+type Members [len(Fields)][]byte
+
+// Named says whether the object has that name.
+func (m *Members) Named(name string) bool {
+	text := m[0]
+	if bytes.IndexByte(text, '\\') < 0 {
+		return len(text) > 1 && string(text[1:len(text)-1]) == name
+	}
+	var decoded string
+	return json.Unmarshal(text, &decoded) == nil && decoded == name
+}
+
+// Append writes the value of one of the Fields as answers have it. A text with
+// escapes may be spelt otherwise than there.
+func (m *Members) Append(b []byte, field int) ([]byte, error) {
+	value := m[field]
+	if value[0] != '"' || bytes.IndexByte(value, '\\') < 0 {
+		return append(b, value...), nil
+	}
+	var text string
+	err := json.Unmarshal(value, &text)
+	return rawjson.AppendText(b, text), err
+}
+
+// Verbatim says whether answers have just what is kept, all of it in its order.
+func Verbatim(kept rawjson.Value) bool { return bytes.IndexByte(kept, '\\') < 0 }
+
+// errSpelling says that what is kept is not spelt as Keep does it. It may be
+// right all the same: Decode says.
+var errSpelling = errors.New("annotations: kept in another spelling")
+
+// Scan finds the members of each object in what is kept, for a reader that
+// wants some of them, at a fraction of what Decode costs. It takes nothing but
+// what Keep makes.
+func Scan(kept rawjson.Value, each func(*Members) error) error {
+	b, ok := bytes.CutPrefix(kept, []byte("["))
+	if !ok {
+		return errSpelling
+	}
+	var m Members
+	for n := 0; ; n++ {
+		if len(b) == 1 && b[0] == ']' {
+			return nil
+		}
+		if n > 0 {
+			if b, ok = bytes.CutPrefix(b, []byte(",")); !ok {
+				return errSpelling
+			}
+		}
+		for field, name := range Fields {
+			before := byte(',')
+			if field == 0 {
+				before = '{'
+			}
+			key := len(name) + 4 // ,"name":
+			if len(b) < key || b[0] != before || b[1] != '"' || string(b[2:2+len(name)]) != name || b[key-2] != '"' || b[key-1] != ':' {
+				return errSpelling
+			}
+			b = b[key:]
+			length := valueLength(b)
+			if length <= 0 {
+				return errSpelling
+			}
+			m[field], b = b[:length], b[length:]
+		}
+		if b, ok = bytes.CutPrefix(b, []byte("}")); !ok {
+			return errSpelling
+		}
+		if err := each(&m); err != nil {
+			return err
+		}
+	}
+}
+
+// valueLength is how long the value is that b begins with: a text, a number,
+// null, or an array of numbers or of arrays of them. 0 is for none.
+func valueLength(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	switch b[0] {
+	case '"':
+		for n := 1; n < len(b); n++ {
+			switch b[n] {
+			case '"':
+				return n + 1
+			case '\\':
+				n++
+			}
+		}
+		return 0
+	case '[':
+		end := "]"
+		if len(b) > 1 && b[1] == '[' {
+			end = "]]"
+		}
+		if n := bytes.Index(b, []byte(end)); n > 0 {
+			return n + len(end)
+		}
+		return 0
+	default:
+		return bytes.IndexAny(b, ",}")
+	}
+}

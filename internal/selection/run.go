@@ -1,0 +1,520 @@
+package selection
+
+import (
+	"context"
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/page"
+	"tagma/internal/rawjson"
+)
+
+// execution answers one field once. Rows are written as they come, with holes
+// where they lead elsewhere; then the rows there are read in one statement for
+// all, and put into the holes.
+type execution struct {
+	*Selector
+	ctx       context.Context
+	variables map[string]any
+	taken     []*[]byte // buffers, until release
+}
+
+func (x *execution) buffer() *[]byte {
+	b := x.buffers.Get().(*[]byte)
+	*b = (*b)[:0]
+	x.taken = append(x.taken, b)
+	return b
+}
+
+func (x *execution) release() {
+	for _, b := range x.taken {
+		x.buffers.Put(b)
+	}
+	x.taken = nil
+}
+
+// answer is JSON that is ready.
+type answer struct {
+	json []byte
+	of   *execution
+}
+
+// MarshalGQL writes the answer, once.
+func (a *answer) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(a.json)
+	a.of.release()
+}
+
+// reading is what one statement is to give.
+type reading struct {
+	rows    *rows
+	narrow  func(*sql.Selector)
+	joined  bool     // by narrow
+	none    bool     // of the rows is there
+	most    int      // rows that are written; one more is noticed
+	key     []string // columns of the key by which rows are ordered, if it is wanted
+	back    int      // the column by which the rows were found, or -1
+	place   func(Row) (int, error)
+	placeBy []string
+}
+
+// written is rows in writing.
+type written struct {
+	rows        *rows
+	views       []lines
+	count       int
+	more        bool // than most
+	first, last page.Key
+	leads       [][]any // of each edge, for each row, the value that leads there
+	backs       []any
+	places      []int
+	led         []led // of each edge
+}
+
+// lines is rows as one view writes them, each after a comma, with holes.
+type lines struct {
+	b     *[]byte
+	ends  []int
+	holes []int // of each row as many as the view has edges
+}
+
+// led is the rows that an edge leads to, by its value: the first of each, and
+// after each row the next.
+type led struct {
+	there *written
+	first map[any]int
+	next  []int // or -1
+}
+
+const unlimited = int(^uint(0) >> 1)
+
+func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
+	r := reading{
+		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy,
+	}
+	if p.shape == connection {
+		r.most = q.Page.Plan.Length
+		if slices.ContainsFunc(p.parts, func(of part) bool { return of.field == "edges" || of.field == "pageInfo" }) {
+			r.key = orderedBy(p.rows.of, q.Page)
+		}
+	}
+	w, err := x.read(r)
+	if err != nil {
+		return nil, err
+	}
+	order := w.order(q)
+	result := x.buffer()
+	b := slices.Grow((*result)[:0], w.size())
+	switch p.shape {
+	case one:
+		if w.count == 0 {
+			x.release()
+			return graphql.Null, nil
+		}
+		b = w.appendRow(b, 0, 0)
+	case list:
+		b = w.appendRows(b, 0, order)
+	case connection:
+		if b, err = x.appendConnection(b, p, q, w, order); err != nil {
+			return nil, err
+		}
+	}
+	*result = b
+	return &answer{b, x}, nil
+}
+
+// order is the rows in the answer's order, or nil if that is theirs.
+func (w *written) order(q Query) []int {
+	if w.places == nil && !q.Page.Plan.Backwards {
+		return nil
+	}
+	order := make([]int, w.count)
+	for n := range order {
+		order[n] = n
+	}
+	if w.places != nil {
+		slices.SortStableFunc(order, func(a, b int) int { return w.places[a] - w.places[b] })
+	}
+	if q.Page.Plan.Backwards {
+		slices.Reverse(order)
+	}
+	return order
+}
+
+func (x *execution) appendConnection(b []byte, p *plan, q Query, w *written, order []int) ([]byte, error) {
+	if q.Page.Plan.Backwards {
+		w.first, w.last = w.last, w.first
+	}
+	total := -1
+	for _, part := range p.parts {
+		b = append(b, part.before...)
+		switch part.field {
+		case "nodes", "edges":
+			b = w.appendRows(b, part.view, order)
+		case "pageInfo":
+			b = appendInfo(b, part.info, q.Page.Plan.Info(w.more, w.first, w.last))
+		case "totalCount":
+			if total < 0 {
+				var err error
+				if total, err = q.Page.Count(x.ctx); err != nil {
+					return b, err
+				}
+			}
+			b = strconv.AppendInt(b, int64(total), 10)
+		}
+	}
+	return append(b, p.tail...), nil
+}
+
+func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
+	text := func(b []byte, cursor *string) []byte {
+		if cursor == nil {
+			return append(b, "null"...)
+		}
+		return rawjson.AppendText(b, *cursor)
+	}
+	b, _ = AppendObject(b, fields, func(b []byte, name string) ([]byte, error) {
+		switch name {
+		case "hasNextPage":
+			return strconv.AppendBool(b, info.HasNextPage), nil
+		case "hasPreviousPage":
+			return strconv.AppendBool(b, info.HasPreviousPage), nil
+		case "startCursor":
+			return text(b, info.StartCursor), nil
+		default:
+			return text(b, info.EndCursor), nil
+		}
+	})
+	return b
+}
+
+// read reads and writes the rows of a statement, and those that they lead to.
+func (x *execution) read(r reading) (*written, error) {
+	w := &written{rows: r.rows, leads: make([][]any, len(r.rows.edges)), views: make([]lines, len(r.rows.views))}
+	for n := range w.views {
+		w.views[n].b = x.buffer()
+	}
+	if r.none {
+		return w, x.follow(w)
+	}
+	columns := rows{of: r.rows.of, columns: slices.Clone(r.rows.columns)}
+	key, placeBy := columns.at(r.key), columns.at(r.placeBy)
+	statement, arguments, err := x.statement(r, columns.columns)
+	if err != nil {
+		return nil, err
+	}
+	writers, err := x.bind(r.rows)
+	if err != nil {
+		return nil, err
+	}
+	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	cells := make([]cell, len(columns.columns))
+	into := make([]any, len(cells))
+	for n := range cells {
+		into[n] = &cells[n]
+	}
+	for found.Next() {
+		if w.count == r.most {
+			w.more = true
+			break
+		}
+		if err := found.Scan(into...); err != nil {
+			return nil, err
+		}
+		if len(key) > 0 {
+			w.last = w.last[:0]
+			for _, column := range key {
+				w.last = append(w.last, kept(cells[column].value))
+			}
+			if w.count == 0 {
+				w.first = slices.Clone(w.last)
+			}
+		}
+		for n, edge := range r.rows.edges {
+			w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
+		}
+		if r.back >= 0 {
+			w.backs = append(w.backs, kept(cells[r.back].value))
+		}
+		if r.place != nil {
+			place, err := r.place(Row{cells, placeBy})
+			if err != nil {
+				return nil, err
+			}
+			w.places = append(w.places, place)
+		}
+		for n := range w.views {
+			if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
+				return nil, err
+			}
+		}
+		w.count++
+	}
+	if err := errors.Join(found.Err(), found.Close()); err != nil {
+		return nil, err
+	}
+	return w, x.follow(w)
+}
+
+// statement is the SQL for the columns of the rows: those that were selected
+// when it was compiled, and others.
+func (x *execution) statement(r reading, columns []string) (string, []any, error) {
+	s := sql.Dialect(x.db.Dialect).Select().From(sql.Table(r.rows.of.Table))
+	selected := r.rows.selected
+	for _, column := range columns[len(r.rows.columns):] {
+		selected = x.selectAlso(selected, r.rows.of, column)
+	}
+	if selected == "" {
+		selected = "1" // only their number is asked for
+	}
+	if !r.joined && slices.ContainsFunc(columns, elsewhere) {
+		r.rows.of.Join(s)
+	}
+	s.SelectExpr(sql.Raw(selected))
+	r.narrow(s)
+	text, arguments := s.Query()
+	if r.most < unlimited {
+		// As an argument. A number in the text would lead PostgreSQL, once it
+		// plans without the arguments, to sort all of a long range for it.
+		arguments = append(arguments, r.most+1)
+		if x.db.Dialect == dialect.Postgres {
+			text += " LIMIT $" + strconv.Itoa(len(arguments))
+		} else {
+			text += " LIMIT ?"
+		}
+	}
+	return text, arguments, s.Err()
+}
+
+// selectAlso is a list of columns, as SQL has it, with one more.
+func (s *Selector) selectAlso(list string, of *Type, column string) string {
+	if list != "" {
+		list += ", "
+	}
+	table, name, ok := strings.Cut(column, ".")
+	if !ok {
+		table, name = of.Table, column
+	}
+	return list + sql.Dialect(s.db.Dialect).Table(table).C(name)
+}
+
+// elsewhere says whether a column is of a joined table.
+func elsewhere(column string) bool { return strings.Contains(column, ".") }
+
+func (x *execution) bind(r *rows) ([]Writer, error) {
+	writers := make([]Writer, len(r.bounds))
+	for n, b := range r.bounds {
+		var err error
+		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.leaves})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return writers, nil
+}
+
+// write writes a row.
+func (l *lines) write(r *rows, v *view, cells []cell, writers []Writer, key page.Key) (err error) {
+	b := append(*l.b, ',')
+	for n := range v.steps {
+		s := &v.steps[n]
+		b = append(b, s.before...)
+		switch s.kind {
+		case fromColumn:
+			value := cells[s.n].value
+			if value != nil {
+				b, err = s.scalar(b, s.of, value)
+			} else if b = append(b, "null"...); !s.nullable {
+				err = errNull
+			}
+		case fromBound:
+			b, err = writers[s.n](b, Row{cells, r.bounds[s.n].at})
+		case fromEdge:
+			l.holes = append(l.holes, len(b))
+		case cursor:
+			b = rawjson.AppendText(b, key.Cursor())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	*l.b = append(b, v.tail...)
+	l.ends = append(l.ends, len(*l.b))
+	return nil
+}
+
+var errGone = errors.New("selection: a row is not there to which another leads")
+
+// follow reads the rows to which those that are written lead.
+func (x *execution) follow(w *written) error {
+	w.led = make([]led, len(w.rows.edges))
+	for n, e := range w.rows.edges {
+		keys := distinct(w.leads[n])
+		if len(keys) > 0 {
+			narrow, err := e.known.Select(keys, e.field.ArgumentMap(x.variables))
+			if err != nil {
+				return err
+			}
+			there, err := x.read(reading{rows: e.rows, narrow: narrow, most: unlimited, back: e.back})
+			if err != nil {
+				return err
+			}
+			w.led[n] = index(there)
+		}
+		if e.many || e.nullable {
+			continue
+		}
+		for _, value := range w.leads[n] {
+			if _, ok := w.led[n].first[value]; !ok {
+				return errGone
+			}
+		}
+	}
+	return nil
+}
+
+// twins says whether two fields lead from the same rows to the same others in
+// different words, as by variables with the same value: that would be one
+// statement in the ordinary execution, and two here.
+func (x *execution) twins(r *rows) bool {
+	for n, e := range r.edges {
+		for _, other := range r.edges[:n] {
+			if other.field.Name == e.field.Name &&
+				reflect.DeepEqual(given(other.field.ArgumentMap(x.variables)), given(e.field.ArgumentMap(x.variables))) {
+				return true
+			}
+		}
+		if x.twins(e.rows) {
+			return true
+		}
+	}
+	return false
+}
+
+// given is arguments without those that are null, which says no more than to
+// leave them out.
+func given(arguments map[string]any) map[string]any {
+	all := make(map[string]any, len(arguments))
+	for name, value := range arguments {
+		if input, ok := value.(map[string]any); ok {
+			value = given(input)
+		}
+		if value != nil {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// distinct is the values that are not null, each once.
+func distinct(values []any) []any {
+	seen := make(map[any]struct{}, len(values))
+	var keys []any
+	for _, value := range values {
+		if _, ok := seen[value]; !ok && value != nil {
+			seen[value] = struct{}{}
+			keys = append(keys, value)
+		}
+	}
+	return keys
+}
+
+func index(there *written) led {
+	l := led{there: there, first: make(map[any]int, there.count), next: make([]int, there.count)}
+	for row := there.count - 1; row >= 0; row-- {
+		back := there.backs[row]
+		l.next[row] = -1
+		if after, ok := l.first[back]; ok {
+			l.next[row] = after
+		}
+		l.first[back] = row
+	}
+	return l
+}
+
+// size is about how long all of it will be.
+func (w *written) size() int {
+	size := 1000
+	for _, view := range w.views {
+		size += len(*view.b)
+	}
+	for _, led := range w.led {
+		if led.there != nil {
+			size += led.there.size()
+		}
+	}
+	return size
+}
+
+// appendRows appends rows as a list, in the order, or if that is nil in their
+// own.
+func (w *written) appendRows(b []byte, view int, order []int) []byte {
+	b = append(b, '[')
+	if order == nil && len(w.rows.views[view].edges) == 0 {
+		if w.count > 0 {
+			b = append(b, (*w.views[view].b)[1:]...)
+		}
+		return append(b, ']')
+	}
+	for n := range w.count {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		row := n
+		if order != nil {
+			row = order[n]
+		}
+		b = w.appendRow(b, view, row)
+	}
+	return append(b, ']')
+}
+
+// appendRow appends a row, with what belongs into its holes.
+func (w *written) appendRow(b []byte, view, row int) []byte {
+	l, edges := &w.views[view], w.rows.views[view].edges
+	from := 1 // after the comma
+	if row > 0 {
+		from += l.ends[row-1]
+	}
+	for n, s := range edges {
+		hole := l.holes[row*len(edges)+n]
+		b = append(b, (*l.b)[from:hole]...)
+		b = w.appendEdge(b, s, row)
+		from = hole
+	}
+	return append(b, (*l.b)[from:l.ends[row]]...)
+}
+
+func (w *written) appendEdge(b []byte, s step, row int) []byte {
+	led := &w.led[s.n]
+	at, ok := -1, false
+	if value := w.leads[s.n][row]; value != nil {
+		at, ok = led.first[value]
+	}
+	if !w.rows.edges[s.n].many {
+		if !ok {
+			return append(b, "null"...)
+		}
+		return led.there.appendRow(b, s.view, at)
+	}
+	b = append(b, '[')
+	for next := at; ok && next >= 0; next = led.next[next] {
+		if next != at {
+			b = append(b, ',')
+		}
+		b = led.there.appendRow(b, s.view, next)
+	}
+	return append(b, ']')
+}

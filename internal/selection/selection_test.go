@@ -1,0 +1,53 @@
+package selection
+
+import (
+	"strings"
+	"testing"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// The answers themselves are compared in package graph, on the whole contract.
+
+const contract = `
+	directive @minded on FIELD_DEFINITION
+	type Query { bees: [Bee!]! }
+	type Bee { id: ID!, name: String, mood(of: Int): String, secret: String @minded, wings: [String!]!, hive: Hive, sting: Sting }
+	type Hive { id: ID! }
+	type Sting { length: Float, owner: Bee }`
+
+func TestNew_RefusesWhatTheSchemaDoesNotHave(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: contract})
+	bind := func(Request) (Writer, error) { return nil, nil }
+	leads := func(to string) *Edge {
+		return &Edge{To: to, Back: "id", Select: func([]any, map[string]any) (func(*sql.Selector), error) { return nil, nil }}
+	}
+	one := func(name string, field Field) Known {
+		return Known{Types: []Type{{Name: "Bee", Table: "bees", Fields: map[string]Field{name: field}}, {Name: "Hive", Table: "hives"}}}
+	}
+	for name, c := range map[string]struct {
+		known Known
+		want  string // empty for no error
+	}{
+		"a column":                   {one("name", Column("name")), ""},
+		"a bound field":              {one("sting", Field{Bind: bind, Fields: []string{"length"}}), ""},
+		"an edge":                    {one("hive", Field{Columns: []string{"hive_id"}, Edge: leads("Hive")}), ""},
+		"a type of its own":          {Known{Types: []Type{{Name: "Wasp"}}}, "no type Wasp"},
+		"a field of its own":         {one("age", Column("age")), "no Bee.age"},
+		"an argument that is passed": {one("mood", Column("mood")), "an argument of, which"},
+		"a directive":                {one("secret", Column("secret")), "@minded"},
+		"a list from a column":       {one("wings", Column("wings")), "not one column"},
+		"an object from a column":    {one("hive", Column("hive")), "not one column"},
+		"an edge to another type":    {one("hive", Field{Columns: []string{"hive_id"}, Edge: leads("Bee")}), "does not lead"},
+		"an object in an object":     {one("sting", Field{Bind: bind, Fields: []string{"owner"}}), "no leaf Sting.owner"},
+		"a root of its own":          {Known{Roots: map[string]Root{"Query.wasps": {To: "Bee"}}}, "no Query.wasps"},
+		"a root to nowhere":          {Known{Roots: map[string]Root{"Query.bees": {To: "Bee"}}}, "is not known"},
+	} {
+		_, err := New(schema, nil, c.known)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
