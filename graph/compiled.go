@@ -71,7 +71,7 @@ func (r *Resolver) imageRows() selection.Type {
 			Edge: &selection.Edge{
 				To: "Annotation", Back: annotationtable.FieldImageID,
 				Select: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
-					filter, err := algorithm(arguments["algorithm"])
+					filter, err := filterOf(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
@@ -158,8 +158,8 @@ func as[T int64 | string](keys []any) []T {
 	return list
 }
 
-// algorithm is a filter as it came.
-func algorithm(argument any) (*annotations.Filter, error) {
+// filterOf is a filter as it came.
+func filterOf(argument any) (*annotations.Filter, error) {
 	if argument == nil {
 		return nil, nil //nolint:nilnil // which selects all
 	}
