@@ -64,7 +64,7 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		c.StoreFlags(cmd.PersistentFlags())
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), annotating(), seriesOf()} {
+	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), pulls(), annotating(), seriesOf()} {
 		cmd.GroupID = clientGroup
 		root.AddCommand(cmd)
 	}

@@ -3,8 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -45,9 +43,7 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Output = progress.To(cmd.ErrOrStderr())
-			if folder, err := os.UserCacheDir(); err == nil {
-				o.Cache = filepath.Join(folder, "tagma", "fingerprints.db")
-			}
+			o.Cache = fingerprints()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err
@@ -69,6 +65,6 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
 	flags.BoolVar(&o.Replace, "replace", false, "put photographs in the place of others of the same trap and time, whose annotations are deleted")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "only tell what would be sent")
 	flags.IntVar(&o.Parallel, "parallel", 4, "how many requests to send at once")
-	cmd.AddCommand(photographs)
+	cmd.AddCommand(photographs, pushBundle(c))
 	return cmd
 }

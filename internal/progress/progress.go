@@ -83,6 +83,14 @@ func (b *Bar) Add(n int64) {
 // Reader notes what is read from another reader.
 func (b *Bar) Reader(from io.Reader) io.Reader { return &reader{from, b} }
 
+// ReadCloser is Reader for what is closed in the end.
+func (b *Bar) ReadCloser(from io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{b.Reader(from), from}
+}
+
 type reader struct {
 	io.Reader
 	bar *Bar

@@ -116,6 +116,172 @@ func (v *AnnotationInput) GetAlgorithm() AlgorithmInput { return v.Algorithm }
 // GetObjects returns AnnotationInput.Objects, and is useful for accessing the field via an interface.
 func (v *AnnotationInput) GetObjects() []AnnotatedObjectInput { return v.Objects }
 
+// BundleFile includes the requested fields of the GraphQL type BundleFile.
+// The GraphQL type's documentation follows.
+//
+// One file of a bundle's version.
+type BundleFile struct {
+	// Its path within the bundle, such as output/model_final.pth.
+	Key string `json:"key"`
+	// MD5 of the file, 32 hex digits.
+	Md5 string `json:"md5"`
+	// Bytes of the file.
+	Size int64 `json:"size"`
+	// When it was last changed, as whoever sent it says.
+	ModifiedAt instant.Instant `json:"modifiedAt"`
+	// Where to get the file, for a while. It is served to be saved, as bytes of no type.
+	Link BundleFileLink `json:"link"`
+}
+
+// GetKey returns BundleFile.Key, and is useful for accessing the field via an interface.
+func (v *BundleFile) GetKey() string { return v.Key }
+
+// GetMd5 returns BundleFile.Md5, and is useful for accessing the field via an interface.
+func (v *BundleFile) GetMd5() string { return v.Md5 }
+
+// GetSize returns BundleFile.Size, and is useful for accessing the field via an interface.
+func (v *BundleFile) GetSize() int64 { return v.Size }
+
+// GetModifiedAt returns BundleFile.ModifiedAt, and is useful for accessing the field via an interface.
+func (v *BundleFile) GetModifiedAt() instant.Instant { return v.ModifiedAt }
+
+// GetLink returns BundleFile.Link, and is useful for accessing the field via an interface.
+func (v *BundleFile) GetLink() BundleFileLink { return v.Link }
+
+// A file of a bundle to publish.
+type BundleFileInput struct {
+	// Its path within the bundle, such as data/picture.svg: relative, with slashes, at most 500 bytes.
+	Key string `json:"key"`
+	// MD5 of the file, 32 hex digits.
+	Md5 string `json:"md5"`
+	// SHA-256 of the file, 64 hex digits. With it, only the very same content counts as being there already, and no other that shares the MD5.
+	Sha256 *string `json:"sha256"`
+	// Bytes of the file.
+	Size int64 `json:"size"`
+	// When it was last changed.
+	ModifiedAt instant.Instant `json:"modifiedAt"`
+}
+
+// GetKey returns BundleFileInput.Key, and is useful for accessing the field via an interface.
+func (v *BundleFileInput) GetKey() string { return v.Key }
+
+// GetMd5 returns BundleFileInput.Md5, and is useful for accessing the field via an interface.
+func (v *BundleFileInput) GetMd5() string { return v.Md5 }
+
+// GetSha256 returns BundleFileInput.Sha256, and is useful for accessing the field via an interface.
+func (v *BundleFileInput) GetSha256() *string { return v.Sha256 }
+
+// GetSize returns BundleFileInput.Size, and is useful for accessing the field via an interface.
+func (v *BundleFileInput) GetSize() int64 { return v.Size }
+
+// GetModifiedAt returns BundleFileInput.ModifiedAt, and is useful for accessing the field via an interface.
+func (v *BundleFileInput) GetModifiedAt() instant.Instant { return v.ModifiedAt }
+
+// BundleFileLink includes the requested fields of the GraphQL type FileLink.
+// The GraphQL type's documentation follows.
+//
+// An address from which a file can be fetched without signing in, until it
+// expires. It has at least five minutes left when it is given, and the same
+// address is given again while that holds, so that browsers can keep the file.
+type BundleFileLink struct {
+	// The address, from the server's own root if it begins with a slash.
+	Url string `json:"url"`
+}
+
+// GetUrl returns BundleFileLink.Url, and is useful for accessing the field via an interface.
+func (v *BundleFileLink) GetUrl() string { return v.Url }
+
+// BundleFilesBundle includes the requested fields of the GraphQL type Bundle.
+// The GraphQL type's documentation follows.
+//
+// What training and inference of a model need: data, configuration, weights. It
+// has numbered versions, of which none is ever changed or deleted.
+type BundleFilesBundle struct {
+	// Its last version.
+	Latest BundleVersionFields `json:"latest"`
+	// One of its versions, or null if there is none of that number.
+	Version *BundleVersionFields `json:"version"`
+}
+
+// GetLatest returns BundleFilesBundle.Latest, and is useful for accessing the field via an interface.
+func (v *BundleFilesBundle) GetLatest() BundleVersionFields { return v.Latest }
+
+// GetVersion returns BundleFilesBundle.Version, and is useful for accessing the field via an interface.
+func (v *BundleFilesBundle) GetVersion() *BundleVersionFields { return v.Version }
+
+// BundleFilesResponse is returned by BundleFiles on success.
+type BundleFilesResponse struct {
+	// One bundle by its name, or null if no version of it was published.
+	Bundle *BundleFilesBundle `json:"bundle"`
+}
+
+// GetBundle returns BundleFilesResponse.Bundle, and is useful for accessing the field via an interface.
+func (v *BundleFilesResponse) GetBundle() *BundleFilesBundle { return v.Bundle }
+
+// Which files of a bundle are wanted.
+type BundlePart string
+
+const (
+	// All of them.
+	BundlePartAll BundlePart = "ALL"
+	// What training needs: `data/` and `config/`.
+	BundlePartData BundlePart = "DATA"
+	// What inference needs: `output/` and `config/`.
+	BundlePartModel BundlePart = "MODEL"
+)
+
+var AllBundlePart = []BundlePart{
+	BundlePartAll,
+	BundlePartData,
+	BundlePartModel,
+}
+
+// BundleTarget includes the requested fields of the GraphQL type BundleUploadTarget.
+// The GraphQL type's documentation follows.
+//
+// Where one file is to be sent: once, as it is, without signing in. What a target
+// is answered: 2xx when the file is here, 412 if it was here already, which is as
+// good, 403 if the target has expired, 400 for other bytes than were announced.
+type BundleTarget struct {
+	// Which file.
+	Key string `json:"key"`
+	// The HTTP method: PUT.
+	Method string `json:"method"`
+	// The address, from the server's own root if it begins with a slash.
+	Url string `json:"url"`
+	// Headers to send with it, besides Content-Length.
+	Headers []Header `json:"headers"`
+}
+
+// GetKey returns BundleTarget.Key, and is useful for accessing the field via an interface.
+func (v *BundleTarget) GetKey() string { return v.Key }
+
+// GetMethod returns BundleTarget.Method, and is useful for accessing the field via an interface.
+func (v *BundleTarget) GetMethod() string { return v.Method }
+
+// GetUrl returns BundleTarget.Url, and is useful for accessing the field via an interface.
+func (v *BundleTarget) GetUrl() string { return v.Url }
+
+// GetHeaders returns BundleTarget.Headers, and is useful for accessing the field via an interface.
+func (v *BundleTarget) GetHeaders() []Header { return v.Headers }
+
+// BundleVersionFields includes the GraphQL fields of BundleVersion requested by the fragment BundleVersionFields.
+// The GraphQL type's documentation follows.
+//
+// A bundle as it was published once.
+type BundleVersionFields struct {
+	// Names it wherever a version is asked for, such as insects@3: an algorithm's version may be that.
+	Name string `json:"name"`
+	// Its files, in the order of their keys' bytes.
+	Files []BundleFile `json:"files"`
+}
+
+// GetName returns BundleVersionFields.Name, and is useful for accessing the field via an interface.
+func (v *BundleVersionFields) GetName() string { return v.Name }
+
+// GetFiles returns BundleVersionFields.Files, and is useful for accessing the field via an interface.
+func (v *BundleVersionFields) GetFiles() []BundleFile { return v.Files }
+
 // What to do with a file where the device has another image of the same time.
 type ConflictPolicy string
 
@@ -246,6 +412,23 @@ var AllDiffVerdict = []DiffVerdict{
 	DiffVerdictSame,
 	DiffVerdictConflict,
 }
+
+// Header includes the requested fields of the GraphQL type Header.
+// The GraphQL type's documentation follows.
+//
+// A header of an HTTP request.
+type Header struct {
+	// Its name.
+	Name string `json:"name"`
+	// Its value.
+	Value string `json:"value"`
+}
+
+// GetName returns Header.Name, and is useful for accessing the field via an interface.
+func (v *Header) GetName() string { return v.Name }
+
+// GetValue returns Header.Value, and is useful for accessing the field via an interface.
+func (v *Header) GetValue() string { return v.Value }
 
 // Image includes the requested fields of the GraphQL type Image.
 // The GraphQL type's documentation follows.
@@ -525,6 +708,74 @@ func (v *Problem) GetPath() []string { return v.Path }
 // GetMessage returns Problem.Message, and is useful for accessing the field via an interface.
 func (v *Problem) GetMessage() string { return v.Message }
 
+// PublishBundlePublishBundlePublishBundlePayload includes the requested fields of the GraphQL type PublishBundlePayload.
+// The GraphQL type's documentation follows.
+//
+// What became of an upload.
+type PublishBundlePublishBundlePublishBundlePayload struct {
+	// Whether it is a new version.
+	Verdict PublishVerdict `json:"verdict"`
+	// The version that it is.
+	Version PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion `json:"version"`
+}
+
+// GetVerdict returns PublishBundlePublishBundlePublishBundlePayload.Verdict, and is useful for accessing the field via an interface.
+func (v *PublishBundlePublishBundlePublishBundlePayload) GetVerdict() PublishVerdict {
+	return v.Verdict
+}
+
+// GetVersion returns PublishBundlePublishBundlePublishBundlePayload.Version, and is useful for accessing the field via an interface.
+func (v *PublishBundlePublishBundlePublishBundlePayload) GetVersion() PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion {
+	return v.Version
+}
+
+// PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion includes the requested fields of the GraphQL type BundleVersion.
+// The GraphQL type's documentation follows.
+//
+// A bundle as it was published once.
+type PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion struct {
+	// Names it wherever a version is asked for, such as insects@3: an algorithm's version may be that.
+	Name string `json:"name"`
+	// MD5 of its list of files: of what `md5sum` writes of them, in the order of their keys' bytes.
+	Md5 string `json:"md5"`
+}
+
+// GetName returns PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion.Name, and is useful for accessing the field via an interface.
+func (v *PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion) GetName() string {
+	return v.Name
+}
+
+// GetMd5 returns PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion.Md5, and is useful for accessing the field via an interface.
+func (v *PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion) GetMd5() string {
+	return v.Md5
+}
+
+// PublishBundleResponse is returned by PublishBundle on success.
+type PublishBundleResponse struct {
+	// Makes the next version of a bundle, once every file of the upload is here with the right bytes: all or nothing, and an error that tells of every file that is not. A version is never changed and never deleted. To publish an upload again does no harm. Where many bytes are still to be checked it may be answered UNAVAILABLE: publish again, and it goes on.
+	PublishBundle PublishBundlePublishBundlePublishBundlePayload `json:"publishBundle"`
+}
+
+// GetPublishBundle returns PublishBundleResponse.PublishBundle, and is useful for accessing the field via an interface.
+func (v *PublishBundleResponse) GetPublishBundle() PublishBundlePublishBundlePublishBundlePayload {
+	return v.PublishBundle
+}
+
+// What became of an upload.
+type PublishVerdict string
+
+const (
+	// It is a new version.
+	PublishVerdictCreated PublishVerdict = "CREATED"
+	// It has the same contents under the same keys as the last version, or was published before. It is that version.
+	PublishVerdictUnchanged PublishVerdict = "UNCHANGED"
+)
+
+var AllPublishVerdict = []PublishVerdict{
+	PublishVerdictCreated,
+	PublishVerdictUnchanged,
+}
+
 // PutAnnotationResult includes the requested fields of the GraphQL type PutAnnotationResult.
 // The GraphQL type's documentation follows.
 //
@@ -560,6 +811,34 @@ type PutAnnotationsResponse struct {
 // GetPutAnnotations returns PutAnnotationsResponse.PutAnnotations, and is useful for accessing the field via an interface.
 func (v *PutAnnotationsResponse) GetPutAnnotations() PutAnnotationsPutAnnotationsPutAnnotationsPayload {
 	return v.PutAnnotations
+}
+
+// RequestBundleUploadRequestBundleUpload includes the requested fields of the GraphQL type BundleUpload.
+// The GraphQL type's documentation follows.
+//
+// A version on its way. It is kept for a day from when it was last asked for.
+type RequestBundleUploadRequestBundleUpload struct {
+	// Names it to `publishBundle`.
+	Id string `json:"id"`
+	// The files to send, and where to. Of several with the same content, one.
+	Wanted []BundleTarget `json:"wanted"`
+}
+
+// GetId returns RequestBundleUploadRequestBundleUpload.Id, and is useful for accessing the field via an interface.
+func (v *RequestBundleUploadRequestBundleUpload) GetId() string { return v.Id }
+
+// GetWanted returns RequestBundleUploadRequestBundleUpload.Wanted, and is useful for accessing the field via an interface.
+func (v *RequestBundleUploadRequestBundleUpload) GetWanted() []BundleTarget { return v.Wanted }
+
+// RequestBundleUploadResponse is returned by RequestBundleUpload on success.
+type RequestBundleUploadResponse struct {
+	// Says which files of a bundle must be sent before it can be published, and where to. Those whose content a published version of any bundle has already need not be. Asked again for the same files, within a day, it is the same upload: what has come meanwhile is not wanted again, and the rest gets new targets.
+	RequestBundleUpload RequestBundleUploadRequestBundleUpload `json:"requestBundleUpload"`
+}
+
+// GetRequestBundleUpload returns RequestBundleUploadResponse.RequestBundleUpload, and is useful for accessing the field via an interface.
+func (v *RequestBundleUploadResponse) GetRequestBundleUpload() RequestBundleUploadRequestBundleUpload {
+	return v.RequestBundleUpload
 }
 
 // Selects images by device and time.
@@ -688,6 +967,26 @@ var AllUploadVerdict = []UploadVerdict{
 	UploadVerdictRejected,
 }
 
+// __BundleFilesInput is used internally by genqlient
+type __BundleFilesInput struct {
+	Name   string     `json:"name"`
+	Number int        `json:"number"`
+	Last   bool       `json:"last"`
+	Part   BundlePart `json:"part"`
+}
+
+// GetName returns __BundleFilesInput.Name, and is useful for accessing the field via an interface.
+func (v *__BundleFilesInput) GetName() string { return v.Name }
+
+// GetNumber returns __BundleFilesInput.Number, and is useful for accessing the field via an interface.
+func (v *__BundleFilesInput) GetNumber() int { return v.Number }
+
+// GetLast returns __BundleFilesInput.Last, and is useful for accessing the field via an interface.
+func (v *__BundleFilesInput) GetLast() bool { return v.Last }
+
+// GetPart returns __BundleFilesInput.Part, and is useful for accessing the field via an interface.
+func (v *__BundleFilesInput) GetPart() BundlePart { return v.Part }
+
 // __CreateAccessTokenInput is used internally by genqlient
 type __CreateAccessTokenInput struct {
 	Input AccessTokenInput `json:"input"`
@@ -736,6 +1035,14 @@ func (v *__LoginInput) GetUsername() string { return v.Username }
 // GetPassword returns __LoginInput.Password, and is useful for accessing the field via an interface.
 func (v *__LoginInput) GetPassword() string { return v.Password }
 
+// __PublishBundleInput is used internally by genqlient
+type __PublishBundleInput struct {
+	Upload string `json:"upload"`
+}
+
+// GetUpload returns __PublishBundleInput.Upload, and is useful for accessing the field via an interface.
+func (v *__PublishBundleInput) GetUpload() string { return v.Upload }
+
 // __PutAnnotationsInput is used internally by genqlient
 type __PutAnnotationsInput struct {
 	Input  []AnnotationInput `json:"input"`
@@ -748,6 +1055,18 @@ func (v *__PutAnnotationsInput) GetInput() []AnnotationInput { return v.Input }
 // GetAtomic returns __PutAnnotationsInput.Atomic, and is useful for accessing the field via an interface.
 func (v *__PutAnnotationsInput) GetAtomic() bool { return v.Atomic }
 
+// __RequestBundleUploadInput is used internally by genqlient
+type __RequestBundleUploadInput struct {
+	Name  string            `json:"name"`
+	Files []BundleFileInput `json:"files"`
+}
+
+// GetName returns __RequestBundleUploadInput.Name, and is useful for accessing the field via an interface.
+func (v *__RequestBundleUploadInput) GetName() string { return v.Name }
+
+// GetFiles returns __RequestBundleUploadInput.Files, and is useful for accessing the field via an interface.
+func (v *__RequestBundleUploadInput) GetFiles() []BundleFileInput { return v.Files }
+
 // __UploadImagesInput is used internally by genqlient
 type __UploadImagesInput struct {
 	Files      []upload.File  `json:"files"`
@@ -759,6 +1078,64 @@ func (v *__UploadImagesInput) GetFiles() []upload.File { return v.Files }
 
 // GetOnConflict returns __UploadImagesInput.OnConflict, and is useful for accessing the field via an interface.
 func (v *__UploadImagesInput) GetOnConflict() ConflictPolicy { return v.OnConflict }
+
+// The query executed by BundleFiles.
+const BundleFiles_Operation = `
+query BundleFiles ($name: String!, $number: Int!, $last: Boolean!, $part: BundlePart!) {
+	bundle(name: $name) {
+		latest @include(if: $last) {
+			... BundleVersionFields
+		}
+		version(number: $number) @skip(if: $last) {
+			... BundleVersionFields
+		}
+	}
+}
+fragment BundleVersionFields on BundleVersion {
+	name
+	files(part: $part) {
+		key
+		md5
+		size
+		modifiedAt
+		link {
+			url
+		}
+	}
+}
+`
+
+// One of the versions: that of the number, or the last.
+func BundleFiles(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	name string,
+	number int,
+	last bool,
+	part BundlePart,
+) (data_ *BundleFilesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BundleFiles",
+		Query:  BundleFiles_Operation,
+		Variables: &__BundleFilesInput{
+			Name:   name,
+			Number: number,
+			Last:   last,
+			Part:   part,
+		},
+	}
+
+	data_ = &BundleFilesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
 
 // The mutation executed by CreateAccessToken.
 const CreateAccessToken_Operation = `
@@ -969,6 +1346,44 @@ func Logout(
 	return data_, err_
 }
 
+// The mutation executed by PublishBundle.
+const PublishBundle_Operation = `
+mutation PublishBundle ($upload: ID!) {
+	publishBundle(upload: $upload) {
+		verdict
+		version {
+			name
+			md5
+		}
+	}
+}
+`
+
+func PublishBundle(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	upload string,
+) (data_ *PublishBundleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PublishBundle",
+		Query:  PublishBundle_Operation,
+		Variables: &__PublishBundleInput{
+			Upload: upload,
+		},
+	}
+
+	data_ = &PublishBundleResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by PutAnnotations.
 const PutAnnotations_Operation = `
 mutation PutAnnotations ($input: [AnnotationInput!]!, $atomic: Boolean!) {
@@ -999,6 +1414,51 @@ func PutAnnotations(
 	}
 
 	data_ = &PutAnnotationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RequestBundleUpload.
+const RequestBundleUpload_Operation = `
+mutation RequestBundleUpload ($name: String!, $files: [BundleFileInput!]!) {
+	requestBundleUpload(name: $name, files: $files) {
+		id
+		wanted {
+			key
+			method
+			url
+			headers {
+				name
+				value
+			}
+		}
+	}
+}
+`
+
+func RequestBundleUpload(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	name string,
+	files []BundleFileInput,
+) (data_ *RequestBundleUploadResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RequestBundleUpload",
+		Query:  RequestBundleUpload_Operation,
+		Variables: &__RequestBundleUploadInput{
+			Name:  name,
+			Files: files,
+		},
+	}
+
+	data_ = &RequestBundleUploadResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(

@@ -72,7 +72,7 @@ func NewForm(operation []byte, variable string, files []File) (*Form, error) {
 		err = errors.Join(err, headErr)
 		cut()
 		f.Length += file.Size
-		f.parts = append(f.parts, func() io.ReadCloser { return &content{file: file} })
+		f.parts = append(f.parts, func() io.ReadCloser { return file.Body() })
 	}
 	err = errors.Join(err, w.Close())
 	cut()
@@ -116,6 +116,9 @@ func (b *body) Close() error {
 	b.now = nil
 	return now.Close()
 }
+
+// Body is the file alone, from its beginning. It is opened when it is read.
+func (f File) Body() io.ReadCloser { return &content{file: f} }
 
 // content is what one file holds, which must be as much as was announced.
 type content struct {

@@ -1,0 +1,49 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBundleFolder_GoesUpOnceAndComesDownIdentical(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		d := deskAt(t, s.URL, s.admin().Token)
+		up := filepath.Join(d.Home, "up")
+		for name, content := range map[string]string{
+			"data/a.svg": "<svg/>", "config/config.yaml": "a: 1\n", "output/model_final.pth": strings.Repeat("weights", 100_000),
+			"data/x.cache": "not this", "output/log.json": "nor this",
+		} {
+			fill(t, filepath.Join(up, filepath.Dir(name)), file{filepath.Base(name), []byte(content)})
+		}
+		got := d.must("push", "bundle", "insects", up)
+		got.says(t, "Sent 3 of 3 files (700 kB); published insects@1")
+		fill(t, filepath.Join(up, "config"), file{"config.yaml", []byte("a: 2\n")})
+		d.must("push", "bundle", "insects", up).says(t, "Sent 1 of 3 files (5 B); published insects@2")
+		d.must("push", "bundle", "insects", up).says(t, "Sent 0 of 3 files (0 B); there is no new version: it is the same as insects@2")
+
+		for _, path := range []string{"data/x.cache", "output/log.json"} {
+			if err := os.Remove(filepath.Join(up, path)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		down := filepath.Join(d.Home, "down")
+		d.must("pull", "bundle", "insects", down).says(t, "Fetched 3 of 3 files of insects@2")
+		if out, err := exec.CommandContext(t.Context(), "diff", "-r", up, down).CombinedOutput(); err != nil {
+			t.Errorf("it comes down otherwise: %s", out)
+		}
+		before, _ := os.Stat(filepath.Join(up, "output", "model_final.pth"))
+		after, err := os.Stat(filepath.Join(down, "output", "model_final.pth"))
+		if err != nil || before.ModTime().UnixMilli() != after.ModTime().UnixMilli() {
+			t.Errorf("%v and %v, %v", before, after, err)
+		}
+		fill(t, filepath.Join(down, "config"), file{"config.yaml", []byte("a: 9\n")})
+		d.must("pull", "bundle", "insects", down).says(t, "Fetched 1 of 3 files of insects@2")
+		d.must("pull", "bundle", "insects", down, "--part", "model", "--version", "1").says(t, "Fetched 1 of 2 files of insects@1")
+		if got := d.run("", "pull", "bundle", "moths", filepath.Join(d.Home, "none")); got.OK || !strings.Contains(got.Said, `no bundle "moths"`) {
+			t.Errorf("%v %s", got.OK, got.Said)
+		}
+	})
+}
