@@ -20,7 +20,7 @@ func (c *Client) Put(ctx context.Context, target generated.BundleTarget, file up
 	for _, h := range target.Headers {
 		header.Set(h.Name, h.Value)
 	}
-	answer, done, err := c.transfer(ctx, target.Method, target.Url, header, file.Body(), file.Size)
+	answer, done, err := c.transfer(ctx, target.Method, target.Url, header, file.Body(), file.Size) //nolint:bodyclose // done closes it
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (c *Client) Put(ctx context.Context, target generated.BundleTarget, file up
 // Get opens a file by a link that the server gave. A link that does not hold any
 // more is UNAVAILABLE: ask for another. The caller closes the file.
 func (c *Client) Get(ctx context.Context, link string) (io.ReadCloser, error) {
-	answer, done, err := c.transfer(ctx, http.MethodGet, link, http.Header{}, nil, 0)
+	answer, done, err := c.transfer(ctx, http.MethodGet, link, http.Header{}, nil, 0) //nolint:bodyclose // done closes it
 	if err != nil {
 		return nil, err
 	}

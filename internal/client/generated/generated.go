@@ -184,7 +184,9 @@ func (v *BundleFileInput) GetModifiedAt() instant.Instant { return v.ModifiedAt 
 // expires. It has at least five minutes left when it is given, and the same
 // address is given again while that holds, so that browsers can keep the file.
 type BundleFileLink struct {
-	// The address, from the server's own root if it begins with a slash.
+	// The address. If it begins with a slash it is of this server, from its root;
+	// else it is that of the store itself. Either is fetched with GET, and without
+	// the token.
 	Url string `json:"url"`
 }
 
@@ -241,7 +243,8 @@ var AllBundlePart = []BundlePart{
 //
 // Where one file is to be sent: once, as it is, without signing in. What a target
 // is answered: 2xx when the file is here, 412 if it was here already, which is as
-// good, 403 if the target has expired, 400 for other bytes than were announced.
+// good, 403 if the target has expired, 404 if the upload is published or over, 400
+// for other bytes than were announced.
 type BundleTarget struct {
 	// Which file.
 	Key string `json:"key"`
