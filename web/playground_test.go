@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"os"
 	"testing"
 
@@ -25,9 +26,16 @@ func TestExamples_EachIsNamedAndValidAgainstTheContract(t *testing.T) {
 	if len(examples.Operations) < 9 {
 		t.Errorf("%d examples", len(examples.Operations))
 	}
+	var variables map[string]any // of all examples together
+	if err := json.Unmarshal([]byte(source(t, "playground/src/examples.json").Input), &variables); err != nil {
+		t.Fatal(err)
+	}
 	for _, operation := range examples.Operations {
-		if operation.Name == "" || len(operation.VariableDefinitions) > 0 {
-			t.Errorf("line %d: an example has a name and needs no variables", operation.Position.Line)
+		if operation.Name == "" {
+			t.Errorf("line %d: an example has a name", operation.Position.Line)
+		}
+		if _, err := validator.VariableValues(schema, operation, variables); err != nil {
+			t.Errorf("line %d: %v", operation.Position.Line, err)
 		}
 	}
 }

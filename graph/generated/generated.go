@@ -712,13 +712,13 @@ type Mutation {
     name: String!
     "All files of the version."
     files: [BundleFileInput!]!
-  ): BundleUpload! @access(to: [WRITER])
+  ): BundleUpload! @access(to: [WRITER]) @repeatable
 
   "Makes the next version of a bundle, once every file of the upload is here with the right bytes: all or nothing, and an error that tells of every file that is not. A version is never changed and never deleted. To publish an upload again does no harm. Where many bytes are still to be checked it may be answered UNAVAILABLE: publish again, and it goes on."
   publishBundle(
     "The upload, one of the caller's own."
     upload: ID!
-  ): PublishBundlePayload! @access(to: [WRITER])
+  ): PublishBundlePayload! @access(to: [WRITER]) @repeatable
 
   "Makes accounts: all or none."
   createUsers(
@@ -21479,13 +21479,13 @@ func (ec *executionContext) marshalNLimits2ᚖtagmaᚋgraphᚋmodelᚐLimits(ctx
 }
 
 func (ec *executionContext) unmarshalNLong2int64(ctx context.Context, v any) (int64, error) {
-	res, err := graphql.UnmarshalInt64(v)
+	res, err := scalar.UnmarshalLong(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNLong2int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalInt64(v)
+	res := scalar.MarshalLong(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")

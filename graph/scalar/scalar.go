@@ -39,6 +39,24 @@ func UnmarshalInt(v any) (int, error) {
 	return int(n), nil
 }
 
+// MarshalLong writes the scalar Long.
+func MarshalLong(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
+
+// UnmarshalLong reads the scalar Long: a whole number of 64 bits.
+func UnmarshalLong(v any) (int64, error) {
+	switch given := v.(type) {
+	case json.Number:
+		if n, err := given.Int64(); err == nil {
+			return n, nil
+		}
+	case int64:
+		return given, nil
+	case int:
+		return int64(given), nil
+	}
+	return 0, fault.New(fault.BadInput, "%.40q is not a whole number of 64 bits", fmt.Sprint(v))
+}
+
 // MarshalFloat writes the scalar Float.
 func MarshalFloat(x float64) graphql.Marshaler { return graphql.MarshalFloat(x) }
 

@@ -29,6 +29,7 @@ func into[T any, P interface {
 // readers are all that read what a caller wrote.
 var readers = map[string]func(any) error{
 	"Int":      func(v any) error { _, err := UnmarshalInt(v); return err },
+	"Long":     func(v any) error { _, err := UnmarshalLong(v); return err },
 	"Float":    func(v any) error { _, err := UnmarshalFloat(v); return err },
 	"String":   func(v any) error { _, err := UnmarshalString(v); return err },
 	"Duration": func(v any) error { _, err := UnmarshalDuration(v); return err },

@@ -133,9 +133,9 @@ func (c *Config) storeFlags(flags *pflag.FlagSet) {
 func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
-	flags.StringVar(&c.Trusted, "trusted-documents", c.Trusted, "file of GraphQL documents that requests may name: a JSON object of documents by their ids, or Apollo's manifest")
-	flags.BoolVar(&c.TrustedOnly, "trusted-documents-only", c.TrustedOnly, "answer no other documents than those")
-	flags.StringSliceVar(&c.Origins, "cors-origins", c.Origins, "origins whose pages may use the server from a browser, such as https://lab.example.org, separated by commas; its own need not be named")
+	flags.StringVar(&c.Trusted, "trusted-documents", c.Trusted, "file of GraphQL documents that requests may name: a JSON object of documents by their ids, or Apollo's manifest (default none)")
+	flags.BoolVar(&c.TrustedOnly, "trusted-documents-only", c.TrustedOnly, "answer no other documents than those (default off)")
+	flags.StringSliceVar(&c.Origins, "cors-origins", c.Origins, "origins whose pages may use the server from a browser, such as https://lab.example.org, separated by commas; its own need not be named (default none)")
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
 	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload, and the client to read an answer, may take besides")

@@ -120,7 +120,8 @@ func startOnce(o Options) (_ *Server, err error) {
 }
 
 // owner is the user who works on the server: one who may create databases and
-// no more, as a server in earnest would be.
+// no more, as a server in earnest would be; but that tests drop databases at
+// which the server itself may just be cleaning up.
 const owner = "tagma"
 
 // makeOwner makes that user, where the data are new.
@@ -132,7 +133,7 @@ func makeOwner(address url.URL) error {
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err = db.ExecContext(ctx, `CREATE ROLE `+owner+` LOGIN CREATEDB`)
+	_, err = db.ExecContext(ctx, `CREATE ROLE `+owner+` LOGIN CREATEDB IN ROLE pg_signal_backend`)
 	if refused, ok := errors.AsType[*pq.Error](err); ok && refused.Code.Name() == "duplicate_object" {
 		return nil
 	}
