@@ -65,7 +65,7 @@ vet: ## go vet
 .PHONY: test-go
 test-go: ## the Go tests, with the race detector
 	@echo "== test-go: all Go tests, with the race detector"
-	go test -race -timeout 15m ./...
+	go test -race -timeout 40m ./...
 
 .PHONY: bench
 bench: ## the Go benchmarks, then the load run of docs/performance.md; a quarter of an hour

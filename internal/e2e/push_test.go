@@ -166,12 +166,18 @@ func TestPush_AnInterruptedPushIsTakenUpByTheNext(t *testing.T) {
 	var out, said bytes.Buffer
 	cmd := d.command(t.Context(), "push", "images", "--parallel", "1", photos)
 	cmd.Stdout, cmd.Stderr = &out, &said
+	started := make(chan struct{})
 	proxy.on(func(upload int64) {
 		if upload == 2 {
+			<-started
 			_ = cmd.Process.Signal(syscall.SIGINT)
 		}
 	})
-	if err := cmd.Run(); err == nil {
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(started)
+	if err := cmd.Wait(); err == nil {
 		t.Error("an interrupted push succeeds")
 	}
 	got := ran{Out: out.String(), Said: said.String()}
