@@ -15,8 +15,9 @@ const (
 	loaded = 500
 	// maxHeard is how many ids may wait to be loaded.
 	maxHeard = 10_000
-	// waiting is how many rows may wait for one listener.
-	waiting = 64
+	// waiting is how many rows may wait for one listener: a thousand annotations
+	// that were put at once are no reason to let anybody go.
+	waiting = 2048
 )
 
 // Source says where the rows of a topic come from.
