@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"tagma/ent/generated/image"
+	"tagma/internal/blobs"
 	"tagma/internal/bundles"
 	"tagma/internal/database"
 	"tagma/internal/images"
@@ -95,40 +95,25 @@ func check(ctx context.Context, bucket *blob.Bucket, one images.Stored) ([]Findi
 	return findings, nil
 }
 
-// orphans looks for files without a row, some hundreds at once.
+// orphans looks for files without a row.
 func orphans(ctx context.Context, db *database.DB, bucket *blob.Bucket, photos *images.Images, before time.Time, found func(Finding)) error {
-	const atOnce = 1000
-	var old []string
-	look := func() error {
-		photographs, err := photos.Orphans(ctx, old)
+	for files, err := range blobs.Old(ctx, bucket, "", before) {
 		if err != nil {
 			return err
 		}
-		ofBundles, err := bundles.Orphans(ctx, db, old)
-		for _, key := range append(photographs, ofBundles...) {
+		ofImages, err := photos.Orphans(ctx, files)
+		if err != nil {
+			return err
+		}
+		ofBundles, err := bundles.Orphans(ctx, db, files)
+		if err != nil {
+			return err
+		}
+		for _, key := range append(ofImages, ofBundles...) {
 			found(Finding{"orphaned", key})
 		}
-		old = old[:0]
-		return err
 	}
-	files := bucket.List(nil)
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return look()
-		}
-		if err != nil {
-			return err
-		}
-		if file.ModTime.Before(before) {
-			old = append(old, file.Key)
-		}
-		if len(old) == atOnce {
-			if err := look(); err != nil {
-				return err
-			}
-		}
-	}
+	return nil
 }
 
 func hashOf(ctx context.Context, bucket *blob.Bucket, key string) (string, error) {

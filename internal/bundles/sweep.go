@@ -2,24 +2,17 @@ package bundles
 
 import (
 	"context"
-	"errors"
-	"io"
 	"time"
-
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"tagma/ent/generated/bundlecontent"
 	"tagma/ent/generated/bundleupload"
+	"tagma/internal/blobs"
 	"tagma/internal/database"
 )
 
 // grace is how old a file that nothing speaks of must be before it is cleared
 // away. A request that might still record it has ended by then.
 const grace = time.Hour
-
-// sweepAtOnce is how many files are looked up at once.
-const sweepAtOnce = 1000
 
 // Sweep clears away uploads that nobody has published within their time, and
 // the files that neither an upload nor a version speaks of. It tells how many
@@ -30,43 +23,21 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	}
 	limit := b.clock().Add(-grace).Time()
 	removed := 0
-	var old []string
-	clear := func() error {
-		orphans, err := Orphans(ctx, b.db, old)
-		if err != nil {
-			return err
-		}
-		for _, name := range orphans {
-			err := b.bucket.Delete(ctx, name)
-			if gcerrors.Code(err) == gcerrors.NotFound {
-				continue // another server sweeps too
-			}
-			if err != nil {
-				return err
-			}
-			removed++
-		}
-		old = old[:0]
-		return nil
-	}
-	files := b.bucket.List(&blob.ListOptions{Prefix: folder})
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return removed, clear()
-		}
+	for files, err := range blobs.Old(ctx, b.bucket, folder, limit) {
 		if err != nil {
 			return removed, err
 		}
-		if file.ModTime.Before(limit) {
-			old = append(old, file.Key)
+		orphans, err := Orphans(ctx, b.db, files)
+		if err != nil {
+			return removed, err
 		}
-		if len(old) == sweepAtOnce {
-			if err := clear(); err != nil {
-				return removed, err
-			}
+		deleted, err := blobs.Delete(ctx, b.bucket, orphans)
+		removed += deleted
+		if err != nil {
+			return removed, err
 		}
 	}
+	return removed, nil
 }
 
 // Orphans are those of the files in the store that nothing in the database

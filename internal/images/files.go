@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	ent "tagma/ent/generated"
+	"tagma/internal/blobs"
 	"tagma/internal/photo"
 )
 
@@ -114,31 +114,5 @@ func (c *Images) discard(ctx context.Context, images ...*ent.Image) {
 			files = append(files, FileKey(i, variant))
 		}
 	}
-	_, _ = c.deleteFiles(ctx, files)
-}
-
-// deletesAtOnce is how many files are deleted at the same time: a store that is
-// another machine takes some milliseconds for each.
-const deletesAtOnce = 16
-
-// deleteFiles deletes files, and tells how many. One that is not there is no
-// error.
-func (c *Images) deleteFiles(ctx context.Context, files []string) (int, error) {
-	var deleted atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(deletesAtOnce)
-	for _, file := range files {
-		group.Go(func() error {
-			err := c.bucket.Delete(ctx, file)
-			if gcerrors.Code(err) == gcerrors.NotFound {
-				return nil // another server sweeps too
-			}
-			if err == nil {
-				deleted.Add(1)
-			}
-			return err
-		})
-	}
-	err := group.Wait()
-	return int(deleted.Load()), err
+	_, _ = blobs.Delete(ctx, c.bucket, files)
 }

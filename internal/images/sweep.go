@@ -2,54 +2,35 @@ package images
 
 import (
 	"context"
-	"errors"
-	"io"
 	"time"
 
-	"gocloud.dev/blob"
+	"tagma/internal/blobs"
 )
 
 // Grace is how old a file without a row must be before it is cleared away. A
 // request that might still write the row has long ended by then.
 const Grace = 24 * time.Hour
 
-// sweepAtOnce is how many files are looked up in one statement.
-const sweepAtOnce = 1000
-
 // Sweep clears away files that have no row: what a crash, a lost race or a
 // deletion left behind. It tells how many. Several servers may sweep at once.
 func (c *Images) Sweep(ctx context.Context) (int, error) {
 	limit := c.clock().Add(-Grace).Time()
 	removed := 0
-	var old []string
-	clear := func() error {
-		orphans, err := c.Orphans(ctx, old)
-		if err != nil {
-			return err
-		}
-		deleted, err := c.deleteFiles(ctx, orphans)
-		removed += deleted
-		old = old[:0]
-		return err
-	}
-	files := c.bucket.List(&blob.ListOptions{Prefix: folder})
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return removed, clear()
-		}
+	for files, err := range blobs.Old(ctx, c.bucket, folder, limit) {
 		if err != nil {
 			return removed, err
 		}
-		if file.ModTime.Before(limit) {
-			old = append(old, file.Key)
+		orphans, err := c.Orphans(ctx, files)
+		if err != nil {
+			return removed, err
 		}
-		if len(old) == sweepAtOnce {
-			if err := clear(); err != nil {
-				return removed, err
-			}
+		deleted, err := blobs.Delete(ctx, c.bucket, orphans)
+		removed += deleted
+		if err != nil {
+			return removed, err
 		}
 	}
+	return removed, nil
 }
 
 // Orphans are those of the files that no row speaks of. A name that this
