@@ -69,7 +69,7 @@ func Make(ctx context.Context, db *database.DB, bucket *blob.Bucket, folder stri
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
 	err = snapshot(ctx, db, func(conn *sql.Conn) error {
-		report.Rows, err = copyAll(ctx, conn, kept)
+		_, err := copyAll(ctx, conn, kept)
 		return err
 	})
 	if err != nil {
@@ -91,6 +91,9 @@ func Make(ctx context.Context, db *database.DB, bucket *blob.Bucket, folder stri
 		return report, err
 	}
 	report.Files = len(c.sums)
+	if report.Rows, err = countAll(ctx, kept); err != nil { // after what was left out
+		return report, err
+	}
 	// What is in the write-ahead log goes into the file itself.
 	if _, err := kept.SQL.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		return report, err

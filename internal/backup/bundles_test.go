@@ -41,11 +41,13 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 		published := from.ship("weights", true)
 		from.ship("on its way", false)
 		folder := filepath.Join(t.TempDir(), "backup")
-		if made, err := Make(t.Context(), from.db, from.bucket, folder); err != nil || made.Files != 9+1 {
+		made, err := Make(t.Context(), from.db, from.bucket, folder)
+		if err != nil || made.Files != 9+1 {
 			t.Fatalf("%+v, %v", made, err)
 		}
-		if _, err := Restore(t.Context(), folder, to.db, to.bucket); err != nil {
-			t.Fatal(err)
+		restored, err := Restore(t.Context(), folder, to.db, to.bucket)
+		if err != nil || restored.Rows != made.Rows {
+			t.Fatalf("%+v of %+v: %v", restored, made, err)
 		}
 		before, after := from.dump(), to.dump()
 		for _, table := range []string{"bundles", "bundle_versions", "bundle_files", "bundle_contents"} {

@@ -71,17 +71,11 @@ func Restore(ctx context.Context, folder string, db *database.DB, bucket *blob.B
 
 // empty says no to a database that has rows.
 func empty(ctx context.Context, db *database.DB) error {
-	for _, t := range tables() {
-		var n int
-		err := db.SQL.QueryRowContext(ctx, fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM %q LIMIT 1) one`, t.Name)).Scan(&n)
-		if err == nil && n > 0 {
-			err = ErrNotEmpty
-		}
-		if err != nil {
-			return err
-		}
+	rows, err := countAll(ctx, db)
+	if err == nil && rows > 0 {
+		err = ErrNotEmpty
 	}
-	return nil
+	return err
 }
 
 // readable opens a copy of a backup's database, because to open one brings it

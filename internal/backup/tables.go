@@ -82,6 +82,18 @@ func copyAll(ctx context.Context, from *sql.Conn, to *database.DB) (rows int, er
 	return rows, tx.Commit()
 }
 
+// countAll counts all rows of all tables.
+func countAll(ctx context.Context, db *database.DB) (rows int, err error) {
+	for _, t := range tables() {
+		var n int
+		if err := db.SQL.QueryRowContext(ctx, fmt.Sprintf(`SELECT COUNT(*) FROM %q`, t.Name)).Scan(&n); err != nil {
+			return 0, err
+		}
+		rows += n
+	}
+	return rows, nil
+}
+
 // atOnce is how many rows are written by one statement: all columns together
 // stay below the 32,766 parameters that SQLite takes.
 const atOnce = 500
