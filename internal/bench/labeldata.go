@@ -21,10 +21,15 @@ import (
 )
 
 const (
-	benchVideo = "https://example.com/rats/bench.mp4"
+	videos     = 1000 // whose frames come in turn
 	manyFrames = 10_000_000
 	labelledAt = 1_705_322_096_000 // milliseconds since 1970
 )
+
+// videoOf is the video that a frame is of.
+func videoOf(frame int) string {
+	return fmt.Sprintf("https://example.com/rats/%d.mp4", frame%videos)
+}
 
 // pawsAt is the labels of a frame.
 func pawsAt(frame int64) []labels.Label {
@@ -36,11 +41,10 @@ func pawsAt(frame int64) []labels.Label {
 	return all
 }
 
-// labelFile is the file of a frame as it is in the repository. As the files of
-// many videos do, they fall into all folders.
+// labelFile is the file of a frame as it is in the repository.
 func labelFile(frame int) (path, content string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", benchVideo, frame, manyFrames)
+	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", videoOf(frame), frame, manyFrames)
 	for n, one := range pawsAt(int64(frame)) {
 		if n > 0 {
 			b.WriteString(",\n")
@@ -48,7 +52,7 @@ func labelFile(frame int) (path, content string) {
 		fmt.Fprintf(&b, "    {\n      \"id\": %q,\n      \"name\": %q,\n      \"placed\": true,\n      \"pixel_x\": %g,\n      \"pixel_y\": %g\n    }", one.ID, one.Name, *one.PixelX, *one.PixelY)
 	}
 	b.WriteString("\n  ]\n}\n")
-	hash := fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, frame)))[:12]
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(videoOf(frame))))[:12]
 	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, labelledAt), b.String()
 }
 
@@ -117,8 +121,12 @@ func recordLabels(ctx context.Context, db *database.DB, files int, tip string) e
 		return err
 	}
 	now := instant.System()
-	video, err := db.Video.Create().SetURL(benchVideo).SetHash(strings.Repeat("0", 64)).SetTotalFrames(manyFrames).SetFps(30).
-		SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now).Save(ctx)
+	var rats []*ent.VideoCreate
+	for n := range videos {
+		rats = append(rats, db.Video.Create().SetURL(videoOf(n)).SetHash(fmt.Sprintf("%x", sha256.Sum256([]byte(videoOf(n))))).
+			SetTotalFrames(manyFrames).SetFps(30).SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now))
+	}
+	made, err := db.Video.CreateBulk(rats...).Save(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +134,7 @@ func recordLabels(ctx context.Context, db *database.DB, files int, tip string) e
 	rows := make([]*ent.LabelSubmissionCreate, 0, atOnce)
 	for frame := range files {
 		path, content := labelFile(frame)
-		rows = append(rows, db.LabelSubmission.Create().SetVideoID(video.ID).SetFrameIndex(frame).SetTimestamp(labelledAt).SetLabelSetID(set.ID).
+		rows = append(rows, db.LabelSubmission.Create().SetVideoID(made[frame%videos].ID).SetFrameIndex(frame).SetTimestamp(labelledAt).SetLabelSetID(set.ID).
 			SetFilename(filepath.Base(path)).SetRevision(1).SetContent(content).SetStatus(labelsubmission.StatusPUSHED).
 			SetCommitSha(tip).SetPushedAt(now).SetCreatedAt(now).SetAuthor("bench <bench@tagma.invalid>"))
 		if len(rows) == atOnce || frame == files-1 {

@@ -147,7 +147,7 @@ func (l *labelLoad) submit(ctx context.Context) error {
 	body, err := json.Marshal(map[string]any{
 		"query": `mutation Submit($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome submission { id status filename } } }`,
 		"variables": map[string]any{"input": map[string]any{
-			"videoUrl": benchVideo, "frameIndex": frame, "totalFrames": manyFrames, "fps": 30, "frameWidth": 1920, "frameHeight": 1080,
+			"videoUrl": videoOf(int(frame)), "frameIndex": frame, "totalFrames": manyFrames, "fps": 30, "frameWidth": 1920, "frameHeight": 1080,
 			"timestamp": time.UnixMilli(labelledAt).UTC(), "labels": labels,
 		}},
 	})
@@ -212,7 +212,7 @@ func (l *labelLoad) drain(ctx context.Context, failed error) error {
 		if len(got.Data.A.Nodes)+len(got.Data.B.Nodes) == 0 {
 			return nil
 		}
-		<-time.After(10 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 	return failed
 }

@@ -219,7 +219,8 @@ func TestQueries_TakeAsManyStatementsForOneRowAsForAHundred(t *testing.T) {
 		// A submission, too, whatever its number of labels.
 		w.submit(rat(997, 1)) // which makes the video
 		s := rat(999, 1)
-		one := w.statements.of(func() { w.submit(s) })
+		const one = 2 // one looks, the other writes
+		same(t, "statements of a submission", w.statements.of(func() { w.submit(s) }), one)
 		var many []Definition
 		for n := range 500 {
 			many = append(many, Definition{fmt.Sprint(n), "x"})

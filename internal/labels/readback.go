@@ -155,7 +155,7 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 		tally.PassedOver++
 		return nil
 	}
-	receipt, err := o.labels.record(ctx, s, set, origin{
+	receipt, err := o.labels.adopt(ctx, s, set, origin{
 		author:   strings.ReplaceAll(f.Author.Name+" <"+f.Author.Email+">", "\x00", ""), // which PostgreSQL does not take
 		at:       min(f.AuthorTime, latest),
 		commit:   f.SHA,
@@ -167,6 +167,25 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 		o.labels.tell(receipt.Submission.ID)
 	}
 	return err
+}
+
+// adopt records a submission of others, be it known already as another revision
+// than the last: histories are read again.
+func (l *Labels) adopt(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
+	known, err := l.db.LabelSubmission.Query().Where(
+		labelsubmission.Filename(s.filename()), labelsubmission.Content(from.content), labelsubmission.CreatedAt(from.at),
+	).Exist(ctx)
+	if known || err != nil {
+		return &Receipt{Outcome: NoChange}, err
+	}
+	e, err := newEntry(ctx, s, set.ID, from)
+	if err == nil {
+		e.found, err = l.look(ctx, question{video: s.VideoURL, filename: s.filename()})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.record(e)
 }
 
 // latest is the last moment that can be written: git counts on.

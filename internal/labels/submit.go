@@ -2,17 +2,13 @@ package labels
 
 import (
 	"context"
+	stdsql "database/sql"
 	"time"
-
-	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
-	"tagma/ent/generated/user"
-	"tagma/ent/generated/video"
 	"tagma/internal/caller"
-	"tagma/internal/database"
 	"tagma/internal/fault"
 )
 
@@ -35,32 +31,38 @@ type Receipt struct {
 // without error, the submission survives a crash and will get into the
 // repository. The same submission again is NoChange, so that a retry does no
 // harm; if it had failed, it is queued again. Other content for the same frame
-// and time is a new revision of the file. It waits up to so long for the repository to have it: see Await.
+// and time is a new revision of the file. It waits up to so long for the
+// repository to have it: see Await.
 func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) (*Receipt, error) {
+	c := caller.From(ctx)
+	if c == nil {
+		return nil, fault.New(fault.Unauthenticated, "sign in to submit labels")
+	}
 	name := DefaultSet
 	if s.LabelSet != nil {
 		name = *s.LabelSet
 	}
-	set, err := l.Set(ctx, name)
+	found, err := l.look(ctx, question{user: c.UserID, labelSet: name, video: s.VideoURL, filename: s.filename()})
 	if err != nil {
 		return nil, err
 	}
 	var problems fault.Problems
 	var definitions []Definition
-	if set == nil {
+	if found.set == nil {
 		problems.Add(fault.NotFound, []any{"input", "labelSet"}, "there is no label set %.40q: an admin makes one by createLabelSet", name)
-	} else if definitions, err = Definitions(set); err != nil {
+	} else if definitions, err = Definitions(found.set); err != nil {
 		return nil, err
 	}
 	s.check(&problems, definitions)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	author, err := l.author(ctx)
+	e, err := newEntry(ctx, s, found.set.ID, origin{by: &c.UserID, author: found.author, at: l.clock()})
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := l.recordTogether(ctx, s, set, origin{by: &author.id, author: author.String(), at: l.clock()})
+	e.found = found
+	receipt, err := l.recordTogether(e)
 	if err != nil {
 		return nil, err
 	}
@@ -74,132 +76,62 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	return receipt, err
 }
 
-// person is whom a commit names.
-type person struct {
-	id          int64
-	name, email string
+// question is what a submission depends on; what is not asked for is left
+// empty.
+type question struct {
+	user            int64
+	labelSet        string
+	video, filename string
 }
 
-func (p person) String() string { return p.name + " <" + p.email + ">" }
-
-func (l *Labels) author(ctx context.Context) (person, error) {
-	c := caller.From(ctx)
-	if c == nil {
-		return person{}, fault.New(fault.Unauthenticated, "sign in to submit labels")
-	}
-	row, err := l.db.User.Query().Where(user.ID(c.UserID)).Select(user.FieldID, user.FieldUsername, user.FieldEmail).Only(ctx)
-	if err != nil {
-		return person{}, err
-	}
-	p := person{row.ID, row.Username, row.Username + "@tagma.invalid"} // a name that RFC 2606 keeps from being anybody's
-	if row.Email != nil {
-		p.email = *row.Email
-	}
-	return p, nil
+// found is what there is of it.
+type found struct {
+	author string               // the user as git writes one: Name <address>
+	set    *ent.LabelSet        // the last version, its id and labels alone; or nil
+	video  *ent.Video           // its id and measures alone; or nil
+	last   *ent.LabelSubmission // the last revision of the file: its id, revision, status and content alone; or nil
 }
 
-// record writes a submission, in one transaction.
-func (l *Labels) record(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
-	for {
-		var receipt *Receipt
-		err := l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
-			receipt, err = recordIn(ctx, tx, s, set, from)
-			return err
-		})
-		if !database.IsUnique(err) { // else another has just recorded this file or video: look again
-			return receipt, err
-		}
-	}
-}
+// lookup is one statement, because on its way to the database and back each
+// takes as long as recording the submission does.
+const lookup = `SELECT u.username, u.email, s.id, s.labels, v.id, v.total_frames, v.fps, v.frame_width, v.frame_height,
+	l.id, l.revision, l.status, l.content
+FROM (SELECT 1) one
+LEFT JOIN users u ON u.id = $1
+LEFT JOIN label_sets s ON s.id = (SELECT id FROM label_sets WHERE name = $2 ORDER BY version DESC LIMIT 1)
+LEFT JOIN videos v ON v.url = $3
+LEFT JOIN label_submissions l ON l.id = (SELECT id FROM label_submissions WHERE filename = $4 ORDER BY revision DESC LIMIT 1)`
 
-// recordIn writes a submission in a transaction.
-func recordIn(ctx context.Context, tx *ent.Tx, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
-	content, err := s.content()
+func (l *Labels) look(ctx context.Context, q question) (*found, error) {
+	var username, email, status, content stdsql.NullString
+	var set, video, last stdsql.Null[int64]
+	var labels []byte
+	var frames, width, height, revision stdsql.Null[int]
+	var fps stdsql.NullFloat64
+	err := l.db.SQL.QueryRowContext(ctx, lookup, q.user, q.labelSet, q.video, q.filename).Scan(&username, &email, &set, &labels,
+		&video, &frames, &fps, &width, &height, &last, &revision, &status, &content)
 	if err != nil {
 		return nil, err
 	}
-	kept := content
-	if from.content != "" {
-		kept = from.content
+	f := &found{author: identityOf(username.String, email.String)}
+	if set.Valid {
+		f.set = &ent.LabelSet{ID: set.V, Labels: labels}
 	}
-	if known, err := readBefore(ctx, tx, s, kept, from); known || err != nil {
-		return &Receipt{Outcome: NoChange}, err
+	if video.Valid {
+		f.video = &ent.Video{ID: video.V, TotalFrames: frames.V, Fps: fps.Float64, FrameWidth: width.V, FrameHeight: height.V}
 	}
-	last, err := tx.LabelSubmission.Query().Where(labelsubmission.Filename(s.filename())).
-		Order(labelsubmission.ByRevision(sql.OrderDesc())).First(ctx)
-	revision := 1
-	switch {
-	case ent.IsNotFound(err):
-	case err != nil:
-		return nil, err
-	case canonical(last.Content) == content:
-		if last.Status == labelsubmission.StatusFAILED && from.commit == "" {
-			last, err = tx.LabelSubmission.UpdateOne(last).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
-		}
-		return &Receipt{Outcome: NoChange, Submission: last}, err
-	default:
-		revision = last.Revision + 1
+	if last.Valid {
+		f.last = &ent.LabelSubmission{ID: last.V, Revision: revision.V, Status: labelsubmission.Status(status.String), Content: content.String}
 	}
-	videoID, err := upsertVideo(ctx, tx, s, from)
-	if err != nil {
-		return nil, err
-	}
-	create := tx.LabelSubmission.Create().
-		SetVideoID(videoID).
-		SetFrameIndex(s.FrameIndex).
-		SetTimestamp(s.Timestamp).
-		SetLabelSetID(set.ID).
-		SetFilename(s.filename()).
-		SetRevision(revision).
-		SetContent(kept).
-		SetCreatedAt(from.at).
-		SetNillableSubmittedByID(from.by).
-		SetAuthor(from.author)
-	if from.commit != "" {
-		create.SetStatus(labelsubmission.StatusPUSHED).SetCommitSha(from.commit).SetPushedAt(from.pushedAt)
-	}
-	row, err := create.Save(ctx)
-	return &Receipt{Outcome: Accepted, Submission: row}, err
+	return f, nil
 }
 
-// readBefore says whether a file of a commit of others is recorded already, be
-// it not as the last revision: histories are read again.
-func readBefore(ctx context.Context, tx *ent.Tx, s *Submission, content string, from origin) (bool, error) {
-	if from.commit == "" {
-		return false, nil
+// identityOf names a user as the author of a commit.
+func identityOf(username, email string) string {
+	if email == "" {
+		email = username + "@tagma.invalid" // a name that RFC 2606 keeps from being anybody's
 	}
-	return tx.LabelSubmission.Query().Where(
-		labelsubmission.Filename(s.filename()), labelsubmission.Content(content), labelsubmission.CreatedAt(from.at),
-	).Exist(ctx)
-}
-
-// upsertVideo makes the video, or gives it the measures of this submission. It
-// writes nothing if they are the same: those who label one video would wait for
-// each other.
-func upsertVideo(ctx context.Context, tx *ent.Tx, s *Submission, from origin) (int64, error) {
-	known, err := tx.Video.Query().Where(video.URL(s.VideoURL)).Only(ctx)
-	if err == nil && known.TotalFrames == s.TotalFrames && known.Fps == s.FPS && known.FrameWidth == s.FrameWidth && known.FrameHeight == s.FrameHeight {
-		return known.ID, nil
-	}
-	if err != nil && !ent.IsNotFound(err) {
-		return 0, err
-	}
-	err = tx.Video.Create().
-		SetURL(s.VideoURL).
-		SetHash(videoHash(s.VideoURL)).
-		SetTotalFrames(s.TotalFrames).
-		SetFps(s.FPS).
-		SetFrameWidth(s.FrameWidth).
-		SetFrameHeight(s.FrameHeight).
-		SetCreatedAt(from.at).
-		OnConflict(sql.ConflictColumns(video.FieldURL)).
-		Update(func(u *ent.VideoUpsert) {
-			u.UpdateTotalFrames().UpdateFps().UpdateFrameWidth().UpdateFrameHeight()
-		}).Exec(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return tx.Video.Query().Where(video.URL(s.VideoURL)).OnlyID(ctx)
+	return username + " <" + email + ">"
 }
 
 // Await waits until a submission has reached the repository or has failed, for
