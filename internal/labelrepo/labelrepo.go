@@ -200,6 +200,22 @@ func (r *Repo) checkTree(ctx context.Context, hash bare.Hash) error {
 	return nil
 }
 
+// Heal takes an error of Changes or Files. If what they read is damaged, the
+// cache is emptied, the next Refresh brings it back, and the error says so.
+func (r *Repo) Heal(ctx context.Context, met error) error {
+	if !isDamage(met) {
+		return met
+	}
+	if err := r.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	if err := r.heal(met); err != nil {
+		return err
+	}
+	return &problem{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
+}
+
 // heal empties a damaged cache. The next use of the remote fills it again.
 func (r *Repo) heal(damage error) error {
 	if r.remote == nil {

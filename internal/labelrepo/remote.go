@@ -219,7 +219,7 @@ func (m *remote) explain(ctx context.Context, err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		text = "there is no git repository at this path"
 	case strings.Contains(text, "http redirect"):
-		kind, text = ErrRejected, "it redirects elsewhere, which is not followed because of the credentials: configure the final address"
+		text = "it redirects elsewhere, which is not followed because of the credentials: configure the final address"
 	case errors.As(err, &status):
 		text = "the answer was " + status.Response.Status
 	case ctx.Err() != nil, isTimeout(err):

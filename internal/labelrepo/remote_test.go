@@ -29,7 +29,7 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 		"403":       {githost.Status(403), ErrAuth},
 		"404":       {githost.Status(404), ErrAuth},
 		"not git":   {githost.Status(200), ErrUnavailable},
-		"redirects": {http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, ErrRejected},
+		"redirects": {http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, ErrUnavailable},
 		"hangs":     {githost.Hang, ErrUnavailable},
 		"breaks off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
@@ -276,7 +276,7 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 		http.Redirect(w, r, thief.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
 	})
 	r := open(t, config(t, h.Address()))
-	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrRejected) {
+	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	if got.Len() > 0 {

@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/labelrepo"
 )
 
 // receivers is a file as the annotation receiver wrote it: without a line feed
@@ -293,5 +295,38 @@ func TestReadBack_AStrangeAuthorOrTimeStopsNothing(t *testing.T) {
 		w.submit(rat(2, 1))
 		r.drain()
 		same(t, "statuses", w.statuses(), map[labelsubmission.Status]int{labelsubmission.StatusPUSHED: 2})
+	})
+}
+
+func TestReadBack_ADamagedCopyIsMadeAgain(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := w.remote(FanOut)
+		cache := filepath.Join(t.TempDir(), "cache")
+		again := func() *remote { return w.open(labelrepo.Config{Dir: cache, Remote: r.dir}, r.dir, FanOut) }
+		first := again()
+		w.submit(rat(0, 1))
+		first.drain()
+		w.submit(rat(0, 2)) // so that the first file is not of the tip, which is looked at when the copy is opened
+		first.drain()
+		must(t, first.repo.Close())
+		// The pack of the first commit is lost, as by a bad disk.
+		lost := strings.TrimSpace(git(t, r.dir, "rev-parse", "main~1"))
+		packs, err := filepath.Glob(filepath.Join(cache, "objects/pack/*.idx"))
+		must(t, err)
+		for _, index := range packs {
+			if strings.Contains(git(t, cache, "verify-pack", "-v", index), lost) {
+				must(t, os.Remove(index))
+				must(t, os.Remove(strings.TrimSuffix(index, ".idx")+".pack"))
+			}
+		}
+
+		second := again()
+		if _, err := second.Import(t.Context()); !errors.Is(err, labelrepo.ErrUnavailable) {
+			t.Fatalf("the damaged copy was read: %v", err)
+		}
+		tally, err := second.Import(t.Context())
+		must(t, err)
+		same(t, "files that were read", tally.Read, 2)
+		git(t, cache, "fsck", "--strict")
 	})
 }
