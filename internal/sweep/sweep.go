@@ -5,6 +5,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"tagma/internal/idempotency"
 	"tagma/internal/images"
 	"tagma/internal/localblob"
+	"tagma/internal/pairing"
 	"tagma/internal/people"
 )
 
@@ -21,10 +23,16 @@ const every = time.Hour
 
 // Start sweeps now and every hour until ctx ends. The channel is closed when
 // it has stopped. Folder is that of a store on the local disk, or empty.
-func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
+func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *pairing.Pairing, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
-		{"files without a row", photos.Sweep},
-		{"files of bundles without a row", packs.Sweep},
+		{"files without a row", func(ctx context.Context) (int, error) {
+			if err := pair.Renew(ctx); err != nil {
+				return 0, err
+			}
+			ofImages, err := photos.Sweep(ctx)
+			ofBundles, also := packs.Sweep(ctx)
+			return ofImages + ofBundles, errors.Join(err, also)
+		}},
 		{"expired tokens", persons.Sweep},
 		{"answers kept for a day", keyed.Sweep},
 		{"old statistics", func(ctx context.Context) (int, error) { return 0, db.Optimize(ctx) }},

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
 	"tagma/internal/bundles"
@@ -20,6 +21,7 @@ import (
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/page"
+	"tagma/internal/pairing"
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/throttle"
@@ -86,14 +88,9 @@ func TestStart_ToStopEndsTheSweepUnderWayAndBeginsNoOther(t *testing.T) {
 	})
 }
 
-func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
-	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	bucket := memblob.OpenBucket(nil)
-	defer bucket.Close()
+// abandoned puts files into a store that no row speaks of.
+func abandoned(t *testing.T, bucket *blob.Bucket) []string {
+	t.Helper()
 	orphans := []string{
 		"images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg",
 		"bundles/0123456789abcdef/0123456789abcdef0123456789abcdef",
@@ -103,27 +100,63 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tomorrow := func() instant.Instant { return instant.System().Add(images.Grace + time.Hour) }
+	return orphans
+}
+
+// tomorrow is when files of now may be swept.
+func tomorrow() instant.Instant { return instant.System().Add(images.Grace + time.Hour) }
+
+// sweepOf sweeps a new database and that store until the first two lines of the
+// log.
+func sweepOf(t *testing.T, bucket *blob.Bucket) (log [2]string) {
+	t.Helper()
+	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	heard := make(chan string, 10)
 	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
-		images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
+		pairing.New(db, bucket, tomorrow), images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
 		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}), idempotency.New(db, tomorrow))
-	if line := <-heard; !strings.Contains(line, "files without a row") || !strings.Contains(line, "removed=1") {
-		t.Error(line)
-	}
-	if line := <-heard; !strings.Contains(line, "files of bundles") || !strings.Contains(line, "removed=1") {
-		t.Error(line)
-	}
-	if line := <-heard; !strings.Contains(line, "unfinished files") { // whose folder has gone
-		t.Error(line)
-	}
+	log = [2]string{<-heard, <-heard}
 	cancel()
 	<-stopped
+	return log
+}
+
+func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	orphans := abandoned(t, bucket)
+	log := sweepOf(t, bucket)
+	if !strings.Contains(log[0], "files without a row") || !strings.Contains(log[0], "removed=2") {
+		t.Error(log[0])
+	}
+	if !strings.Contains(log[1], "unfinished files") { // whose folder has gone
+		t.Error(log[1])
+	}
 	for _, orphan := range orphans {
 		if there, err := bucket.Exists(t.Context(), orphan); there || err != nil {
 			t.Errorf("%s is still there: %v", orphan, err)
+		}
+	}
+}
+
+func TestStart_TheFilesOfAnotherDatabaseAreKept(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	abandoned(t, bucket)
+	sweepOf(t, bucket) // by the database to which the store belongs
+	orphans := abandoned(t, bucket)
+	if log := sweepOf(t, bucket); !strings.Contains(log[0], "cannot sweep") || !strings.Contains(log[0], "verify --claim") {
+		t.Error(log[0])
+	}
+	for _, orphan := range orphans {
+		if there, err := bucket.Exists(t.Context(), orphan); !there || err != nil {
+			t.Errorf("%s is gone: %v", orphan, err)
 		}
 	}
 }
