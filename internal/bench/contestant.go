@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
+	"tagma/internal/bench/dataset"
+	"tagma/internal/bench/jobs"
 	"tagma/internal/caller"
 	"tagma/internal/database"
 	"tagma/internal/instant"
@@ -30,9 +33,15 @@ type contestant struct {
 	url   string
 	token string // to be sent, if it is not empty
 
-	cmd  *exec.Cmd
-	stop func() error
-	log  *os.File
+	// ask is how it is asked to do a job; GraphQL on Tagma's contract, if it is nil.
+	ask func(ctx context.Context, c *contestant, j jobs.Job, data dataset.Options) ([]request, error)
+	// meaning is its answer in the words of Tagma's, to be compared; nil if they are the same.
+	meaning func(answer any) (any, error)
+
+	client *http.Client
+	cmd    *exec.Cmd
+	stop   func() error
+	log    *os.File
 }
 
 var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
@@ -57,7 +66,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	c := &contestant{name: name, cmd: cmd, log: log}
+	c := &contestant{name: name, client: newClient(), cmd: cmd, log: log}
 	c.stop = func() error {
 		_ = input.Close()
 		_ = cmd.Process.Signal(os.Interrupt)
@@ -77,6 +86,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 
 // close ends the process.
 func (c *contestant) close() error {
+	c.client.CloseIdleConnections()
 	err := c.stop()
 	_ = c.log.Close()
 	return err
@@ -117,7 +127,11 @@ func startFloor(folder, databaseURL string) (*contestant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launch("floor", folder, exec.Command(self, "-floor", databaseURL))
+	c, err := launch("floor", folder, exec.Command(self, "-floor", databaseURL))
+	if err == nil {
+		c.ask = inVariables
+	}
+	return c, err
 }
 
 // signIn makes somebody with a token who may do everything.

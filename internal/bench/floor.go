@@ -142,16 +142,19 @@ func pageArgs(v variables) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := base64.RawURLEncoding.DecodeString(v.After)
+	device, taken, err := placeOf(v.After)
+	return []any{device, int64(taken), args[1], args[2], v.First + 1}, err
+}
+
+// placeOf is what one of Tagma's cursors says.
+func placeOf(cursor string) (device string, taken instant.Instant, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
-		return nil, err
+		return "", 0, err
 	}
-	var device string
-	var taken int64
-	if err := json.Unmarshal(text, &[]any{&device, &taken}); err != nil {
-		return nil, err
-	}
-	return []any{device, taken, args[1], args[2], v.First + 1}, nil
+	var milliseconds int64
+	err = json.Unmarshal(text, &[]any{&device, &milliseconds})
+	return device, instant.Instant(milliseconds), err
 }
 
 // plain writes the one value as it is.

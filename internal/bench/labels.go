@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -101,7 +100,7 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 	if err != nil {
 		return err
 	}
-	l := &labelLoad{tagma: tagma, client: newClient(labellers)}
+	l := &labelLoad{tagma: tagma}
 	l.frame.Store(int64(r.files))
 	if err := l.drain(ctx, l.submit(ctx)); err != nil { // the copy is fetched
 		return err
@@ -132,9 +131,8 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 
 // labelLoad is clients that submit labels to a Tagma.
 type labelLoad struct {
-	tagma  *contestant
-	client *http.Client
-	frame  atomic.Int64
+	tagma *contestant
+	frame atomic.Int64
 }
 
 // submit submits the labels of a frame that has none.
@@ -155,7 +153,7 @@ func (l *labelLoad) submit(ctx context.Context) error {
 		return err
 	}
 	var answer bytes.Buffer
-	if err := l.tagma.post(ctx, l.client, "/graphql", "application/json", body, &answer); err != nil {
+	if err := l.tagma.post(ctx, "/graphql", "application/json", body, &answer); err != nil {
 		return err
 	}
 	if !bytes.Contains(answer.Bytes(), []byte(`"ACCEPTED"`)) {
@@ -174,7 +172,7 @@ func (l *labelLoad) round(ctx context.Context, r *labelRow, cell time.Duration) 
 		return err
 	}
 	r.pushed = append(r.pushed, float64(m.requests)/time.Since(began).Seconds())
-	r.peak = max(r.peak, usageOf(l.tagma.cmd.Process.Pid).peak)
+	r.peak = max(r.peak, usageOf(family(l.tagma.cmd.Process.Pid)).peak)
 	return nil
 }
 
@@ -195,7 +193,7 @@ func (l *labelLoad) drain(ctx context.Context, failed error) error {
 	const query = `{"query": "{ a: labelSubmissions(filter: {status: QUEUED}, first: 1) { nodes { id } } b: labelSubmissions(filter: {status: COMMITTED}, first: 1) { nodes { id } } c: labelSubmissions(filter: {status: FAILED}, first: 1) { nodes { failure } } }"}`
 	for failed == nil {
 		var answer bytes.Buffer
-		if err := l.tagma.post(ctx, l.client, "/graphql", "application/json", []byte(query), &answer); err != nil {
+		if err := l.tagma.post(ctx, "/graphql", "application/json", []byte(query), &answer); err != nil {
 			return err
 		}
 		var got struct {

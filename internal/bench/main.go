@@ -22,8 +22,6 @@ import (
 	"time"
 
 	"tagma/internal/bench/dataset"
-	"tagma/internal/bench/jobs"
-	"tagma/internal/database"
 	"tagma/internal/pgserver"
 )
 
@@ -37,6 +35,7 @@ type settings struct {
 	repeat    int
 	cell      time.Duration
 	clients   []int
+	peers     bool  // measure beside the peers instead
 	labels    []int // files of the label repositories to measure; if there are any, nothing else is
 	data      dataset.Options
 }
@@ -58,6 +57,7 @@ func run(ctx context.Context, args []string) error {
 	clients := flags.String("clients", "1,8", "numbers of clients")
 	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
 	only := flags.String("jobs", "", "measure only the jobs whose title this regular expression matches")
+	flags.BoolVar(&s.peers, "peers", false, "measure beside Tagma's peers instead: the table of goals")
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
 	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
@@ -137,6 +137,9 @@ func (s *settings) measure(ctx context.Context, command string) error {
 	}
 	fmt.Printf("%s\n\n    %s\n\n%d devices × %d images, %d objects × %d points each; medians of %d rounds of %s.\n",
 		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.repeat, s.cell)
+	if s.peers {
+		return s.measurePeers(ctx, binary, server)
+	}
 	for _, name := range s.databases {
 		var databaseURL string
 		if name == "sqlite" {
@@ -173,95 +176,6 @@ func (s *settings) server() (url.URL, func(), error) {
 		return url.URL{}, nil, err
 	}
 	return started.Address, started.Stop, nil
-}
-
-// reads measures the jobs that only read.
-func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) error {
-	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
-	if err != nil {
-		return err
-	}
-	token, err := signIn(ctx, db)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	var contestants []*contestant
-	defer func() {
-		for _, c := range contestants {
-			_ = c.close()
-		}
-	}()
-	start := func(c *contestant, err error) error {
-		if err == nil {
-			contestants = append(contestants, c)
-		}
-		return err
-	}
-	if err := start(startTagma("Tagma", binary, s.folder, databaseURL, token, nil)); err != nil {
-		return err
-	}
-	if s.rival != "" {
-		words := strings.Fields(s.rival)
-		rival := words[len(words)-1]
-		if err := start(startTagma("rival", rival, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
-			return err
-		}
-	}
-	if err := start(startFloor(s.folder, databaseURL)); err != nil {
-		return err
-	}
-	var names []string
-	for _, c := range contestants {
-		names = append(names, c.name)
-	}
-	var rows []row
-	for _, j := range jobs.All() {
-		if !s.only.MatchString(j.Title) {
-			continue
-		}
-		graphql, floor, err := requestsOf(j, s.data)
-		if err != nil {
-			return err
-		}
-		requests := make([][]request, len(contestants))
-		for n := range requests {
-			requests[n] = graphql
-		}
-		requests[len(requests)-1] = floor
-		if err := compare(ctx, newClient(1), contestants, requests); err != nil {
-			return fmt.Errorf("%s: %w", j.Title, err)
-		}
-		for _, clients := range s.clients {
-			r := row{title: j.Title, clients: clients, cells: make([][]measured, len(contestants))}
-			if err := s.rounds(ctx, &r, contestants, requests); err != nil {
-				return err
-			}
-			progress("%s, %s, %d clients: %s", name, j.Title, clients, r.summary())
-			rows = append(rows, r)
-		}
-	}
-	if len(rows) > 0 {
-		fmt.Printf("\n### Queries on %s\n\n%s", name, table(names, rows))
-	}
-	return nil
-}
-
-// rounds measures the contestants in turn. A request that fails ends the job
-// and not the run, unless that was called off: it is a result too.
-func (s *settings) rounds(ctx context.Context, r *row, contestants []*contestant, requests [][]request) error {
-	client := newClient(r.clients)
-	defer client.CloseIdleConnections()
-	for range s.repeat {
-		for n, c := range contestants {
-			m, err := c.load(ctx, client, requests[n], r.clients, s.cell)
-			if err != nil {
-				r.failure = err
-				return ctx.Err()
-			}
-			r.cells[n] = append(r.cells[n], m)
-		}
-	}
-	return nil
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

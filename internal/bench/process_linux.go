@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -21,17 +22,31 @@ type usage struct {
 // ticks is the kernel's USER_HZ, 100 on all that Go runs on.
 const ticks = 100
 
-func usageOf(pid int) usage {
+// usageOf is that of some processes together. Their peaks are added up, as if
+// all had been at one time.
+func usageOf(pids []int) usage {
+	var all usage
+	for _, pid := range pids {
+		one := usageOfOne(pid)
+		all.cpu += one.cpu
+		all.peak += one.peak
+	}
+	return all
+}
+
+// stat is the fields of a process after its name in parentheses: proc(5),
+// where they are the 3rd and following.
+func stat(pid int) []string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+}
+
+func usageOfOne(pid int) usage {
 	var u usage
-	// proc(5): the fields after the name in parentheses, utime and stime being
-	// the 14th and 15th.
-	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) > 12 {
-			for _, field := range fields[11:13] {
-				n, _ := strconv.ParseInt(field, 10, 64)
-				u.cpu += time.Duration(n) * time.Second / ticks
-			}
+	if fields := stat(pid); len(fields) > 12 { // utime and stime are the 14th and 15th
+		for _, field := range fields[11:13] {
+			n, _ := strconv.ParseInt(field, 10, 64)
+			u.cpu += time.Duration(n) * time.Second / ticks
 		}
 	}
 	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err == nil {
@@ -46,6 +61,27 @@ func usageOf(pid int) usage {
 }
 
 // resetPeak lets the peak of memory count from now on.
-func resetPeak(pid int) {
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+func resetPeak(pids []int) {
+	for _, pid := range pids {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+	}
+}
+
+// family is a process and all that come of it.
+func family(pid int) []int {
+	children := map[int][]int{}
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		if one, err := strconv.Atoi(entry.Name()); err == nil {
+			if fields := stat(one); len(fields) > 1 {
+				parent, _ := strconv.Atoi(fields[1])
+				children[parent] = append(children[parent], one)
+			}
+		}
+	}
+	all := []int{pid}
+	for n := 0; n < len(all); n++ {
+		all = append(all, children[all[n]]...)
+	}
+	return all
 }

@@ -15,6 +15,8 @@ type usage struct {
 	peak int64
 }
 
-func usageOf(int) usage { return usage{} }
+func usageOf([]int) usage { return usage{} }
 
-func resetPeak(int) {}
+func resetPeak([]int) {}
+
+func family(pid int) []int { return []int{pid} }

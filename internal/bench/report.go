@@ -24,7 +24,7 @@ func (r row) summary() string {
 	if r.failure != nil {
 		return "failed: " + r.failure.Error()
 	}
-	return fmt.Sprintf("%.2f of the floor", r.ratio(0, len(r.cells)-1))
+	return fmt.Sprintf("%.2f of the last beside it", r.ratio(0, len(r.cells)-1))
 }
 
 func median[T cmp.Ordered](of []T) T {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 
 	"tagma/internal/bench/dataset"
@@ -13,20 +14,38 @@ type request struct {
 	body []byte
 }
 
-// requestsOf are a job's, as GraphQL and as the floor takes them: the
-// variables alone.
-func requestsOf(j jobs.Job, data dataset.Options) (graphql, floor []request, err error) {
-	for variant := range j.Variants {
+// requests are a job's, one of each variant, as the contestant takes them.
+func (c *contestant) requests(ctx context.Context, j jobs.Job, data dataset.Options) ([]request, error) {
+	if c.ask != nil {
+		return c.ask(ctx, c, j, data)
+	}
+	return requestsOf(j, data, func(variables json.RawMessage) (request, error) {
+		return inGraphQL(j.Query, variables)
+	})
+}
+
+func requestsOf(j jobs.Job, data dataset.Options, write func(variables json.RawMessage) (request, error)) ([]request, error) {
+	all := make([]request, j.Variants)
+	for variant := range all {
 		variables, err := json.Marshal(j.Variables(data, variant))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		whole, err := json.Marshal(map[string]any{"query": j.Query, "variables": json.RawMessage(variables)})
-		if err != nil {
-			return nil, nil, err
+		if all[variant], err = write(variables); err != nil {
+			return nil, err
 		}
-		graphql = append(graphql, request{"/graphql", whole})
-		floor = append(floor, request{"/" + j.Name, variables})
 	}
-	return graphql, floor, nil
+	return all, nil
+}
+
+func inGraphQL(query string, variables any) (request, error) {
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	return request{"/graphql", body}, err
+}
+
+// inVariables is how the floor is asked.
+func inVariables(_ context.Context, _ *contestant, j jobs.Job, data dataset.Options) ([]request, error) {
+	return requestsOf(j, data, func(variables json.RawMessage) (request, error) {
+		return request{"/" + j.Name, variables}, nil
+	})
 }

@@ -11,7 +11,6 @@ import (
 	"image/jpeg"
 	"io"
 	"mime/multipart"
-	"net/http"
 	"net/textproto"
 	"net/url"
 	"os"
@@ -22,7 +21,6 @@ import (
 	"golang.org/x/image/draw"
 
 	"tagma/internal/bench/dataset"
-	"tagma/internal/database"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 )
@@ -36,6 +34,10 @@ func photograph() []byte {
 type uploads struct {
 	photo []byte
 	used  atomic.Int64
+}
+
+func (u *uploads) describe() string {
+	return fmt.Sprintf("photographs of %d×%d, %.1f MB, fsync on", dataset.Width, dataset.Height, float64(len(u.photo))/1e6)
 }
 
 // body is an upload of one photograph: the same file under another name each
@@ -56,19 +58,24 @@ func (u *uploads) body() (contentType string, body []byte) {
 	return form.FormDataContentType(), b.Bytes()
 }
 
+// leastUpload is the least time of a cell: a photograph takes long.
+const leastUpload = 2 * time.Second
+
 // upload is like load, with uploads.
-func (c *contestant) upload(ctx context.Context, client *http.Client, u *uploads, clients int, cell time.Duration) (measured, error) {
-	return c.measure(clients, cell, func() error {
-		contentType, body := u.body()
-		var answer bytes.Buffer
-		if err := c.post(ctx, client, "/graphql", contentType, body, &answer); err != nil {
-			return err
-		}
-		if !bytes.Contains(answer.Bytes(), []byte(`"CREATED"`)) {
-			return fmt.Errorf("%s did not take a photograph: %s", c.name, answer.Bytes())
-		}
-		return nil
-	})
+func (c *contestant) upload(u *uploads) runner {
+	return func(ctx context.Context, clients int, cell time.Duration) (measured, error) {
+		return c.measure(clients, max(2*cell, leastUpload), func() error {
+			contentType, body := u.body()
+			var answer bytes.Buffer
+			if err := c.post(ctx, "/graphql", contentType, body, &answer); err != nil {
+				return err
+			}
+			if !bytes.Contains(answer.Bytes(), []byte(`"CREATED"`)) {
+				return fmt.Errorf("%s did not take a photograph: %s", c.name, answer.Bytes())
+			}
+			return nil
+		})
+	}
 }
 
 // standardSteps does with one photograph, on one core, what an upload does, in
@@ -129,12 +136,8 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 		return err
 	}
 	defer func() { err = errors.Join(err, drop(ctx)) }()
-	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
+	token, err := signInto(ctx, databaseURL)
 	if err != nil {
-		return err
-	}
-	token, err := signIn(ctx, db)
-	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
 	tagma, err := startTagma("Tagma", binary, folder, databaseURL, token, nil)
@@ -144,43 +147,17 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 	defer func() { _ = tagma.close() }()
 
 	sent := &uploads{photo: photograph()}
-	cell := max(2*s.cell, 2*time.Second) // a photograph takes long
-	var rows []row
-	for _, clients := range s.clients {
-		r := row{title: uploadTitle, clients: clients, cells: make([][]measured, 2)}
-		client := newClient(clients)
-		for range s.repeat {
-			m, err := tagma.upload(ctx, client, sent, clients, cell)
-			if err != nil {
-				return err
-			}
-			r.cells[0] = append(r.cells[0], m)
-			if m, err = standard(sent.photo, folder, cell); err != nil {
-				return err
-			}
-			r.cells[1] = append(r.cells[1], m)
-		}
-		client.CloseIdleConnections()
-		progress("%s, %s, %d clients: %.2f of the standard library's steps on one core", name, uploadTitle, clients, r.ratio(0, 1))
-		rows = append(rows, r)
+	rows, err := s.rounds(ctx, name, uploadTitle, []runner{tagma.upload(sent), standard(sent.photo, folder)})
+	if err != nil {
+		return err
 	}
-	fmt.Printf("\n### Uploads on %s: photographs of %d×%d, %.1f MB, fsync on\n\n%s", name, dataset.Width, dataset.Height,
-		float64(len(sent.photo))/1e6, table([]string{"Tagma", "standard library, one core"}, rows))
+	fmt.Printf("\n### Uploads on %s: %s\n\n%s", name, sent.describe(), table([]string{"Tagma", "standard library, one core"}, rows))
 	return nil
 }
 
 // standard measures the standard library's steps, in this process.
-func standard(photo []byte, folder string, cell time.Duration) (measured, error) {
-	var m measured
-	began, before := time.Now(), usageOf(os.Getpid())
-	for time.Since(began) < cell {
-		sent := time.Now()
-		if err := standardSteps(photo, folder); err != nil {
-			return m, err
-		}
-		m.latency = append(m.latency, time.Since(sent))
+func standard(photo []byte, folder string) runner {
+	return func(_ context.Context, _ int, cell time.Duration) (measured, error) {
+		return measure([]int{os.Getpid()}, 1, max(2*cell, leastUpload), func() error { return standardSteps(photo, folder) })
 	}
-	after := usageOf(os.Getpid())
-	m.requests, m.took, m.cpu, m.peak = len(m.latency), time.Since(began), after.cpu-before.cpu, after.peak
-	return m, nil
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// claim is a line of the table of goals: Tagma at a job, against something.
+type claim struct {
+	job, against string
+	goal         goal
+	ratio        map[int]float64 // by the number of clients
+	failure      error           // why there are no ratios
+}
+
+// goal is the ratio that is asked for, by the number of clients. Where there is
+// none, nothing is asked.
+type goal struct {
+	ratio  map[int]float64
+	atMost bool // of memory less is better; of rates more is
+}
+
+// atLeast is the same goal for 1 and for 8 clients.
+func atLeast(ratio float64) goal { return goal{ratio: map[int]float64{1: ratio, 8: ratio}} }
+
+func (g goal) String() string {
+	sign := "≥"
+	if g.atMost {
+		sign = "≤"
+	}
+	one, eight := g.ratio[1], g.ratio[8]
+	switch {
+	case one == eight:
+		return fmt.Sprintf("%s %g", sign, one)
+	case one == 0:
+		return fmt.Sprintf("%s %g with 8", sign, eight)
+	}
+	return fmt.Sprintf("%s %g, %s %g", sign, one, sign, eight)
+}
+
+// reached says for each number of clients whether the goal is reached.
+func (c claim) reached() string {
+	if c.failure != nil {
+		return "not measured: " + strings.ReplaceAll(fmt.Sprintf("%.200s", c.failure), "\n", " ")
+	}
+	var short []string
+	asked := 0
+	for _, clients := range []int{1, 8} {
+		want, ratio := c.goal.ratio[clients], c.ratio[clients]
+		if want == 0 || ratio == 0 {
+			continue
+		}
+		asked++
+		if ratio < want != c.goal.atMost && ratio != want {
+			short = append(short, fmt.Sprint(clients))
+		}
+	}
+	switch len(short) {
+	case 0:
+		if asked == 0 {
+			return "not measured"
+		}
+		return "yes"
+	case asked:
+		return "**no**"
+	}
+	return "**not with " + short[0] + "**"
+}
+
+// claimOf is a claim on the rows of one job.
+func claimOf(rows []row, against string, g goal, ratio func(row) float64) claim {
+	c := claim{against: against, goal: g, ratio: map[int]float64{}}
+	for _, r := range rows {
+		c.job = r.title
+		if r.failure != nil {
+			c.failure = r.failure
+			continue
+		}
+		c.ratio[r.clients] = ratio(r)
+	}
+	return c
+}
+
+// against is the ratio to the best of some contestants.
+func against(contestant int, others ...int) func(row) float64 {
+	return func(r row) float64 {
+		ratios := make([]float64, len(others))
+		for n, other := range others {
+			ratios[n] = r.ratio(contestant, other)
+		}
+		return slices.Min(ratios)
+	}
+}
+
+// memory is the ratio of the peaks, to the least of some contestants.
+func memory(contestant int, others ...int) func(row) float64 {
+	peak := func(r row, n int) float64 {
+		return float64(slices.Max(each(r.cells[n], func(m measured) int64 { return m.peak })))
+	}
+	return func(r row) float64 {
+		ratios := make([]float64, len(others))
+		for n, other := range others {
+			ratios[n] = peak(r, contestant) / peak(r, other)
+		}
+		return slices.Max(ratios)
+	}
+}
+
+// goals is the claims in Markdown.
+func goals(claims []claim) string {
+	var b strings.Builder
+	b.WriteString("| job | against | × with 1 client | with 8 | goal | reached |\n|---|---|--:|--:|---|---|\n")
+	cell := func(c claim, clients int) string {
+		if c.ratio[clients] == 0 {
+			return ""
+		}
+		return short(c.ratio[clients])
+	}
+	for _, c := range claims {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.job, c.against, cell(c, 1), cell(c, 8), c.goal, c.reached())
+	}
+	return b.String()
+}

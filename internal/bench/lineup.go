@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tagma/internal/bench/jobs"
+	"tagma/internal/database"
+)
+
+// lineUp is servers that are measured at the same jobs. The first is Tagma.
+type lineUp []*contestant
+
+// add takes one in that has just been started.
+func (l *lineUp) add(c *contestant, err error) error {
+	if err == nil {
+		*l = append(*l, c)
+	}
+	return err
+}
+
+// close ends all of them.
+func (l lineUp) close() {
+	for _, c := range l {
+		_ = c.close()
+	}
+}
+
+func (l lineUp) names() []string {
+	names := make([]string, len(l))
+	for n, c := range l {
+		names[n] = c.name
+	}
+	return names
+}
+
+// signInto gives somebody a token on a database.
+func signInto(ctx context.Context, databaseURL string) (string, error) {
+	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
+	if err != nil {
+		return "", err
+	}
+	token, err := signIn(ctx, db)
+	return token, errors.Join(err, db.Close())
+}
+
+// reads measures the jobs that only read.
+func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) error {
+	token, err := signInto(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	var l lineUp
+	defer func() { l.close() }()
+	if err := l.add(startTagma("Tagma", binary, s.folder, databaseURL, token, nil)); err != nil {
+		return err
+	}
+	if s.rival != "" {
+		words := strings.Fields(s.rival)
+		rival := words[len(words)-1]
+		if err := l.add(startTagma("rival", rival, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
+			return err
+		}
+	}
+	if err := l.add(startFloor(s.folder, databaseURL)); err != nil {
+		return err
+	}
+	rows, err := s.compete(ctx, name, l, jobs.All())
+	if err == nil && len(rows) > 0 {
+		fmt.Printf("\n### Queries on %s\n\n%s", name, table(l.names(), rows))
+	}
+	return err
+}
+
+// compete measures the servers at those of the jobs that are asked for, after a
+// look at their answers, which must be the same.
+func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.Job) ([]row, error) {
+	var rows []row
+	for _, j := range all {
+		if !s.only.MatchString(j.Title) {
+			continue
+		}
+		requests := make([][]request, len(l))
+		runners := make([]runner, len(l))
+		for n, c := range l {
+			var err error
+			if requests[n], err = c.requests(ctx, j, s.data); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", j.Title, c.name, err)
+			}
+			runners[n] = c.load(requests[n])
+		}
+		if err := compare(ctx, l, requests); err != nil {
+			return nil, fmt.Errorf("%s: %w", j.Title, err)
+		}
+		measured, err := s.rounds(ctx, on, j.Title, runners)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, measured...)
+	}
+	return rows, nil
+}
+
+// rounds lets the runners take turns, for each number of clients. A request
+// that fails ends the row and not the run, unless that was called off: it is a
+// result too.
+func (s *settings) rounds(ctx context.Context, on, title string, runners []runner) ([]row, error) {
+	var rows []row
+	for _, clients := range s.clients {
+		r := row{title: title, clients: clients, cells: make([][]measured, len(runners))}
+		for round := 0; round < s.repeat && r.failure == nil; round++ {
+			for n, run := range runners {
+				m, err := run(ctx, clients, s.cell)
+				if err != nil {
+					r.failure = err
+					break
+				}
+				r.cells[n] = append(r.cells[n], m)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		progress("%s, %s, %d clients: %s", on, title, clients, r.summary())
+		rows = append(rows, r)
+	}
+	return rows, nil
+}

