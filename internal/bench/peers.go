@@ -10,14 +10,11 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// contest is Tagma at some jobs, beside others who do them too.
-type contest func(ctx context.Context, binary string, server url.URL) ([]claim, error)
-
 // measurePeers measures Tagma beside its peers, and prints how far it is from
 // its goals.
 func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
 	var all []claim
-	for _, measure := range []contest{s.lists} {
+	for _, measure := range []func(context.Context, string, url.URL) ([]claim, error){s.lists, s.fingerprints, s.photographs} {
 		claims, err := measure(ctx, binary, server)
 		if err != nil {
 			return err
@@ -54,7 +51,7 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	l, databaseURL, err := s.tagmas(ctx, binary, server)
+	l, on, err := s.tagmas(ctx, binary, server)
 	defer func() { l.close() }()
 	if err != nil {
 		return nil, err
@@ -64,11 +61,11 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 		return nil, err
 	}
 	for processes := 1; processes <= runtime.NumCPU() && processes <= 2; processes++ {
-		if err := l.add(startPostGraphile(folder, databaseURL, processes)); err != nil {
+		if err := l.add(startPostGraphile(folder, on.postgres, processes)); err != nil {
 			return nil, err
 		}
 	}
-	if err := l.add(startFloor(s.folder, databaseURL)); err != nil {
+	if err := l.add(startFloor(s.folder, on.postgres)); err != nil {
 		return nil, err
 	}
 	rows, err := s.compete(ctx, "lists", l, wanted)
@@ -94,24 +91,25 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 	return claims, nil
 }
 
+// urls are those of two databases with the same data.
+type urls struct{ postgres, sqlite string }
+
 // tagmas is a Tagma on PostgreSQL and one on SQLite, with the same data.
-func (s *settings) tagmas(ctx context.Context, binary string, server url.URL) (l lineUp, postgres string, err error) {
-	postgres, err = fillPostgres(ctx, server, s.data)
-	if err != nil {
-		return nil, "", err
+func (s *settings) tagmas(ctx context.Context, binary string, server url.URL) (l lineUp, on urls, err error) {
+	if on.postgres, err = fillPostgres(ctx, server, s.data); err != nil {
+		return nil, on, err
 	}
-	sqlite, err := fillSQLite(ctx, s.folder, s.data)
-	if err != nil {
-		return nil, "", err
+	if on.sqlite, err = fillSQLite(ctx, s.folder, s.data); err != nil {
+		return nil, on, err
 	}
-	for _, on := range []struct{ name, databaseURL string }{{"Tagma", postgres}, {"Tagma on SQLite", sqlite}} {
-		token, err := signInto(ctx, on.databaseURL)
+	for _, one := range []struct{ name, databaseURL string }{{"Tagma", on.postgres}, {"Tagma on SQLite", on.sqlite}} {
+		token, err := signInto(ctx, one.databaseURL)
 		if err != nil {
-			return l, "", err
+			return l, on, err
 		}
-		if err := l.add(startTagma(on.name, binary, s.folder, on.databaseURL, token, nil)); err != nil {
-			return l, "", err
+		if err := l.add(startTagma(one.name, binary, s.folder, one.databaseURL, token, nil)); err != nil {
+			return l, on, err
 		}
 	}
-	return l, postgres, nil
+	return l, on, nil
 }

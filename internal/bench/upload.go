@@ -27,7 +27,10 @@ import (
 
 // photograph is one as large as a trap's, in pixels and in bytes.
 func photograph() []byte {
-	return scene.JPEG(scene.Options{Width: dataset.Width, Height: dataset.Height, Seed: 1, Insects: 40, Grain: 80})
+	return scene.JPEG(scene.Options{
+		Width: dataset.Width, Height: dataset.Height, Seed: 1, Insects: 40, Grain: 80,
+		Make: `{"temp": 21.5, "hum": 60.25, "lat": 49.26, "lng": -123.25, "alt": 70.1}`,
+	})
 }
 
 // uploads are names that nobody has used.
@@ -40,11 +43,16 @@ func (u *uploads) describe() string {
 	return fmt.Sprintf("photographs of %d×%d, %.1f MB, fsync on", dataset.Width, dataset.Height, float64(len(u.photo))/1e6)
 }
 
+// name is one that nobody has used.
+func (u *uploads) name() string {
+	n := u.used.Add(1)
+	return photo.Name{Device: fmt.Sprintf("%08x", n>>20), TakenAt: dataset.Options{}.TakenAt(0, 0).Add(time.Duration(n) * time.Second)}.String()
+}
+
 // body is an upload of one photograph: the same file under another name each
 // time, which is as much work as another file.
 func (u *uploads) body() (contentType string, body []byte) {
-	n := u.used.Add(1)
-	name := photo.Name{Device: fmt.Sprintf("%08x", n>>20), TakenAt: dataset.Options{}.TakenAt(0, 0).Add(time.Duration(n) * time.Second)}.String()
+	name := u.name()
 	var b bytes.Buffer
 	b.Grow(len(u.photo) + 1<<10)
 	form := multipart.NewWriter(&b)
@@ -125,7 +133,19 @@ const uploadTitle = "upload of photographs"
 
 // writes measures uploads into an empty server, beside the standard library's
 // steps.
-func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) (err error) {
+func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) error {
+	return s.empty(ctx, name, binary, server, func(tagma *contestant, folder string) error {
+		sent := &uploads{photo: photograph()}
+		rows, err := s.rounds(ctx, name, uploadTitle, []runner{tagma.upload(sent), standard(sent.photo, folder)})
+		if err == nil {
+			fmt.Printf("\n### Uploads on %s: %s\n\n%s", name, sent.describe(), table([]string{"Tagma", "standard library, one core"}, rows))
+		}
+		return err
+	})
+}
+
+// empty does something with an empty server and a folder, which go after that.
+func (s *settings) empty(ctx context.Context, name, binary string, server url.URL, do func(tagma *contestant, folder string) error) (err error) {
 	folder, err := os.MkdirTemp(s.folder, "upload-")
 	if err != nil {
 		return err
@@ -145,14 +165,7 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 		return err
 	}
 	defer func() { _ = tagma.close() }()
-
-	sent := &uploads{photo: photograph()}
-	rows, err := s.rounds(ctx, name, uploadTitle, []runner{tagma.upload(sent), standard(sent.photo, folder)})
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\n### Uploads on %s: %s\n\n%s", name, sent.describe(), table([]string{"Tagma", "standard library, one core"}, rows))
-	return nil
+	return do(tagma, folder)
 }
 
 // standard measures the standard library's steps, in this process.

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// peer is one whom Tagma is measured beside at one job.
+type peer struct {
+	name string
+	goal goal
+	run  runner
+	err  error // why it cannot be measured here
+}
+
+// contest measures Tagma beside peers, and says how it stands with each.
+func (s *settings) contest(ctx context.Context, on, title string, tagma runner, peers ...peer) ([]claim, error) {
+	names, runners := []string{"Tagma"}, []runner{tagma}
+	for _, p := range peers {
+		if p.err != nil {
+			progress("%s: not measured: %v", p.name, p.err)
+			continue
+		}
+		names, runners = append(names, p.name), append(runners, p.run)
+	}
+	rows, err := s.rounds(ctx, on, title, runners)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("\n### %s, on %s\n\n%s", title, on, table(names, rows))
+	var claims []claim
+	n := 0
+	for _, p := range peers {
+		c := claim{failure: p.err, against: p.name, goal: p.goal}
+		if p.err == nil {
+			n++
+			c = claimOf(rows, p.name, p.goal, against(0, n))
+		}
+		c.job = title + ", on " + on
+		claims = append(claims, c)
+	}
+	return claims, nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// photographs measures uploads to a Tagma on SQLite beside the Sticky Pi API's
+// steps, and beside such steps on libjpeg-turbo. Those have a process for each
+// core, and no HTTP.
+func (s *settings) photographs(ctx context.Context, binary string, server url.URL) (claims []claim, err error) {
+	if !s.only.MatchString(uploadTitle) {
+		return nil, nil
+	}
+	err = s.empty(ctx, "sqlite", binary, server, func(tagma *contestant, folder string) (err error) {
+		sent := &uploads{photo: photograph()}
+		file := filepath.Join(folder, "photograph.jpg")
+		if err := os.WriteFile(file, sent.photo, 0o644); err != nil {
+			return err
+		}
+		python, noPython := startStickyPi(folder, "photographs", file)
+		defer func() { err = errors.Join(err, python.close()) }()
+		turbo, noTurbo := startTurbo(ctx, folder, file)
+		defer func() { err = errors.Join(err, turbo.close()) }()
+		take := func() (line, want string) { return sent.name(), "CREATED" }
+		claims, err = s.contest(ctx, "sqlite", uploadTitle, tagma.upload(sent),
+			peer{"the Sticky Pi API's steps", atLeast(3), python.work(max(2*s.cell, leastUpload), take), noPython},
+			peer{"steps on libjpeg-turbo", atLeast(0.7), turbo.work(max(2*s.cell, leastUpload), take), noTurbo})
+		return err
+	})
+	return claims, err
+}
+
+//go:embed turbo/steps.c
+var turboSteps []byte
+
+// startTurbo compiles the steps on libjpeg-turbo and starts them.
+func startTurbo(ctx context.Context, folder, photograph string) (*team, error) {
+	folder = filepath.Join(folder, "turbo")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return nil, err
+	}
+	source, program := filepath.Join(folder, "steps.c"), filepath.Join(folder, "steps")
+	if err := os.WriteFile(source, turboSteps, 0o644); err != nil {
+		return nil, err
+	}
+	if out, err := exec.CommandContext(ctx, "gcc", "-O3", "-o", program, source, "-ljpeg", "-lcrypto").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("apt-get install gcc libc6-dev libjpeg62-turbo-dev libssl-dev (%w: %s)", err, out)
+	}
+	return startTeam(folder, runtime.NumCPU(), func() *exec.Cmd { return exec.Command(program, folder, photograph) })
+}

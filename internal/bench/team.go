@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// team is processes that do the same: each takes a line and answers with one.
+type team struct {
+	workers []*worker
+	free    chan *worker
+}
+
+type worker struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+	log string
+}
+
+// startTeam starts them one after the other; each says that it is ready.
+func startTeam(folder string, size int, command func() *exec.Cmd) (*team, error) {
+	t := &team{free: make(chan *worker, size)}
+	for n := range size {
+		w, err := startWorker(filepath.Join(folder, fmt.Sprintf("worker-%d.log", n)), command())
+		if err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+		t.workers = append(t.workers, w)
+		t.free <- w
+	}
+	return t, nil
+}
+
+func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	cmd.Stderr = file
+	cmd.SysProcAttr = leashed()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	w := &worker{cmd: cmd, in: in, out: bufio.NewReader(out), log: log}
+	line, err := w.line()
+	if err == nil && line != "ready" {
+		err = fmt.Errorf("%s did not start, but said %.100q", cmd.Path, line)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+// line is the next line that it says.
+func (w *worker) line() (string, error) {
+	line, err := w.out.ReadString('\n')
+	if err != nil {
+		said, _ := os.ReadFile(w.log)
+		return "", fmt.Errorf("%s ended: %s", w.cmd.Path, said[max(0, len(said)-500):])
+	}
+	return strings.TrimSuffix(line, "\n"), nil
+}
+
+// close ends it, by the end of its input.
+func (w *worker) close() error {
+	_ = w.in.Close()
+	return w.cmd.Wait()
+}
+
+// close ends them all. There need not be a team.
+func (t *team) close() error {
+	if t == nil {
+		return nil
+	}
+	var all []error
+	for _, w := range t.workers {
+		all = append(all, w.close())
+	}
+	return errors.Join(all...)
+}
+
+// ask gives a line to one that is free.
+func (t *team) ask(line string) (string, error) {
+	w := <-t.free
+	defer func() { t.free <- w }()
+	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
+		return "", err
+	}
+	return w.line()
+}
+
+// work measures lines, as many at once as there are clients and workers. Each
+// must be answered as it is expected.
+func (t *team) work(least time.Duration, next func() (line, want string)) runner {
+	return func(_ context.Context, clients int, cell time.Duration) (measured, error) {
+		var pids []int
+		for _, w := range t.workers {
+			pids = append(pids, family(w.cmd.Process.Pid)...)
+		}
+		return measure(pids, min(clients, len(t.workers)), max(least, cell), func() error {
+			line, want := next()
+			answer, err := t.ask(line)
+			if err == nil && answer != want {
+				err = fmt.Errorf("answered %.100q", answer)
+			}
+			return err
+		})
+	}
+}
