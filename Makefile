@@ -55,7 +55,7 @@ web-check: ## the playground's sources, and that what is built from them is curr
 	@echo "== web-check: the playground's sources and its built files, and the other clients' sources"
 	npm --prefix web/playground run lint
 	npm --prefix web/playground run check
-	web/playground/node_modules/.bin/prettier --check internal/e2e/clients
+	web/playground/node_modules/.bin/prettier --check internal/e2e/clients internal/bench/postgraphile
 
 .PHONY: vet
 vet: ## go vet

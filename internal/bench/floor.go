@@ -54,6 +54,12 @@ const (
 	// scalarsSQL is eight scalars; @time is one of the expressions above.
 	scalarsSQL = `'id', 'Image:' || i.id, 'takenAt', @time, 'md5', i.md5, 'size', i.size, 'temperature', i.temperature,
 		'humidity', i.humidity, 'latitude', i.latitude, 'longitude', i.longitude`
+	// byHour inOrder is sums of all images, from $2 to before $3.
+	byHour = `SELECT device, taken_at - taken_at % 3600000 taken_at, count(*) images, coalesce(sum(objects), 0) objects,
+			min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
+		FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
+		WHERE taken_at >= $2 AND taken_at < $3`
+	inOrder  = `GROUP BY 1, 2 ORDER BY 1, 2`
 	inSeries = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
 )
 
@@ -119,10 +125,7 @@ func floorJobs() map[string]handWritten {
 			`SELECT @array(@object('device', device, 'start', @time, 'images', images, 'objects', objects,
 					'temperature', CASE WHEN t0 IS NOT NULL THEN @object('min', t0, 'mean', t1, 'max', t2) END,
 					'humidity', CASE WHEN h0 IS NOT NULL THEN @object('min', h0, 'mean', h1, 'max', h2) END))@
-				FROM (SELECT device, taken_at - taken_at % 3600000 taken_at, count(*) images, coalesce(sum(objects), 0) objects,
-						min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
-					FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
-					WHERE taken_at >= $2 AND taken_at < $3 AND $1 <> '' AND $4 >= 0 GROUP BY 1, 2 ORDER BY 1, 2) i`),
+				FROM (`+byHour+` AND $1 <> '' AND $4 >= 0 `+inOrder+`) i`),
 	}
 }
 

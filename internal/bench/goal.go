@@ -42,7 +42,8 @@ func (g goal) String() string {
 // reached says for each number of clients whether the goal is reached.
 func (c claim) reached() string {
 	if c.failure != nil {
-		return "not measured: " + strings.ReplaceAll(fmt.Sprintf("%.200s", c.failure), "\n", " ")
+		why, _, _ := strings.Cut(c.failure.Error(), "\n")
+		return fmt.Sprintf("not measured: %.200s", strings.ReplaceAll(why, "|", "\\|"))
 	}
 	var short []string
 	asked := 0

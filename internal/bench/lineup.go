@@ -103,10 +103,14 @@ func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.
 	return rows, nil
 }
 
-// rounds lets the runners take turns, for each number of clients. A request
-// that fails ends the row and not the run, unless that was called off: it is a
-// result too.
+// rounds lets the runners take turns, for each number of clients, after one
+// that does not count: statements are prepared in it, and JavaScript compiled. A
+// request that fails ends the row and not the run, unless that was called off:
+// it is a result too.
 func (s *settings) rounds(ctx context.Context, on, title string, runners []runner) ([]row, error) {
+	for _, run := range runners {
+		_, _ = run(ctx, 1, s.cell) // it fails again below
+	}
 	var rows []row
 	for _, clients := range s.clients {
 		r := row{title: title, clients: clients, cells: make([][]measured, len(runners))}

@@ -36,6 +36,7 @@ type settings struct {
 	cell      time.Duration
 	clients   []int
 	peers     bool  // measure beside the peers instead
+	large     int   // images of which the hours are summed up then
 	labels    []int // files of the label repositories to measure; if there are any, nothing else is
 	data      dataset.Options
 }
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string) error {
 	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
 	only := flags.String("jobs", "", "measure only the jobs whose title this regular expression matches")
 	flags.BoolVar(&s.peers, "peers", false, "measure beside Tagma's peers instead: the table of goals")
+	flags.IntVar(&s.large, "large", 1_000_000, "images of which -peers sums up the hours")
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
 	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)

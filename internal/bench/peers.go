@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"runtime"
@@ -13,8 +14,11 @@ import (
 // measurePeers measures Tagma beside its peers, and prints how far it is from
 // its goals.
 func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
+	if server.Host == "" {
+		return errors.New("-peers: -databases must have postgres")
+	}
 	var all []claim
-	for _, measure := range []func(context.Context, string, url.URL) ([]claim, error){s.lists, s.fingerprints, s.photographs} {
+	for _, measure := range []func(context.Context, string, url.URL) ([]claim, error){s.lists, s.fingerprints, s.photographs, s.annotate, s.sums} {
 		claims, err := measure(ctx, binary, server)
 		if err != nil {
 			return err

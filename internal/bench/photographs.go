@@ -19,18 +19,18 @@ func (s *settings) photographs(ctx context.Context, binary string, server url.UR
 	if !s.only.MatchString(uploadTitle) {
 		return nil, nil
 	}
-	err = s.empty(ctx, "sqlite", binary, server, func(tagma *contestant, folder string) (err error) {
+	err = s.onEmpty(ctx, "sqlite", binary, server, nil, func(e empty) (err error) {
 		sent := &uploads{photo: photograph()}
-		file := filepath.Join(folder, "photograph.jpg")
+		file := filepath.Join(e.folder, "photograph.jpg")
 		if err := os.WriteFile(file, sent.photo, 0o644); err != nil {
 			return err
 		}
-		python, noPython := startStickyPi(folder, "photographs", file)
+		python, noPython := startStickyPi(e.folder, "photographs", file)
 		defer func() { err = errors.Join(err, python.close()) }()
-		turbo, noTurbo := startTurbo(ctx, folder, file)
+		turbo, noTurbo := startTurbo(ctx, e.folder, file)
 		defer func() { err = errors.Join(err, turbo.close()) }()
 		take := func() (line, want string) { return sent.name(), "CREATED" }
-		claims, err = s.contest(ctx, "sqlite", uploadTitle, tagma.upload(sent),
+		claims, err = s.contest(ctx, "sqlite", uploadTitle, e.tagma.upload(sent),
 			peer{"the Sticky Pi API's steps", atLeast(3), python.work(max(2*s.cell, leastUpload), take), noPython},
 			peer{"steps on libjpeg-turbo", atLeast(0.7), turbo.work(max(2*s.cell, leastUpload), take), noTurbo})
 		return err

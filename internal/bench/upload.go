@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // as the server does
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -134,38 +133,14 @@ const uploadTitle = "upload of photographs"
 // writes measures uploads into an empty server, beside the standard library's
 // steps.
 func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) error {
-	return s.empty(ctx, name, binary, server, func(tagma *contestant, folder string) error {
+	return s.onEmpty(ctx, name, binary, server, nil, func(e empty) error {
 		sent := &uploads{photo: photograph()}
-		rows, err := s.rounds(ctx, name, uploadTitle, []runner{tagma.upload(sent), standard(sent.photo, folder)})
+		rows, err := s.rounds(ctx, name, uploadTitle, []runner{e.tagma.upload(sent), standard(sent.photo, e.folder)})
 		if err == nil {
 			fmt.Printf("\n### Uploads on %s: %s\n\n%s", name, sent.describe(), table([]string{"Tagma", "standard library, one core"}, rows))
 		}
 		return err
 	})
-}
-
-// empty does something with an empty server and a folder, which go after that.
-func (s *settings) empty(ctx context.Context, name, binary string, server url.URL, do func(tagma *contestant, folder string) error) (err error) {
-	folder, err := os.MkdirTemp(s.folder, "upload-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	databaseURL, drop, err := scratch(ctx, name, folder, server)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, drop(ctx)) }()
-	token, err := signInto(ctx, databaseURL)
-	if err != nil {
-		return err
-	}
-	tagma, err := startTagma("Tagma", binary, folder, databaseURL, token, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tagma.close() }()
-	return do(tagma, folder)
 }
 
 // standard measures the standard library's steps, in this process.

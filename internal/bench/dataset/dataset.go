@@ -28,6 +28,7 @@ type Options struct {
 	Objects int // of each annotation
 	Points  int // of each object's contour
 	Seed    uint64
+	Every   time.Duration // between two images of a device; Every, if it is 0
 }
 
 // Size of all photographs, in pixels: a trap's.
@@ -36,7 +37,7 @@ const (
 	Height = 1944
 )
 
-// Every is the time between two images of a device.
+// Every is the time between two images of a device, if the options say nothing.
 const Every = 10 * time.Minute
 
 // What made all annotations.
@@ -58,9 +59,13 @@ func (o Options) Device(number int) string {
 }
 
 // TakenAt is when a device took its image of that number. No two devices take
-// one at the same time, as long as there are fewer than 600.
+// one at the same time, as long as there are fewer than seconds between two.
 func (o Options) TakenAt(device, number int) instant.Instant {
-	return start.Add(time.Duration(number)*Every + time.Duration(device)*time.Second)
+	every := o.Every
+	if every == 0 {
+		every = Every
+	}
+	return start.Add(time.Duration(number)*every + time.Duration(device)*time.Second)
 }
 
 // End is after all images.
@@ -142,7 +147,18 @@ func (o Options) image(id, device, number int) []any {
 const distinct = 1000
 
 func (o Options) annotations() (iter.Seq[[]any], error) {
-	kept := make([]string, min(distinct, o.Total()))
+	kept, err := o.Annotated(min(distinct, o.Total()))
+	if err != nil {
+		return nil, err
+	}
+	return o.each(func(id, device, number int) []any {
+		return []any{id, id, algorithm, algorithmVersion, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
+	}), nil
+}
+
+// Annotated is the objects of so many annotations, as they are kept.
+func (o Options) Annotated(annotations int) ([]string, error) {
+	kept := make([]string, annotations)
 	random := rand.New(rand.NewPCG(o.Seed, 2))
 	for n := range kept {
 		objects, err := o.objects(random)
@@ -151,9 +167,7 @@ func (o Options) annotations() (iter.Seq[[]any], error) {
 		}
 		kept[n] = string(objects)
 	}
-	return o.each(func(id, device, number int) []any {
-		return []any{id, id, algorithm, algorithmVersion, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
-	}), nil
+	return kept, nil
 }
 
 // objects is what one annotation holds: outlines of insects, in whole pixels as

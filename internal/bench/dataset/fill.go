@@ -57,7 +57,7 @@ func fill(ctx context.Context, db *database.DB, table string, columns []string, 
 	defer func() { _ = tx.Rollback() }() // does nothing after the commit
 	write := insert
 	if db.Dialect == dialect.Postgres {
-		write = copyIn
+		write = CopyIn
 	}
 	if err := write(ctx, tx, table, columns, rows); err != nil {
 		return err
@@ -65,8 +65,8 @@ func fill(ctx context.Context, db *database.DB, table string, columns []string, 
 	return tx.Commit()
 }
 
-// copyIn writes rows by COPY.
-func copyIn(ctx context.Context, tx *sql.Tx, table string, columns []string, rows iter.Seq[[]any]) error {
+// CopyIn writes rows by PostgreSQL's COPY.
+func CopyIn(ctx context.Context, tx *sql.Tx, table string, columns []string, rows iter.Seq[[]any]) error {
 	statement, err := tx.PrepareContext(ctx, "COPY "+table+" ("+strings.Join(columns, ", ")+") FROM STDIN") //nolint:sqlclosecheck // closed below
 	if err != nil {
 		return err
