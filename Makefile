@@ -68,9 +68,10 @@ test-go: ## the Go tests, with the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: bench
-bench: ## the Go benchmarks, then the load run of docs/performance.md; a quarter of an hour
+bench: ## the Go benchmarks, then the load runs of docs/performance.md; half an hour
 	go test -run '^$$' -bench . -benchmem -benchtime 100ms ./...
 	go run ./internal/bench
+	go run ./internal/bench -peers
 
 .PHONY: migration
 migration: ## the next step for both databases: NAME=words_like_this NUMBER=7 POSTGRES=postgres://…

@@ -60,14 +60,9 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 	if err != nil {
 		return nil, err
 	}
-	folder, err := installPostGraphile(ctx, s.folder)
-	if err != nil {
-		return nil, err
-	}
-	for processes := 1; processes <= runtime.NumCPU() && processes <= 2; processes++ {
-		if err := l.add(startPostGraphile(folder, on.postgres, processes)); err != nil {
-			return nil, err
-		}
+	peers, noPeer := s.addPostGraphile(ctx, &l, on.postgres)
+	if noPeer != nil {
+		progress("PostGraphile: not measured: %v", noPeer)
 	}
 	if err := l.add(startFloor(s.folder, on.postgres)); err != nil {
 		return nil, err
@@ -79,20 +74,40 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 	fmt.Printf("\n### Lists, on PostgreSQL and SQLite\n\n%s", table(l.names(), rows))
 
 	floor := len(l) - 1
-	peers := []int{2, floor - 1}
 	var claims []claim
 	for ofJob := range slices.Chunk(rows, len(s.clients)) {
+		add := func(against string, g goal, ratio func(row) float64, failure error) {
+			switch {
+			case g.ratio == nil:
+			case failure != nil:
+				claims = append(claims, claim{job: ofJob[0].title, against: against, goal: g, failure: failure})
+			default:
+				claims = append(claims, claimOf(ofJob, against, g, ratio))
+			}
+		}
 		g := listGoals[ofJob[0].title]
-		claims = append(claims, claimOf(ofJob, "PostGraphile", g.peer, against(0, peers...)))
-		if g.memory.ratio != nil {
-			claims = append(claims, claimOf(ofJob, "PostGraphile's peak memory", g.memory, memory(0, peers...)))
-		}
-		if g.floor.ratio != nil {
-			claims = append(claims, claimOf(ofJob, "the floor", g.floor, against(0, floor)))
-		}
-		claims = append(claims, claimOf(ofJob, "SQLite to PostgreSQL, both Tagma", atLeast(0.9), against(1, 0)))
+		add("PostGraphile", g.peer, against(0, peers...), noPeer)
+		add("PostGraphile's peak memory", g.memory, memory(0, peers...), noPeer)
+		add("the floor", g.floor, against(0, floor), nil)
+		add("SQLite to PostgreSQL, both Tagma", atLeast(0.9), against(1, 0), nil)
 	}
 	return claims, nil
+}
+
+// addPostGraphile adds it as one process and, where there are cores for it, as
+// two, and says which contestants they are.
+func (s *settings) addPostGraphile(ctx context.Context, l *lineUp, databaseURL string) (which []int, err error) {
+	folder, err := installPostGraphile(ctx, s.folder)
+	if err != nil {
+		return nil, err
+	}
+	for n := range min(2, runtime.NumCPU()) {
+		if err := l.add(startPostGraphile(folder, databaseURL, n+1)); err != nil {
+			return nil, err
+		}
+		which = append(which, len(*l)-1)
+	}
+	return which, nil
 }
 
 // urls are those of two databases with the same data.
