@@ -39,11 +39,11 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s %g, %s %g", sign, one, sign, eight)
 }
 
-// reached says for each number of clients whether the goal is reached.
+// reached says whether the goal is reached, or with how many clients it is not.
 func (c claim) reached() string {
 	if c.failure != nil {
 		why, _, _ := strings.Cut(c.failure.Error(), "\n")
-		return fmt.Sprintf("not measured: %.200s", strings.ReplaceAll(why, "|", "\\|"))
+		return fmt.Sprintf("**not measured**: %.120s", strings.ReplaceAll(why, "|", "\\|"))
 	}
 	var short []string
 	asked := 0
@@ -53,17 +53,16 @@ func (c claim) reached() string {
 			continue
 		}
 		asked++
-		if ratio < want != c.goal.atMost && ratio != want {
+		if c.goal.atMost && ratio > want || !c.goal.atMost && ratio < want {
 			short = append(short, fmt.Sprint(clients))
 		}
 	}
-	switch len(short) {
-	case 0:
-		if asked == 0 {
-			return "not measured"
-		}
+	switch {
+	case asked == 0:
+		return "not measured"
+	case len(short) == 0:
 		return "yes"
-	case asked:
+	case len(short) == asked:
 		return "**no**"
 	}
 	return "**not with " + short[0] + "**"

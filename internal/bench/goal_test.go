@@ -36,7 +36,7 @@ func TestGoals_ATableSaysWhichAreReachedWithHowManyClients(t *testing.T) {
 | a list | eight only | 5.00 | 5.00 | ≥ 5 with 8 | yes |
 | a list | neither | 5.00 | 5.00 | ≥ 6 | **no** |
 | a list | memory of the lesser | 5.00 | 5.00 | ≤ 4.5 with 8 | **no** |
-| a list | nobody |  |  | ≥ 2 | not measured: install \| it |
+| a list | nobody |  |  | ≥ 2 | **not measured**: install \| it |
 `
 	if got != want {
 		t.Errorf("the table is\n%s\nand not\n%s", got, want)
@@ -49,7 +49,7 @@ func TestGoals_ARowThatFailedIsNotMeasured(t *testing.T) {
 		{title: "a list", clients: 8, cells: rates(10, 1), failure: errors.New("too slow")},
 	}
 	c := claimOf(rows, "a peer", atLeast(2), against(0, 1))
-	if got := c.reached(); got != "not measured: too slow" || c.ratio[1] != 10 || c.ratio[8] != 0 {
+	if got := c.reached(); got != "**not measured**: too slow" || c.ratio[1] != 10 || c.ratio[8] != 0 {
 		t.Errorf("it is %q with %v", got, c.ratio)
 	}
 }
