@@ -1,8 +1,10 @@
 package people
 
 import (
+	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"tagma/ent/generated/user"
 	"tagma/internal/caller"
 	"tagma/internal/fault"
+	"tagma/internal/instant"
 	"tagma/internal/password"
 	"tagma/internal/token"
 )
@@ -163,8 +166,13 @@ func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
 func TestAuthenticate_TakesOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, bearer := w.in(w.add("ada", caller.Reader))
+		w.pass(watchEvery)
 		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 1 {
 			t.Errorf("sent %q", sent)
+		}
+		w.pass(watchEvery - time.Millisecond)
+		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 0 {
+			t.Errorf("what is known was asked for: %q", sent)
 		}
 		slip := []byte(bearer.Reveal())
 		slip[10] ^= 1
@@ -234,6 +242,7 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		ctx, bearer := w.in(w.add("ada", caller.Reader))
 		id := caller.From(ctx).TokenID
 		first := w.clock()
+		w.recent.forget()
 		for _, step := range []struct {
 			after      time.Duration
 			statements int
@@ -267,10 +276,71 @@ func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
 		_, bearer := w.in(ada)
 		// Not by Update, which deletes the token too.
 		must(t, w.db.User.UpdateOneID(ada.ID).SetDisabled(true).Exec(t.Context()))
+		w.pass(watchEvery)
 		if w.holds(bearer) {
 			t.Error("it holds")
 		}
 	})
+}
+
+func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.add("root", caller.Admin)
+		elsewhere := New(w.db, w.clock, w.hasher, w.throttle, w.limits)
+		for name, change := range map[string]func(context.Context, *ent.User) error{
+			"logout": func(ctx context.Context, _ *ent.User) error { _, err := w.Logout(ctx); return err },
+			"revoked": func(ctx context.Context, _ *ent.User) error {
+				_, err := w.RevokeToken(ctx, caller.From(ctx).TokenID)
+				return err
+			},
+			"disabled": func(ctx context.Context, u *ent.User) error {
+				_, err := w.Update(ctx, u.ID, Change{Disabled: new(true)})
+				return err
+			},
+			"password": func(ctx context.Context, u *ent.User) error {
+				_, err := w.Update(ctx, u.ID, Change{Password: new("another good one 5")})
+				return err
+			},
+			"lost password": func(ctx context.Context, u *ent.User) error { _, err := w.ResetPassword(ctx, u.Username); return err },
+		} {
+			ada := w.add(strings.ReplaceAll(name, " ", "-"), caller.Writer)
+			ctx, bearer := w.in(ada)
+			for _, people := range []*People{w.People, elsewhere} {
+				if _, err := people.Authenticate(t.Context(), bearer.Reveal()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(t, change(ctx, ada))
+			if w.holds(bearer) {
+				t.Errorf("%s: the token still holds", name)
+			}
+			w.pass(watchEvery)
+			if _, err := elsewhere.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Errorf("%s: elsewhere the token still holds: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestRecent_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
+	var r recent
+	_, changes := r.get("a", 0)
+	r.forget()
+	r.put("a", caller.Caller{UserID: 1}, 0, changes)
+	if c, _ := r.get("a", 0); c != nil {
+		t.Errorf("remembered %+v", c)
+	}
+}
+
+func TestRecent_TheClockMayGoBackAndATokenMayEnd(t *testing.T) {
+	var r recent
+	end := instant.Instant(1100)
+	r.put("a", caller.Caller{UserID: 1, Until: &end}, 1000, 0)
+	for now, known := range map[instant.Instant]bool{999: false, 1000: true, 1099: true, 1100: false} {
+		if c, _ := r.get("a", now); (c != nil) != known {
+			t.Errorf("at %d: %+v", now, c)
+		}
+	}
 }
 
 func TestAuthenticate_ThatTheUseCannotBeNotedDoesNotMatter(t *testing.T) {

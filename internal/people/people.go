@@ -60,6 +60,7 @@ type People struct {
 	hasher   *password.Hasher
 	throttle *throttle.Throttle
 	limits   page.Limits
+	recent   recent
 }
 
 // New is the people in db. The caller closes db.
