@@ -63,9 +63,9 @@ func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, ser
 		if !s.only.MatchString(j.Title) {
 			continue
 		}
-		r, err := s.turns(ctx, j, all)
-		if err != nil {
-			return fmt.Errorf("%s: %w", j.Title, err)
+		r := row{title: j.Title, clients: 1, cells: make([][]measured, len(all))}
+		if r.failure = s.turns(ctx, &r, j, all); ctx.Err() != nil {
+			return ctx.Err()
 		}
 		progress("%s %s", kind, strings.TrimSpace(growthLine(r)))
 		rows = append(rows, r)
@@ -105,14 +105,13 @@ func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, serv
 }
 
 // turns measures one job.
-func (s *settings) turns(ctx context.Context, j jobs.Job, all []*grown) (row, error) {
-	r := row{title: j.Title, clients: 1, cells: make([][]measured, len(all))}
+func (s *settings) turns(ctx context.Context, r *row, j jobs.Job, all []*grown) error {
 	requests := make([][]request, len(all))
 	sent := make([]int, len(all))
 	for n, g := range all {
 		var err error
 		if requests[n], err = g.server.requests(ctx, j, g.data); err != nil {
-			return r, err
+			return err
 		}
 	}
 	// A first turn, which does not count, lets each database read what it keeps
@@ -124,20 +123,23 @@ func (s *settings) turns(ctx context.Context, j jobs.Job, all []*grown) (row, er
 				return g.server.send(ctx, requests[n][sent[n]%len(requests[n])], io.Discard)
 			})
 			if err != nil {
-				return r, err
+				return fmt.Errorf("%s: %w", g.size(), err)
 			}
 			if g.peak = max(g.peak, m.peak); round > 0 {
 				r.cells[n] = append(r.cells[n], m)
 			}
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // growthLine is a row of the table: for each size the time of a request, and
 // how many times that of the smallest it is.
 func growthLine(r row) string {
 	line := "| " + r.title + " |"
+	if r.failure != nil {
+		return line + fmt.Sprintf(" failed: %.200q |\n", r.failure)
+	}
 	for n, cells := range r.cells {
 		line += fmt.Sprintf(" %s / %s |", short(quantile(cells, 0.5)), short(quantile(cells, 0.99)))
 		if n > 0 {
