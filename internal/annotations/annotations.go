@@ -230,51 +230,55 @@ var byPlace = page.Order[placed]{ //nolint:gochecknoglobals // a table
 
 // WantSeries is the page that Series gives, and what narrows a query of the
 // annotations to it, for a reader that fetches them by itself. It joins the
-// images.
+// images, of which it has the columns of their keys and the MD5.
 func (a *Annotations) WantSeries(all []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
-	matching, err := inSeries(all, filter)
+	union, err := series.Parse(all)
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	condition, err := filter.Condition()
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
 	wanted, err := byPlace.Want(a.limits, request, func(ctx context.Context) (int, error) {
-		return a.db.Annotation.Query().Where(matching).Count(ctx)
+		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, join(s)) }).Count(ctx)
 	})
 	return wanted, func(s *sql.Selector) {
-		matching(s)
+		// No index has the columns of two tables. So the images are chosen first,
+		// from that on where the page begins: it may have nothing more on it, but
+		// each after it has an annotation at least.
+		of := union.First(s.Dialect(), wanted.Leading(series.DeviceTime.Places().Columns), wanted.Plan.Length+2, annotated(condition),
+			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
+		of.As(image.Table)
+		s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
+		condition(s)
 		wanted.Narrow(s)
 	}, err
 }
 
-// inSeries is the condition that an annotation's image is in one of the series.
-func inSeries(all []series.Series, filter *Filter) (predicate.Annotation, error) {
-	union, err := series.Parse(all)
-	if err != nil {
-		return nil, err
-	}
-	condition, err := filter.Condition()
+// annotated is the condition on images that they have an annotation which meets
+// a condition.
+func annotated(condition predicate.Annotation) func(*sql.Selector) {
 	return func(s *sql.Selector) {
-		condition(s)
-		union.SelectJoined(s, join(s))
-	}, err
+		on := sql.Dialect(s.Dialect()).SelectExpr(sql.Raw("1")).From(sql.Table(annotation.Table))
+		on.Where(sql.ColumnsEQ(on.C(annotation.FieldImageID), s.C(image.FieldID)))
+		condition(on)
+		s.Where(sql.Exists(on))
+	}
 }
 
 // Series gives a page of the annotations of the images that are in at least
 // one of the series.
 func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
-	condition, err := inSeries(all, filter)
+	wanted, narrow, err := a.WantSeries(all, filter, request)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(condition) }
-	p, err := page.Fetch(ctx, a.limits, request, byPlace,
-		func(ctx context.Context, add func(*sql.Selector)) ([]placed, error) {
-			return a.place(ctx, func() *ent.AnnotationQuery { return matching().Where(add) })
-		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+	rows, err := a.place(ctx, func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(narrow, wanted.Limit) })
 	if err != nil {
 		return nil, err
 	}
-	return page.Map(p, func(p placed) *ent.Annotation { return p.Annotation }), nil
+	return page.Map(byPlace.Page(wanted.Plan, rows, wanted.Count), func(p placed) *ent.Annotation { return p.Annotation }), nil
 }
 
 // place runs a query that has joined the images, and gives its rows in order

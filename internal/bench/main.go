@@ -38,6 +38,7 @@ type settings struct {
 	peers     bool  // measure beside the peers instead
 	large     int   // images of which the hours are summed up then
 	labels    []int // files of the label repositories to measure; if there are any, nothing else is
+	growth    []int // images of the tables to measure growth on; if there are any, nothing else is
 	data      dataset.Options
 }
 
@@ -57,6 +58,7 @@ func run(ctx context.Context, args []string) error {
 	databases := flags.String("databases", "sqlite,postgres", "databases to measure on")
 	clients := flags.String("clients", "1,8", "numbers of clients")
 	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
+	growth := flags.String("growth", "", "measure how much slower things are on larger tables instead, of so many images: 100000,1000000,10000000")
 	only := flags.String("jobs", "", "measure only the jobs whose title this regular expression matches")
 	flags.BoolVar(&s.peers, "peers", false, "measure beside Tagma's peers instead: the table of goals")
 	flags.IntVar(&s.large, "large", 1_000_000, "images of which -peers sums up the hours")
@@ -82,6 +84,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if s.labels, err = numbers("labels", *labelFiles); err != nil {
+		return err
+	}
+	if s.growth, err = numbers("growth", *growth); err != nil {
 		return err
 	}
 	if s.only, err = regexp.Compile(*only); err != nil {
@@ -136,6 +141,10 @@ func (s *settings) measure(ctx context.Context, command string) error {
 	if len(s.labels) > 0 {
 		fmt.Printf("%s\n\n    %s\n", machine(version), strings.TrimSpace(command))
 		return s.measureLabels(ctx, binary, server)
+	}
+	if len(s.growth) > 0 {
+		fmt.Printf("%s\n\n    %s\n", machine(version), strings.TrimSpace(command))
+		return s.measureGrowth(ctx, binary, server)
 	}
 	fmt.Printf("%s\n\n    %s\n\n%d devices × %d images, %d objects × %d points each; medians of %d rounds of %s.\n",
 		machine(version), strings.TrimSpace(command), s.data.Devices, s.data.Images, s.data.Objects, s.data.Points, s.repeat, s.cell)

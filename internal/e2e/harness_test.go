@@ -460,14 +460,17 @@ var night, _ = instant.Parse("2020-06-20T20:00:00Z")
 // snapshot is a small photograph by a device, n seconds into the night. The
 // same arguments give the same bytes, and another seed gives other ones.
 func snapshot(device string, n int, seed uint64) file {
-	taken := night + instant.Instant(n*1000)
 	return file{
-		Name: photo.Name{Device: device, TakenAt: taken}.String(),
+		Name: snapshotName(device, n),
 		Content: scene.JPEG(scene.Options{
 			Width: 160, Height: 120, Insects: 3, Seed: seed,
 			Make: fmt.Sprintf("{'lat': 49.2, 'lng': -121.7, 'alt': %d.0, 'temp': %d.5, 'hum': 80.0}", 10+n%100, 10+n%20),
 		}),
 	}
+}
+
+func snapshotName(device string, n int) string {
+	return photo.Name{Device: device, TakenAt: night + instant.Instant(n*1000)}.String()
 }
 
 // at is the time of the snapshot n.

@@ -191,25 +191,20 @@ func (c *Images) WantSeries(all []series.Series, order series.Order, request pag
 	wanted, err := order.Places().Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
 		return c.db.Image.Query().Where(union.Select).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) {
-		union.Select(s)
-		wanted.Narrow(s)
-	}, err
+	return wanted, func(s *sql.Selector) { union.Narrow(s, wanted) }, err
 }
 
 // Series gives a page of the images that are in at least one of the series.
 func (c *Images) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
-	union, err := series.Parse(all)
+	wanted, narrow, err := c.WantSeries(all, order, request)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.ImageQuery { return c.db.Image.Query().Where(union.Select) }
-	return page.Fetch(ctx, c.limits.Page, request, order.Places(),
-		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Image, error) {
-			found, err := matching().Where(add).Select(listed...).All(ctx)
-			return Together(found), err
-		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+	found, err := c.db.Image.Query().Where(narrow, wanted.Limit).Select(listed...).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return order.Places().Page(wanted.Plan, Together(found), wanted.Count), nil
 }
 
 // Devices gives a page of the devices whose name matches the pattern.

@@ -91,18 +91,18 @@ func Fetch[T any](
 	ctx context.Context, limits Limits, request Request, order Order[T],
 	query Query[T], count func(context.Context) (int, error),
 ) (*Page[T], error) {
-	plan, err := order.Plan(limits, request)
+	wanted, err := order.Want(limits, request, count)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := query(ctx, func(s *sql.Selector) {
-		narrow(s, order.Columns, plan)
-		s.Limit(plan.Length + 1)
+		wanted.Narrow(s)
+		wanted.Limit(s)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return order.Page(plan, rows, count), nil
+	return order.Page(wanted.Plan, rows, count), nil
 }
 
 // Wanted is a page that a reader fetches by itself, with the columns of its
@@ -121,8 +121,38 @@ func (o Order[T]) Want(limits Limits, request Request, count func(context.Contex
 
 // Narrow makes a query one of the rows of the page and all that follow, in the
 // plan's direction. The reader takes one more than the plan's length, which
-// tells whether there is a further page.
-func (w Wanted) Narrow(s *sql.Selector) { narrow(s, w.Columns, w.Plan) }
+// tells whether there is a further page: see Limit.
+func (w Wanted) Narrow(s *sql.Selector) {
+	w.From(s)
+	w.Order(s)
+}
+
+// From lets only the rows of the page through and all that follow.
+func (w Wanted) From(s *sql.Selector) {
+	beyond(s, w.Columns, ">", w.Plan.After)
+	beyond(s, w.Columns, "<", w.Plan.Before)
+}
+
+// Order puts a query in the plan's direction.
+func (w Wanted) Order(s *sql.Selector) {
+	direction := sql.Asc
+	if w.Plan.Backwards {
+		direction = sql.Desc
+	}
+	for _, column := range w.Columns {
+		s.OrderBy(direction(column.in(s)))
+	}
+}
+
+// Limit ends a query one row after the page.
+func (w Wanted) Limit(s *sql.Selector) { s.Limit(w.Plan.Length + 1) }
+
+// Leading is the page as a query of another table narrows it, which has only
+// the first columns of the order, under the names that are given. The row where
+// the page begins or ends is let through.
+func (w Wanted) Leading(columns []Column) Wanted {
+	return Wanted{Plan: w.Plan, Columns: columns}
+}
 
 // Plan is a request that was checked.
 type Plan struct {
@@ -146,19 +176,6 @@ func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 		Before:    o.parse(&problems, "before", request.Before),
 	}
 	return plan, problems.Err()
-}
-
-// narrow is Wanted.Narrow.
-func narrow(s *sql.Selector, columns []Column, plan Plan) {
-	beyond(s, columns, ">", plan.After)
-	beyond(s, columns, "<", plan.Before)
-	direction := sql.Asc
-	if plan.Backwards {
-		direction = sql.Desc
-	}
-	for _, column := range columns {
-		s.OrderBy(direction(column.in(s)))
-	}
 }
 
 // Info says where the page stands that has rows from the first key to the
@@ -275,33 +292,26 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 }
 
 // beyond lets only rows through that stand before or after a key, if there is
-// one.
+// one; those too that stand at it, if the columns are only the first of the
+// key's. It is one comparison of rows, so that an index over the columns serves
+// it.
 func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
 	if key == nil {
 		return
 	}
-	s.Where(compare(s, columns, operator, key))
-	// Columns of two tables are in no index together. What follows for the
-	// first table alone lets its own index skip what is on earlier pages.
-	same := func(c Column) bool { return c.Table == columns[0].Table }
-	if other := slices.IndexFunc(columns, func(c Column) bool { return !same(c) }); other > 0 {
-		s.Where(compare(s, columns, operator+"=", key[:other]))
+	if len(columns) < len(key) {
+		operator += "="
 	}
-}
-
-// compare is the condition that a row's first columns stand so to a key's
-// parts: one comparison of rows, so that an index over the columns serves it.
-func compare(s *sql.Selector, columns []Column, operator string, key Key) *sql.Predicate {
-	return sql.P(func(b *sql.Builder) {
+	s.Where(sql.P(func(b *sql.Builder) {
 		b.WriteByte('(')
-		for i, column := range columns[:len(key)] {
+		for i, column := range columns {
 			if i > 0 {
 				b.Comma()
 			}
 			b.Ident(column.in(s))
 		}
-		b.WriteString(") " + operator + " (").Args(key...).WriteByte(')')
-	})
+		b.WriteString(") " + operator + " (").Args(key[:len(columns)]...).WriteByte(')')
+	}))
 }
 
 // length is how long a page is asked for, and from which end. The guard has

@@ -81,12 +81,67 @@ func (u Union) on(column func(string) string) *sql.Predicate {
 	}
 	conditions := make([]*sql.Predicate, len(u.parts))
 	for i, p := range u.parts {
-		conditions[i] = sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
-		if !p.device.All() {
-			conditions[i] = sql.And(p.device.Match(column(image.FieldDeviceID)), conditions[i])
-		}
+		conditions[i] = p.on(column)
 	}
 	return sql.Or(conditions...)
+}
+
+func (p part) on(column func(string) string) *sql.Predicate {
+	during := sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
+	if p.device.All() {
+		return during
+	}
+	return sql.And(p.device.Match(column(image.FieldDeviceID)), during)
+}
+
+// Narrow narrows a query of images to those of the union from the page on.
+func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
+	if len(u.parts) < 2 {
+		u.Select(s)
+		wanted.Narrow(s)
+		return
+	}
+	first := u.First(s.Dialect(), wanted, wanted.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
+	s.Where(sql.In(s.C(image.FieldID), sql.Dialect(s.Dialect()).Select(image.FieldID).From(first.As(image.Table))))
+	wanted.Order(s)
+}
+
+// First selects columns of the first images of the union from where a page
+// begins, as many as that. Of each series it reads as many: all of the union
+// would have to be sorted to give one page of it, but each series by itself lies
+// in an index in the order of the page. Also is a further condition. The columns
+// tell images apart, and have those of the order.
+func (u Union) First(dialect string, wanted page.Wanted, most int, also func(*sql.Selector), columns ...string) *sql.Selector {
+	from := func(query func(*sql.Builder)) *sql.Selector {
+		return sql.Dialect(dialect).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
+			b.WriteByte('(')
+			query(b)
+			b.WriteString(") AS ").Ident(image.Table)
+		}))
+	}
+	first := func(of *sql.Selector) *sql.Selector {
+		wanted.Order(of)
+		// The number is an argument for the reason that package selection has.
+		return from(func(b *sql.Builder) { b.Join(of).WriteString(" LIMIT ").Arg(most) })
+	}
+	var all []*sql.Selector
+	for _, p := range u.parts {
+		of := sql.Dialect(dialect).Select(columns...).From(sql.Table(image.Table))
+		of.Where(p.on(of.C))
+		also(of)
+		wanted.From(of)
+		all = append(all, first(of))
+	}
+	switch len(all) {
+	case 0:
+		return sql.Dialect(dialect).Select(columns...).From(sql.Table(image.Table)).Where(sql.False())
+	case 1:
+		return all[0]
+	}
+	for _, one := range all[1:] {
+		all[0].Union(one)
+	}
+	return first(from(func(b *sql.Builder) { b.Join(all[0]) }).As(image.Table))
 }
 
 // Places is the order as pages need it. An image's device and time are its

@@ -1,7 +1,6 @@
 package series
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -26,7 +25,7 @@ var devices = []string{"0a5bb6f4", "0a5bb6f5", "0b000000", "ffffffff"}
 // moments is how many images each device has, one a millisecond from 0 on.
 const moments = 6
 
-func TestSelect_GivesWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
+func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 	for name, url := range map[string]string{
 		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
 	} {
@@ -60,16 +59,38 @@ func TestSelect_GivesWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				p, err := page.Fetch(r.Context(), page.Limits{Default: 100, Max: 100}, page.Request{}, order.Places(),
-					func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Image, error) {
-						return db.Image.Query().Where(union.Select, add).All(ctx)
-					}, nil)
-				if err != nil {
-					r.Fatal(err)
+				var counted int
+				if counted, err = db.Image.Query().Where(union.Select).Count(r.Context()); err != nil || counted != len(want) {
+					r.Errorf("counted %d of %d: %v", counted, len(want), err)
+				}
+				// All pages are walked, from either end.
+				length, backwards := rapid.IntRange(1, 7).Draw(r, "length"), rapid.Bool().Draw(r, "backwards")
+				request := page.Request{First: &length}
+				if backwards {
+					request = page.Request{Last: &length}
 				}
 				var got []string
-				for _, i := range p.Nodes {
-					got = append(got, fmt.Sprint(i.DeviceID, " ", int64(i.TakenAt)))
+				for further := true; further; {
+					wanted, err := order.Places().Want(page.Limits{Default: 100, Max: 100}, request, nil)
+					if err != nil {
+						r.Fatal(err)
+					}
+					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, wanted) }, wanted.Limit).All(r.Context())
+					if err != nil {
+						r.Fatal(err)
+					}
+					p := order.Places().Page(wanted.Plan, rows, nil)
+					var names []string
+					for _, i := range p.Nodes {
+						names = append(names, fmt.Sprint(i.DeviceID, " ", int64(i.TakenAt)))
+					}
+					if backwards {
+						got = append(names, got...)
+						request.Before, further = p.PageInfo.StartCursor, p.PageInfo.HasPreviousPage
+					} else {
+						got = append(got, names...)
+						request.After, further = p.PageInfo.EndCursor, p.PageInfo.HasNextPage
+					}
 				}
 				if !slices.Equal(got, want) {
 					r.Errorf("got %q, want %q", got, want)

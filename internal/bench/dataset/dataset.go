@@ -24,11 +24,18 @@ import (
 // Options say how much to make.
 type Options struct {
 	Devices int
-	Images  int // of each device, each with one annotation
+	Images  int // of each device
 	Objects int // of each annotation
 	Points  int // of each object's contour
 	Seed    uint64
 	Every   time.Duration // between two images of a device; Every, if it is 0
+
+	// OneOf says that one image of so many of a device has an annotation; 0 says
+	// that each has.
+	OneOf int
+	// Batch is how many images of a device come at once, before the next device's
+	// come, and so stand together in the table; 0 says that all of them do.
+	Batch int
 }
 
 // Size of all photographs, in pixels: a trap's.
@@ -49,7 +56,7 @@ const (
 // start is when the first image was taken: 2020-06-01T00:00:00Z.
 const start instant.Instant = 1_590_969_600_000
 
-// Total is the number of images, and of annotations.
+// Total is the number of images.
 func (o Options) Total() int { return o.Devices * o.Images }
 
 // Device is the name of a device. Names are in the order of the numbers, and
@@ -105,15 +112,22 @@ func (o Options) devices() iter.Seq[[]any] {
 	}
 }
 
-// each goes through all images, in the order of their keys and of their ids.
+// each goes through all images, in the order in which they came and of their
+// ids. An image without a row, nil, is passed over.
 func (o Options) each(row func(id, device, number int) []any) iter.Seq[[]any] {
+	batch := o.Batch
+	if batch == 0 {
+		batch = o.Images
+	}
 	return func(yield func([]any) bool) {
 		id := 0
-		for d := range o.Devices {
-			for n := range o.Images {
-				id++
-				if !yield(row(id, d, n)) {
-					return
+		for from := 0; from < o.Images; from += batch {
+			for d := range o.Devices {
+				for n := from; n < min(from+batch, o.Images); n++ {
+					id++
+					if one := row(id, d, n); one != nil && !yield(one) {
+						return
+					}
 				}
 			}
 		}
@@ -152,6 +166,9 @@ func (o Options) annotations() (iter.Seq[[]any], error) {
 		return nil, err
 	}
 	return o.each(func(id, device, number int) []any {
+		if o.OneOf > 0 && number%o.OneOf > 0 {
+			return nil
+		}
 		return []any{id, id, algorithm, algorithmVersion, o.Objects, kept[id%len(kept)], int64(o.TakenAt(device, number))}
 	}), nil
 }

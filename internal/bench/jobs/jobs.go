@@ -27,10 +27,19 @@ const variants = 50
 // scalars are eight fields of an image. Objects are all that is kept of each,
 // in its order, so that the floor may copy them: the hardest for the server.
 const (
-	scalars = `id takenAt md5 size temperature humidity latitude longitude`
-	objects = `name contour fillColour strokeColour value boundingBox area`
-	nested  = `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) {
+	scalars  = `id takenAt md5 size temperature humidity latitude longitude`
+	objects  = `name contour fillColour strokeColour value boundingBox area`
+	ofSeries = `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) { nodes { ` + scalars + ` } } }`
+	nested   = `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) {
 		nodes { id takenAt annotations { id objectCount algorithm { name version } objects { ` + objects + ` } } } } }`
+	byKey = `query($device: String!, $takenAt: DateTime!) { image(device: $device, takenAt: $takenAt) {
+		` + scalars + ` annotations { id objectCount createdAt algorithm { name version } } } }`
+	deepPage = `query($series: [SeriesInput!]!, $first: Int!, $after: String!) {
+		imageSeries(series: $series, first: $first, after: $after) {
+			nodes { ` + scalars + ` } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`
+	diff = `query($images: [ImageFingerprint!]!) { diffImages(images: $images) { device takenAt verdict } }`
+	sums = `query($series: [SeriesInput!]!, $every: Duration!) { activity(series: $series, every: $every) {
+		device start images objects temperature { min mean max } humidity { min mean max } } }`
 )
 
 // All is the jobs.
@@ -38,42 +47,26 @@ func All() []Job {
 	return []Job{
 		{
 			Name: "series", Title: "1,000 images of a series, 8 scalars", Variants: variants,
-			Query:     `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) { nodes { ` + scalars + ` } } }`,
+			Query:     ofSeries,
 			Variables: ofDevice(1000),
 		},
 		{Name: "nested", Title: "100 images, nested objects and contours", Variants: variants, Query: nested, Variables: ofDevice(100)},
 		{Name: "nested", Title: "1,000 images, nested objects and contours", Variants: variants, Query: nested, Variables: ofDevice(1000)},
 		{
 			Name: "image", Title: "one image by key, its annotations' metadata", Variants: variants,
-			Query: `query($device: String!, $takenAt: DateTime!) { image(device: $device, takenAt: $takenAt) {
-				` + scalars + ` annotations { id objectCount createdAt algorithm { name version } } } }`,
-			Variables: func(data dataset.Options, variant int) map[string]any {
-				device, number := variant%data.Devices, variant*7919%data.Images
-				return map[string]any{"device": data.Device(device), "takenAt": data.TakenAt(device, number)}
-			},
+			Query: byKey, Variables: key,
 		},
 		{
 			Name: "page", Title: "a page of 100 at nine tenths of all images, with pageInfo", Variants: variants,
-			Query: `query($series: [SeriesInput!]!, $first: Int!, $after: String!) {
-				imageSeries(series: $series, first: $first, after: $after) {
-					nodes { ` + scalars + ` } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`,
-			Variables: func(data dataset.Options, variant int) map[string]any {
-				place := data.Total()*9/10 + variant
-				device, number := place/data.Images, place%data.Images
-				return map[string]any{
-					"series": series(data, "%"), "first": 100, "after": Cursor(data.Device(device), data.TakenAt(device, number)),
-				}
-			},
+			Query: deepPage, Variables: deep,
 		},
 		{
 			Name: "diff", Title: "diffImages of 10,000 fingerprints", Variants: 2,
-			Query:     `query($images: [ImageFingerprint!]!) { diffImages(images: $images) { device takenAt verdict } }`,
-			Variables: fingerprints,
+			Query: diff, Variables: fingerprints(10_000),
 		},
 		{
 			Name: "activity", Title: "activity by hour of all images", Variants: 1,
-			Query: `query($series: [SeriesInput!]!, $every: Duration!) { activity(series: $series, every: $every) {
-				device start images objects temperature { min mean max } humidity { min mean max } } }`,
+			Query: sums,
 			Variables: func(data dataset.Options, _ int) map[string]any {
 				return map[string]any{"series": series(data, "%"), "every": "PT1H"}
 			},
@@ -99,21 +92,36 @@ func ofDevice(first int) func(dataset.Options, int) map[string]any {
 	}
 }
 
-// fingerprints are of images of which a third is there, a third is there with
-// another content, and a third is not.
-func fingerprints(data dataset.Options, variant int) map[string]any {
-	prints := make([]any, min(10_000, data.Total()))
-	for n := range prints {
-		place := (n*7 + variant) % data.Total()
-		device, number := place/data.Images, place%data.Images
-		taken, md5 := data.TakenAt(device, number), data.MD5(device, number)
-		switch n % 3 {
-		case 1:
-			md5 = data.MD5(device, number+1)
-		case 2:
-			taken = data.End().Add(dataset.Every)
-		}
-		prints[n] = map[string]any{"device": data.Device(device), "takenAt": taken, "md5": md5}
+func key(data dataset.Options, variant int) map[string]any {
+	device, number := variant%data.Devices, variant*7919%data.Images
+	return map[string]any{"device": data.Device(device), "takenAt": data.TakenAt(device, number)}
+}
+
+func deep(data dataset.Options, variant int) map[string]any {
+	place := data.Total()*9/10 + variant
+	device, number := place/data.Images, place%data.Images
+	return map[string]any{
+		"series": series(data, "%"), "first": 100, "after": Cursor(data.Device(device), data.TakenAt(device, number)),
 	}
-	return map[string]any{"images": prints}
+}
+
+// fingerprints are of so many images, of which a third is there, a third is
+// there with another content, and a third is not.
+func fingerprints(most int) func(dataset.Options, int) map[string]any {
+	return func(data dataset.Options, variant int) map[string]any {
+		prints := make([]any, min(most, data.Total()))
+		for n := range prints {
+			place := (n*7 + variant) % data.Total()
+			device, number := place/data.Images, place%data.Images
+			taken, md5 := data.TakenAt(device, number), data.MD5(device, number)
+			switch n % 3 {
+			case 1:
+				md5 = data.MD5(device, number+1)
+			case 2:
+				taken = data.End().Add(dataset.Every)
+			}
+			prints[n] = map[string]any{"device": data.Device(device), "takenAt": taken, "md5": md5}
+		}
+		return map[string]any{"images": prints}
+	}
 }

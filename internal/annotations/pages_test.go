@@ -1,0 +1,168 @@
+package annotations_test
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/annotations"
+	"tagma/internal/database"
+	"tagma/internal/images"
+	"tagma/internal/instant"
+	"tagma/internal/page"
+	"tagma/internal/rawjson"
+	"tagma/internal/series"
+	"tagma/internal/testenv"
+)
+
+// seen is an annotation as the pages are held against it.
+type seen struct {
+	device string
+	at     int
+	id     int64
+	name   string
+}
+
+func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
+	for name, url := range map[string]string{
+		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := database.Open(t.Context(), url, database.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			all := addAnnotations(t, db)
+			limits := page.Limits{Default: 10, Max: 100}
+			of := annotations.New(db, images.New(db, nil, instant.System, images.Limits{Page: limits}), instant.System, limits)
+			rapid.Check(t, func(r *rapid.T) { walk(r, of, all) })
+		})
+	}
+}
+
+// addAnnotations puts three devices with eight images each into the database,
+// which have none to three annotations, not in the images' order.
+func addAnnotations(t *testing.T, db *database.DB) []seen {
+	t.Helper()
+	var rows []*ent.ImageCreate
+	for _, device := range []string{"0a000000", "0b000000", "ff000000"} {
+		db.Device.Create().SetID(device).SetCreatedAt(0).ExecX(t.Context())
+		for at := range 8 {
+			rows = append(rows, db.Image.Create().SetDeviceID(device).SetTakenAt(instant.Instant(at)).SetMd5("").SetSha256("").
+				SetSize(1).SetWidth(1).SetHeight(1).SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0))
+		}
+	}
+	var all []seen
+	added := db.Image.CreateBulk(rows...).SaveX(t.Context())
+	for turn, name := range []string{"fly", "moth", "fly 2"} {
+		for n := len(added) - 1; n >= 0; n-- {
+			if i := added[n]; (n*7+turn*3)%5 > 1 {
+				a := db.Annotation.Create().SetImageID(i.ID).SetAlgorithmName(name).SetAlgorithmVersion("1").
+					SetObjectCount(0).SetObjects(rawjson.Value("[]")).SetCreatedAt(0).SaveX(t.Context())
+				all = append(all, seen{i.DeviceID, int(i.TakenAt), a.ID, name})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b seen) int {
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id))
+	})
+	return all
+}
+
+// walk goes through all pages of some series, from either end.
+func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
+	one := rapid.Custom(func(r *rapid.T) series.Series {
+		start := rapid.IntRange(0, 8).Draw(r, "start")
+		return series.Series{
+			Device: rapid.SampledFrom([]string{"%", "0a000000", "0%", "ff000000", "_b%"}).Draw(r, "device"),
+			Start:  instant.Instant(start), End: instant.Instant(rapid.IntRange(start, 9).Draw(r, "end")),
+		}
+	})
+	wanted := rapid.SliceOfN(one, 0, 4).Draw(r, "series")
+	filter := &annotations.Filter{}
+	if rapid.Bool().Draw(r, "flies") {
+		name := "fly%"
+		filter.Name = &name
+	}
+	var want []string
+	for _, a := range all {
+		in := func(s series.Series) bool {
+			matches := map[string]bool{"%": true, "0%": a.device[0] == '0', "_b%": a.device[1] == 'b', a.device: true}[s.Device]
+			return matches && int(s.Start) <= a.at && a.at < int(s.End)
+		}
+		if slices.ContainsFunc(wanted, in) && (filter.Name == nil || strings.HasPrefix(a.name, "fly")) {
+			want = append(want, fmt.Sprint(a.id))
+		}
+	}
+	length, backwards := rapid.IntRange(1, 6).Draw(r, "length"), rapid.Bool().Draw(r, "backwards")
+	request := page.Request{First: &length}
+	if backwards {
+		request = page.Request{Last: &length}
+	}
+	var got []string
+	for further := true; further; {
+		p, err := of.Series(r.Context(), wanted, filter, request)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if total, err := p.TotalCount(r.Context()); err != nil || total != len(want) {
+			r.Fatalf("counted %d of %d: %v", total, len(want), err)
+		}
+		var ids []string
+		for _, a := range p.Nodes {
+			ids = append(ids, fmt.Sprint(a.ID))
+		}
+		if further = p.PageInfo.HasNextPage; backwards {
+			further = p.PageInfo.HasPreviousPage
+		}
+		if further && len(ids) != length {
+			r.Fatalf("a page of %d that is not the last has %d", length, len(ids))
+		}
+		if backwards {
+			got = append(ids, got...)
+			request.Before = p.PageInfo.StartCursor
+		} else {
+			got = append(got, ids...)
+			request.After = p.PageInfo.EndCursor
+		}
+	}
+	if !slices.Equal(got, want) {
+		r.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestSeries_AsManySeriesAsMayBeAskedForAreTaken(t *testing.T) {
+	for name, url := range map[string]string{
+		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := database.Open(t.Context(), url, database.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			all := addAnnotations(t, db)
+			limits := page.Limits{Default: 100, Max: 100}
+			photos := images.New(db, nil, instant.System, images.Limits{Page: limits})
+			most := make([]series.Series, series.MaxSeries)
+			for n := range most {
+				most[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}
+			}
+			i, err := photos.Series(t.Context(), most, series.TimeDevice, page.Request{})
+			if err != nil || len(i.Nodes) != 24 {
+				t.Errorf("%+v, %v", i, err)
+			}
+			a, err := annotations.New(db, photos, instant.System, limits).Series(t.Context(), most, nil, page.Request{})
+			if err != nil || len(a.Nodes) != len(all) {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
+	}
+}

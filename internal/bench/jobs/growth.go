@@ -1,0 +1,99 @@
+package jobs
+
+import (
+	"fmt"
+
+	"tagma/internal/bench/dataset"
+)
+
+// Sized is the data of a size: devices with 10,000 images each, ten weeks of
+// one every ten minutes, which come day by day as from traps that are emptied
+// once a day. One image of ten has an annotation, as an algorithm would leave it
+// that looks at the nights only. So a larger lab has more traps, and what is
+// asked for below is as much in each.
+func Sized(images, objects, points int, seed uint64) dataset.Options {
+	const ofDevice = 10_000
+	devices := max(1, images/ofDevice)
+	return dataset.Options{
+		Devices: devices, Images: images / devices, Objects: objects, Points: points, Seed: seed,
+		OneOf: 10, Batch: 144,
+	}
+}
+
+// Growth is the jobs that should cost the same however much there is, and last
+// two that cannot: to read what is not at hand, and to count everything. What is
+// written is new in each run, which has a name.
+func Growth(run string) []Job {
+	// Requests come from everywhere in the tables, and are few, so that what they
+	// ask for is at hand in all sizes.
+	device := func(data dataset.Options, variant int) int { return variant * 7919 % data.Devices }
+	weeks := func(data dataset.Options, variant, length int) []any {
+		device, from := device(data, variant), variant*104_729%(data.Images-length)
+		return []any{map[string]any{"device": data.Device(device), "start": data.TakenAt(device, from), "end": data.TakenAt(device, from+length)}}
+	}
+	thousand := func(data dataset.Options, variant int) map[string]any {
+		return map[string]any{"series": weeks(data, variant, 1000), "first": 1000}
+	}
+	return []Job{
+		{
+			Title: "one image by key, its annotations' metadata", Variants: variants, Query: byKey,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				device, number := device(data, variant), variant*104_729%data.Images
+				return map[string]any{"device": data.Device(device), "takenAt": data.TakenAt(device, number)}
+			},
+		},
+		{
+			Title: "a page of 100 at nine tenths of all images, with pageInfo", Variants: variants, Query: deepPage,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				return deep(data, variant*data.Total()/20/variants)
+			},
+		},
+		{Title: "1,000 images of one device", Variants: variants, Query: ofSeries, Variables: thousand},
+		{
+			Title: "100 annotations of one device, with their images' times", Variants: variants,
+			Query: `query($series: [SeriesInput!]!, $first: Int!) { annotationSeries(series: $series, first: $first) {
+				nodes { id objectCount algorithm { name version } image { id takenAt } } } }`,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				return map[string]any{"series": weeks(data, variant, 100*data.OneOf), "first": 100}
+			},
+		},
+		{
+			Title: "diffImages of 1,000 that came last, of all devices", Variants: 10, Query: diff,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				prints := make([]any, 1000)
+				for n := range prints {
+					device, number := n%data.Devices, data.Images-1-n/data.Devices-variant
+					prints[n] = map[string]any{"device": data.Device(device), "takenAt": data.TakenAt(device, number), "md5": data.MD5(device, number)}
+				}
+				return map[string]any{"images": prints}
+			},
+		},
+		{
+			Title: "activity by hour of one device in a week", Variants: variants, Query: sums,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				return map[string]any{"series": weeks(data, variant, 7*data.Batch), "every": "PT1H"}
+			},
+		},
+		{
+			Title: "one annotation added, to an image that came last", Variants: 10_000,
+			Query: `mutation($input: [AnnotationInput!]!) { putAnnotations(input: $input) { results { annotation { id } } } }`,
+			Variables: func(data dataset.Options, variant int) map[string]any {
+				device, number := device(data, variant), data.Images-1-variant%data.Batch
+				return map[string]any{"input": []any{map[string]any{
+					"image":     map[string]any{"device": data.Device(device), "takenAt": data.TakenAt(device, number)},
+					"md5":       data.MD5(device, number),
+					"algorithm": map[string]any{"name": "growth", "version": fmt.Sprintf("%s.%d", run, variant)},
+					"objects":   []any{},
+				}}}
+			},
+		},
+		{Title: "1,000 images of one device, other ones each time", Variants: 5000, Query: ofSeries, Variables: thousand},
+		{
+			Title: "totalCount of all images", Variants: 1,
+			Query: `query($series: [SeriesInput!]!) { imageSeries(series: $series, first: 1) { totalCount } }`,
+			Variables: func(data dataset.Options, _ int) map[string]any {
+				return map[string]any{"series": series(data, "%")}
+			},
+		},
+	}
+}
