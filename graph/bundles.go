@@ -9,6 +9,7 @@ import (
 	"tagma/internal/batch"
 	"tagma/internal/bundles"
 	"tagma/internal/fault"
+	"tagma/internal/filelink"
 	"tagma/internal/nodeid"
 	"tagma/internal/page"
 )
@@ -36,7 +37,7 @@ func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles
 func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
 	targets := make([]*model.BundleUploadTarget, len(of.Wanted))
 	for n, file := range of.Wanted {
-		to, err := b.Targets.Target(ctx, file.StoredAs, file.Size, file.MD5)
+		to, err := b.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})
 		if err != nil {
 			return nil, err
 		}

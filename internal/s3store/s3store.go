@@ -1,6 +1,7 @@
 // Package s3store owns the keeping of files in an S3 store, of AWS or any
 // other: its address, how long the store may take, what is said of it when it
-// does not work, and links with which a browser gets a file straight from it.
+// does not work, links with which a browser gets a file straight from it, and
+// targets by which a client sends one straight to it.
 //
 // Credentials come from AWS's usual environment variables and files, or from
 // the machine's role. They are in no address and no log.
@@ -9,8 +10,8 @@
 // (blob.WriterOptions.IfNotExist), and so each file tells browsers and proxies
 // to keep it.
 //
-// The package does not own which files there are, nor who may have a link. The
-// links of files on the local disk are filelink's.
+// The package does not own which files there are, nor who may have a link or a
+// target. Those of files on the local disk are filelink's.
 package s3store
 
 import (
@@ -27,6 +28,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
@@ -160,13 +162,18 @@ func (c impatient) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// withCacheControl puts it on every file that is written.
+// withCacheControl puts it on every file that is written. A copy takes nothing
+// over from the file but its bytes: somebody else may have written that.
 func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	switch input := in.Parameters.(type) {
 	case *s3.PutObjectInput:
 		input.CacheControl = aws.String(cacheControl)
 	case *s3.CreateMultipartUploadInput:
 		input.CacheControl = aws.String(cacheControl)
+	case *s3.CopyObjectInput:
+		input.CacheControl = aws.String(cacheControl)
+		input.ContentType = aws.String("application/octet-stream")
+		input.MetadataDirective = types.MetadataDirectiveReplace
 	}
 	return next.HandleInitialize(ctx, in)
 }
