@@ -21,10 +21,15 @@ func get(t testing.TB, url string, header http.Header) *page {
 // of the store.
 func (s *server) fetch(link string, header http.Header) *page {
 	s.t.Helper()
+	return get(s.t, s.address(link), header)
+}
+
+// address is that of a link or a target, which leads to the server or past it.
+func (s *server) address(link string) string {
 	if strings.HasPrefix(link, "/") {
-		link = s.URL + link
+		return s.URL + link
 	}
-	return get(s.t, link, header)
+	return link
 }
 
 // page is an answer to a plain HTTP request.

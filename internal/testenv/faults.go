@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/Shopify/toxiproxy/v2"
@@ -21,6 +20,7 @@ type Proxy struct {
 // ProxyTo starts a proxy to a host and port, and stops it when the test ends.
 func ProxyTo(t testing.TB, host string) *Proxy {
 	t.Helper()
+	toxics.Register("error_500", new(error500))
 	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "proxy", "127.0.0.1:0", host)
 	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
@@ -45,7 +45,6 @@ func Faults() []string {
 // the name.
 func (p *Proxy) While(t testing.TB, fault string, do func()) (name string) {
 	t.Helper()
-	registerError500()
 	toxic, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(fault))
 	if err != nil {
 		t.Fatal(fault, err)
@@ -56,8 +55,6 @@ func (p *Proxy) While(t testing.TB, fault string, do func()) (name string) {
 	}
 	return toxic.Name
 }
-
-var registerError500 = sync.OnceFunc(func() { toxics.Register("error_500", new(error500)) })
 
 // error500 answers 500 in the place of what the server says, which has done
 // what it was asked to.
