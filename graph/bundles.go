@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"path"
 
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
@@ -112,7 +113,7 @@ func (v bundleVersion) Files(ctx context.Context, of *ent.BundleVersion, part bu
 }
 
 func (f bundleFile) Link(ctx context.Context, of *bundles.File) (*model.FileLink, error) {
-	link, expiresAt, err := f.Links.Get(ctx, of.StoredAs)
+	link, expiresAt, err := f.Links.Get(ctx, of.StoredAs, path.Base(of.Key))
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,10 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"mime"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,6 +31,7 @@ var model = pack{
 	"config/config.yaml":                    "iterations: 1000\n",
 	"output/model_final.pth":                "weights",
 	"README.md":                             "",
+	`data/Größe "1"; 100%+.txt`:             "odd",
 }
 
 func (p pack) with(key, content string) pack {
@@ -167,8 +170,8 @@ func (c *client) holds(version string, want pack) {
 		if kind := got.Header.Get("Content-Type"); kind != "application/octet-stream" {
 			c.t.Errorf("%s: Content-Type is %q", f.Key, kind)
 		}
-		if disposition := got.Header.Get("Content-Disposition"); !strings.HasPrefix(f.Link.URL, "http") && !strings.HasPrefix(disposition, "attachment") {
-			c.t.Errorf("%s: Content-Disposition is %q", f.Key, disposition)
+		if kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Disposition")); err != nil || kind != "attachment" || parameters["filename"] != path.Base(f.Key) {
+			c.t.Errorf("%s: Content-Disposition is %q", f.Key, got.Header.Get("Content-Disposition"))
 		}
 	}
 }
@@ -178,7 +181,7 @@ func TestBundles_ASecondVersionSendsOnlyTheFileThatChangedAndBothComeDownIdentic
 		admin := s.admin()
 		maria, guest := s.person(admin, "maria", "WRITER"), s.person(admin, "guest", "READER")
 		first, sent := maria.ship("insects", model)
-		if first.Verdict != "CREATED" || first.Version.Number != 1 || first.Version.Name != "insects@1" || first.Version.CreatedBy.Username != "maria" || len(sent) != 4 {
+		if first.Verdict != "CREATED" || first.Version.Number != 1 || first.Version.Name != "insects@1" || first.Version.CreatedBy.Username != "maria" || len(sent) != len(model) {
 			t.Errorf("%+v, sent %q", first, sent)
 		}
 		changed := model.with("output/model_final.pth", "better weights")
@@ -198,7 +201,7 @@ func TestBundles_ASecondVersionSendsOnlyTheFileThatChangedAndBothComeDownIdentic
 		guest.holds(second.Version.ID, changed)
 		guest.holds(copied.Version.ID, model)
 		for part, want := range map[string][]string{
-			"DATA":  {"config/config.yaml", "data/1b74105a.2020-09-17_13-50-40.svg"},
+			"DATA":  {"config/config.yaml", "data/1b74105a.2020-09-17_13-50-40.svg", `data/Größe "1"; 100%+.txt`},
 			"MODEL": {"config/config.yaml", "output/model_final.pth"},
 		} {
 			var keys []string

@@ -79,7 +79,7 @@ func TestFiles_AreServedByLinksThatStayTheSameForAWhile(t *testing.T) {
 			t.Errorf("the links are %+v", got)
 		}
 		whole := get(t, s.URL+link.URL, nil)
-		for name, want := range map[string]string{"Content-Type": "image/jpeg", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(f.Content))} {
+		for name, want := range map[string]string{"Content-Type": "image/jpeg", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(f.Content)), "Content-Disposition": "inline; filename=" + f.Name} {
 			if whole.Header.Get(name) != want {
 				t.Errorf("%s is %q", name, whole.Header.Get(name))
 			}

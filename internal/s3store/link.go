@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -99,14 +100,17 @@ func (s *Store) Links(ctx context.Context, clock instant.Clock, lifetime time.Du
 }
 
 // Get is a link to the file of key, and the moment at which it ends. It asks
-// nothing of the store: a file that is not there has a link too.
+// nothing of the store: a file that is not there has a link too. For the name see
+// filelink.Disposition.
 //
 // It is signed as if at the beginning of the window that filelink.Window tells,
 // so that browsers know the file again, whichever server made the link. With
 // credentials that end before the link would, it ends with them.
-func (l *Links) Get(ctx context.Context, key string) (link string, expiresAt instant.Instant, err error) {
+func (l *Links) Get(ctx context.Context, key, name string) (link string, expiresAt instant.Instant, err error) {
 	from, until := filelink.Window(l.clock().Time(), l.lifetime)
-	link, _, until, err = l.gets.sign(ctx, key, from, until, func(*http.Request) {})
+	link, _, until, err = l.gets.sign(ctx, key, from, until, func(r *http.Request) {
+		r.URL.RawQuery += "&response-content-disposition=" + url.QueryEscape(filelink.Disposition(key, name))
+	})
 	if err != nil {
 		return "", 0, err
 	}
