@@ -36,6 +36,21 @@ func TestPublish_WhatWasSentToTheStoreItselfAndIsAnotherFileIsRefused(t *testing
 	}
 }
 
+func TestPublish_WhatCameThroughTheServerAndPastItIsOneVersion(t *testing.T) {
+	w := newWorldInS3(t)
+	upload := w.request(w.maria, "insects", insects)
+	for n, file := range upload.Wanted {
+		w.straight = n%2 == 0 // as with a file that is large, and goes through the server
+		must(t, w.take(file, insects[file.Key]))
+	}
+	if again := w.request(w.maria, "insects", insects); again.ID != upload.ID || len(again.Wanted) != 0 {
+		t.Errorf("%+v", again)
+	}
+	published, err := w.Publish(w.maria, upload.ID)
+	must(t, err)
+	w.holds(published.Version, insects)
+}
+
 // Files that begin as the two of collision, and go on alike, have one MD5 and
 // one size, so that no store tells them apart by what a target says of them.
 func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.T) {
