@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,8 @@ const (
 	// checkedAtOnce is how many files a server checks at once: small ones wait
 	// for the store most of the time.
 	checkedAtOnce = 16
+	// copyTries is how often a store is asked for a copy.
+	copyTries = 4
 	// checkTime is how long the check of one file may take.
 	checkTime = 30 * time.Minute
 )
@@ -113,14 +116,14 @@ func (b *Bundles) look(ctx context.Context, upload *ent.BundleUpload, f NewFile,
 	}
 	name := file.Key
 	if at, _ := placeOf(name); at.incoming {
-		name = newCopy(upload.FileID, f.MD5)
-		err := b.bucket.Copy(ctx, name, file.Key, nil)
+		copied, err := b.copyOf(ctx, at)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return b.checkedMeanwhile(ctx, upload, f)
 		}
 		if err != nil {
 			return checked{}, err
 		}
+		name = copied
 	}
 	came, err := b.read(ctx, name)
 	if err != nil {
@@ -137,6 +140,20 @@ func (b *Bundles) look(ctx context.Context, upload *ent.BundleUpload, f NewFile,
 		_ = b.bucket.Delete(ctx, file.Key) // else the sweep does
 	}
 	return checked{arrival: arrival}, nil
+}
+
+// copyOf has the store copy what came to it, and gives the copy's name. Each try
+// has a name of its own: one that seems to have failed may be carried out late,
+// when the file is another already.
+func (b *Bundles) copyOf(ctx context.Context, at place) (string, error) {
+	return backoff.Retry(ctx, func() (string, error) {
+		name := newCopy(at.fileID, at.md5)
+		err := b.bucket.Copy(ctx, name, incomingAs(at.fileID, at.md5), nil)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			return "", backoff.Permanent(err)
+		}
+		return name, err
+	}, backoff.WithMaxTries(copyTries))
 }
 
 // checkedMeanwhile is what another server has found of a file that it has just

@@ -81,7 +81,10 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 		}
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("tagma.CacheControl", withCacheControl), middleware.Before)
+			return errors.Join(
+				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("tagma.CacheControl", withCacheControl), middleware.Before),
+				stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("tagma.CopyOnce", copyOnce), middleware.After),
+			)
 		})
 	})
 	bucket, err := s3blob.OpenBucket(ctx, client, a.bucket, &s3blob.Options{RequestChecksumCalculation: settings.RequestChecksumCalculation})
@@ -171,11 +174,31 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	case *s3.CreateMultipartUploadInput:
 		input.CacheControl = aws.String(cacheControl)
 	case *s3.CopyObjectInput:
+		ctx = middleware.WithStackValue(ctx, copiedKey{}, new(error))
 		input.CacheControl = aws.String(cacheControl)
 		input.ContentType = aws.String("application/octet-stream")
 		input.MetadataDirective = types.MetadataDirectiveReplace
 	}
 	return next.HandleInitialize(ctx, in)
+}
+
+// copiedKey is where a copy on its way keeps how it was answered: an *error.
+type copiedKey struct{}
+
+// copyOnce keeps the SDK from asking for a copy again. A request that seemed to
+// have failed may be carried out late, when the file is another already: then it
+// would write over what the second one has copied, and somebody has read. Who
+// needs a copy tries another name.
+func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	before, ok := middleware.GetStackValue(ctx, copiedKey{}).(*error)
+	if ok && *before != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *before) //nolint:errorlint // else it is tried again
+	}
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	if ok {
+		*before = err
+	}
+	return out, metadata, err
 }
 
 // Check says in one line what is wrong with the store, if it cannot be used.

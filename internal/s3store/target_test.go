@@ -7,13 +7,16 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"tagma/internal/filelink"
 	"tagma/internal/instant"
+	"tagma/internal/testenv"
 )
 
 const place = "incoming/0123456789abcdef/x"
@@ -172,5 +175,25 @@ func TestCopy_TakesOverTheBytesAndNothingThatWhoeverSentThemSays(t *testing.T) {
 	}
 	if content, err := s.Bucket.ReadAll(t.Context(), "bundles/copy"); !bytes.Equal(content, []byte("<script>")) || err != nil {
 		t.Errorf("%q, %v", content, err)
+	}
+}
+
+// A store may carry a request out long after it seemed to have failed.
+func TestCopy_IsAskedForOnceAndEverythingElseAgain(t *testing.T) {
+	server := testenv.S3(t)
+	server.Enter(t)
+	var asked atomic.Int64
+	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer failing.Close()
+	s := enter(t, server.Through(strings.TrimPrefix(failing.URL, "http://")))
+	if err := s.Bucket.Copy(t.Context(), "bundles/copy", place, nil); err == nil || !strings.Contains(err.Error(), "500") || asked.Load() != 1 {
+		t.Errorf("%v, after %d requests", err, asked.Load())
+	}
+	asked.Store(0)
+	if _, err := s.Bucket.ReadAll(t.Context(), place); err == nil || asked.Load() != attempts {
+		t.Errorf("%v, after %d requests", err, asked.Load())
 	}
 }
