@@ -181,7 +181,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if err != nil {
 		return nil, err
 	}
-	targets, err := st.Signer(ctx, c) // on S3 too, for now: files of bundles come through this server
+	targets, signer, err := st.Targets(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if files != nil {
 		mux.Handle(filelink.Prefix, open(files))
 	}
-	mux.Handle(filelink.TargetPrefix, open(filelink.Receiver(targets, d.bundles.Receive, log)))
+	mux.Handle(filelink.TargetPrefix, open(filelink.Receiver(signer, d.bundles.Receive, log)))
 	mux.Handle("GET /schema.graphql", open(text(contract)))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
 	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"path"
 
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
@@ -9,6 +10,7 @@ import (
 	"tagma/internal/batch"
 	"tagma/internal/bundles"
 	"tagma/internal/fault"
+	"tagma/internal/filelink"
 	"tagma/internal/nodeid"
 	"tagma/internal/page"
 )
@@ -36,7 +38,7 @@ func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles
 func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
 	targets := make([]*model.BundleUploadTarget, len(of.Wanted))
 	for n, file := range of.Wanted {
-		to, err := b.Targets.Target(ctx, file.StoredAs, file.Size, file.MD5)
+		to, err := b.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +113,7 @@ func (v bundleVersion) Files(ctx context.Context, of *ent.BundleVersion, part bu
 }
 
 func (f bundleFile) Link(ctx context.Context, of *bundles.File) (*model.FileLink, error) {
-	link, expiresAt, err := f.Links.Get(ctx, of.StoredAs)
+	link, expiresAt, err := f.Links.Get(ctx, of.StoredAs, path.Base(of.Key))
 	if err != nil {
 		return nil, err
 	}

@@ -255,7 +255,7 @@ func (r *Resolver) writeFile(request selection.Request) (selection.Writer, error
 		if err != nil {
 			return b, err
 		}
-		path, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)))
+		path, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)), "")
 		if err != nil {
 			return b, err
 		}

@@ -52,7 +52,7 @@ func distinct[T any](rows []T, id func(T) *int64) []int64 {
 }
 
 func (i image) File(ctx context.Context, of *ent.Image, variant images.Variant) (*model.FileLink, error) {
-	link, expiresAt, err := i.Links.Get(ctx, images.FileKey(of, variant))
+	link, expiresAt, err := i.Links.Get(ctx, images.FileKey(of, variant), "")
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ type BundleArrival struct {
 	Md5 string `json:"md5,omitempty"`
 	// What else they are.
 	Sha256 string `json:"sha256,omitempty"`
+	// Their name in the store of files.
+	StoredAs string `json:"stored_as,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BundleArrivalQuery when eager-loading is set.
 	Edges        BundleArrivalEdges `json:"edges"`
@@ -61,7 +63,7 @@ func (*BundleArrival) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case bundlearrival.FieldID, bundlearrival.FieldUploadID:
 			values[i] = new(sql.NullInt64)
-		case bundlearrival.FieldMd5, bundlearrival.FieldSha256:
+		case bundlearrival.FieldMd5, bundlearrival.FieldSha256, bundlearrival.FieldStoredAs:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -101,6 +103,12 @@ func (_m *BundleArrival) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field sha256", values[i])
 			} else if value.Valid {
 				_m.Sha256 = value.String
+			}
+		case bundlearrival.FieldStoredAs:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field stored_as", values[i])
+			} else if value.Valid {
+				_m.StoredAs = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -151,6 +159,9 @@ func (_m *BundleArrival) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("sha256=")
 	builder.WriteString(_m.Sha256)
+	builder.WriteString(", ")
+	builder.WriteString("stored_as=")
+	builder.WriteString(_m.StoredAs)
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -40,6 +40,12 @@ func (_c *BundleArrivalCreate) SetSha256(v string) *BundleArrivalCreate {
 	return _c
 }
 
+// SetStoredAs sets the "stored_as" field.
+func (_c *BundleArrivalCreate) SetStoredAs(v string) *BundleArrivalCreate {
+	_c.mutation.SetStoredAs(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *BundleArrivalCreate) SetID(v int64) *BundleArrivalCreate {
 	_c.mutation.SetID(v)
@@ -94,6 +100,9 @@ func (_c *BundleArrivalCreate) check() error {
 	if _, ok := _c.mutation.Sha256(); !ok {
 		return &ValidationError{Name: "sha256", err: errors.New(`generated: missing required field "BundleArrival.sha256"`)}
 	}
+	if _, ok := _c.mutation.StoredAs(); !ok {
+		return &ValidationError{Name: "stored_as", err: errors.New(`generated: missing required field "BundleArrival.stored_as"`)}
+	}
 	if len(_c.mutation.UploadIDs()) == 0 {
 		return &ValidationError{Name: "upload", err: errors.New(`generated: missing required edge "BundleArrival.upload"`)}
 	}
@@ -137,6 +146,10 @@ func (_c *BundleArrivalCreate) createSpec() (*BundleArrival, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.Sha256(); ok {
 		_spec.SetField(bundlearrival.FieldSha256, field.TypeString, value)
 		_node.Sha256 = value
+	}
+	if value, ok := _c.mutation.StoredAs(); ok {
+		_spec.SetField(bundlearrival.FieldStoredAs, field.TypeString, value)
+		_node.StoredAs = value
 	}
 	if nodes := _c.mutation.UploadIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -232,6 +245,9 @@ func (u *BundleArrivalUpsertOne) UpdateNewValues() *BundleArrivalUpsertOne {
 		}
 		if _, exists := u.create.mutation.Sha256(); exists {
 			s.SetIgnore(bundlearrival.FieldSha256)
+		}
+		if _, exists := u.create.mutation.StoredAs(); exists {
+			s.SetIgnore(bundlearrival.FieldStoredAs)
 		}
 	}))
 	return u
@@ -453,6 +469,9 @@ func (u *BundleArrivalUpsertBulk) UpdateNewValues() *BundleArrivalUpsertBulk {
 			}
 			if _, exists := b.mutation.Sha256(); exists {
 				s.SetIgnore(bundlearrival.FieldSha256)
+			}
+			if _, exists := b.mutation.StoredAs(); exists {
+				s.SetIgnore(bundlearrival.FieldStoredAs)
 			}
 		}
 	}))

@@ -2429,6 +2429,7 @@ type BundleArrivalMutation struct {
 	id            *int64
 	md5           *string
 	sha256        *string
+	stored_as     *string
 	clearedFields map[string]struct{}
 	upload        *int64
 	clearedupload bool
@@ -2649,6 +2650,42 @@ func (m *BundleArrivalMutation) ResetSha256() {
 	m.sha256 = nil
 }
 
+// SetStoredAs sets the "stored_as" field.
+func (m *BundleArrivalMutation) SetStoredAs(s string) {
+	m.stored_as = &s
+}
+
+// StoredAs returns the value of the "stored_as" field in the mutation.
+func (m *BundleArrivalMutation) StoredAs() (r string, exists bool) {
+	v := m.stored_as
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoredAs returns the old "stored_as" field's value of the BundleArrival entity.
+// If the BundleArrival object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BundleArrivalMutation) OldStoredAs(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoredAs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoredAs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoredAs: %w", err)
+	}
+	return oldValue.StoredAs, nil
+}
+
+// ResetStoredAs resets all changes to the "stored_as" field.
+func (m *BundleArrivalMutation) ResetStoredAs() {
+	m.stored_as = nil
+}
+
 // ClearUpload clears the "upload" edge to the BundleUpload entity.
 func (m *BundleArrivalMutation) ClearUpload() {
 	m.clearedupload = true
@@ -2710,7 +2747,7 @@ func (m *BundleArrivalMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BundleArrivalMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 4)
 	if m.upload != nil {
 		fields = append(fields, bundlearrival.FieldUploadID)
 	}
@@ -2719,6 +2756,9 @@ func (m *BundleArrivalMutation) Fields() []string {
 	}
 	if m.sha256 != nil {
 		fields = append(fields, bundlearrival.FieldSha256)
+	}
+	if m.stored_as != nil {
+		fields = append(fields, bundlearrival.FieldStoredAs)
 	}
 	return fields
 }
@@ -2734,6 +2774,8 @@ func (m *BundleArrivalMutation) Field(name string) (ent.Value, bool) {
 		return m.Md5()
 	case bundlearrival.FieldSha256:
 		return m.Sha256()
+	case bundlearrival.FieldStoredAs:
+		return m.StoredAs()
 	}
 	return nil, false
 }
@@ -2749,6 +2791,8 @@ func (m *BundleArrivalMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldMd5(ctx)
 	case bundlearrival.FieldSha256:
 		return m.OldSha256(ctx)
+	case bundlearrival.FieldStoredAs:
+		return m.OldStoredAs(ctx)
 	}
 	return nil, fmt.Errorf("unknown BundleArrival field %s", name)
 }
@@ -2778,6 +2822,13 @@ func (m *BundleArrivalMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSha256(v)
+		return nil
+	case bundlearrival.FieldStoredAs:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoredAs(v)
 		return nil
 	}
 	return fmt.Errorf("unknown BundleArrival field %s", name)
@@ -2839,6 +2890,9 @@ func (m *BundleArrivalMutation) ResetField(name string) error {
 		return nil
 	case bundlearrival.FieldSha256:
 		m.ResetSha256()
+		return nil
+	case bundlearrival.FieldStoredAs:
+		m.ResetStoredAs()
 		return nil
 	}
 	return fmt.Errorf("unknown BundleArrival field %s", name)

@@ -17,6 +17,7 @@ func (BundleArrival) Fields() []ent.Field {
 		field.Int64("upload_id").Immutable().Comment("The upload."),
 		field.String("md5").Immutable().Comment("What the manifest says, and the bytes are."),
 		field.String("sha256").Immutable().Comment("What else they are."),
+		field.String("stored_as").Immutable().Comment("Their name in the store of files."),
 	}
 }
 

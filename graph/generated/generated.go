@@ -1670,7 +1670,8 @@ type BundleUpload @access(to: [WRITER]) {
 Where one file is to be sent: once, as it is, without signing in. What a target
 is answered: 2xx when the file is here, 412 if it was here already, which is as
 good, 403 if the target has expired, 404 if the upload is published or over, 400
-for other bytes than were announced.
+for other bytes than were announced. A target that leads to an S3 store may
+answer 403 for these too, and 409 if the file is being sent already: ask again.
 """
 type BundleUploadTarget @access(to: [WRITER]) {
   "Which file."

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ import (
 	"tagma/internal/people"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/s3store"
 	"tagma/internal/testenv"
 	"tagma/internal/throttle"
 )
@@ -37,39 +39,64 @@ type house struct {
 	t      *testing.T
 	db     *database.DB
 	bucket *blob.Bucket
-	files  string
 	photos *images.Images
+	inS3   bool // where bundles' files are sent to the store itself
 }
 
+// open opens a server's database, or the embedded one, and a folder of files.
 func open(t *testing.T, url string) *house {
 	t.Helper()
-	folder := t.TempDir()
+	bucket, err := localblob.Open(filepath.Join(t.TempDir(), "files"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openIn(t, url, bucket)
+}
+
+// openInS3 opens an embedded database and an S3 store.
+func openInS3(t *testing.T) *house {
+	t.Helper()
+	server := testenv.S3(t)
+	server.Enter(t)
+	store, err := s3store.Open(t.Context(), server.URL(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := openIn(t, "", store.Bucket)
+	h.inS3 = true
+	return h
+}
+
+func openIn(t *testing.T, url string, bucket *blob.Bucket) *house {
+	t.Helper()
+	t.Cleanup(func() { _ = bucket.Close() })
 	if url == "" {
-		url = "sqlite:" + filepath.Join(folder, "tagma.db")
+		url = "sqlite:" + filepath.Join(t.TempDir(), "tagma.db")
 	}
 	db, err := database.Open(t.Context(), url, database.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	files := filepath.Join(folder, "files")
-	bucket, err := localblob.Open(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = bucket.Close() })
 	limits := images.Limits{Page: page.Limits{Default: 10, Max: 100}, Pixels: 1e6, FileBytes: 1e6, Decoders: 2}
-	return &house{t, db, bucket, files, images.New(db, bucket, instant.System, limits)}
+	return &house{t: t, db: db, bucket: bucket, photos: images.New(db, bucket, instant.System, limits)}
 }
 
 // each runs a test with a server of each kind, and one of each kind to restore
 // it into.
 func each(t *testing.T, test func(t *testing.T, from, to *house)) {
 	t.Helper()
-	kinds := map[string]func() string{"SQLite": func() string { return "" }, "PostgreSQL": func() string { return testenv.Postgres(t) }}
+	kinds := map[string]func(t *testing.T) *house{
+		"SQLite":     func(t *testing.T) *house { return open(t, "") },
+		"PostgreSQL": func(t *testing.T) *house { return open(t, testenv.Postgres(t)) },
+		"S3":         openInS3,
+	}
 	for a, from := range kinds {
 		for b, to := range kinds {
-			t.Run(a+" to "+b, func(t *testing.T) { test(t, open(t, from()), open(t, to())) })
+			if a+b == "S3PostgreSQL" || a+b == "PostgreSQLS3" { // of which each half is tried
+				continue
+			}
+			t.Run(a+" to "+b, func(t *testing.T) { test(t, from(t), to(t)) })
 		}
 	}
 }

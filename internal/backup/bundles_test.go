@@ -8,10 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	ent "tagma/ent/generated"
 	"tagma/internal/bundles"
 	"tagma/internal/caller"
 	"tagma/internal/instant"
 )
+
+func md5Of(content string) string {
+	sum := md5.Sum([]byte(content))
+	return hex.EncodeToString(sum[:])
+}
 
 // ship sends the one file of a bundle, and publishes it or leaves it on its
 // way. It gives the file's name in the store.
@@ -19,20 +25,29 @@ func (h *house) ship(content string, publish bool) string {
 	h.t.Helper()
 	packs := bundles.New(h.db, h.bucket, instant.System, bundles.Limits{Files: 1, FileBytes: 100, Bytes: 100})
 	ctx := caller.With(h.t.Context(), &caller.Caller{UserID: 1, Role: caller.Writer})
-	sum := md5.Sum([]byte(content))
-	upload, err := packs.Request(ctx, "insects", []bundles.NewFile{{Key: "output/w", MD5: hex.EncodeToString(sum[:]), Size: int64(len(content))}})
+	upload, err := packs.Request(ctx, "insects", []bundles.NewFile{{Key: "output/w", MD5: md5Of(content), Size: int64(len(content))}})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	name := upload.Wanted[0].StoredAs
-	err = packs.Receive(ctx, name, int64(len(content)), strings.NewReader(content))
+	to := upload.Wanted[0]
+	if h.inS3 {
+		err = h.bucket.WriteAll(ctx, to.Incoming, []byte(content), nil)
+	} else {
+		err = packs.Receive(ctx, to.StoredAs, to.Size, strings.NewReader(content))
+	}
 	if err == nil && publish {
-		_, err = packs.Publish(ctx, upload.ID)
+		var made *bundles.Published
+		if made, err = packs.Publish(ctx, upload.ID); err == nil {
+			var files map[int64][]bundles.File
+			if files, err = packs.Files(ctx, []*ent.BundleVersion{made.Version}, bundles.All); err == nil {
+				return files[made.Version.ID][0].StoredAs
+			}
+		}
 	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return name
+	return to.StoredAs
 }
 
 func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T) {
@@ -68,11 +83,16 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 }
 
 func TestVerify_ReadsTheFilesOfBundles(t *testing.T) {
-	h := open(t, "")
+	for name, house := range map[string]*house{"in a folder": open(t, ""), "in S3": openInS3(t)} {
+		t.Run(name, house.verifiesBundles)
+	}
+}
+
+func (h *house) verifiesBundles(t *testing.T) {
 	h.furnish()
 	altered, missing := h.ship("weights", true), h.ship("better weights", true)
 	h.ship("on its way", false)
-	orphan := "bundles/0123456789abcdef/" + altered[len(altered)-32:]
+	orphan := "bundles/0123456789abcdef/" + md5Of("weights")
 	for _, name := range []string{altered, orphan} {
 		if err := h.bucket.WriteAll(t.Context(), name, []byte("x"), nil); err != nil {
 			t.Fatal(err)

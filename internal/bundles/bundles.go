@@ -38,6 +38,7 @@ type Bundles struct {
 	bucket *blob.Bucket
 	clock  instant.Clock
 	limits Limits
+	checks *checks
 }
 
 // Limits bounds what Bundles takes.
@@ -50,7 +51,7 @@ type Limits struct {
 
 // New is the bundles in db and bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Bundles {
-	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits}
+	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 
 func together(all []*ent.Bundle) []*ent.Bundle {

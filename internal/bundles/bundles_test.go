@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"tagma/internal/instant"
 	"tagma/internal/localblob"
 	"tagma/internal/page"
+	"tagma/internal/s3store"
 	"tagma/internal/testenv"
 )
 
@@ -41,18 +43,45 @@ type world struct {
 	statements   atomic.Int64
 	once         atomic.Pointer[func()] // called before the next statement, if set
 	maria, jonas context.Context
+	straight     bool // files are sent to the store itself
 }
 
-// each runs a test on both databases.
+// each runs a test on both databases, and on both stores.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { test(t, newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))) })
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, newWorld(t, testenv.Postgres(t))) })
+	t.Run("S3", func(t *testing.T) { test(t, newWorldInS3(t)) })
 }
 
 func newWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
-	w := &world{t: t}
+	bucket, err := localblob.Open(t.TempDir())
+	must(t, err)
+	return newWorldIn(t, databaseURL, bucket)
+}
+
+// newWorldInS3 is one whose files are in an S3 store, to which clients send
+// them.
+func newWorldInS3(t *testing.T) *world {
+	t.Helper()
+	server := testenv.S3(t)
+	server.Enter(t)
+	w := newWorldIn(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), inS3(t, server.URL()))
+	w.straight = true
+	return w
+}
+
+func inS3(t *testing.T, address string) *blob.Bucket {
+	t.Helper()
+	store, err := s3store.Open(t.Context(), address, slog.New(slog.DiscardHandler))
+	must(t, err)
+	return store.Bucket
+}
+
+func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
+	t.Helper()
+	w := &world{t: t, bucket: bucket}
 	var err error
 	w.db, err = database.Open(t.Context(), databaseURL, database.Options{
 		Observe: func(context.Context, string) {
@@ -63,11 +92,9 @@ func newWorld(t *testing.T, databaseURL string) *world {
 		},
 	})
 	must(t, err)
-	w.bucket, err = localblob.Open(t.TempDir())
-	must(t, err)
-	t.Cleanup(func() { must(t, errors.Join(w.bucket.Close(), w.db.Close())) })
+	t.Cleanup(func() { must(t, errors.Join(bucket.Close(), w.db.Close())) })
 	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
-	w.Bundles = bundles.New(w.db, w.bucket, clock, bundles.Limits{
+	w.Bundles = bundles.New(w.db, bucket, clock, bundles.Limits{
 		Page: page.Limits{Default: 10, Max: 100}, Files: 3000, FileBytes: 1 << 20, Bytes: 2 << 20,
 	})
 	w.maria, w.jonas = w.writer("maria"), w.writer("jonas")
@@ -121,8 +148,25 @@ func (w *world) request(ctx context.Context, name string, f folder) *bundles.Upl
 func (w *world) send(upload *bundles.Upload, f folder) {
 	w.t.Helper()
 	for _, file := range upload.Wanted {
-		must(w.t, w.Receive(w.t.Context(), file.StoredAs, file.Size, strings.NewReader(f[file.Key])))
+		must(w.t, w.take(file, f[file.Key]))
 	}
+}
+
+// take does what a file's target does with it.
+func (w *world) take(file bundles.Wanted, content string) error {
+	if w.straight {
+		return w.bucket.WriteAll(w.t.Context(), file.Incoming, []byte(content), &blob.WriterOptions{IfNotExist: true})
+	}
+	return w.Receive(w.t.Context(), file.StoredAs, file.Size, strings.NewReader(content))
+}
+
+// unchecked is where a file is that nobody has looked at: in the store itself,
+// or because a server was killed.
+func (w *world) unchecked(file bundles.Wanted) string {
+	if w.straight {
+		return file.Incoming
+	}
+	return file.StoredAs
 }
 
 // push is what a client does with a folder.
@@ -256,9 +300,9 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		for _, file := range upload.Wanted {
 			switch file.Key {
 			case "data/a.svg": // as a store takes it that checks nothing
-				must(t, w.bucket.WriteAll(t.Context(), file.StoredAs, []byte("<SVG/>"), nil))
+				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte("<SVG/>"), nil))
 			case "config/config.yaml": // as after a crash: whole, and not recorded
-				must(t, w.bucket.WriteAll(t.Context(), file.StoredAs, []byte(insects[file.Key]), nil))
+				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte(insects[file.Key]), nil))
 			case "README.md":
 				must(t, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader("")))
 			}
@@ -334,7 +378,7 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 					upload, err := w.Request(w.maria, name, f.manifest())
 					if err == nil {
 						for _, file := range upload.Wanted {
-							err = errors.Join(err, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader(f[file.Key])))
+							err = errors.Join(err, w.take(file, f[file.Key]))
 						}
 					}
 					if err == nil {

@@ -3,16 +3,13 @@ package bundles
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
-	"sync"
 
 	stdsql "database/sql"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
-	"golang.org/x/sync/errgroup"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundle"
@@ -27,9 +24,6 @@ import (
 
 // rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
 const rowsAtOnce = 1000
-
-// readAtOnce is how many files are checked at once.
-const readAtOnce = 4
 
 // Verdict is what became of an upload.
 type Verdict string
@@ -128,73 +122,22 @@ func (b *Bundles) gather(ctx context.Context, upload *ent.BundleUpload, m manife
 		problem := func(code fault.Code, format string, args ...any) {
 			problems.Add(code, []any{"upload", f.Key}, "%.80q "+format, append([]any{f.Key}, args...)...)
 		}
-		sum, arrived := have.arrived[f.MD5]
+		arrived := have.arrived[f.MD5]
 		content := have.content(f)
-		came, bad := wrong[f.MD5]
 		switch {
-		case arrived && f.SHA256 != nil && *f.SHA256 != sum:
-			problem(fault.BadInput, "has the SHA-256 %s, not %s: ask for an upload with the right one", sum, *f.SHA256)
-		case arrived:
-			parts = append(parts, part{f, sum, storedAs(upload.FileID, f.MD5)})
+		case arrived != nil && f.SHA256 != nil && *f.SHA256 != arrived.Sha256:
+			problem(fault.BadInput, "has the SHA-256 %s, not %s: ask for an upload with the right one", arrived.Sha256, *f.SHA256)
+		case arrived != nil:
+			parts = append(parts, part{f, arrived.Sha256, arrived.StoredAs})
 		case content != nil:
 			parts = append(parts, part{f, content.Sha256, content.StoredAs})
-		case bad:
-			problem(fault.BadInput, "came with %d bytes and the MD5 %s, not %d and %s: the upload is given up; ask for another with requestBundleUpload and send its files again", came.size, came.md5(), f.Size, f.MD5)
+		case wrong[f.MD5] != "":
+			problem(fault.BadInput, "came with %s: the upload is given up; ask for another with requestBundleUpload and send its files again", wrong[f.MD5])
 		default:
 			problem(fault.NotFound, "has not come: ask for a target with requestBundleUpload and send it")
 		}
 	}
 	return parts, problems.Err()
-}
-
-// verify reads the files that are in the store and not recorded, and records
-// those that are what they should be. The others it gives by the MD5 that they
-// should have. Whatever time it has, it gets further each time.
-func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, have had) (map[string]*fingerprint, error) {
-	waiting, err := b.waiting(ctx, upload)
-	if err != nil {
-		return nil, err
-	}
-	var unknown []NewFile
-	seen := map[string]bool{}
-	for _, f := range m {
-		if waiting[f.MD5] && !seen[f.MD5] && have.arrived[f.MD5] == "" {
-			seen[f.MD5] = true
-			unknown = append(unknown, f)
-		}
-	}
-	var mu sync.Mutex // of the maps
-	wrong := map[string]*fingerprint{}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readAtOnce)
-	for _, f := range unknown {
-		group.Go(func() error {
-			came, err := b.read(ctx, storedAs(upload.FileID, f.MD5))
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if came.size != f.Size || came.md5() != f.MD5 {
-				wrong[f.MD5] = came
-				return nil
-			}
-			have.arrived[f.MD5] = came.sha256()
-			return b.arrived(ctx, upload.ID, came)
-		})
-	}
-	return wrong, group.Wait()
-}
-
-func (b *Bundles) read(ctx context.Context, name string) (*fingerprint, error) {
-	r, err := b.bucket.NewReader(ctx, name, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	came := newFingerprint()
-	_, err = io.CopyBuffer(came, r, make([]byte, bufferSize))
-	return came, err
 }
 
 // record writes the rows of a version whose bytes are all in the store, in one

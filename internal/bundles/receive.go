@@ -31,12 +31,12 @@ var errUsed = fault.New(fault.Conflict, "this file is here already: there is not
 // store. They are there as a whole or not at all, and only if their MD5 is the
 // one that the name in the store has. A file is taken once.
 func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.Reader) error {
-	fileID, sum, ok := parseStoredAs(name)
-	if !ok {
+	at, ok := placeOf(name)
+	if !ok || at.incoming || at.copied {
 		return fault.New(fault.NotFound, "there is no such file to send")
 	}
 	upload, err := b.db.BundleUpload.Query().
-		Where(bundleupload.FileID(fileID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(b.clock())).
+		Where(bundleupload.FileID(at.fileID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(b.clock())).
 		Select(bundleupload.FieldID).Only(ctx)
 	if ent.IsNotFound(err) {
 		return fault.New(fault.NotFound, "this upload is published or cleared away: ask for a new one with requestBundleUpload")
@@ -51,8 +51,8 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 		return errUsed
 	}
 	came, err := b.store(ctx, name, body, func(came *fingerprint) error {
-		if came.size != size || came.md5() != sum {
-			return fault.New(fault.BadInput, "%d bytes came with the MD5 %s, not %d with %s: send the file as the manifest says", came.size, came.md5(), size, sum)
+		if came.size != size || came.md5() != at.md5 {
+			return fault.New(fault.BadInput, "%d bytes came with the MD5 %s, not %d with %s: send the file as the manifest says", came.size, came.md5(), size, at.md5)
 		}
 		return nil
 	})
@@ -62,7 +62,7 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 	if err != nil {
 		return err
 	}
-	return b.arrived(ctx, upload.ID, came)
+	return b.arrived(ctx, &ent.BundleArrival{UploadID: upload.ID, Md5: at.md5, Sha256: came.sha256(), StoredAs: name})
 }
 
 // store writes a body into the store under a name that must be free, if what
@@ -91,8 +91,8 @@ func (b *Bundles) store(ctx context.Context, name string, body io.Reader, check 
 }
 
 // arrived records that the store has a file of an upload.
-func (b *Bundles) arrived(ctx context.Context, uploadID int64, came *fingerprint) error {
-	err := b.db.BundleArrival.Create().SetUploadID(uploadID).SetMd5(came.md5()).SetSha256(came.sha256()).
+func (b *Bundles) arrived(ctx context.Context, a *ent.BundleArrival) error {
+	err := b.db.BundleArrival.Create().SetUploadID(a.UploadID).SetMd5(a.Md5).SetSha256(a.Sha256).SetStoredAs(a.StoredAs).
 		OnConflict(sql.ConflictColumns(bundlearrival.FieldUploadID, bundlearrival.FieldMd5), sql.DoNothing()).Exec(ctx)
 	switch {
 	case errors.Is(err, stdsql.ErrNoRows): // it is recorded already

@@ -2,11 +2,8 @@ package bundles
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
-	"regexp"
 	"time"
 
 	"gocloud.dev/blob"
@@ -28,9 +25,6 @@ const Lifetime = 24 * time.Hour
 // maxOpen bounds the uploads of one person that wait to be published.
 const maxOpen = 100
 
-// folder is where the files of bundles are in the store.
-const folder = "bundles/"
-
 // Upload is a version on its way.
 type Upload struct {
 	*ent.BundleUpload
@@ -43,29 +37,8 @@ type Wanted struct {
 	Key      string
 	MD5      string
 	Size     int64
-	StoredAs string // its name in the store
-}
-
-// storedAs is the name in the store of an upload's content, such as
-// bundles/<file id>/<md5>. A person who looks into the store can check it with
-// md5sum.
-func storedAs(fileID, md5 string) string { return folder + fileID + "/" + md5 }
-
-var storedForm = regexp.MustCompile(`^` + folder + `([0-9a-f]{16})/([0-9a-f]{32})$`)
-
-// parseStoredAs reads what storedAs made, and nothing else.
-func parseStoredAs(name string) (fileID, md5 string, ok bool) {
-	found := storedForm.FindStringSubmatch(name)
-	if found == nil {
-		return "", "", false
-	}
-	return found[1], found[2], true
-}
-
-func newFileID() string {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails: see its documentation
-	return hex.EncodeToString(random[:])
+	StoredAs string // its name in the store, if it is sent through a server,
+	Incoming string // and if it is sent to the store itself
 }
 
 // Request says which of the files that the caller means to publish under a name
@@ -95,12 +68,14 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 	answer := &Upload{BundleUpload: upload}
 	asked := map[string]bool{}
 	for _, f := range m {
-		if have.arrived[f.MD5] != "" || have.content(f) != nil || waiting[f.MD5] || asked[f.MD5] {
+		_, arrived := have.arrived[f.MD5]
+		_, waits := waiting[f.MD5]
+		if arrived || waits || have.content(f) != nil || asked[f.MD5] {
 			answer.Unchanged = append(answer.Unchanged, f.Key)
 			continue
 		}
 		asked[f.MD5] = true
-		answer.Wanted = append(answer.Wanted, Wanted{f.Key, f.MD5, f.Size, storedAs(upload.FileID, f.MD5)})
+		answer.Wanted = append(answer.Wanted, Wanted{f.Key, f.MD5, f.Size, storedAs(upload.FileID, f.MD5), incomingAs(upload.FileID, f.MD5)})
 	}
 	return answer, nil
 }
@@ -139,18 +114,18 @@ func (b *Bundles) begin(ctx context.Context, name string, text rawjson.Value, su
 
 // had is what the store has of a manifest.
 type had struct {
-	arrived  map[string]string               // the SHA-256 of what has come for this upload, by MD5
+	arrived  map[string]*ent.BundleArrival   // what has come for this upload, by MD5
 	contents map[string][]*ent.BundleContent // that are published, by MD5
 }
 
 func (b *Bundles) have(ctx context.Context, upload *ent.BundleUpload, m manifest) (had, error) {
-	have := had{map[string]string{}, map[string][]*ent.BundleContent{}}
+	have := had{map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
 	arrivals, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
 	if err != nil {
 		return have, err
 	}
 	for _, a := range arrivals {
-		have.arrived[a.Md5] = a.Sha256
+		have.arrived[a.Md5] = a
 	}
 	contents, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, m.md5s())).All(ctx)
 	for _, c := range contents {
@@ -176,23 +151,26 @@ func (h had) content(f NewFile) *ent.BundleContent {
 	return found
 }
 
-// waiting says which files the store has that were sent for an upload, by MD5.
-// They need not be what they should be: a store that takes files from clients
-// by itself may check nothing. One may not be recorded: by such a store, or
-// because of a crash.
-func (b *Bundles) waiting(ctx context.Context, upload *ent.BundleUpload) (map[string]bool, error) {
-	there := map[string]bool{}
-	files := b.bucket.List(&blob.ListOptions{Prefix: folder + upload.FileID + "/"})
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return there, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if _, md5, ok := parseStoredAs(file.Key); ok {
-			there[md5] = true
+// waiting is the files that the store has for an upload, by MD5. They need not be
+// what they should be: whoever sends to the store itself is checked by nobody
+// else. A file that came through a server is not recorded, if that was killed in
+// between.
+func (b *Bundles) waiting(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
+	there := map[string]*blob.ListObject{}
+	for _, prefix := range []string{incoming, folder} { // of two, take the one that a server has checked
+		files := b.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
+		for {
+			file, err := files.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if at, ok := placeOf(file.Key); ok && !at.copied {
+				there[at.md5] = file
+			}
 		}
 	}
+	return there, nil
 }

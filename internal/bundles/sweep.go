@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlecontent"
 	"tagma/ent/generated/bundleupload"
 	"tagma/internal/blobs"
@@ -23,7 +24,18 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	}
 	limit := b.clock().Add(-grace).Time()
 	removed := 0
-	for files, err := range blobs.Old(ctx, b.bucket, folder, limit) {
+	for _, prefix := range []string{folder, incoming} {
+		gone, err := b.sweep(ctx, prefix, limit)
+		removed += gone
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+func (b *Bundles) sweep(ctx context.Context, prefix string, limit time.Time) (removed int, err error) {
+	for files, err := range blobs.Old(ctx, b.bucket, prefix, limit) {
 		if err != nil {
 			return removed, err
 		}
@@ -45,8 +57,8 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, error) {
 	var fileIDs []string
 	for _, file := range files {
-		if fileID, _, ok := parseStoredAs(file); ok {
-			fileIDs = append(fileIDs, fileID)
+		if at, ok := placeOf(file); ok {
+			fileIDs = append(fileIDs, at.fileID)
 		}
 	}
 	if len(fileIDs) == 0 {
@@ -55,7 +67,7 @@ func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, er
 	// Uploads first: one that is gone now has been published before, and then
 	// its contents are found, or never will be.
 	uploads, err := db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
-		Select(bundleupload.FieldFileID).Strings(ctx)
+		Select(bundleupload.FieldFileID, bundleupload.FieldVersionID).All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +76,22 @@ func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	uploadOf := map[string]*ent.BundleUpload{}
+	for _, upload := range uploads {
+		uploadOf[upload.FileID] = upload
+	}
 	spoken := map[string]bool{}
-	for _, name := range append(uploads, kept...) { // of which none is like another
+	for _, name := range kept {
 		spoken[name] = true
 	}
 	var orphans []string
 	for _, file := range files {
-		if fileID, _, ok := parseStoredAs(file); ok && !spoken[fileID] && !spoken[file] {
+		at, ok := placeOf(file)
+		if !ok || spoken[file] {
+			continue
+		}
+		// What has come to the store itself was copied before it was published.
+		if upload := uploadOf[at.fileID]; upload == nil || at.incoming && upload.VersionID != nil {
 			orphans = append(orphans, file)
 		}
 	}

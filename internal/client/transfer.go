@@ -92,7 +92,7 @@ func (c *Client) refusedTransfer(answer *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
 	said := strings.TrimSpace(string(text))
 	switch status := answer.StatusCode; {
-	case status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone,
+	case status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone, status == http.StatusConflict,
 		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
 		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
 	default:

@@ -64,6 +64,9 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		c.StoreFlags(cmd.PersistentFlags())
 		root.AddCommand(cmd)
 	}
+	look := ready(c)
+	look.GroupID = serverGroup
+	root.AddCommand(look)
 	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), pulls(), annotating(), seriesOf()} {
 		cmd.GroupID = clientGroup
 		root.AddCommand(cmd)

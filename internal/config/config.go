@@ -118,6 +118,9 @@ func (c *Config) StoreFlags(flags *pflag.FlagSet) { declare(flags, c.storeFlags)
 // ServeFlags adds the flags of a server.
 func (c *Config) ServeFlags(flags *pflag.FlagSet) { declare(flags, c.serveFlags) }
 
+// ListenFlag adds the one that says where a server is.
+func (c *Config) ListenFlag(flags *pflag.FlagSet) { declare(flags, c.listenFlag) }
+
 // LabelFlags adds the flags of the label repository.
 func (c *Config) LabelFlags(flags *pflag.FlagSet) { declare(flags, c.Labels.flags) }
 
@@ -130,8 +133,12 @@ func (c *Config) storeFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least level to log: debug, info, warn or error")
 }
 
-func (c *Config) serveFlags(flags *pflag.FlagSet) {
+func (c *Config) listenFlag(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Listen, "listen", c.Listen, "address to listen on")
+}
+
+func (c *Config) serveFlags(flags *pflag.FlagSet) {
+	c.listenFlag(flags)
 	flags.BoolVar(&c.TrustProxy, "trust-proxy", c.TrustProxy, "take clients' addresses from the last entry of X-Forwarded-For, which a proxy in front sets")
 	flags.StringVar(&c.Trusted, "trusted-documents", c.Trusted, "file of GraphQL documents that requests may name: a JSON object of documents by their ids, or Apollo's manifest (default none)")
 	flags.BoolVar(&c.TrustedOnly, "trusted-documents-only", c.TrustedOnly, "answer no other documents than those (default off)")

@@ -9,7 +9,7 @@ import (
 )
 
 func TestBundleFolder_GoesUpOnceAndComesDownIdentical(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
+	eachStore(t, func(t *testing.T, s *server) {
 		d := deskAt(t, s.URL, s.admin().Token)
 		up := filepath.Join(d.Home, "up")
 		for name, content := range map[string]string{

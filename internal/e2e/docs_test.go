@@ -145,6 +145,7 @@ func (s *server) fill(t *testing.T) {
 	if s.Database != "" {
 		command.Args = append(command.Args, "--database", s.Database)
 	}
+	command.Args, command.Env = append(command.Args, s.args...), append(os.Environ(), s.env...)
 	command.Dir = top
 	out, err := command.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("Made 60 photographs by 3 traps, and 90 annotations with 1170 objects.")) {
@@ -153,7 +154,7 @@ func (s *server) fill(t *testing.T) {
 }
 
 func TestDocs_EveryExampleHasAnAnswerOnTheDemosData(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
+	eachStore(t, func(t *testing.T, s *server) {
 		s.fill(t)
 		admin := s.admin()
 		t.Run("of the tour of the API", func(t *testing.T) { tour(t, s, admin) })

@@ -21,10 +21,15 @@ func get(t testing.TB, url string, header http.Header) *page {
 // of the store.
 func (s *server) fetch(link string, header http.Header) *page {
 	s.t.Helper()
+	return get(s.t, s.address(link), header)
+}
+
+// address is that of a link or a target, which leads to the server or past it.
+func (s *server) address(link string) string {
 	if strings.HasPrefix(link, "/") {
-		link = s.URL + link
+		return s.URL + link
 	}
-	return get(s.t, link, header)
+	return link
 }
 
 // page is an answer to a plain HTTP request.
@@ -74,7 +79,7 @@ func TestFiles_AreServedByLinksThatStayTheSameForAWhile(t *testing.T) {
 			t.Errorf("the links are %+v", got)
 		}
 		whole := get(t, s.URL+link.URL, nil)
-		for name, want := range map[string]string{"Content-Type": "image/jpeg", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(f.Content))} {
+		for name, want := range map[string]string{"Content-Type": "image/jpeg", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(f.Content)), "Content-Disposition": "inline; filename=" + f.Name} {
 			if whole.Header.Get(name) != want {
 				t.Errorf("%s is %q", name, whole.Header.Get(name))
 			}

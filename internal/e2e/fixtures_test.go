@@ -92,7 +92,8 @@ func verdicts(results ...[]uploaded) map[string]int {
 	return counts
 }
 
-// stored is the names of all files in the server's store.
+// stored is the names of all files in the server's store, without the mark by
+// which it knows that they are its own.
 func (s *server) stored() []string {
 	s.t.Helper()
 	folder := filepath.Join(s.Data, "files")
@@ -101,7 +102,7 @@ func (s *server) stored() []string {
 	}
 	var names []string
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != "pairing" {
 			names = append(names, d.Name())
 		}
 		return err

@@ -77,6 +77,16 @@ func each(t *testing.T, test func(t *testing.T, s *server), args ...string) {
 	})
 }
 
+// eachStore is each, and a server whose files are in S3 besides.
+func eachStore(t *testing.T, test func(t *testing.T, s *server), args ...string) {
+	t.Helper()
+	each(t, test, args...)
+	t.Run("S3", func(t *testing.T) {
+		t.Parallel()
+		test(t, startInS3(t, args...))
+	})
+}
+
 // start starts a server on an empty database and stops it when the test ends.
 // Database is a URL, or empty for the embedded default.
 func start(t testing.TB, database string, args ...string) *server {

@@ -56,6 +56,8 @@ var answers = map[string]string{
 	"SubmitLabels":     `"outcome":"ACCEPTED"`,
 	"Video":            `"labelledFrames":1,"coverage":0.0006666666666666666`,
 	"LabelSubmissions": `"frameIndex":7`,
+	"PlanABundle":      `"wanted":[{"key":"config/config.yaml","method":"PUT","url":"`,
+	"Bundles":          `{"bundles":{"nodes":[`,
 	"People":           `"username":"admin"`,
 	"NewPerson":        `"username":"maria"`,
 	"NewToken":         `"device":"0a5bb6f4"`,

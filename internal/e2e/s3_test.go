@@ -59,7 +59,8 @@ func TestS3_PhotographsComeAreServedByTheStoreItselfAndGo(t *testing.T) {
 	}
 	file := s.fetch(link.URL, nil)
 	for name, want := range map[string]string{
-		"Content-Type": "image/jpeg", "Cache-Control": "private, max-age=31536000, immutable", "Content-Length": strconv.Itoa(len(first.Content)),
+		"Content-Type": "image/jpeg", "Cache-Control": "private, max-age=31536000, immutable",
+		"Content-Disposition": "inline; filename=" + first.Name, "Content-Length": strconv.Itoa(len(first.Content)),
 	} {
 		if file.Header.Get(name) != want {
 			t.Errorf("%s is %q", name, file.Header.Get(name))

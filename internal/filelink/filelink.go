@@ -39,14 +39,15 @@ const (
 
 	// version is signed with every link. Another way of signing is another
 	// version, so that no link of one counts in the other.
-	version = "tagma file link 1"
+	version = "tagma file link 2"
 )
 
 // Maker makes links to files.
 type Maker interface {
 	// Get is a link with which anybody gets the file of key, and the moment at
-	// which it ends: a path on this server, or the address of another.
-	Get(ctx context.Context, key string) (link string, expiresAt instant.Instant, err error)
+	// which it ends: a path on this server, or the address of another. Who saves
+	// the file gets it under that name: see Disposition.
+	Get(ctx context.Context, key, name string) (link string, expiresAt instant.Instant, err error)
 }
 
 // Window is the span of time that holds now, from 1970 in steps of LeastLeft
@@ -81,27 +82,29 @@ func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Sig
 
 // Link is a path that opens the file of key to requests of the given method,
 // with its query, and the moment at which it ends: see Window. One for GET is
-// good for HEAD too.
+// good for HEAD too. For the name see Disposition.
 //
 // No part of key between slashes may be empty, "." or "..", because browsers
 // and proxies take these out of a path.
-func (s *Signer) Link(method, key string) (path string, expiresAt instant.Instant) {
+func (s *Signer) Link(method, key, name string) (path string, expiresAt instant.Instant) {
 	_, until := Window(s.clock().Time(), s.lifetime)
-	return s.link(method, key, until.Unix()), instant.Of(until)
+	return s.link(method, key, name, until.Unix()), instant.Of(until)
 }
 
 // Get is Link for GET. It never fails.
-func (s *Signer) Get(_ context.Context, key string) (path string, expiresAt instant.Instant, err error) {
-	path, expiresAt = s.Link(http.MethodGet, key)
+func (s *Signer) Get(_ context.Context, key, name string) (path string, expiresAt instant.Instant, err error) {
+	path, expiresAt = s.Link(http.MethodGet, key, name)
 	return path, expiresAt, nil
 }
 
 // link is the one way to write the link that ends at expires, in seconds since
 // 1970.
-func (s *Signer) link(method, key string, expires int64) string {
-	return Prefix + escape(key) +
-		"?expires=" + strconv.FormatInt(expires, 10) +
-		"&signature=" + s.sign(version, method, key, strconv.FormatInt(expires, 10))
+func (s *Signer) link(method, key, name string, expires int64) string {
+	until, named := strconv.FormatInt(expires, 10), ""
+	if name != "" {
+		named = "&name=" + url.QueryEscape(name)
+	}
+	return Prefix + escape(key) + "?expires=" + until + named + "&signature=" + s.sign(version, method, key, name, until)
 }
 
 // escape writes a key as the end of a path.
@@ -126,28 +129,30 @@ func (s *Signer) sign(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// check is the key that a request's link opens, and the time that the link has
-// left, if it is one of ours.
+// check is the key that a request's link opens, the name that it gives the file,
+// and the time that the link has left, if it is one of ours.
 //
 // It makes the link anew and wants the very same one. So there is no other
 // spelling of a link: no parameter twice, none added, no other escaping.
-func (s *Signer) check(r *http.Request) (key string, left time.Duration, ok bool) {
+func (s *Signer) check(r *http.Request) (key, name string, left time.Duration, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, Prefix)
 	if !ok {
-		return "", 0, false
+		return "", "", 0, false
 	}
-	expires, err := strconv.ParseInt(r.URL.Query().Get("expires"), 10, 64)
+	query := r.URL.Query()
+	name = query.Get("name")
+	expires, err := strconv.ParseInt(query.Get("expires"), 10, 64)
 	if err != nil {
-		return "", 0, false
+		return "", "", 0, false
 	}
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
-	if !hmac.Equal([]byte(given), []byte(s.link(method, key, expires))) {
-		return "", 0, false
+	if !hmac.Equal([]byte(given), []byte(s.link(method, key, name, expires))) {
+		return "", "", 0, false
 	}
 	left = time.Unix(expires, 0).Sub(s.clock().Time())
-	return key, left, left > 0
+	return key, name, left, left > 0
 }

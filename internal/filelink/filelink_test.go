@@ -81,13 +81,13 @@ func (h *house) ask(method, target string, headers ...string) *httptest.Response
 }
 
 func (h *house) link(method, key string) string {
-	link, _ := h.signer.Link(method, key)
+	link, _ := h.signer.Link(method, key, "")
 	return link
 }
 
 func TestLink_LooksAsDocumented(t *testing.T) {
 	h := newHouse(t)
-	link, expires := h.signer.Link("GET", key)
+	link, expires := h.signer.Link("GET", key, "")
 	// The window of 55 minutes that noon lies in ends at 12:55:00.
 	want := fmt.Sprintf("/files/%s?expires=%d&signature=", key, int64(expires)/1000)
 	if !strings.HasPrefix(link, want) || len(link) != len(want)+43 {
@@ -125,7 +125,7 @@ func TestLink_HasFiveMinutesLeftAtEveryMomentAndChangesSeldom(t *testing.T) {
 		links := make(map[string]bool)
 		for _, moment := range moments {
 			h.now = noon.Add(moment)
-			link, expires := signer.Link("GET", key)
+			link, expires := signer.Link("GET", key, "")
 			if left := expires.Sub(h.now); left < LeastLeft || left > lifetime {
 				t.Fatalf("after %v a link of %v has %v left", moment, lifetime, left)
 			}
@@ -139,7 +139,7 @@ func TestLink_HasFiveMinutesLeftAtEveryMomentAndChangesSeldom(t *testing.T) {
 
 func TestLink_OpensUntilItEndsAndNotAfter(t *testing.T) {
 	h := newHouse(t)
-	link, expires := h.signer.Link("GET", key)
+	link, expires := h.signer.Link("GET", key, "")
 	for offset, want := range map[time.Duration]int{-time.Millisecond: 200, 0: 403, time.Hour: 403, 1000 * time.Hour: 403} {
 		h.now = expires.Add(offset)
 		if got := h.ask("GET", link); got.Code != want {
@@ -151,7 +151,7 @@ func TestLink_OpensUntilItEndsAndNotAfter(t *testing.T) {
 func TestLink_IsTheSameFromEveryServerWithTheSecret(t *testing.T) {
 	h := newHouse(t)
 	again := h.newSigner(t, 'k', time.Hour)
-	link, _ := again.Link("GET", key)
+	link, _ := again.Link("GET", key, "")
 	if link != h.link("GET", key) {
 		t.Error("two signers with one secret make two links")
 	}
@@ -174,9 +174,9 @@ func TestSigner_KeepsItsOwnCopyOfTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := s.Link("GET", key)
+	before, _ := s.Link("GET", key, "")
 	secret[0]++
-	if after, _ := s.Link("GET", key); after != before {
+	if after, _ := s.Link("GET", key, ""); after != before {
 		t.Error("the caller's slice changed the secret")
 	}
 }
@@ -201,8 +201,9 @@ func tampered(h *house, t *testing.T) map[string]string {
 	h.store(t, other, "another photograph")
 	path, query, _ := strings.Cut(link, "?")
 	expires, signature, _ := strings.Cut(query, "&")
-	stranger, _ := h.newSigner(t, 'x', time.Hour).Link("GET", key)
+	stranger, _ := h.newSigner(t, 'x', time.Hour).Link("GET", key, "")
 	otherLink := h.link("GET", other)
+	named, _ := h.signer.Link("GET", key, "good")
 	_, otherQuery, _ := strings.Cut(otherLink, "?")
 
 	all := map[string]string{
@@ -226,6 +227,10 @@ func tampered(h *house, t *testing.T) map[string]string {
 		"the signature twice":              link + "&" + signature,
 		"a bad signature last":             link + "&signature=AAAA",
 		"a parameter more":                 link + "&download=1",
+		"a name that it had not":           strings.Replace(link, "&", "&name=evil.html&", 1),
+		"another name":                     strings.Replace(named, "name=good", "name=evil", 1),
+		"a name taken away":                strings.Replace(named, "&name=good", "", 1),
+		"a name spelt otherwise":           strings.Replace(named, "name=g", "name=%67", 1),
 		"a parameter more, first":          path + "?x=1&" + query,
 		"an ampersand more":                link + "&",
 		"a semicolon":                      path + "?" + expires + ";" + signature,

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
@@ -36,17 +34,17 @@ func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler
 			http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
 			return
 		}
-		key, left, ok := signer.check(r)
+		key, name, left, ok := signer.check(r)
 		if !ok {
 			http.Error(w, "this link is not valid, or no longer; ask for a new one", http.StatusForbidden)
 			return
 		}
-		serve(w, r, bucket, key, left, log)
+		serve(w, r, bucket, key, name, left, log)
 	})
 }
 
 // serve answers with the file of key. The link has the given time left.
-func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key string, left time.Duration, log *slog.Logger) {
+func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, left time.Duration, log *slog.Logger) {
 	reader, err := bucket.NewReader(r.Context(), key, nil)
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
@@ -61,13 +59,13 @@ func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key stri
 	}
 	defer reader.Close()
 
-	contentType, disposition := "application/octet-stream", "attachment"
-	if strings.HasSuffix(key, ".jpg") {
-		contentType, disposition = "image/jpeg", "inline"
+	contentType := "application/octet-stream"
+	if isPhotograph(key) {
+		contentType = "image/jpeg"
 	}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
-	header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": path.Base(key)}))
+	header.Set("Content-Disposition", Disposition(key, name))
 	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(left/time.Second)))
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, reader.ModTime().UnixNano(), reader.Size()))
 	if strings.Contains(r.Header.Get("Range"), ",") {

@@ -27,7 +27,8 @@ const (
 	targetVersion = "tagma file target 1"
 )
 
-// Header is a header that must go with a request.
+// Header is a header that must go with a request, besides Host and
+// Content-Length, which every client sends.
 type Header struct{ Name, Value string }
 
 // Target is where a file is to be sent: once, and as it is.
@@ -38,27 +39,32 @@ type Target struct {
 	ExpiresAt instant.Instant
 }
 
+// File is a file that was asked for.
+type File struct {
+	Key      string // under which this server keeps what is sent to it
+	Incoming string // under which the store keeps what is sent to it past this server
+	Size     int64
+	MD5      string // in hex
+}
+
 // Targets makes targets. This is the one place where it is decided how a file
 // that was asked for gets into the store: through this server (Signer), or, on
 // a store that clients can reach, by a PUT that the store has signed.
 //
-// Whoever makes targets sees to it that a key is taken once, because what it
-// holds must never change afterwards: on S3 by If-None-Match: *, signed and
-// given in Headers. The bytes need not be checked: they are, before anything
-// counts on them.
+// What is at Incoming is whatever somebody has sent: the store checks what it
+// can, and whoever asked for the file the rest, before anything counts on it.
 type Targets interface {
-	// Target is for a file of size bytes with that MD5, in hex, under a key.
-	// It lives for TargetLifetime at most.
-	Target(ctx context.Context, key string, size int64, md5 string) (Target, error)
+	// Target is for one file. It lives for TargetLifetime at most.
+	Target(ctx context.Context, file File) (Target, error)
 }
 
 // Target implements Targets: a PUT to this server. What it wants of a key is
 // what Link does.
-func (s *Signer) Target(_ context.Context, key string, size int64, md5 string) (Target, error) {
+func (s *Signer) Target(_ context.Context, file File) (Target, error) {
 	expires := s.clock().Add(TargetLifetime).Time().Unix()
 	return Target{
 		Method:    http.MethodPut,
-		URL:       s.target(key, strconv.FormatInt(size, 10), md5, expires),
+		URL:       s.target(file.Key, strconv.FormatInt(file.Size, 10), file.MD5, expires),
 		Headers:   []Header{{"If-None-Match", "*"}},
 		ExpiresAt: instant.Of(time.Unix(expires, 0)),
 	}, nil

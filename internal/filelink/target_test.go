@@ -42,7 +42,7 @@ func newDock(t *testing.T) *dock {
 
 func (d *dock) target(t *testing.T, key string, size int64, md5 string) Target {
 	t.Helper()
-	to, err := d.signer.Target(t.Context(), key, size, md5)
+	to, err := d.signer.Target(t.Context(), File{Key: key, Size: size, MD5: md5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTarget_NoOtherSpellingAndNoOtherMeaningHolds(t *testing.T) {
 	path, query, _ := strings.Cut(to, "?")
 	other := strings.Replace(targetKey, "0123", "3210", 1)
 	_, link, _ := strings.Cut(d.link("PUT", targetKey), "?")
-	stranger, err := d.newSigner(t, 'x', time.Hour).Target(t.Context(), targetKey, 3, targetMD5)
+	stranger, err := d.newSigner(t, 'x', time.Hour).Target(t.Context(), File{Key: targetKey, Size: 3, MD5: targetMD5})
 	if err != nil {
 		t.Fatal(err)
 	}

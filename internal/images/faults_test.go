@@ -6,14 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/Shopify/toxiproxy/v2/stream"
-	"github.com/Shopify/toxiproxy/v2/toxics"
-	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"tagma/internal/images"
@@ -24,81 +19,47 @@ import (
 
 // remote is images whose files are in an S3 store behind a proxy that can be
 // made to fail. The bucket of the world is that store without the proxy.
-func remote(t *testing.T) (*world, *toxiproxy.Proxy) {
+func remote(t *testing.T) (*world, *testenv.Proxy) {
 	t.Helper()
 	server := testenv.S3(t)
 	server.Enter(t)
-	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "S3", "127.0.0.1:0", server.Host)
-	if err := proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(proxy.Stop)
-	w := newWorldIn(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), inS3(t, server.Through(proxy.Listen)))
+	proxy := testenv.ProxyTo(t, server.Host)
+	w := newWorldIn(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), inS3(t, server.Through(proxy.Host)))
 	w.bucket = inS3(t, server.URL())
 	return w, proxy
 }
 
-// error500 answers 500 in the place of what the server says, which has done
-// what it was asked to.
-type error500 struct{}
-
-// Pipe implements toxics.Toxic.
-func (*error500) Pipe(stub *toxics.ToxicStub) {
-	select {
-	case <-stub.Interrupt:
-		return
-	case chunk := <-stub.Input:
-		if chunk != nil {
-			stub.Output <- &stream.StreamChunk{Timestamp: chunk.Timestamp, Data: []byte("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")}
-		}
-		stub.Close()
-	}
-}
-
 func TestUpload_WhateverTheStoreDoesNoRowLacksItsFiles(t *testing.T) {
-	toxics.Register("error_500", new(error500))
 	w, proxy := remote(t)
 	const atOnce = 10
 	sent, acknowledged := map[int][]byte{}, map[int]bool{}
-	for round, fault := range []string{
-		`{"name": "latency", "type": "latency", "stream": "downstream", "toxicity": 1, "attributes": {"latency": 50, "jitter": 50}}`,
-		`{"name": "reset after", "type": "reset_peer", "stream": "downstream", "toxicity": 0.9, "attributes": {"timeout": 0}}`,
-		`{"name": "cut", "type": "limit_data", "stream": "upstream", "toxicity": 1, "attributes": {"bytes": 1200}}`,
-		`{"name": "error 500", "type": "error_500", "stream": "downstream", "toxicity": 0.9}`,
-		`{"name": "silence", "type": "timeout", "stream": "downstream", "toxicity": 0.5, "attributes": {"timeout": 0}}`,
-		`{"name": "down", "type": "reset_peer", "stream": "upstream", "toxicity": 1, "attributes": {"timeout": 0}}`,
-	} {
-		toxic, err := proxy.Toxics.AddToxicJson(strings.NewReader(fault))
-		if err != nil {
-			t.Fatal(fault, err)
-		}
+	for round, fault := range testenv.Faults() {
 		results := make([]error, atOnce)
-		var group errgroup.Group
-		for i := range atOnce {
-			n := round*atOnce + i
-			sent[n] = scene.JPEG(scene.Options{Width: 64, Height: 48, Seed: uint64(n)})
-			content := sent[n]
-			group.Go(func() error {
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-				defer cancel()
-				got, err := w.Upload(ctx, []images.File{photographed(n, content)}, images.Refuse)
-				if err == nil && got[0].Verdict != images.Created {
-					return fmt.Errorf("%d is %s", n, got[0].Verdict)
-				}
-				results[i] = err
-				return nil
-			})
-		}
-		if err := group.Wait(); err != nil {
-			t.Error(err)
-		}
+		name := proxy.While(t, fault, func() {
+			var group errgroup.Group
+			for i := range atOnce {
+				n := round*atOnce + i
+				sent[n] = scene.JPEG(scene.Options{Width: 64, Height: 48, Seed: uint64(n)})
+				content := sent[n]
+				group.Go(func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+					defer cancel()
+					got, err := w.Upload(ctx, []images.File{photographed(n, content)}, images.Refuse)
+					if err == nil && got[0].Verdict != images.Created {
+						return fmt.Errorf("%d is %s", n, got[0].Verdict)
+					}
+					results[i] = err
+					return nil
+				})
+			}
+			if err := group.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
 		for i, err := range results {
 			acknowledged[round*atOnce+i] = err == nil
 		}
-		t.Logf("%s: %d of %d acknowledged", toxic.Name, atOnce-len(slices.DeleteFunc(results, func(err error) bool { return err == nil })), atOnce)
-		if err := proxy.Toxics.RemoveToxic(t.Context(), toxic.Name); err != nil {
-			t.Fatal(err)
-		}
+		t.Logf("%s: %d of %d acknowledged", name, atOnce-len(slices.DeleteFunc(results, func(err error) bool { return err == nil })), atOnce)
 	}
 
 	check := func() (there int) {

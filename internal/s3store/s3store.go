@@ -1,6 +1,7 @@
 // Package s3store owns the keeping of files in an S3 store, of AWS or any
 // other: its address, how long the store may take, what is said of it when it
-// does not work, and links with which a browser gets a file straight from it.
+// does not work, links with which a browser gets a file straight from it, and
+// targets by which a client sends one straight to it.
 //
 // Credentials come from AWS's usual environment variables and files, or from
 // the machine's role. They are in no address and no log.
@@ -9,8 +10,8 @@
 // (blob.WriterOptions.IfNotExist), and so each file tells browsers and proxies
 // to keep it.
 //
-// The package does not own which files there are, nor who may have a link. The
-// links of files on the local disk are filelink's.
+// The package does not own which files there are, nor who may have a link or a
+// target. Those of files on the local disk are filelink's.
 package s3store
 
 import (
@@ -27,6 +28,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
@@ -79,7 +81,10 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 		}
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("tagma.CacheControl", withCacheControl), middleware.Before)
+			return errors.Join(
+				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("tagma.CacheControl", withCacheControl), middleware.Before),
+				stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("tagma.CopyOnce", copyOnce), middleware.After),
+			)
 		})
 	})
 	bucket, err := s3blob.OpenBucket(ctx, client, a.bucket, &s3blob.Options{RequestChecksumCalculation: settings.RequestChecksumCalculation})
@@ -160,15 +165,40 @@ func (c impatient) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// withCacheControl puts it on every file that is written.
+// withCacheControl puts it on every file that is written. A copy takes nothing
+// over from the file but its bytes: somebody else may have written that.
 func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	switch input := in.Parameters.(type) {
 	case *s3.PutObjectInput:
 		input.CacheControl = aws.String(cacheControl)
 	case *s3.CreateMultipartUploadInput:
 		input.CacheControl = aws.String(cacheControl)
+	case *s3.CopyObjectInput:
+		ctx = middleware.WithStackValue(ctx, copiedKey{}, new(error))
+		input.CacheControl = aws.String(cacheControl)
+		input.ContentType = aws.String("application/octet-stream")
+		input.MetadataDirective = types.MetadataDirectiveReplace
 	}
 	return next.HandleInitialize(ctx, in)
+}
+
+// copiedKey is where a copy on its way keeps how it was answered: an *error.
+type copiedKey struct{}
+
+// copyOnce keeps the SDK from asking for a copy again. A request that seemed to
+// have failed may be carried out late, when the file is another already: then it
+// would write over what the second one has copied, and somebody has read. Who
+// needs a copy tries another name.
+func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	before, ok := middleware.GetStackValue(ctx, copiedKey{}).(*error)
+	if ok && *before != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *before) //nolint:errorlint // else it is tried again
+	}
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	if ok {
+		*before = err
+	}
+	return out, metadata, err
 }
 
 // Check says in one line what is wrong with the store, if it cannot be used.

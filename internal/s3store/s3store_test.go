@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -131,7 +132,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	s, server := fresh(t)
 	s.put(t, key, "0123456789")
 	s.put(t, "images/other.jpg", "another")
-	link, expires, err := s.links(t, instant.System).Get(t.Context(), key)
+	link, expires, err := s.links(t, instant.System).Get(t.Context(), key, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +147,9 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		if whole.Header.Get(name) != want {
 			t.Errorf("%s is %q", name, whole.Header.Get(name))
 		}
+	}
+	if got := whole.Header.Get("Content-Disposition"); got != "inline; filename=0a5bb6f4.2020-06-20_21-33-24.jpg" {
+		t.Errorf("Content-Disposition is %q", got)
 	}
 	tag := whole.Header.Get("ETag")
 	if whole.StatusCode != 200 || body != "0123456789" || tag == "" {
@@ -168,6 +172,8 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		"another time":      strings.Replace(link, "X-Amz-Date=2", "X-Amz-Date=3", 1),
 		"another signature": strings.Replace(link, "X-Amz-Signature=", "X-Amz-Signature=0", 1),
 		"another type":      link + "&response-content-type=text/html",
+		"another name":      strings.Replace(link, "2020-06-20_21-33-24.jpg&", "evil.html&", 1),
+		"shown otherwise":   strings.Replace(link, "inline", "attachment", 1),
 	} {
 		if got, _ := ask(t, "GET", changed); changed == link || got.StatusCode < 400 || got.StatusCode >= 500 {
 			t.Errorf("%s: %d", what, got.StatusCode)
@@ -189,16 +195,16 @@ func TestLinks_AreTheSameOnEachServerUntilTheyHaveFiveMinutesLeft(t *testing.T) 
 	from, until := filelink.Window(time.Now(), time.Hour)
 	c := &clock{from}
 	one, another := s.links(t, c.read), enter(t, server.URL()).links(t, c.read)
-	first, expires, err := one.Get(t.Context(), key)
+	first, expires, err := one.Get(t.Context(), key, "")
 	if err != nil || !expires.Time().Equal(until) {
 		t.Fatal(expires, until, err)
 	}
 	c.now = until.Add(-filelink.LeastLeft - time.Millisecond)
-	if last, _, err := another.Get(t.Context(), key); last != first || err != nil {
+	if last, _, err := another.Get(t.Context(), key, ""); last != first || err != nil {
 		t.Errorf("it has changed early: %v", err)
 	}
 	c.now = until.Add(-filelink.LeastLeft)
-	next, later, err := one.Get(t.Context(), key)
+	next, later, err := one.Get(t.Context(), key, "")
 	if next == first || err != nil || !later.Time().Equal(until.Add(55*time.Minute)) {
 		t.Errorf("%v, %v, and the link is the old one: %t", later, err, next == first)
 	}
@@ -206,7 +212,7 @@ func TestLinks_AreTheSameOnEachServerUntilTheyHaveFiveMinutesLeft(t *testing.T) 
 		t.Errorf("the first is answered %d", got.StatusCode)
 	}
 	c.now = time.Now().Add(-3 * time.Hour)
-	past, _, err := one.Get(t.Context(), key)
+	past, _, err := one.Get(t.Context(), key, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +226,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 	links := s.links(t, instant.System)
 	for _, key := range []string{"a b+c%20d", "ä/☺.jpg", "a?b=c&d#e", `(a)!*~'"`, "a=b;c,d:e|f"} {
 		s.put(t, key, key)
-		link, _, err := links.Get(t.Context(), key)
+		link, _, err := links.Get(t.Context(), key, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,9 +234,19 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 			t.Errorf("%q: %s is answered %d %.200s", key, link, got.StatusCode, body)
 		}
 	}
+	for _, name := range []string{"model_final.pth", `two "words"; a=b&c+d%20.txt`, "Größe 🦋.txt"} {
+		link, _, err := links.Get(t.Context(), "a b+c%20d", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := ask(t, "GET", link)
+		if kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Disposition")); got.StatusCode != 200 || err != nil || kind != "attachment" || parameters["filename"] != name {
+			t.Errorf("%q: %d, %q", name, got.StatusCode, got.Header.Get("Content-Disposition"))
+		}
+	}
 	_, port, _ := net.SplitHostPort(server.Host)
 	outside := enter(t, server.URL()+"&public_endpoint="+url.QueryEscape("http://localhost:"+port))
-	link, _, err := outside.links(t, instant.System).Get(t.Context(), "ä/☺.jpg")
+	link, _, err := outside.links(t, instant.System).Get(t.Context(), "ä/☺.jpg", "")
 	if err != nil || !strings.HasPrefix(link, "http://localhost:"+port+"/photographs/") {
 		t.Fatal(link, err)
 	}
@@ -238,7 +254,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 		t.Errorf("from outside: %d", got.StatusCode)
 	}
 	other := enter(t, "s3://photographs?path_style=false&endpoint=https://s3.example.org")
-	if link, _, err := other.links(t, instant.System).Get(t.Context(), "a b"); err != nil || !strings.HasPrefix(link, "https://photographs.s3.example.org/a%20b?") {
+	if link, _, err := other.links(t, instant.System).Get(t.Context(), "a b", ""); err != nil || !strings.HasPrefix(link, "https://photographs.s3.example.org/a%20b?") {
 		t.Error(link, err)
 	}
 }
@@ -270,7 +286,7 @@ func TestLinks_EndWithTheCredentialsThatSignedThem(t *testing.T) {
 	s := enter(t, server.URL()+"&profile=lab")
 	s.put(t, key, "x")
 	_, window := filelink.Window(time.Now(), time.Hour)
-	link, expires, err := s.links(t, instant.System).Get(t.Context(), key)
+	link, expires, err := s.links(t, instant.System).Get(t.Context(), key, "")
 	if want := ends; err != nil || !expires.Time().Equal(want) && !expires.Time().Equal(window) || expires.Time().After(want) {
 		t.Errorf("%v, not %v, %v", expires, want, err)
 	}
@@ -331,7 +347,7 @@ func BenchmarkLinks(b *testing.B) {
 	}
 	links := s.links(b, instant.System)
 	for b.Loop() {
-		if _, _, err := links.Get(b.Context(), key); err != nil {
+		if _, _, err := links.Get(b.Context(), key, ""); err != nil {
 			b.Fatal(err)
 		}
 	}

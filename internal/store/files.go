@@ -72,6 +72,17 @@ func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (
 	return signer, filelink.Handler(s.Bucket, signer, log), nil
 }
 
+// Targets gives the maker of targets, and the signer of those that lead to this
+// server: on S3, of large files only.
+func (s *Store) Targets(ctx context.Context, c *config.Config) (filelink.Targets, *filelink.Signer, error) {
+	signer, err := s.Signer(ctx, c)
+	if err != nil || s.files.s3 == nil {
+		return signer, signer, err
+	}
+	targets, err := s.files.s3.Targets(ctx, instant.System, signer)
+	return targets, signer, err
+}
+
 // Signer signs what leads to this server: links to files on its disk, and
 // targets.
 func (s *Store) Signer(ctx context.Context, c *config.Config) (*filelink.Signer, error) {

@@ -18,6 +18,8 @@ const (
 	FieldMd5 = "md5"
 	// FieldSha256 holds the string denoting the sha256 field in the database.
 	FieldSha256 = "sha256"
+	// FieldStoredAs holds the string denoting the stored_as field in the database.
+	FieldStoredAs = "stored_as"
 	// EdgeUpload holds the string denoting the upload edge name in mutations.
 	EdgeUpload = "upload"
 	// Table holds the table name of the bundlearrival in the database.
@@ -37,6 +39,7 @@ var Columns = []string{
 	FieldUploadID,
 	FieldMd5,
 	FieldSha256,
+	FieldStoredAs,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -70,6 +73,11 @@ func ByMd5(opts ...sql.OrderTermOption) OrderOption {
 // BySha256 orders the results by the sha256 field.
 func BySha256(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSha256, opts...).ToFunc()
+}
+
+// ByStoredAs orders the results by the stored_as field.
+func ByStoredAs(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStoredAs, opts...).ToFunc()
 }
 
 // ByUploadField orders the results by upload field.

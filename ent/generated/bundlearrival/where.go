@@ -69,6 +69,11 @@ func Sha256(v string) predicate.BundleArrival {
 	return predicate.BundleArrival(sql.FieldEQ(FieldSha256, v))
 }
 
+// StoredAs applies equality check predicate on the "stored_as" field. It's identical to StoredAsEQ.
+func StoredAs(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldEQ(FieldStoredAs, v))
+}
+
 // UploadIDEQ applies the EQ predicate on the "upload_id" field.
 func UploadIDEQ(v int64) predicate.BundleArrival {
 	return predicate.BundleArrival(sql.FieldEQ(FieldUploadID, v))
@@ -217,6 +222,71 @@ func Sha256EqualFold(v string) predicate.BundleArrival {
 // Sha256ContainsFold applies the ContainsFold predicate on the "sha256" field.
 func Sha256ContainsFold(v string) predicate.BundleArrival {
 	return predicate.BundleArrival(sql.FieldContainsFold(FieldSha256, v))
+}
+
+// StoredAsEQ applies the EQ predicate on the "stored_as" field.
+func StoredAsEQ(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldEQ(FieldStoredAs, v))
+}
+
+// StoredAsNEQ applies the NEQ predicate on the "stored_as" field.
+func StoredAsNEQ(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldNEQ(FieldStoredAs, v))
+}
+
+// StoredAsIn applies the In predicate on the "stored_as" field.
+func StoredAsIn(vs ...string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldIn(FieldStoredAs, vs...))
+}
+
+// StoredAsNotIn applies the NotIn predicate on the "stored_as" field.
+func StoredAsNotIn(vs ...string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldNotIn(FieldStoredAs, vs...))
+}
+
+// StoredAsGT applies the GT predicate on the "stored_as" field.
+func StoredAsGT(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldGT(FieldStoredAs, v))
+}
+
+// StoredAsGTE applies the GTE predicate on the "stored_as" field.
+func StoredAsGTE(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldGTE(FieldStoredAs, v))
+}
+
+// StoredAsLT applies the LT predicate on the "stored_as" field.
+func StoredAsLT(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldLT(FieldStoredAs, v))
+}
+
+// StoredAsLTE applies the LTE predicate on the "stored_as" field.
+func StoredAsLTE(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldLTE(FieldStoredAs, v))
+}
+
+// StoredAsContains applies the Contains predicate on the "stored_as" field.
+func StoredAsContains(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldContains(FieldStoredAs, v))
+}
+
+// StoredAsHasPrefix applies the HasPrefix predicate on the "stored_as" field.
+func StoredAsHasPrefix(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldHasPrefix(FieldStoredAs, v))
+}
+
+// StoredAsHasSuffix applies the HasSuffix predicate on the "stored_as" field.
+func StoredAsHasSuffix(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldHasSuffix(FieldStoredAs, v))
+}
+
+// StoredAsEqualFold applies the EqualFold predicate on the "stored_as" field.
+func StoredAsEqualFold(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldEqualFold(FieldStoredAs, v))
+}
+
+// StoredAsContainsFold applies the ContainsFold predicate on the "stored_as" field.
+func StoredAsContainsFold(v string) predicate.BundleArrival {
+	return predicate.BundleArrival(sql.FieldContainsFold(FieldStoredAs, v))
 }
 
 // HasUpload applies the HasEdge predicate on the "upload" edge.

@@ -97,6 +97,7 @@ var (
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "md5", Type: field.TypeString},
 		{Name: "sha256", Type: field.TypeString},
+		{Name: "stored_as", Type: field.TypeString},
 		{Name: "upload_id", Type: field.TypeInt64},
 	}
 	// BundleArrivalsTable holds the schema information for the "bundle_arrivals" table.
@@ -107,7 +108,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "bundle_arrivals_bundle_uploads_arrivals",
-				Columns:    []*schema.Column{BundleArrivalsColumns[3]},
+				Columns:    []*schema.Column{BundleArrivalsColumns[4]},
 				RefColumns: []*schema.Column{BundleUploadsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -116,7 +117,7 @@ var (
 			{
 				Name:    "bundlearrival_upload_id_md5",
 				Unique:  true,
-				Columns: []*schema.Column{BundleArrivalsColumns[3], BundleArrivalsColumns[1]},
+				Columns: []*schema.Column{BundleArrivalsColumns[4], BundleArrivalsColumns[1]},
 			},
 		},
 	}
