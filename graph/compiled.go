@@ -24,13 +24,15 @@ import (
 // leaves out is theirs.
 func (r *Resolver) known() selection.Known {
 	return selection.Known{
-		Types: []selection.Type{r.imageRows(), annotationRows(), deviceRows(), userRows()},
+		Types: []selection.Type{r.imageRows(), annotationRows(), deviceRows(), userRows(), bucketRows(), differenceRows()},
 		Roots: map[string]selection.Root{
 			"Query.image":            {To: "Image", Query: oneImage},
 			"Query.images":           {To: "Image", Query: imagesByKeys},
 			"Query.imageSeries":      {To: "Image", Query: r.imageSeries},
 			"Query.annotations":      {To: "Annotation", Query: annotationsByKeys},
 			"Query.annotationSeries": {To: "Annotation", Query: r.annotationSeries},
+			"Query.activity":         {To: "ActivityBucket", Query: r.activity},
+			"Query.diffImages":       {To: "ImageDiff", Query: r.diffImages},
 		},
 	}
 }
@@ -181,34 +183,34 @@ func filterOf(argument any) (*annotations.Filter, error) {
 
 // The roots.
 
-func oneImage(arguments map[string]any) (selection.Query, error) {
-	key := images.Key{Device: arguments["device"].(string), TakenAt: arguments["takenAt"].(instant.Instant)}
+func oneImage(asked selection.Asked) (selection.Query, error) {
+	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
 	narrow, _, err := images.WantKeys("image", []images.Key{key})
 	return selection.Query{Select: narrow}, err
 }
 
-func imagesByKeys(arguments map[string]any) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", values(arguments["keys"].([]*images.Key)))
+func imagesByKeys(asked selection.Asked) (selection.Query, error) {
+	narrow, places, err := images.WantKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
 	return selection.Query{
 		Select: narrow, None: len(places) == 0,
 		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) imageSeries(arguments map[string]any) (selection.Query, error) {
+func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
 	order := series.DeviceTime
-	if given := arguments["orderBy"].(*series.Order); given != nil {
+	if given := asked.Arguments["orderBy"].(*series.Order); given != nil {
 		order = *given
 	}
-	wanted, narrow, err := r.Images.WantSeries(values(arguments["series"].([]*series.Series)), order, page.Request{
-		First: arguments["first"].(*int), After: arguments["after"].(*string),
-		Last: arguments["last"].(*int), Before: arguments["before"].(*string),
+	wanted, narrow, err := r.Images.WantSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
+		First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string),
+		Last: asked.Arguments["last"].(*int), Before: asked.Arguments["before"].(*string),
 	})
 	return selection.Query{Select: narrow, Page: wanted}, err
 }
 
-func annotationsByKeys(arguments map[string]any) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(values(arguments["images"].([]*images.Key)), arguments["algorithm"].(*annotations.Filter))
+func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
+	narrow, places, err := annotations.WantKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
 	ofImage := imagetable.Table + "."
 	return selection.Query{
 		Select: narrow, Joined: true, None: len(places) == 0,
@@ -216,9 +218,9 @@ func annotationsByKeys(arguments map[string]any) (selection.Query, error) {
 	}, err
 }
 
-func (r *Resolver) annotationSeries(arguments map[string]any) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(values(arguments["series"].([]*series.Series)), arguments["algorithm"].(*annotations.Filter),
-		page.Request{First: arguments["first"].(*int), After: arguments["after"].(*string)})
+func (r *Resolver) annotationSeries(asked selection.Asked) (selection.Query, error) {
+	wanted, narrow, err := r.Annotations.WantSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
+		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
 	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
 }
 

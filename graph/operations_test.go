@@ -38,6 +38,12 @@ var offered = map[string]struct {
 		[]any{}, []any{imageKey(0, 3)}, []any{imageKey(1, 3), imageKey(0, 5), imageKey(1, 3), imageKey(0, 77)}, []any{map[string]any{"device": "x", "takenAt": now}},
 		[]any{imageKey(0, 0), imageKey(0, 1), imageKey(0, 2), imageKey(1, 5), imageKey(1, 4), imageKey(1, 2)},
 	}},
+	"every": {"Duration!", []any{"PT1M", "PT1H", "PT2M5S", "P1D", "PT1S"}},
+	"prints": {"[ImageFingerprint!]!", []any{
+		[]any{}, []any{print(0, 1, hashed)},
+		[]any{print(1, 1, strings.ToUpper(hashed)), print(0, 77, hashed), print(0, 2, hashed), print(1, 1, hashed)},
+		[]any{print(0, 1, "no hash")},
+	}},
 	"series": {"[SeriesInput!]!", []any{
 		[]any{oneSeries("%", 0, 100)}, []any{oneSeries("0a%", 1, 5)}, []any{oneSeries("%", 2, 3), oneSeries("1b74105a", 0, 9)}, []any{}, []any{oneSeries(`\`, 0, 1)}, []any{oneSeries("%", 5, 0)},
 	}},
@@ -45,6 +51,10 @@ var offered = map[string]struct {
 
 func imageKey(device, n int) map[string]any {
 	return map[string]any{"device": traps[device], "takenAt": taken(n)}
+}
+
+func print(device, n int, md5 string) map[string]any {
+	return map[string]any{"device": traps[device], "takenAt": taken(n), "md5": md5}
 }
 
 func oneSeries(device string, from, to int) map[string]any {
@@ -95,7 +105,7 @@ func (d *drawing) alias(name string) string {
 }
 
 func (d *drawing) root() string {
-	name := d.pick("imageSeries", "imageSeries", "images", "image", "annotations", "annotationSeries")
+	name := d.pick("imageSeries", "imageSeries", "images", "image", "annotations", "annotationSeries", "activity", "diffImages")
 	var arguments string
 	switch name {
 	case "imageSeries", "annotationSeries":
@@ -121,6 +131,10 @@ func (d *drawing) root() string {
 		if name == "annotationSeries" {
 			arguments += d.pick("", ", algorithm: $filter")
 		}
+	case "activity":
+		arguments = "series: $series, every: " + d.pick("$every", `"PT2S"`, `"PT1M"`, `"PT1H"`) + d.pick("", ", algorithm: $filter")
+	case "diffImages":
+		arguments = "images: $prints"
 	case "images":
 		arguments = "keys: $keys"
 	case "annotations":
@@ -181,7 +195,7 @@ func (d *drawing) field(of string, depth int) string {
 	if names == nil || d.chance(40) {
 		names = nil
 		for _, field := range d.schema.Types[of].Fields {
-			left := field.Name == "previous" || field.Name == "next" || of == "Device" && field.Name == "images" || of == "User"
+			left := field.Name == "previous" || field.Name == "next" || of == "Device" && field.Name == "images" || of == "User" || of == "ImageDiff" && field.Name == "image"
 			if leaf := d.schema.Types[field.Type.Name()].IsLeafType(); !strings.HasPrefix(field.Name, "__") && (leaf || depth < 7) && (!left || d.chance(20)) {
 				names = append(names, field.Name)
 			}

@@ -29,12 +29,17 @@ func AmongJoined(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
 }
 
 func amongPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
-	devices := make([]string, len(keys))
-	times := make([]instant.Instant, len(keys))
+	devices, times := devicesAndTimes(keys)
+	return database.AmongPairs(device, takenAt, devices, times)
+}
+
+func devicesAndTimes(keys []Key) (devices []string, times []instant.Instant) {
+	devices = make([]string, len(keys))
+	times = make([]instant.Instant, len(keys))
 	for n, key := range keys {
 		devices[n], times[n] = key.Device, key.TakenAt
 	}
-	return database.AmongPairs(device, takenAt, devices, times)
+	return devices, times
 }
 
 func devicePattern(text string) (predicate.Device, error) {

@@ -338,7 +338,7 @@ func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet
 			}
 			r.bounds = append(r.bounds, b)
 		default:
-			s.n, s.scalar = r.column(known.Columns[0]), scalars[f.Definition.Type.Name()]
+			s.n, s.scalar = r.column(known.Columns[0]), c.scalar(f.Definition.Type)
 		}
 		if !ok {
 			return false

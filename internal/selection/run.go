@@ -64,6 +64,7 @@ type reading struct {
 	back    int      // the column by which the rows were found, or -1
 	place   func(Row) (int, error)
 	placeBy []string
+	made    *Made
 }
 
 // written is rows in writing.
@@ -98,7 +99,10 @@ const unlimited = int(^uint(0) >> 1)
 
 func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	r := reading{
-		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy,
+		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy, made: q.Made,
+	}
+	if q.Most > 0 {
+		r.most = q.Most
 	}
 	if p.shape == connection {
 		r.most = q.Page.Plan.Length
@@ -107,6 +111,9 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 		}
 	}
 	w, err := x.read(r)
+	if err == nil && q.Most > 0 && w.more {
+		err = errMore
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -207,65 +214,100 @@ func (x *execution) read(r reading) (*written, error) {
 	}
 	columns := rows{of: r.rows.of, columns: slices.Clone(r.rows.columns)}
 	key, placeBy := columns.at(r.key), columns.at(r.placeBy)
-	statement, arguments, err := x.statement(r, columns.columns)
-	if err != nil {
-		return nil, err
-	}
 	writers, err := x.bind(r.rows)
 	if err != nil {
 		return nil, err
 	}
-	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
-	if err != nil {
+	take := func(cells []cell) error { return w.take(r, cells, writers, key, placeBy) }
+	cells := make([]cell, len(columns.columns))
+	if r.made != nil {
+		err = r.made.each(columns.columns, cells, take)
+	} else {
+		err = x.each(r, columns.columns, cells, take)
+	}
+	if err != nil && !errors.Is(err, errMore) {
 		return nil, err
 	}
+	w.more = err != nil
+	return w, x.follow(w)
+}
+
+// errMore ends the reading at one row more than is wanted.
+var errMore = errors.New("selection: there are more rows")
+
+// each reads the rows of a statement, one after the other, into cells.
+func (x *execution) each(r reading, columns []string, cells []cell, take func([]cell) error) error {
+	statement, arguments, err := x.statement(r, columns)
+	if err != nil {
+		return err
+	}
+	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
+	if err != nil {
+		return err
+	}
 	defer found.Close()
-	cells := make([]cell, len(columns.columns))
 	into := make([]any, len(cells))
 	for n := range cells {
 		into[n] = &cells[n]
 	}
 	for found.Next() {
-		if w.count == r.most {
-			w.more = true
-			break
-		}
 		if err := found.Scan(into...); err != nil {
-			return nil, err
+			return err
 		}
-		if len(key) > 0 {
-			w.last = w.last[:0]
-			for _, column := range key {
-				w.last = append(w.last, kept(cells[column].value))
-			}
-			if w.count == 0 {
-				w.first = slices.Clone(w.last)
-			}
+		if err := take(cells); err != nil {
+			return err
 		}
-		for n, edge := range r.rows.edges {
-			w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
-		}
-		if r.back >= 0 {
-			w.backs = append(w.backs, kept(cells[r.back].value))
-		}
-		if r.place != nil {
-			place, err := r.place(Row{cells, placeBy})
-			if err != nil {
-				return nil, err
-			}
-			w.places = append(w.places, place)
-		}
-		for n := range w.views {
-			if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
-				return nil, err
-			}
-		}
-		w.count++
 	}
-	if err := errors.Join(found.Err(), found.Close()); err != nil {
-		return nil, err
+	return errors.Join(found.Err(), found.Close())
+}
+
+// each is the same of rows that are there.
+func (m *Made) each(columns []string, cells []cell, take func([]cell) error) error {
+	for row := range m.Count {
+		for n, column := range columns {
+			cells[n].value = m.Value(row, column)
+		}
+		if err := take(cells); err != nil {
+			return err
+		}
 	}
-	return w, x.follow(w)
+	return nil
+}
+
+// take writes a row, and notes where it leads.
+func (w *written) take(r reading, cells []cell, writers []Writer, key, placeBy []int) error {
+	if w.count == r.most {
+		return errMore
+	}
+	if len(key) > 0 {
+		w.last = w.last[:0]
+		for _, column := range key {
+			w.last = append(w.last, kept(cells[column].value))
+		}
+		if w.count == 0 {
+			w.first = slices.Clone(w.last)
+		}
+	}
+	for n, edge := range r.rows.edges {
+		w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
+	}
+	if r.back >= 0 {
+		w.backs = append(w.backs, kept(cells[r.back].value))
+	}
+	if r.place != nil {
+		place, err := r.place(Row{cells, placeBy})
+		if err != nil {
+			return err
+		}
+		w.places = append(w.places, place)
+	}
+	for n := range w.views {
+		if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
+			return err
+		}
+	}
+	w.count++
+	return nil
 }
 
 // statement is the SQL for the columns of the rows: those that were selected
