@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -203,6 +204,7 @@ func taken(n int) instant.Instant { return now + instant.Instant(n*1000) }
 type operation struct {
 	query     string
 	variables map[string]any
+	role      caller.Role // READER, if it is empty
 }
 
 func (o operation) String() string {
@@ -218,7 +220,7 @@ func answer(ctx context.Context, h http.Handler, o operation) (data []byte, erro
 		panic(err)
 	}
 	about := request.Request{Statements: new(atomic.Int64)}
-	ctx = request.With(caller.With(ctx, &caller.Caller{UserID: 1, Role: caller.Reader}), about)
+	ctx = request.With(caller.With(ctx, &caller.Caller{UserID: 1, Role: cmp.Or(o.role, caller.Reader)}), about)
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
@@ -284,7 +286,7 @@ func TestCompiled_TheSameRowsInOtherWordsTakeNoMoreStatements(t *testing.T) {
 			`nodes { device { id } } edges { node { device { name } } }`,
 			`nodes { a: annotations { createdBy { id } } } edges { node { b: annotations { createdBy { username } } } }`,
 		} {
-			o := operation{`query($series: [SeriesInput!]!) { imageSeries(series: $series) { ` + asked + ` } }`, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+			o := operation{query: `query($series: [SeriesInput!]!) { imageSeries(series: $series) { ` + asked + ` } }`, variables: map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
 			_, _, most := answer(t.Context(), w.ordinary, o)
 			if _, _, statements := answer(t.Context(), w.fast, o); statements > most {
 				t.Errorf("%s: %d statements, ordinarily %d", asked, statements, most)
@@ -318,7 +320,7 @@ const everything = `query($series: [SeriesInput!]!) {
 
 func TestCompiled_WhatFailsIsToldAsTheResolversTellIt(t *testing.T) {
 	each(t, func(t *testing.T, w *ways) {
-		o := operation{everything, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+		o := operation{query: everything, variables: map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
 		for _, table := range []string{"users", "devices", "annotations", "images"} {
 			if _, err := w.db.SQL.ExecContext(t.Context(), "ALTER TABLE "+table+" RENAME TO gone_"+table); err != nil {
 				t.Fatal(err)
@@ -335,7 +337,7 @@ func TestCompiled_WhatFailsIsToldAsTheResolversTellIt(t *testing.T) {
 
 func TestCompiled_ARequestThatEndsTakesNoFurtherStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *ways) {
-		o := operation{everything, map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
+		o := operation{query: everything, variables: map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		w.observe.Store(&cancel) // at the first statement
 		_, errors, statements := answer(ctx, w.fast, o)

@@ -70,7 +70,7 @@ func differenceRows() selection.Type {
 }
 
 func (r *Resolver) diffImages(asked selection.Asked) (selection.Query, error) {
-	all, err := r.Images.Verdicts(asked.Context, values(asked.Arguments["images"].([]*images.Fingerprint)))
+	all, err := r.Images.Verdicts(asked.Context, given(asked.Context, "images", asked.Arguments["images"].([]*images.Fingerprint)))
 	return selection.Query{Made: &selection.Made{Count: len(all), Value: func(row int, column string) any {
 		switch column {
 		case "device":

@@ -77,7 +77,7 @@ func drawOperation(r *rapid.T) operation {
 	if head != nil {
 		query = "(" + strings.Join(head, ", ") + ")" + query
 	}
-	return operation{"query" + query, drawVariables(r, query)}
+	return operation{query: "query" + query, variables: drawVariables(r, query)}
 }
 
 func drawVariables(r *rapid.T, query string) map[string]any {

@@ -28,15 +28,15 @@ type Polygon []Point
 // OpenCV nests it. All numbers must be finite and
 // not beyond reason.
 func Parse(v any) (Polygon, error) {
+	if polygon, ok := v.(Polygon); ok { // as it was read at once
+		return polygon, checkLength(len(polygon))
+	}
 	list, ok := v.([]any)
 	if !ok {
 		return nil, fmt.Errorf("a contour is a list of vertices: [[x, y], …]")
 	}
-	if len(list) < 3 {
-		return nil, fmt.Errorf("a contour has at least 3 vertices, this one has %d", len(list))
-	}
-	if len(list) > MaxVertices {
-		return nil, fmt.Errorf("a contour has at most %d vertices, this one has %d", MaxVertices, len(list))
+	if err := checkLength(len(list)); err != nil {
+		return nil, err
 	}
 	polygon := make(Polygon, len(list))
 	for i, item := range list {
@@ -47,6 +47,16 @@ func Parse(v any) (Polygon, error) {
 		polygon[i] = point
 	}
 	return polygon, nil
+}
+
+func checkLength(vertices int) error {
+	if vertices < 3 {
+		return fmt.Errorf("a contour has at least 3 vertices, this one has %d", vertices)
+	}
+	if vertices > MaxVertices {
+		return fmt.Errorf("a contour has at most %d vertices, this one has %d", MaxVertices, vertices)
+	}
+	return nil
 }
 
 func parsePoint(v any) (Point, error) {

@@ -91,7 +91,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 			return nil, errors.New("the database's URL cannot be read: write postgres://user:password@host:port/name?sslmode=…")
 		}
 		db.SQL = sql.OpenDB(&connector{
-			open: func(ctx context.Context) (conn, error) { return openPostgres(ctx, connect) },
+			open:    func(ctx context.Context) (conn, error) { return openPostgres(ctx, connect) },
 			observe: options.Observe,
 		})
 	default:

@@ -1,10 +1,12 @@
 package transport
 
 import (
+	"bytes"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -38,6 +40,12 @@ func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, 
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, cutShort(err)
+	}
+	// What is sent under a key is told from other requests by its variables.
+	if len(r.Header.Values(keyHeader)) == 0 && t.Options.LateVariables && utf8.Valid(body) {
+		if params, ok := decodeLate(bytes.TrimSpace(body)); ok {
+			return params, nil
+		}
 	}
 	return decodeParams("the body", body)
 }
