@@ -157,6 +157,9 @@ func (p Polygon) append(b []byte, nested bool) []byte {
 // it back, just as encoding/json does.
 func AppendNumber(b []byte, n float64) []byte {
 	abs := math.Abs(n)
+	if whole := int64(n); float64(whole) == n && whole != 0 && abs < 1e15 { // as most are
+		return strconv.AppendInt(b, whole, 10)
+	}
 	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(b, n, 'f', -1, 64)
 	}

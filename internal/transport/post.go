@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -28,6 +27,9 @@ func (t POST) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecu
 	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r) })
 }
 
+// atOnce is how much memory a body is given because it says how long it is.
+const atOnce = 1 << 20
+
 func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, error) {
 	if !isJSON(r.Header) {
 		return nil, refuse(http.StatusUnsupportedMediaType, fault.BadInput,
@@ -37,10 +39,14 @@ func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, 
 	if r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if err != nil {
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, atOnce)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		return nil, cutShort(err)
 	}
+	body := b.Bytes()
 	// What is sent under a key is told from other requests by its variables.
 	if len(r.Header.Values(keyHeader)) == 0 && t.Options.LateVariables && utf8.Valid(body) {
 		if params, ok := decodeLate(bytes.TrimSpace(body)); ok {
