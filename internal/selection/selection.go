@@ -46,6 +46,9 @@ type Type struct {
 	// Join, if set, joins the table that columns written "table.column" are
 	// of. There must be one row of it for each row of this one.
 	Join func(*sql.Selector)
+
+	// Expressions are columns that the table does not have, as SQL.
+	Expressions map[string]string
 }
 
 // Field is how a field of a Type comes from a row. A field with neither Write,
@@ -105,14 +108,29 @@ func (s Selected) AppendKey(b []byte) []byte { return append(b, s.key...) }
 // is left to the ordinary execution.
 type Writer func(b []byte, row Row) ([]byte, error)
 
-// Edge leads from rows to those of another type: from one to one, or to many
-// if the field is a list.
+// Edge leads from rows to those of another type: from one to one, to many if
+// the field is a list, or to a page of them if it is a connection.
 type Edge struct {
 	To   string // the name of the type
 	Back string // its column that has the value of this field's one column
 	// Select narrows a query to the rows whose column Back has one of the
-	// values, int64s or strings, and puts them in their order.
+	// values, int64s or strings, and puts them in their order. Joined says that
+	// it joins the table that Back is of.
 	Select func(keys []any, arguments map[string]any) (func(*sql.Selector), error)
+	Joined bool
+	// Pages, for a connection, is in the place of Select.
+	Pages func(keys []any, arguments map[string]any) (Pages, error)
+}
+
+// Pages is a page of rows for each of some values.
+type Pages struct {
+	// Select narrows a query to the first rows of each, one more than the
+	// plan's length, and puts them in their order.
+	Select func(*sql.Selector)
+	Plan   page.Plan // forwards
+	Order  []page.Column
+	// Count is how many there are of each, on all its pages.
+	Count func(context.Context) (map[string]int, error)
 }
 
 // Root is a field from which all begins: a row, a list of rows, or a page of
@@ -237,7 +255,11 @@ func (s *Selector) checkField(at string, definition *ast.FieldDefinition, known 
 	}
 	switch {
 	case known.Edge != nil:
-		if s.types[known.Edge.To] == nil || definition.Type.Name() != known.Edge.To || len(known.Columns) != 1 {
+		to := known.Edge.To
+		if known.Edge.Pages != nil {
+			to += "Connection"
+		}
+		if s.types[known.Edge.To] == nil || definition.Type.Name() != to || len(known.Columns) != 1 {
 			return fmt.Errorf("selection: %s does not lead to %s by one column", at, known.Edge.To)
 		}
 	case known.Bind == nil && (s.scalar(definition.Type) == nil || definition.Type.Elem != nil || len(known.Columns) != 1):
