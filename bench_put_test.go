@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lib/pq"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tagma/internal/bench/dataset"
@@ -130,11 +129,12 @@ func copyRows(b *testing.B, db *sql.DB, rows [][]any, version string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	statement, err := tx.PrepareContext(b.Context(), pq.CopyIn("annotations", //nolint:sqlclosecheck // closed below
-		"image_id", "algorithm_name", "algorithm_version", "object_count", "objects", "created_at"))
+	statement, err := tx.PrepareContext(b.Context(),
+		"COPY annotations (image_id, algorithm_name, algorithm_version, object_count, objects, created_at) FROM STDIN")
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer statement.Close()
 	for _, row := range rows {
 		row[2] = version
 		if _, err := statement.ExecContext(b.Context(), row...); err != nil {
@@ -142,9 +142,6 @@ func copyRows(b *testing.B, db *sql.DB, rows [][]any, version string) {
 		}
 	}
 	if _, err := statement.ExecContext(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	if err := statement.Close(); err != nil {
 		b.Fatal(err)
 	}
 	if err := tx.Commit(); err != nil {
