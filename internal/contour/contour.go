@@ -29,7 +29,10 @@ type Polygon []Point
 // not beyond reason.
 func Parse(v any) (Polygon, error) {
 	if polygon, ok := v.(Polygon); ok { // as it was read at once
-		return polygon, checkLength(len(polygon))
+		if err := checkLength(len(polygon)); err != nil {
+			return nil, err
+		}
+		return polygon, nil
 	}
 	list, ok := v.([]any)
 	if !ok {
