@@ -160,12 +160,8 @@ func (w *written) appendEdge(b []byte, s step, row int) []byte {
 // that is -1.
 func (l *led) appendPage(b []byte, of parts, value any, at int) []byte {
 	var rows []int
-	for next := at; next >= 0 && len(rows) <= l.plan.Length; next = l.next[next] {
+	for next := at; next >= 0; next = l.next[next] {
 		rows = append(rows, next)
-	}
-	more := len(rows) > l.plan.Length
-	if more {
-		rows = rows[:l.plan.Length]
 	}
 	for _, part := range of.list {
 		b = append(b, part.before...)
@@ -184,7 +180,7 @@ func (l *led) appendPage(b []byte, of parts, value any, at int) []byte {
 			if len(rows) > 0 {
 				first, last = l.there.keys[rows[0]], l.there.keys[rows[len(rows)-1]]
 			}
-			b = appendInfo(b, part.info, l.plan.Info(more, first, last))
+			b = appendInfo(b, part.info, l.plan.Info(l.there.further[value], first, last))
 		case "totalCount":
 			text, _ := value.(string)
 			b = strconv.AppendInt(b, int64(l.totals[text]), 10)

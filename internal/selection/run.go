@@ -63,6 +63,8 @@ type reading struct {
 	key     []string // columns of the key by which rows are ordered, if it is wanted
 	keys    bool     // of all rows are wanted, not only of the first and the last
 	back    int      // the column by which the rows were found, or -1
+	paged   bool     // by the values of that column, each with at most this length:
+	length  int
 	place   func(Row) (int, error)
 	placeBy []string
 	made    *Made
@@ -76,7 +78,9 @@ type written struct {
 	more        bool // than most
 	first, last page.Key
 	keys        []page.Key
-	leads       [][]any // of each edge, for each row, the value that leads there
+	written     map[any]int  // of pages, how many of each
+	further     map[any]bool // whether there are more
+	leads       [][]any      // of each edge, for each row, the value that leads there
 	backs       []any
 	places      []int
 	led         []led // of each edge
@@ -146,6 +150,9 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 // read reads and writes the rows of a statement, and those that they lead to.
 func (x *execution) read(r reading) (*written, error) {
 	w := &written{rows: r.rows, leads: make([][]any, len(r.rows.edges)), views: make([]lines, len(r.rows.views))}
+	if r.paged {
+		w.written, w.further = map[any]int{}, map[any]bool{}
+	}
 	for n := range w.views {
 		w.views[n].b = x.buffer()
 	}
@@ -218,6 +225,14 @@ func (m *Made) each(columns []string, cells []cell, take func([]cell) error) err
 func (w *written) take(r reading, cells []cell, writers []Writer, key, placeBy []int) error {
 	if w.count == r.most {
 		return errMore
+	}
+	if r.paged {
+		back := kept(cells[r.back].value)
+		if w.written[back] == r.length {
+			w.further[back] = true
+			return nil
+		}
+		w.written[back]++
 	}
 	if len(key) > 0 {
 		w.last = w.last[:0]
@@ -376,7 +391,7 @@ func (x *execution) lead(e *edge, keys []any) (l led, err error) {
 	if e.known.Pages == nil {
 		r.narrow, err = e.known.Select(keys, arguments)
 	} else if pages, err = e.known.Pages(keys, arguments); err == nil {
-		r.narrow = pages.Select
+		r.narrow, r.paged, r.length = pages.Select, true, pages.Plan.Length
 		for _, of := range e.connections {
 			if of.has("edges", "pageInfo") {
 				r.key, r.keys = orderedBy(e.rows.of, pages.Order), true
