@@ -23,8 +23,9 @@ import (
 const (
 	// MaxInput bounds the annotations of one list.
 	MaxInput = 10_000
-	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
-	rowsAtOnce = 1000
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters, and the
+	// message of it, which lib/pq makes anew as it grows, to some megabytes.
+	rowsAtOnce = 250
 )
 
 // Algorithm is what makes annotations.
