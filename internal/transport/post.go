@@ -28,7 +28,7 @@ func (t POST) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecu
 }
 
 // atOnce is how much memory a body is given because it says how long it is.
-const atOnce = 1 << 20
+const atOnce = 8 << 20
 
 func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, error) {
 	if !isJSON(r.Header) {
