@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 
 	"entgo.io/ent/dialect/sql"
@@ -10,6 +11,7 @@ import (
 	devicetable "tagma/ent/generated/device"
 	imagetable "tagma/ent/generated/image"
 	usertable "tagma/ent/generated/user"
+	"tagma/graph/scalar"
 	"tagma/internal/annotations"
 	"tagma/internal/database"
 	"tagma/internal/images"
@@ -24,13 +26,17 @@ import (
 // leaves out is theirs.
 func (r *Resolver) known() selection.Known {
 	return selection.Known{
-		Types: []selection.Type{r.imageRows(), annotationRows(), deviceRows(), userRows()},
+		Types: []selection.Type{r.imageRows(), annotationRows(), r.deviceRows(), userRows(), bucketRows(), differenceRows()},
 		Roots: map[string]selection.Root{
 			"Query.image":            {To: "Image", Query: oneImage},
 			"Query.images":           {To: "Image", Query: imagesByKeys},
+			"Query.device":           {To: "Device", Query: oneDevice},
+			"Query.devices":          {To: "Device", Query: r.devices},
 			"Query.imageSeries":      {To: "Image", Query: r.imageSeries},
 			"Query.annotations":      {To: "Annotation", Query: annotationsByKeys},
 			"Query.annotationSeries": {To: "Annotation", Query: r.annotationSeries},
+			"Query.activity":         {To: "ActivityBucket", Query: r.activity},
+			"Query.diffImages":       {To: "ImageDiff", Query: r.diffImages},
 		},
 	}
 }
@@ -59,6 +65,8 @@ func (r *Resolver) imageRows() selection.Type {
 		"metadata":            column(imagetable.FieldMetadata),
 		"createdAt":           column(imagetable.FieldCreatedAt),
 		"uploadedBy":          toUser(imagetable.FieldUploadedByID),
+		"previous":            toNeighbour(false),
+		"next":                toNeighbour(true),
 		"file": {
 			Columns:   []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt, imagetable.FieldFileID},
 			Arguments: []string{"variant"},
@@ -114,10 +122,24 @@ func annotationRows() selection.Type {
 	}}
 }
 
-func deviceRows() selection.Type {
-	return selection.Type{Name: "Device", Table: devicetable.Table, Fields: map[string]selection.Field{
-		"id":   selection.Column(devicetable.FieldID),
-		"name": selection.Column(devicetable.FieldID),
+func (r *Resolver) deviceRows() selection.Type {
+	// One step in an index for each of the moments.
+	ofImages := func(what string) string {
+		return "(SELECT " + what + " FROM images i WHERE i.device = devices.id)"
+	}
+	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: map[string]string{
+		"images": ofImages("COUNT(*)"), "first": ofImages("MIN(i.taken_at)"), "last": ofImages("MAX(i.taken_at)"),
+	}, Fields: map[string]selection.Field{
+		"id":           selection.Column(devicetable.FieldID),
+		"name":         selection.Column(devicetable.FieldID),
+		"imageCount":   selection.Column("images"),
+		"firstTakenAt": selection.Column("first"),
+		"lastTakenAt":  selection.Column("last"),
+		"images": {
+			Columns:   []string{devicetable.FieldID},
+			Arguments: []string{"start", "end", "first", "after"},
+			Edge:      &selection.Edge{To: "Image", Back: imagetable.FieldDeviceID, Pages: r.imagesOfDevices},
+		},
 	}}
 }
 
@@ -135,6 +157,45 @@ func toDevice(column string) selection.Field {
 			return database.AmongTexts(devicetable.FieldID, as[string](keys)), nil
 		},
 	}}
+}
+
+func toNeighbour(after bool) selection.Field {
+	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
+		To: "Image", Back: images.Origin + "." + imagetable.FieldID, Joined: true,
+		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+			return images.WantNeighbours(as[int64](keys), after), nil
+		},
+	}}
+}
+
+func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
+	var within images.Range
+	var request page.Request
+	err = errors.Join(
+		optional(arguments["start"], &within.Start, moment),
+		optional(arguments["end"], &within.End, moment),
+		optional(arguments["first"], &request.First, scalar.UnmarshalInt),
+		optional(arguments["after"], &request.After, scalar.UnmarshalString),
+	)
+	if err == nil {
+		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), within, request)
+	}
+	return pages, err
+}
+
+// optional reads an argument as it came, unless it is null.
+func optional[T any](argument any, into **T, read func(any) (T, error)) error {
+	if argument == nil {
+		return nil
+	}
+	value, err := read(argument)
+	*into = &value
+	return err
+}
+
+func moment(argument any) (value instant.Instant, err error) {
+	err = value.UnmarshalGQL(argument)
+	return value, err
 }
 
 func toUser(column string) selection.Field {
@@ -181,34 +242,45 @@ func filterOf(argument any) (*annotations.Filter, error) {
 
 // The roots.
 
-func oneImage(arguments map[string]any) (selection.Query, error) {
-	key := images.Key{Device: arguments["device"].(string), TakenAt: arguments["takenAt"].(instant.Instant)}
+func oneImage(asked selection.Asked) (selection.Query, error) {
+	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
 	narrow, _, err := images.WantKeys("image", []images.Key{key})
 	return selection.Query{Select: narrow}, err
 }
 
-func imagesByKeys(arguments map[string]any) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", values(arguments["keys"].([]*images.Key)))
+func oneDevice(asked selection.Asked) (selection.Query, error) {
+	narrow, err := images.WantDevice(asked.Arguments["name"].(string))
+	return selection.Query{Select: narrow}, err
+}
+
+func (r *Resolver) devices(asked selection.Asked) (selection.Query, error) {
+	wanted, narrow, err := r.Images.WantDevices(asked.Arguments["match"].(string),
+		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
+	return selection.Query{Select: narrow, Page: wanted}, err
+}
+
+func imagesByKeys(asked selection.Asked) (selection.Query, error) {
+	narrow, places, err := images.WantKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
 	return selection.Query{
 		Select: narrow, None: len(places) == 0,
 		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) imageSeries(arguments map[string]any) (selection.Query, error) {
+func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
 	order := series.DeviceTime
-	if given := arguments["orderBy"].(*series.Order); given != nil {
+	if given := asked.Arguments["orderBy"].(*series.Order); given != nil {
 		order = *given
 	}
-	wanted, narrow, err := r.Images.WantSeries(values(arguments["series"].([]*series.Series)), order, page.Request{
-		First: arguments["first"].(*int), After: arguments["after"].(*string),
-		Last: arguments["last"].(*int), Before: arguments["before"].(*string),
+	wanted, narrow, err := r.Images.WantSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
+		First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string),
+		Last: asked.Arguments["last"].(*int), Before: asked.Arguments["before"].(*string),
 	})
 	return selection.Query{Select: narrow, Page: wanted}, err
 }
 
-func annotationsByKeys(arguments map[string]any) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(values(arguments["images"].([]*images.Key)), arguments["algorithm"].(*annotations.Filter))
+func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
+	narrow, places, err := annotations.WantKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
 	ofImage := imagetable.Table + "."
 	return selection.Query{
 		Select: narrow, Joined: true, None: len(places) == 0,
@@ -216,9 +288,9 @@ func annotationsByKeys(arguments map[string]any) (selection.Query, error) {
 	}, err
 }
 
-func (r *Resolver) annotationSeries(arguments map[string]any) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(values(arguments["series"].([]*series.Series)), arguments["algorithm"].(*annotations.Filter),
-		page.Request{First: arguments["first"].(*int), After: arguments["after"].(*string)})
+func (r *Resolver) annotationSeries(asked selection.Asked) (selection.Query, error) {
+	wanted, narrow, err := r.Annotations.WantSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
+		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
 	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
 }
 

@@ -95,6 +95,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	options.Transport.LateVariables = !options.ordinary
 	server := handler.New(schema)
 	server.AddTransport(transport.WebSocket{Options: options.Transport})
 	server.AddTransport(transport.GET{Options: options.Transport})
@@ -106,7 +107,9 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(guard.Text{Tokens: options.QueryTokens})
 	server.SetQueryCache(newCache())
 	server.Use(extension.Introspection{}) // the contract is public
+	server.Use(lateIn{schema.Schema()})
 	server.Use(judge)
+	server.Use(lateOut{})
 	server.Use(learn{known})
 	if !options.ordinary {
 		server.AroundFields(fast.Field)

@@ -38,6 +38,13 @@ var offered = map[string]struct {
 		[]any{}, []any{imageKey(0, 3)}, []any{imageKey(1, 3), imageKey(0, 5), imageKey(1, 3), imageKey(0, 77)}, []any{map[string]any{"device": "x", "takenAt": now}},
 		[]any{imageKey(0, 0), imageKey(0, 1), imageKey(0, 2), imageKey(1, 5), imageKey(1, 4), imageKey(1, 2)},
 	}},
+	"end":   {"DateTime", []any{nil, taken(3), "2020-06-20T23:33:29+02:00", "2020"}},
+	"every": {"Duration!", []any{"PT1M", "PT1H", "PT2M5S", "P1D", "PT1S"}},
+	"prints": {"[ImageFingerprint!]!", []any{
+		[]any{}, []any{print(0, 1, hashed)},
+		[]any{print(1, 1, strings.ToUpper(hashed)), print(0, 77, hashed), print(0, 2, hashed), print(1, 1, hashed)},
+		[]any{print(0, 1, "no hash")},
+	}},
 	"series": {"[SeriesInput!]!", []any{
 		[]any{oneSeries("%", 0, 100)}, []any{oneSeries("0a%", 1, 5)}, []any{oneSeries("%", 2, 3), oneSeries("1b74105a", 0, 9)}, []any{}, []any{oneSeries(`\`, 0, 1)}, []any{oneSeries("%", 5, 0)},
 	}},
@@ -45,6 +52,10 @@ var offered = map[string]struct {
 
 func imageKey(device, n int) map[string]any {
 	return map[string]any{"device": traps[device], "takenAt": taken(n)}
+}
+
+func print(device, n int, md5 string) map[string]any {
+	return map[string]any{"device": traps[device], "takenAt": taken(n), "md5": md5}
 }
 
 func oneSeries(device string, from, to int) map[string]any {
@@ -67,7 +78,7 @@ func drawOperation(r *rapid.T) operation {
 	if head != nil {
 		query = "(" + strings.Join(head, ", ") + ")" + query
 	}
-	return operation{"query" + query, drawVariables(r, query)}
+	return operation{query: "query" + query, variables: drawVariables(r, query)}
 }
 
 func drawVariables(r *rapid.T, query string) map[string]any {
@@ -95,7 +106,7 @@ func (d *drawing) alias(name string) string {
 }
 
 func (d *drawing) root() string {
-	name := d.pick("imageSeries", "imageSeries", "images", "image", "annotations", "annotationSeries")
+	name := d.pick("imageSeries", "imageSeries", "images", "image", "annotations", "annotationSeries", "activity", "diffImages", "devices", "devices", "device")
 	var arguments string
 	switch name {
 	case "imageSeries", "annotationSeries":
@@ -121,6 +132,14 @@ func (d *drawing) root() string {
 		if name == "annotationSeries" {
 			arguments += d.pick("", ", algorithm: $filter")
 		}
+	case "activity":
+		arguments = "series: $series, every: " + d.pick("$every", `"PT2S"`, `"PT1M"`, `"PT1H"`) + d.pick("", ", algorithm: $filter")
+	case "device":
+		arguments = fmt.Sprintf("name: %q", d.pick(traps[0], strings.ToUpper(traps[1]), "00000000", "x"))
+	case "devices":
+		arguments = "match: " + d.pick(`"%"`, `"0A%"`, `"\\"`) + d.pick("", ", first: $first", ", first: 1", fmt.Sprintf(", after: %q", page.Key{traps[0]}.Cursor()))
+	case "diffImages":
+		arguments = "images: $prints"
 	case "images":
 		arguments = "keys: $keys"
 	case "annotations":
@@ -142,8 +161,7 @@ func (d *drawing) directives() string {
 
 // expected are the fields that are drawn. Of others each has a few.
 var expected = map[string][]string{
-	"User":   {"id", "username"},
-	"Device": {"id", "name"},
+	"User": {"id", "username"},
 }
 
 func (d *drawing) selections(of string, depth int) string {
@@ -181,7 +199,7 @@ func (d *drawing) field(of string, depth int) string {
 	if names == nil || d.chance(40) {
 		names = nil
 		for _, field := range d.schema.Types[of].Fields {
-			left := field.Name == "previous" || field.Name == "next" || of == "Device" && field.Name == "images" || of == "User"
+			left := of == "User" || of == "ImageDiff" && field.Name == "image"
 			if leaf := d.schema.Types[field.Type.Name()].IsLeafType(); !strings.HasPrefix(field.Name, "__") && (leaf || depth < 7) && (!left || d.chance(20)) {
 				names = append(names, field.Name)
 			}
@@ -199,6 +217,9 @@ func (d *drawing) field(of string, depth int) string {
 	case "Image.annotations":
 		arguments = d.pick("", "(algorithm: $filter)", "(algorithm: null)", `(algorithm: {name: "det%"})`,
 			`(algorithm: {name: $pattern, version: "%"})`)
+	case "Device.images":
+		arguments = d.pick("", "(first: $first)", "(first: 2)", "(first: 0)", fmt.Sprintf("(after: %q)", page.Key{int64(taken(1))}.Cursor()), `(after: "x")`,
+			fmt.Sprintf("(start: %q, end: $end)", taken(2)), fmt.Sprintf("(end: %q, first: 1)", taken(4)), `(start: null, first: 3)`)
 	case "Annotation.objects":
 		arguments = d.pick("", "(name: $name)", `(name: "moth")`, "(name: null)")
 	}

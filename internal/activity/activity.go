@@ -5,7 +5,7 @@ package activity
 
 import (
 	"context"
-	stdsql "database/sql"
+	"slices"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -40,6 +40,22 @@ type Bucket struct {
 // Summary is a measurement over a span of time.
 type Summary struct{ Min, Mean, Max float64 }
 
+// Table is what a query of the buckets calls them, and these are its columns.
+const (
+	Table   = "activity"
+	Device  = "device"
+	Start   = "start"
+	Images  = "images"
+	Objects = "objects"
+)
+
+// Temperature and Humidity are the columns of each Summary: Min, Mean, Max.
+// All three are null if no sensor could tell.
+var (
+	Temperature = [...]string{"temperature_min", "temperature_mean", "temperature_max"} //nolint:gochecknoglobals // a table
+	Humidity    = [...]string{"humidity_min", "humidity_mean", "humidity_max"}          //nolint:gochecknoglobals // a table
+)
+
 // Request is what to sum up.
 type Request struct {
 	Series    []series.Series
@@ -48,8 +64,10 @@ type Request struct {
 	Objects   bool // whether to count objects, which reads the annotations too
 }
 
-// Of sums up, ordered by device and time. Spans without images are left out.
-func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
+// Want makes a query one of the buckets, by device and start, for a reader that
+// fetches them by itself. Spans without images are left out. If there are more
+// than MaxBuckets, the reader refuses all.
+func Want(request Request) (func(*sql.Selector), error) {
 	if request.Every < shortest || request.Every > longest || request.Every%time.Second != 0 {
 		return nil, fault.New(fault.BadInput, "every is %s: give whole seconds, from one minute (PT1M) to 366 days (P366D)", request.Every)
 	}
@@ -61,11 +79,21 @@ func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error)
 	if err != nil {
 		return nil, err
 	}
-	buckets, err := weather(ctx, db, union, request.Every)
-	if err != nil || !request.Objects {
-		return buckets, err
-	}
-	return buckets, countObjects(ctx, db, union, request.Every, algorithm, buckets)
+	return func(s *sql.Selector) {
+		of := sql.Dialect(s.Dialect()).Table(image.Table).As(image.Table)
+		sums := sql.Dialect(s.Dialect()).Select().From(of).AppendSelectAs(of.C(image.FieldDeviceID), Device)
+		sums.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), request.Every)), Start)
+		sums.AppendSelectAs(sql.Count("*"), Images)
+		if request.Objects {
+			sums.AppendSelectExprAs(objects(of, algorithm), Objects)
+		}
+		summarise(sums, of.C(image.FieldTemperature), Temperature)
+		summarise(sums, of.C(image.FieldHumidity), Humidity)
+		union.SelectJoined(sums, of)
+		sums.GroupBy(of.C(image.FieldDeviceID), Start)
+		made := sql.Dialect(s.Dialect()).Table(Table)
+		s.From(sums.As(Table)).OrderBy(made.C(Device), made.C(Start))
+	}, nil
 }
 
 // start is the expression of the moment at which an image's span begins.
@@ -75,31 +103,64 @@ func start(column string, every time.Duration) func(*sql.Builder) {
 	}
 }
 
-func weather(ctx context.Context, db *database.DB, union series.Union, every time.Duration) ([]Bucket, error) {
-	of := sql.Dialect(db.Dialect).Table(image.Table).As(image.Table)
-	s := sql.Dialect(db.Dialect).Select(of.C(image.FieldDeviceID)).From(of)
-	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), every)), "span").
-		AppendSelect(sql.Count("*"))
-	for _, column := range []string{image.FieldTemperature, image.FieldHumidity} {
-		s.AppendSelect(sql.Min(of.C(column)), sql.Avg(of.C(column)), sql.Max(of.C(column)))
-	}
-	union.Select(s)
-	s.GroupBy(of.C(image.FieldDeviceID), "span").OrderBy(of.C(image.FieldDeviceID), "span").Limit(MaxBuckets + 1)
+func summarise(s *sql.Selector, column string, as [3]string) {
+	s.AppendSelectAs(sql.Min(column), as[0]).AppendSelectAs(sql.Avg(column), as[1]).AppendSelectAs(sql.Max(column), as[2])
+}
 
+// objects is the expression of how many objects the annotations of a span's
+// images hold. Each image is looked up in an index that holds the counts. To
+// join all annotations first takes as long for a million images, and a hundred
+// megabytes; and it takes as long for a thousand of them.
+func objects(of *sql.SelectTable, algorithm predicate.Annotation) sql.Querier {
+	return sql.ExprFunc(func(b *sql.Builder) {
+		on := sql.Dialect(b.Dialect()).Table(annotation.Table).As(annotation.Table)
+		count := sql.Dialect(b.Dialect()).Select(sql.Sum(on.C(annotation.FieldObjectCount))).From(on)
+		count.Where(sql.ColumnsEQ(on.C(annotation.FieldImageID), of.C(image.FieldID)))
+		algorithm(count)
+		// PostgreSQL's sums of its large integers are of another type.
+		b.WriteString("COALESCE(CAST(SUM(CAST(").Wrap(func(b *sql.Builder) { b.Join(count) }).WriteString(" AS BIGINT)) AS BIGINT), 0)")
+	})
+}
+
+// Of sums up, ordered by device and time. Spans without images are left out.
+func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
+	want, err := Want(request)
+	if err != nil {
+		return nil, err
+	}
+	s := sql.Dialect(db.Dialect).Select()
+	want(s)
+	s.Select(slices.Concat([]string{Device, Start, Images}, Temperature[:], Humidity[:])...)
+	if request.Objects {
+		s.AppendSelect(Objects)
+	}
+	query, args := s.Limit(MaxBuckets + 1).Query()
+	rows, err := db.SQL.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
 	var buckets []Bucket
-	err := each(ctx, db, s, func(rows *stdsql.Rows) error {
+	for rows.Next() {
 		var b Bucket
 		var temperature, humidity [3]*float64
-		err := rows.Scan(&b.Device, &b.Start, &b.Images,
-			&temperature[0], &temperature[1], &temperature[2], &humidity[0], &humidity[1], &humidity[2])
+		into := []any{
+			&b.Device, &b.Start, &b.Images,
+			&temperature[0], &temperature[1], &temperature[2], &humidity[0], &humidity[1], &humidity[2],
+		}
+		if request.Objects {
+			into = append(into, &b.Objects)
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
 		b.Temperature, b.Humidity = summary(temperature), summary(humidity)
 		buckets = append(buckets, b)
-		return err
-	})
+	}
 	if len(buckets) > MaxBuckets {
 		return nil, fault.New(fault.TooLarge, "there are more than %d spans: ask for longer ones, a shorter time or fewer devices", MaxBuckets)
 	}
-	return buckets, err
+	return buckets, rows.Err()
 }
 
 func summary(of [3]*float64) *Summary {
@@ -107,49 +168,4 @@ func summary(of [3]*float64) *Summary {
 		return nil
 	}
 	return &Summary{Min: *of[0], Mean: *of[1], Max: *of[2]}
-}
-
-// countObjects fills in how many objects were annotated.
-func countObjects(ctx context.Context, db *database.DB, union series.Union, every time.Duration, algorithm predicate.Annotation, buckets []Bucket) error {
-	type place struct {
-		device string
-		start  instant.Instant
-	}
-	at := make(map[place]*Bucket, len(buckets))
-	for n := range buckets {
-		at[place{buckets[n].Device, buckets[n].Start}] = &buckets[n]
-	}
-	of := sql.Dialect(db.Dialect).Table(image.Table).As(image.Table)
-	on := sql.Dialect(db.Dialect).Table(annotation.Table).As(annotation.Table)
-	s := sql.Dialect(db.Dialect).Select(of.C(image.FieldDeviceID)).From(on).
-		Join(of).On(on.C(annotation.FieldImageID), of.C(image.FieldID))
-	s.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), every)), "span").
-		AppendSelect(sql.Sum(on.C(annotation.FieldObjectCount)))
-	union.SelectJoined(s, of)
-	algorithm(s)
-	s.GroupBy(of.C(image.FieldDeviceID), "span")
-	return each(ctx, db, s, func(rows *stdsql.Rows) error {
-		var p place
-		var objects int
-		err := rows.Scan(&p.device, &p.start, &objects)
-		if b := at[p]; b != nil {
-			b.Objects = objects
-		}
-		return err
-	})
-}
-
-func each(ctx context.Context, db *database.DB, s *sql.Selector, row func(*stdsql.Rows) error) error {
-	query, args := s.Query()
-	rows, err := db.SQL.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -71,9 +71,12 @@ func Keep(objects []NewObject) (rawjson.Value, error) {
 	return kept, problems.Err()
 }
 
+// usual is about how many bytes an object is kept in.
+const usual = 300
+
 // keep notes what is wrong with objects, and is them as they are kept.
 func keep(objects []NewObject, within size, problems *fault.Problems, path []any) rawjson.Value {
-	b := rawjson.Value{'['}
+	b := append(make(rawjson.Value, 0, 2+usual*len(objects)), '[')
 	for n := range objects {
 		if n > 0 {
 			b = append(b, ',')
@@ -86,9 +89,15 @@ func keep(objects []NewObject, within size, problems *fault.Problems, path []any
 // check notes what is wrong with an object, and appends it as it is kept.
 func (o *NewObject) check(b []byte, within size, problems *fault.Problems, path []any) []byte {
 	at := func(field string) []any { return append(path[:len(path):len(path)], field) }
-	checkText(problems, at("name"), o.Name, maxNameLength)
-	checkColour(problems, at("fillColour"), o.FillColour)
-	checkColour(problems, at("strokeColour"), o.StrokeColour)
+	if !plain(o.Name) { // to make paths for each would cost more than the rest
+		checkText(problems, at("name"), o.Name, maxNameLength)
+	}
+	if o.FillColour != nil && !plain(*o.FillColour) {
+		checkText(problems, at("fillColour"), *o.FillColour, maxColourLength)
+	}
+	if o.StrokeColour != nil && !plain(*o.StrokeColour) {
+		checkText(problems, at("strokeColour"), *o.StrokeColour, maxColourLength)
+	}
 	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
 		problems.Add(fault.BadInput, at("value"), "%d does not fit in 32 bits", *o.Value)
 	}
@@ -120,15 +129,22 @@ func checkText(problems *fault.Problems, path []any, s string, longest int) {
 		problems.Add(fault.BadInput, path, "is empty: give it 1 to %d characters", longest)
 	case length > longest:
 		problems.Add(fault.BadInput, path, "%.40q… has %d characters: at most %d are taken", s, length, longest)
-	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+	case !isText(s):
 		problems.Add(fault.BadInput, path, "%.40q is not text", s)
 	}
 }
 
-func checkColour(problems *fault.Problems, path []any, s *string) {
-	if s != nil {
-		checkText(problems, path, *s, maxColourLength)
+// isText says whether both databases can hold it.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// plain says whether a text is short ASCII that JSON has as it is.
+func plain(s string) bool {
+	for n := range len(s) {
+		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
 	}
+	return len(s) > 0 && len(s) <= maxColourLength
 }
 
 // append writes an object as Object's JSON.
@@ -160,6 +176,9 @@ func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
 }
 
 func appendText(b []byte, s *string) []byte {
+	if s != nil && plain(*s) {
+		return append(append(append(b, '"'), *s...), '"')
+	}
 	text, err := json.Marshal(s)
 	if err != nil { // a string always can be
 		panic(err)

@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"entgo.io/ent/dialect/sql"
+
 	ent "tagma/ent/generated"
+	"tagma/ent/generated/annotation"
 	"tagma/internal/caller"
 	"tagma/internal/database"
 	"tagma/internal/fault"
 	"tagma/internal/images"
+	"tagma/internal/instant"
 	"tagma/internal/photo"
 	"tagma/internal/rawjson"
 )
@@ -19,8 +23,9 @@ import (
 const (
 	// MaxInput bounds the annotations of one list.
 	MaxInput = 10_000
-	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
-	rowsAtOnce = 1000
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters, and the
+	// message of it, which lib/pq makes anew as it grows, to some megabytes.
+	rowsAtOnce = 250
 )
 
 // Algorithm is what makes annotations.
@@ -152,17 +157,17 @@ type identity struct {
 	Algorithm
 }
 
+func (d *draft) identity() identity { return identity{d.image.ID, d.Algorithm} }
+
 // compare notes which annotations are there already, or twice in the input.
 func (a *Annotations) compare(ctx context.Context, drafts []*draft, on []*ent.Image) error {
-	there, err := a.OfImages(ctx, on, nil)
+	there, err := a.alike(ctx, drafts, on)
 	if err != nil {
 		return err
 	}
 	before := map[identity]*ent.Annotation{}
-	for _, all := range there {
-		for _, one := range all {
-			before[identity{one.ImageID, Algorithm{one.AlgorithmName, one.AlgorithmVersion}}] = one
-		}
+	for _, one := range there {
+		before[identity{one.ImageID, Algorithm{one.AlgorithmName, one.AlgorithmVersion}}] = one
 	}
 	firsts := map[identity]*draft{}
 	var same []*ent.Annotation
@@ -170,7 +175,7 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, on []*ent.Im
 		if d.image == nil {
 			continue
 		}
-		id := identity{d.image.ID, d.Algorithm}
+		id := d.identity()
 		if d.there = before[id]; d.there != nil {
 			same = append(same, d.there)
 		}
@@ -189,6 +194,25 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, on []*ent.Im
 		}
 	}
 	return nil
+}
+
+// alike gives the annotations of the images by the drafts' algorithms.
+func (a *Annotations) alike(ctx context.Context, drafts []*draft, on []*ent.Image) ([]*ent.Annotation, error) {
+	images := make([]int64, len(on))
+	for n, i := range on {
+		images[n] = i.ID
+	}
+	names, versions := map[string]bool{}, map[string]bool{}
+	for _, d := range drafts {
+		if isText(d.Algorithm.Name) && isText(d.Algorithm.Version) { // others are nowhere
+			names[d.Algorithm.Name], versions[d.Algorithm.Version] = true, true
+		}
+	}
+	return a.db.Annotation.Query().Where(
+		database.AmongNumbers(annotation.FieldImageID, images),
+		database.AmongTexts(annotation.FieldAlgorithmName, slices.Collect(maps.Keys(names))),
+		database.AmongTexts(annotation.FieldAlgorithmVersion, slices.Collect(maps.Keys(versions))),
+	).Select(listed...).All(ctx)
 }
 
 // add writes the drafts that are new and without problem, in one transaction.
@@ -210,28 +234,48 @@ func (a *Annotations) add(ctx context.Context, drafts []*draft) (map[*draft]*ent
 	now := a.clock()
 	err := a.db.InTx(ctx, func(tx *ent.Tx) error {
 		for chunk := range slices.Chunk(fresh, rowsAtOnce) {
-			rows := make([]*ent.AnnotationCreate, len(chunk))
-			for n, d := range chunk {
-				rows[n] = tx.Annotation.Create().
-					SetImageID(d.image.ID).
-					SetAlgorithmName(d.Algorithm.Name).
-					SetAlgorithmVersion(d.Algorithm.Version).
-					SetObjectCount(len(d.Objects)).
-					SetObjects(d.objects).
-					SetCreatedAt(now).
-					SetNillableCreatedByID(by)
-			}
-			saved, err := tx.Annotation.CreateBulk(rows...).Save(ctx)
+			ids, err := a.insert(ctx, tx, chunk, now, by)
 			if err != nil {
 				return err
 			}
-			for n, d := range chunk {
-				added[d] = saved[n]
+			for _, d := range chunk {
+				added[d] = &ent.Annotation{
+					ID: ids[d.identity()], ImageID: d.image.ID, ObjectCount: len(d.Objects), CreatedAt: now, CreatedByID: by,
+					AlgorithmName: d.Algorithm.Name, AlgorithmVersion: d.Algorithm.Version,
+				}
 			}
 		}
 		return nil
 	})
 	return added, err
+}
+
+// insert writes drafts in one statement, past ent, which would read the objects
+// of each and write them anew. It gives the rows' ids.
+func (a *Annotations) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, by *int64) (map[identity]int64, error) {
+	into := sql.Dialect(a.db.Dialect).Insert(annotation.Table).Columns(
+		annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion,
+		annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
+	).Returning(annotation.FieldID, annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion)
+	for _, d := range drafts {
+		into.Values(d.image.ID, d.Algorithm.Name, d.Algorithm.Version, len(d.Objects), string(d.objects), int64(now), by)
+	}
+	statement, arguments := into.Query()
+	rows, err := tx.QueryContext(ctx, statement, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	ids := make(map[identity]int64, len(drafts))
+	for rows.Next() {
+		var id int64
+		var of identity
+		if err := rows.Scan(&id, &of.image, &of.Name, &of.Version); err != nil {
+			return nil, err
+		}
+		ids[of] = id
+	}
+	return ids, rows.Err()
 }
 
 func results(drafts []*draft, added map[*draft]*ent.Annotation) []Result {

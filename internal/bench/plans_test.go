@@ -244,8 +244,8 @@ const mostBlocks = 720
 var sorts = regexp.MustCompile(`TEMP B-TREE FOR ORDER`)
 
 // few is a step that gives no more than a page: rows of a subquery, which has a
-// limit, or those with ids from one.
-var few = regexp.MustCompile(`^(CO-ROUTINE|MATERIALIZE) images$|^LIST SUBQUERY`)
+// limit, or those with ids from one; or sums, all of which are the answer.
+var few = regexp.MustCompile(`^(CO-ROUTINE|MATERIALIZE) (images|activity)$|^LIST SUBQUERY`)
 
 // whole is a step that reads a whole table.
 var whole = regexp.MustCompile(`^SCAN (images|annotations|i|n)$`)

@@ -28,15 +28,18 @@ type Polygon []Point
 // OpenCV nests it. All numbers must be finite and
 // not beyond reason.
 func Parse(v any) (Polygon, error) {
+	if polygon, ok := v.(Polygon); ok { // as it was read at once
+		if err := checkLength(len(polygon)); err != nil {
+			return nil, err
+		}
+		return polygon, nil
+	}
 	list, ok := v.([]any)
 	if !ok {
 		return nil, fmt.Errorf("a contour is a list of vertices: [[x, y], …]")
 	}
-	if len(list) < 3 {
-		return nil, fmt.Errorf("a contour has at least 3 vertices, this one has %d", len(list))
-	}
-	if len(list) > MaxVertices {
-		return nil, fmt.Errorf("a contour has at most %d vertices, this one has %d", MaxVertices, len(list))
+	if err := checkLength(len(list)); err != nil {
+		return nil, err
 	}
 	polygon := make(Polygon, len(list))
 	for i, item := range list {
@@ -47,6 +50,16 @@ func Parse(v any) (Polygon, error) {
 		polygon[i] = point
 	}
 	return polygon, nil
+}
+
+func checkLength(vertices int) error {
+	if vertices < 3 {
+		return fmt.Errorf("a contour has at least 3 vertices, this one has %d", vertices)
+	}
+	if vertices > MaxVertices {
+		return fmt.Errorf("a contour has at most %d vertices, this one has %d", MaxVertices, vertices)
+	}
+	return nil
 }
 
 func parsePoint(v any) (Point, error) {
@@ -147,6 +160,9 @@ func (p Polygon) append(b []byte, nested bool) []byte {
 // it back, just as encoding/json does.
 func AppendNumber(b []byte, n float64) []byte {
 	abs := math.Abs(n)
+	if whole := int64(n); float64(whole) == n && whole != 0 && abs < 1e15 { // as most are
+		return strconv.AppendInt(b, whole, 10)
+	}
 	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(b, n, 'f', -1, 64)
 	}

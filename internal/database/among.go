@@ -12,10 +12,7 @@ import (
 // list travels as one parameter, so that it may be long, and the statement is
 // the same whatever its length.
 func AmongNumbers[N ~int64](column string, numbers []N) func(*sql.Selector) {
-	plain := make([]int64, len(numbers))
-	for i, n := range numbers {
-		plain[i] = int64(n)
-	}
+	plain := numbersOf(numbers)
 	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(plain), plain)) }
 }
 
@@ -38,12 +35,7 @@ func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Pred
 // AmongPairs is the condition that two columns, a text and a number, hold one
 // of the pairs (texts[i], numbers[i]).
 func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func(*sql.Selector) {
-	plain := make([]int64, len(numbers))
-	pairs := make([][2]any, len(numbers))
-	for i, n := range numbers {
-		plain[i] = int64(n)
-		pairs[i] = [2]any{texts[i], int64(n)}
-	}
+	plain := numbersOf(numbers)
 	return func(s *sql.Selector) {
 		s.Where(sql.P(func(b *sql.Builder) {
 			b.WriteByte('(').Ident(s.C(text)).Comma().Ident(s.C(number)).WriteString(") IN (SELECT ")
@@ -52,9 +44,36 @@ func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func
 					Arg(pq.Array(plain)).WriteString("::bigint[]))")
 				return
 			}
-			b.WriteString("value->>0, value->>1 FROM json_each(").Arg(JSON(pairs)).WriteString("))")
+			b.WriteString("value->>0, value->>1 FROM json_each(").Arg(JSON(pairsOf(texts, plain))).WriteString("))")
 		}))
 	}
+}
+
+// Pairs is the pairs (texts[i], numbers[i]) as a table of a statement that has no
+// arguments before its own. Its columns are text, number, and place, which is i.
+func Pairs[N ~int64](of string, texts []string, numbers []N) (table string, arguments []any) {
+	plain := numbersOf(numbers)
+	if of == dialect.Postgres {
+		return "(SELECT text, number, n - 1 AS place FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS pair(text, number, n))",
+			[]any{pq.Array(texts), pq.Array(plain)}
+	}
+	return "(SELECT value->>0 AS text, value->>1 AS number, key AS place FROM json_each(?))", []any{JSON(pairsOf(texts, plain))}
+}
+
+func numbersOf[N ~int64](numbers []N) []int64 {
+	plain := make([]int64, len(numbers))
+	for i, n := range numbers {
+		plain[i] = int64(n)
+	}
+	return plain
+}
+
+func pairsOf(texts []string, numbers []int64) [][2]any {
+	pairs := make([][2]any, len(numbers))
+	for i, n := range numbers {
+		pairs[i] = [2]any{texts[i], n}
+	}
+	return pairs
 }
 
 // JSON is v as the text that SQLite's json_each takes.

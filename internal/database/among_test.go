@@ -136,3 +136,31 @@ func TestAmong_TheStatementIsTheSameWhateverTheLength(t *testing.T) {
 		t.Errorf("%s\n%s", a, b)
 	}
 }
+
+func TestPairs_KnowTheirPlaces(t *testing.T) {
+	each(t, func(t *testing.T, db *DB) {
+		numbers := make([]int64, len(odd))
+		for n := range numbers {
+			numbers[n] = int64(n) << 40
+		}
+		table, arguments := Pairs(db.Dialect, odd, numbers)
+		rows, err := db.SQL.QueryContext(t.Context(), "SELECT place, text, number FROM "+table+" pair ORDER BY place", arguments...)
+		must(t, err)
+		defer rows.Close()
+		n := 0
+		for rows.Next() {
+			var place int
+			var text string
+			var number int64
+			must(t, rows.Scan(&place, &text, &number))
+			if place != n || text != odd[n] || number != numbers[n] {
+				t.Errorf("%d is %d, %q, %d", n, place, text, number)
+			}
+			n++
+		}
+		must(t, rows.Err())
+		if n != len(odd) {
+			t.Errorf("%d of %d pairs", n, len(odd))
+		}
+	})
+}

@@ -253,6 +253,12 @@ func TestMigrate_ATableThatIsBuiltAnewTakesNoOthersRowsWithIt(t *testing.T) {
 	}
 }
 
+func TestOpen_PostgreSQLCompilesNoStatement(t *testing.T) {
+	if jit := value[string](t, open(t, testenv.Postgres(t)).SQL, "SHOW jit"); jit != "off" {
+		t.Errorf("jit is %s", jit)
+	}
+}
+
 func TestOpen_SQLiteIsDurableAndMindsForeignKeysAndCase(t *testing.T) {
 	db := open(t, file(t))
 	for setting, want := range map[string]string{

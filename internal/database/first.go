@@ -26,26 +26,7 @@ type First struct {
 // FirstOfEach gives the ids of the first rows of each parent: one step in an
 // index over (Parent, Column) for each, in one statement.
 func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, parents []K) ([]int64, error) {
-	row := sql.Dialect(db.Dialect).Table(want.Table).As("f")
-	first := sql.Dialect(db.Dialect).Select(row.C("id")).From(row).
-		Where(sql.And(
-			sql.P(func(b *sql.Builder) { b.Ident(row.C(want.Parent)).WriteString(" = parent.value") }),
-			sql.GTE(row.C(want.Column), want.From),
-			sql.LT(row.C(want.Column), want.Before),
-		)).
-		OrderBy(row.C(want.Column)).Limit(want.Most)
-	if want.Filter != "" {
-		first.Where(sql.EQ(row.C(want.Filter), want.Value))
-	}
-	text := sql.P(func(b *sql.Builder) {
-		if db.Dialect == dialect.Postgres {
-			b.WriteString("SELECT of_parent.id FROM unnest(").Arg(pq.Array(parents))
-			b.WriteString("::" + arrayOf[K]() + ") parent(value), LATERAL (").Join(first).WriteString(") of_parent")
-			return
-		}
-		b.WriteString("SELECT row.id FROM json_each(").Arg(JSON(parents))
-		b.WriteString(") parent JOIN ").Ident(want.Table).WriteString(" row ON row.id IN (").Join(first).WriteString(")")
-	})
+	text := sql.P(func(b *sql.Builder) { firstOfEach(b, want, parents) })
 	text.SetDialect(db.Dialect)
 	statement, values := text.Query()
 	rows, err := db.SQL.QueryContext(ctx, statement, values...)
@@ -58,6 +39,39 @@ func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, pa
 		return nil, err
 	}
 	return ids, rows.Err()
+}
+
+// AmongFirst is the condition that a row is one of the first of each parent.
+func AmongFirst[K ~string | ~int64](want First, parents []K) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.Ident(s.C("id")).WriteString(" IN (")
+			firstOfEach(b, want, parents)
+			b.WriteByte(')')
+		}))
+	}
+}
+
+// firstOfEach writes the query of the ids.
+func firstOfEach[K ~string | ~int64](b *sql.Builder, want First, parents []K) {
+	row := sql.Dialect(b.Dialect()).Table(want.Table).As("f")
+	first := sql.Dialect(b.Dialect()).Select(row.C("id")).From(row).
+		Where(sql.And(
+			sql.P(func(b *sql.Builder) { b.Ident(row.C(want.Parent)).WriteString(" = parent.value") }),
+			sql.GTE(row.C(want.Column), want.From),
+			sql.LT(row.C(want.Column), want.Before),
+		)).
+		OrderBy(row.C(want.Column)).Limit(want.Most)
+	if want.Filter != "" {
+		first.Where(sql.EQ(row.C(want.Filter), want.Value))
+	}
+	if b.Dialect() == dialect.Postgres {
+		b.WriteString("SELECT of_parent.id FROM unnest(").Arg(pq.Array(parents))
+		b.WriteString("::" + arrayOf[K]() + ") parent(value), LATERAL (").Join(first).WriteString(") of_parent")
+		return
+	}
+	b.WriteString("SELECT row.id FROM json_each(").Arg(JSON(parents))
+	b.WriteString(") parent JOIN ").Ident(want.Table).WriteString(" row ON row.id IN (").Join(first).WriteString(")")
 }
 
 // arrayOf is PostgreSQL's type of a list of keys.

@@ -29,12 +29,17 @@ func AmongJoined(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
 }
 
 func amongPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
-	devices := make([]string, len(keys))
-	times := make([]instant.Instant, len(keys))
+	devices, times := devicesAndTimes(keys)
+	return database.AmongPairs(device, takenAt, devices, times)
+}
+
+func devicesAndTimes(keys []Key) (devices []string, times []instant.Instant) {
+	devices = make([]string, len(keys))
+	times = make([]instant.Instant, len(keys))
 	for n, key := range keys {
 		devices[n], times[n] = key.Device, key.TakenAt
 	}
-	return database.AmongPairs(device, takenAt, devices, times)
+	return devices, times
 }
 
 func devicePattern(text string) (predicate.Device, error) {
@@ -88,6 +93,32 @@ func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent
 func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
 	return c.neighbours(ctx, all, ">", "ASC")
 }
+
+// WantNeighbours narrows a query of the images to those before, or after, the
+// images with these ids, for a reader that fetches them by itself. The images
+// that were given are joined, as the table Origin.
+func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
+	comparison, order := "<", sql.Desc
+	if after {
+		comparison, order = ">", sql.Asc
+	}
+	return func(s *sql.Selector) {
+		of := sql.Dialect(s.Dialect())
+		origin, row := of.Table(image.Table).As(Origin), of.Table(image.Table).As("n")
+		nearest := of.Select(row.C(image.FieldID)).From(row).Where(sql.And(
+			sql.ColumnsEQ(row.C(image.FieldDeviceID), origin.C(image.FieldDeviceID)),
+			sql.P(func(b *sql.Builder) {
+				b.Ident(row.C(image.FieldTakenAt)).WriteString(" " + comparison + " ").Ident(origin.C(image.FieldTakenAt))
+			}),
+		)).OrderBy(order(row.C(image.FieldTakenAt))).Limit(1)
+		id := s.C(image.FieldID)
+		s.Join(origin).OnP(sql.P(func(b *sql.Builder) { b.Ident(id).WriteString(" = (").Join(nearest).WriteByte(')') }))
+		database.AmongNumbers(origin.C(image.FieldID), ids)(s)
+	}
+}
+
+// Origin is what a query of neighbours calls the images whose they are.
+const Origin = "origin"
 
 func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
 	// For each image one step in the index over (device, taken_at).
@@ -185,6 +216,29 @@ var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
 	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
 }
 
+// WantOfDevices is the pages that OfDevices gives, and what narrows a query of
+// the images to the rows of all of them, for a reader that fetches them by
+// itself. Count is of all devices, by name.
+func (c *Images) WantOfDevices(devices []string, within Range, request page.Request) (
+	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
+) {
+	plan, err = byTime.Plan(c.limits.Page, request)
+	start, end := within.from(plan)
+	return plan, byTime.Columns, func(s *sql.Selector) {
+		database.AmongFirst(firstImages(start, end, plan.Length+1), devices)(s)
+		s.OrderBy(s.C(image.FieldTakenAt))
+	}, func(ctx context.Context) (map[string]int, error) { return c.count(ctx, devices, within) }, err
+}
+
+// from is the bounds of the rows of a page, and of those after it.
+func (r Range) from(plan page.Plan) (start, end int64) {
+	start, end = r.bounds()
+	if plan.After != nil {
+		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // a made-up one may be the last there is
+	}
+	return start, end
+}
+
 // OfDevices gives for each device the first page of its images in the range,
 // by the device's name. It takes two statements, however many devices.
 func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
@@ -192,10 +246,7 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 	if err != nil {
 		return nil, err
 	}
-	start, end := within.bounds()
-	if plan.After != nil {
-		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // a made-up one may be the last there is
-	}
+	start, end := within.from(plan)
 	found, err := c.firstOf(ctx, names(devices), start, end, plan.Length+1)
 	if err != nil {
 		return nil, err
@@ -217,12 +268,15 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 
 // firstOf gives the first images of each device from start to end, by time.
 func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64, length int) ([]*ent.Image, error) {
-	first := database.First{
+	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
+		return database.FirstOfEach(ctx, c.db, firstImages(start, end, length), devices)
+	})
+}
+
+func firstImages(start, end int64, length int) database.First {
+	return database.First{
 		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: length,
 	}
-	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
-		return database.FirstOfEach(ctx, c.db, first, devices)
-	})
 }
 
 // count gives how many images each device has in the range.

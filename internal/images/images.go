@@ -207,6 +207,34 @@ func (c *Images) Series(ctx context.Context, all []series.Series, order series.O
 	return order.Places().Page(wanted.Plan, Together(found), wanted.Count), nil
 }
 
+// WantDevices is the page that Devices gives, and what narrows a query of the
+// devices to it, for a reader that fetches them by itself.
+func (c *Images) WantDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
+	match, err := devicePattern(pattern)
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	wanted, err := devicesByName.Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
+		return c.db.Device.Query().Where(match).Count(ctx)
+	})
+	return wanted, func(s *sql.Selector) {
+		match(s)
+		wanted.Narrow(s)
+	}, err
+}
+
+// WantDevice narrows a query of the devices to the one of that name.
+func WantDevice(name string) (predicate.Device, error) {
+	name, err := photo.ParseDevice(name)
+	return device.ID(name), err
+}
+
+// devicesByName is the order of devices.
+var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a table
+	Columns: []page.Column{{Name: device.FieldID, Text: true}},
+	Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
+}
+
 // Devices gives a page of the devices whose name matches the pattern.
 func (c *Images) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
 	match, err := devicePattern(pattern)
@@ -214,11 +242,7 @@ func (c *Images) Devices(ctx context.Context, pattern string, request page.Reque
 		return nil, err
 	}
 	matching := func() *ent.DeviceQuery { return c.db.Device.Query().Where(match) }
-	byName := page.Order[*ent.Device]{
-		Columns: []page.Column{{Name: device.FieldID, Text: true}},
-		Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
-	}
-	return page.Fetch(ctx, c.limits.Page, request, byName,
+	return page.Fetch(ctx, c.limits.Page, request, devicesByName,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Device, error) {
 			found, err := matching().Where(add).All(ctx)
 			return togetherDevices(found), err

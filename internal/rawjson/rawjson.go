@@ -86,4 +86,9 @@ func AppendText[T string | []byte](b []byte, text T) []byte {
 }
 
 // AppendFloat writes a finite number as answers have it: gqlgen's Float.
-func AppendFloat(b []byte, n float64) []byte { return strconv.AppendFloat(b, n, 'g', -1, 64) }
+func AppendFloat(b []byte, n float64) []byte {
+	if whole := int64(n); float64(whole) == n && whole != 0 && whole > -1e6 && whole < 1e6 { // as many are
+		return strconv.AppendInt(b, whole, 10)
+	}
+	return strconv.AppendFloat(b, n, 'g', -1, 64)
+}

@@ -15,8 +15,17 @@ import (
 type plan struct {
 	rows  *rows
 	shape shape
-	parts []part // of a connection
-	tail  string // after them
+	of    parts // a connection
+}
+
+// parts is how a connection is written.
+type parts struct {
+	list []part
+	tail string // after them
+}
+
+func (p parts) has(fields ...string) bool {
+	return slices.ContainsFunc(p.list, func(of part) bool { return slices.Contains(fields, of.field) })
 }
 
 // shape is what the root field holds.
@@ -80,7 +89,7 @@ type step struct {
 	scalar   scalar // of a column
 	of       string // the type, for the scalar
 	nullable bool   // the column's value
-	view     int    // of the rows that the edge leads to
+	view     int    // of the rows that the edge leads to, or which of its connections
 }
 
 type kind int
@@ -110,6 +119,7 @@ type edge struct {
 	rows   *rows
 
 	many, nullable bool
+	connections    []parts // each a way of writing its page
 }
 
 // planKey names what a plan was made of: a field of an operation, and what
@@ -162,8 +172,10 @@ func (c *compiler) root(field graphql.CollectedField, root Root) (*plan, bool) {
 	case to.Elem != nil:
 		p.shape = list
 	case to.Name() != root.To:
+		var ok bool
 		p.shape = connection
-		return p, c.connection(p, field)
+		p.of, ok = c.connection(p.rows, field)
+		return p, ok
 	}
 	_, ok := c.view(p.rows, field.Selections)
 	return p, ok
@@ -224,11 +236,12 @@ func (t *text) key(place int, alias string) {
 
 func (t *text) quote(s string) { t.Write(rawjson.AppendText(nil, s)) }
 
-func (c *compiler) connection(p *plan, field graphql.CollectedField) bool {
+// connection is the rows as a connection.
+func (c *compiler) connection(r *rows, field graphql.CollectedField) (p parts, ok bool) {
 	of := field.Definition.Type.Name()
 	fields, ok := c.collect(of, field.Selections)
 	if !ok {
-		return false
+		return p, false
 	}
 	t := text{}
 	t.WriteByte('{')
@@ -240,24 +253,24 @@ func (c *compiler) connection(p *plan, field graphql.CollectedField) bool {
 			t.quote(of)
 			continue
 		case "nodes":
-			part.view, ok = c.view(p.rows, f.Selections)
+			part.view, ok = c.view(r, f.Selections)
 		case "edges":
-			part.view, ok = c.edges(p.rows, f)
+			part.view, ok = c.edges(r, f)
 		case "pageInfo":
 			part.info, ok = c.leaves(f, "hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
 		case "totalCount":
 		default:
-			return false
+			return p, false
 		}
 		if !ok {
-			return false
+			return p, false
 		}
 		part.before = t.take()
-		p.parts = append(p.parts, part)
+		p.list = append(p.list, part)
 	}
 	t.WriteByte('}')
 	p.tail = t.take()
-	return true
+	return p, true
 }
 
 // edges is a view of the rows as edges of a connection.
@@ -338,7 +351,7 @@ func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet
 			}
 			r.bounds = append(r.bounds, b)
 		default:
-			s.n, s.scalar = r.column(known.Columns[0]), scalars[f.Definition.Type.Name()]
+			s.n, s.scalar = r.column(known.Columns[0]), c.scalar(f.Definition.Type)
 		}
 		if !ok {
 			return false
@@ -366,8 +379,14 @@ func (c *compiler) edge(r *rows, field graphql.CollectedField, known Field) (num
 			many: field.Definition.Type.Elem != nil, nullable: !field.Definition.Type.NonNull,
 		})
 	}
-	seen, ok = c.view(r.edges[number].rows, field.Selections)
-	return number, seen, ok
+	e := r.edges[number]
+	if known.Edge.Pages == nil {
+		seen, ok = c.view(e.rows, field.Selections)
+		return number, seen, ok
+	}
+	of, ok := c.connection(e.rows, field)
+	e.connections = append(e.connections, of)
+	return number, len(e.connections) - 1, ok
 }
 
 // leaves is the fields of an object that has no others than those of the names.
@@ -394,11 +413,11 @@ func (c *compiler) leaves(field graphql.CollectedField, names ...string) ([]Sele
 	return leaves, true
 }
 
-// orderedBy is the columns whose values are the key of a row of the page, as
+// orderedBy is the columns whose values are the key of a row of a page, as
 // columns of the rows' type are written.
-func orderedBy(of *Type, wanted page.Wanted) []string {
-	names := make([]string, len(wanted.Columns))
-	for n, column := range wanted.Columns {
+func orderedBy(of *Type, order []page.Column) []string {
+	names := make([]string, len(order))
+	for n, column := range order {
 		names[n] = column.Name
 		if column.Table != "" && column.Table != of.Table {
 			names[n] = column.Table + "." + column.Name

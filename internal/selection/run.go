@@ -61,9 +61,13 @@ type reading struct {
 	none    bool     // of the rows is there
 	most    int      // rows that are written; one more is noticed
 	key     []string // columns of the key by which rows are ordered, if it is wanted
+	keys    bool     // of all rows are wanted, not only of the first and the last
 	back    int      // the column by which the rows were found, or -1
+	paged   bool     // by the values of that column, each with at most this length:
+	length  int
 	place   func(Row) (int, error)
 	placeBy []string
+	made    *Made
 }
 
 // written is rows in writing.
@@ -73,7 +77,10 @@ type written struct {
 	count       int
 	more        bool // than most
 	first, last page.Key
-	leads       [][]any // of each edge, for each row, the value that leads there
+	keys        []page.Key
+	written     map[any]int  // of pages, how many of each
+	further     map[any]bool // whether there are more
+	leads       [][]any      // of each edge, for each row, the value that leads there
 	backs       []any
 	places      []int
 	led         []led // of each edge
@@ -92,21 +99,30 @@ type led struct {
 	there *written
 	first map[any]int
 	next  []int // or -1
+
+	plan   page.Plan      // of pages
+	totals map[string]int // of each, by its value, if they are asked for
 }
 
 const unlimited = int(^uint(0) >> 1)
 
 func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	r := reading{
-		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy,
+		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy, made: q.Made,
+	}
+	if q.Most > 0 {
+		r.most = q.Most
 	}
 	if p.shape == connection {
 		r.most = q.Page.Plan.Length
-		if slices.ContainsFunc(p.parts, func(of part) bool { return of.field == "edges" || of.field == "pageInfo" }) {
-			r.key = orderedBy(p.rows.of, q.Page)
+		if p.of.has("edges", "pageInfo") {
+			r.key = orderedBy(p.rows.of, q.Page.Columns)
 		}
 	}
 	w, err := x.read(r)
+	if err == nil && q.Most > 0 && w.more {
+		err = errMore
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,74 +147,12 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	return &answer{b, x}, nil
 }
 
-// order is the rows in the answer's order, or nil if that is theirs.
-func (w *written) order(q Query) []int {
-	if w.places == nil && !q.Page.Plan.Backwards {
-		return nil
-	}
-	order := make([]int, w.count)
-	for n := range order {
-		order[n] = n
-	}
-	if w.places != nil {
-		slices.SortStableFunc(order, func(a, b int) int { return w.places[a] - w.places[b] })
-	}
-	if q.Page.Plan.Backwards {
-		slices.Reverse(order)
-	}
-	return order
-}
-
-func (x *execution) appendConnection(b []byte, p *plan, q Query, w *written, order []int) ([]byte, error) {
-	if q.Page.Plan.Backwards {
-		w.first, w.last = w.last, w.first
-	}
-	total := -1
-	for _, part := range p.parts {
-		b = append(b, part.before...)
-		switch part.field {
-		case "nodes", "edges":
-			b = w.appendRows(b, part.view, order)
-		case "pageInfo":
-			b = appendInfo(b, part.info, q.Page.Plan.Info(w.more, w.first, w.last))
-		case "totalCount":
-			if total < 0 {
-				var err error
-				if total, err = q.Page.Count(x.ctx); err != nil {
-					return b, err
-				}
-			}
-			b = strconv.AppendInt(b, int64(total), 10)
-		}
-	}
-	return append(b, p.tail...), nil
-}
-
-func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
-	text := func(b []byte, cursor *string) []byte {
-		if cursor == nil {
-			return append(b, "null"...)
-		}
-		return rawjson.AppendText(b, *cursor)
-	}
-	b, _ = AppendObject(b, fields, func(b []byte, name string) ([]byte, error) {
-		switch name {
-		case "hasNextPage":
-			return strconv.AppendBool(b, info.HasNextPage), nil
-		case "hasPreviousPage":
-			return strconv.AppendBool(b, info.HasPreviousPage), nil
-		case "startCursor":
-			return text(b, info.StartCursor), nil
-		default:
-			return text(b, info.EndCursor), nil
-		}
-	})
-	return b
-}
-
 // read reads and writes the rows of a statement, and those that they lead to.
 func (x *execution) read(r reading) (*written, error) {
 	w := &written{rows: r.rows, leads: make([][]any, len(r.rows.edges)), views: make([]lines, len(r.rows.views))}
+	if r.paged {
+		w.written, w.further = map[any]int{}, map[any]bool{}
+	}
 	for n := range w.views {
 		w.views[n].b = x.buffer()
 	}
@@ -207,65 +161,111 @@ func (x *execution) read(r reading) (*written, error) {
 	}
 	columns := rows{of: r.rows.of, columns: slices.Clone(r.rows.columns)}
 	key, placeBy := columns.at(r.key), columns.at(r.placeBy)
-	statement, arguments, err := x.statement(r, columns.columns)
-	if err != nil {
-		return nil, err
-	}
 	writers, err := x.bind(r.rows)
 	if err != nil {
 		return nil, err
 	}
-	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
-	if err != nil {
+	take := func(cells []cell) error { return w.take(r, cells, writers, key, placeBy) }
+	cells := make([]cell, len(columns.columns))
+	if r.made != nil {
+		err = r.made.each(columns.columns, cells, take)
+	} else {
+		err = x.each(r, columns.columns, cells, take)
+	}
+	if err != nil && !errors.Is(err, errMore) {
 		return nil, err
 	}
+	w.more = err != nil
+	return w, x.follow(w)
+}
+
+// errMore ends the reading at one row more than is wanted.
+var errMore = errors.New("selection: there are more rows")
+
+// each reads the rows of a statement, one after the other, into cells.
+func (x *execution) each(r reading, columns []string, cells []cell, take func([]cell) error) error {
+	statement, arguments, err := x.statement(r, columns)
+	if err != nil {
+		return err
+	}
+	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
+	if err != nil {
+		return err
+	}
 	defer found.Close()
-	cells := make([]cell, len(columns.columns))
 	into := make([]any, len(cells))
 	for n := range cells {
 		into[n] = &cells[n]
 	}
 	for found.Next() {
-		if w.count == r.most {
-			w.more = true
-			break
-		}
 		if err := found.Scan(into...); err != nil {
-			return nil, err
+			return err
 		}
-		if len(key) > 0 {
-			w.last = w.last[:0]
-			for _, column := range key {
-				w.last = append(w.last, kept(cells[column].value))
-			}
-			if w.count == 0 {
-				w.first = slices.Clone(w.last)
-			}
+		if err := take(cells); err != nil {
+			return err
 		}
-		for n, edge := range r.rows.edges {
-			w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
-		}
-		if r.back >= 0 {
-			w.backs = append(w.backs, kept(cells[r.back].value))
-		}
-		if r.place != nil {
-			place, err := r.place(Row{cells, placeBy})
-			if err != nil {
-				return nil, err
-			}
-			w.places = append(w.places, place)
-		}
-		for n := range w.views {
-			if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
-				return nil, err
-			}
-		}
-		w.count++
 	}
-	if err := errors.Join(found.Err(), found.Close()); err != nil {
-		return nil, err
+	return errors.Join(found.Err(), found.Close())
+}
+
+// each is the same of rows that are there.
+func (m *Made) each(columns []string, cells []cell, take func([]cell) error) error {
+	for row := range m.Count {
+		for n, column := range columns {
+			cells[n].value = m.Value(row, column)
+		}
+		if err := take(cells); err != nil {
+			return err
+		}
 	}
-	return w, x.follow(w)
+	return nil
+}
+
+// take writes a row, and notes where it leads.
+func (w *written) take(r reading, cells []cell, writers []Writer, key, placeBy []int) error {
+	if w.count == r.most {
+		return errMore
+	}
+	if r.paged {
+		back := kept(cells[r.back].value)
+		if w.written[back] == r.length {
+			w.further[back] = true
+			return nil
+		}
+		w.written[back]++
+	}
+	if len(key) > 0 {
+		w.last = w.last[:0]
+		for _, column := range key {
+			w.last = append(w.last, kept(cells[column].value))
+		}
+		if w.count == 0 {
+			w.first = slices.Clone(w.last)
+		}
+		if r.keys {
+			w.keys = append(w.keys, slices.Clone(w.last))
+		}
+	}
+	for n, edge := range r.rows.edges {
+		w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
+	}
+	if r.back >= 0 {
+		w.backs = append(w.backs, kept(cells[r.back].value))
+	}
+	if r.place != nil {
+		place, err := r.place(Row{cells, placeBy})
+		if err != nil {
+			return err
+		}
+		w.places = append(w.places, place)
+	}
+	for n := range w.views {
+		if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
+			return err
+		}
+	}
+	w.count++
+	return nil
 }
 
 // statement is the SQL for the columns of the rows: those that were selected
@@ -302,6 +302,9 @@ func (x *execution) statement(r reading, columns []string) (string, []any, error
 func (s *Selector) selectAlso(list string, of *Type, column string) string {
 	if list != "" {
 		list += ", "
+	}
+	if expression, ok := of.Expressions[column]; ok {
+		return list + expression
 	}
 	table, name, ok := strings.Cut(column, ".")
 	if !ok {
@@ -363,17 +366,12 @@ func (x *execution) follow(w *written) error {
 	for n, e := range w.rows.edges {
 		keys := distinct(w.leads[n])
 		if len(keys) > 0 {
-			narrow, err := e.known.Select(keys, e.field.ArgumentMap(x.variables))
-			if err != nil {
+			var err error
+			if w.led[n], err = x.lead(e, keys); err != nil {
 				return err
 			}
-			there, err := x.read(reading{rows: e.rows, narrow: narrow, most: unlimited, back: e.back})
-			if err != nil {
-				return err
-			}
-			w.led[n] = index(there)
 		}
-		if e.many || e.nullable {
+		if e.many || e.nullable || e.known.Pages != nil {
 			continue
 		}
 		for _, value := range w.leads[n] {
@@ -383,6 +381,36 @@ func (x *execution) follow(w *written) error {
 		}
 	}
 	return nil
+}
+
+// lead reads the rows to which the values lead.
+func (x *execution) lead(e *edge, keys []any) (l led, err error) {
+	r := reading{rows: e.rows, joined: e.known.Joined, most: unlimited, back: e.back}
+	arguments := e.field.ArgumentMap(x.variables)
+	var pages Pages
+	if e.known.Pages == nil {
+		r.narrow, err = e.known.Select(keys, arguments)
+	} else if pages, err = e.known.Pages(keys, arguments); err == nil {
+		r.narrow, r.paged, r.length = pages.Select, true, pages.Plan.Length
+		for _, of := range e.connections {
+			if of.has("edges", "pageInfo") {
+				r.key, r.keys = orderedBy(e.rows.of, pages.Order), true
+			}
+		}
+	}
+	if err != nil {
+		return l, err
+	}
+	there, err := x.read(r)
+	if err != nil {
+		return l, err
+	}
+	l = index(there)
+	l.plan = pages.Plan
+	if slices.ContainsFunc(e.connections, func(of parts) bool { return of.has("totalCount") }) {
+		l.totals, err = pages.Count(x.ctx)
+	}
+	return l, err
 }
 
 // twins says whether two fields lead from the same rows to the same others in
@@ -442,79 +470,4 @@ func index(there *written) led {
 		l.first[back] = row
 	}
 	return l
-}
-
-// size is about how long all of it will be.
-func (w *written) size() int {
-	size := 1000
-	for _, view := range w.views {
-		size += len(*view.b)
-	}
-	for _, led := range w.led {
-		if led.there != nil {
-			size += led.there.size()
-		}
-	}
-	return size
-}
-
-// appendRows appends rows as a list, in the order, or if that is nil in their
-// own.
-func (w *written) appendRows(b []byte, view int, order []int) []byte {
-	b = append(b, '[')
-	if order == nil && len(w.rows.views[view].edges) == 0 {
-		if w.count > 0 {
-			b = append(b, (*w.views[view].b)[1:]...)
-		}
-		return append(b, ']')
-	}
-	for n := range w.count {
-		if n > 0 {
-			b = append(b, ',')
-		}
-		row := n
-		if order != nil {
-			row = order[n]
-		}
-		b = w.appendRow(b, view, row)
-	}
-	return append(b, ']')
-}
-
-// appendRow appends a row, with what belongs into its holes.
-func (w *written) appendRow(b []byte, view, row int) []byte {
-	l, edges := &w.views[view], w.rows.views[view].edges
-	from := 1 // after the comma
-	if row > 0 {
-		from += l.ends[row-1]
-	}
-	for n, s := range edges {
-		hole := l.holes[row*len(edges)+n]
-		b = append(b, (*l.b)[from:hole]...)
-		b = w.appendEdge(b, s, row)
-		from = hole
-	}
-	return append(b, (*l.b)[from:l.ends[row]]...)
-}
-
-func (w *written) appendEdge(b []byte, s step, row int) []byte {
-	led := &w.led[s.n]
-	at, ok := -1, false
-	if value := w.leads[s.n][row]; value != nil {
-		at, ok = led.first[value]
-	}
-	if !w.rows.edges[s.n].many {
-		if !ok {
-			return append(b, "null"...)
-		}
-		return led.there.appendRow(b, s.view, at)
-	}
-	b = append(b, '[')
-	for next := at; ok && next >= 0; next = led.next[next] {
-		if next != at {
-			b = append(b, ',')
-		}
-		b = led.there.appendRow(b, s.view, next)
-	}
-	return append(b, ']')
 }

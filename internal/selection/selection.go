@@ -46,6 +46,9 @@ type Type struct {
 	// Join, if set, joins the table that columns written "table.column" are
 	// of. There must be one row of it for each row of this one.
 	Join func(*sql.Selector)
+
+	// Expressions are columns that the table does not have, as SQL.
+	Expressions map[string]string
 }
 
 // Field is how a field of a Type comes from a row. A field with neither Write,
@@ -105,24 +108,48 @@ func (s Selected) AppendKey(b []byte) []byte { return append(b, s.key...) }
 // is left to the ordinary execution.
 type Writer func(b []byte, row Row) ([]byte, error)
 
-// Edge leads from rows to those of another type: from one to one, or to many
-// if the field is a list.
+// Edge leads from rows to those of another type: from one to one, to many if
+// the field is a list, or to a page of them if it is a connection.
 type Edge struct {
 	To   string // the name of the type
 	Back string // its column that has the value of this field's one column
 	// Select narrows a query to the rows whose column Back has one of the
-	// values, int64s or strings, and puts them in their order.
+	// values, int64s or strings, and puts them in their order. Joined says that
+	// it joins the table that Back is of.
 	Select func(keys []any, arguments map[string]any) (func(*sql.Selector), error)
+	Joined bool
+	// Pages, for a connection, is in the place of Select.
+	Pages func(keys []any, arguments map[string]any) (Pages, error)
+}
+
+// Pages is a page of rows for each of some values.
+type Pages struct {
+	// Select narrows a query to the first rows of each, one more than the
+	// plan's length, and puts them in their order.
+	Select func(*sql.Selector)
+	Plan   page.Plan // forwards
+	Order  []page.Column
+	// Count is how many there are of each, on all its pages.
+	Count func(context.Context) (map[string]int, error)
 }
 
 // Root is a field from which all begins: a row, a list of rows, or a page of
 // them (its type is a Relay connection).
 type Root struct {
 	To string // the name of the rows' type
-	// Query is what an operation asks for, by the arguments as gqlgen has
-	// decoded them.
-	Query func(arguments map[string]any) (Query, error)
+	// Query is the rows of what an operation asks for.
+	Query func(Asked) (Query, error)
 }
+
+// Asked is what an operation asks for of a root.
+type Asked struct {
+	Context   context.Context
+	Arguments map[string]any // as gqlgen has decoded them
+	columns   []string
+}
+
+// For says whether a column of the rows is needed.
+func (a Asked) For(column string) bool { return slices.Contains(a.columns, column) }
 
 // Query is the rows of one answer.
 type Query struct {
@@ -131,6 +158,10 @@ type Query struct {
 	Select func(*sql.Selector)
 	Joined bool
 	None   bool // there are no rows, and nothing to ask the database for
+	Most   int  // rows of a list, if it is not 0; more are left to the resolver, which refuses them
+
+	// Made, if set, is the rows, and the database is not asked.
+	Made *Made
 
 	// Page, of a connection, is which one it is. Select leaves its length out.
 	Page page.Wanted
@@ -139,6 +170,13 @@ type Query struct {
 	// columns PlaceBy. Rows in the same place stay in their order.
 	Place   func(Row) (int, error)
 	PlaceBy []string
+}
+
+// Made is rows that are there already.
+type Made struct {
+	Count int
+	// Value is that of a column, as a driver would give it.
+	Value func(row int, column string) any
 }
 
 // keptPlans bounds the plans that are kept, of the last used operations.
@@ -217,13 +255,25 @@ func (s *Selector) checkField(at string, definition *ast.FieldDefinition, known 
 	}
 	switch {
 	case known.Edge != nil:
-		if s.types[known.Edge.To] == nil || definition.Type.Name() != known.Edge.To || len(known.Columns) != 1 {
+		to := known.Edge.To
+		if known.Edge.Pages != nil {
+			to += "Connection"
+		}
+		if s.types[known.Edge.To] == nil || definition.Type.Name() != to || len(known.Columns) != 1 {
 			return fmt.Errorf("selection: %s does not lead to %s by one column", at, known.Edge.To)
 		}
-	case known.Bind == nil && (scalars[definition.Type.Name()] == nil || definition.Type.Elem != nil || len(known.Columns) != 1):
+	case known.Bind == nil && (s.scalar(definition.Type) == nil || definition.Type.Elem != nil || len(known.Columns) != 1):
 		return fmt.Errorf("selection: %s is not one column with a scalar that can be written", at)
 	}
 	return nil
+}
+
+// scalar is how a value of the type is written, or nil if that is not known.
+func (s *Selector) scalar(of *ast.Type) scalar {
+	if s.schema.Types[of.Name()].Kind == ast.Enum {
+		return writeText
+	}
+	return scalars[of.Name()]
 }
 
 // Field answers a field if it can, and otherwise lets next do it. It is for
@@ -246,7 +296,7 @@ func (s *Selector) Field(ctx context.Context, next graphql.Resolver) (any, error
 	if x.twins(p.rows) {
 		return next(ctx)
 	}
-	query, err := root.Query(field.Args)
+	query, err := root.Query(Asked{Context: ctx, Arguments: field.Args, columns: p.rows.columns})
 	if err != nil {
 		return next(ctx) // which tells of it
 	}

@@ -1,10 +1,11 @@
 package transport
 
 import (
-	"io"
+	"bytes"
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -26,6 +27,9 @@ func (t POST) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecu
 	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r) })
 }
 
+// atOnce is how much memory a body is given because it says how long it is.
+const atOnce = 8 << 20
+
 func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, error) {
 	if !isJSON(r.Header) {
 		return nil, refuse(http.StatusUnsupportedMediaType, fault.BadInput,
@@ -35,9 +39,19 @@ func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, 
 	if r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if err != nil {
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, atOnce)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		return nil, cutShort(err)
+	}
+	body := b.Bytes()
+	// What is sent under a key is told from other requests by its variables.
+	if len(r.Header.Values(keyHeader)) == 0 && t.Options.LateVariables && utf8.Valid(body) {
+		if params, ok := decodeLate(bytes.TrimSpace(body)); ok {
+			return params, nil
+		}
 	}
 	return decodeParams("the body", body)
 }

@@ -69,6 +69,10 @@ type Options struct {
 	// none.
 	Streams *Streams
 
+	// LateVariables leaves long lists among the variables of a POST undecoded:
+	// see Late. Something in the executor must then take them out.
+	LateVariables bool
+
 	// Idempotency sees to it that a mutation under an Idempotency-Key takes
 	// effect once. Nil means that the header is not looked at.
 	Idempotency *idempotency.Keeper

@@ -3,6 +3,7 @@
 package migrate
 
 import (
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 )
@@ -77,6 +78,11 @@ var (
 				Name:    "annotation_image_id_algorithm_name_algorithm_version",
 				Unique:  true,
 				Columns: []*schema.Column{AnnotationsColumns[7], AnnotationsColumns[1], AnnotationsColumns[2]},
+			},
+			{
+				Name:    "annotation_counts",
+				Unique:  false,
+				Columns: []*schema.Column{AnnotationsColumns[7], AnnotationsColumns[1], AnnotationsColumns[2], AnnotationsColumns[3]},
 			},
 		},
 	}
@@ -349,6 +355,16 @@ var (
 				Name:    "image_taken_at_device",
 				Unique:  false,
 				Columns: []*schema.Column{ImagesColumns[1], ImagesColumns[20]},
+			},
+			{
+				Name:    "image_weather",
+				Unique:  false,
+				Columns: []*schema.Column{ImagesColumns[20], ImagesColumns[1], ImagesColumns[12], ImagesColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					IncludeColumns: []string{
+						ImagesColumns[0].Name,
+					},
+				},
 			},
 		},
 	}

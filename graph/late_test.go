@@ -1,0 +1,145 @@
+package graph
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tagma/graph/generated"
+	"tagma/internal/caller"
+)
+
+// other is a value of JSON in the place of a right one: mostly that.
+func other(r *rapid.T, right any) any {
+	if rapid.IntRange(0, 25).Draw(r, "otherwise") > 0 {
+		return right
+	}
+	return rapid.SampledFrom([]any{
+		nil, "", "text", 3, 2.5, -1, json.Number("1e2"), json.Number("1e400"), json.Number("2147483648"), true, []any{}, map[string]any{}, []any{right},
+	}).Draw(r, "other")
+}
+
+// members is an object with another member now and then, or without one.
+func members(r *rapid.T, right map[string]any) any {
+	switch rapid.IntRange(0, 150).Draw(r, "members") {
+	case 0:
+		right["more"] = 1
+	case 1:
+		right["__typename"] = "T"
+	case 2: // one only: which of several is told of is a matter of luck
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(right))).Draw(r, "member")
+		right[strings.ToUpper(name)] = right[name]
+	case 3, 4:
+		delete(right, rapid.SampledFrom(slices.Sorted(maps.Keys(right))).Draw(r, "member"))
+	}
+	return other(r, right)
+}
+
+// long is a list that is worth reading late, with the same operation for each.
+func long(r *rapid.T, items []any, fill any) []any {
+	text, _ := json.Marshal(items)
+	one, _ := json.Marshal(fill)
+	for n := len(text); n < 20_000; n += len(one) {
+		items = append(items, fill)
+	}
+	return items
+}
+
+func drawPrints(r *rapid.T) []any {
+	items := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) any {
+		return members(r, map[string]any{
+			"device":  other(r, rapid.SampledFrom([]string{traps[0], strings.ToUpper(traps[1]), "x", odd[2]}).Draw(r, "device")),
+			"takenAt": other(r, rapid.SampledFrom([]any{taken(1), "2020-06-20T23:33:24.000+02:00", "2020"}).Draw(r, "taken")),
+			"md5":     other(r, rapid.SampledFrom([]string{hashed, strings.ToUpper(hashed), "short"}).Draw(r, "md5")),
+		})
+	}), 0, 3).Draw(r, "prints")
+	return long(r, items, print(0, 77, hashed))
+}
+
+func drawAdditions(r *rapid.T) []any {
+	point := rapid.Custom(func(r *rapid.T) any {
+		return other(r, []any{other(r, rapid.IntRange(-10, 3000).Draw(r, "x")), other(r, rapid.Float64Range(-1, 1e5).Draw(r, "y"))})
+	})
+	object := rapid.Custom(func(r *rapid.T) any {
+		contour := any(rapid.SliceOfN(point, 2, 5).Draw(r, "contour"))
+		if rapid.IntRange(0, 5).Draw(r, "nested") == 0 { // as OpenCV has it
+			contour = []any{[]any{[]any{1, 2}}, []any{[]any{3, 4}}, []any{[]any{5, 7}}}
+		}
+		return members(r, map[string]any{
+			"name": other(r, rapid.SampledFrom(odd).Draw(r, "name")), "contour": other(r, contour),
+			"fillColour": other(r, nil), "strokeColour": other(r, "#ff0000"), "value": other(r, 7),
+		})
+	})
+	items := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) any {
+		return members(r, map[string]any{
+			"image": members(r, map[string]any{"device": other(r, traps[0]), "takenAt": other(r, taken(1))}),
+			"md5":   other(r, hashed),
+			"algorithm": members(r, map[string]any{
+				"name": other(r, rapid.SampledFrom(odd).Draw(r, "algorithm")), "version": other(r, rapid.SampledFrom([]string{"1", "2", "\x00"}).Draw(r, "version")),
+			}),
+			"objects": other(r, rapid.SliceOfN(object, 0, 3).Draw(r, "objects")),
+		})
+	}), 1, 2).Draw(r, "additions")
+	return long(r, items, map[string]any{
+		"image": imageKey(1, 1), "md5": hashed, "algorithm": map[string]any{"name": "filler", "version": "1"},
+		"objects": []any{map[string]any{"name": "moth", "contour": []any{[]any{0, 0}, []any{1, 0}, []any{1, 1.5}}, "value": nil}},
+	})
+}
+
+func TestLate_ALongListIsTakenAsAShortOne(t *testing.T) {
+	each(t, func(t *testing.T, w *ways) {
+		for query, draw := range map[string]func(*rapid.T) []any{
+			`query($list: [ImageFingerprint!]!) { diffImages(images: $list) { device takenAt verdict } }`:                drawPrints,
+			`query($list: [ImageFingerprint!]!) { diffImages(images: $list) { takenAt verdict image { id } } }`:          drawPrints,
+			`query($list: [ImageFingerprint!]) { a: diffImages(images: $list) { verdict } b: device(name: "x") { id } }`: drawPrints,
+			`mutation($list: [AnnotationInput!]!) { putAnnotations(input: $list, atomic: false) {
+				results { annotation { id objectCount objects { name contour value area } } problems { path message } } } }`: drawAdditions,
+			`mutation($list: [AnnotationInput!]!) { putAnnotations(input: $list) { results { annotation { id } } } }`: drawAdditions,
+			`query($list: [ImageKey!]!) { images(keys: $list) { id } }`: func(r *rapid.T) []any {
+				return long(r, []any{imageKey(0, 1)}, imageKey(0, 77))
+			},
+		} {
+			rapid.Check(t, func(r *rapid.T) {
+				o := operation{query: query, variables: map[string]any{"list": draw(r)}, role: caller.Writer}
+				if difference := w.compare(r.Context(), o); difference != "" {
+					r.Fatalf("%.5000s", difference)
+				}
+			})
+		}
+	})
+}
+
+func TestLate_WhatIsPlainIsReadAtOnce(t *testing.T) {
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	for of, text := range map[string]string{
+		"ImageFingerprint": `[{"device": "0a5bb6f4", "takenAt": "2020-06-20T21:33:24Z", "md5": "0123"}]`,
+		"AnnotationInput": `[{"image": {"device": "0a5bb6f4", "takenAt": "2020-06-20T21:33:24Z"}, "md5": "0123", "algorithm": {"name": "a", "version": "1"},
+			"objects": [{"name": "moth", "contour": [[0, 1], [2.5, -3], [4, 5e1]], "value": 3, "fillColour": null}]}]`,
+	} {
+		if schema.Types[of] == nil {
+			t.Errorf("the schema has no %s", of)
+		}
+		if _, err := readers[of]([]byte(text)); err != nil {
+			t.Errorf("%s: %v", of, err)
+		}
+	}
+}
+
+func TestLate_TheGuardSeesHowLongAListIs(t *testing.T) {
+	w := newWays(t, sqlite(t))
+	w.fill(t)
+	o := operation{query: `query($list: [ImageFingerprint!]!) {`, variables: map[string]any{"list": slices.Repeat([]any{map[string]any{"device": "x", "takenAt": taken(1), "md5": "y"}}, 12_000)}}
+	for n := range 99 {
+		o.query += fmt.Sprintf(" a%d: diffImages(images: $list) { verdict }", n)
+	}
+	o.query += " }"
+	_, want, _ := answer(t.Context(), w.ordinary, o)
+	if _, got, _ := answer(t.Context(), w.fast, o); len(want) != 1 || !strings.Contains(want[0], "TOO_LARGE") || !slices.Equal(got, want) {
+		t.Errorf("%.1000s, want %.1000s", got, want)
+	}
+}
