@@ -70,10 +70,6 @@ func (c *checks) do(ctx context.Context, name string, check func(context.Context
 // that they should have, with what they are. Whatever time it has, it gets
 // further each time.
 func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, have had) (map[string]string, error) {
-	waiting, err := b.waiting(ctx, upload)
-	if err != nil {
-		return nil, err
-	}
 	var mu sync.Mutex // of the maps
 	wrong := map[string]string{}
 	group, ctx := errgroup.WithContext(ctx)
@@ -83,7 +79,7 @@ func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 		seen[md5] = true
 	}
 	for _, f := range m {
-		file, there := waiting[f.MD5]
+		file, there := have.waiting[f.MD5]
 		if !there || seen[f.MD5] {
 			continue
 		}

@@ -61,15 +61,11 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := b.waiting(ctx, upload)
-	if err != nil {
-		return nil, err
-	}
 	answer := &Upload{BundleUpload: upload}
 	asked := map[string]bool{}
 	for _, f := range m {
 		_, arrived := have.arrived[f.MD5]
-		_, waits := waiting[f.MD5]
+		_, waits := have.waiting[f.MD5]
 		if arrived || waits || have.content(f) != nil || asked[f.MD5] {
 			answer.Unchanged = append(answer.Unchanged, f.Key)
 			continue
@@ -114,12 +110,19 @@ func (b *Bundles) begin(ctx context.Context, name string, text rawjson.Value, su
 
 // had is what the store has of a manifest.
 type had struct {
-	arrived  map[string]*ent.BundleArrival   // what has come for this upload, by MD5
+	waiting  map[string]*blob.ListObject     // what is in the store for this upload, by MD5
+	arrived  map[string]*ent.BundleArrival   // what has come for it and is recorded, by MD5
 	contents map[string][]*ent.BundleContent // that are published, by MD5
 }
 
 func (b *Bundles) have(ctx context.Context, upload *ent.BundleUpload, m manifest) (had, error) {
-	have := had{map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
+	// The store first: a file that another request has just checked is gone from
+	// there, and was recorded before that.
+	waiting, err := b.waiting(ctx, upload)
+	have := had{waiting, map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
+	if err != nil {
+		return have, err
+	}
 	arrivals, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
 	if err != nil {
 		return have, err
