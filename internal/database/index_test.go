@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect"
 
 	"tagma/ent/migrations"
+	"tagma/internal/testenv"
 )
 
 // upTo is the steps before the one of that number.
@@ -54,7 +55,7 @@ func plan(t *testing.T, db *DB, query string) string {
 
 func TestOpen_IndexesThatComeLaterHoldTheRowsThatAreThere(t *testing.T) {
 	eachURL(t, func(t *testing.T, databaseURL string) {
-		must(t, migrate(t.Context(), databaseURL, upTo(t, 5), nil))
+		must(t, migrate(t.Context(), databaseURL, upTo(t, 6), nil))
 		old, err := connect(databaseURL, Options{})
 		must(t, err)
 		for _, statement := range []string{
@@ -91,4 +92,12 @@ func TestOpen_IndexesThatComeLaterHoldTheRowsThatAreThere(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOpen_ObjectsAreCompressedSoThatTheyAreReadFast(t *testing.T) {
+	db := open(t, testenv.Postgres(t))
+	const how = `SELECT attcompression::text FROM pg_attribute WHERE attrelid = 'annotations'::regclass AND attname = 'objects'`
+	if got := value[string](t, db.SQL, how); got != "l" {
+		t.Errorf("the compression is %q, want lz4", got)
+	}
 }
