@@ -29,7 +29,10 @@ type seen struct {
 	name   string
 }
 
-func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
+// eachPaged runs a test on both databases, with annotations whose pages have at
+// most 100.
+func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, of *annotations.Annotations, all []seen)) {
+	t.Helper()
 	for name, url := range map[string]string{
 		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
 	} {
@@ -39,12 +42,17 @@ func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			all := addAnnotations(t, db)
-			limits := page.Limits{Default: 10, Max: 100}
-			of := annotations.New(db, images.New(db, nil, instant.System, images.Limits{Page: limits}), instant.System, limits)
-			rapid.Check(t, func(r *rapid.T) { walk(r, of, all) })
+			limits := page.Limits{Default: 100, Max: 100}
+			photos := images.New(db, nil, instant.System, images.Limits{Page: limits})
+			test(t, photos, annotations.New(db, photos, instant.System, limits), addAnnotations(t, db))
 		})
 	}
+}
+
+func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
+	eachPaged(t, func(t *testing.T, _ *images.Images, of *annotations.Annotations, all []seen) {
+		rapid.Check(t, func(r *rapid.T) { walk(r, of, all) })
+	})
 }
 
 // addAnnotations puts three devices with eight images each into the database,
@@ -139,30 +147,18 @@ func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
 }
 
 func TestSeries_AsManySeriesAsMayBeAskedForAreTaken(t *testing.T) {
-	for name, url := range map[string]string{
-		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
-	} {
-		t.Run(name, func(t *testing.T) {
-			db, err := database.Open(t.Context(), url, database.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			all := addAnnotations(t, db)
-			limits := page.Limits{Default: 100, Max: 100}
-			photos := images.New(db, nil, instant.System, images.Limits{Page: limits})
-			most := make([]series.Series, series.MaxSeries)
-			for n := range most {
-				most[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}
-			}
-			i, err := photos.Series(t.Context(), most, series.TimeDevice, page.Request{})
-			if err != nil || len(i.Nodes) != 24 {
-				t.Errorf("%+v, %v", i, err)
-			}
-			a, err := annotations.New(db, photos, instant.System, limits).Series(t.Context(), most, nil, page.Request{})
-			if err != nil || len(a.Nodes) != len(all) {
-				t.Errorf("%+v, %v", a, err)
-			}
-		})
-	}
+	eachPaged(t, func(t *testing.T, photos *images.Images, of *annotations.Annotations, all []seen) {
+		most := make([]series.Series, series.MaxSeries)
+		for n := range most {
+			most[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}
+		}
+		i, err := photos.Series(t.Context(), most, series.TimeDevice, page.Request{})
+		if err != nil || len(i.Nodes) != 24 {
+			t.Errorf("%+v, %v", i, err)
+		}
+		a, err := of.Series(t.Context(), most, nil, page.Request{})
+		if err != nil || len(a.Nodes) != len(all) {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
 }
