@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	ent "tagma/ent/generated"
@@ -21,6 +22,7 @@ import (
 	"tagma/internal/caller"
 	"tagma/internal/database"
 	"tagma/internal/instant"
+	"tagma/internal/leash"
 	"tagma/internal/token"
 )
 
@@ -54,7 +56,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 		return nil, err
 	}
 	cmd.Stderr = log
-	cmd.SysProcAttr = leashed()
+	leash.On(cmd, syscall.SIGTERM)
 	input, err := cmd.StdinPipe() // the floor ends when it does
 	if err != nil {
 		return nil, err

@@ -2,12 +2,7 @@
 
 package main
 
-import (
-	"syscall"
-	"time"
-)
-
-func leashed() *syscall.SysProcAttr { return nil }
+import "time"
 
 // usage is what a process has used; it is known on Linux only.
 type usage struct {

@@ -10,7 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"tagma/internal/leash"
 )
 
 // team is processes that do the same: each takes a line and answers with one.
@@ -47,7 +50,7 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 	}
 	defer file.Close()
 	cmd.Stderr = file
-	cmd.SysProcAttr = leashed()
+	leash.On(cmd, syscall.SIGTERM)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"tagma/internal/doctest"
+	"tagma/internal/leash"
 )
 
 // top is the repository's folder, where a reader of the pages is.
@@ -84,7 +85,8 @@ func launch(t *testing.T, b doctest.Block, folder string) *server {
 	command.Dir = top
 	command.Env = append(os.Environ(), "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)
 	command.Stderr = s.logs
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	leash.On(command, syscall.SIGKILL)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

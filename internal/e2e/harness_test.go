@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"tagma/internal/instant"
+	"tagma/internal/leash"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/testenv"
@@ -154,7 +155,7 @@ func (s *server) boot() {
 	}
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(os.Environ(), s.env...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	leash.On(s.cmd, syscall.SIGKILL)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tagma/internal/leash"
 	"tagma/internal/testenv"
 )
 
@@ -187,7 +188,7 @@ func TestOperator_OfTwoServersThatStartAtOnceOneTellsTheFirstPassword(t *testing
 	var ready sync.WaitGroup
 	for n, s := range both {
 		cmd := exec.CommandContext(t.Context(), binary, "--listen", "127.0.0.1:0", "--data", s.Data, "--database", s.Database)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		leash.On(cmd, syscall.SIGKILL)
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		var said bytes.Buffer
 		cmd.Stderr = &said

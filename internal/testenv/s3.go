@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tagma/internal/leash"
 )
 
 // gateway is the program of the S3 server, VersityGW. Go builds it when it is
@@ -84,7 +86,7 @@ func (s *S3Server) start(ctx context.Context, program string) error {
 	_ = free.Close()
 	s.process = exec.Command(program, "--port", s.Host, "--region", s.Region, "--health", s.health, "--keep-alive", "--quiet", "posix", s.Folder)
 	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKeyID, "ROOT_SECRET_KEY="+s.SecretKey)
-	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	leash.On(s.process, syscall.SIGKILL)
 	s.process.Stdout, s.process.Stderr = &s.said, &s.said
 	if err := s.process.Start(); err != nil {
 		return err
