@@ -58,7 +58,7 @@ func verifyCommand(c *config.Config) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check every file against the database",
-		Long:  "Reads every file that the database speaks of, and names each that is missing or\naltered, and each file older than a day that no row speaks of (orphaned; the\nserver clears those away by itself). The server may be running. It changes\nnothing, and fails if there is anything to name.",
+		Long:  "Reads every file that the database speaks of, and names each that is missing or\naltered, and each file older than a day that no row speaks of (orphaned; the\nserver clears those away by itself, unless its log says that the files may be\nanother database's). The server may be running. Without --claim it changes\nnothing; it fails if there is anything to name.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, c, func(st *store.Store) error {

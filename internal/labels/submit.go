@@ -42,26 +42,26 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	if s.LabelSet != nil {
 		name = *s.LabelSet
 	}
-	found, err := l.look(ctx, question{user: c.UserID, labelSet: name, video: s.VideoURL, filename: s.filename()})
+	there, err := l.look(ctx, question{user: c.UserID, labelSet: name, video: s.VideoURL, filename: s.filename()})
 	if err != nil {
 		return nil, err
 	}
 	var problems fault.Problems
 	var definitions []Definition
-	if found.set == nil {
+	if there.set == nil {
 		problems.Add(fault.NotFound, []any{"input", "labelSet"}, "there is no label set %.40q: an admin makes one by createLabelSet", name)
-	} else if definitions, err = Definitions(found.set); err != nil {
+	} else if definitions, err = Definitions(there.set); err != nil {
 		return nil, err
 	}
 	s.check(&problems, definitions)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	e, err := newEntry(ctx, s, found.set.ID, origin{by: &c.UserID, author: found.author, at: l.clock()})
+	e, err := newEntry(ctx, s, there.set.ID, origin{by: &c.UserID, author: there.author, at: l.clock()})
 	if err != nil {
 		return nil, err
 	}
-	e.found = found
+	e.found = there
 	receipt, err := l.recordTogether(e)
 	if err != nil {
 		return nil, err
