@@ -85,6 +85,13 @@ func (r *Resolver) imageRows() selection.Type {
 					}
 					return annotations.WantOfImages(as[int64](keys), filter)
 				},
+				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
+					filter, err := filterOf(arguments["algorithm"])
+					if err != nil {
+						return nil, err
+					}
+					return annotations.JoinToImage(filter)
+				},
 			},
 		},
 	}}
@@ -245,7 +252,7 @@ func filterOf(argument any) (*annotations.Filter, error) {
 func oneImage(asked selection.Asked) (selection.Query, error) {
 	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
 	narrow, _, err := images.WantKeys("image", []images.Key{key})
-	return selection.Query{Select: narrow}, err
+	return selection.Query{Select: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
 func oneDevice(asked selection.Asked) (selection.Query, error) {

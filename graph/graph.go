@@ -104,8 +104,12 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.AddTransport(transport.OtherMethods{Options: options.Transport})
 	server.SetParserTokenLimit(options.QueryTokens)
 	server.Use(named{known})
-	server.Use(guard.Text{Tokens: options.QueryTokens})
-	server.SetQueryCache(newCache())
+	parsed := newCache()
+	server.Use(guard.Text{Tokens: options.QueryTokens, Passed: func(ctx context.Context, text string) bool {
+		_, ok := parsed.Get(ctx, text)
+		return ok
+	}})
+	server.SetQueryCache(parsed)
 	server.Use(extension.Introspection{}) // the contract is public
 	server.Use(lateIn{schema.Schema()})
 	server.Use(judge)

@@ -103,6 +103,19 @@ func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	}, err
 }
 
+// JoinToImage joins to a query of one image its annotations, by age. The image
+// stays if it has none.
+func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
+	condition, err := filter.Condition()
+	return func(s *sql.Selector) {
+		wanted := sql.Dialect(s.Dialect()).Select().From(sql.Table(annotation.Table))
+		condition(wanted)
+		wanted.As(annotation.Table)
+		s.LeftJoin(wanted).On(s.C(image.FieldID), wanted.C(annotation.FieldImageID))
+		s.OrderBy(wanted.C(annotation.FieldID))
+	}, err
+}
+
 // OfImages gives the annotations of each image, by age, by the image's id.
 func (a *Annotations) OfImages(ctx context.Context, all []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
 	ids := make([]int64, len(all))

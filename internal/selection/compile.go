@@ -3,6 +3,7 @@ package selection
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -11,11 +12,14 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// plan is how one root field of an operation is answered. It does not change.
+// plan is how one root field of an operation is answered. It does not change,
+// but for the SQL, which is there once it was asked for.
 type plan struct {
-	rows  *rows
-	shape shape
-	of    parts // a connection
+	rows   *rows
+	beside *edge // whose rows come in the same statement, of one row
+	shape  shape
+	of     parts // a connection
+	sql    atomic.Pointer[string]
 }
 
 // parts is how a connection is written.
@@ -178,7 +182,21 @@ func (c *compiler) root(field graphql.CollectedField, root Root) (*plan, bool) {
 		return p, ok
 	}
 	_, ok := c.view(p.rows, field.Selections)
+	if p.shape == one {
+		p.beside = p.rows.joinable()
+	}
 	return p, ok
+}
+
+// joinable is the first edge whose rows may come in the statement of these, or
+// nil.
+func (r *rows) joinable() *edge {
+	for _, e := range r.edges {
+		if e.known.Join != nil && !slices.ContainsFunc(e.rows.columns, elsewhere) {
+			return e
+		}
+	}
+	return nil
 }
 
 // finish writes the columns of rows that are complete.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -56,23 +57,31 @@ func (a *answer) MarshalGQL(w io.Writer) {
 // reading is what one statement is to give.
 type reading struct {
 	rows    *rows
+	beside  *edge // whose rows come with these, of which there is at most one
 	narrow  func(*sql.Selector)
 	joined  bool     // by narrow
 	none    bool     // of the rows is there
 	most    int      // rows that are written; one more is noticed
 	key     []string // columns of the key by which rows are ordered, if it is wanted
-	keys    bool     // of all rows are wanted, not only of the first and the last
+	eachKey bool     // is wanted, of all rows, not only of the first and the last
 	back    int      // the column by which the rows were found, or -1
 	paged   bool     // by the values of that column, each with at most this length:
 	length  int
 	place   func(Row) (int, error)
 	placeBy []string
 	made    *Made
+
+	arguments []any                   // of the SQL, if all that ask have the same:
+	sql       *atomic.Pointer[string] // once one has asked
 }
 
 // written is rows in writing.
 type written struct {
-	rows        *rows
+	reading
+	columns     []string // those of the rows, and then others
+	keyAt       []int    // of columns, the key's
+	placeAt     []int
+	writers     []Writer
 	views       []lines
 	count       int
 	more        bool // than most
@@ -108,7 +117,10 @@ const unlimited = int(^uint(0) >> 1)
 
 func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	r := reading{
-		rows: p.rows, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy, made: q.Made,
+		rows: p.rows, beside: p.beside, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy, made: q.Made,
+	}
+	if p.shape == one && (p.beside == nil || len(p.beside.field.Arguments) == 0) {
+		r.arguments, r.sql = q.Arguments, &p.sql
 	}
 	if q.Most > 0 {
 		r.most = q.Most
@@ -147,30 +159,43 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	return &answer{b, x}, nil
 }
 
-// read reads and writes the rows of a statement, and those that they lead to.
-func (x *execution) read(r reading) (*written, error) {
-	w := &written{rows: r.rows, leads: make([][]any, len(r.rows.edges)), views: make([]lines, len(r.rows.views))}
+// begin is rows of which none is written yet.
+func (x *execution) begin(r reading) (*written, error) {
+	w := &written{
+		reading: r, views: make([]lines, len(r.rows.views)),
+		leads: make([][]any, len(r.rows.edges)), led: make([]led, len(r.rows.edges)),
+	}
 	if r.paged {
 		w.written, w.further = map[any]int{}, map[any]bool{}
 	}
 	for n := range w.views {
 		w.views[n].b = x.buffer()
 	}
+	columns := rows{columns: slices.Clone(r.rows.columns)}
+	w.keyAt, w.placeAt = columns.at(r.key), columns.at(r.placeBy)
+	w.columns = columns.columns
 	if r.none {
-		return w, x.follow(w)
+		return w, nil
 	}
-	columns := rows{of: r.rows.of, columns: slices.Clone(r.rows.columns)}
-	key, placeBy := columns.at(r.key), columns.at(r.placeBy)
-	writers, err := x.bind(r.rows)
+	var err error
+	w.writers, err = x.bind(r.rows)
+	return w, err
+}
+
+// read reads and writes the rows of a statement, and those that they lead to.
+func (x *execution) read(r reading) (*written, error) {
+	w, err := x.begin(r)
 	if err != nil {
 		return nil, err
 	}
-	take := func(cells []cell) error { return w.take(r, cells, writers, key, placeBy) }
-	cells := make([]cell, len(columns.columns))
-	if r.made != nil {
-		err = r.made.each(columns.columns, cells, take)
-	} else {
-		err = x.each(r, columns.columns, cells, take)
+	switch {
+	case r.none:
+	case r.made != nil:
+		err = r.made.each(w.columns, w.take)
+	case r.beside != nil:
+		err = x.both(w)
+	default:
+		err = x.each(w, w.columns, w.take)
 	}
 	if err != nil && !errors.Is(err, errMore) {
 		return nil, err
@@ -179,12 +204,39 @@ func (x *execution) read(r reading) (*written, error) {
 	return w, x.follow(w)
 }
 
+// both reads a row together with those that one of its edges leads to. Where
+// there are several of them, the row comes with each.
+func (x *execution) both(w *written) error {
+	e, own := w.beside, len(w.columns)
+	there, err := x.begin(reading{rows: e.rows, most: unlimited, back: e.back})
+	if err != nil {
+		return err
+	}
+	err = x.each(w, slices.Concat(w.columns, e.rows.columns), func(cells []cell) error {
+		if w.count == 0 {
+			if err := w.take(cells[:own]); err != nil {
+				return err
+			}
+		}
+		if cells[own+e.back].value == nil {
+			return nil
+		}
+		return there.take(cells[own:])
+	})
+	if err != nil {
+		return err
+	}
+	w.led[slices.Index(w.rows.edges, e)] = index(there)
+	return x.follow(there)
+}
+
 // errMore ends the reading at one row more than is wanted.
 var errMore = errors.New("selection: there are more rows")
 
-// each reads the rows of a statement, one after the other, into cells.
-func (x *execution) each(r reading, columns []string, cells []cell, take func([]cell) error) error {
-	statement, arguments, err := x.statement(r, columns)
+// each reads the rows of the statement, one after the other. The columns are what
+// it gives of each.
+func (x *execution) each(w *written, columns []string, take func([]cell) error) error {
+	statement, arguments, err := x.statement(w)
 	if err != nil {
 		return err
 	}
@@ -193,7 +245,7 @@ func (x *execution) each(r reading, columns []string, cells []cell, take func([]
 		return err
 	}
 	defer found.Close()
-	into := make([]any, len(cells))
+	cells, into := make([]cell, len(columns)), make([]any, len(columns))
 	for n := range cells {
 		into[n] = &cells[n]
 	}
@@ -209,7 +261,8 @@ func (x *execution) each(r reading, columns []string, cells []cell, take func([]
 }
 
 // each is the same of rows that are there.
-func (m *Made) each(columns []string, cells []cell, take func([]cell) error) error {
+func (m *Made) each(columns []string, take func([]cell) error) error {
+	cells := make([]cell, len(columns))
 	for row := range m.Count {
 		for n, column := range columns {
 			cells[n].value = m.Value(row, column)
@@ -222,45 +275,45 @@ func (m *Made) each(columns []string, cells []cell, take func([]cell) error) err
 }
 
 // take writes a row, and notes where it leads.
-func (w *written) take(r reading, cells []cell, writers []Writer, key, placeBy []int) error {
-	if w.count == r.most {
+func (w *written) take(cells []cell) error {
+	if w.count == w.most {
 		return errMore
 	}
-	if r.paged {
-		back := kept(cells[r.back].value)
-		if w.written[back] == r.length {
+	if w.paged {
+		back := kept(cells[w.back].value)
+		if w.written[back] == w.length {
 			w.further[back] = true
 			return nil
 		}
 		w.written[back]++
 	}
-	if len(key) > 0 {
+	if len(w.keyAt) > 0 {
 		w.last = w.last[:0]
-		for _, column := range key {
+		for _, column := range w.keyAt {
 			w.last = append(w.last, kept(cells[column].value))
 		}
 		if w.count == 0 {
 			w.first = slices.Clone(w.last)
 		}
-		if r.keys {
+		if w.eachKey {
 			w.keys = append(w.keys, slices.Clone(w.last))
 		}
 	}
-	for n, edge := range r.rows.edges {
+	for n, edge := range w.rows.edges {
 		w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
 	}
-	if r.back >= 0 {
-		w.backs = append(w.backs, kept(cells[r.back].value))
+	if w.back >= 0 {
+		w.backs = append(w.backs, kept(cells[w.back].value))
 	}
-	if r.place != nil {
-		place, err := r.place(Row{cells, placeBy})
+	if w.place != nil {
+		place, err := w.place(Row{cells, w.placeAt})
 		if err != nil {
 			return err
 		}
 		w.places = append(w.places, place)
 	}
 	for n := range w.views {
-		if err := w.views[n].write(r.rows, r.rows.views[n], cells, writers, w.last); err != nil {
+		if err := w.views[n].write(w.rows, w.rows.views[n], cells, w.writers, w.last); err != nil {
 			return err
 		}
 	}
@@ -269,34 +322,58 @@ func (w *written) take(r reading, cells []cell, writers []Writer, key, placeBy [
 }
 
 // statement is the SQL for the columns of the rows: those that were selected
-// when it was compiled, and others.
-func (x *execution) statement(r reading, columns []string) (string, []any, error) {
-	s := sql.Dialect(x.db.Dialect).Select().From(sql.Table(r.rows.of.Table))
-	selected := r.rows.selected
-	for _, column := range columns[len(r.rows.columns):] {
-		selected = x.selectAlso(selected, r.rows.of, column)
+// when it was compiled, and others; and for those of the rows beside.
+func (x *execution) statement(w *written) (string, []any, error) {
+	if w.arguments != nil {
+		if text := w.sql.Load(); text != nil {
+			return *text, w.arguments, nil
+		}
+	}
+	of := w.rows.of
+	s := sql.Dialect(x.db.Dialect).Select().From(sql.Table(of.Table))
+	selected := w.rows.selected
+	for _, column := range w.columns[len(w.rows.columns):] {
+		selected = x.selectAlso(selected, of, column)
+	}
+	if w.beside != nil {
+		selected += ", " + w.beside.rows.selected
 	}
 	if selected == "" {
 		selected = "1" // only their number is asked for
 	}
-	if !r.joined && slices.ContainsFunc(columns, elsewhere) {
-		r.rows.of.Join(s)
+	if !w.joined && slices.ContainsFunc(w.columns, elsewhere) {
+		of.Join(s)
 	}
 	s.SelectExpr(sql.Raw(selected))
-	r.narrow(s)
+	w.narrow(s)
+	if w.beside != nil {
+		join, err := w.beside.known.Join(w.beside.field.ArgumentMap(x.variables))
+		if err != nil {
+			return "", nil, err
+		}
+		join(s)
+	}
 	text, arguments := s.Query()
-	if r.most < unlimited {
+	if w.most < unlimited {
 		// As an argument. A number in the text would lead PostgreSQL, once it
 		// plans without the arguments, to sort all of a long range for it.
-		arguments = append(arguments, r.most+1)
+		arguments = append(arguments, w.most+1)
 		if x.db.Dialect == dialect.Postgres {
 			text += " LIMIT $" + strconv.Itoa(len(arguments))
 		} else {
 			text += " LIMIT ?"
 		}
 	}
+	if w.arguments != nil {
+		if !reflect.DeepEqual(arguments, w.arguments) {
+			return "", nil, errArguments
+		}
+		w.sql.Store(&text)
+	}
 	return text, arguments, s.Err()
 }
+
+var errArguments = errors.New("selection: a query's arguments are not those of its SQL")
 
 // selectAlso is a list of columns, as SQL has it, with one more.
 func (s *Selector) selectAlso(list string, of *Type, column string) string {
@@ -362,10 +439,11 @@ var errGone = errors.New("selection: a row is not there to which another leads")
 
 // follow reads the rows to which those that are written lead.
 func (x *execution) follow(w *written) error {
-	w.led = make([]led, len(w.rows.edges))
 	for n, e := range w.rows.edges {
-		keys := distinct(w.leads[n])
-		if len(keys) > 0 {
+		if e == w.beside {
+			continue
+		}
+		if keys := distinct(w.leads[n]); len(keys) > 0 {
 			var err error
 			if w.led[n], err = x.lead(e, keys); err != nil {
 				return err
@@ -394,7 +472,7 @@ func (x *execution) lead(e *edge, keys []any) (l led, err error) {
 		r.narrow, r.paged, r.length = pages.Select, true, pages.Plan.Length
 		for _, of := range e.connections {
 			if of.has("edges", "pageInfo") {
-				r.key, r.keys = orderedBy(e.rows.of, pages.Order), true
+				r.key, r.eachKey = orderedBy(e.rows.of, pages.Order), true
 			}
 		}
 	}

@@ -118,6 +118,10 @@ type Edge struct {
 	// it joins the table that Back is of.
 	Select func(keys []any, arguments map[string]any) (func(*sql.Selector), error)
 	Joined bool
+	// Join, if set, is for a root that is one row: it joins the rows to a query
+	// of that one, as their table is called, and puts them in their order. If
+	// there are none, the one stays.
+	Join func(arguments map[string]any) (func(*sql.Selector), error)
 	// Pages, for a connection, is in the place of Select.
 	Pages func(keys []any, arguments map[string]any) (Pages, error)
 }
@@ -157,8 +161,11 @@ type Query struct {
 	// their order. Joined says that it has joined what Type.Join would.
 	Select func(*sql.Selector)
 	Joined bool
-	None   bool // there are no rows, and nothing to ask the database for
-	Most   int  // rows of a list, if it is not 0; more are left to the resolver, which refuses them
+	// Arguments, if set, are those of Select's SQL, which then is the same for
+	// all queries of the root, and is put together once.
+	Arguments []any
+	None      bool // there are no rows, and nothing to ask the database for
+	Most      int  // rows of a list, if it is not 0; more are left to the resolver, which refuses them
 
 	// Made, if set, is the rows, and the database is not asked.
 	Made *Made
@@ -261,6 +268,9 @@ func (s *Selector) checkField(at string, definition *ast.FieldDefinition, known 
 		}
 		if s.types[known.Edge.To] == nil || definition.Type.Name() != to || len(known.Columns) != 1 {
 			return fmt.Errorf("selection: %s does not lead to %s by one column", at, known.Edge.To)
+		}
+		if known.Edge.Join != nil && definition.Type.Elem == nil {
+			return fmt.Errorf("selection: %s is joined, but no list", at)
 		}
 	case known.Bind == nil && (s.scalar(definition.Type) == nil || definition.Type.Elem != nil || len(known.Columns) != 1):
 		return fmt.Errorf("selection: %s is not one column with a scalar that can be written", at)
