@@ -128,7 +128,7 @@ func (c *Config) storeFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Data, "data", c.Data, "folder of the embedded database and store")
 	flags.StringVar(&c.Database, "database", c.Database, "database: postgres://user:password@host/name?sslmode=…, or sqlite:PATH (default sqlite:DATA/tagma.db)")
 	flags.StringVar(&c.Storage, "storage", c.Storage, "store of files: file:PATH, or s3://BUCKET?region=…&endpoint=… (default file:DATA/files)")
-	flags.IntVar(&c.Connections, "database-connections", c.Connections, "most connections to the database")
+	flags.IntVar(&c.Connections, "database-connections", c.Connections, "most connections to the database; four at most to SQLite")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of the log on standard error: text or json")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least level to log: debug, info, warn or error")
 }

@@ -32,6 +32,22 @@ func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Pred
 	})
 }
 
+// Exactly is the condition that a column holds the value, of a query that finds
+// a row by its key. The plus keeps SQLite from weighing the value by its samples
+// of the column: it would plan the statement anew for each other value, which
+// takes longer than to answer it.
+func Exactly(column string, value any) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.Ident(s.C(column)).WriteString(" = ")
+			if b.Dialect() == dialect.SQLite {
+				b.WriteByte('+')
+			}
+			b.Arg(value)
+		}))
+	}
+}
+
 // AmongPairs is the condition that two columns, a text and a number, hold one
 // of the pairs (texts[i], numbers[i]).
 func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func(*sql.Selector) {

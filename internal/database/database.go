@@ -46,7 +46,9 @@ type DB struct {
 
 // Options of Open.
 type Options struct {
-	// Connections bounds the pool. Zero is a default that suits two cores.
+	// Connections bounds the pool. Zero is a default that suits two cores. Of
+	// SQLite's, which work within this process and wait for one another, there
+	// are four at most.
 	Connections int
 	// Observe, if set, hears of every statement just before it is sent.
 	Observe func(ctx context.Context, query string)
@@ -69,12 +71,15 @@ func Open(ctx context.Context, databaseURL string, options Options) (*DB, error)
 }
 
 func connect(databaseURL string, options Options) (*DB, error) {
+	db := &DB{url: databaseURL}
+	path, isFile := strings.CutPrefix(databaseURL, "sqlite:")
 	connections := options.Connections
 	if connections <= 0 {
 		connections = 8
 	}
-	db := &DB{url: databaseURL}
-	path, isFile := strings.CutPrefix(databaseURL, "sqlite:")
+	if isFile {
+		connections = min(connections, mostOfSQLite)
+	}
 	switch {
 	case isFile && path != "":
 		db.Dialect = dialect.SQLite
@@ -118,6 +123,15 @@ func openPostgres(ctx context.Context, to *pq.Connector) (conn, error) {
 	return c, nil
 }
 
+// mapped is how many bytes of SQLite's file are read where the system has them in
+// memory, and not from a copy of its own in each connection. All connections of a
+// process share one lock around their copies, so that eight of them together were
+// slower than one. It is the system's memory, which takes it back when it needs to.
+const mapped = 1 << 30
+
+// mostOfSQLite is how many connections to SQLite are of use.
+const mostOfSQLite = 4
+
 // openSQLite opens a connection whose commits survive a loss of power (FULL),
 // whose transactions take the write lock when they begin, so that none fails
 // half-way for having read first, and whose LIKE minds case as PostgreSQL's.
@@ -130,7 +144,8 @@ func openSQLite(path string, foreignKeys bool) (conn, error) {
 			"synchronous(FULL)",
 			fmt.Sprintf("foreign_keys(%t)", foreignKeys),
 			"case_sensitive_like(1)",
-			"cache_size(-16384)", // KiB, for each connection
+			"cache_size(-4096)", // KiB, for each connection
+			fmt.Sprintf("mmap_size(%d)", mapped),
 			"temp_store(MEMORY)",
 		},
 	}

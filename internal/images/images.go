@@ -176,7 +176,10 @@ func WantKeys(argument string, keys []Key) (narrow predicate.Image, places map[K
 		}
 	}
 	if len(keys) == 1 { // which a database plans better than a list of one
-		return image.And(image.DeviceID(keys[0].Device), image.TakenAt(keys[0].TakenAt)), places, nil
+		return image.And(
+			database.Exactly(image.FieldDeviceID, keys[0].Device),
+			database.Exactly(image.FieldTakenAt, int64(keys[0].TakenAt)),
+		), places, nil
 	}
 	return among(keys), places, nil
 }
