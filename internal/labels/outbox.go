@@ -21,13 +21,37 @@ import (
 
 // Pace of the outbox.
 const (
-	batchSize   = 500
 	linger      = 5 * time.Millisecond // lets others join a batch: without it half as many get through
 	poll        = time.Second          // between looks for what other servers have recorded
 	idle        = 30 * time.Second     // between looks for what others pushed
 	firstPause  = time.Second
 	longestWait = time.Minute
 )
+
+// Sizes of a batch. What a remote checks of a large repository at each push
+// costs it as much for ten commits as for a thousand. But a push must end well
+// before its time is up, and in one flat folder each commit takes the longer
+// the more files there are.
+const (
+	smallest = 100
+	usual    = 500  // to begin with
+	largest  = 2000 // fewer than may wait for one who follows submissions: see package events
+
+	quick = 10 * time.Second // a batch that took less may be followed by a larger one
+	slow  = 20 * time.Second // one that took more, by a smaller one
+)
+
+// nextSize is how many a batch may have after one of n, which might have had
+// size and took so long.
+func nextSize(size, n int, took time.Duration) int {
+	switch {
+	case took > slow:
+		return max(size/2, smallest)
+	case took < quick && n == size:
+		return min(2*size, largest)
+	}
+	return size
+}
 
 // Outbox brings submissions into the label repository, in their order, and
 // reads back what others pushed there. One runs at a time, whatever the number
@@ -38,13 +62,14 @@ type Outbox struct {
 	layout Layout
 	log    *slog.Logger
 
+	size    int    // how many a batch may have
 	inReach bool   // whether this outbox has last met with no fault of the repository
 	read    string // how far the repository was read, as the checkpoint says
 }
 
 // NewOutbox is the way from labels to the repository.
 func NewOutbox(labels *Labels, repo *labelrepo.Repo, layout Layout, log *slog.Logger) *Outbox {
-	return &Outbox{labels: labels, repo: repo, layout: layout, log: log}
+	return &Outbox{labels: labels, repo: repo, layout: layout, log: log, size: usual}
 }
 
 // origin is where a submission came from: a person, or a commit of others.
@@ -116,30 +141,33 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	if err := o.readBack(ctx); err != nil {
 		return false, err
 	}
-	rows, err := o.queued(ctx)
+	rows, err := o.queued(ctx, o.size)
 	if err != nil || len(rows) == 0 {
 		if err == nil && look {
 			err = o.reached(ctx)
 		}
 		return false, err
 	}
+	began := time.Now()
 	if err := o.push(ctx, rows); err != nil {
+		o.size = max(o.size/2, smallest) // it may have been too much at once
 		return false, o.note(ctx, err)
 	}
+	o.size = nextSize(o.size, len(rows), time.Since(began))
 	return true, o.reached(ctx)
 }
 
-// queued gives a batch of the submissions that are to be pushed, in their
-// order: first those of which a push was not answered.
-func (o *Outbox) queued(ctx context.Context) ([]*ent.LabelSubmission, error) {
+// queued gives the first so many of the submissions that are to be pushed, in
+// their order: first those of which a push was not answered.
+func (o *Outbox) queued(ctx context.Context, limit int) ([]*ent.LabelSubmission, error) {
 	var rows []*ent.LabelSubmission
 	// One status at a time, which an index gives in its order.
 	for _, status := range []labelsubmission.Status{labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED} {
-		if len(rows) == batchSize {
+		if len(rows) == limit {
 			break
 		}
 		more, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(status)).
-			Order(labelsubmission.ByID()).WithVideo().WithLabelSet().Limit(batchSize - len(rows)).All(ctx)
+			Order(labelsubmission.ByID()).WithVideo().WithLabelSet().Limit(limit - len(rows)).All(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -307,7 +335,7 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 	reason := reasonOf(trouble)
 	o.inReach = false
 	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
-	rows, failed := o.queued(ctx)
+	rows, failed := o.queued(ctx, largest) // all of a batch under way, or its rest would go first
 	var ids []int64
 	if err = errors.Join(err, failed); err == nil {
 		ids, err = o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {

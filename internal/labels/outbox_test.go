@@ -123,7 +123,7 @@ func TestOutbox_AnAcknowledgementThatWasLostAfterThePushIsReadFromTheRepository(
 		for n := range 3 {
 			w.submit(rat(1, float64(n))) // revisions of one file: pushed again, they would undo each other
 		}
-		rows, err := r.queued(t.Context())
+		rows, err := r.queued(t.Context(), largest)
 		must(t, err)
 		must(t, r.mark(t.Context(), rows, labelsubmission.StatusCOMMITTED))
 		var commits []labelrepo.Commit
@@ -153,8 +153,8 @@ func TestOutbox_ARepositoryThatIsDownLosesNothingAndIsToldOnWhatWaits(t *testing
 		for n := range 600 { // more than a batch
 			w.submit(rat(n, 1))
 		}
-		for range 2 {
-			if more, err := r.step(t.Context(), true); more || !errors.Is(err, labelrepo.ErrUnavailable) {
+		for _, look := range []bool{true, false, false, false} {
+			if more, err := r.step(t.Context(), look); more || !errors.Is(err, labelrepo.ErrUnavailable) {
 				t.Fatal(more, err)
 			}
 		}
@@ -162,8 +162,10 @@ func TestOutbox_ARepositoryThatIsDownLosesNothingAndIsToldOnWhatWaits(t *testing
 		if why := w.all()[0].Failure; why == nil || !strings.Contains(*why, "not available") {
 			t.Errorf("the reason is %v", why)
 		}
+		same(t, "the size of a batch", r.size, smallest)
 		must(t, os.Rename(r.dir+".away", r.dir))
 		r.drain()
+		same(t, "the size of a batch", r.size, 4*smallest) // after 100, 200, and the last 300 of 400
 		var want []string
 		for _, row := range w.all() {
 			want = append(want, fmt.Sprint(row.ID))
@@ -173,6 +175,24 @@ func TestOutbox_ARepositoryThatIsDownLosesNothingAndIsToldOnWhatWaits(t *testing
 		}
 		same(t, "commits", slices.Equal(r.commits("%(trailers:key=Submission-Id,valueonly,separator=%x2C)"), want), true)
 	})
+}
+
+func TestOutbox_BatchesGrowWhilePushesAreQuickAndShrinkWhenTheyAreSlow(t *testing.T) {
+	for _, c := range []struct {
+		size, n int
+		took    time.Duration
+		want    int
+	}{
+		{usual, usual, time.Second, 2 * usual},
+		{usual, usual - 1, time.Second, usual}, // nobody waited for more
+		{usual, usual, quick, usual},
+		{usual, usual, slow + 1, usual / 2},
+		{usual, 1, slow + 1, usual / 2}, // the next may be full
+		{largest, largest, time.Second, largest},
+		{smallest, smallest, time.Minute, smallest},
+	} {
+		same(t, fmt.Sprint(c), nextSize(c.size, c.n, c.took), c.want)
+	}
 }
 
 func TestOutbox_AFaultOfTheServerItselfShowsNoPaths(t *testing.T) {
