@@ -342,6 +342,7 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 			return nil, err
 		}
 	}
+	r.store.Forget() // the next batch finds what it needs among the trees
 	if b.tip == b.base {
 		// Nothing to send, and so nobody who would tell us that the remote no
 		// longer has what we believe it has.

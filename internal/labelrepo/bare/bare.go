@@ -12,6 +12,7 @@ package bare
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,10 @@ func (r *Repo) mark() error {
 	return r.replace(path, []byte("Tagma made this copy of a repository, and may empty it at any time.\n"))
 }
 
+// Forget gives back the memory of what was read lately, which helps those who
+// read much of the history.
+func (r *Repo) Forget() { r.bases.clear() }
+
 // Close gives the repository up.
 func (r *Repo) Close() error {
 	r.mu.Lock()
@@ -173,7 +178,7 @@ func all[E any](list []E, ok func(E) bool) bool {
 
 // replace gives path the content, whole or not at all.
 func (r *Repo) replace(path string, content []byte) error {
-	temporary, err := r.writeTemporary(r.dir, content)
+	temporary, err := r.writeTemporary(r.dir, bytesTo(content))
 	if err != nil {
 		return err
 	}
@@ -185,17 +190,12 @@ func (r *Repo) replace(path string, content []byte) error {
 }
 
 // writeTemporary makes a flushed file with a temporary name in folder.
-func (r *Repo) writeTemporary(folder string, parts ...[]byte) (string, error) {
+func (r *Repo) writeTemporary(folder string, write func(io.Writer) error) (string, error) {
 	f, err := os.CreateTemp(folder, temporaryPrefix)
 	if err != nil {
 		return "", err
 	}
-	for _, part := range parts {
-		if err == nil {
-			_, err = f.Write(part)
-		}
-	}
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {
@@ -206,6 +206,14 @@ func (r *Repo) writeTemporary(folder string, parts ...[]byte) (string, error) {
 		return "", err
 	}
 	return f.Name(), nil
+}
+
+// bytesTo writes content.
+func bytesTo(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
 }
 
 func flushFolder(path string) error {

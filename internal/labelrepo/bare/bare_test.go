@@ -86,6 +86,31 @@ func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 	}
 }
 
+func TestPack_GitReadsAnIndexWithPlacesBeyondTwoGigabytes(t *testing.T) {
+	var entries []entry
+	var want []string
+	for n, offset := range []int64{12, 1<<31 - 1, 1 << 31, 5 << 31} {
+		e := entry{hash: NameOf(Blob, []byte{byte(n)}), crc: uint32(n), offset: offset}
+		entries = append(entries, e)
+		want = append(want, fmt.Sprintf("%d %s (%08x)", offset, e.hash, n))
+	}
+	var index bytes.Buffer
+	if err := writeIndex(&index, entries, Hash{1}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("git", "show-index")
+	cmd.Stdin = &index
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range want {
+		if !strings.Contains(string(out), line+"\n") {
+			t.Errorf("git does not find %s in\n%s", line, out)
+		}
+	}
+}
+
 func TestRead_WhatGitRepackedIsReadThroughItsDeltas(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)

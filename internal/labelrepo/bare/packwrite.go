@@ -1,6 +1,7 @@
 package bare
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
 	"crypto/sha1"
@@ -193,46 +194,47 @@ func offsetBack(n int64) []byte {
 	return b
 }
 
-// encodeIndex writes the index, version 2, of a pack with that checksum. It
-// sorts the entries.
-func encodeIndex(entries []entry, packSum Hash) []byte {
+// writeIndex writes the index, version 2, of a pack with that checksum. It sorts
+// the entries. It goes through them for each column, because the index of a
+// large repository is not to be in memory as a whole.
+func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 
-	out := bytes.NewBuffer(make([]byte, 0, 8+256*4+len(entries)*28+2*hashSize))
-	out.WriteString("\xfftOc\x00\x00\x00\x02")
-	var upTo [256]uint32
-	for _, e := range entries {
-		upTo[e.hash[0]]++
-	}
-	for i := 1; i < 256; i++ {
-		upTo[i] += upTo[i-1]
-	}
-	put := func(v any) { _ = binary.Write(out, binary.BigEndian, v) } // into memory: cannot fail
-	put(upTo[:])
-	for _, e := range entries {
-		out.Write(e.hash[:])
-	}
-	short := make([]uint32, 0, len(entries)) // of one column, written at once
-	for _, e := range entries {
-		short = append(short, e.crc)
-	}
-	put(short)
-	short = short[:0]
-	var far []uint64
-	for _, e := range entries {
-		if e.offset < 1<<31 {
-			short = append(short, uint32(e.offset))
-			continue
+	sum := sha1.New()
+	out := bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<16)
+	four := func(n uint32) { _, _ = out.Write(binary.BigEndian.AppendUint32(out.AvailableBuffer(), n)) } // Flush tells the error
+	_, _ = out.WriteString("\xfftOc\x00\x00\x00\x02")
+	at := 0
+	for first := range 256 {
+		for at < len(entries) && int(entries[at].hash[0]) == first {
+			at++
 		}
-		short = append(short, 1<<31|uint32(len(far)))
-		far = append(far, uint64(e.offset))
+		four(uint32(at))
 	}
-	put(short)
-	put(far)
-	out.Write(packSum[:])
-	sum := sha1.Sum(out.Bytes())
-	out.Write(sum[:])
-	return out.Bytes()
+	for i := range entries {
+		_, _ = out.Write(entries[i].hash[:])
+	}
+	for i := range entries {
+		four(entries[i].crc)
+	}
+	var far []int64
+	for i := range entries {
+		offset := entries[i].offset
+		if offset >= 1<<31 {
+			far = append(far, offset)
+			offset = 1<<31 | int64(len(far)-1)
+		}
+		four(uint32(offset))
+	}
+	for _, offset := range far {
+		_, _ = out.Write(binary.BigEndian.AppendUint64(out.AvailableBuffer(), uint64(offset)))
+	}
+	_, _ = out.Write(packSum[:])
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	_, err := to.Write(sum.Sum(nil))
+	return err
 }
 
 // counted passes bytes on and counts them.

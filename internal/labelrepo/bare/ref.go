@@ -58,7 +58,7 @@ func (r *Repo) MoveRef(name string, previous, next Hash) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	temporary, err := r.writeTemporary(r.dir, []byte(next.String()+"\n"))
+	temporary, err := r.writeTemporary(r.dir, bytesTo([]byte(next.String()+"\n")))
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (r *Repo) scan() error {
 // nil, they outlive a crash.
 func (r *Repo) Publish(p *Pack) error {
 	content := p.Bytes()
-	temporary, err := r.writeTemporary(r.packFolder(), content)
+	temporary, err := r.writeTemporary(r.packFolder(), bytesTo(content))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (r *Repo) Publish(p *Pack) error {
 // publish gives a flushed pack its index and both their names.
 func (r *Repo) publish(temporary string, entries []entry, sum Hash) error {
 	defer os.Remove(temporary)
-	index, err := r.writeTemporary(r.packFolder(), encodeIndex(entries, sum))
+	index, err := r.writeTemporary(r.packFolder(), func(w io.Writer) error { return writeIndex(w, entries, sum) })
 	if err != nil {
 		return err
 	}
