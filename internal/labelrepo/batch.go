@@ -19,12 +19,10 @@ type batch struct {
 	folders map[string]*folder // by path; "" is the root
 }
 
-// folder is a tree as it stands in the batch.
+// folder is a tree as it stands in the batch, to which its content belongs.
 type folder struct {
 	content []byte
 	hash    bare.Hash
-	read    bare.Hash // what it was before the batch
-	owned   bool      // content is this batch's own copy
 }
 
 func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
@@ -45,11 +43,23 @@ func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
 
 // load makes a folder of a tree that is in the repository.
 func (b *batch) load(hash bare.Hash) (*folder, error) {
-	content, err := b.repo.readTree(hash)
-	if err != nil {
-		return nil, err
+	content, found := b.repo.trees.take(hash)
+	if !found {
+		shared, err := b.repo.readTree(hash)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.Clone(shared)
 	}
-	return &folder{content: content, hash: hash, read: hash}, nil
+	return &folder{content: content, hash: hash}, nil
+}
+
+// giveBack leaves the folders to the next batch, when they are in the
+// repository as they stand. Those of a batch that failed are read again.
+func (b *batch) giveBack() {
+	for _, f := range b.folders {
+		b.repo.trees.put(f.hash, f.content)
+	}
 }
 
 // add makes one commit of c, or none if the file already has that content.
@@ -128,9 +138,6 @@ func (b *batch) open(names []string) ([]*folder, error) {
 
 // write puts one line into a folder, and the folder's new tree into the pack.
 func (b *batch) write(f *folder, old treeEntry, at int, name, mode string, hash bare.Hash) {
-	if !f.owned {
-		f.content, f.owned = bytes.Clone(f.content), true // it was the cache's
-	}
 	var edit bare.Edit
 	f.content, edit = setEntry(f.content, old, at, name, mode, hash)
 	f.hash = b.pack.AddEdited(bare.Tree, f.hash, f.content, edit)

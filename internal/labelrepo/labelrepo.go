@@ -352,6 +352,7 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		if *r.tip.Load() != b.base {
 			return nil, errMoved
 		}
+		b.giveBack()
 		r.base.Store(&b.base)
 		return results, nil
 	}
@@ -382,9 +383,7 @@ func (r *Repo) keep(b *batch) error {
 		return err
 	}
 	r.tip.Store(&b.tip)
-	for _, f := range b.folders {
-		r.trees.replace(f.read, f.hash, f.content)
-	}
+	b.giveBack()
 	return nil
 }
 

@@ -8,14 +8,8 @@ import (
 	"tagma/internal/labelrepo/bare"
 )
 
-// readTree is a tree's content, which must not be changed. It asks the cache
-// only what a writer left there: a walk through history would wash it out.
-func (r *Repo) readTree(hash bare.Hash) ([]byte, error) {
-	if content, found := r.trees.get(hash); found {
-		return content, nil
-	}
-	return r.readObject(bare.Tree, hash)
-}
+// readTree is a tree's content, which must not be changed.
+func (r *Repo) readTree(hash bare.Hash) ([]byte, error) { return r.readObject(bare.Tree, hash) }
 
 func (r *Repo) readCommit(hash bare.Hash) (commitObject, error) {
 	content, err := r.readObject(bare.Commit, hash)

@@ -143,6 +143,35 @@ func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 	}
 }
 
+func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
+	dir := newBare(t)
+	logs := &journal{}
+	cfg := config(t, dir)
+	cfg.Log = logs.logger()
+	r := open(t, cfg)
+	in := func(name, content string) Commit {
+		c := label(1, content)
+		c.Path = "annotations/00/" + name
+		return c
+	}
+	apply(t, r, in("a", "one"), in("b", "one"))
+	hook(t, dir, "exit 1\n")
+	if _, err := r.Apply(t.Context(), []Commit{in("a", "rejected"), in("c", "rejected")}); !errors.Is(err, ErrRejected) {
+		t.Fatalf("got %v", err)
+	}
+	hook(t, dir, "exit 0\n")
+	apply(t, r, in("b", "two"))
+	if got := git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
+		t.Errorf("the commit after it changes %q", got)
+	}
+	if results := apply(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
+		t.Errorf("what is there is committed again: %v", results)
+	}
+	if logs.String() != "" { // that the cache had to be made again
+		t.Errorf("the log says %s", logs)
+	}
+}
+
 func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	dir := newBare(t)
 	fifo := filepath.Join(t.TempDir(), "never") // opening it waits for a writer

@@ -1,33 +1,25 @@
 package labelrepo
 
-import (
-	"sync"
-
-	"tagma/internal/labelrepo/bare"
-)
+import "tagma/internal/labelrepo/bare"
 
 // treeCache keeps the trees of the tip, which the next batch builds upon, up
-// to a number of bytes. A tree that is not in it is read from the disk.
+// to a number of bytes. A tree that is not in it is read from the disk. It is
+// the writer's alone, who changes in place what it takes out.
 type treeCache struct {
 	limit int
-
-	mu   sync.Mutex
-	held int
-	at   map[bare.Hash][]byte
+	held  int
+	at    map[bare.Hash][]byte
 }
 
-func (c *treeCache) get(hash bare.Hash) ([]byte, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// take gives a tree away.
+func (c *treeCache) take(hash bare.Hash) ([]byte, bool) {
 	content, found := c.at[hash]
+	c.drop(hash)
 	return content, found
 }
 
-// replace puts the new tree of a folder in the place of its last one.
-func (c *treeCache) replace(old, hash bare.Hash, content []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drop(old)
+// put keeps a tree, which belongs to the cache from now on.
+func (c *treeCache) put(hash bare.Hash, content []byte) {
 	c.drop(hash)
 	if len(content) > c.limit {
 		return
@@ -53,8 +45,6 @@ func (c *treeCache) drop(hash bare.Hash) {
 }
 
 func (c *treeCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	clear(c.at)
 	c.held = 0
 }
