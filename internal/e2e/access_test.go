@@ -273,6 +273,7 @@ func (l *lab) ask(w way, kind string) *answer {
 }
 
 func TestAccess_EveryFieldOverEveryEdgeIsOpenToWhomTheContractNamesAndClosedToAllOthers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "")
 	all := ways(l.schema)
 	before := l.kept()
@@ -431,6 +432,7 @@ func TestAccess_ATrapsTokenAddsImagesOfItsOwnDeviceAndDoesNothingElse(t *testing
 }
 
 func TestAccess_NobodyRaisesARole(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "")
 	roles := map[string]int{"READER": 1, "WRITER": 2, "ADMIN": 3}
 	role := func(c *client) string {
@@ -508,6 +510,7 @@ func TestAccess_NobodyRaisesARole(t *testing.T) {
 }
 
 func TestAccess_CrossSiteSimpleRequestsChangeNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	before := s.rows()

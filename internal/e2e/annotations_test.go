@@ -344,6 +344,7 @@ func TestAnnotations_AreFoundByImagesAndBySeriesAndByWhatMadeThem(t *testing.T) 
 }
 
 func TestAnnotations_APatternMeansTheSameInWhateverOrderTheDatabaseSorts(t *testing.T) {
+	t.Parallel()
 	s := start(t, testenv.Postgres(t))
 	admin, db := s.admin(), s.tables()
 	// As in a database that was made for a language, where a colon comes

@@ -55,6 +55,7 @@ func refused(t *testing.T, args ...string) string {
 func inURL(query string) string { return "/graphql?query=" + url.QueryEscape(query) }
 
 func TestBrowser_PagesOfTheListsOriginsMayUseTheServerAndNoOthers(t *testing.T) {
+	t.Parallel()
 	const app, evil = "https://app.example.org", "https://evil.example.org"
 	s := start(t, "", "--cors-origins", "http://localhost:5173,"+app)
 	admin := s.admin()
@@ -108,6 +109,7 @@ func TestBrowser_PagesOfTheListsOriginsMayUseTheServerAndNoOthers(t *testing.T) 
 }
 
 func TestBrowser_AListOfOriginsThatCannotBeMeantIsRefused(t *testing.T) {
+	t.Parallel()
 	said := refused(t, "--cors-origins", "*,https://lab.example.org/app")
 	for _, want := range []string{"--cors-origins", `"*"`, `"https://lab.example.org/app"`} {
 		if !strings.Contains(said, want) {
@@ -119,6 +121,7 @@ func TestBrowser_AListOfOriginsThatCannotBeMeantIsRefused(t *testing.T) {
 // What a page of another site can make a browser send without asking the server
 // first: the simple requests of the Fetch standard.
 func TestBrowser_AnotherSiteCanSendNothingThatDoesAnything(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	const mutation = `mutation { createLabelSet(input: {name: "forged", labels: [{id: "a", name: "a"}]}) { id } }`
@@ -168,6 +171,7 @@ func TestBrowser_AnotherSiteCanSendNothingThatDoesAnything(t *testing.T) {
 }
 
 func TestBrowser_TheRequestsOfUrqlAndApolloAreTaken(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	const accept = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
@@ -187,6 +191,7 @@ func TestBrowser_TheRequestsOfUrqlAndApolloAreTaken(t *testing.T) {
 }
 
 func TestBrowser_NoAnswerOfGraphQLIsKept(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--timeout", "1s")
 	wrong := &client{t: t, s: s, Token: "nobody's"}
 	for name, got := range map[string]*answer{

@@ -365,6 +365,7 @@ func TestBundles_ATargetTakesTheRightBytesOnceAndNothingElse(t *testing.T) {
 }
 
 func TestBundles_ManyThingsWrongAreToldAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--max-bundle-files", "4", "--max-bundle-file-bytes", "1000", "--max-bundle-bytes", "1500")
 	admin := s.admin()
 	file := func(key string, size int) vars {

@@ -19,6 +19,7 @@ import (
 )
 
 func TestLogin_TheFileIsItsOwnersAloneAndLogoutEndsIt(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := newDesk(t)
 	got := d.run(s.Password+"\n", "login", s.URL+"/", "--username", "Admin")
@@ -67,6 +68,7 @@ func TestLogin_TheFileIsItsOwnersAloneAndLogoutEndsIt(t *testing.T) {
 }
 
 func TestLogin_AWrongPasswordKeepsNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := newDesk(t, "TAGMA_SERVER="+s.URL)
 	got := d.run("not the password", "login", "--username", "admin")
@@ -82,6 +84,7 @@ func TestLogin_AWrongPasswordKeepsNothing(t *testing.T) {
 }
 
 func TestClient_ATokenGoesToItsOwnServerOnly(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	var heard atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -110,6 +113,7 @@ func TestClient_ATokenGoesToItsOwnServerOnly(t *testing.T) {
 }
 
 func TestClient_WhatIsWrongIsSaidInOneLineWithoutTheToken(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
@@ -148,6 +152,7 @@ func TestClient_WhatIsWrongIsSaidInOneLineWithoutTheToken(t *testing.T) {
 }
 
 func TestToken_ItsSecretIsAllThatIsPrinted(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	maker := deskAt(t, s.URL, s.admin().Token)
 	got := maker.must("token", "create", "--name", "statistics", "--role", "READER", "--expires", "2099-01-31")
@@ -236,6 +241,7 @@ func documentOf(name string, of file, n int, objects string) file {
 }
 
 func TestAnnotate_ProblemsAreListedByFileAndTheOthersAreTaken(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	d := deskAt(t, s.URL, admin.Token)
@@ -293,6 +299,7 @@ func TestAnnotate_ProblemsAreListedByFileAndTheOthersAreTaken(t *testing.T) {
 }
 
 func TestAnnotate_AsManyAreSentAtOnceAsTheServerTakes(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--max-body-bytes", "12000")
 	admin := s.admin()
 	d := deskAt(t, s.URL, admin.Token)
@@ -318,6 +325,7 @@ func TestAnnotate_AsManyAreSentAtOnceAsTheServerTakes(t *testing.T) {
 }
 
 func TestSeries_AllPagesArePrintedInOrder(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := deskAt(t, s.URL, s.admin().Token)
 	db := s.tables()
@@ -351,6 +359,7 @@ func TestSeries_AllPagesArePrintedInOrder(t *testing.T) {
 }
 
 func TestCompletion_TheShellsCanReadIt(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if script := d.must("completion", shell).Out; !strings.Contains(script, "tagma") {

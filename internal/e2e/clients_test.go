@@ -48,6 +48,7 @@ func (s *server) foreign(folder, password string, program ...string) *exec.Cmd {
 var counts = regexp.MustCompile(`(?m)^# (tests|pass) (\d+)$`)
 
 func TestClients_ThoseOfFrontEndsWorkWithTheRealServer(t *testing.T) {
+	t.Parallel()
 	suites, err := filepath.Glob(clients + "/*.test.mjs")
 	if err != nil || len(suites) == 0 {
 		t.Fatalf("no suites: %v", err)
@@ -74,6 +75,7 @@ func TestClients_ThoseOfFrontEndsWorkWithTheRealServer(t *testing.T) {
 }
 
 func TestClients_TheProgramsOfThePageUploadAnnotateAndPage(t *testing.T) {
+	t.Parallel()
 	for name, program := range map[string][]string{
 		"Apollo Client": {"node", "apollo.mjs"},
 		"urql":          {"node", "urql.mjs"},

@@ -254,6 +254,7 @@ func TestDocs_AnOperatorCanLookAfterAServerAsThePageSays(t *testing.T) {
 }
 
 func TestDocs_TheCommandLineDoesWhatItsPageSays(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := newDesk(t)
 	if err := os.CopyFS(filepath.Join(d.Home, "docs"), os.DirFS(filepath.Join(top, "docs"))); err != nil {

@@ -18,6 +18,7 @@ func byHash(document string) string {
 }
 
 func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	const document = `query Me { viewer { username } }`
@@ -64,6 +65,7 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 }
 
 func TestDocuments_OnlyThoseOnTheListAreAnsweredIfTheOperatorSaysSo(t *testing.T) {
+	t.Parallel()
 	const document, login = `{ server { name } }`, `mutation($u: String!, $p: String!) { login(username: $u, password: $p) { token } }`
 	list, err := json.Marshal(map[string]string{"a1": document, "login": login})
 	if err != nil {
@@ -97,6 +99,7 @@ func TestDocuments_OnlyThoseOnTheListAreAnsweredIfTheOperatorSaysSo(t *testing.T
 }
 
 func TestDocuments_AListIsCheckedWhenTheServerStarts(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "trusted.json")
 	if err := os.WriteFile(file, []byte(`{"one": "{ server { nme } }", "two": "{ server {", "three": "{ server { name } }", "four": "fragment F on Image { id }"}`), 0o600); err != nil {
 		t.Fatal(err)

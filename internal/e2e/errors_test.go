@@ -183,6 +183,7 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 }
 
 func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	admin.upload("REFUSE", snapshot(trap, 1, 1))
@@ -219,6 +220,7 @@ func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
 }
 
 func TestErrors_AFolderOfFilesThatWasMovedIsNotReady(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	files := filepath.Join(s.Data, "files")
 	for _, step := range []struct {
@@ -235,6 +237,7 @@ func TestErrors_AFolderOfFilesThatWasMovedIsNotReady(t *testing.T) {
 }
 
 func TestErrors_WhereTheDatabaseIsGoneItIsSaidAndTheServerRecovers(t *testing.T) {
+	t.Parallel()
 	database := testenv.Postgres(t)
 	s := start(t, database)
 	admin := s.admin()
@@ -311,6 +314,7 @@ func asJSON(schema *ast.Schema, of *ast.Type) string {
 }
 
 func TestErrors_AWrongValueIsTheCallersFaultWhereverItStands(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	schema := contract(t)
@@ -362,6 +366,7 @@ func TestErrors_AWrongValueIsTheCallersFaultWhereverItStands(t *testing.T) {
 }
 
 func TestErrors_SayWhichValueIsWrongWhereAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	for _, c := range []struct {

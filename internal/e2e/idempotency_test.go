@@ -164,6 +164,7 @@ func TestIdempotency_EveryMutationThatIsNotRepeatableSaysWhenItHasTakenEffect(t 
 }
 
 func TestIdempotency_OfManyAtOnceOnTwoServersOneTakesEffect(t *testing.T) {
+	t.Parallel()
 	one := start(t, testenv.Postgres(t))
 	other := &server{t: t, Data: t.TempDir(), Database: one.Database, Password: one.Password}
 	other.boot()
@@ -253,6 +254,7 @@ func TestIdempotency_ACrashMakesNoSecondEffect(t *testing.T) {
 }
 
 func TestIdempotency_TheHeaderIsForThoseWhoAreSignedIn(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	login := `mutation { login(username: "admin", password: "` + s.Password + `") { token } }`
 	tokens := []string{}

@@ -41,6 +41,7 @@ func (l *labeller) work(c *client, acks chan<- struct{}) error {
 }
 
 func TestLabels_KilledAtAnyMomentNothingAcknowledgedIsLostOrPushedTwice(t *testing.T) {
+	t.Parallel()
 	const kills, workers = 15, 4
 	for name, kind := range map[string]struct {
 		database func(testing.TB) string

@@ -16,6 +16,7 @@ import (
 // withRemote runs a test on both databases, with a remote behind HTTP.
 func withRemote(t *testing.T, test func(t *testing.T, s *server, r *remote), args ...string) {
 	t.Helper()
+	t.Parallel()
 	for name, database := range map[string]func(testing.TB) string{"SQLite": func(testing.TB) string { return "" }, "PostgreSQL": testenv.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,6 +90,7 @@ func TestLabels_WhatCameWhileTheRemoteWasDownIsPushedOnceAndInOrder(t *testing.T
 }
 
 func TestLabels_AFaultOfTheRemoteIsToldWithoutSecretsAndEndsByItself(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]struct {
 		answer http.HandlerFunc
 		want   string

@@ -51,7 +51,6 @@ func TestLabels_NoSecretIsInAnyLogAnswerErrorDatabaseOrFile(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			each(t, func(t *testing.T, bare *server) {
 				bare.stop()
 				r := newRemote(t)

@@ -166,6 +166,7 @@ func pushedOnce(t testing.TB, dir string, all []submitted) {
 }
 
 func TestLabels_TheSampleIsFoundByGitLogInACloneOfTheRemote(t *testing.T) {
+	t.Parallel()
 	for name, kind := range map[string]struct {
 		database func(testing.TB) string
 		remote   func(testing.TB) *remote

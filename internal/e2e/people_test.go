@@ -104,6 +104,7 @@ func TestPeople_ATokenEndsAtOnceWhereverItIsEnded(t *testing.T) {
 }
 
 func TestPeople_GuessesAreThrottledHoweverTheyAreSent(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	s.person(admin, "ada", "READER")
@@ -150,6 +151,7 @@ func TestPeople_GuessesAreThrottledHoweverTheyAreSent(t *testing.T) {
 }
 
 func TestPeople_AWrongLoginDoesNotTellWhetherTheAccountIsThere(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	s.person(admin, "ada", "READER")
@@ -164,6 +166,7 @@ func TestPeople_AWrongLoginDoesNotTellWhetherTheAccountIsThere(t *testing.T) {
 }
 
 func TestPeople_PasswordsThatAreEasilyGuessedAreRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	person := s.person(admin, "ada-lovelace", "READER")

@@ -64,6 +64,7 @@ func TestPush_WhatTheServerHasIsNotSentAgain(t *testing.T) {
 }
 
 func TestPush_AnotherPhotographTakesThePlaceOnlyWhereThatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	d := deskAt(t, s.URL, admin.Token)
@@ -90,6 +91,7 @@ func TestPush_AnotherPhotographTakesThePlaceOnlyWhereThatIsAskedFor(t *testing.T
 }
 
 func TestPush_WhatIsRefusedIsInTheTableAndTheRestArrives(t *testing.T) {
+	t.Parallel()
 	good := snapshots("0a5bb6f4", 3)
 	large := snapshot("0a5bb6f4", 4, 4)
 	large.Content = append(large.Content, make([]byte, 60_000)...)
@@ -157,6 +159,7 @@ func TestPush_GoesOnWhenTheServerIsKilledAndStartedAgain(t *testing.T) {
 }
 
 func TestPush_AnInterruptedPushIsTakenUpByTheNext(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin, proxy := s.admin(), before(t, s)
 	d := deskAt(t, proxy.URL, admin.Token)
@@ -198,6 +201,7 @@ func TestPush_AnInterruptedPushIsTakenUpByTheNext(t *testing.T) {
 }
 
 func TestPush_ATrapsTokenPushesItsOwnAndAReadersIsTurnedAway(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
 	photos := folder(t, snapshots("0a5bb6f4", 2)...)
@@ -215,6 +219,7 @@ func TestPush_ATrapsTokenPushesItsOwnAndAReadersIsTurnedAway(t *testing.T) {
 }
 
 func TestPush_ATooSmallLimitInFrontOfTheServerOnlySlowsItDown(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--max-files", "2", "--max-body-bytes", "5000")
 	admin, proxy := s.admin(), before(t, s)
 	d := deskAt(t, proxy.URL, admin.Token)

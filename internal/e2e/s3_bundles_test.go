@@ -192,13 +192,13 @@ func TestS3_AFileThatTakesLongerToCheckThanARequestMayIsPublishedAllTheSame(t *t
 	proxy := testenv.ProxyTo(t, store.Host)
 	s := startAs(t, &server{
 		s3: store, env: store.Environment(),
-		args: []string{"--timeout", "1s", "--storage", store.Through(proxy.Host) + "&public_endpoint=http://" + store.Host},
+		args: []string{"--timeout", "3s", "--storage", store.Through(proxy.Host) + "&public_endpoint=http://" + store.Host},
 	})
 	d := deskAt(t, s.URL, s.admin().Token)
 	up := filepath.Join(d.Home, "up")
 	fill(t, filepath.Join(up, "output"), file{"model_final.pth", []byte(strings.Repeat("weights ", 1<<20))})
-	// The server reads 2 MB a second of the 8 MB. Whoever sends is not so slow.
-	proxy.While(t, `{"name": "slow", "type": "bandwidth", "stream": "downstream", "toxicity": 1, "attributes": {"rate": 2000}}`, func() {
+	// The server reads 1 MB a second of the 8 MB. Whoever sends is not so slow.
+	proxy.While(t, `{"name": "slow", "type": "bandwidth", "stream": "downstream", "toxicity": 1, "attributes": {"rate": 1000}}`, func() {
 		got := d.must("push", "bundle", "insects", up)
 		got.says(t, "Sent 1 of 1 files (8.4 MB); published insects@1")
 		if !strings.Contains(got.Said, "trying again") {

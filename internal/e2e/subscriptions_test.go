@@ -196,6 +196,7 @@ func TestSubscribe_ASocketIsClosedSoonAfterItsTokenIsRevoked(t *testing.T) {
 }
 
 func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--socket-init-timeout", "300ms", "--max-socket-operations", "2")
 	admin := s.admin()
 	subscribe := vars{"query": "subscription { imageAdded { id } }"}
@@ -262,6 +263,7 @@ func in(s *socket, c *client) {
 }
 
 func TestSubscribe_SocketsAreBoundedAndEndWithTheServer(t *testing.T) {
+	t.Parallel()
 	s := start(t, "", "--max-streams", "2")
 	admin := s.admin()
 	socket, events := admin.socket(t), admin.stream(t, `subscription { imageAdded { id } }`)
@@ -289,6 +291,7 @@ func TestSubscribe_SocketsAreBoundedAndEndWithTheServer(t *testing.T) {
 }
 
 func TestSubscribe_OneServerTellsWhatAnotherTookInAlsoAfterItCouldNotHear(t *testing.T) {
+	t.Parallel()
 	database := testenv.Postgres(t)
 	here := start(t, database)
 	there := here.second()

@@ -79,6 +79,7 @@ func (s *terminal) end() (shown string, err error) {
 }
 
 func TestLogin_APasswordIsNotShownWhileItIsTyped(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := newDesk(t)
 	at := d.atTerminal("login", s.URL)
@@ -94,6 +95,7 @@ func TestLogin_APasswordIsNotShownWhileItIsTyped(t *testing.T) {
 }
 
 func TestLogin_CtrlCAtThePasswordEndsIt(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	at := newDesk(t).atTerminal("login", s.URL, "--username", "admin")
 	at.types("Password: ", "\x03")
@@ -103,6 +105,7 @@ func TestLogin_CtrlCAtThePasswordEndsIt(t *testing.T) {
 }
 
 func TestPush_ATerminalShowsABarAndALogLines(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	d := deskAt(t, s.URL, s.admin().Token)
 	photos := folder(t, snapshots("0a5bb6f4", 40)...)
