@@ -17,8 +17,7 @@ const minHole = 128
 func (s *scan) hole() error {
 	natural := true
 	for _, p := range s.planes {
-		length, symbol := p.ac.next(0)
-		natural = natural && length > 0 && symbol == endOfBlock
+		natural = natural && p.ac.next(0).advance() > ended
 	}
 	if natural {
 		return nil

@@ -9,6 +9,10 @@ import (
 // needs: 0, 1, 2 and 4 are the four lowest frequencies.
 const kept = 4
 
+// block is the coefficients of a block up to kept. Behind them is room for what
+// comes after a run of zeros that began before.
+type block [32]int
+
 // scan is one pass over the entropy-coded data.
 type scan struct {
 	reader
@@ -52,7 +56,11 @@ func (p *Photo) newScan() (*scan, error) {
 		if len(table) > 0 && tables[&table[0]] != nil {
 			return tables[&table[0]], nil
 		}
-		h, err := newHuffman(table)
+		entryOf := entryDC
+		if ac {
+			entryOf = entryAC
+		}
+		h, err := newHuffman(table, entryOf)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +165,7 @@ func (s *scan) readMCU(col, row int) error {
 	s.ready()
 	for i := range s.mcu {
 		b := &s.mcu[i]
-		var c [kept + 1]int
+		var c block
 		if !s.readBlock(b.plane.dc, b.plane.ac, &c) {
 			return s.broken(row, "there is a code that means nothing")
 		}
@@ -173,93 +181,91 @@ func (s *scan) readMCU(col, row int) error {
 
 // readBlock reads one block (F.2.2) and keeps the coefficients up to kept, of
 // which DC is a difference. It reports whether all codes make sense.
-func (s *scan) readBlock(dc, ac *huffman, c *[kept + 1]int) bool {
+//
+// It is where most of the time of an upload goes. As little as can be is asked
+// on the way, and more looked up: of a photograph's noise a processor guesses the
+// answers wrong, which takes it as long as two or three codes. bits has at least
+// 56 that are right after each refill: enough for DC (27) and a coefficient (26),
+// and for three entries of skip.
+func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 	// In variables of its own, because fields would go through memory each time.
 	bits, n, pos := s.bits, s.n, s.pos
 
 	bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
 	pos += int(63-n) >> 3
 	n |= 56
-	length, symbol := dc.next(bits)
-	if length == 0 || symbol > maxSizeDC {
+	e := dc.next(bits)
+	if e == 0 {
 		return false
 	}
-	bits <<= length & 63
-	c[0] = extend(bits, uint(symbol))
-	bits <<= symbol & 63
-	n -= length + uint(symbol)
-
+	c[0] = e.value(bits)
+	bits <<= e.bits()
+	n -= e.bits()
 	k := 1
 	for k <= kept {
-		if n < 32 {
-			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
-			pos += int(63-n) >> 3
-			n |= 56
-		}
-		length, symbol := ac.next(bits)
-		if length == 0 || !validAC(symbol) {
+		if e = ac.next(bits); e == 0 {
 			return false
 		}
-		bits <<= length & 63
-		n -= length
-		if symbol == endOfBlock {
-			s.bits, s.n, s.pos = bits, n, pos
-			return true
-		}
-		size := uint(symbol & 15)
-		if k += int(symbol >> 4); k <= kept {
-			c[k] = extend(bits, size)
-		}
-		bits <<= size & 63
-		n -= size
-		k++
+		k += e.advance()
+		c[uint(k-1)%uint(len(c))] = e.value(bits)
+		bits <<= e.bits()
+		n -= e.bits()
+		bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
+		pos += int(63-n) >> 3
+		n |= 56
 	}
-	// The rest is checked only, two or three coefficients at once.
+	// The rest is checked only, two or three coefficients at once. Behind 63 lies
+	// the end, as within has it.
 	for k < 64 {
-		if n < 32 {
+		e := entry(ac.skip[bits>>(64-skipBits)])
+		to := k + int(e>>6)
+		if to < 64 {
+			bits <<= e.bits()
+			n -= e.bits()
+			k = to
+			e = entry(ac.skip[bits>>(64-skipBits)])
+			if to = k + int(e>>6); to < 64 {
+				bits <<= e.bits()
+				n -= e.bits()
+				k = to
+				e = entry(ac.skip[bits>>(64-skipBits)])
+				to = k + int(e>>6)
+			}
+		}
+		if to >= 64 && !within(to) {
+			// Not even one code is known, or the last one is the next block's.
 			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
 			pos += int(63-n) >> 3
 			n |= 56
-		}
-		e := uint(ac.skip[bits>>(64-skipBits)])
-		if to := k + int(e>>5&skipAdvance); e == 0 || to > 64 {
-			var symbol byte
-			if e, symbol = ac.next(bits); e == 0 || !validAC(symbol) {
+			if e = ac.next(bits); e == 0 {
 				return false
 			}
-			if symbol == endOfBlock {
-				e |= skipEnd
-			}
-			e += uint(symbol & 15)
-			if k += int(symbol>>4) + 1; k > 64 {
+			if to = k + e.advance(); to >= 64 && !within(to) {
 				return false
 			}
-		} else {
-			k = to
 		}
-		bits <<= e & skipLength
-		n -= e & skipLength
-		if e&skipEnd != 0 {
-			break
-		}
+		bits <<= e.bits()
+		n -= e.bits()
+		k = to
+		bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
+		pos += int(63-n) >> 3
+		n |= 56
 	}
 	s.bits, s.n, s.pos = bits, n, pos
 	return true
 }
 
-// extend is the signed value of the size bits at the top of bits (F.2.2.1).
-func extend(bits uint64, size uint) int {
-	v := int(bits >> 1 >> (63 - size))
-	if int64(bits) >= 0 { // the first bit is 0: negative
-		v -= 1<<size - 1
-	}
-	return v
+// value is the signed value in the bits that e stands for (F.2.2.1): if the
+// first bit of its size is 0, it is negative.
+func (e entry) value(bits uint64) int {
+	v := int(bits >> (-e.bits() & 63) & (1<<e.size() - 1))
+	return v + (v-1<<e.size()>>1)>>63&(1-1<<e.size())
 }
 
 // put writes the 2×2 pixels of the block in column x and row y of the plane.
 // It reports whether DC, the sum of all differences so far, is within twice
 // what 8-bit pixels can have.
-func (p *plane) put(c *[kept + 1]int, x, y int) bool {
+func (p *plane) put(c *block, x, y int) bool {
 	p.last += c[0]
 	dc := p.last * p.scale[0]
 	if dc < -2048 || dc > 2048 {
