@@ -18,6 +18,7 @@ import (
 
 	"tagma/internal/fault"
 	"tagma/internal/jpegscan"
+	"tagma/internal/jpegwrite"
 )
 
 // The boxes that the two pictures fit in, in pixels.
@@ -57,10 +58,10 @@ func Make(data []byte, maxPixels int64) (*Set, error) {
 	small := large.resize(within(photo, MiniWidth, MiniHeight))
 
 	set := &Set{Width: photo.Width, Height: photo.Height}
-	if set.Thumbnail, err = encode(large); err != nil {
+	if set.Thumbnail, err = jpegwrite.Encode(large.image(), quality); err != nil {
 		return nil, err
 	}
-	if set.Mini, err = encode(small); err != nil {
+	if set.Mini, err = jpegwrite.Encode(small.image(), quality); err != nil {
 		return nil, err
 	}
 	return set, nil
@@ -143,10 +144,4 @@ func within(p *jpegscan.Photo, width, height int) (w, h int) {
 	w = int(math.Round(float64(p.Width) * scale))
 	h = int(math.Round(float64(p.Height) * scale))
 	return max(1, w), max(1, h)
-}
-
-func encode(p picture) ([]byte, error) {
-	var out bytes.Buffer
-	err := jpeg.Encode(&out, p.image(), &jpeg.Options{Quality: quality})
-	return out.Bytes(), err
 }

@@ -1,0 +1,177 @@
+// Package jpegwrite owns the writing of JPEG files as image/jpeg writes them,
+// in a quarter of its time: sequential, 8 bits, grey or 4:2:0, with the Huffman
+// tables of annex K.3. The format is ITU-T T.81 (1992); the comments name its
+// sections.
+//
+// Headers are the standard library's own. What it does not own is which pixels
+// are written: thumbnail makes them.
+package jpegwrite
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"image"
+	"image/jpeg"
+)
+
+// errKind says of an image that it is of no kind that is written here.
+var errKind = errors.New("jpegwrite: neither grey nor 4:2:0")
+
+// Encode writes an *image.Gray, or an *image.YCbCr of the subsampling 4:2:0,
+// whose bounds begin at 0, 0 and which has at most 65,535 pixels each way.
+// Quality is that of image/jpeg.
+func Encode(m image.Image, quality int) ([]byte, error) {
+	size := m.Bounds().Size()
+	var all []plane
+	var one image.Image // of the same kind
+	switch m := m.(type) {
+	case *image.Gray:
+		one = image.NewGray(image.Rect(0, 0, 1, 1))
+		all = []plane{{pix: m.Pix, stride: m.Stride, width: size.X, height: size.Y, blocks: 1}}
+	case *image.YCbCr:
+		if m.SubsampleRatio != image.YCbCrSubsampleRatio420 {
+			return nil, errKind
+		}
+		one = image.NewYCbCr(image.Rect(0, 0, 1, 1), m.SubsampleRatio)
+		w, h := (size.X+1)/2, (size.Y+1)/2
+		all = []plane{
+			{pix: m.Y, stride: m.YStride, width: size.X, height: size.Y, blocks: 2},
+			{pix: m.Cb, stride: m.CStride, width: w, height: h, blocks: 1},
+			{pix: m.Cr, stride: m.CStride, width: w, height: h, blocks: 1},
+		}
+	default:
+		return nil, errKind
+	}
+	header, err := headerOf(one, size, quality)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		chroma := min(i, 1)
+		all[i].scale = scaleOf(header.quant[chroma])
+		all[i].dc, all[i].ac = codesOf(header.huffman[2*chroma]), codesOf(header.huffman[2*chroma+1])
+	}
+	w := &writer{out: make([]byte, len(header.bytes), len(header.bytes)+size.X*size.Y/4+1<<10)}
+	copy(w.out, header.bytes)
+	mcu := 8 * all[0].blocks // A.2.3
+	for y := 0; y < size.Y; y += mcu {
+		for x := 0; x < size.X; x += mcu {
+			for i := range all {
+				p := &all[i]
+				for n := range p.blocks * p.blocks {
+					p.write(w, (x/mcu*p.blocks+n%p.blocks)*8, (y/mcu*p.blocks+n/p.blocks)*8)
+				}
+			}
+		}
+	}
+	return append(w.end(), 0xFF, 0xD9), nil
+}
+
+// header is all that stands before the entropy-coded data.
+type header struct {
+	bytes   []byte
+	quant   [][]byte // tables in zigzag order: luminance, chrominance
+	huffman [][]byte // DC and AC of luminance, then of chrominance: 16 counts, then the symbols
+}
+
+// headerOf is that of a picture of the same kind as one, with a size.
+func headerOf(one image.Image, size image.Point, quality int) (*header, error) {
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, one, &jpeg.Options{Quality: quality}); err != nil {
+		return nil, err
+	}
+	all := file.Bytes()
+	h := &header{}
+	for at := 2; ; {
+		marker, end := all[at+1], at+2+int(binary.BigEndian.Uint16(all[at+2:]))
+		body := all[at+4 : end]
+		switch marker {
+		case 0xDB: // B.2.4.1
+			for ; len(body) > 0; body = body[65:] {
+				h.quant = append(h.quant, body[1:65])
+			}
+		case 0xC0: // B.2.2
+			binary.BigEndian.PutUint16(body[1:], uint16(size.Y))
+			binary.BigEndian.PutUint16(body[3:], uint16(size.X))
+		case 0xC4: // B.2.4.2
+			for len(body) > 0 {
+				n := 17
+				for _, count := range body[1:17] {
+					n += int(count)
+				}
+				h.huffman = append(h.huffman, body[1:n])
+				body = body[n:]
+			}
+		case 0xDA:
+			h.bytes = all[:end]
+			return h, nil
+		}
+		at = end
+	}
+}
+
+// code is a Huffman code's bits, and how many they are.
+type code struct{ bits, length uint16 }
+
+// codesOf is the codes by symbol: C.2.
+func codesOf(table []byte) *[256]code {
+	var all [256]code
+	next, i := uint16(0), 16
+	for length := 1; length <= 16; length++ {
+		for range table[length-1] {
+			all[table[i]] = code{next, uint16(length)}
+			next++
+			i++
+		}
+		next <<= 1
+	}
+	return &all
+}
+
+// writer gathers bits.
+type writer struct {
+	out  []byte
+	bits uint64 // the last n of them are not in out
+	n    uint
+}
+
+// put takes up to 32 bits.
+func (w *writer) put(bits uint64, n uint) {
+	w.bits = w.bits<<(n&63) | bits
+	if w.n += n; w.n >= 32 {
+		w.flush()
+	}
+}
+
+// flush writes 32 bits out. A byte of ones is followed by one of zeros (F.1.2.3).
+func (w *writer) flush() {
+	w.n -= 32
+	word := uint32(w.bits >> (w.n & 63))
+	// Some byte is 255 if its complement is 0: then a 1 is borrowed from it.
+	if (^word-0x01010101)&word&0x80808080 == 0 {
+		w.out = binary.BigEndian.AppendUint32(w.out, word)
+		return
+	}
+	for shift := 24; shift >= 0; shift -= 8 {
+		w.byte(byte(word >> shift))
+	}
+}
+
+func (w *writer) byte(b byte) {
+	if w.out = append(w.out, b); b == 0xFF {
+		w.out = append(w.out, 0)
+	}
+}
+
+// end is all that was written, filled up with ones to the next byte.
+func (w *writer) end() []byte {
+	if fill := -w.n & 7; fill > 0 {
+		w.put(1<<fill-1, fill)
+	}
+	for w.n > 0 {
+		w.n -= 8
+		w.byte(byte(w.bits >> (w.n & 63)))
+	}
+	return w.out
+}
