@@ -77,15 +77,18 @@ func toYCbCr(m image.Image) *image.YCbCr {
 // way.
 func (p picture) resize(w, h int) picture {
 	out := picture{width: float64(w), height: float64(h)}
+	var across, down filter
 	for i, from := range p.planes {
 		to := plane{width: w, height: h, perX: 1, perY: 1}
 		if i > 0 {
 			to = plane{width: (w + 1) / 2, height: (h + 1) / 2, perX: 2, perY: 2}
 		}
 		to.stride = to.width
-		to.pix = from.resize(to.width, to.height,
-			p.width/out.width*float64(to.perX)/float64(from.perX),
-			p.height/out.height*float64(to.perY)/float64(from.perY))
+		if i < 2 { // the planes of chrominance are alike
+			across = newFilter(to.width, from.width, p.width/out.width*float64(to.perX)/float64(from.perX))
+			down = newFilter(to.height, from.height, p.height/out.height*float64(to.perY)/float64(from.perY))
+		}
+		to.pix = from.resize(across, down)
 		out.planes = append(out.planes, to)
 	}
 	return out

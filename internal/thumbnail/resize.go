@@ -1,6 +1,10 @@
 package thumbnail
 
-import "math"
+import (
+	"math"
+
+	"tagma/internal/pair"
+)
 
 // lobes is how far Lanczos' kernel reaches, in pixels of the coarser grid.
 const lobes = 3
@@ -9,8 +13,9 @@ func lanczos(x float64) float64 {
 	if x == 0 {
 		return 1
 	}
-	x *= math.Pi
-	return lobes * math.Sin(x) * math.Sin(x/lobes) / (x * x)
+	x *= math.Pi / lobes
+	sin := math.Sin(x)
+	return (3 - 4*sin*sin) * sin * sin / (lobes * x * x) // sin 3x = (3 - 4 sin² x) sin x
 }
 
 // Weights are fixed-point numbers in units of 1/one.
@@ -22,9 +27,9 @@ const (
 // filter holds, for each pixel of a row or column to come, which pixels it is
 // made of.
 type filter struct {
-	taps    int     // pixels to one
-	first   []int   // the first of them
-	weights []int32 // taps to each, one in sum
+	taps    int     // pixels to one, a multiple of 4
+	first   []int   // the first of them; the last may lie behind the picture
+	weights []int64 // taps to each, one in sum, and 0 behind the picture
 }
 
 // newFilter maps n pixels to come, each standing for step of those there are.
@@ -33,7 +38,8 @@ func newFilter(n, from int, step float64) filter {
 	scale := max(1, step)
 	reach := lobes * scale
 	taps := min(from, int(math.Ceil(2*reach)))
-	f := filter{taps: taps, first: make([]int, n), weights: make([]int32, n*taps)}
+	f := filter{taps: (taps + 3) &^ 3, first: make([]int, n)}
+	f.weights = make([]int64, n*f.taps)
 	exact := make([]float64, taps)
 	for i := range n {
 		center := (float64(i)+0.5)*step - 0.5
@@ -49,10 +55,10 @@ func newFilter(n, from int, step float64) filter {
 		}
 		f.first[i] = at
 		// Rounding the sums, not the weights, keeps their total exact.
-		weights, total, before := f.weights[i*taps:][:taps], 0.0, int32(0)
+		weights, total, before := f.weights[i*f.taps:], 0.0, int64(0)
 		for t, w := range exact {
 			total += w / sum * one
-			upTo := int32(math.Round(total))
+			upTo := int64(math.Round(total))
 			weights[t] = upTo - before
 			before = upTo
 		}
@@ -60,64 +66,95 @@ func newFilter(n, from int, step float64) filter {
 	return f
 }
 
-// resize gives w × h pixels, each of which stands for stepX × stepY of the
-// plane's.
-func (p plane) resize(w, h int, stepX, stepY float64) []byte {
-	across, down := newFilter(w, p.width, stepX), newFilter(h, p.height, stepY)
-	narrow := make([]byte, w*p.height)
-	for y := range p.height {
-		across.row(narrow[y*w:][:w], p.pix[y*p.stride:][:p.width])
+// keptBits is how many bits behind the point stay between the two filterings.
+const keptBits = 4
+
+// resize gives the pixels that the filters make. Rows are filtered two at once,
+// and columns too: see package pair.
+func (p plane) resize(across, down filter) []byte {
+	w, h := len(across.first), len(down.first)
+	n := (w + 1) / 2 // pairs of columns
+
+	// Of the rows that are filtered there are no more than are needed at once.
+	narrow := make([][]int64, down.taps+2)
+	for i := range narrow {
+		narrow[i] = make([]int64, n)
 	}
+	row := func(y int) []int64 { return narrow[y%len(narrow)] }
+	wide, sums := make([]int64, p.width+across.taps), make([]int64, n)
+	rows := make([][]int64, down.taps)
+
 	out := make([]byte, w*h)
-	sums := make([]int32, w)
+	done := 0 // how many rows are filtered
 	for y := range h {
-		from := narrow[down.first[y]*w:]
-		down.column(out[y*w:][:w], from, sums, down.weights[y*down.taps:][:down.taps])
+		for ; done < min(down.first[y]+down.taps, p.height); done += 2 {
+			p.twoRows(wide[:p.width], done)
+			across.rows(row(done), row(done+1), wide)
+		}
+		for t := range rows {
+			rows[t] = row(down.first[y] + t)
+		}
+		down.columns(out[y*w:][:w], rows, sums, down.weights[y*down.taps:])
 	}
 	return out
 }
 
-// row filters one row.
-func (f *filter) row(out, in []byte) {
-	for i, at := range f.first {
-		w := f.weights[i*f.taps:][:f.taps]
-		in := in[at:][:len(w)]
-		sum := int32(one / 2)
-		for len(w) >= 4 && len(in) >= 4 {
-			sum += w[0]*int32(in[0]) + w[1]*int32(in[1]) + w[2]*int32(in[2]) + w[3]*int32(in[3])
-			w, in = w[4:], in[4:]
-		}
-		for t, w := range w {
-			sum += w * int32(in[t])
-		}
-		out[i] = clamp(sum >> weightBits)
+// twoRows gives the pixels of row y and of the next one, if there is one.
+func (p plane) twoRows(out []int64, y int) {
+	a := p.pix[y*p.stride:][:len(out)]
+	b := p.pix[min(y+1, p.height-1)*p.stride:][:len(out)]
+	for x := range out {
+		out[x] = pair.Of(int64(a[x]), int64(b[x]))
 	}
 }
 
-// column makes one row of the rows in, which are as long as out and as many as
-// the weights.
-func (f *filter) column(out, in []byte, sums, w []int32) {
-	n := len(out)
-	sums = sums[:n]
-	for i := range sums {
-		sums[i] = one / 2
-	}
-	// Four rows at a time, so that the sums are read and written less often.
-	for ; len(w) >= 4; w, in = w[4:], in[4*n:] {
-		a, b, c, d := in[:n], in[n:][:n], in[2*n:][:n], in[3*n:][:n]
-		wa, wb, wc, wd := w[0], w[1], w[2], w[3]
-		for i := range sums {
-			sums[i] += wa*int32(a[i]) + wb*int32(b[i]) + wc*int32(c[i]) + wd*int32(d[i])
+// rows filters two rows into pairs of columns.
+func (f *filter) rows(a, b, in []int64) {
+	const behind = weightBits - keptBits
+	for i, at := range f.first {
+		sum := dot(f.weights[i*f.taps:][:f.taps], in[at:][:f.taps])
+		ofA, ofB := pair.Split(sum + pair.Of(1<<(behind-1), 1<<(behind-1)))
+		ofA, ofB = ofA>>behind, ofB>>behind
+		if i%2 == 0 {
+			a[i/2], b[i/2] = ofA, ofB
+		} else {
+			a[i/2], b[i/2] = pair.Of(a[i/2], ofA), pair.Of(b[i/2], ofB)
 		}
 	}
-	for ; len(w) > 0; w, in = w[1:], in[n:] {
-		for i, v := range in[:n] {
-			sums[i] += w[0] * int32(v)
+}
+
+// dot is the sum of the pairs times their weights, which are a multiple of 4.
+func dot(weights, pairs []int64) (sum int64) {
+	for len(weights) >= 4 && len(pairs) >= 4 {
+		w, v := (*[4]int64)(weights), (*[4]int64)(pairs)
+		sum += w[0]*v[0] + w[1]*v[1] + w[2]*v[2] + w[3]*v[3]
+		weights, pairs = weights[4:], pairs[4:]
+	}
+	return sum
+}
+
+// columns makes one row of as many rows as there are weights to a pixel.
+func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
+	const behind = weightBits + keptBits
+	for i := range sums {
+		sums[i] = pair.Of(1<<(behind-1), 1<<(behind-1))
+	}
+	// Four rows at a time, so that the sums are read and written less often.
+	n := len(sums)
+	for ; len(rows) >= 4; w, rows = w[4:], rows[4:] {
+		a, b, c, d := rows[0][:n], rows[1][:n], rows[2][:n], rows[3][:n]
+		wa, wb, wc, wd := w[0], w[1], w[2], w[3]
+		for i := range sums {
+			sums[i] += wa*a[i] + wb*b[i] + wc*c[i] + wd*d[i]
 		}
 	}
 	for i, sum := range sums {
-		out[i] = clamp(sum >> weightBits)
+		left, right := pair.Split(sum)
+		out[2*i] = clamp(left >> behind)
+		if 2*i+1 < len(out) {
+			out[2*i+1] = clamp(right >> behind)
+		}
 	}
 }
 
-func clamp(v int32) byte { return byte(min(max(v, 0), 255)) }
+func clamp(v int64) byte { return byte(min(max(v, 0), 255)) }
