@@ -177,6 +177,10 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	return d
 }
 
+// uploadMemory is how many bytes of uploaded files wait in memory: as many as
+// "tagma push" sends at once.
+const uploadMemory = 64 << 20
+
 // handler puts the server together.
 func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
 	links, files, err := st.Links(ctx, c, log)
@@ -192,7 +196,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	edge := transport.Options{
-		Limits: c.Transport, TempDir: temporary, RequestID: request.ID, Idempotency: d.keyed, Log: log,
+		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory), RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,

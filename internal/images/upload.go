@@ -1,6 +1,7 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // a fingerprint that traps and clients know, not a defence
 	"crypto/sha256"
@@ -27,7 +28,8 @@ import (
 	"tagma/internal/thumbnail"
 )
 
-// File is one file of an upload.
+// File is one file of an upload. What has its Content in memory may give it by a
+// method Bytes; then nobody may change it.
 type File struct {
 	Name    string
 	Size    int64
@@ -165,7 +167,7 @@ type photograph struct {
 
 // load reads a file and takes its fingerprints.
 func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, error) {
-	content, err := io.ReadAll(io.LimitReader(file.Content, c.limits.FileBytes+1))
+	content, err := c.read(file)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +188,18 @@ func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, err
 		row.UploadedByID = &by.UserID
 	}
 	return &photograph{row: row, files: map[Variant][]byte{Original: content}}, nil
+}
+
+// read gives the content of a file, of a large one a byte more than is allowed. It
+// copies nothing that is in memory already.
+func (c *Images) read(file File) ([]byte, error) {
+	if there, ok := file.Content.(interface{ Bytes() []byte }); ok {
+		return there.Bytes(), nil
+	}
+	var content bytes.Buffer
+	content.Grow(int(min(file.Size, c.limits.FileBytes)) + bytes.MinRead)
+	_, err := content.ReadFrom(io.LimitReader(file.Content, c.limits.FileBytes+1))
+	return content.Bytes(), err
 }
 
 // develop checks that the whole of a photograph decodes, makes its thumbnails,

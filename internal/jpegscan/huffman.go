@@ -50,7 +50,6 @@ const (
 func (e entry) bits() uint   { return uint(e & entryBits) }
 func (e entry) advance() int { return int(e >> 6 & entryAdvance) }
 func (e entry) size() uint   { return uint(e >> 14 & 15) }
-func (e entry) isEnd() bool  { return e.advance() > ended }
 
 // entryDC is the entry of a DC code, whose symbol is the size of the difference
 // (F.1.2.1).

@@ -26,7 +26,7 @@ var seeds = []string{
 
 func TestUpload_FourHundredMutatedFormsNeitherBreakNorLeak(t *testing.T) {
 	dir := t.TempDir()
-	server := abused(dir)
+	servers := []http.Handler{abused(dir, nil), abused(dir, transport.NewMemory(20_000))}
 	statuses := map[int]int{}
 	before := descriptors(t)
 	for i := range 400 {
@@ -35,7 +35,7 @@ func TestUpload_FourHundredMutatedFormsNeitherBreakNorLeak(t *testing.T) {
 		for range 1 + random.IntN(3) {
 			body = mutate(random, body)
 		}
-		statuses[survives(t, server, dir, body)]++
+		statuses[survives(t, servers[i/len(seeds)%2], dir, body)]++
 	}
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors open before, %d after", before, after)
@@ -52,13 +52,16 @@ func FuzzUpload(f *testing.F) {
 		f.Add(seed)
 	}
 	dir := f.TempDir()
-	server := abused(dir)
-	f.Fuzz(func(t *testing.T, body string) { survives(t, server, dir, body) })
+	disk, memory := abused(dir, nil), abused(dir, transport.NewMemory(20_000))
+	f.Fuzz(func(t *testing.T, body string) {
+		survives(t, disk, dir, body)
+		survives(t, memory, dir, body)
+	})
 }
 
-func abused(dir string) http.Handler {
+func abused(dir string, memory *transport.Memory) http.Handler {
 	limits := transport.Limits{JSONBytes: 1000, MapBytes: 500, Files: 5, FileBytes: 10_000, TotalBytes: 20_000}
-	return newServer(transport.Options{TempDir: dir, Limits: limits}, describe)
+	return newServer(transport.Options{TempDir: dir, Memory: memory, Limits: limits}, describe)
 }
 
 // survives answers body and gives the status, which is never that of a defect.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"math"
@@ -17,9 +18,9 @@ import (
 
 // Multipart takes uploads: multipart/form-data with the parts "operations",
 // "map" and then the files, in that order. A resolver gets each file as a
-// graphql.Upload whose File is an open temporary file; it may read and seek
-// there until it returns, and need not close it. The file is gone when the
-// request is over.
+// graphql.Upload whose File is in memory, with a method Bytes, or an open
+// temporary file; it may read and seek there until it returns, and need not close
+// it. The file is gone when the request is over.
 //
 // Add it before POST.
 type Multipart struct{ Options Options }
@@ -71,6 +72,7 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 		return nil, err
 	}
 
+	files.reserve(t.Options.Memory, r.ContentLength)
 	for len(places) > 0 {
 		part, err := form.next()
 		if errors.Is(err, io.EOF) {
@@ -141,7 +143,8 @@ func openForm(header http.Header, body io.Reader) (*form, error) {
 	if err != nil || boundary == "" || len(boundary) > maxBoundary {
 		return nil, bad("Content-Type must name a boundary of 1 to %d characters", maxBoundary)
 	}
-	m := &meter{source: body, left: math.MaxInt64}
+	// mime/multipart reads 4 KiB at a time, and each would be a system call.
+	m := &meter{source: bufio.NewReaderSize(body, 64<<10), left: math.MaxInt64}
 	return &form{reader: multipart.NewReader(m, boundary), meter: m}, nil
 }
 

@@ -71,10 +71,10 @@ func TestUpload_FilesReachTheirPlaces(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			server := newServer(transport.Options{TempDir: dir}, describe)
+			server := newServer(transport.Options{TempDir: dir, Memory: transport.NewMemory(1 << 20)}, describe)
 			for _, body := range []io.Reader{
 				strings.NewReader(c.body),
-				io.MultiReader(strings.NewReader(c.body)), // of unknown length, so it is sent in chunks
+				io.MultiReader(strings.NewReader(c.body)), // of unknown length, so it is sent in chunks, and waits on the disk
 			} {
 				a := do(t, server, upload(body))
 				if want := `{"files":` + c.want + `}`; a.status != 200 || string(a.Data) != want {
@@ -154,7 +154,7 @@ func TestUpload_EachMistakeHasItsStatusAndCode(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			server := newServer(transport.Options{TempDir: dir, Limits: limits}, describe)
+			server := newServer(transport.Options{TempDir: dir, Limits: limits, Memory: transport.NewMemory(1 << 20)}, describe)
 			for _, body := range []io.Reader{strings.NewReader(c.body), io.MultiReader(strings.NewReader(c.body))} {
 				a := do(t, server, upload(body, "Accept", response))
 				if a.status != c.status || a.code() != c.code || !strings.Contains(a.message(), c.says) {
@@ -245,6 +245,48 @@ func TestUpload_AFileIsPrivateSeekableAndHasOneDescriptor(t *testing.T) {
 	}
 	if n := left(t, dir); n != 0 {
 		t.Errorf("%d files or descriptors left", n)
+	}
+}
+
+func TestUpload_FilesWaitInMemoryWhileThereIsRoom(t *testing.T) {
+	dir := t.TempDir()
+	body := form(operations(one), fileMap(`{"0":["variables.file"]}`), file("0", "Alpha"))
+	var server http.Handler
+	var descriptors []int // while the file of a request waits
+	within := 1
+	server = newServer(transport.Options{TempDir: dir, Memory: transport.NewMemory(int64(len(body)))}, func(ctx context.Context, variables map[string]any) ([]byte, error) {
+		f := variables["file"].(graphql.Upload).File
+		descriptors = append(descriptors, left(t, dir))
+		if there, ok := f.(interface{ Bytes() []byte }); ok && string(there.Bytes()) != "Alpha" {
+			t.Errorf("%q in memory", there.Bytes())
+		}
+		if within--; within >= 0 { // another one while this one has all the room
+			if a := do(t, server, upload(strings.NewReader(body))); a.status != 200 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		}
+		return describe(ctx, variables)
+	})
+	for range 2 { // the second time there is room again
+		if a := do(t, server, upload(strings.NewReader(body))); a.status != 200 || !strings.Contains(string(a.body), "5 b1a96dd6") {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if fmt.Sprint(descriptors) != "[0 1 0]" {
+		t.Errorf("descriptors open: %v", descriptors)
+	}
+}
+
+func TestUpload_ABodyThatIsLongerThanItSaysIsRefused(t *testing.T) {
+	body := form(operations(one), fileMap(`{"0":["variables.file"]}`), file("0", strings.Repeat("x", 1000)))
+	for _, length := range []int64{1, 500, 999} {
+		r := upload(strings.NewReader(body))
+		r.ContentLength = length // which net/http would hold the body to
+		w := httptest.NewRecorder()
+		newServer(transport.Options{Memory: transport.NewMemory(1 << 20)}, describe).ServeHTTP(w, r)
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "Content-Length") {
+			t.Errorf("%d bytes: %d %s", length, w.Code, w.Body)
+		}
 	}
 }
 

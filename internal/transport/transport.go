@@ -57,9 +57,12 @@ func (l Limits) orDefaults() Limits {
 type Options struct {
 	Limits Limits
 
-	// TempDir is the folder where uploaded files wait. It must exist. Empty
-	// means the system's.
+	// TempDir is the folder where uploaded files wait for which there is no
+	// Memory. It must exist. Empty means the system's.
 	TempDir string
+
+	// Memory is where those wait whose request says how long it is.
+	Memory *Memory
 
 	// RequestID names the request in the errors of this package. Nil, or an
 	// empty name, leaves it out.

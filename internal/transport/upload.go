@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"golang.org/x/sync/semaphore"
 
 	"tagma/internal/fault"
 )
@@ -83,16 +85,78 @@ func place(variables map[string]any, path string) (func(graphql.Upload), error) 
 	return put, nil
 }
 
-// spool holds the files of one request: one open descriptor each, readable by
-// nobody else.
+// Memory is room for uploaded files that all requests of a server share. What
+// does not fit in waits in temporary files. Nil is none.
+type Memory struct{ free *semaphore.Weighted }
+
+// NewMemory is room for so many bytes.
+func NewMemory(bytes int64) *Memory { return &Memory{semaphore.NewWeighted(bytes)} }
+
+// memoryFile is an uploaded file in memory. Who needs it whole reads Bytes, which
+// are there until the request is over, and must not change them.
+type memoryFile struct {
+	*bytes.Reader
+	content []byte
+}
+
+func (f memoryFile) Bytes() []byte { return f.content }
+
+// spool holds the files of one request: in memory, or by one open descriptor
+// each, readable by nobody else.
 type spool struct {
 	dir   string
+	room  []byte // of memory, what is free; nil for temporary files
+	leave func() // gives the memory back, if there is any
 	files []*os.File
 	names []string // of those files whose names could not be removed at once
 }
 
-// add writes a part to a new file and leaves it open at its beginning.
-func (s *spool) add(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
+// reserve makes room in memory for a body of that length, if there is some. -1
+// is a length that nobody knows.
+func (s *spool) reserve(memory *Memory, length int64) {
+	if memory == nil || length <= 0 || !memory.free.TryAcquire(length) {
+		return
+	}
+	s.room, s.leave = make([]byte, length), func() { memory.free.Release(length) }
+}
+
+// add takes a part in and gives it from its beginning.
+func (s *spool) add(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
+	if s.room != nil {
+		file, size, err = s.keep(part, limit)
+	} else {
+		file, size, err = s.write(part, limit)
+	}
+	if err == nil && size > limit {
+		err = tooLarge("the file %.40q is larger than the limit of %d bytes", part.FormName(), limit)
+	}
+	return file, size, err
+}
+
+// keep reads a part into the room, which is as large as the whole body.
+func (s *spool) keep(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
+	n := 0
+	for n < len(s.room) && int64(n) <= limit {
+		var read int
+		read, err = part.Read(s.room[n:])
+		n += read
+		if errors.Is(err, io.EOF) {
+			content := s.room[:n:n]
+			s.room = s.room[n:]
+			return memoryFile{bytes.NewReader(content), content}, int64(n), nil
+		}
+		if err != nil {
+			return nil, 0, cutShort(err)
+		}
+	}
+	if int64(n) <= limit {
+		return nil, 0, bad("the body is longer than Content-Length says")
+	}
+	return nil, int64(n), nil
+}
+
+// write writes a part to a new file and leaves it open at its beginning.
+func (s *spool) write(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
 	file, err = os.CreateTemp(s.dir, "tagma-upload-*")
 	if err != nil {
 		return nil, 0, noRoom(err)
@@ -111,22 +175,22 @@ func (s *spool) add(part *multipart.Part, limit int64) (file *os.File, size int6
 	if err != nil {
 		return nil, 0, cutShort(err)
 	}
-	if size > limit {
-		return nil, 0, tooLarge("the file %.40q is larger than the limit of %d bytes", part.FormName(), limit)
-	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, 0, noRoom(err)
 	}
 	return file, size, nil
 }
 
-// clear closes and removes all files. A resolver may have closed some of them.
+// clear closes and removes all files, and gives the memory back. A resolver may have closed some of them.
 func (s *spool) clear() {
 	for _, file := range s.files {
 		_ = file.Close()
 	}
 	for _, name := range s.names {
 		_ = os.Remove(name)
+	}
+	if s.leave != nil {
+		s.leave()
 	}
 }
 
