@@ -107,6 +107,23 @@ func TestUpload_WhateverTheStoreDoesNoRowLacksItsFiles(t *testing.T) {
 	t.Logf("%d files without a row were swept", swept)
 }
 
+func TestUpload_WhatIsRefusedLeavesNoFile(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		whole := scene.JPEG(scene.Options{Width: 320, Height: 240, Seed: 1})
+		for n := range 20 {
+			// Its original is on the way into the store when the damage is seen.
+			cut := whole[:len(whole)-1-n*len(whole)/21]
+			got, err := w.Upload(t.Context(), []images.File{photographed(n, cut)}, images.Refuse)
+			if err != nil || got[0].Verdict != images.Rejected {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}
+		if stored := w.stored(); len(stored) > 0 {
+			t.Errorf("left: %v", stored)
+		}
+	})
+}
+
 func photographed(n int, content []byte) images.File {
 	return images.File{Name: photo.Name(key(n)).String(), Size: int64(len(content)), Content: bytes.NewReader(content)}
 }

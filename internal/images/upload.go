@@ -118,16 +118,20 @@ func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, er
 	if there != nil && there.Md5 == p.row.Md5 { // checked when it came
 		return standing(there, p.row.Md5), nil
 	}
-	if err := c.develop(ctx, p); err != nil {
-		return rejected(err)
-	}
 	if there != nil && policy != Replace {
+		if err := c.develop(ctx, p); err != nil {
+			return rejected(err)
+		}
 		return standing(there, p.row.Md5), nil
 	}
 	// If the files or the row cannot be written, what there is of the files is
 	// the sweep's: the row may be there after all, its answer lost.
-	if err := c.write(ctx, key, p.row.FileID, p.files); err != nil {
-		return Result{}, err
+	if err := c.keep(ctx, key, p); err != nil {
+		result, err := rejected(err)
+		if err == nil {
+			c.discard(ctx, p.row)
+		}
+		return result, err
 	}
 	result, err := c.record(ctx, p, policy)
 	if err == nil && result.Verdict != Created && result.Verdict != Replaced {
@@ -165,7 +169,7 @@ type photograph struct {
 	files map[Variant][]byte
 }
 
-// load reads a file and takes its fingerprints.
+// load reads a file and takes its MD5.
 func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, error) {
 	content, err := c.read(file)
 	if err != nil {
@@ -174,12 +178,11 @@ func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, err
 	if int64(len(content)) > c.limits.FileBytes {
 		return nil, fault.New(fault.TooLarge, "the file has more than %d bytes", c.limits.FileBytes)
 	}
-	md5Sum, sha256Sum := md5.Sum(content), sha256.Sum256(content) //nolint:gosec // see above
+	md5Sum := md5.Sum(content) //nolint:gosec // see above
 	row := &ent.Image{
 		DeviceID:  key.Device,
 		TakenAt:   key.TakenAt,
 		Md5:       hex.EncodeToString(md5Sum[:]),
-		Sha256:    hex.EncodeToString(sha256Sum[:]),
 		Size:      int64(len(content)),
 		FileID:    newFileID(),
 		CreatedAt: c.clock(),
@@ -200,6 +203,26 @@ func (c *Images) read(file File) ([]byte, error) {
 	content.Grow(int(min(file.Size, c.limits.FileBytes)) + bytes.MinRead)
 	_, err := content.ReadFrom(io.LimitReader(file.Content, c.limits.FileBytes+1))
 	return content.Bytes(), err
+}
+
+// keep puts a photograph's files into the store. Its original goes there while
+// it is decoded: if it is refused then, the original is to be discarded. So it is
+// not called off, for nobody could tell whether it comes nevertheless.
+func (c *Images) keep(ctx context.Context, key Key, p *photograph) error {
+	original := p.files[Original]
+	var group errgroup.Group
+	group.Go(func() error {
+		sum := sha256.Sum256(original)
+		p.row.Sha256 = hex.EncodeToString(sum[:])
+		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Original: original})
+	})
+	group.Go(func() error {
+		if err := c.develop(ctx, p); err != nil {
+			return err
+		}
+		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Thumbnail: p.files[Thumbnail], ThumbnailMini: p.files[ThumbnailMini]})
+	})
+	return group.Wait()
 }
 
 // develop checks that the whole of a photograph decodes, makes its thumbnails,
