@@ -1,5 +1,5 @@
 // Package jpegwrite owns the writing of JPEG files as image/jpeg writes them,
-// in a quarter of its time: sequential, 8 bits, grey or 4:2:0, with the Huffman
+// in a third of its time: sequential, 8 bits, grey or 4:2:0, with the Huffman
 // tables of annex K.3. The format is ITU-T T.81 (1992); the comments name its
 // sections.
 //
