@@ -9,6 +9,7 @@ import (
 	"tagma/internal/database"
 	"tagma/internal/fault"
 	"tagma/internal/instant"
+	"tagma/internal/photo"
 )
 
 // Fingerprint is what is needed to tell whether a file is there.
@@ -49,7 +50,7 @@ func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 	var problems fault.Problems
 	by := caller.From(ctx)
 	for n, print := range prints {
-		if !isMD5(print.MD5) {
+		if !photo.IsHex(print.MD5, 32) {
 			problems.Add(fault.BadInput, []any{"images", n, "md5"}, "%.40q is not an MD5: write 32 hex digits", print.MD5)
 		}
 		if by != nil && by.Device != "" && by.Device != keys[n].Device {
@@ -57,15 +58,6 @@ func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 		}
 	}
 	return keys, problems.Err()
-}
-
-func isMD5(text string) bool {
-	for n := range len(text) {
-		if !strings.Contains("0123456789abcdefABCDEF", text[n:n+1]) {
-			return false
-		}
-	}
-	return len(text) == 32
 }
 
 // judge is the verdict on a fingerprint beside the MD5 of the image that is

@@ -39,11 +39,35 @@ func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 // Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
 // Years outside 0001–9999 are refused, because they cannot be written back.
 func Parse(s string) (Instant, error) {
+	if i, ok := usual(s); ok {
+		return i, nil
+	}
 	t, ok := read(s)
 	if year := t.UTC().Year(); !ok || year < 1 || year > 9999 {
 		return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
 	}
 	return Of(t), nil
+}
+
+// usual reads the form that Tagma writes for whole seconds, 2020-06-20T21:33:24Z,
+// at a tenth of what time.Parse takes. It leaves all else to read.
+func usual(s string) (Instant, bool) {
+	const form = "0000-00-00T00:00:00Z"
+	if len(s) != len(form) {
+		return 0, false
+	}
+	for n := range len(form) {
+		if digit := s[n]-'0' <= 9; digit != (form[n] == '0') || !digit && s[n] != form[n] {
+			return 0, false
+		}
+	}
+	two := func(n int) int { return 10*int(s[n]-'0') + int(s[n+1]-'0') }
+	year, month, day := 100*two(0)+two(2), two(5), two(8)
+	t := time.Date(year, time.Month(month), day, two(11), two(14), two(17), 0, time.UTC)
+	// What is not a date, or not a time of day, has become another.
+	y, m, d := t.Date()
+	ok := year > 0 && y == year && int(m) == month && d == day && two(14) < 60 && two(17) < 60
+	return Of(t), ok
 }
 
 // read is strict where time.Parse is not: that takes hours of one digit, a

@@ -113,6 +113,33 @@ func TestParse_RefusesWhatIsNotOneMoment(t *testing.T) {
 	}
 }
 
+func TestParse_TheUsualFormIsReadAsAllOthersAre(t *testing.T) {
+	for _, text := range []string{
+		"2020-06-20T21:33:24Z", "2020-02-29T00:00:00Z", "2021-02-29T00:00:00Z", "2020-06-20T24:00:00Z", "2020-06-20T23:60:00Z",
+		"2020-06-20T23:59:60Z", "2020-00-20T21:33:24Z", "2020-06-00T21:33:24Z", "0000-01-01T00:00:00Z", "2020-06-20t21:33:24Z", "2020-06-20T21:33:24z",
+	} {
+		checkUsual(t, text)
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		text := []byte(anyInstant().Draw(r, "i").String())
+		if rapid.Bool().Draw(r, "changed") {
+			text[rapid.IntRange(0, len(text)-1).Draw(r, "where")] = byte(rapid.IntRange(' ', '~').Draw(r, "byte"))
+		}
+		checkUsual(r, string(text))
+	})
+}
+
+func checkUsual(t rapid.TB, text string) {
+	got, ok := usual(text)
+	want, valid := read(text)
+	if year := want.UTC().Year(); ok && (!valid || Of(want) != got || year < 1 || year > 9999) {
+		t.Errorf("%q is read as %s, want %s (%t)", text, got, Of(want), valid)
+	}
+	if plain := len(text) == len("2020-06-20T21:33:24Z") && valid && want.Location() == time.UTC && text[10] == 'T' && text[19] == 'Z'; plain && !ok && want.Year() > 0 {
+		t.Errorf("%q is not read at once", text)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("2020-06-20T21:33:24.123Z")
 	f.Add("2020-06-20_21-33-24")

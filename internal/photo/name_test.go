@@ -144,7 +144,7 @@ func TestParseDevice_GivesLowerCase(t *testing.T) {
 	if device, err := photo.ParseDevice("0A5bB6F4"); err != nil || device != "0a5bb6f4" {
 		t.Errorf("%q, %v", device, err)
 	}
-	for _, s := range []string{"", "0a5bb6f", "0a5bb6f40", "0a5bb6g4", " 0a5bb6f", "0a5bb6f4\n", "%", "________"} {
+	for _, s := range []string{"", "0a5bb6f", "0a5bb6f40", "0a5bb6g4", "0a5bb6@4", "0a5bb6:4", "0a5bb6G4", "0a5bb6f\xff", " 0a5bb6f", "0a5bb6f4\n", "%", "________"} {
 		device, err := photo.ParseDevice(s)
 		if fault.CodeOf(err) != fault.BadInput || device != "" {
 			t.Errorf("%q: %q, %v", s, device, err)
