@@ -2,19 +2,17 @@ package graph
 
 import (
 	"context"
-	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
-	"github.com/go-json-experiment/json"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator"
 
 	"tagma/internal/annotations"
-	"tagma/internal/contour"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/jsonscan"
 	"tagma/internal/transport"
 )
 
@@ -24,11 +22,11 @@ import (
 // thousand fingerprints. A list that is not plainly right goes that way, so that
 // its errors are the ordinary ones.
 
-// readers read a list of a type of input. They fail at whatever the schema does
-// not allow, and may fail at more.
-var readers = map[string]func(text []byte) (any, error){
-	"ImageFingerprint": readList(fingerprintInput.value),
-	"AnnotationInput":  readList(annotationInput.value),
+// readers read a list of a type of input. They say no to whatever the schema does
+// not allow, and may say no to more.
+var readers = map[string]func(text string) (list any, ok bool){
+	"ImageFingerprint": readList(readFingerprint),
+	"AnnotationInput":  readList(readAddition),
 }
 
 // Names under which an operation keeps them.
@@ -86,22 +84,20 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 	}
 	lists := map[string]any{}
 	for _, variable := range operation.Operation.VariableDefinitions {
-		text, ok := hidden[variable.Variable].(transport.Late)
-		if !ok {
+		late, ok := hidden[variable.Variable].(transport.Late)
+		if !ok || variable.Type.Elem == nil {
 			continue
 		}
-		var read func([]byte) (any, error)
-		if variable.Type.Elem != nil {
-			read = readers[variable.Type.Elem.NamedType]
+		if read := readers[variable.Type.Elem.NamedType]; read != nil {
+			if list, ok := read(late.Text); ok {
+				lists[variable.Variable], operation.Variables[variable.Variable] = list, list
+			}
 		}
-		if read == nil {
+	}
+	for name, value := range hidden {
+		if _, late := value.(transport.Late); late && lists[name] == nil {
 			return l.ordinary(operation, hidden)
 		}
-		list, err := read(text)
-		if err != nil {
-			return l.ordinary(operation, hidden)
-		}
-		lists[variable.Variable], operation.Variables[variable.Variable] = list, list
 	}
 	operation.Stats.SetExtension(lateLists, lists)
 	return nil
@@ -162,90 +158,101 @@ func given[T any](ctx context.Context, argument string, decoded []*T) []T {
 	return values(decoded)
 }
 
-// readList is a reader of a list whose items are made of what JSON holds.
-func readList[J, T any](value func(J) (T, bool)) func([]byte) (any, error) {
-	return func(text []byte) (any, error) {
-		var items []J
-		if err := json.Unmarshal(text, &items, json.RejectUnknownMembers(true)); err != nil {
-			return nil, err
-		}
-		list := make([]T, len(items))
-		for n, item := range items {
-			var ok bool
-			if list[n], ok = value(item); !ok {
-				return nil, errNotPlain
-			}
-		}
-		return list, nil
+// readList is a reader of a list of what item reads.
+func readList[T any](item func(*jsonscan.Scanner) (T, bool)) func(string) (any, bool) {
+	return func(text string) (any, bool) {
+		s := jsonscan.New(text)
+		list := []T{}
+		ok := s.List(func() bool {
+			one, ok := item(s)
+			list = append(list, one)
+			return ok
+		})
+		return list, ok && s.End()
 	}
 }
 
-var errNotPlain = gqlerror.Errorf("a value is missing, or of another kind")
-
-// The inputs as JSON has them. What is nil was left out, or null.
-type (
-	fingerprintInput struct {
-		Device  *string `json:"device"`
-		TakenAt *string `json:"takenAt"`
-		MD5     *string `json:"md5"`
-	}
-	keyInput struct {
-		Device  *string `json:"device"`
-		TakenAt *string `json:"takenAt"`
-	}
-	annotationInput struct {
-		Image     keyInput       `json:"image"`
-		MD5       *string        `json:"md5"`
-		Algorithm algorithmInput `json:"algorithm"`
-		Objects   *[]objectInput `json:"objects"`
-	}
-	algorithmInput struct {
-		Name    *string `json:"name"`
-		Version *string `json:"version"`
-	}
-	objectInput struct {
-		Name         *string           `json:"name"`
-		Contour      contour.Unchecked `json:"contour"`
-		FillColour   *string           `json:"fillColour"`
-		StrokeColour *string           `json:"strokeColour"`
-		Value        *int32            `json:"value"`
-	}
+// The members of the inputs, first those that must be there. Their numbers below
+// are their places here.
+var (
+	fingerprintMembers = []string{"device", "takenAt", "md5"}
+	keyMembers         = []string{"device", "takenAt"}
+	additionMembers    = []string{"image", "md5", "algorithm", "objects"}
+	algorithmMembers   = []string{"name", "version"}
+	objectMembers      = []string{"name", "contour", "fillColour", "strokeColour", "value"}
 )
 
-func (k keyInput) value() (key images.Key, ok bool) {
-	if k.Device == nil || k.TakenAt == nil {
+// readTexts reads an object whose members are texts, all of which must be there.
+func readTexts(s *jsonscan.Scanner, members []string, into ...*string) bool {
+	return s.Object(members, len(members), func(n int) (ok bool) {
+		*into[n], ok = s.Text()
+		return ok
+	})
+}
+
+func readFingerprint(s *jsonscan.Scanner) (f images.Fingerprint, ok bool) {
+	var taken string
+	if !readTexts(s, fingerprintMembers, &f.Device, &taken, &f.MD5) {
+		return f, false
+	}
+	var err error
+	f.TakenAt, err = instant.Parse(taken)
+	return f, err == nil
+}
+
+func readKey(s *jsonscan.Scanner) (key images.Key, ok bool) {
+	var taken string
+	if !readTexts(s, keyMembers, &key.Device, &taken) {
 		return key, false
 	}
-	taken, err := instant.Parse(*k.TakenAt)
-	return images.Key{Device: *k.Device, TakenAt: taken}, err == nil
+	var err error
+	key.TakenAt, err = instant.Parse(taken)
+	return key, err == nil
 }
 
-func (f fingerprintInput) value() (images.Fingerprint, bool) {
-	key, ok := keyInput{f.Device, f.TakenAt}.value()
-	if !ok || f.MD5 == nil {
-		return images.Fingerprint{}, false
-	}
-	return images.Fingerprint{Device: key.Device, TakenAt: key.TakenAt, MD5: *f.MD5}, true
+func readAddition(s *jsonscan.Scanner) (a annotations.Addition, ok bool) {
+	ok = s.Object(additionMembers, 4, func(n int) (ok bool) {
+		switch n {
+		case 0:
+			a.Image, ok = readKey(s)
+		case 1:
+			a.MD5, ok = s.Text()
+		case 2:
+			ok = readTexts(s, algorithmMembers, &a.Algorithm.Name, &a.Algorithm.Version)
+		case 3:
+			a.Objects = []annotations.NewObject{}
+			ok = s.List(func() bool {
+				a.Objects = append(a.Objects, annotations.NewObject{})
+				return readObject(s, &a.Objects[len(a.Objects)-1])
+			})
+		}
+		return ok
+	})
+	return a, ok
 }
 
-func (a annotationInput) value() (annotations.Addition, bool) {
-	key, ok := a.Image.value()
-	if !ok || a.MD5 == nil || a.Algorithm.Name == nil || a.Algorithm.Version == nil || a.Objects == nil {
-		return annotations.Addition{}, false
-	}
-	objects := make([]annotations.NewObject, len(*a.Objects))
-	for n, o := range *a.Objects {
-		if o.Name == nil || o.Contour.IsNull() {
-			return annotations.Addition{}, false
+func readObject(s *jsonscan.Scanner, o *annotations.NewObject) bool {
+	return s.Object(objectMembers, 2, func(n int) (ok bool) {
+		switch {
+		case n == 0:
+			o.Name, ok = s.Text()
+			return ok
+		case n == 1:
+			return o.Contour.Read(s) && !o.Contour.IsNull()
+		case s.Null():
+			return true
+		case n == 4:
+			var value int
+			value, ok = s.Whole()
+			o.Value = &value
+			return ok
 		}
-		objects[n] = annotations.NewObject{Name: *o.Name, Contour: o.Contour, FillColour: o.FillColour, StrokeColour: o.StrokeColour}
-		if o.Value != nil {
-			value := int(*o.Value)
-			objects[n].Value = &value
+		colour, ok := s.Text()
+		if n == 2 {
+			o.FillColour = &colour
+		} else {
+			o.StrokeColour = &colour
 		}
-	}
-	return annotations.Addition{
-		Image: key, MD5: *a.MD5, Objects: slices.Clip(objects),
-		Algorithm: annotations.Algorithm{Name: *a.Algorithm.Name, Version: *a.Algorithm.Version},
-	}, true
+		return ok
+	})
 }

@@ -1,11 +1,12 @@
 package contour
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"tagma/internal/jsonscan"
 )
 
 // numbers are as JSON may spell them, or nearly.
@@ -36,8 +37,8 @@ func TestUnchecked_IsReadAtOnceAsItIsReadInSteps(t *testing.T) {
 			text = numbers[rapid.IntRange(0, len(numbers)-1).Draw(r, "number")]
 		}
 		var at, steps Unchecked
-		if err := json.Unmarshal([]byte(text), &at); err != nil {
-			r.Fatal(err)
+		if s := jsonscan.New(text); !at.Read(s) || !s.End() {
+			r.Fatalf("%s is not read", text)
 		}
 		steps = Uncheck(decoded(t, text))
 		got, err := at.Check()

@@ -1,22 +1,45 @@
 package transport
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"tagma/internal/jsonscan"
 )
 
-// Late is the JSON of a variable, a long list, that is not decoded yet: whoever
-// knows what it is a list of reads it straight into that. Decode is for the rest.
-type Late []byte
+// Late is a variable that is not decoded yet, a long list: whoever knows what it
+// is a list of reads its Text straight into that. Decode is for the rest.
+type Late struct {
+	Text     string // begins as a list does; whether it is valid JSON was not looked at
+	document string // all of what was sent
+}
 
-// Decode is the value as it would have come, had it been short.
+// Decode is the value as it would have come, had it been short. If it is not
+// valid, the error is that of the whole document.
 func (l Late) Decode() (any, error) {
+	if !json.Valid([]byte(l.Text)) {
+		return nil, l.refusal()
+	}
 	var value any
-	err := decodeValue(l, &value)
+	err := decodeValue([]byte(l.Text), &value)
 	return value, err
+}
+
+// refusal is what is wrong with the document, or nil.
+func (l Late) refusal() error {
+	_, err := decodeParams(theBody, []byte(l.document))
+	return err
+}
+
+// lateOf is one of the variables that are Late, if there are any.
+func lateOf(params *graphql.RawParams) *Late {
+	for _, value := range params.Variables {
+		if late, ok := value.(Late); ok {
+			return &late
+		}
+	}
+	return nil
 }
 
 // longList is how many bytes a list has that is worth the trouble.
@@ -25,114 +48,86 @@ const longList = 16 << 10
 // decodeLate is decodeParams in one pass, whose variables that are long lists
 // stay Late. It says no to whatever is not as it should be, or is read in more
 // than one way, a key that is there twice.
-func decodeLate(document []byte) (*graphql.RawParams, bool) {
-	l := late{jsontext.NewDecoder(bytes.NewBuffer(document)), document}
+func decodeLate(document string) (*graphql.RawParams, bool) {
+	s := jsonscan.New(document)
 	params := &graphql.RawParams{}
-	text := func(into *string) bool {
-		token, err := l.ReadToken()
-		if err == nil && token.Kind() == '"' {
-			*into = token.String()
-			return true
+	seen := map[string]bool{}
+	ok := s.Members(func(name string) (ok bool) {
+		if seen[name] {
+			return false
 		}
-		return false
-	}
-	ok := l.members(func(name string) bool {
+		seen[name] = true
 		switch name {
 		case "query":
-			return text(&params.Query)
+			params.Query, ok = s.Text()
 		case "operationName":
-			return l.PeekKind() == 'n' && l.SkipValue() == nil || text(&params.OperationName)
+			if ok = s.Null(); !ok {
+				params.OperationName, ok = s.Text()
+			}
 		case "variables":
-			return l.PeekKind() == 'n' && l.SkipValue() == nil || l.variables(params)
-		case "extensions", "documentId":
-			return false // which are read elsewhere
+			if ok = s.Null(); !ok {
+				params.Variables = map[string]any{}
+				ok = s.Members(func(name string) bool { return variable(s, document, name, params.Variables) })
+			}
+		case "extensions", "documentId": // which are read elsewhere
 		default:
-			return l.SkipValue() == nil
+			_, ok = value(s, 0)
 		}
+		return ok
 	})
-	return params, ok && params.Query != "" && l.InputOffset() == int64(len(document))
+	return params, ok && params.Query != "" && s.End()
 }
 
-// late reads a document, which lies in memory as a whole.
-type late struct {
-	*jsontext.Decoder
-	document []byte
-}
-
-// members calls each for every member of an object, which reads its value.
-func (l late) members(each func(name string) bool) bool {
-	if token, err := l.ReadToken(); err != nil || token.Kind() != '{' {
+func variable(s *jsonscan.Scanner, document, name string, into map[string]any) (ok bool) {
+	if _, twice := into[name]; twice {
 		return false
 	}
-	for {
-		token, err := l.ReadToken()
-		if err != nil || token.Kind() == '}' {
-			return err == nil
-		}
-		if !each(token.String()) {
-			return false
-		}
-	}
-}
-
-func (l late) variables(params *graphql.RawParams) bool {
-	params.Variables = map[string]any{}
-	return l.members(func(name string) (ok bool) {
-		if l.PeekKind() != '[' {
-			params.Variables[name], ok = l.value()
-			return ok
-		}
-		read, err := l.ReadValue()
-		if err != nil {
-			return false
-		}
-		end := l.InputOffset()
-		list := Late(l.document[end-int64(len(read)) : end])
-		if len(list) >= longList {
-			params.Variables[name] = list
+	if s.Next() == '[' {
+		from := *s
+		if text, ok := s.Skip(); ok && len(text) >= longList {
+			into[name] = Late{text, document}
 			return true
 		}
-		params.Variables[name], err = list.Decode()
-		return err == nil
-	})
+		*s = from
+	}
+	into[name], ok = value(s, 0)
+	return ok
 }
 
+// deep is where objects and lists within each other are left to decodeParams.
+const deep = 100
+
 // value is what comes next, as decodeValue would have it.
-func (l late) value() (value any, ok bool) {
-	switch l.PeekKind() {
+func value(s *jsonscan.Scanner, depth int) (v any, ok bool) {
+	if depth == deep {
+		return nil, false
+	}
+	switch s.Next() {
 	case '{':
 		object := map[string]any{}
-		return object, l.members(func(name string) (ok bool) {
-			object[name], ok = l.value()
+		return object, s.Members(func(name string) (ok bool) {
+			if _, twice := object[name]; twice {
+				return false
+			}
+			object[name], ok = value(s, depth+1)
 			return ok
 		})
 	case '[':
 		list := []any{}
-		if _, err := l.ReadToken(); err != nil {
-			return nil, false
-		}
-		for l.PeekKind() != ']' {
-			item, ok := l.value()
-			if !ok {
-				return nil, false
-			}
+		ok = s.List(func() bool {
+			item, ok := value(s, depth+1)
 			list = append(list, item)
-		}
-		_, err := l.ReadToken()
-		return list, err == nil
-	}
-	token, err := l.ReadToken()
-	if err != nil {
-		return nil, false
-	}
-	switch token.Kind() {
-	case 'n':
-		return nil, true
-	case 't', 'f':
-		return token.Bool(), true
+			return ok
+		})
+		return list, ok
 	case '"':
-		return token.String(), true
+		return s.Text()
+	case 'n':
+		return nil, s.Null()
+	case 't', 'f':
+		return s.Bool()
 	default:
-		return json.Number(token.String()), true
+		text, ok := s.Spelling()
+		return json.Number(text), ok
 	}
 }

@@ -31,7 +31,7 @@ func TestLate_ALongDocumentSaysWhatItWouldSayAtOnce(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got, ok := decodeLate(document)
+		got, ok := decodeLate(string(document))
 		if !ok {
 			r.Fatalf("%s is not read", document)
 		}
@@ -74,7 +74,7 @@ func TestLate_AShortDocumentSaysTheSame(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got, ok := decodeLate(document)
+		got, ok := decodeLate(string(document))
 		if !ok || !reflect.DeepEqual(got, want) {
 			r.Errorf("%s: %+v, want %+v", document, got, want)
 		}
@@ -90,14 +90,33 @@ func TestLate_WhatIsOddIsLeft(t *testing.T) {
 		"a member twice":      `{"query": "{ x }", "query": "{ y }", "variables": {"list": ` + list + `}}`,
 		"a variable twice":    `{"query": "{ x }", "variables": {"list": ` + list + `, "list": 1}}`,
 		"twice, deep within":  `{"query": "{ x }", "variables": {"list": ` + list + `, "o": {"a": 1, "a": 2}}}`,
+		"deep within":         `{"query": "{ x }", "variables": {"list": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}}`,
 		"no query":            `{"variables": {"list": ` + list + `}}`,
 		"a query of no text":  `{"query": 3, "variables": {"list": ` + list + `}}`,
-		"half a character":    `{"query": "{ x }", "variables": {"list": ["\ud800", ` + list[1:] + `}}`,
+		"a comma too many":    `{"query": "{ x }", "variables": {"list": ` + list + `, "o": 1,}}`,
 		"a named document":    `{"query": "{ x }", "documentId": "d", "variables": {"list": ` + list + `}}`,
 		"variables of a list": `{"query": "{ x }", "variables": ` + list + `}`,
 	} {
-		if params, ok := decodeLate([]byte(document)); ok {
+		if params, ok := decodeLate(document); ok {
 			t.Errorf("%s: %s", name, fmt.Sprintf("%.200v", params))
+		}
+	}
+}
+
+func TestLate_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
+	rest := `"` + strings.Repeat("x", longList) + `"]`
+	for _, item := range []string{`"\ud800"`, `{"a": 1, "a": 2}`, `"\u0000"`, `1e400`, `"a" "b"`, `{`, `]`, `nul`, `"\x"`, `01`} {
+		document := `{"query": "{ x }", "variables": {"o": {"a": 1}, "list": [` + item + `, ` + rest + `}}`
+		want, wanted := decodeParams(theBody, []byte(document))
+		got, ok := decodeLate(document)
+		if !ok {
+			continue // its end is not found
+		}
+		late := got.Variables["list"].(Late)
+		var err error
+		got.Variables["list"], err = late.Decode()
+		if (wanted == nil) != (err == nil) || err == nil && !reflect.DeepEqual(got, want) || err != nil && err.Error() != wanted.Error() {
+			t.Errorf("%s: %v, want %v", item, err, wanted)
 		}
 	}
 }

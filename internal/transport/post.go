@@ -49,12 +49,15 @@ func (t POST) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, 
 	body := b.Bytes()
 	// What is sent under a key is told from other requests by its variables.
 	if len(r.Header.Values(keyHeader)) == 0 && t.Options.LateVariables && utf8.Valid(body) {
-		if params, ok := decodeLate(bytes.TrimSpace(body)); ok {
+		if params, ok := decodeLate(string(body)); ok {
 			return params, nil
 		}
 	}
-	return decodeParams("the body", body)
+	return decodeParams(theBody, body)
 }
+
+// theBody is what errors call it.
+const theBody = "the body"
 
 // isJSON says whether a body is application/json, in UTF-8 and not compressed.
 func isJSON(header http.Header) bool {

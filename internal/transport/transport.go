@@ -118,8 +118,16 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	params.Headers = r.Header
 	params.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
 
+	late := lateOf(params)
 	operation, errs := exec.CreateOperationContext(r.Context(), params)
 	if len(errs) > 0 {
+		if late != nil {
+			// What is wrong with a document as such comes before all else.
+			if err := late.refusal(); err != nil {
+				o.refuse(w, r, err)
+				return
+			}
+		}
 		response := exec.DispatchError(graphql.WithOperationContext(r.Context(), operation), errs)
 		o.write(w, r, statusOf(mediaType, response), response)
 		return
