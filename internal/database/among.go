@@ -2,6 +2,7 @@ package database
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -65,15 +66,36 @@ func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func
 	}
 }
 
-// Pairs is the pairs (texts[i], numbers[i]) as a table of a statement that has no
-// arguments before its own. Its columns are text, number, and place, which is i.
-func Pairs[N ~int64](of string, texts []string, numbers []N) (table string, arguments []any) {
-	plain := numbersOf(numbers)
+// Lists is the texts, each with a list of numbers, as the table list of a statement
+// that has no arguments before its own. Its column place is where a text stands,
+// counted from 0, and text is the text. Among, after the name of a column, is the
+// condition that the column holds one of the numbers.
+func Lists[N ~int64](of string, texts []string, numbers [][]N) (table, among string, arguments []any) {
+	kept := make([]string, len(numbers))
+	opened, closed := byte('['), byte(']')
 	if of == dialect.Postgres {
-		return "(SELECT text, number, n - 1 AS place FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS pair(text, number, n))",
-			[]any{pq.Array(texts), pq.Array(plain)}
+		opened, closed = '{', '}'
 	}
-	return "(SELECT value->>0 AS text, value->>1 AS number, key AS place FROM json_each(?))", []any{JSON(pairsOf(texts, plain))}
+	for i, list := range numbers {
+		b := append(make([]byte, 0, 2+14*len(list)), opened)
+		for n, number := range list {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, int64(number), 10)
+		}
+		kept[i] = string(append(b, closed))
+	}
+	if of == dialect.Postgres {
+		return "(SELECT text, numbers, n - 1 AS place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS pair(text, numbers, n)) AS list",
+			" = ANY (list.numbers::bigint[])", []any{pq.Array(texts), pq.Array(kept)}
+	}
+	pairs := make([][2]any, len(texts))
+	for i, text := range texts {
+		pairs[i] = [2]any{text, json.RawMessage(kept[i])}
+	}
+	return "(SELECT value->>0 AS text, value->1 AS numbers, key AS place FROM json_each(?)) AS list",
+		" IN (SELECT value FROM json_each(list.numbers))", []any{JSON(pairs)}
 }
 
 func numbersOf[N ~int64](numbers []N) []int64 {

@@ -137,30 +137,44 @@ func TestAmong_TheStatementIsTheSameWhateverTheLength(t *testing.T) {
 	}
 }
 
-func TestPairs_KnowTheirPlaces(t *testing.T) {
+func TestLists_EachTextHasItsOwnNumbers(t *testing.T) {
 	each(t, func(t *testing.T, db *DB) {
-		numbers := make([]int64, len(odd))
-		for n := range numbers {
-			numbers[n] = int64(n) << 40
-		}
-		table, arguments := Pairs(db.Dialect, odd, numbers)
-		rows, err := db.SQL.QueryContext(t.Context(), "SELECT place, text, number FROM "+table+" pair ORDER BY place", arguments...)
-		must(t, err)
-		defer rows.Close()
-		n := 0
-		for rows.Next() {
-			var place int
-			var text string
-			var number int64
-			must(t, rows.Scan(&place, &text, &number))
-			if place != n || text != odd[n] || number != numbers[n] {
-				t.Errorf("%d is %d, %q, %d", n, place, text, number)
+		db.exec(t, "CREATE TABLE places (name text, at bigint)")
+		numbers := []int64{-1 << 63, 0, 1<<63 - 1}
+		for _, name := range odd {
+			for _, at := range numbers {
+				db.exec(t, "INSERT INTO places VALUES ($1, $2)", name, at)
 			}
-			n++
 		}
-		must(t, rows.Err())
-		if n != len(odd) {
-			t.Errorf("%d of %d pairs", n, len(odd))
-		}
+		rapid.Check(t, func(r *rapid.T) {
+			texts := rapid.SliceOfN(rapid.SampledFrom(append(odd, "elsewhere")), 0, 5).Draw(r, "texts")
+			lists := make([][]int64, len(texts))
+			want := make([]int, len(texts))
+			for n, text := range texts {
+				lists[n] = rapid.SliceOfNDistinct(rapid.SampledFrom(append(numbers, 7)), 0, 4, rapid.ID).Draw(r, "numbers")
+				for _, number := range lists[n] {
+					if slices.Contains(odd, text) && slices.Contains(numbers, number) {
+						want[n]++
+					}
+				}
+			}
+			table, among, arguments := Lists(db.Dialect, texts, lists)
+			rows, err := db.SQL.QueryContext(t.Context(), "SELECT list.place, (SELECT count(*) FROM places WHERE name = list.text AND at"+among+") FROM "+table, arguments...)
+			if err != nil {
+				r.Fatal(err)
+			}
+			defer rows.Close()
+			got := make([]int, len(texts))
+			for rows.Next() {
+				var place, count int
+				if err := rows.Scan(&place, &count); err != nil {
+					r.Fatal(err)
+				}
+				got[place] = count
+			}
+			if rows.Err() != nil || !slices.Equal(got, want) {
+				r.Errorf("%q with %v: %v, want %v; %v", texts, lists, got, want, rows.Err())
+			}
+		})
 	})
 }

@@ -1,7 +1,11 @@
 package images
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
+	"slices"
+	"strconv"
 	"strings"
 
 	ent "tagma/ent/generated"
@@ -29,6 +33,9 @@ const (
 	DiffConflict DiffVerdict = "CONFLICT"
 )
 
+// md5Digits is how many an MD5 has, which the database holds in lower case.
+const md5Digits = 32
+
 // Difference is the answer to a fingerprint.
 type Difference struct {
 	Device  string
@@ -50,7 +57,7 @@ func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 	var problems fault.Problems
 	by := caller.From(ctx)
 	for n, print := range prints {
-		if !photo.IsHex(print.MD5, 32) {
+		if !photo.IsHex(print.MD5, md5Digits) {
 			problems.Add(fault.BadInput, []any{"images", n, "md5"}, "%.40q is not an MD5: write 32 hex digits", print.MD5)
 		}
 		if by != nil && by.Device != "" && by.Device != keys[n].Device {
@@ -61,12 +68,12 @@ func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 }
 
 // judge is the verdict on a fingerprint beside the MD5 of the image that is
-// there, if there is one.
-func (f Fingerprint) judge(there *string) DiffVerdict {
+// there; empty, if there is none.
+func (f Fingerprint) judge(there string) DiffVerdict {
 	switch {
-	case there == nil:
+	case there == "":
 		return DiffNew
-	case strings.EqualFold(*there, f.MD5):
+	case strings.EqualFold(there, f.MD5):
 		return DiffSame
 	default:
 		return DiffConflict
@@ -88,28 +95,68 @@ func (c *Images) Verdicts(ctx context.Context, prints []Fingerprint) ([]Differen
 }
 
 // md5s gives the MD5 of each image that is there, in the place of its key.
-func (c *Images) md5s(ctx context.Context, keys []Key) ([]*string, error) {
-	found := make([]*string, len(keys))
+//
+// The database is given each device's moments in a list, and answers with one
+// text for each device: a row for each key, there and back, costs as much as to
+// find the image.
+func (c *Images) md5s(ctx context.Context, keys []Key) ([]string, error) {
+	found := make([]string, len(keys))
 	if len(keys) == 0 {
 		return found, nil
 	}
-	devices, times := devicesAndTimes(keys)
-	pairs, arguments := database.Pairs(c.db.Dialect, devices, times)
-	rows, err := c.db.SQL.QueryContext(ctx, "SELECT pair.place, i.md5 FROM "+pairs+
-		" pair JOIN images i ON i.device = pair.text AND i.taken_at = pair.number", arguments...)
+	devices, moments, places := byDevice(keys)
+	table, among, arguments := database.Lists(c.db.Dialect, devices, moments)
+	rows, err := c.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
+		"WHERE i.device = list.text AND i.taken_at"+among+") FROM "+table, arguments...)
 	if err != nil {
 		return found, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var place int
-		var md5 string
-		if err := rows.Scan(&place, &md5); err != nil {
+		var n int
+		var all sql.NullString
+		if err := rows.Scan(&n, &all); err != nil {
 			return found, err
 		}
-		found[place] = &md5
+		for rest := all.String; rest != ""; {
+			var one string
+			one, rest, _ = strings.Cut(rest, ",")
+			moment, md5, _ := strings.Cut(one, ":")
+			taken, err := strconv.ParseInt(moment, 10, 64)
+			if err != nil {
+				return found, err
+			}
+			at, _ := slices.BinarySearch(moments[n], instant.Instant(taken))
+			for ; at < len(moments[n]) && moments[n][at] == instant.Instant(taken); at++ {
+				found[places[n][at]] = md5
+			}
+		}
 	}
 	return found, rows.Err()
+}
+
+// byDevice is the devices of keys, the moments of each, in order, and where among
+// the keys each of them stands.
+func byDevice(keys []Key) (devices []string, moments [][]instant.Instant, places [][]int) {
+	numbers := map[string]int{}
+	for place, key := range keys {
+		n, ok := numbers[key.Device]
+		if !ok {
+			n = len(devices)
+			numbers[key.Device] = n
+			devices, places = append(devices, key.Device), append(places, nil)
+		}
+		places[n] = append(places[n], place)
+	}
+	moments = make([][]instant.Instant, len(devices))
+	for n, of := range places {
+		slices.SortFunc(of, func(a, b int) int { return cmp.Compare(keys[a].TakenAt, keys[b].TakenAt) })
+		moments[n] = make([]instant.Instant, len(of))
+		for m, place := range of {
+			moments[n][m] = keys[place].TakenAt
+		}
+	}
+	return devices, moments, places
 }
 
 // Diff tells what would become of files if they were uploaded, in the order of
@@ -131,9 +178,9 @@ func (c *Images) Diff(ctx context.Context, prints []Fingerprint) ([]Difference, 
 	answers := make([]Difference, len(prints))
 	for n, print := range prints {
 		i := there[keys[n]]
-		answers[n] = Difference{keys[n].Device, print.TakenAt, print.judge(nil), i}
+		answers[n] = Difference{keys[n].Device, print.TakenAt, print.judge(""), i}
 		if i != nil {
-			answers[n].Verdict = print.judge(&i.Md5)
+			answers[n].Verdict = print.judge(i.Md5)
 		}
 	}
 	return answers, nil
