@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -211,6 +212,7 @@ func readKey(s *jsonscan.Scanner) (key images.Key, ok bool) {
 }
 
 func readAddition(s *jsonscan.Scanner) (a annotations.Addition, ok bool) {
+	var room [32]annotations.NewObject // more than most have
 	ok = s.Object(additionMembers, 4, func(n int) (ok bool) {
 		switch n {
 		case 0:
@@ -220,11 +222,12 @@ func readAddition(s *jsonscan.Scanner) (a annotations.Addition, ok bool) {
 		case 2:
 			ok = readTexts(s, algorithmMembers, &a.Algorithm.Name, &a.Algorithm.Version)
 		case 3:
-			a.Objects = []annotations.NewObject{}
+			objects := room[:0]
 			ok = s.List(func() bool {
-				a.Objects = append(a.Objects, annotations.NewObject{})
-				return readObject(s, &a.Objects[len(a.Objects)-1])
+				objects = append(objects, annotations.NewObject{})
+				return readObject(s, &objects[len(objects)-1])
 			})
+			a.Objects = slices.Clone(objects)
 		}
 		return ok
 	})

@@ -2,7 +2,7 @@ package annotations
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -161,7 +161,7 @@ func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
 	if o.Value == nil {
 		b = append(b, "null"...)
 	} else {
-		b = fmt.Append(b, *o.Value)
+		b = strconv.AppendInt(b, int64(*o.Value), 10)
 	}
 	b = append(b, `,"boundingBox":[`...)
 	for n, v := range polygon.Box() {

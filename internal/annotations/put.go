@@ -3,10 +3,13 @@ package annotations
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
@@ -233,16 +236,14 @@ func (a *Annotations) add(ctx context.Context, drafts []*draft) (map[*draft]*ent
 	}
 	now := a.clock()
 	err := a.db.InTx(ctx, func(tx *ent.Tx) error {
-		for chunk := range slices.Chunk(fresh, rowsAtOnce) {
-			ids, err := a.insert(ctx, tx, chunk, now, by)
-			if err != nil {
-				return err
-			}
-			for _, d := range chunk {
-				added[d] = &ent.Annotation{
-					ID: ids[d.identity()], ImageID: d.image.ID, ObjectCount: len(d.Objects), CreatedAt: now, CreatedByID: by,
-					AlgorithmName: d.Algorithm.Name, AlgorithmVersion: d.Algorithm.Version,
-				}
+		ids, err := a.write(ctx, tx, fresh, now, by)
+		if err != nil {
+			return err
+		}
+		for n, d := range fresh {
+			added[d] = &ent.Annotation{
+				ID: ids[n], ImageID: d.image.ID, ObjectCount: len(d.Objects), CreatedAt: now, CreatedByID: by,
+				AlgorithmName: d.Algorithm.Name, AlgorithmVersion: d.Algorithm.Version,
 			}
 		}
 		return nil
@@ -250,13 +251,64 @@ func (a *Annotations) add(ctx context.Context, drafts []*draft) (map[*draft]*ent
 	return added, err
 }
 
+// write writes drafts, and gives the rows' ids in their order.
+func (a *Annotations) write(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, by *int64) ([]int64, error) {
+	if a.db.Dialect == dialect.Postgres && len(drafts) > rowsAtOnce {
+		return a.copyIn(ctx, tx, drafts, now, by)
+	}
+	ids := make([]int64, 0, len(drafts))
+	for chunk := range slices.Chunk(drafts, rowsAtOnce) {
+		of, err := a.insert(ctx, tx, chunk, now, by)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range chunk {
+			ids = append(ids, of[d.identity()])
+		}
+	}
+	return ids, nil
+}
+
+// copyIn writes drafts by COPY, which takes two thirds of the time of an INSERT,
+// but gives no ids: they are taken first.
+func (a *Annotations) copyIn(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, by *int64) ([]int64, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence('annotations', 'id')) FROM generate_series(1, $1)`, len(drafts))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	if err := errors.Join(sql.ScanSlice(rows, &ids), rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	var person driver.Value
+	if by != nil {
+		person = *by
+	}
+	_, err = tx.ExecContext(ctx, "COPY annotations (id, "+strings.Join(written, ", ")+") FROM STDIN",
+		database.CopyIn(func(yield func([]driver.Value) bool) {
+			row := make([]driver.Value, 1+len(written))
+			for n, d := range drafts {
+				row = append(row[:0], ids[n], d.image.ID, d.Algorithm.Name, d.Algorithm.Version, int64(len(d.Objects)), string(d.objects), int64(now), person)
+				if !yield(row) {
+					return
+				}
+			}
+		}))
+	return ids, err
+}
+
+// written is the columns that are written, all but the id.
+var written = []string{
+	annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion,
+	annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
+}
+
 // insert writes drafts in one statement, past ent, which would read the objects
 // of each and write them anew. It gives the rows' ids.
 func (a *Annotations) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, by *int64) (map[identity]int64, error) {
-	into := sql.Dialect(a.db.Dialect).Insert(annotation.Table).Columns(
-		annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion,
-		annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
-	).Returning(annotation.FieldID, annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion)
+	into := sql.Dialect(a.db.Dialect).Insert(annotation.Table).Columns(written...).
+		Returning(annotation.FieldID, annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion)
 	for _, d := range drafts {
 		into.Values(d.image.ID, d.Algorithm.Name, d.Algorithm.Version, len(d.Objects), string(d.objects), int64(now), by)
 	}

@@ -83,6 +83,9 @@ func (c *connection) Close() error {
 // CheckNamedValue leaves arguments to the driver below, which may take more
 // kinds than database/sql does.
 func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
+	if _, ok := v.Value.(CopyIn); ok {
+		return nil
+	}
 	if checker, ok := c.conn.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(v)
 	}
@@ -91,6 +94,11 @@ func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 
 func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.tell(ctx, query)
+	if len(args) == 1 {
+		if rows, ok := args[0].Value.(CopyIn); ok {
+			return c.copyIn(ctx, query, rows)
+		}
+	}
 	if len(args) == 0 { // may be several statements, which cannot be prepared
 		return c.conn.ExecContext(ctx, query, nil)
 	}

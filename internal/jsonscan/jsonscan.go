@@ -254,7 +254,12 @@ func (s *Scanner) Skip() (value string, ok bool) {
 	depth, n := 0, 0
 scan:
 	for n < len(s.rest) {
-		switch s.rest[n] {
+		c := s.rest[n]
+		if depth > 0 && c != '"' && c|0x20 != '{' && c|0x20 != '}' { // which the brackets become too
+			n++
+			continue
+		}
+		switch c {
 		case '"':
 			for n++; n < len(s.rest) && s.rest[n] != '"'; n++ {
 				if s.rest[n] == '\\' {
