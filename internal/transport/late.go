@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -59,10 +60,10 @@ func decodeLate(document string) (*graphql.RawParams, bool) {
 		seen[name] = true
 		switch name {
 		case "query":
-			params.Query, ok = s.Text()
+			params.Query, ok = text(s)
 		case "operationName":
 			if ok = s.Null(); !ok {
-				params.OperationName, ok = s.Text()
+				params.OperationName, ok = text(s)
 			}
 		case "variables":
 			if ok = s.Null(); !ok {
@@ -121,13 +122,20 @@ func value(s *jsonscan.Scanner, depth int) (v any, ok bool) {
 		})
 		return list, ok
 	case '"':
-		return s.Text()
+		return text(s)
 	case 'n':
 		return nil, s.Null()
 	case 't', 'f':
 		return s.Bool()
 	default:
-		text, ok := s.Spelling()
-		return json.Number(text), ok
+		number, ok := s.Spelling()
+		return json.Number(strings.Clone(number)), ok
 	}
+}
+
+// text is a string of its own. A part of the document would keep all of that in
+// memory for as long as itself: a parsed query is kept beyond its request.
+func text(s *jsonscan.Scanner) (string, bool) {
+	part, ok := s.Text()
+	return strings.Clone(part), ok
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -119,4 +120,27 @@ func TestLate_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
 			t.Errorf("%s: %v, want %v", item, err, wanted)
 		}
 	}
+}
+
+func TestLate_WhatIsKeptOfADocumentIsNotAllOfIt(t *testing.T) {
+	const size, many = 1 << 20, 64
+	var kept []string
+	heap := func() uint64 {
+		var now runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&now)
+		return now.HeapAlloc
+	}
+	before := heap()
+	for n := range many {
+		params, ok := decodeLate(fmt.Sprintf(`{"query": "{ x%d }", "operationName": "o", "variables": {"v": "w"}, "more": "%s"}`, n, strings.Repeat("x", size)))
+		if !ok {
+			t.Fatal("not read")
+		}
+		kept = append(kept, params.Query, params.OperationName, params.Variables["v"].(string))
+	}
+	if grown := int64(heap() - before); grown > size {
+		t.Errorf("%d texts of %d documents keep %d bytes", len(kept), many, grown)
+	}
+	runtime.KeepAlive(kept)
 }
