@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -126,4 +127,23 @@ func TestUpload_WhatIsRefusedLeavesNoFile(t *testing.T) {
 
 func photographed(n int, content []byte) images.File {
 	return images.File{Name: photo.Name(key(n)).String(), Size: int64(len(content)), Content: bytes.NewReader(content)}
+}
+
+func TestUpload_APhotographWaitsForTheMemoryThatItTakes(t *testing.T) {
+	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))
+	waiting, release := w.HoldMemory()
+	done := make(chan images.Result, 1)
+	go func() { done <- w.add(1, 1, images.Refuse) }()
+	for !waiting() {
+		select {
+		case result := <-done:
+			t.Fatalf("%+v without memory", result)
+		default:
+			runtime.Gosched()
+		}
+	}
+	release()
+	if result := <-done; result.Verdict != images.Created {
+		t.Errorf("%+v", result)
+	}
 }

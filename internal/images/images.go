@@ -19,6 +19,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"gocloud.dev/blob"
+	"golang.org/x/sync/semaphore"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/device"
@@ -43,8 +44,9 @@ type Images struct {
 	clock  instant.Clock
 	limits Limits
 
-	decoders chan struct{} // one place for each photograph being decoded
-	flight   chan struct{} // one place for each that is in memory
+	decoders chan struct{}       // one place for each photograph being decoded
+	memory   *semaphore.Weighted // what those being decoded may take
+	flight   chan struct{}       // one place for each that is in memory
 
 	onAdded func(ids ...int64)
 }
@@ -61,12 +63,18 @@ type Limits struct {
 	Decoders  int   // photographs decoded at once: as many as there are cores
 }
 
+// decodeMemory bounds, in bytes, what photographs take that are decoded at once,
+// but for one that takes more alone: it waits until there is no other. An
+// ordinary one of 5 megapixels takes a hundredth of it.
+const decodeMemory = 512 << 20
+
 // New is the photographs in db and bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Images {
 	decoders := max(1, limits.Decoders)
 	return &Images{
 		db: db, bucket: bucket, clock: clock, limits: limits,
 		decoders: make(chan struct{}, decoders),
+		memory:   semaphore.NewWeighted(decodeMemory),
 		// While some are decoded, others are read or written to the store.
 		flight: make(chan struct{}, 4*decoders),
 	}

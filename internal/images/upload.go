@@ -228,11 +228,20 @@ func (c *Images) keep(ctx context.Context, key Key, p *photograph) error {
 // develop checks that the whole of a photograph decodes, makes its thumbnails,
 // and reads what its camera wrote.
 func (c *Images) develop(ctx context.Context, p *photograph) error {
+	content := p.files[Original]
+	weight, err := thumbnail.Weight(content, c.limits.Pixels)
+	if err != nil {
+		return err
+	}
+	weight = min(weight, decodeMemory)
+	if err := c.memory.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	defer c.memory.Release(weight)
 	if err := enter(ctx, c.decoders); err != nil {
 		return err
 	}
 	defer leave(c.decoders)
-	content := p.files[Original]
 	small, err := thumbnail.Make(content, c.limits.Pixels)
 	if err != nil {
 		return err
