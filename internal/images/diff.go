@@ -73,7 +73,7 @@ func (f Fingerprint) judge(there string) DiffVerdict {
 	switch {
 	case there == "":
 		return DiffNew
-	case strings.EqualFold(there, f.MD5):
+	case there == f.MD5, strings.EqualFold(there, f.MD5):
 		return DiffSame
 	default:
 		return DiffConflict

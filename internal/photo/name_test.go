@@ -151,3 +151,13 @@ func TestParseDevice_GivesLowerCase(t *testing.T) {
 		}
 	}
 }
+
+func TestIsHex_IsTheDigitsInEitherCaseAndNoOtherByte(t *testing.T) {
+	for c := range 256 {
+		one := string([]byte{byte(c)})
+		want := strings.Contains("0123456789abcdefABCDEF", one)
+		if photo.IsHex(one, 1) != want || photo.IsHex("0"+one+"f", 3) != want || photo.IsHex(one, 2) {
+			t.Errorf("%q", one)
+		}
+	}
+}
