@@ -49,6 +49,7 @@ func Growth(run string) []Job {
 			},
 		},
 		{Title: "1,000 images of one device", Variants: variants, Query: ofSeries, Variables: thousand},
+		{Title: "the same with what was seen in them, its objects and contours", Variants: variants, Query: nested, Variables: thousand},
 		{
 			Title: "100 annotations of one device, with their images' times", Variants: variants,
 			Query: `query($series: [SeriesInput!]!, $first: Int!) { annotationSeries(series: $series, first: $first) {
