@@ -5,19 +5,14 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"tagma/internal/bench/dataset"
 	"tagma/internal/caller"
-	"tagma/internal/config"
-	"tagma/internal/store"
 	"tagma/internal/testenv"
 )
 
@@ -34,17 +29,8 @@ func BenchmarkPutAnnotations(b *testing.B) {
 const algorithmVersion = "a version of twenty!"
 
 func benchmarkPut(b *testing.B, databaseURL string) {
-	c := config.Default()
-	c.Data, c.Database, c.Transport.JSONBytes = b.TempDir(), databaseURL, 64<<20
-	if err := c.Check(); err != nil {
-		b.Fatal(err)
-	}
-	silent := slog.New(slog.DiscardHandler)
-	st, err := store.Open(b.Context(), c, silent, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = st.Close() }()
+	server := open(b, databaseURL)
+	st := server.Store
 	data := dataset.Options{Devices: 1, Images: 1000, Objects: 20, Points: 12, Seed: 1}
 	if err := dataset.Fill(b.Context(), st.DB, data); err != nil {
 		b.Fatal(err)
@@ -53,10 +39,7 @@ func benchmarkPut(b *testing.B, databaseURL string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	routes, err := handler(b.Context(), c, st, newDomain(c, st, silent), silent, prometheus.NewRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
+	routes := server.routes(b)
 	body, rows := toPut(b, st.DB.SQL, data)
 	number := 0
 	next := func() string { number++; return fmt.Sprintf("%020d", number) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http/httptest"
 	"path/filepath"
@@ -16,12 +15,9 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"tagma/internal/config"
 	"tagma/internal/instant"
-	"tagma/internal/store"
 	"tagma/internal/testenv"
 )
 
@@ -46,18 +42,9 @@ func BenchmarkSubscribers(b *testing.B) {
 }
 
 func benchmarkSubscribers(b *testing.B, databaseURL string, count int) {
-	c := config.Default()
-	c.Data, c.Database = b.TempDir(), databaseURL
-	if err := c.Check(); err != nil {
-		b.Fatal(err)
-	}
-	silent := slog.New(slog.DiscardHandler)
-	st, err := store.Open(b.Context(), c, silent, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = st.Close() }()
-	d := newDomain(c, st, silent)
+	server := open(b, databaseURL)
+	st := server.Store
+	d := server.domain
 	ctx, stop := context.WithCancel(b.Context())
 	telling, watching := d.hub.Start(ctx), d.watch.Start(ctx)
 	defer func() {
@@ -65,20 +52,9 @@ func benchmarkSubscribers(b *testing.B, databaseURL string, count int) {
 		<-telling
 		<-watching
 	}()
-	routes, err := handler(ctx, c, st, d, silent, prometheus.NewRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := httptest.NewServer(routes)
-	defer server.Close()
-	password, err := d.persons.EnsureAdmin(ctx)
-	if err != nil {
-		b.Fatal(err)
-	}
-	session, err := d.persons.Login(ctx, "admin", password, "127.0.0.1")
-	if err != nil {
-		b.Fatal(err)
-	}
+	listening := httptest.NewServer(server.routes(b))
+	defer listening.Close()
+	token := server.signIn(b)
 
 	// add commits the image n, and tells when it did.
 	if err := st.DB.Device.Create().SetID("0a5bb6f4").SetCreatedAt(0).Exec(ctx); err != nil {
@@ -100,7 +76,7 @@ func benchmarkSubscribers(b *testing.B, databaseURL string, count int) {
 	group.SetLimit(50)
 	for range count {
 		group.Go(func() error {
-			return subscribe(ctx, server.URL, session.Token.Reveal(), heard)
+			return subscribe(ctx, listening.URL, token, heard)
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -33,25 +33,14 @@ func BenchmarkServer(b *testing.B) {
 }
 
 func benchmarkServer(b *testing.B, databaseURL string, data dataset.Options) {
-	c := config.Default()
-	c.Data, c.Database = b.TempDir(), databaseURL
-	if err := c.Check(); err != nil {
-		b.Fatal(err)
-	}
-	silent := slog.New(slog.DiscardHandler)
-	st, err := store.Open(b.Context(), c, silent, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = st.Close() }()
+	server := open(b, databaseURL)
+	st := server.Store
 	if err := dataset.Fill(b.Context(), st.DB, data); err != nil {
 		b.Fatal(err)
 	}
-	routes, err := handler(b.Context(), c, st, newDomain(c, st, silent), silent, prometheus.NewRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
+	routes := server.routes(b)
 	for _, job := range jobs.All() {
+		var err error
 		bodies := make([][]byte, job.Variants)
 		for n := range bodies {
 			if bodies[n], err = json.Marshal(map[string]any{"query": job.Query, "variables": job.Variables(data, n)}); err != nil {
@@ -75,6 +64,57 @@ func benchmarkServer(b *testing.B, databaseURL string, data dataset.Options) {
 			}
 		})
 	}
+}
+
+// benched is a server without its sockets, for a benchmark.
+type benched struct {
+	*store.Store
+	domain
+	config *config.Config
+	log    *slog.Logger
+}
+
+// open opens a server's database and a new folder. It takes bodies of any size
+// that a benchmark sends.
+func open(b *testing.B, databaseURL string) *benched {
+	b.Helper()
+	c := config.Default()
+	c.Data, c.Database, c.Transport.JSONBytes = b.TempDir(), databaseURL, 64<<20
+	if err := c.Check(); err != nil {
+		b.Fatal(err)
+	}
+	s := &benched{config: c, log: slog.New(slog.DiscardHandler)}
+	var err error
+	if s.Store, err = store.Open(b.Context(), c, s.log, nil); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	s.domain = newDomain(c, s.Store, s.log)
+	return s
+}
+
+// routes is what answers its requests.
+func (s *benched) routes(b *testing.B) http.Handler {
+	b.Helper()
+	routes, err := handler(b.Context(), s.config, s.Store, s.domain, s.log, prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return routes
+}
+
+// signIn gives the token of its administrator.
+func (s *benched) signIn(b *testing.B) string {
+	b.Helper()
+	password, err := s.persons.EnsureAdmin(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	session, err := s.persons.Login(b.Context(), "admin", password, "127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return session.Token.Reveal()
 }
 
 // discard is an answer that nobody reads.

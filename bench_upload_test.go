@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -13,18 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"tagma/ent/generated/accesstoken"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/caller"
-	"tagma/internal/config"
-	"tagma/internal/instant"
 	"tagma/internal/photo"
-	"tagma/internal/photo/scene"
-	"tagma/internal/store"
 	"tagma/internal/testenv"
-	"tagma/internal/token"
 )
 
 // BenchmarkUpload sends one photograph after the other over a loopback
@@ -37,35 +27,12 @@ func BenchmarkUpload(b *testing.B) {
 }
 
 func benchmarkUpload(b *testing.B, databaseURL string) {
-	c := config.Default()
-	c.Data, c.Database = b.TempDir(), databaseURL
-	if err := c.Check(); err != nil {
-		b.Fatal(err)
-	}
-	silent := slog.New(slog.DiscardHandler)
-	st, err := store.Open(b.Context(), c, silent, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = st.Close() }()
-	person, err := st.DB.User.Create().SetUsername("bench").SetRole(caller.Admin).SetPasswordHash("none").SetCreatedAt(0).Save(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	secret, hash := token.New()
-	err = st.DB.AccessToken.Create().SetUserID(person.ID).SetKind(accesstoken.KindACCESS).SetName("bench").SetHash(hash).
-		SetRole(caller.Admin).SetCreatedAt(0).SetExpiresAt(instant.System().Add(time.Hour)).Exec(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	routes, err := handler(b.Context(), c, st, newDomain(c, st, silent), silent, prometheus.NewRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := httptest.NewServer(routes)
-	defer server.Close()
+	server := open(b, databaseURL)
+	listening := httptest.NewServer(server.routes(b))
+	defer listening.Close()
+	token := server.signIn(b)
 
-	photograph := scene.JPEG(scene.Options{Width: dataset.Width, Height: dataset.Height, Seed: 1, Insects: 40, Grain: 80})
+	photograph := dataset.Photograph()
 	sent := 0
 	b.SetBytes(int64(len(photograph)))
 	b.ReportAllocs()
@@ -80,13 +47,13 @@ func benchmarkUpload(b *testing.B, databaseURL string) {
 		file, _ := form.CreatePart(textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf(`form-data; name="0"; filename=%q`, name)}})
 		_, _ = file.Write(photograph)
 		_ = form.Close()
-		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, server.URL+"/graphql", &body)
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, listening.URL+"/graphql", &body)
 		if err != nil {
 			b.Fatal(err)
 		}
 		r.Header.Set("Content-Type", form.FormDataContentType())
-		r.Header.Set("Authorization", "Bearer "+secret.Reveal())
-		answer, err := server.Client().Do(r)
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer, err := listening.Client().Do(r)
 		if err != nil {
 			b.Fatal(err)
 		}

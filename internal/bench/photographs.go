@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+
+	"tagma/internal/bench/dataset"
 )
 
 // photographs measures uploads to a Tagma on SQLite beside the Sticky Pi API's
@@ -20,7 +22,7 @@ func (s *settings) photographs(ctx context.Context, binary string, server url.UR
 		return nil, nil
 	}
 	err = s.onEmpty(ctx, "sqlite", binary, server, nil, func(e empty) (err error) {
-		sent := &uploads{photo: photograph()}
+		sent := &uploads{photo: dataset.Photograph()}
 		file := filepath.Join(e.folder, "photograph.jpg")
 		if err := os.WriteFile(file, sent.photo, 0o644); err != nil {
 			return err

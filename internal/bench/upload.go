@@ -21,16 +21,7 @@ import (
 
 	"tagma/internal/bench/dataset"
 	"tagma/internal/photo"
-	"tagma/internal/photo/scene"
 )
-
-// photograph is one as large as a trap's, in pixels and in bytes.
-func photograph() []byte {
-	return scene.JPEG(scene.Options{
-		Width: dataset.Width, Height: dataset.Height, Seed: 1, Insects: 40, Grain: 80,
-		Make: `{"temp": 21.5, "hum": 60.25, "lat": 49.26, "lng": -123.25, "alt": 70.1}`,
-	})
-}
 
 // uploads are names that nobody has used.
 type uploads struct {
@@ -134,7 +125,7 @@ const uploadTitle = "upload of photographs"
 // steps.
 func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) error {
 	return s.onEmpty(ctx, name, binary, server, nil, func(e empty) error {
-		sent := &uploads{photo: photograph()}
+		sent := &uploads{photo: dataset.Photograph()}
 		rows, err := s.rounds(ctx, name, uploadTitle, []runner{e.tagma.upload(sent), standard(sent.photo, e.folder)})
 		if err == nil {
 			fmt.Printf("\n### Uploads on %s: %s\n\n%s", name, sent.describe(), table([]string{"Tagma", "standard library, one core"}, rows))
