@@ -147,3 +147,22 @@ func TestUpload_APhotographWaitsForTheMemoryThatItTakes(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 }
+
+func TestUpload_WithoutItsOriginalThereIsNoRow(t *testing.T) {
+	w, proxy := remote(t)
+	content := scene.JPEG(scene.Options{Width: 1000, Height: 900, Seed: 1, Grain: 80})
+	const passes = 100_000 // bytes of a connection, and more than the small pictures have
+	if len(content) < 2*passes {
+		t.Fatalf("the photograph has %d bytes", len(content))
+	}
+	proxy.While(t, fmt.Sprintf(`{"name": "cut", "type": "limit_data", "stream": "upstream", "toxicity": 1, "attributes": {"bytes": %d}}`, passes), func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if got, err := w.Upload(ctx, []images.File{photographed(1, content)}, images.Refuse); err == nil {
+			t.Errorf("acknowledged: %+v", got)
+		}
+	})
+	if found, err := w.ByKeys(t.Context(), "keys", []images.Key{key(1)}); err != nil || len(found) > 0 {
+		t.Errorf("%d rows, %v", len(found), err)
+	}
+}
