@@ -26,7 +26,7 @@ type folder struct {
 }
 
 func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
-	b := &batch{repo: r, base: base, tip: base, pack: bare.NewPack(), folders: map[string]*folder{}}
+	b := &batch{repo: r, base: base, tip: base, folders: map[string]*folder{}}
 	root := &folder{}
 	if !base.IsZero() {
 		commit, err := r.readCommit(base)
@@ -38,7 +38,9 @@ func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
 		}
 	}
 	b.folders[""] = root
-	return b, nil
+	var err error
+	b.pack, err = r.store.NewPack()
+	return b, err
 }
 
 // load makes a folder of a tree that is in the repository.

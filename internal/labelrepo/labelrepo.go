@@ -336,6 +336,7 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer b.pack.Discard()
 	results := make([]Result, len(commits))
 	for i, c := range commits {
 		if results[i], err = b.add(c); err != nil {
@@ -356,8 +357,11 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		r.base.Store(&b.base)
 		return results, nil
 	}
+	if err := b.pack.Seal(); err != nil {
+		return nil, err
+	}
 	if r.remote != nil {
-		if err := r.remote.push(ctx, b.base, b.tip, b.pack.Bytes()); err != nil {
+		if err := r.remote.push(ctx, b.base, b.tip, b.pack.Content()); err != nil {
 			return nil, err
 		}
 	}

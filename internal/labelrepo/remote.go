@@ -45,7 +45,7 @@ var errMoved = errors.New("the branch of the remote has moved")
 
 // push hands over a pack and asks for the branch to go from old to next,
 // which the remote does only if the branch is at old. errMoved if it is not.
-func (m *remote) push(ctx context.Context, old, next bare.Hash, pack []byte) error {
+func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.SectionReader) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
 	known := m.capabilities
@@ -62,7 +62,7 @@ func (m *remote) push(ctx context.Context, old, next bare.Hash, pack []byte) err
 
 // send is the exchange of a push. known is what the remote is capable of, if
 // that is known, and so is what comes back.
-func (m *remote) send(ctx context.Context, known *capability.List, old, next bare.Hash, pack []byte) (*capability.List, error) {
+func (m *remote) send(ctx context.Context, known *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
 	session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,11 @@ func (m *remote) send(ctx context.Context, known *capability.List, old, next bar
 		request.Progress = said
 	}
 	request.Commands = []*packp.Command{{Name: m.branch, Old: old, New: next}}
-	request.Packfile = io.NopCloser(bytes.NewReader(pack))
+	if m.stateless() {
+		ctx = context.WithValue(ctx, packKey{}, pack)
+	} else {
+		request.Packfile = io.NopCloser(pack)
+	}
 	status, err := session.ReceivePack(ctx, request)
 	switch {
 	case status != nil && err != nil:
@@ -244,12 +248,21 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// tame wraps an HTTP transport for go-git, which leaves answers unread, so that
-// no connection could be used twice, and reads an error page to its end,
-// however long that is.
+// packKey finds the pack that belongs to a request, in its context.
+type packKey struct{}
+
+// tame wraps an HTTP transport for go-git, which would hold all of a pack in
+// memory to send it, leaves answers unread, so that no connection could be used
+// twice, and reads an error page to its end, however long that is.
 type tame struct{ http.RoundTripper }
 
 func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
+	if pack, ok := request.Context().Value(packKey{}).(*io.SectionReader); ok {
+		var err error
+		if request, err = withPack(request, pack); err != nil {
+			return nil, err
+		}
+	}
 	response, err := t.RoundTripper.RoundTrip(request)
 	if err != nil || strings.HasSuffix(response.Header.Get("Content-Type"), "git-upload-pack-result") {
 		return response, err // a pack: to be read as it comes
@@ -267,6 +280,22 @@ func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body.Close()
 	response.Body = io.NopCloser(strings.NewReader(string(start)))
 	return response, nil
+}
+
+// withPack is a request with a pack behind its body.
+func withPack(request *http.Request, pack *io.SectionReader) (*http.Request, error) {
+	commands, err := io.ReadAll(request.Body)
+	if err = errors.Join(err, request.Body.Close()); err != nil {
+		return nil, err
+	}
+	both := request.Clone(request.Context())
+	both.ContentLength = int64(len(commands)) + pack.Size()
+	both.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be closed
+		again := io.NewSectionReader(pack, 0, pack.Size())
+		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), again)), nil
+	}
+	both.Body, err = both.GetBody()
+	return both, err
 }
 
 // prefixed is a body of which a part was read already.

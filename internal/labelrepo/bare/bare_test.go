@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -58,12 +59,24 @@ func chain(p *Pack, parent Hash, n int, text string) Hash {
 	return parent
 }
 
+func newPack(t *testing.T, r *Repo) *Pack {
+	t.Helper()
+	p, err := r.NewPack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Discard)
+	return p
+}
+
+func publish(r *Repo, p *Pack) error { return errors.Join(p.Seal(), r.Publish(p)) }
+
 func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
-	p := NewPack()
+	p := newPack(t, r)
 	tip := chain(p, Hash{}, 200, "first")
-	if err := r.Publish(p); err != nil {
+	if err := publish(r, p); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.MoveRef(branch, Hash{}, tip); err != nil {
@@ -81,7 +94,7 @@ func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 			t.Fatalf("%s: %v", e.hash, err)
 		}
 	}
-	if size := len(p.Bytes()); size > 100_000 {
+	if size := p.Content().Size(); size > 100_000 {
 		t.Errorf("200 versions of one tree take %d bytes: are they written as edits?", size)
 	}
 }
@@ -114,9 +127,9 @@ func TestPack_GitReadsAnIndexWithPlacesBeyondTwoGigabytes(t *testing.T) {
 func TestRead_WhatGitRepackedIsReadThroughItsDeltas(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
-	p := NewPack()
+	p := newPack(t, r)
 	tip := chain(p, Hash{}, 300, "text")
-	if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+	if err := errors.Join(publish(r, p), r.MoveRef(branch, Hash{}, tip)); err != nil {
 		t.Fatal(err)
 	}
 	git(t, dir, "gc", "--aggressive", "--prune=now")
@@ -152,9 +165,9 @@ func TestRead_ALooseObjectOfAnotherGitIsFound(t *testing.T) {
 func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
-	p := NewPack()
+	p := newPack(t, r)
 	chain(p, Hash{}, 30, "text")
-	if err := r.Publish(p); err != nil {
+	if err := publish(r, p); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
@@ -199,9 +212,9 @@ func TestIngest_APackOfAnotherGitGetsTheIndexThatGitWouldMake(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			from, to := t.TempDir(), t.TempDir()
 			r := open(t, from)
-			p := NewPack()
+			p := newPack(t, r)
 			tip := chain(p, Hash{}, 300, "text")
-			if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+			if err := errors.Join(publish(r, p), r.MoveRef(branch, Hash{}, tip)); err != nil {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("git", append([]string{"-C", from, "pack-objects", "--revs", "--stdout", "--quiet", "--no-reuse-delta"}, args...)...)
@@ -240,9 +253,9 @@ func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 	var tip Hash
 	var hashes []Hash
 	for i := range 100 {
-		p := NewPack()
+		p := newPack(t, r)
 		next := chain(p, tip, 5, fmt.Sprint("batch ", i))
-		if err := errors.Join(r.Publish(p), r.MoveRef(branch, tip, next), r.Tidy()); err != nil {
+		if err := errors.Join(publish(r, p), r.MoveRef(branch, tip, next), r.Tidy()); err != nil {
 			t.Fatal(err)
 		}
 		tip = next
@@ -266,10 +279,10 @@ func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 func TestMoveRef_OnlyFromWhereTheCallerBelievesItToBe(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
-	p := NewPack()
+	p := newPack(t, r)
 	one := chain(p, Hash{}, 1, "one")
 	two := chain(p, one, 1, "two")
-	if err := r.Publish(p); err != nil {
+	if err := publish(r, p); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.MoveRef(branch, one, two); !errors.Is(err, ErrMoved) {
@@ -297,9 +310,9 @@ func TestMoveRef_OnlyFromWhereTheCallerBelievesItToBe(t *testing.T) {
 func TestOpen_SweepsWhatAKilledProcessLeft(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
-	p := NewPack()
+	p := newPack(t, r)
 	tip := chain(p, Hash{}, 1, "one")
-	if err := errors.Join(r.Publish(p), r.MoveRef(branch, Hash{}, tip)); err != nil {
+	if err := errors.Join(publish(r, p), r.MoveRef(branch, Hash{}, tip)); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
@@ -368,10 +381,16 @@ func TestOpen_ASecondProcessIsRefused(t *testing.T) {
 }
 
 func TestIngest_AMutatedPackDoesNoHarm(t *testing.T) {
-	p := NewPack()
-	chain(p, Hash{}, 3, "text")
-	whole := p.Bytes()[:len(p.Bytes())-hashSize]
 	r := open(t, t.TempDir())
+	p := newPack(t, r)
+	chain(p, Hash{}, 3, "text")
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := io.ReadAll(io.NewSectionReader(p.Content(), 0, p.Content().Size()-hashSize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "pack")
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 500 {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -28,17 +29,18 @@ const (
 	worthDeflating = 400
 )
 
-// Pack gathers new objects in memory, in git's pack format version 2 (git's
-// Documentation/gitformat-pack.txt). It stands by itself: no object in it
-// builds upon one outside.
+// Pack gathers new objects in a temporary file of its repository, in git's pack
+// format version 2 (git's Documentation/gitformat-pack.txt). It stands by
+// itself: no object in it builds upon one outside. Whoever makes one seals it,
+// may publish it, and discards it. What cannot be written is Seal's error.
 type Pack struct {
-	buf     bytes.Buffer
+	file    *os.File
+	out     tally
 	deflate *zlib.Writer
 	store   *zlib.Writer // without compression
 	entries []entry
 	at      map[Hash]int // index of entries
-	sealed  bool
-	sum     Hash
+	sum     Hash         // once it is sealed
 }
 
 // entry is one object's line in an index.
@@ -54,12 +56,22 @@ type entry struct {
 type Edit struct{ At, Removed, Added int }
 
 // NewPack makes an empty pack.
-func NewPack() *Pack {
-	p := &Pack{at: map[Hash]int{}}
-	p.deflate, _ = zlib.NewWriterLevel(&p.buf, zlib.BestSpeed) // the levels are valid
-	p.store, _ = zlib.NewWriterLevel(&p.buf, zlib.NoCompression)
-	p.buf.Write(make([]byte, packHeaderSize))
-	return p
+func (r *Repo) NewPack() (*Pack, error) {
+	f, err := os.CreateTemp(r.packFolder(), temporaryPrefix)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pack{file: f, out: tally{to: bufio.NewWriterSize(f, 1<<16)}, at: map[Hash]int{}}
+	p.deflate, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // the levels are valid
+	p.store, _ = zlib.NewWriterLevel(&p.out, zlib.NoCompression)
+	p.out.put(make([]byte, packHeaderSize)...)
+	return p, nil
+}
+
+// Discard gives the file up, if it was not published.
+func (p *Pack) Discard() {
+	p.file.Close()
+	os.Remove(p.file.Name())
 }
 
 // Len is how many objects are in the pack.
@@ -91,7 +103,7 @@ func (p *Pack) AddEdited(kind Kind, base Hash, content []byte, edit Edit) Hash {
 	}
 	from := p.entries[i]
 	delta := encodeDelta(content, edit)
-	back := offsetBack(int64(p.buf.Len()) - from.offset)
+	back := offsetBack(p.out.n - from.offset)
 	p.write(entry{hash: name, chain: from.chain + 1}, plumbing.OFSDeltaObject, len(delta), back, delta)
 	return name
 }
@@ -99,35 +111,49 @@ func (p *Pack) AddEdited(kind Kind, base Hash, content []byte, edit Edit) Hash {
 // write appends one entry: its header, what lies between header and data, and
 // the compressed data.
 func (p *Pack) write(e entry, kind Kind, size int, between, data []byte) {
-	e.offset = int64(p.buf.Len())
+	p.out.crc = 0
+	e.offset = p.out.n
 	head := byte(kind)<<4 | byte(size&15)
 	for size >>= 4; size > 0; size >>= 7 {
-		p.buf.WriteByte(head | 0x80)
+		p.out.put(head | 0x80)
 		head = byte(size & 0x7f)
 	}
-	p.buf.WriteByte(head)
-	p.buf.Write(between)
+	p.out.put(head)
+	p.out.put(between...)
 	z := p.deflate
 	if len(data) < worthDeflating {
 		z = p.store
 	}
-	z.Reset(&p.buf)
-	_, _ = z.Write(data) // into memory: cannot fail
+	z.Reset(&p.out)
+	_, _ = z.Write(data) // Seal tells the error
 	_ = z.Close()
-	e.crc = crc32.ChecksumIEEE(p.buf.Bytes()[e.offset:])
+	e.crc = p.out.crc
 	p.at[e.hash] = len(p.entries)
 	p.entries = append(p.entries, e)
 }
 
-// Bytes is the finished pack. Nothing can be added after it.
-func (p *Pack) Bytes() []byte {
-	if !p.sealed {
-		putPackHeader(p.buf.Bytes(), len(p.entries))
-		p.sum = sha1.Sum(p.buf.Bytes())
-		p.buf.Write(p.sum[:])
-		p.sealed = true
+// Seal finishes the pack. Nothing can be added after it.
+func (p *Pack) Seal() error {
+	if err := p.out.to.Flush(); err != nil {
+		return err
 	}
-	return p.buf.Bytes()
+	header := make([]byte, packHeaderSize)
+	putPackHeader(header, len(p.entries))
+	if _, err := p.file.WriteAt(header, 0); err != nil {
+		return err
+	}
+	digest := sha1.New()
+	if _, err := io.Copy(digest, io.NewSectionReader(p.file, 0, p.out.n)); err != nil {
+		return err
+	}
+	p.sum = Hash(digest.Sum(nil))
+	_, err := p.file.WriteAt(p.sum[:], p.out.n)
+	return err
+}
+
+// Content is the sealed pack.
+func (p *Pack) Content() *io.SectionReader {
+	return io.NewSectionReader(p.file, 0, p.out.n+hashSize)
 }
 
 func putPackHeader(b []byte, objects int) {
@@ -237,14 +263,17 @@ func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 	return err
 }
 
-// counted passes bytes on and counts them.
-type counted struct {
-	to io.Writer
-	n  int64
+// tally passes bytes on, and counts and sums them up.
+type tally struct {
+	to  *bufio.Writer
+	n   int64
+	crc uint32 // of what came since it was last set to 0
 }
 
-func (c *counted) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
-	c.n += int64(n)
-	return n, err
+func (t *tally) Write(p []byte) (int, error) {
+	t.n += int64(len(p))
+	t.crc = crc32.Update(t.crc, crc32.IEEETable, p)
+	return t.to.Write(p)
 }
+
+func (t *tally) put(b ...byte) { _, _ = t.Write(b) }

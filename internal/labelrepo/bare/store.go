@@ -80,15 +80,13 @@ func (r *Repo) scan() error {
 	return nil
 }
 
-// Publish makes the pack's objects part of the repository. When it returns
-// nil, they outlive a crash.
+// Publish makes the objects of a sealed pack part of the repository. When it
+// returns nil, they outlive a crash.
 func (r *Repo) Publish(p *Pack) error {
-	content := p.Bytes()
-	temporary, err := r.writeTemporary(r.packFolder(), bytesTo(content))
-	if err != nil {
+	if err := p.file.Sync(); err != nil {
 		return err
 	}
-	return r.publish(temporary, p.entries, p.sum)
+	return r.publish(p.file.Name(), p.entries, p.sum)
 }
 
 // publish gives a flushed pack its index and both their names.
@@ -230,22 +228,23 @@ func (r *Repo) merge(group []*pack) (err error) {
 	}
 
 	sum := sha1.New()
-	out := &counted{to: io.MultiWriter(f, sum)}
+	out := io.MultiWriter(f, sum)
 	header := make([]byte, packHeaderSize)
 	putPackHeader(header, len(all))
 	if _, err := out.Write(header); err != nil {
 		return err
 	}
-	done := 0
+	done, shift := 0, int64(0)
 	for _, p := range merged {
-		shift := out.n - packHeaderSize
-		if _, err := io.Copy(out, io.NewSectionReader(p.data, packHeaderSize, p.size-packHeaderSize-hashSize)); err != nil {
+		size, err := io.Copy(out, io.NewSectionReader(p.data, packHeaderSize, p.size-packHeaderSize-hashSize))
+		if err != nil {
 			return err
 		}
 		for i := range p.count() {
 			all[done+i].offset += shift
 		}
 		done += p.count()
+		shift += size
 	}
 	name := Hash(sum.Sum(nil))
 	if _, err := f.Write(name[:]); err != nil {
