@@ -52,6 +52,7 @@ func (b *batch) load(hash bare.Hash) (*folder, error) {
 			return nil, err
 		}
 		content = bytes.Clone(shared)
+		b.repo.store.Forget() // no other folder builds upon what this one does
 	}
 	return &folder{content: content, hash: hash}, nil
 }
@@ -84,12 +85,13 @@ func (b *batch) add(c Commit) (Result, error) {
 	if old.isFolder() {
 		return refusedOr(inTheWay{c.Path, "folder"})
 	}
-	blob := bare.NameOf(bare.Blob, c.Content)
+	file := []byte(c.Content)
+	blob := bare.NameOf(bare.Blob, file)
 	if old.hash == blob && old.isFile() {
 		return Result{SHA: b.tip.String()}, nil
 	}
 
-	b.pack.Add(bare.Blob, c.Content)
+	b.pack.Add(bare.Blob, file)
 	b.write(leaf, old, at, name, modeFile, blob)
 	for i := len(names) - 1; i >= 0; i-- {
 		old, at, err := findEntry(path[i].content, names[i], modeFolder)

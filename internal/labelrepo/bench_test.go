@@ -37,7 +37,7 @@ func benchPath(i int) string {
 func submission(i int) Commit {
 	c := label(i, "new")
 	c.Path = benchPath(i)
-	c.Content = fmt.Appendf(nil, "{\n  \"id\": %d,\n  \"labels\": %q\n}\n", i, strings.Repeat("keypoint ", 110))
+	c.Content = fmt.Sprintf("{\n  \"id\": %d,\n  \"labels\": %q\n}\n", i, strings.Repeat("keypoint ", 110))
 	return c
 }
 
@@ -61,7 +61,7 @@ func BenchmarkPush(b *testing.B) {
 				if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
 					b.Fatal(err)
 				}
-				if err := os.WriteFile(full, c.Content, 0o600); err != nil {
+				if err := os.WriteFile(full, []byte(c.Content), 0o600); err != nil {
 					b.Fatal(err)
 				}
 				git(b, work, "add", full)

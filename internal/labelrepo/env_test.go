@@ -81,7 +81,7 @@ func open(t testing.TB, cfg Config) *Repo {
 func label(i int, text string) Commit {
 	return Commit{
 		Path:       fmt.Sprintf("annotations/%02x/%06d.json", i%256, i),
-		Content:    fmt.Appendf(nil, "{\"text\": %q}\n", text),
+		Content:    fmt.Sprintf("{\"text\": %q}\n", text),
 		Message:    fmt.Sprintf("annotation: %d\n\nSubmission-Id: %s-%d", i, text, i),
 		Author:     ana,
 		AuthorTime: noon.Add(time.Duration(i) * time.Second),

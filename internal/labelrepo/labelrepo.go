@@ -47,7 +47,7 @@ type Config struct {
 // Commit is one file's new content.
 type Commit struct {
 	Path       string // with slashes, from the root of the repository
-	Content    []byte
+	Content    string
 	Message    string // with trailers, if any
 	Author     Identity
 	AuthorTime instant.Instant // git keeps its seconds
@@ -343,7 +343,6 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 			return nil, err
 		}
 	}
-	r.store.Forget() // the next batch finds what it needs among the trees
 	if b.tip == b.base {
 		// Nothing to send, and so nobody who would tell us that the remote no
 		// longer has what we believe it has.

@@ -101,7 +101,7 @@ func TestApply_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 
 func TestApply_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
 	r := open(t, config(t, ""))
-	apply(t, r, Commit{Path: "taken", Content: []byte("a file\n"), Author: ana})
+	apply(t, r, Commit{Path: "taken", Content: "a file\n", Author: ana})
 	paths := map[string]bool{ // whether it can be
 		"taken/x.json": false, "annotations/ok.json": true, "annotations": false, "../x": false, "/x": false, "a//b": false,
 		".git/config": false, "a/.GIT/x": false, "a/GIT~1": false, "": false, "a\x00b": false, "a\nb": false, "a/b.": false, "a:b": false,
@@ -110,7 +110,7 @@ func TestApply_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
 	var commits []Commit
 	for _, path := range []string{"taken/x.json", "annotations/ok.json", "annotations", "../x", "/x", "a//b", ".git/config",
 		"a/.GIT/x", "a/GIT~1", "", "a\x00b", "a\nb", "a/b.", "a:b", strings.Repeat("x", 300), "\xff", "ümläut/ß.json"} {
-		commits = append(commits, Commit{Path: path, Content: []byte("x"), Author: ana})
+		commits = append(commits, Commit{Path: path, Content: "x", Author: ana})
 	}
 	results, err := r.Apply(t.Context(), commits)
 	if err != nil {
@@ -130,7 +130,7 @@ func TestApply_StrangeNamesAndMessagesStayStrictlyValid(t *testing.T) {
 	r := open(t, cfg)
 	odd := []Identity{{}, {Name: "<script>"}, {Name: "a\nb", Email: "x>y"}, {Name: " . ", Email: "a b@c"}, {Name: "Zoë 🐾", Email: "z@x"}, {Name: "\xff\xfe"}}
 	for i, who := range odd {
-		apply(t, r, Commit{Path: fmt.Sprint(i), Content: []byte{byte(i)}, Author: who,
+		apply(t, r, Commit{Path: fmt.Sprint(i), Content: string([]byte{byte(i)}), Author: who,
 			Message: "odd\x00\r\nmessage\n\n\n\xff", AuthorTime: instant.Instant(-5_000_000)})
 	}
 	fsck(t, cfg.Dir)

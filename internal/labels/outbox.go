@@ -211,7 +211,7 @@ func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
 func (o *Outbox) commit(row *ent.LabelSubmission) labelrepo.Commit {
 	return labelrepo.Commit{
 		Path:       o.layout.path(row.Filename),
-		Content:    []byte(row.Content),
+		Content:    row.Content,
 		Message:    message(row),
 		Author:     identity(row.Author),
 		AuthorTime: row.CreatedAt,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sort"
@@ -23,15 +24,13 @@ type indexer struct {
 	repo    *Repo
 	pack    *pack // known takes the place of its index
 	entries []entry
-	deltas  []delta // that name their base by its place, sorted by it
+	deltas  []delta // that name their base by its place, by that of the base
 	buffer  bufio.Reader
 }
 
-// delta is an entry that cannot be named before its base has been read.
-type delta struct {
-	base  int64
-	index int // of entries
-}
+// delta is an entry that cannot be named before its base has been read. Both
+// are indexes of entries.
+type delta struct{ base, index int32 }
 
 // indexPack reads a whole pack and is the entries and the checksum of it.
 func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
@@ -64,8 +63,9 @@ func (x *indexer) frame(f *os.File) (sum Hash, count int, err error) {
 	if _, err := f.ReadAt(header[:], 0); err != nil || x.pack.size < packHeaderSize+hashSize {
 		return sum, 0, fmt.Errorf("the pack is too short: %w", ErrDamaged)
 	}
-	if string(header[:8]) != "PACK\x00\x00\x00\x02" {
-		return sum, 0, fmt.Errorf("no pack of version 2: %w", ErrDamaged)
+	announced := binary.BigEndian.Uint32(header[8:])
+	if string(header[:8]) != "PACK\x00\x00\x00\x02" || announced > math.MaxInt32 {
+		return sum, 0, fmt.Errorf("no pack of version 2, or too many objects: %w", ErrDamaged)
 	}
 	digest := sha1.New()
 	if _, err := io.Copy(digest, io.NewSectionReader(f, 0, x.pack.size-hashSize)); err != nil {
@@ -77,7 +77,7 @@ func (x *indexer) frame(f *os.File) (sum Hash, count int, err error) {
 	if !bytes.Equal(digest.Sum(nil), sum[:]) {
 		return sum, 0, fmt.Errorf("the pack's checksum is wrong: %w", ErrDamaged)
 	}
-	return sum, int(binary.BigEndian.Uint32(header[8:])), nil
+	return sum, int(announced), nil
 }
 
 // scan goes through the pack once: where everything is, and the names of what
@@ -99,7 +99,11 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			x.deltas = append(x.deltas, delta{e.offset - back, i})
+			base, found := slices.BinarySearchFunc(x.entries, e.offset-back, func(e entry, at int64) int { return cmp.Compare(e.offset, at) })
+			if !found {
+				return false, fmt.Errorf("the base of an object is not in its pack: %w", ErrDamaged)
+			}
+			x.deltas = append(x.deltas, delta{int32(base), int32(i)})
 		case plumbing.REFDeltaObject:
 			byName = true
 			if _, err := io.CopyN(io.Discard, in, hashSize); err != nil {
@@ -110,9 +114,7 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if kind == plumbing.OFSDeltaObject || kind == plumbing.REFDeltaObject {
-			e.chain = 1
-		} else {
+		if kind != plumbing.OFSDeltaObject && kind != plumbing.REFDeltaObject {
 			e.hash = NameOf(kind, content)
 		}
 		raw = slices.Grow(raw[:0], int(in.n-e.offset))[:in.n-e.offset]
@@ -130,10 +132,10 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 }
 
 // builtOn is the deltas with that base.
-func (x *indexer) builtOn(base int64) []delta {
-	first := sort.Search(len(x.deltas), func(i int) bool { return x.deltas[i].base >= base })
+func (x *indexer) builtOn(base int) []delta {
+	first := sort.Search(len(x.deltas), func(i int) bool { return int(x.deltas[i].base) >= base })
 	last := first
-	for last < len(x.deltas) && x.deltas[last].base == base {
+	for last < len(x.deltas) && int(x.deltas[last].base) == base {
 		last++
 	}
 	return x.deltas[first:last]
@@ -148,21 +150,22 @@ func (x *indexer) resolveByPlace() error {
 		from []byte
 	}
 	var todo []step
-	push := func(offset int64, kind Kind, content []byte) {
-		for _, d := range x.builtOn(offset) {
+	push := func(base int, kind Kind, content []byte) {
+		for _, d := range x.builtOn(base) {
 			todo = append(todo, step{d, kind, content})
 		}
 	}
-	for i := range x.entries {
-		e := &x.entries[i]
-		if e.chain > 0 || len(x.builtOn(e.offset)) == 0 {
+	for i, e := range x.entries {
+		// A delta that has its name had those upon it named too.
+		built := x.builtOn(i)
+		if e.hash.IsZero() || len(built) == 0 || !x.entries[built[0].index].hash.IsZero() {
 			continue
 		}
 		kind, content, err := x.repo.unpack(x.pack, e.offset, 0)
 		if err != nil {
 			return err
 		}
-		push(e.offset, kind, content)
+		push(i, kind, content)
 		for len(todo) > 0 {
 			next := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
@@ -172,7 +175,7 @@ func (x *indexer) resolveByPlace() error {
 				return err
 			}
 			e.hash = NameOf(next.kind, content)
-			push(e.offset, next.kind, content)
+			push(int(next.index), next.kind, content)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package bare
 import (
 	"bufio"
 	"bytes"
-	"compress/zlib"
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/klauspost/compress/zlib"
 )
 
 const (
@@ -39,8 +39,8 @@ type Pack struct {
 	deflate *zlib.Writer
 	store   *zlib.Writer // without compression
 	entries []entry
-	at      map[Hash]int // index of entries
-	sum     Hash         // once it is sealed
+	at      map[Hash]spot
+	sum     Hash // once it is sealed
 }
 
 // entry is one object's line in an index.
@@ -48,7 +48,12 @@ type entry struct {
 	hash   Hash
 	crc    uint32
 	offset int64
-	chain  int8 // how many deltas deep
+}
+
+// spot is where an object begins in the pack, and how many deltas deep it is.
+type spot struct {
+	offset int64
+	chain  int
 }
 
 // Edit says how one object came from another: at byte At, Removed bytes gave
@@ -61,7 +66,7 @@ func (r *Repo) NewPack() (*Pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pack{file: f, out: tally{to: bufio.NewWriterSize(f, 1<<16)}, at: map[Hash]int{}}
+	p := &Pack{file: f, out: tally{to: bufio.NewWriterSize(f, 1<<16)}, at: map[Hash]spot{}}
 	p.deflate, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // the levels are valid
 	p.store, _ = zlib.NewWriterLevel(&p.out, zlib.NoCompression)
 	p.out.put(make([]byte, packHeaderSize)...)
@@ -84,7 +89,7 @@ func (p *Pack) Has(h Hash) bool { _, found := p.at[h]; return found }
 func (p *Pack) Add(kind Kind, content []byte) Hash {
 	name := NameOf(kind, content)
 	if !p.Has(name) {
-		p.write(entry{hash: name}, kind, len(content), nil, content)
+		p.write(name, 0, kind, len(content), nil, content)
 	}
 	return name
 }
@@ -93,26 +98,25 @@ func (p *Pack) Add(kind Kind, content []byte) Hash {
 // base is in the pack, only the edit is written: what makes many versions of a
 // large tree affordable.
 func (p *Pack) AddEdited(kind Kind, base Hash, content []byte, edit Edit) Hash {
-	i, found := p.at[base]
-	if !found || p.entries[i].chain >= maxChain {
+	from, found := p.at[base]
+	if !found || from.chain >= maxChain {
 		return p.Add(kind, content)
 	}
 	name := NameOf(kind, content)
 	if p.Has(name) {
 		return name
 	}
-	from := p.entries[i]
 	delta := encodeDelta(content, edit)
 	back := offsetBack(p.out.n - from.offset)
-	p.write(entry{hash: name, chain: from.chain + 1}, plumbing.OFSDeltaObject, len(delta), back, delta)
+	p.write(name, from.chain+1, plumbing.OFSDeltaObject, len(delta), back, delta)
 	return name
 }
 
 // write appends one entry: its header, what lies between header and data, and
 // the compressed data.
-func (p *Pack) write(e entry, kind Kind, size int, between, data []byte) {
+func (p *Pack) write(name Hash, chain int, kind Kind, size int, between, data []byte) {
 	p.out.crc = 0
-	e.offset = p.out.n
+	begin := p.out.n
 	head := byte(kind)<<4 | byte(size&15)
 	for size >>= 4; size > 0; size >>= 7 {
 		p.out.put(head | 0x80)
@@ -127,9 +131,8 @@ func (p *Pack) write(e entry, kind Kind, size int, between, data []byte) {
 	z.Reset(&p.out)
 	_, _ = z.Write(data) // Seal tells the error
 	_ = z.Close()
-	e.crc = p.out.crc
-	p.at[e.hash] = len(p.entries)
-	p.entries = append(p.entries, e)
+	p.at[name] = spot{begin, chain}
+	p.entries = append(p.entries, entry{hash: name, crc: p.out.crc, offset: begin})
 }
 
 // Seal finishes the pack. Nothing can be added after it.
