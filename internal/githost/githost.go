@@ -62,13 +62,15 @@ func Start(dir string) (*Host, error) {
 	return h, nil
 }
 
-// Init makes an empty bare repository in dir, which takes no damaged objects.
+// Init makes an empty bare repository in dir, which takes no damaged objects. Git
+// does not tidy it up by itself: that would go on in the background, while others
+// look at the repository or remove it.
 func Init(dir string) error {
 	if out, err := Git("", "init", "--quiet", "--bare", "--initial-branch=main", dir); err != nil {
 		return fmt.Errorf("git init: %w: %s", err, out)
 	}
-	for _, setting := range []string{"http.receivepack", "receive.fsckObjects"} {
-		if out, err := Git(dir, "config", setting, "true"); err != nil {
+	for setting, value := range map[string]string{"http.receivepack": "true", "receive.fsckObjects": "true", "receive.autogc": "false"} {
+		if out, err := Git(dir, "config", setting, value); err != nil {
 			return fmt.Errorf("git config: %w: %s", err, out)
 		}
 	}

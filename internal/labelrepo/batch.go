@@ -9,14 +9,18 @@ import (
 	"tagma/internal/labelrepo/bare"
 )
 
-// batch builds commits upon a tip, in memory: nothing outside changes until
-// its pack is sent and published.
+// batch is commits that are built upon a tip: nothing outside changes until its
+// pack is sent and published.
 type batch struct {
 	repo    *Repo
 	base    bare.Hash // the tip it builds upon
 	tip     bare.Hash // the last commit so far
 	pack    *bare.Pack
 	folders map[string]*folder // by path; "" is the root
+	before  *batch             // the one that it is built upon, while it is and if there is one
+
+	commits []Commit
+	results []Result // of each
 }
 
 // folder is a tree as it stands in the batch, to which its content belongs.
@@ -25,22 +29,86 @@ type folder struct {
 	hash    bare.Hash
 }
 
-func (r *Repo) newBatch(base bare.Hash) (*batch, error) {
-	b := &batch{repo: r, base: base, tip: base, folders: map[string]*folder{}}
-	root := &folder{}
-	if !base.IsZero() {
-		commit, err := r.readCommit(base)
-		if err != nil {
-			return nil, err
-		}
-		if root, err = b.load(commit.tree); err != nil {
-			return nil, err
+// build makes a batch of commits upon base, which is the tip of the batch
+// before, if one is given.
+func (r *Repo) build(commits []Commit, base bare.Hash, before *batch) (*batch, error) {
+	b := &batch{repo: r, base: base, tip: base, folders: map[string]*folder{}, before: before, commits: commits, results: make([]Result, len(commits))}
+	if err := b.openRoot(); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.pack, err = r.store.NewPack(); err != nil {
+		return nil, err
+	}
+	for i, c := range commits {
+		if b.results[i], err = b.add(c); err != nil {
+			break
 		}
 	}
-	b.folders[""] = root
-	var err error
-	b.pack, err = r.store.NewPack()
-	return b, err
+	if err == nil {
+		err = b.pack.Seal()
+	}
+	if err != nil {
+		b.pack.Discard()
+		return nil, err
+	}
+	b.before = nil
+	return b, nil
+}
+
+// buildAhead makes the batch after b, which is on its way. What fails here will
+// fail again when its turn comes.
+func (r *Repo) buildAhead(commits []Commit, b *batch) {
+	if len(commits) > 0 {
+		r.ahead, _ = r.build(commits, b.tip, b)
+	}
+}
+
+// takeAhead is the batch that was built ahead, if it is of these commits, and
+// upon what is now the tip.
+func (r *Repo) takeAhead(commits []Commit) *batch {
+	b := r.ahead
+	if b == nil || len(commits) != len(b.commits) || &commits[0] != &b.commits[0] || b.base != *r.tip.Load() {
+		r.forgetAhead()
+		return nil
+	}
+	r.ahead = nil
+	return b
+}
+
+func (r *Repo) forgetAhead() {
+	if r.ahead != nil {
+		r.ahead.pack.Discard()
+		r.ahead = nil
+	}
+}
+
+// openRoot opens the root of the tree that the batch builds upon.
+func (b *batch) openRoot() error {
+	if b.known("") {
+		return nil
+	}
+	b.folders[""] = &folder{}
+	if b.base.IsZero() {
+		return nil
+	}
+	commit, err := b.repo.readCommit(b.base)
+	if err == nil {
+		b.folders[""], err = b.load(commit.tree)
+	}
+	return err
+}
+
+// known says whether the batch has the folder, which it takes from the one
+// before if that has it.
+func (b *batch) known(path string) bool {
+	if b.folders[path] == nil && b.before != nil {
+		if f := b.before.folders[path]; f != nil {
+			b.folders[path] = f
+			delete(b.before.folders, path)
+		}
+	}
+	return b.folders[path] != nil
 }
 
 // load makes a folder of a tree that is in the repository.
@@ -117,8 +185,8 @@ func (b *batch) open(names []string) ([]*folder, error) {
 	path := []*folder{b.folders[""]}
 	for i, name := range names {
 		full := strings.Join(names[:i+1], "/")
-		if f, known := b.folders[full]; known {
-			path = append(path, f)
+		if b.known(full) {
+			path = append(path, b.folders[full])
 			continue
 		}
 		entry, _, err := findEntry(path[i].content, name, modeFolder)

@@ -90,7 +90,7 @@ func label(i int, text string) Commit {
 
 func apply(t testing.TB, r *Repo, commits ...Commit) []Result {
 	t.Helper()
-	results, err := r.Apply(t.Context(), commits)
+	results, err := r.Apply(t.Context(), commits, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,4 +160,14 @@ func (j *journal) String() string {
 
 func (j *journal) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// temporaries is the unfinished files of a repository.
+func temporaries(t testing.TB, dir string) []string {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
 }

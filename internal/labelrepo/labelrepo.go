@@ -73,6 +73,7 @@ type Repo struct {
 	base   atomic.Pointer[bare.Hash] // what the last Apply built upon
 	synced bool                      // whether the remote said so since Open; under turn
 	trees  treeCache                 // under turn
+	ahead  *batch                    // built upon the last one that was sent, or nil; under turn
 }
 
 // CheckBranch says whether this can be the name of a branch.
@@ -153,6 +154,7 @@ const manyPacks = 50
 func (r *Repo) Close() error {
 	r.turn <- struct{}{}
 	defer r.endTurn()
+	r.forgetAhead()
 	return r.store.Close()
 }
 
@@ -289,9 +291,13 @@ func (r *Repo) refresh(ctx context.Context) error {
 // error, none can be relied on, and all may be given again: what did get there
 // is then found as unchanged.
 //
+// While the commits are on their way, it calls meanwhile, if that is not nil.
+// What that returns is made into commits then, and pushed if it is the very
+// slice that the next Apply is given.
+//
 // Errors are ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or ctx's own;
 // any other is one of the local disk or of the signing key.
-func (r *Repo) Apply(ctx context.Context, commits []Commit) ([]Result, error) {
+func (r *Repo) Apply(ctx context.Context, commits []Commit, meanwhile func() []Commit) ([]Result, error) {
 	if err := r.takeTurn(ctx); err != nil {
 		return nil, err
 	}
@@ -303,11 +309,12 @@ func (r *Repo) Apply(ctx context.Context, commits []Commit) ([]Result, error) {
 				return nil, err
 			}
 		}
-		results, err := r.attempt(ctx, commits)
+		results, err := r.attempt(ctx, commits, meanwhile)
 		if err == nil {
 			r.tidy()
 			return results, nil
 		}
+		r.forgetAhead()
 		r.synced = false // an answer may have been lost: look before building again
 		switch {
 		case isDamage(err) && !healed:
@@ -325,24 +332,22 @@ func (r *Repo) Apply(ctx context.Context, commits []Commit) ([]Result, error) {
 	return nil, &problem{ErrUnavailable, fmt.Sprintf("others pushed first, %d times in a row", r.cfg.Attempts)}
 }
 
-// attempt builds the commits upon the tip and sends them once.
-func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) {
+// attempt builds the commits upon the tip, if that was not done ahead, and
+// sends them once.
+func (r *Repo) attempt(ctx context.Context, commits []Commit, meanwhile func() []Commit) ([]Result, error) {
 	if !r.synced {
 		if err := r.refresh(ctx); err != nil {
 			return nil, err
 		}
 	}
-	b, err := r.newBatch(*r.tip.Load())
-	if err != nil {
-		return nil, err
-	}
-	defer b.pack.Discard()
-	results := make([]Result, len(commits))
-	for i, c := range commits {
-		if results[i], err = b.add(c); err != nil {
+	b := r.takeAhead(commits)
+	if b == nil {
+		var err error
+		if b, err = r.build(commits, *r.tip.Load(), nil); err != nil {
 			return nil, err
 		}
 	}
+	defer b.pack.Discard()
 	if b.tip == b.base {
 		// Nothing to send, and so nobody who would tell us that the remote no
 		// longer has what we believe it has.
@@ -354,15 +359,15 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		}
 		b.giveBack()
 		r.base.Store(&b.base)
-		return results, nil
+		return b.results, nil
 	}
-	if err := b.pack.Seal(); err != nil {
+	pushed := make(chan error, 1)
+	go func() { pushed <- r.send(ctx, b) }()
+	if meanwhile != nil {
+		r.buildAhead(meanwhile(), b)
+	}
+	if err := <-pushed; err != nil {
 		return nil, err
-	}
-	if r.remote != nil {
-		if err := r.remote.push(ctx, b.base, b.tip, b.pack.Content()); err != nil {
-			return nil, err
-		}
 	}
 	if err := r.keep(b); err != nil {
 		if r.remote == nil {
@@ -374,7 +379,15 @@ func (r *Repo) attempt(ctx context.Context, commits []Commit) ([]Result, error) 
 		r.synced = false
 	}
 	r.base.Store(&b.base)
-	return results, nil
+	return b.results, nil
+}
+
+// send brings a batch into the remote, if there is one.
+func (r *Repo) send(ctx context.Context, b *batch) error {
+	if r.remote == nil {
+		return nil
+	}
+	return r.remote.push(ctx, b.base, b.tip, b.pack.Content())
 }
 
 // keep makes the batch part of the local repository.

@@ -112,7 +112,7 @@ func TestApply_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
 		"a/.GIT/x", "a/GIT~1", "", "a\x00b", "a\nb", "a/b.", "a:b", strings.Repeat("x", 300), "\xff", "ümläut/ß.json"} {
 		commits = append(commits, Commit{Path: path, Content: "x", Author: ana})
 	}
-	results, err := r.Apply(t.Context(), commits)
+	results, err := r.Apply(t.Context(), commits, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestApply_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 		r := open(t, config(t, h.Address()))
 		wg.Go(func() {
 			for i := range each {
-				if _, err := r.Apply(t.Context(), []Commit{label(s*1000+i, "x"), label(s*1000+500+i, "y")}); err != nil {
+				if _, err := r.Apply(t.Context(), []Commit{label(s*1000+i, "x"), label(s*1000+500+i, "y")}, nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -189,7 +189,7 @@ func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range 40 {
-			if _, err := r.Apply(t.Context(), []Commit{label(i+1, "ours")}); err != nil {
+			if _, err := r.Apply(t.Context(), []Commit{label(i+1, "ours")}, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -342,7 +342,7 @@ func TestApply_EndsWithItsContext(t *testing.T) {
 	r.turn <- struct{}{} // somebody else writes
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Apply(ctx, nil); !errors.Is(err, context.Canceled) {
+	if _, err := r.Apply(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	<-r.turn

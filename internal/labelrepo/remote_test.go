@@ -56,7 +56,7 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 			for _, when := range []string{"at the first push", "later"} {
 				h.Fault(c.fault)
 				began := time.Now()
-				_, err := r.Apply(t.Context(), []Commit{label(1, when)})
+				_, err := r.Apply(t.Context(), []Commit{label(1, when)}, nil)
 				if !errors.Is(err, c.want) {
 					t.Errorf("%s: got %v, want %v", when, err, c.want)
 				}
@@ -87,7 +87,7 @@ func TestApply_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, config(t, remote)) // starts without it
-			if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}); !errors.Is(err, ErrUnavailable) {
+			if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -99,7 +99,7 @@ func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 	cfg := config(t, h.Address())
 	cfg.Credentials.Token = "wrong-canary-Tok3n"
 	r := open(t, cfg)
-	_, err := r.Apply(t.Context(), []Commit{label(1, "x")})
+	_, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil)
 	if !errors.Is(err, ErrAuth) {
 		t.Errorf("got %v", err)
 	}
@@ -124,7 +124,7 @@ func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 			apply(t, r, label(1, name))
 			for range 2 {
 				hook(t, h.Dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
-				_, err := r.Apply(t.Context(), []Commit{label(2, name)})
+				_, err := r.Apply(t.Context(), []Commit{label(2, name)}, nil)
 				if !errors.Is(err, ErrRejected) {
 					t.Fatalf("got %v", err)
 				}
@@ -156,7 +156,7 @@ func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	}
 	apply(t, r, in("a", "one"), in("b", "one"))
 	hook(t, dir, "exit 1\n")
-	if _, err := r.Apply(t.Context(), []Commit{in("a", "rejected"), in("c", "rejected")}); !errors.Is(err, ErrRejected) {
+	if _, err := r.Apply(t.Context(), []Commit{in("a", "rejected"), in("c", "rejected")}, nil); !errors.Is(err, ErrRejected) {
 		t.Fatalf("got %v", err)
 	}
 	hook(t, dir, "exit 0\n")
@@ -180,7 +180,7 @@ func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg := config(t, dir)
 	cfg.Timeout = time.Second
 	r := open(t, cfg)
-	if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}); !errors.Is(err, ErrUnavailable) {
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	r := open(t, config(t, h.Address()))
 	apply(t, r, label(0, "x"))
 	h.LoseAnswer()
-	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}); !errors.Is(err, ErrUnavailable) {
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}, nil); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 	for i, result := range apply(t, r, label(1, "x"), label(2, "x")) {
@@ -259,9 +259,9 @@ func TestCredentials_ShowUpNowhere(t *testing.T) {
 	r := open(t, cfg)
 	apply(t, r, label(1, "x"))
 	hook(t, h.Dir, "echo \""+testToken+"\" >&2; exit 1\n")
-	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")})
+	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
 	h.Down()
-	_, down := r.Apply(t.Context(), []Commit{label(2, "x")})
+	_, down := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
 	r.Close()
 	seen := log.String()
 	for _, err := range []error{rejected, down} {
@@ -321,7 +321,7 @@ func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 		<-r.Context().Done()
 	})
 	r := open(t, config(t, h.Address()))
-	if _, err := r.Apply(ctx, []Commit{label(1, "x")}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Apply(ctx, []Commit{label(1, "x")}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

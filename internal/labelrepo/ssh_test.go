@@ -151,7 +151,7 @@ func TestSSH_AServerThatNeverGreetsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg := config(t, "ssh://git@"+listener.Addr().String()+"/labels.git")
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	cfg.Timeout = 300 * time.Millisecond
-	_, err = open(t, cfg).Apply(t.Context(), []Commit{label(1, "x")})
+	_, err = open(t, cfg).Apply(t.Context(), []Commit{label(1, "x")}, nil)
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "no answer in time") {
 		t.Errorf("got %v", err)
 	}

@@ -63,6 +63,7 @@ type Outbox struct {
 	log    *slog.Logger
 
 	size    int    // how many a batch may have
+	next    load   // the batch to come, if it is known already
 	inReach bool   // whether this outbox has last met with no fault of the repository
 	read    string // how far the repository was read, as the checkpoint says
 }
@@ -141,28 +142,52 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	if err := o.readBack(ctx); err != nil {
 		return false, err
 	}
-	rows, err := o.queued(ctx, o.size)
-	if err != nil || len(rows) == 0 {
+	batch, err := o.nextLoad(ctx)
+	if err != nil || len(batch.rows) == 0 {
 		if err == nil && look {
 			err = o.reached(ctx)
 		}
 		return false, err
 	}
 	began := time.Now()
-	if err := o.push(ctx, rows); err != nil {
+	if err := o.push(ctx, batch); err != nil {
+		o.next = load{}
 		o.size = max(o.size/2, smallest) // it may have been too much at once
 		return false, o.note(ctx, err)
 	}
-	o.size = nextSize(o.size, len(rows), time.Since(began))
+	o.size = nextSize(o.size, len(batch.rows), time.Since(began))
 	return true, o.reached(ctx)
 }
 
-// queued gives the first so many of the submissions that are to be pushed, in
-// their order: first those of which a push was not answered.
-func (o *Outbox) queued(ctx context.Context, limit int) ([]*ent.LabelSubmission, error) {
+// load is submissions that go together.
+type load struct {
+	rows    []*ent.LabelSubmission
+	commits []labelrepo.Commit
+}
+
+func (o *Outbox) loadOf(rows []*ent.LabelSubmission) load {
+	commits := make([]labelrepo.Commit, len(rows))
+	for n, row := range rows {
+		commits[n] = o.commit(row)
+	}
+	return load{rows, commits}
+}
+
+// nextLoad is the batch to come: first those of which a push was not answered.
+func (o *Outbox) nextLoad(ctx context.Context) (load, error) {
+	if next := o.next; len(next.rows) > 0 {
+		o.next = load{}
+		return next, nil
+	}
+	rows, err := o.queued(ctx, o.size, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
+	return o.loadOf(rows), err
+}
+
+// queued gives the first so many of the submissions of the first status, in
+// their order, then those of the next.
+func (o *Outbox) queued(ctx context.Context, limit int, statuses ...labelsubmission.Status) ([]*ent.LabelSubmission, error) {
 	var rows []*ent.LabelSubmission
-	// One status at a time, which an index gives in its order.
-	for _, status := range []labelsubmission.Status{labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED} {
+	for _, status := range statuses { // one at a time, which an index gives in its order
 		if len(rows) == limit {
 			break
 		}
@@ -179,32 +204,43 @@ func (o *Outbox) queued(ctx context.Context, limit int) ([]*ent.LabelSubmission,
 // push brings a batch into the repository. If the repository rejects it, it is
 // halved until the submission that it does not take stands alone: that one has
 // failed, and the others are not held up.
-func (o *Outbox) push(ctx context.Context, rows []*ent.LabelSubmission) error {
-	commits := make([]labelrepo.Commit, len(rows))
-	for n, row := range rows {
-		commits[n] = o.commit(row)
-	}
-	if err := o.mark(ctx, rows, labelsubmission.StatusCOMMITTED); err != nil {
-		return err
-	}
-	results, err := o.repo.Apply(ctx, commits)
-	switch {
-	case errors.Is(err, labelrepo.ErrRejected) && len(rows) > 1:
-		half := len(rows) / 2
-		if err := o.push(ctx, rows[:half]); err != nil {
+func (o *Outbox) push(ctx context.Context, batch load) error {
+	var failed error
+	results, err := o.repo.Apply(ctx, batch.commits, func() []labelrepo.Commit {
+		if failed = o.mark(ctx, batch.rows, labelsubmission.StatusCOMMITTED); failed == nil {
+			o.next, failed = o.following(ctx, batch)
+		}
+		return o.next.commits
+	})
+	switch half := len(batch.rows) / 2; {
+	case errors.Is(err, labelrepo.ErrRejected) && half > 0:
+		if err := o.push(ctx, load{batch.rows[:half], batch.commits[:half]}); err != nil {
 			return err // the others wait: nothing may overtake an older revision of its file
 		}
-		return o.push(ctx, rows[half:])
+		return o.push(ctx, load{batch.rows[half:], batch.commits[half:]})
 	case errors.Is(err, labelrepo.ErrRejected):
-		return o.fail(ctx, rows[0], err)
-	case err != nil:
-		return err
+		return o.fail(ctx, batch.rows[0], err)
+	case err != nil || failed != nil:
+		return errors.Join(err, failed)
 	}
-	if err := o.done(ctx, rows, results); err != nil || o.repo.Base() != o.read {
+	if err := o.done(ctx, batch.rows, results); err != nil || o.repo.Base() != o.read {
 		return err // what others pushed in between is read in its turn
 	}
 	o.read = o.repo.Tip()
 	return o.labels.setCheckpoint(ctx, readUpToID, o.read)
+}
+
+// following is the batch behind one that is being pushed, if so many wait that
+// it is as large. Else it is better to see who comes meanwhile.
+func (o *Outbox) following(ctx context.Context, batch load) (load, error) {
+	if len(batch.rows) < o.size {
+		return load{}, nil
+	}
+	rows, err := o.queued(ctx, o.size, labelsubmission.StatusQUEUED)
+	if len(rows) < o.size {
+		return load{}, err
+	}
+	return o.loadOf(rows), err
 }
 
 // commit is a submission as a commit.
@@ -335,7 +371,8 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 	reason := reasonOf(trouble)
 	o.inReach = false
 	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
-	rows, failed := o.queued(ctx, largest) // all of a batch under way, or its rest would go first
+	// All of a batch under way, or its rest would go first.
+	rows, failed := o.queued(ctx, largest, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
 	var ids []int64
 	if err = errors.Join(err, failed); err == nil {
 		ids, err = o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {

@@ -123,14 +123,14 @@ func TestOutbox_AnAcknowledgementThatWasLostAfterThePushIsReadFromTheRepository(
 		for n := range 3 {
 			w.submit(rat(1, float64(n))) // revisions of one file: pushed again, they would undo each other
 		}
-		rows, err := r.queued(t.Context(), largest)
+		rows, err := r.queued(t.Context(), largest, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
 		must(t, err)
 		must(t, r.mark(t.Context(), rows, labelsubmission.StatusCOMMITTED))
 		var commits []labelrepo.Commit
 		for _, row := range rows {
 			commits = append(commits, r.commit(row))
 		}
-		results, err := r.repo.Apply(t.Context(), commits)
+		results, err := r.repo.Apply(t.Context(), commits, nil)
 		must(t, err)
 
 		// The server died here. The next one has no cache.

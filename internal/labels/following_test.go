@@ -1,0 +1,73 @@
+package labels
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"tagma/ent/generated/labelsubmission"
+)
+
+// waiting submits so many submissions, revisions of three files, to an outbox
+// of small batches, of which the first is pushed.
+func waiting(t *testing.T, w *world, n int) *remote {
+	t.Helper()
+	r := w.remote(FanOut)
+	r.size = 4
+	for i := range n {
+		w.submit(rat(i%3, float64(i)))
+	}
+	more, err := r.step(t.Context(), true)
+	must(t, err)
+	same(t, "there is more", more, true)
+	same(t, "ready while the first batch was pushed", len(r.next.rows), 4)
+	same(t, "statuses", w.statuses(), map[labelsubmission.Status]int{labelsubmission.StatusPUSHED: 4, labelsubmission.StatusQUEUED: n - 4})
+	r.size = 4 // a quick batch is followed by larger ones
+	return r
+}
+
+// eachOnce demands that every submission is one commit, in their order.
+func eachOnce(t *testing.T, w *world, r *remote) {
+	t.Helper()
+	var want []string
+	for _, row := range w.all() {
+		same(t, "status", row.Status, labelsubmission.StatusPUSHED)
+		want = append(want, fmt.Sprint(row.ID))
+	}
+	same(t, "commits", r.commits("%(trailers:key=Submission-Id,valueonly,separator=%x2C)"), want)
+	git(t, r.dir, "fsck", "--strict")
+}
+
+func TestOutbox_ABatchIsMadeReadyWhileTheOneBeforeIsPushed(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := waiting(t, w, 18)
+		r.drain()
+		same(t, "left over", len(r.next.rows), 0)
+		eachOnce(t, w, r)
+	})
+}
+
+func TestOutbox_ABatchThatIsReadyWaitsLikeOthersWhileTheRepositoryIsDown(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := waiting(t, w, 12)
+		must(t, os.Rename(r.dir, r.dir+".away"))
+		if _, err := r.step(t.Context(), false); err == nil {
+			t.Error("no error while the repository is away")
+		}
+		same(t, "statuses", w.statuses(), map[labelsubmission.Status]int{labelsubmission.StatusPUSHED: 4, labelsubmission.StatusQUEUED: 8})
+		younger := w.submit(rat(0, 100))
+		must(t, os.Rename(r.dir+".away", r.dir))
+		r.drain()
+		eachOnce(t, w, r)
+		same(t, "the last revision", r.show(FanOut.path(younger.Filename)), younger.Content)
+	})
+}
+
+func TestOutbox_ABatchThatIsReadyIsNotPushedWhenAnotherServerHasPushedIt(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := waiting(t, w, 12)
+		w.to(r.dir, FanOut).drain()
+		r.drain()
+		eachOnce(t, w, r)
+	})
+}
