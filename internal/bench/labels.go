@@ -38,7 +38,7 @@ type labelRow struct {
 
 	pushed, git         []float64       // per second, by round
 	up, down, gitCommit []time.Duration // of one submission by one client, remote up and down; of one `git commit`
-	peak                int64
+	peak, own           int64           // bytes of memory; own without what are copies of files
 }
 
 // measureLabels measures submissions of labels, and prints it.
@@ -54,16 +54,16 @@ func (s *settings) measureLabels(ctx context.Context, binary string, server url.
 		}
 	}
 	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", labellers, s.cell, s.repeat)
-	fmt.Print("| files | database | Tagma: pushed/s | git commands: pushed/s | × | one submission: ms, remote up | remote down | one `git commit`: ms | × | peak MB |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Print("| files | database | Tagma: pushed/s | git commands: pushed/s | × | one submission: ms, remote up | remote down | one `git commit`: ms | × | peak MB | without copies of files |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range rows {
 		ratios := make([]float64, len(r.pushed))
 		for n := range ratios {
 			ratios[n] = r.pushed[n] / r.git[n]
 		}
 		ms := func(of []time.Duration) float64 { return float64(median(of).Microseconds()) / 1000 }
-		fmt.Printf("| %d | %s | %s | %s | **%s** | %s | %s | %s | **%s** | %d |\n", r.files, r.database,
+		fmt.Printf("| %d | %s | %s | %s | **%s** | %s | %s | %s | **%s** | %d | %d |\n", r.files, r.database,
 			short(median(r.pushed)), short(median(r.git)), short(median(ratios)),
-			short(ms(r.up)), short(ms(r.down)), short(ms(r.gitCommit)), short(ms(r.gitCommit)/ms(r.up)), r.peak>>20)
+			short(ms(r.up)), short(ms(r.down)), short(ms(r.gitCommit)), short(ms(r.gitCommit)/ms(r.up)), r.peak>>20, r.own>>20)
 	}
 	return nil
 }
@@ -96,6 +96,7 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		return err
 	}
 	defer func() { _ = tagma.close() }()
+	defer watch(tagma.cmd.Process.Pid, &r.own)()
 	peer, err := newGitPeer(folder, theirs, r.files)
 	if err != nil {
 		return err
@@ -127,6 +128,27 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		progress("%s, %d files: %.0f pushed/s, git commands %.2f/s", r.database, r.files, r.pushed[n], r.git[n])
 	}
 	return nil
+}
+
+// watch keeps the most of its own memory that a process has, until it is told
+// to stop. Linux keeps the peak only of all memory, which counts the pages of a
+// database's file too that the system has in memory anyway.
+func watch(pid int, most *int64) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	look := time.NewTicker(10 * time.Millisecond)
+	go func() {
+		defer close(ended)
+		defer look.Stop()
+		for {
+			select {
+			case <-look.C:
+				*most = max(*most, ownMemory(pid))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
 }
 
 // labelLoad is clients that submit labels to a Tagma.

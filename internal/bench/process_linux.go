@@ -45,16 +45,24 @@ func usageOfOne(pid int) usage {
 			u.cpu += time.Duration(n) * time.Second / ticks
 		}
 	}
-	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err == nil {
-		if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
-			if fields := strings.Fields(rest); len(fields) > 0 {
-				n, _ := strconv.ParseInt(fields[0], 10, 64)
-				u.peak = n << 10
-			}
-		}
-	}
+	u.peak = statusOf(pid, "VmHWM:")
 	return u
 }
+
+// statusOf is a line of a process's status: proc(5).
+func statusOf(pid int, line string) int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rest, ok := strings.Cut(string(status), line); ok {
+		if fields := strings.Fields(rest); len(fields) > 0 {
+			n, _ := strconv.ParseInt(fields[0], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// ownMemory is what a process has in memory that is no copy of a file.
+func ownMemory(pid int) int64 { return statusOf(pid, "RssAnon:") }
 
 // resetPeak lets the peak of memory count from now on.
 func resetPeak(pids []int) {

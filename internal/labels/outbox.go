@@ -192,13 +192,16 @@ func (o *Outbox) queued(ctx context.Context, limit int, statuses ...labelsubmiss
 			break
 		}
 		more, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(status)).
-			Order(labelsubmission.ByID()).WithVideo().WithLabelSet().Limit(limit - len(rows)).All(ctx)
+			Order(labelsubmission.ByID()).Limit(limit - len(rows)).All(ctx)
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, more...)
 	}
-	return rows, nil
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return rows, errors.Join(o.labels.addVideos(ctx, rows), o.labels.addSets(ctx, rows))
 }
 
 // push brings a batch into the repository. If the repository rejects it, it is

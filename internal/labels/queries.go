@@ -113,12 +113,42 @@ func (l *Labels) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*e
 // Followed gives the submissions with these ids that are there, each with its
 // video.
 func (l *Labels) Followed(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
-	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).WithVideo().All(ctx)
+	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
+	if err == nil {
+		err = l.addVideos(ctx, all)
+	}
 	found := make(map[int64]*ent.LabelSubmission, len(all))
 	for _, s := range all {
 		found[s.ID] = s
 	}
 	return found, err
+}
+
+// addVideos gives submissions their videos. What ent has for it would be another
+// statement for each number of videos, and each is kept prepared.
+func (l *Labels) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
+	var ids []int64
+	for _, row := range rows {
+		ids = append(ids, row.VideoID)
+	}
+	videos, err := l.VideosByID(ctx, ids)
+	for _, row := range rows {
+		row.Edges.Video = videos[row.VideoID]
+	}
+	return err
+}
+
+// addSets gives submissions their label sets, likewise.
+func (l *Labels) addSets(ctx context.Context, rows []*ent.LabelSubmission) error {
+	var ids []int64
+	for _, row := range rows {
+		ids = append(ids, row.LabelSetID)
+	}
+	found, err := l.SetsByID(ctx, ids)
+	for _, row := range rows {
+		row.Edges.LabelSet = found[row.LabelSetID]
+	}
+	return err
 }
 
 // State tells a submission's changes apart, and says whether it may change on.

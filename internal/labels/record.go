@@ -3,6 +3,7 @@ package labels
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -176,8 +177,10 @@ type crowd struct {
 	turn    chan struct{} // holds one token while somebody writes for all who wait
 }
 
-// mostTogether bounds one statement.
-const mostTogether = 100
+// mostTogether bounds one statement. Those who write take a power of two: each
+// number of rows is another statement, which is planned and then kept by every
+// connection.
+const mostTogether = 128
 
 var errInterrupted = errors.New("whoever wrote for others did not end")
 
@@ -210,6 +213,9 @@ func (l *Labels) recordTogether(e *entry) (*Receipt, error) {
 func (l *Labels) writeAll() {
 	l.crowd.mu.Lock()
 	n := min(len(l.crowd.waiting), mostTogether)
+	if n > 0 {
+		n = 1 << (bits.Len(uint(n)) - 1)
+	}
 	all := l.crowd.waiting[:n:n]
 	l.crowd.waiting = l.crowd.waiting[n:]
 	l.crowd.mu.Unlock()
