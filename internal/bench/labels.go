@@ -158,7 +158,10 @@ type labelLoad struct {
 }
 
 // submit submits the labels of a frame that has none.
-func (l *labelLoad) submit(ctx context.Context) error {
+func (l *labelLoad) submit(ctx context.Context) error { return l.send(ctx, l.body()) }
+
+// body is a request with the labels of a frame that has none.
+func (l *labelLoad) body() []byte {
 	frame := l.frame.Add(1)
 	var labels []map[string]any
 	for _, one := range pawsAt(frame) {
@@ -171,9 +174,14 @@ func (l *labelLoad) submit(ctx context.Context) error {
 			"timestamp": time.UnixMilli(labelledAt).UTC(), "labels": labels,
 		}},
 	})
-	if err != nil {
-		return err
+	if err != nil { // strings and numbers always can be
+		panic(err)
 	}
+	return body
+}
+
+// send sends it.
+func (l *labelLoad) send(ctx context.Context, body []byte) error {
 	var answer bytes.Buffer
 	if err := l.tagma.post(ctx, "/graphql", "application/json", body, &answer); err != nil {
 		return err
@@ -201,8 +209,9 @@ func (l *labelLoad) round(ctx context.Context, r *labelRow, cell time.Duration) 
 // alone measures the answers to one client.
 func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error {
 	for range fewestCalls {
+		body := l.body()
 		sent := time.Now()
-		if err := l.submit(ctx); err != nil {
+		if err := l.send(ctx, body); err != nil {
 			return err
 		}
 		*latencies = append(*latencies, time.Since(sent))

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"entgo.io/ent/dialect/sql"
 
@@ -25,6 +26,7 @@ import (
 	"tagma/internal/instant"
 	"tagma/internal/page"
 	"tagma/internal/rawjson"
+	"tagma/internal/recent"
 )
 
 // Labels is the labels of one server. It is safe for concurrent use.
@@ -37,6 +39,9 @@ type Labels struct {
 	news     signal // sent when some have been pushed or not: wakes those who wait
 	onChange func(ids ...int64)
 	crowd    crowd
+
+	recent    recent.Memory[question, found]
+	surprised atomic.Int64 // when it was last wrong that a file was new: an instant
 }
 
 // OnChange says who is told of submissions that were recorded or have changed.
@@ -139,6 +144,7 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 	if err != nil {
 		return nil, err
 	}
+	defer l.recent.Forget()
 	for {
 		last, err := l.Set(ctx, name)
 		if err != nil {

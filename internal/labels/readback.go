@@ -188,7 +188,7 @@ func (l *Labels) adopt(ctx context.Context, s *Submission, set *ent.LabelSet, fr
 	if err != nil {
 		return nil, err
 	}
-	return l.record(e)
+	return l.record(e, false)
 }
 
 // latest is the last moment that can be written: git counts on.

@@ -41,21 +41,24 @@ func newEntry(ctx context.Context, s *Submission, setID int64, from origin) (*en
 	return e, err
 }
 
-// record records a submission by itself. What was found of it may be older than
-// what others have recorded since: the constraints of the database tell, and
-// then it looks again.
-func (l *Labels) record(e *entry) (*Receipt, error) {
+// record records a submission by itself. What was found of it may be old, or
+// older than what others have recorded since: the constraints of the database
+// tell, and then it looks again.
+func (l *Labels) record(e *entry, old bool) (*Receipt, error) {
 	for {
+		if old {
+			var err error
+			if e.found, err = l.look(e.ctx, question{video: e.s.VideoURL, filename: e.s.filename()}); err != nil {
+				return nil, err
+			}
+		}
 		receipt, err := l.repeated(e)
 		if receipt != nil || err != nil {
 			return receipt, err
 		}
 		err = l.write(e.ctx, []*entry{e})
-		if !database.IsUnique(err) {
+		if old = database.IsUnique(err); !old {
 			return e.receipt, err
-		}
-		if e.found, err = l.look(e.ctx, question{video: e.s.VideoURL, filename: e.s.filename()}); err != nil {
-			return nil, err
 		}
 	}
 }
@@ -86,6 +89,7 @@ func (l *Labels) repeated(e *entry) (*Receipt, error) {
 func (l *Labels) write(ctx context.Context, all []*entry) error {
 	for _, e := range all {
 		if !e.videoStands() {
+			defer l.recent.Forget() // the videos may have other measures then
 			return l.db.InTx(ctx, func(tx *ent.Tx) error {
 				if err := writeVideos(ctx, tx, all); err != nil {
 					return err
@@ -235,9 +239,13 @@ func (l *Labels) writeAll() {
 	// each other.
 	slices.SortStableFunc(all, func(a, b *entry) int { return strings.Compare(a.s.filename(), b.s.filename()) })
 	err := l.write(all[0].ctx, all)
+	old := database.IsUnique(err) // what was found of one of them, or guessed
+	if old {
+		l.surprised.Store(int64(l.clock()))
+	}
 	for _, e := range all {
 		if e.err = err; err != nil { // so that it is told to whom it concerns
-			e.receipt, e.err = l.record(e)
+			e.receipt, e.err = l.record(e, old)
 		}
 	}
 }

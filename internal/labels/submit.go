@@ -10,6 +10,8 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/caller"
 	"tagma/internal/fault"
+	"tagma/internal/instant"
+	"tagma/internal/recent"
 )
 
 // Outcome is what became of a submission.
@@ -42,22 +44,19 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	if s.LabelSet != nil {
 		name = *s.LabelSet
 	}
-	there, err := l.look(ctx, question{user: c.UserID, labelSet: name, video: s.VideoURL, filename: s.filename()})
-	if err != nil {
-		return nil, err
+	asked := question{user: c.UserID, labelSet: name, video: s.VideoURL, filename: s.filename()}
+	there, now, changes := l.remembered(asked)
+	if there == nil || there.check(s, name) != nil {
+		var err error
+		if there, err = l.look(ctx, asked); err != nil {
+			return nil, err
+		}
+		if err := there.check(s, name); err != nil {
+			return nil, err
+		}
+		l.remember(asked, there, now, changes)
 	}
-	var problems fault.Problems
-	var definitions []Definition
-	if there.set == nil {
-		problems.Add(fault.NotFound, []any{"input", "labelSet"}, "there is no label set %.40q: an admin makes one by createLabelSet", name)
-	} else if definitions, err = Definitions(there.set); err != nil {
-		return nil, err
-	}
-	s.check(&problems, definitions)
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	e, err := newEntry(ctx, s, there.set.ID, origin{by: &c.UserID, author: there.author, at: l.clock()})
+	e, err := newEntry(ctx, s, there.set.ID, origin{by: &c.UserID, author: there.author, at: now})
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +75,42 @@ func (l *Labels) Submit(ctx context.Context, s *Submission, wait time.Duration) 
 	return receipt, err
 }
 
+// check checks a submission against the label set of that name, if it was found.
+func (f *found) check(s *Submission, name string) error {
+	var problems fault.Problems
+	if f.set == nil {
+		problems.Add(fault.NotFound, []any{"input", "labelSet"}, "there is no label set %.40q: an admin makes one by createLabelSet", name)
+	}
+	s.check(&problems, f.definitions)
+	return problems.Err()
+}
+
+// remembered is what was found a moment ago of what a submission has in common
+// with others: all but its file. That there is no such file yet is a guess,
+// which the database corrects (see record); where that was wrong of late, as
+// when somebody sends a thousand submissions again, nothing is guessed.
+func (l *Labels) remembered(q question) (there *found, now instant.Instant, changes int) {
+	q.filename = ""
+	now = l.clock()
+	f, known, changes := l.recent.Get(q, now)
+	if !known || now.Sub(instant.Instant(l.surprised.Load())) < recent.Moment {
+		return nil, now, changes
+	}
+	return &f, now, changes
+}
+
+// remember keeps what was found for submissions to come. Of a video that is not
+// there, the first makes a row, which is worth to be known.
+func (l *Labels) remember(q question, there *found, at instant.Instant, changes int) {
+	if there.video == nil {
+		return
+	}
+	q.filename = ""
+	f := *there
+	f.last = nil
+	l.recent.Put(q, f, at, changes)
+}
+
 // question is what a submission depends on; what is not asked for is left
 // empty.
 type question struct {
@@ -86,10 +121,11 @@ type question struct {
 
 // found is what there is of it.
 type found struct {
-	author string               // the user as git writes one: Name <address>
-	set    *ent.LabelSet        // the last version, its id and labels alone; or nil
-	video  *ent.Video           // its id and measures alone; or nil
-	last   *ent.LabelSubmission // the last revision of the file: its id, revision, status and content alone; or nil
+	author      string               // the user as git writes one: Name <address>
+	set         *ent.LabelSet        // the last version, its id alone; or nil
+	definitions []Definition         // of that
+	video       *ent.Video           // its id and measures alone; or nil
+	last        *ent.LabelSubmission // the last revision of the file: its id, revision, status and content alone; or nil
 }
 
 // lookup is one statement, because on its way to the database and back each
@@ -116,6 +152,9 @@ func (l *Labels) look(ctx context.Context, q question) (*found, error) {
 	f := &found{author: identityOf(username.String, email.String)}
 	if set.Valid {
 		f.set = &ent.LabelSet{ID: set.V, Labels: labels}
+		if f.definitions, err = Definitions(f.set); err != nil {
+			return nil, err
+		}
 	}
 	if video.Valid {
 		f.video = &ent.Video{ID: video.V, TotalFrames: frames.V, Fps: fps.Float64, FrameWidth: width.V, FrameHeight: height.V}

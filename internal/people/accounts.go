@@ -173,7 +173,7 @@ func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User
 		hash = &made
 	}
 	var after *ent.User
-	defer p.recent.forget()
+	defer p.recent.Forget()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := p.keepAnAdmin(ctx, tx, id, change); err != nil {
 			return err

@@ -136,7 +136,7 @@ WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disa
 
 // Authenticate is who sent a request with that bearer token. Their role is the
 // lesser of the token's and the owner's present one. What another server has
-// changed holds here after half a second: see recent.
+// changed holds here after recent.Moment.
 //
 // Faults: UNAUTHENTICATED, the same for all that can be wrong with it.
 func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {
@@ -145,9 +145,9 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 		return nil, noLongerHolds()
 	}
 	now, hash := p.clock(), secret.Hash()
-	known, changes := p.recent.get(hash, now)
-	if known != nil {
-		return known, nil
+	known, ok, changes := p.recent.Get(hash, now)
+	if ok && (known.Until == nil || *known.Until > now) {
+		return &known, nil
 	}
 	var (
 		c        caller.Caller
@@ -174,7 +174,7 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 	if lastUsed == nil || now.Sub(*lastUsed) >= usedEvery {
 		p.noteUse(ctx, c.TokenID, now)
 	}
-	p.recent.put(hash, c, now, changes)
+	p.recent.Put(hash, c, now, changes)
 	return &c, nil
 }
 
@@ -206,7 +206,7 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 	if c == nil {
 		return false, fault.New(fault.Unauthenticated, "nobody is signed in")
 	}
-	defer p.recent.forget()
+	defer p.recent.Forget()
 	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
 	return n > 0, err
 }
@@ -245,7 +245,7 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 	if err != nil {
 		return err
 	}
-	defer p.recent.forget()
+	defer p.recent.Forget()
 	return p.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := p.unchanged(ctx, tx, account); err != nil {
 			return err

@@ -14,7 +14,6 @@ import (
 	"tagma/ent/generated/user"
 	"tagma/internal/caller"
 	"tagma/internal/fault"
-	"tagma/internal/instant"
 	"tagma/internal/password"
 	"tagma/internal/token"
 )
@@ -242,7 +241,7 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		ctx, bearer := w.in(w.add("ada", caller.Reader))
 		id := caller.From(ctx).TokenID
 		first := w.clock()
-		w.recent.forget()
+		w.recent.Forget()
 		for _, step := range []struct {
 			after      time.Duration
 			statements int
@@ -322,25 +321,18 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 	})
 }
 
-func TestRecent_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
-	var r recent
-	_, changes := r.get("a", 0)
-	r.forget()
-	r.put("a", caller.Caller{UserID: 1}, 0, changes)
-	if c, _ := r.get("a", 0); c != nil {
-		t.Errorf("remembered %+v", c)
-	}
-}
-
-func TestRecent_TheClockMayGoBackAndATokenMayEnd(t *testing.T) {
-	var r recent
-	end := instant.Instant(1100)
-	r.put("a", caller.Caller{UserID: 1, Until: &end}, 1000, 0)
-	for now, known := range map[instant.Instant]bool{999: false, 1000: true, 1099: true, 1100: false} {
-		if c, _ := r.get("a", now); (c != nil) != known {
-			t.Errorf("at %d: %+v", now, c)
+func TestAuthenticate_ATokenThatIsRememberedEndsAtItsTime(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		_, bearer := w.in(w.add("ada", caller.Reader))
+		w.pass(SessionLifetime - time.Millisecond)
+		if !w.holds(bearer) {
+			t.Error("it does not hold until its time")
 		}
-	}
+		w.pass(time.Millisecond)
+		if w.holds(bearer) {
+			t.Error("it holds beyond its time")
+		}
+	})
 }
 
 func TestAuthenticate_ThatTheUseCannotBeNotedDoesNotMatter(t *testing.T) {

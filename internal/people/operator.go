@@ -55,7 +55,7 @@ func (p *People) ResetPassword(ctx context.Context, username string) (plain stri
 	if err != nil {
 		return "", err
 	}
-	defer p.recent.forget()
+	defer p.recent.Forget()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
 		its := user.Username(name)
 		if err := tx.User.Update().Where(its).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {

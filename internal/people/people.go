@@ -36,6 +36,7 @@ import (
 	"tagma/internal/instant"
 	"tagma/internal/page"
 	"tagma/internal/password"
+	"tagma/internal/recent"
 	"tagma/internal/throttle"
 )
 
@@ -60,7 +61,7 @@ type People struct {
 	hasher   *password.Hasher
 	throttle *throttle.Throttle
 	limits   page.Limits
-	recent   recent
+	recent   recent.Memory[string, caller.Caller] // by the hash of the token
 }
 
 // New is the people in db. The caller closes db.

@@ -12,12 +12,13 @@ import (
 	"tagma/ent/generated/user"
 	"tagma/internal/caller"
 	"tagma/internal/database"
+	"tagma/internal/recent"
 )
 
 const (
 	// watchEvery is how soon one who listens for long is let go when their
 	// token holds no more.
-	watchEvery = 500 * time.Millisecond
+	watchEvery = recent.Moment
 	// longestBlind is how long they may stay while the database cannot say.
 	longestBlind = 15 * time.Second
 )
