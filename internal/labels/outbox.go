@@ -34,7 +34,7 @@ const (
 // the more files there are.
 const (
 	smallest = 100
-	usual    = 500  // to begin with
+	usual    = 1000 // to begin with
 	largest  = 2000 // fewer than may wait for one who follows submissions: see package events
 
 	quick = 10 * time.Second // a batch that took less may be followed by a larger one
