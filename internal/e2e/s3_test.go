@@ -173,7 +173,12 @@ func TestS3_AStoreThatCannotBeUsedIsToldInOneLine(t *testing.T) {
 	}
 
 	s := startInS3(t)
-	if err := os.RemoveAll(filepath.Join(s.s3.Folder, s.s3.Bucket)); err != nil {
+	bucket := filepath.Join(s.s3.Folder, s.s3.Bucket)
+	until(t, "the mark that is written at the start, and would make the bucket again", 30*time.Second, func() bool {
+		_, err := os.Stat(filepath.Join(bucket, "pairing"))
+		return err == nil
+	})
+	if err := os.RemoveAll(bucket); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, s.URL+"/readyz", nil); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.Body, "storage") {

@@ -150,6 +150,7 @@ func TestOutbox_ARepositoryThatIsDownLosesNothingAndIsToldOnWhatWaits(t *testing
 	each(t, func(t *testing.T, w *world) {
 		r := w.remote(FanOut)
 		must(t, os.Rename(r.dir, r.dir+".away"))
+		r.size = 4 * smallest
 		for n := range 600 { // more than a batch
 			w.submit(rat(n, 1))
 		}
