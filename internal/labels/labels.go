@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 
 	"entgo.io/ent/dialect/sql"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/labelset"
@@ -40,8 +41,9 @@ type Labels struct {
 	onChange func(ids ...int64)
 	crowd    crowd
 
-	recent    recent.Memory[question, found]
-	surprised atomic.Int64 // when it was last wrong that a file was new: an instant
+	recent      recent.Memory[question, found]
+	surprised   atomic.Int64                    // when it was last wrong that a file was new: an instant
+	definitions *lru.Cache[int64, []Definition] // of versions of label sets, by their ids: they never change
 }
 
 // OnChange says who is told of submissions that were recorded or have changed.
@@ -63,7 +65,8 @@ func (l *Labels) settled(ids ...int64) {
 
 // New is the labels in db.
 func New(db *database.DB, clock instant.Clock, limits page.Limits) *Labels {
-	return &Labels{db: db, clock: clock, limits: limits, crowd: crowd{turn: make(chan struct{}, 1)}}
+	definitions, _ := lru.New[int64, []Definition](100) // the size is right
+	return &Labels{db: db, clock: clock, limits: limits, crowd: crowd{turn: make(chan struct{}, 1)}, definitions: definitions}
 }
 
 // signal wakes all who wait for it.
@@ -230,6 +233,19 @@ func (l *Labels) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.Labe
 		found[one.ID] = one
 	}
 	return found, err
+}
+
+// definitionsOf are the labels of the version of a set with that id, as it is
+// kept. All who ask share them.
+func (l *Labels) definitionsOf(id int64, kept []byte) ([]Definition, error) {
+	if known, ok := l.definitions.Get(id); ok {
+		return known, nil
+	}
+	all, err := Definitions(&ent.LabelSet{Labels: kept})
+	if err == nil {
+		l.definitions.Add(id, all)
+	}
+	return all, err
 }
 
 // Definitions are the labels of a set.

@@ -151,8 +151,8 @@ func (l *Labels) look(ctx context.Context, q question) (*found, error) {
 	}
 	f := &found{author: identityOf(username.String, email.String)}
 	if set.Valid {
-		f.set = &ent.LabelSet{ID: set.V, Labels: labels}
-		if f.definitions, err = Definitions(f.set); err != nil {
+		f.set = &ent.LabelSet{ID: set.V}
+		if f.definitions, err = l.definitionsOf(set.V, labels); err != nil {
 			return nil, err
 		}
 	}
