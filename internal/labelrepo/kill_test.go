@@ -32,27 +32,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled applies batches of one to five commits, and says which are
-// safe.
+// writeUntilKilled applies batches of one to five commits, some of them built
+// while the one before was pushed, and says which are safe.
 func writeUntilKilled(dir, remote, round string) error {
 	ctx := context.Background()
 	r, err := Open(ctx, Config{Dir: dir, Remote: remote, Committer: service, Credentials: Credentials{Username: testUser, Token: testToken}})
 	if err != nil {
 		return err
 	}
-	for i := 0; ; {
+	i := 0
+	batch := func() []Commit {
 		var commits []Commit
 		for range 1 + rand.IntN(5) {
 			commits = append(commits, label(i, "round "+round))
 			i++
 		}
-		results, err := r.Apply(ctx, commits, nil)
+		return commits
+	}
+	for commits := batch(); ; {
+		next := batch()
+		results, err := r.Apply(ctx, commits, func() []Commit {
+			if rand.IntN(3) == 0 {
+				return nil
+			}
+			return next
+		})
 		if err != nil {
 			return err
 		}
 		for n, result := range results {
 			fmt.Println(result.SHA, commits[n].Path)
 		}
+		commits = next
 	}
 }
 
