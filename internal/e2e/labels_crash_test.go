@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tagma/internal/githost"
 	"tagma/internal/testenv"
 )
 
@@ -95,7 +96,15 @@ func TestLabels_KilledAtAnyMomentNothingAcknowledgedIsLostOrPushedTwice(t *testi
 				for range workers {
 					<-ended
 				}
-				fsck(t, dir)
+				if kind.remote == nil {
+					fsck(t, dir)
+				} else {
+					reached := filepath.Join(t.TempDir(), "reached.git")
+					if err := githost.Copy(dir, reached); err != nil {
+						t.Fatal(err)
+					}
+					fsck(t, reached)
+				}
 				s.boot()
 				if t.Failed() {
 					t.Fatalf("in round %d", round)

@@ -186,6 +186,15 @@ func Git(dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// Copy makes a bare repository of what the branches of another reach. A push
+// that was cut off may still be moving objects there that no branch names.
+func Copy(repository, to string) error {
+	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, to); err != nil {
+		return fmt.Errorf("git clone: %w: %s", err, out)
+	}
+	return nil
+}
+
 // Push writes files into a working copy, commits them as author, Name
 // <address>, and pushes: it takes in first what others have pushed.
 func Push(work, author, message string, files map[string]string) error {

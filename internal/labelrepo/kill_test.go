@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tagma/internal/githost"
 )
 
 // Names of the environment by which the test binary knows that it is the
@@ -83,7 +85,11 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 				fsck(t, cfg.Dir)
 			}
 			r.Close()
-			fsck(t, copyOf(t, remote))
+			reached := filepath.Join(t.TempDir(), "reached.git")
+			if err := githost.Copy(remote, reached); err != nil {
+				t.Fatal(err)
+			}
+			fsck(t, reached)
 			there := git(t, remote, "rev-list", "--all")
 			for _, sha := range safe {
 				if !strings.Contains(there, sha) {
@@ -96,15 +102,6 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 		}
 		t.Logf("%d commits acknowledged in 10 runs", len(safe))
 	})
-}
-
-// copyOf is a copy of what the repository's branches reach. A push that was cut
-// off may still be moving objects there that no branch names.
-func copyOf(t *testing.T, repository string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "copy.git")
-	git(t, "", "clone", "--quiet", "--bare", "--no-local", repository, dir)
-	return dir
 }
 
 // killedRun starts a writer, kills it at a random moment, and is what it

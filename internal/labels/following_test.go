@@ -71,3 +71,18 @@ func TestOutbox_ABatchThatIsReadyIsNotPushedWhenAnotherServerHasPushedIt(t *test
 		eachOnce(t, w, r)
 	})
 }
+
+func TestOutbox_WhatAnEarlierServerWasPushingComesBeforeAllOthers(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := w.remote(FanOut)
+		for n := range 14 {
+			w.submit(rat(n%3, float64(n)))
+		}
+		began, err := r.queued(t.Context(), 10, nil) // a larger batch than the next server begins with
+		must(t, err)
+		must(t, r.mark(t.Context(), began, labelsubmission.StatusCOMMITTED))
+		r.size = 4
+		r.drain()
+		eachOnce(t, w, r)
+	})
+}

@@ -14,6 +14,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
+	"tagma/ent/generated/predicate"
 	"tagma/internal/database"
 	"tagma/internal/instant"
 	"tagma/internal/labelrepo"
@@ -173,25 +174,35 @@ func (o *Outbox) loadOf(rows []*ent.LabelSubmission) load {
 	return load{rows, commits}
 }
 
-// nextLoad is the batch to come: first those of which a push was not answered.
+// nextLoad is the batch to come.
 func (o *Outbox) nextLoad(ctx context.Context) (load, error) {
 	if next := o.next; len(next.rows) > 0 {
 		o.next = load{}
 		return next, nil
 	}
-	rows, err := o.queued(ctx, o.size, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
+	rows, err := o.queued(ctx, o.size, nil)
 	return o.loadOf(rows), err
 }
 
-// queued gives the first so many of the submissions of the first status, in
-// their order, then those of the next.
-func (o *Outbox) queued(ctx context.Context, limit int, statuses ...labelsubmission.Status) ([]*ent.LabelSubmission, error) {
+// queued gives the first so many of the submissions that are to be pushed, in
+// their order: first those of which a push was not answered. If others are being
+// pushed now, it gives those behind them.
+func (o *Outbox) queued(ctx context.Context, limit int, pushing []*ent.LabelSubmission) ([]*ent.LabelSubmission, error) {
+	last := int64(0)
+	for _, row := range pushing {
+		last = max(last, row.ID)
+	}
 	var rows []*ent.LabelSubmission
-	for _, status := range statuses { // one at a time, which an index gives in its order
+	// One status at a time, which an index gives in its order. Those that are
+	// being pushed are the first of the committed ones.
+	for _, waiting := range []predicate.LabelSubmission{
+		labelsubmission.And(labelsubmission.StatusEQ(labelsubmission.StatusCOMMITTED), labelsubmission.IDGT(last)),
+		labelsubmission.StatusEQ(labelsubmission.StatusQUEUED),
+	} {
 		if len(rows) == limit {
 			break
 		}
-		more, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.StatusEQ(status)).
+		more, err := o.labels.db.LabelSubmission.Query().Where(waiting).
 			Order(labelsubmission.ByID()).Limit(limit - len(rows)).All(ctx)
 		if err != nil {
 			return nil, err
@@ -239,7 +250,7 @@ func (o *Outbox) following(ctx context.Context, batch load) (load, error) {
 	if len(batch.rows) < o.size {
 		return load{}, nil
 	}
-	rows, err := o.queued(ctx, o.size, labelsubmission.StatusQUEUED)
+	rows, err := o.queued(ctx, o.size, batch.rows)
 	if len(rows) < o.size {
 		return load{}, err
 	}
@@ -375,7 +386,7 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 	o.inReach = false
 	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
 	// All of a batch under way, or its rest would go first.
-	rows, failed := o.queued(ctx, largest, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
+	rows, failed := o.queued(ctx, largest, nil)
 	var ids []int64
 	if err = errors.Join(err, failed); err == nil {
 		ids, err = o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {

@@ -123,7 +123,7 @@ func TestOutbox_AnAcknowledgementThatWasLostAfterThePushIsReadFromTheRepository(
 		for n := range 3 {
 			w.submit(rat(1, float64(n))) // revisions of one file: pushed again, they would undo each other
 		}
-		rows, err := r.queued(t.Context(), largest, labelsubmission.StatusCOMMITTED, labelsubmission.StatusQUEUED)
+		rows, err := r.queued(t.Context(), largest, nil)
 		must(t, err)
 		must(t, r.mark(t.Context(), rows, labelsubmission.StatusCOMMITTED))
 		var commits []labelrepo.Commit
