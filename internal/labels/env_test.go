@@ -43,25 +43,38 @@ type world struct {
 
 // statementLog is the statements that were sent.
 type statementLog struct {
-	mu  sync.Mutex
-	all []string
+	mu     sync.Mutex
+	all    []string
+	onEach func(n int) // if set, is told how many there were
+}
+
+// tell sets who is told of each.
+func (l *statementLog) tell(onEach func(n int)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onEach = onEach
 }
 
 func (l *statementLog) add(_ context.Context, query string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, query)
+	if l.onEach != nil {
+		l.onEach(len(l.all))
+	}
+}
+
+func (l *statementLog) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
 }
 
 // of is how many statements do sends.
 func (l *statementLog) of(do func()) int {
-	l.mu.Lock()
-	before := len(l.all)
-	l.mu.Unlock()
+	before := l.count()
 	do()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.all) - before
+	return l.count() - before
 }
 
 // each runs a test on both databases.

@@ -1,11 +1,14 @@
 package labels
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/labelrepo"
 )
 
 // waiting submits so many submissions, revisions of three files, to an outbox
@@ -84,5 +87,46 @@ func TestOutbox_WhatAnEarlierServerWasPushingComesBeforeAllOthers(t *testing.T) 
 		r.size = 4
 		r.drain()
 		eachOnce(t, w, r)
+	})
+}
+
+func TestOutbox_CutOffAtAnyStatementItGoesOnInOrder(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		dir := filepath.Join(t.TempDir(), "labels.git")
+		outbox := func(size int) *remote {
+			r := w.open(labelrepo.Config{Dir: dir}, dir, FanOut)
+			r.size = size
+			return r
+		}
+		shade := 0.0
+		for cut, ended := 1, false; !ended; cut++ {
+			for n := range 12 {
+				shade++
+				w.submit(rat(n%3, shade))
+			}
+			r := outbox(8)
+			ctx, stop := context.WithCancel(t.Context())
+			began := w.statements.count()
+			w.statements.tell(func(n int) {
+				if n-began >= cut {
+					stop()
+				}
+			})
+			ended = true
+			for more := true; more; {
+				var err error
+				if more, err = r.step(ctx, true); err != nil {
+					ended = false
+					break
+				}
+			}
+			w.statements.tell(nil)
+			stop()
+			must(t, r.repo.Close())
+			r = outbox(2)
+			r.drain()
+			eachOnce(t, w, r)
+			must(t, r.repo.Close())
+		}
 	})
 }

@@ -212,7 +212,13 @@ func (o *Outbox) queued(ctx context.Context, limit int, pushing []*ent.LabelSubm
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	return rows, errors.Join(o.labels.addVideos(ctx, rows), o.labels.addSets(ctx, rows))
+	if err := o.labels.addVideos(ctx, rows); err != nil {
+		return nil, err
+	}
+	if err := o.labels.addSets(ctx, rows); err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 // push brings a batch into the repository. If the repository rejects it, it is
