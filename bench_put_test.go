@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,8 +20,7 @@ import (
 //
 //	go test -run '^$' -bench PutAnnotations -cpuprofile cpu.prof .
 func BenchmarkPutAnnotations(b *testing.B) {
-	b.Run("SQLite", func(b *testing.B) { benchmarkPut(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db")) })
-	b.Run("PostgreSQL", func(b *testing.B) { benchmarkPut(b, testenv.Postgres(b)) })
+	onBoth(b, testenv.Postgres, benchmarkPut)
 }
 
 // algorithmVersion stands for the algorithm's version, which is another one each time.

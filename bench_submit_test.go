@@ -2,14 +2,13 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"tagma/internal/bench/dataset"
 	"tagma/internal/caller"
 	"tagma/internal/instant"
 	"tagma/internal/testenv"
@@ -20,8 +19,7 @@ import (
 //
 //	go test -run '^$' -bench Submit -cpuprofile cpu.prof .
 func BenchmarkSubmit(b *testing.B) {
-	b.Run("SQLite", func(b *testing.B) { benchmarkSubmit(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db")) })
-	b.Run("PostgreSQL", func(b *testing.B) { benchmarkSubmit(b, testenv.DurablePostgres(b)) })
+	onBoth(b, testenv.DurablePostgres, benchmarkSubmit)
 }
 
 func benchmarkSubmit(b *testing.B, databaseURL string) {
@@ -36,8 +34,9 @@ func benchmarkSubmit(b *testing.B, databaseURL string) {
 	b.Run("submitLabels", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			frame++
-			r := httptest.NewRequestWithContext(caller.With(b.Context(), admin), http.MethodPost, "/graphql", bytes.NewReader(toSubmit(b, frame)))
+			frame += dataset.Videos // of one video
+			body := dataset.Submission(frame)
+			r := httptest.NewRequestWithContext(caller.With(b.Context(), admin), http.MethodPost, "/graphql", bytes.NewReader(body))
 			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
 			routes.ServeHTTP(w, r)
@@ -60,23 +59,4 @@ func benchmarkSubmit(b *testing.B, databaseURL string) {
 			}
 		}
 	})
-}
-
-// toSubmit is a request with the labels of a frame.
-func toSubmit(b *testing.B, frame int) []byte {
-	var labels []map[string]any
-	for n, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
-		labels = append(labels, map[string]any{"id": id, "name": strings.ToUpper(id[:1]) + strings.ReplaceAll(id[1:], "_", " "), "placed": true, "pixelX": frame % 1900, "pixelY": 100.25 + float64(n)})
-	}
-	body, err := json.Marshal(map[string]any{
-		"query": `mutation Submit($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome submission { id status filename } } }`,
-		"variables": map[string]any{"input": map[string]any{
-			"videoUrl": "https://example.com/rat.mp4", "frameIndex": frame, "totalFrames": 10_000_000, "fps": 30, "frameWidth": 1920, "frameHeight": 1080,
-			"timestamp": "2024-01-15T12:34:56Z", "labels": labels,
-		}},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return body
 }

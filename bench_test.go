@@ -26,10 +26,13 @@ import (
 //	go test -run '^$' -bench 'Server/SQLite/1,000_images,' -cpuprofile cpu.prof .
 func BenchmarkServer(b *testing.B) {
 	data := dataset.Options{Devices: 5, Images: 1000, Objects: 20, Points: 12, Seed: 1}
-	b.Run("SQLite", func(b *testing.B) {
-		benchmarkServer(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db"), data)
-	})
-	b.Run("PostgreSQL", func(b *testing.B) { benchmarkServer(b, testenv.Postgres(b), data) })
+	onBoth(b, testenv.Postgres, func(b *testing.B, databaseURL string) { benchmarkServer(b, databaseURL, data) })
+}
+
+// onBoth runs a benchmark on new databases of either kind.
+func onBoth(b *testing.B, postgres func(testing.TB) string, run func(b *testing.B, databaseURL string)) {
+	b.Run("SQLite", func(b *testing.B) { run(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db")) })
+	b.Run("PostgreSQL", func(b *testing.B) { run(b, postgres(b)) })
 }
 
 func benchmarkServer(b *testing.B, databaseURL string, data dataset.Options) {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,8 +21,7 @@ import (
 //
 //	go test -run '^$' -bench Upload/SQLite -benchtime 200x -cpuprofile cpu.prof .
 func BenchmarkUpload(b *testing.B) {
-	b.Run("SQLite", func(b *testing.B) { benchmarkUpload(b, "sqlite:"+filepath.Join(b.TempDir(), "tagma.db")) })
-	b.Run("PostgreSQL", func(b *testing.B) { benchmarkUpload(b, testenv.Postgres(b)) })
+	onBoth(b, testenv.Postgres, benchmarkUpload)
 }
 
 func benchmarkUpload(b *testing.B, databaseURL string) {

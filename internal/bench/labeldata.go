@@ -13,6 +13,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/bench/dataset"
 	"tagma/internal/database"
 	"tagma/internal/githost"
 	"tagma/internal/instant"
@@ -20,40 +21,19 @@ import (
 	"tagma/internal/page"
 )
 
-const (
-	videos     = 1000 // whose frames come in turn
-	manyFrames = 10_000_000
-	labelledAt = 1_705_322_096_000 // milliseconds since 1970
-)
-
-// videoOf is the video that a frame is of.
-func videoOf(frame int) string {
-	return fmt.Sprintf("https://example.com/rats/%d.mp4", frame%videos)
-}
-
-// pawsAt is the labels of a frame.
-func pawsAt(frame int64) []labels.Label {
-	var all []labels.Label
-	for n, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
-		x, y := float64((int(frame)+100*n)%1900), 100.25+float64(n)
-		all = append(all, labels.Label{ID: id, Name: strings.ToUpper(id[:1]) + strings.ReplaceAll(id[1:], "_", " "), Placed: true, PixelX: &x, PixelY: &y})
-	}
-	return all
-}
-
 // labelFile is the file of a frame as it is in the repository.
 func labelFile(frame int) (path, content string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", videoOf(frame), frame, manyFrames)
-	for n, one := range pawsAt(int64(frame)) {
+	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", dataset.Video(frame), frame, dataset.Frames)
+	for n, one := range dataset.Paws(frame) {
 		if n > 0 {
 			b.WriteString(",\n")
 		}
 		fmt.Fprintf(&b, "    {\n      \"id\": %q,\n      \"name\": %q,\n      \"placed\": true,\n      \"pixel_x\": %g,\n      \"pixel_y\": %g\n    }", one.ID, one.Name, *one.PixelX, *one.PixelY)
 	}
 	b.WriteString("\n  ]\n}\n")
-	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(videoOf(frame))))[:12]
-	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, labelledAt), b.String()
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(dataset.Video(frame))))[:12]
+	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, dataset.LabelledAt), b.String()
 }
 
 // fillLabels makes an empty database and two git hosts that have so many
@@ -105,7 +85,7 @@ func importLabels(dir string, files int) error {
 		path, content := labelFile(frame)
 		message := "annotation: " + filepath.Base(path)
 		fmt.Fprintf(in, "commit refs/heads/main\ncommitter Tagma <tagma@tagma.invalid> %d +0000\ndata %d\n%s\nM 100644 inline %s\ndata %d\n%s\n",
-			labelledAt/1000, len(message), message, path, len(content), content)
+			dataset.LabelledAt/1000, len(message), message, path, len(content), content)
 	}
 	return errors.Join(in.Flush(), pipe.Close(), cmd.Wait())
 }
@@ -122,9 +102,9 @@ func recordLabels(ctx context.Context, db *database.DB, files int, tip string) e
 	}
 	now := instant.System()
 	var rats []*ent.VideoCreate
-	for n := range videos {
-		rats = append(rats, db.Video.Create().SetURL(videoOf(n)).SetHash(fmt.Sprintf("%x", sha256.Sum256([]byte(videoOf(n))))).
-			SetTotalFrames(manyFrames).SetFps(30).SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now))
+	for n := range dataset.Videos {
+		rats = append(rats, db.Video.Create().SetURL(dataset.Video(n)).SetHash(fmt.Sprintf("%x", sha256.Sum256([]byte(dataset.Video(n))))).
+			SetTotalFrames(dataset.Frames).SetFps(30).SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now))
 	}
 	made, err := db.Video.CreateBulk(rats...).Save(ctx)
 	if err != nil {
@@ -134,7 +114,7 @@ func recordLabels(ctx context.Context, db *database.DB, files int, tip string) e
 	rows := make([]*ent.LabelSubmissionCreate, 0, atOnce)
 	for frame := range files {
 		path, content := labelFile(frame)
-		rows = append(rows, db.LabelSubmission.Create().SetVideoID(made[frame%videos].ID).SetFrameIndex(frame).SetTimestamp(labelledAt).SetLabelSetID(set.ID).
+		rows = append(rows, db.LabelSubmission.Create().SetVideoID(made[frame%dataset.Videos].ID).SetFrameIndex(frame).SetTimestamp(dataset.LabelledAt).SetLabelSetID(set.ID).
 			SetFilename(filepath.Base(path)).SetRevision(1).SetContent(content).SetStatus(labelsubmission.StatusPUSHED).
 			SetCommitSha(tip).SetPushedAt(now).SetCreatedAt(now).SetAuthor("bench <bench@tagma.invalid>"))
 		if len(rows) == atOnce || frame == files-1 {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tagma/internal/bench/dataset"
 	"tagma/internal/githost"
 )
 
@@ -161,24 +162,7 @@ type labelLoad struct {
 func (l *labelLoad) submit(ctx context.Context) error { return l.send(ctx, l.body()) }
 
 // body is a request with the labels of a frame that has none.
-func (l *labelLoad) body() []byte {
-	frame := l.frame.Add(1)
-	var labels []map[string]any
-	for _, one := range pawsAt(frame) {
-		labels = append(labels, map[string]any{"id": one.ID, "name": one.Name, "placed": one.Placed, "pixelX": one.PixelX, "pixelY": one.PixelY})
-	}
-	body, err := json.Marshal(map[string]any{
-		"query": `mutation Submit($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome submission { id status filename } } }`,
-		"variables": map[string]any{"input": map[string]any{
-			"videoUrl": videoOf(int(frame)), "frameIndex": frame, "totalFrames": manyFrames, "fps": 30, "frameWidth": 1920, "frameHeight": 1080,
-			"timestamp": time.UnixMilli(labelledAt).UTC(), "labels": labels,
-		}},
-	})
-	if err != nil { // strings and numbers always can be
-		panic(err)
-	}
-	return body
-}
+func (l *labelLoad) body() []byte { return dataset.Submission(int(l.frame.Add(1))) }
 
 // send sends it.
 func (l *labelLoad) send(ctx context.Context, body []byte) error {

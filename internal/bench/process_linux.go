@@ -49,7 +49,7 @@ func usageOfOne(pid int) usage {
 	return u
 }
 
-// statusOf is a line of a process's status: proc(5).
+// statusOf is a line of a process's status, in bytes: proc(5).
 func statusOf(pid int, line string) int64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if _, rest, ok := strings.Cut(string(status), line); ok {

@@ -174,7 +174,7 @@ func (o *Outbox) loadOf(rows []*ent.LabelSubmission) load {
 	return load{rows, commits}
 }
 
-// nextLoad is the batch to come.
+// nextLoad is the batch to come: that which is ready, or what waits.
 func (o *Outbox) nextLoad(ctx context.Context) (load, error) {
 	if next := o.next; len(next.rows) > 0 {
 		o.next = load{}
@@ -289,10 +289,7 @@ func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status l
 // change changes those submissions that still wait, for another server may have
 // led meanwhile, and gives the ids of all.
 func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, how func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
-	ids := make([]int64, len(rows))
-	for n, row := range rows {
-		ids[n] = row.ID
-	}
+	ids := fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.ID })
 	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
 		labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED))
 	how(update)

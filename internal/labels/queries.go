@@ -127,11 +127,7 @@ func (l *Labels) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Labe
 // addVideos gives submissions their videos. What ent has for it would be another
 // statement for each number of videos, and each is kept prepared.
 func (l *Labels) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
-	var ids []int64
-	for _, row := range rows {
-		ids = append(ids, row.VideoID)
-	}
-	videos, err := l.VideosByID(ctx, ids)
+	videos, err := l.VideosByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.VideoID }))
 	for _, row := range rows {
 		row.Edges.Video = videos[row.VideoID]
 	}
@@ -140,15 +136,20 @@ func (l *Labels) addVideos(ctx context.Context, rows []*ent.LabelSubmission) err
 
 // addSets gives submissions their label sets, likewise.
 func (l *Labels) addSets(ctx context.Context, rows []*ent.LabelSubmission) error {
-	var ids []int64
+	sets, err := l.SetsByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.LabelSetID }))
 	for _, row := range rows {
-		ids = append(ids, row.LabelSetID)
-	}
-	found, err := l.SetsByID(ctx, ids)
-	for _, row := range rows {
-		row.Edges.LabelSet = found[row.LabelSetID]
+		row.Edges.LabelSet = sets[row.LabelSetID]
 	}
 	return err
+}
+
+// fromEach gives one id of each row.
+func fromEach[T any](rows []T, id func(T) int64) []int64 {
+	ids := make([]int64, len(rows))
+	for n, row := range rows {
+		ids[n] = id(row)
+	}
+	return ids
 }
 
 // State tells a submission's changes apart, and says whether it may change on.
@@ -238,11 +239,7 @@ func (l *Labels) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[i
 }
 
 func videoIDs(videos []*ent.Video) []int64 {
-	ids := make([]int64, len(videos))
-	for n, v := range videos {
-		ids[n] = v.ID
-	}
-	return ids
+	return fromEach(videos, func(v *ent.Video) int64 { return v.ID })
 }
 
 // OfVideos gives for each video the first page of its submissions, or of those
