@@ -63,10 +63,10 @@ type Outbox struct {
 	layout Layout
 	log    *slog.Logger
 
-	size    int    // how many a batch may have
-	next    load   // the batch to come, if it is known already
-	inReach bool   // whether this outbox has last met with no fault of the repository
-	read    string // how far the repository was read, as the checkpoint says
+	size    int       // how many a batch may have
+	next    pushBatch // the batch to come, if it is known already
+	inReach bool      // whether this outbox has last met with no fault of the repository
+	read    string    // how far the repository was read, as the checkpoint says
 }
 
 // NewOutbox is the way from labels to the repository.
@@ -143,7 +143,7 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	if err := o.readBack(ctx); err != nil {
 		return false, err
 	}
-	batch, err := o.nextLoad(ctx)
+	batch, err := o.nextBatch(ctx)
 	if err != nil || len(batch.rows) == 0 {
 		if err == nil && look {
 			err = o.reached(ctx)
@@ -152,7 +152,7 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	}
 	began := time.Now()
 	if err := o.push(ctx, batch); err != nil {
-		o.next = load{}
+		o.next = pushBatch{}
 		o.size = max(o.size/2, smallest) // it may have been too much at once
 		return false, o.note(ctx, err)
 	}
@@ -160,28 +160,28 @@ func (o *Outbox) step(ctx context.Context, look bool) (more bool, err error) {
 	return true, o.reached(ctx)
 }
 
-// load is submissions that go together.
-type load struct {
+// pushBatch is submissions that go together.
+type pushBatch struct {
 	rows    []*ent.LabelSubmission
 	commits []labelrepo.Commit
 }
 
-func (o *Outbox) loadOf(rows []*ent.LabelSubmission) load {
+func (o *Outbox) batchOf(rows []*ent.LabelSubmission) pushBatch {
 	commits := make([]labelrepo.Commit, len(rows))
 	for n, row := range rows {
 		commits[n] = o.commit(row)
 	}
-	return load{rows, commits}
+	return pushBatch{rows, commits}
 }
 
-// nextLoad is the batch to come: that which is ready, or what waits.
-func (o *Outbox) nextLoad(ctx context.Context) (load, error) {
+// nextBatch is the batch to come: that which is ready, or what waits.
+func (o *Outbox) nextBatch(ctx context.Context) (pushBatch, error) {
 	if next := o.next; len(next.rows) > 0 {
-		o.next = load{}
+		o.next = pushBatch{}
 		return next, nil
 	}
 	rows, err := o.queued(ctx, o.size, nil)
-	return o.loadOf(rows), err
+	return o.batchOf(rows), err
 }
 
 // queued gives the first so many of the submissions that are to be pushed, in
@@ -224,7 +224,7 @@ func (o *Outbox) queued(ctx context.Context, limit int, pushing []*ent.LabelSubm
 // push brings a batch into the repository. If the repository rejects it, it is
 // halved until the submission that it does not take stands alone: that one has
 // failed, and the others are not held up.
-func (o *Outbox) push(ctx context.Context, batch load) error {
+func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 	var failed error
 	results, err := o.repo.Apply(ctx, batch.commits, func() []labelrepo.Commit {
 		if failed = o.mark(ctx, batch.rows, labelsubmission.StatusCOMMITTED); failed == nil {
@@ -234,10 +234,10 @@ func (o *Outbox) push(ctx context.Context, batch load) error {
 	})
 	switch half := len(batch.rows) / 2; {
 	case errors.Is(err, labelrepo.ErrRejected) && half > 0:
-		if err := o.push(ctx, load{batch.rows[:half], batch.commits[:half]}); err != nil {
+		if err := o.push(ctx, pushBatch{batch.rows[:half], batch.commits[:half]}); err != nil {
 			return err // the others wait: nothing may overtake an older revision of its file
 		}
-		return o.push(ctx, load{batch.rows[half:], batch.commits[half:]})
+		return o.push(ctx, pushBatch{batch.rows[half:], batch.commits[half:]})
 	case errors.Is(err, labelrepo.ErrRejected):
 		return o.fail(ctx, batch.rows[0], err)
 	case err != nil || failed != nil:
@@ -252,15 +252,15 @@ func (o *Outbox) push(ctx context.Context, batch load) error {
 
 // following is the batch behind one that is being pushed, if so many wait that
 // it is as large. Else it is better to see who comes meanwhile.
-func (o *Outbox) following(ctx context.Context, batch load) (load, error) {
+func (o *Outbox) following(ctx context.Context, batch pushBatch) (pushBatch, error) {
 	if len(batch.rows) < o.size {
-		return load{}, nil
+		return pushBatch{}, nil
 	}
 	rows, err := o.queued(ctx, o.size, batch.rows)
 	if len(rows) < o.size {
-		return load{}, err
+		return pushBatch{}, err
 	}
-	return o.loadOf(rows), err
+	return o.batchOf(rows), err
 }
 
 // commit is a submission as a commit.

@@ -31,7 +31,7 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	from, err := o.readUpTo(ctx)
 	tip := o.repo.Tip()
 	if from != o.read || from != tip {
-		o.next = load{} // some of it may be there already
+		o.next = pushBatch{} // some of it may be there already
 	}
 	o.read = from
 	switch {
