@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -215,6 +216,40 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 			return err
 		}
 	}
+}
+
+// Latest returns the number of the last migration that this binary knows.
+func Latest() (int64, error) {
+	names, err := fs.Glob(migrations.Files, "sqlite/*.sql")
+	if err != nil {
+		return 0, err
+	}
+	var latest int64
+	for _, name := range names {
+		number, err := goose.NumericComponent(path.Base(name))
+		if err != nil {
+			return 0, err
+		}
+		latest = max(latest, number)
+	}
+	return latest, nil
+}
+
+// Version returns the number of the last migration that was applied to the
+// database. Version returns 0 if the database has no table of migrations, and
+// writes nothing.
+func (db *DB) Version(ctx context.Context) (int64, error) {
+	exists := `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`
+	if db.Dialect == dialect.Postgres {
+		exists = `SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('goose_db_version')`
+	}
+	var tables int
+	if err := db.SQL.QueryRowContext(ctx, exists).Scan(&tables); err != nil || tables == 0 {
+		return 0, err
+	}
+	var version int64
+	err := db.SQL.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version`).Scan(&version)
+	return version, err
 }
 
 // eachStepOnce lets the table of versions hold each step once.

@@ -473,3 +473,19 @@ func TestIsUnavailable_IsSaidOfADatabaseThatIsBusyFullOrGone(t *testing.T) {
 		check(t, err)
 	})
 }
+
+func TestVersion_IsZeroBeforeTheFirstMigrationAndTheLatestAfterAll(t *testing.T) {
+	eachURL(t, func(t *testing.T, databaseURL string) {
+		before, err := connect(databaseURL, Options{})
+		must(t, err)
+		defer before.Close()
+		if got, err := before.Version(t.Context()); got != 0 || err != nil {
+			t.Errorf("version of an empty database: got %d, %v, want 0", got, err)
+		}
+		latest, err := Latest()
+		must(t, err)
+		if got, err := open(t, databaseURL).Version(t.Context()); got != latest || latest == 0 || err != nil {
+			t.Errorf("version of a migrated database: got %d, %v, want %d", got, err, latest)
+		}
+	})
+}
