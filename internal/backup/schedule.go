@@ -112,8 +112,8 @@ func (s *Schedule) Run(ctx context.Context) error {
 	}
 }
 
-// due reports whether a backup is to be made now. A folder that cannot be read
-// is one: the backup tells what is wrong.
+// due reports whether a backup is to be made now. If the folder cannot be read,
+// due reports true: the backup then tells what is wrong, long before its time.
 func (s *Schedule) due(now instant.Instant) bool {
 	g, err := s.read()
 	age := now.Sub(g.Time)
