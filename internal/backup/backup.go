@@ -2,14 +2,13 @@
 // while the server works, how a store is made from one, and how a store is
 // checked against its database.
 //
-// A backup is a folder of one store, which other tools can read: generations,
-// each with the database as one SQLite file, and the files that the generations
-// share. A generation gets its name when everything in it is on the disk. A
-// backup that fails changes no older generation. docs/adr/0015-backups.md has
-// the layout.
+// A backup is a folder of one store, readable by other tools: generations, each
+// with the database as one SQLite file, and the files shared by the generations.
+// A generation gets its name when all its content is on the disk. A failed backup
+// changes no older generation. docs/adr/0015-backups.md has the layout.
 //
-// The package does not own the label repository, which follows from the
-// database, nor the id of a store: see package identity.
+// The package does not own the label repository, because the repository follows
+// from the database, nor the id of a store: see package identity.
 package backup
 
 import (
@@ -39,7 +38,7 @@ const DefaultKeep = 7
 // ErrBusy is returned by Make while another process makes a backup in the folder.
 var ErrBusy = errors.New("another backup into the folder is under way")
 
-// Source is the store that a backup is made of.
+// Source is the store to back up.
 type Source struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
@@ -50,31 +49,31 @@ type Source struct {
 type Options struct {
 	// Keep is how many generations remain, with the new one.
 	Keep int
-	// Adopt takes a backup that was made before stores had ids for one of this
+	// Adopt accepts a backup from before stores had ids as a backup of this
 	// store.
 	Adopt bool
-	// Existing refuses a folder that holds no backup yet.
+	// Existing refuses a folder without a backup.
 	Existing bool
 	// Clock is the time. Nil is the machine's clock.
 	Clock instant.Clock
 }
 
-// Report is what Make or Restore has copied.
+// Report counts the work of Make or Restore.
 type Report struct {
 	Generation Generation
 	First      bool // the folder had no generation before
 	Rows       int
-	Files      int   // that the generation names
+	Files      int   // named by the generation
 	Copied     int   // of Files, by this run
 	Bytes      int64 // of Copied
-	Reread     int   // old files that this run has read again
-	// Replaced are the keys of files that the backup had, damaged or not at all,
-	// and that this run has copied again.
+	Reread     int   // old files read again by this run
+	// Replaced are the keys of damaged or missing files of the backup. This run
+	// has copied these files again.
 	Replaced []string
-	// Lost are the keys of damaged files that only older generations name, and
-	// that the store does not have any more.
+	// Lost are the keys of damaged files named only by older generations. The
+	// store does not have these files any more.
 	Lost []string
-	// Removed are the names of the generations that were removed.
+	// Removed are the names of the removed generations.
 	Removed []string
 }
 
@@ -82,7 +81,7 @@ type Report struct {
 // made if it is missing; the folder above must exist. What is committed before
 // Make begins is in the generation.
 //
-// Make returns an error, and changes nothing, for a folder that is or holds a
+// Make returns an error, and changes nothing, if the folder is a store, holds a
 // store, or holds anything but a backup of this store. If Make fails later, the
 // generations of before are whole.
 func Make(ctx context.Context, from Source, path string, options Options) (Report, error) {
@@ -141,7 +140,8 @@ func (m maker) make(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// examine refuses stores and folders of which no backup is made.
+// examine returns the identity of the store, or an error if the store or the
+// folder must not be used.
 func (m maker) examine(ctx context.Context) (identity.Identity, error) {
 	latest, err := database.Latest()
 	if err != nil {
@@ -207,8 +207,8 @@ func (f folder) prepare(ctx context.Context, store string, options Options) erro
 	return f.upgrade(ctx)
 }
 
-// next describes the generation that is made now. Its name sorts after all
-// others, even if the clock was turned back.
+// next returns the description of the new generation. The name sorts after all
+// older names, even if the clock was turned back.
 func (m maker) next(store string, names []string) (Generation, error) {
 	clock := m.options.Clock
 	if clock == nil {
@@ -236,8 +236,8 @@ func (m maker) next(store string, names []string) (Generation, error) {
 	return g, err
 }
 
-// knownFiles returns the files that the generations name which remain after this run,
-// and those of the newest in any case.
+// knownFiles returns the files of the generations to keep, and of the newest
+// generation in any case.
 func (m maker) knownFiles(names []string) (map[string]entry, error) {
 	known := map[string]entry{}
 	for n, name := range names {
@@ -261,8 +261,8 @@ func (m maker) knownFiles(names []string) (map[string]entry, error) {
 	return known, nil
 }
 
-// damaged returns the error for a generation that cannot be read: without its
-// sums nothing tells which files must stay.
+// damaged returns the error for an unreadable generation: without sums nothing
+// says which files must stay.
 func (m maker) damaged(name string, err error) error {
 	return fmt.Errorf("a generation is damaged: move %s away, and begin again: %w", m.folder.in(generationsFolder, name), err)
 }
@@ -331,8 +331,8 @@ func (m maker) generation(ctx context.Context, c *copier, flush func() error) er
 	return m.folder.writeGeneration(g, sums)
 }
 
-// copyStore copies the rows into a new database at path, and the files that the
-// rows name.
+// copyStore copies the rows into a new database at path, and the files named by
+// the rows.
 func (m maker) copyStore(ctx context.Context, c *copier, path string) (err error) {
 	target, err := create(ctx, path)
 	if err != nil {
@@ -352,13 +352,13 @@ func (m maker) copyStore(ctx context.Context, c *copier, path string) (err error
 	if err := c.bundles(ctx, target); err != nil {
 		return err
 	}
-	if c.report.Rows, err = countAll(ctx, target); err != nil { // without the images that were deleted meanwhile
+	if c.report.Rows, err = countAll(ctx, target); err != nil { // without the images deleted meanwhile
 		return err
 	}
 	return withoutLog(ctx, target)
 }
 
-// create makes a database with all its tables that the operator alone may read.
+// create creates a database with all tables, readable by the operator alone.
 func create(ctx context.Context, path string) (*database.DB, error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // SQLite would go by the umask
 	if err != nil {
@@ -378,8 +378,8 @@ func create(ctx context.Context, path string) (*database.DB, error) {
 	return db, nil
 }
 
-// withoutLog moves what is in the write-ahead log into the database's file, and
-// makes the database one file that can be read where nothing can be written.
+// withoutLog moves the write-ahead log into the database's file. The database is
+// one file then, readable on a read-only file system.
 func withoutLog(ctx context.Context, db *database.DB) error {
 	var mode string
 	if err := db.SQL.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
@@ -391,8 +391,7 @@ func withoutLog(ctx context.Context, db *database.DB) error {
 	return nil
 }
 
-// tidy removes generations beyond those that remain, and then the files that no
-// generation names.
+// tidy removes the oldest generations, and then the files named by no generation.
 func (m maker) tidy(ctx context.Context, c *copier, flush func() error, names []string) error {
 	if err := c.rereadOthers(ctx); err != nil {
 		return err

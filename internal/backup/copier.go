@@ -38,8 +38,8 @@ func rereads(key string, run int) bool {
 // entry is a file in the folder files of a backup.
 type entry struct {
 	sum     digest
-	here    bool // the generation that is made names the file
-	remains bool // an older generation that stays names the file
+	here    bool // the new generation names the file
+	remains bool // an older generation to keep names the file
 }
 
 // copier copies the files of a store into a backup. It is safe for concurrent
@@ -54,8 +54,7 @@ type copier struct {
 }
 
 // images copies the files of all images, concurrency images at a time. An image
-// that was deleted since the copy of the database was made is taken out of the
-// copy.
+// deleted after the copy of the database was made is taken out of the copy.
 func (c *copier) images(ctx context.Context, source, target *database.DB) error {
 	var mu sync.Mutex
 	var removed []images.Stored
@@ -113,8 +112,8 @@ func (c *copier) image(ctx context.Context, stored images.Stored) error {
 	return nil
 }
 
-// bundles copies the files of all versions, concurrency at a time. An upload that is
-// not published is not in a backup.
+// bundles copies the files of all versions, concurrency at a time. An unpublished
+// upload is not in a backup.
 func (c *copier) bundles(ctx context.Context, target *database.DB) error {
 	if err := bundles.ForgetUploads(ctx, target); err != nil {
 		return err
@@ -145,10 +144,9 @@ func (c *copier) bundles(ctx context.Context, target *database.DB) error {
 	return err
 }
 
-// copy brings one file into the backup. Want is the SHA-256 that the database
-// has, or nil. Files never change under their names, so copy copies no file that
-// is in the backup, unless this run reads the file again and finds another
-// SHA-256 than before.
+// copy brings one file into the backup. Want is the SHA-256 in the database, or
+// nil. Files never change under their names, so copy copies a file of the backup
+// again only if this run reads the file and finds another SHA-256 than before.
 func (c *copier) copy(ctx context.Context, key string, want *digest) error {
 	c.mu.Lock()
 	known, isKnown := c.files[key]
@@ -205,8 +203,7 @@ func (c *copier) set(key string, e entry, report func(*Report)) {
 }
 
 // whole reports whether a file is in the backup, and, if this run reads the file
-// again, whether the bytes are those of before. A file that cannot be read is
-// damaged.
+// again, whether the bytes are the same as before. An unreadable file is damaged.
 func (c *copier) whole(ctx context.Context, key string, sum digest) (bool, error) {
 	if !rereads(key, c.run) {
 		return c.to.Exists(ctx, key)
@@ -221,8 +218,8 @@ func (c *copier) whole(ctx context.Context, key string, sum digest) (bool, error
 	return err == nil && got == sum, nil
 }
 
-// rereadOthers reads again this run's share of the files that only older
-// generations name. The store has no other copy of such a file.
+// rereadOthers reads again this run's share of the files named only by older
+// generations. The store has no other copy of such a file.
 func (c *copier) rereadOthers(ctx context.Context) error {
 	var keys []string
 	for key, e := range c.files {
@@ -243,8 +240,8 @@ func (c *copier) rereadOthers(ctx context.Context) error {
 	return nil
 }
 
-// prune removes the files that no generation names, and what a killed run has
-// left. The caller holds the lock.
+// prune removes the files named by no generation, and the leftovers of a killed
+// run. The caller holds the lock.
 func (c *copier) prune(ctx context.Context) error {
 	files := c.to.List(nil)
 	for {
@@ -286,7 +283,7 @@ func transfer(ctx context.Context, from, to *blob.Bucket, key string, check func
 	}
 	if err != nil {
 		cancel()
-		_ = w.Close() // returns that the write was given up
+		_ = w.Close() // returns the end of the context
 		return sum, 0, err
 	}
 	return sum, size, w.Close()

@@ -37,21 +37,21 @@ const (
 	removedSuffix    = ".removed"
 )
 
-// format is the version of the layout that this package writes.
+// format is the version of the written layout.
 const format = 1
 
 // nameLayout is the form of a generation's name: a time in UTC, in the basic
-// form of ISO 8601, which sorts and has no character that a file system refuses.
+// form of ISO 8601. Such names sort, and every file system accepts them.
 const nameLayout = "20060102T150405Z"
 
-// filesPrefix is the path from a generation to the files that all generations
-// share, as SHA256SUMS names them.
+// filesPrefix is the path from a generation to the shared files, as written in
+// SHA256SUMS.
 const filesPrefix = "../../" + filesFolder + "/"
 
-// ErrNone is returned for a folder that holds no complete backup.
+// ErrNone is returned for a folder without a complete backup.
 var ErrNone = errors.New("no complete backup is there")
 
-// mark is the content of the file that makes a folder a backup of one store.
+// mark is the content of tagma-backup.json: whose backup a folder is.
 type mark struct {
 	Format int    `json:"format"`
 	Store  string `json:"store"` // the id of the store
@@ -59,7 +59,7 @@ type mark struct {
 
 // Generation describes one state of a store in a backup.
 type Generation struct {
-	// Name is the folder's name, and the time that sorts.
+	// Name is the name of the folder: a time in the form of nameLayout.
 	Name string `json:"-"`
 	// Store is the id of the store, or empty if the backup was made before
 	// stores had ids.
@@ -68,8 +68,8 @@ type Generation struct {
 	Schema int64 `json:"schema"`
 	// Time is when the backup began.
 	Time instant.Instant `json:"time"`
-	// Run counts the generations of the backup, and decides which of the old
-	// files are read again.
+	// Run counts the generations of the backup, and selects the old files to read
+	// again.
 	Run int `json:"run"`
 }
 
@@ -86,14 +86,14 @@ func parseDigest(s string) (d digest, ok bool) {
 	return d, err == nil
 }
 
-// contents is what SHA256SUMS says of a generation.
+// contents is the content of a SHA256SUMS.
 type contents struct {
 	database digest
 	about    *digest           // nil in the layout without generations
 	files    map[string]digest // by key
 }
 
-// disk is what changes names on the disk. Tests put faults into the functions.
+// disk changes names on the disk. Tests put faults into the functions.
 type disk struct {
 	flush     func(*os.File) error
 	rename    func(from, to string) error
@@ -168,7 +168,7 @@ func (f folder) about(name string) (Generation, error) {
 	return g, nil
 }
 
-// contents returns what the SHA256SUMS of a generation says.
+// contents returns the content of the SHA256SUMS of a generation.
 func (f folder) contents(name string) (contents, error) {
 	return readContents(f.in(generationsFolder, name, sumsFile), filesPrefix)
 }
@@ -194,7 +194,7 @@ func Newest(path, store string) (Generation, error) {
 	return f.about(names[0])
 }
 
-// readContents reads a SHA256SUMS that names files with a prefix.
+// readContents reads a SHA256SUMS. The names of files begin with prefix there.
 func readContents(path, prefix string) (contents, error) {
 	c := contents{files: map[string]digest{}}
 	file, err := os.Open(path)
@@ -231,8 +231,8 @@ func readContents(path, prefix string) (contents, error) {
 	return c, nil
 }
 
-// write writes the SHA256SUMS of a generation, which `sha256sum -c` reads in the
-// folder of the generation.
+// write writes the SHA256SUMS of a generation, for `sha256sum -c` in the folder
+// of the generation.
 func (c contents) write(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	for _, key := range slices.Sorted(maps.Keys(c.files)) {
@@ -295,7 +295,7 @@ func (f folder) writeMark(store string) error {
 	return f.flush(f.path)
 }
 
-// write writes a file that the operator alone may read, and flushes the file.
+// write writes and flushes a file, readable by the operator alone.
 func (f folder) write(path string, content func(io.Writer) error) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -334,8 +334,8 @@ func (f folder) makeFolder(path string) error {
 	return f.flush(filepath.Dir(path))
 }
 
-// removeGeneration removes a generation. The rename comes first, so that a
-// generation that is removed in part is never taken for a complete one.
+// removeGeneration removes a generation. The rename comes first, so a generation
+// removed in part is never taken for a complete one.
 func (f folder) removeGeneration(name string) error {
 	removed := f.in(generationsFolder, name+removedSuffix)
 	if err := f.disk.rename(f.in(generationsFolder, name), removed); err != nil {
@@ -347,8 +347,7 @@ func (f folder) removeGeneration(name string) error {
 	return f.disk.removeAll(removed)
 }
 
-// clearLeftovers removes generations that a killed run left half made or half
-// removed. The caller holds the lock.
+// clearLeftovers removes the incomplete generations of a killed run. The caller holds the lock.
 func (f folder) clearLeftovers() error {
 	entries, err := os.ReadDir(f.in(generationsFolder))
 	if err != nil {

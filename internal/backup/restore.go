@@ -29,11 +29,11 @@ import (
 	"tagma/internal/localblob"
 )
 
-// ErrNotEmpty is returned by Restore for a store that has data.
+// ErrNotEmpty is returned by Restore for a store with data.
 var ErrNotEmpty = errors.New("the store is not empty: restore into a new one")
 
 // Copy is one generation of a backup, or the one state in the layout without
-// generations, from which a store can be restored.
+// generations. A store can be restored from a Copy.
 type Copy struct {
 	folder     folder
 	generation Generation
@@ -129,8 +129,8 @@ func (c *Copy) damaged(name string) error {
 	return fmt.Errorf("%s is not what was backed up: the backup is damaged: restore another generation (--generation), or another backup", name)
 }
 
-// CheckApart returns an error if the store that is restored would lie in the
-// folder of the backup.
+// CheckApart returns an error if the restored store would lie in the folder of
+// the backup.
 func (c *Copy) CheckApart(to Place) error {
 	for _, part := range []struct{ flag, path string }{{"--data", to.Data}, {"--storage", to.Files}, {"--database", to.Database}} {
 		if part.path != "" && contains(c.folder.path, part.path) {
@@ -140,7 +140,7 @@ func (c *Copy) CheckApart(to Place) error {
 	return nil
 }
 
-// id names the backup in the marker of a store that is half restored.
+// id names the backup in the marker of a half-restored store.
 func (c *Copy) id() string {
 	if c.generation.Store != "" {
 		return c.generation.Store
@@ -148,14 +148,14 @@ func (c *Copy) id() string {
 	return "sha256:" + c.contents.database.String()
 }
 
-// Target is the store that a backup is restored into.
+// Target is the store to restore into.
 type Target struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
 	// Folder is the folder of the bucket, or empty if the files are in S3.
 	Folder string
-	// Temporary is a folder under --data for the copy of the backup's database,
-	// which holds secrets.
+	// Temporary is a folder under --data for the copy of the backup's database.
+	// The copy holds secrets.
 	Temporary string
 	// Clock is the time. Nil is the machine's clock.
 	Clock instant.Clock
@@ -164,7 +164,7 @@ type Target struct {
 // Restore puts a generation into an empty database and its bucket. Restore
 // compares the rows with the sums before anything is written, copies the files,
 // each checked, and then writes all rows in one transaction, with a new id of
-// the store. After a Restore that failed, Restore can be called again.
+// the store. After a failed Restore, Restore can be called again.
 func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	report := Report{Generation: c.generation}
 	resumed, err := to.examine(ctx, c)
@@ -197,16 +197,16 @@ func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	return report, nil
 }
 
-// markerKey is the key of the file that is in the bucket of a store while the
-// store is restored. The file says which backup's files are in the bucket.
+// markerKey is the key of a file in the bucket while the store is restored. The
+// file names the backup of the other files.
 const markerKey = "restoring.json"
 
 type marker struct {
 	Backup string `json:"backup"` // Copy.id
 }
 
-// examine refuses a target that has data, but for the files that a restore of
-// the same backup has left. Resumed reports whether there may be such files.
+// examine refuses a target with data, but for the leftovers of a restore of the
+// same backup. Resumed reports whether there may be such files.
 func (to Target) examine(ctx context.Context, c *Copy) (resumed bool, err error) {
 	i, err := identity.Of(ctx, to.DB.Client)
 	if err == nil {
@@ -294,8 +294,8 @@ func (c *Copy) open(ctx context.Context, temporary string) (db *database.DB, rel
 	return db, release, nil
 }
 
-// compare returns an error unless each file that a row names has a line in
-// SHA256SUMS, with the SHA-256 that the row has, and is in the backup.
+// compare returns an error unless each file named by a row is in the backup and
+// has a line in SHA256SUMS, with the SHA-256 of the row.
 func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 	files, err := c.files()
 	if err != nil {
@@ -391,7 +391,7 @@ func (to Target) copyFiles(ctx context.Context, c *Copy, resumed bool, report *R
 }
 
 // flushFolders puts the names in all folders at and below path on the disk: a
-// restore that was killed may have left names that are not.
+// killed restore flushes no folders.
 func flushFolders(path string) error {
 	f := folder{path, realDisk()}
 	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
@@ -422,8 +422,9 @@ func (c *Copy) restoreFile(ctx context.Context, from, to *blob.Bucket, key strin
 	return size, true, nil
 }
 
-// copyRows copies all rows in one transaction, in which the store gets an id of
-// its own: a backup of the restored store never goes over one of its origin.
+// copyRows copies all rows in one transaction, and gives the store a new id in the
+// same transaction: a backup of the restored store never goes over a backup of
+// the origin.
 func (to Target) copyRows(ctx context.Context, rows *database.DB) (count int, err error) {
 	clock := to.Clock
 	if clock == nil {
@@ -442,7 +443,7 @@ func (to Target) copyRows(ctx context.Context, rows *database.DB) (count int, er
 	return count, err
 }
 
-// analyze gathers the statistics of all tables, by which the database plans.
+// analyze gathers the statistics of all tables, for the plans of queries.
 func analyze(ctx context.Context, db *database.DB) error {
 	if db.Dialect == dialect.Postgres {
 		_, err := db.SQL.ExecContext(ctx, "ANALYZE")

@@ -16,9 +16,8 @@ import (
 	"tagma/internal/instant"
 )
 
-// Schedule makes a backup of the store that a server serves, again and again,
-// and knows the age of the newest one. Of several servers, one calls Run and
-// each calls Watch.
+// Schedule makes backups of a server's store at regular times, and tells the age
+// of the newest backup. Of several servers, one calls Run and each calls Watch.
 type Schedule struct {
 	source Source
 	folder string
@@ -35,7 +34,7 @@ type Schedule struct {
 	sleep func(context.Context, time.Duration) error
 }
 
-// Plan is what a Schedule does.
+// Plan is the folder, the times and the number of generations of a Schedule.
 type Plan struct {
 	Folder string
 	Every  time.Duration
@@ -47,7 +46,7 @@ const (
 	// look is the time between two looks at the folder. A timer of a day would
 	// stand still while the machine sleeps.
 	look = time.Minute
-	// retryAfter is the time between a backup that failed and the next try.
+	// retryAfter is the time between a failed backup and the next try.
 	retryAfter = 10 * time.Minute
 )
 
@@ -67,8 +66,8 @@ func NewSchedule(source Source, store identity.Identity, plan Plan, clock instan
 }
 
 // Age returns how long ago the newest complete generation was begun. While there
-// is none, Age returns the age of the store's id. Age reads no file, so that a
-// folder that does not answer holds nobody up: see Watch.
+// is none, Age returns the age of the store's id. Age reads no file, so an
+// unreachable folder does not block Age: see Watch.
 func (s *Schedule) Age() time.Duration { return s.clock().Sub(instant.Instant(s.newest.Load())) }
 
 // Watch reads the time of the newest generation from the folder every minute,
@@ -96,7 +95,7 @@ func (s *Schedule) read() (Generation, error) {
 }
 
 // Run makes a backup whenever the newest generation is older than the time
-// between two backups, until ctx ends. A backup that fails is logged, and tried
+// between two backups, until ctx ends. A failed backup is logged, and tried
 // again.
 func (s *Schedule) Run(ctx context.Context) error {
 	var retryAt instant.Instant
@@ -138,7 +137,7 @@ func (s *Schedule) once(ctx context.Context) bool {
 	return true
 }
 
-// tell logs what a backup has found damaged.
+// tell logs the damage found by a backup.
 func (s *Schedule) tell(ctx context.Context, report Report) {
 	const most = 10
 	if n := len(report.Replaced); n > 0 {
@@ -164,8 +163,8 @@ func (s *Schedule) make(ctx context.Context) (Report, error) {
 	return report, err
 }
 
-// checkpointID is the id of the row that says of which store a backup was made
-// on schedule. The row of a restored database names the store of its origin.
+// checkpointID is the id of a row with the id of the store, written after the
+// first scheduled backup. In a restored database the row has the id of the origin.
 const checkpointID = "scheduled backup"
 
 // begun reports whether a backup of this store was made on schedule before, by

@@ -42,7 +42,7 @@ func (p Place) CheckApart(path string) error {
 }
 
 // SharesDevice reports whether the folder of a backup is on the device of the
-// store's data or files, so that the loss of one disk loses both.
+// store's data or files: the loss of one disk would lose both.
 func (p Place) SharesDevice(path string) bool {
 	about, err := statExisting(path)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p Place) SharesDevice(path string) bool {
 	return false
 }
 
-// statExisting describes a file, or the innermost folder above that exists.
+// statExisting describes a file, or the innermost existing folder above the file.
 func statExisting(path string) (fs.FileInfo, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -76,8 +76,8 @@ func statExisting(path string) (fs.FileInfo, error) {
 }
 
 // contains reports whether inner is outer or lies in outer, by whatever names.
-// Folders are compared as the file system has them, not by their names, which
-// differ by symbolic links and, on some systems, by case.
+// Folders are compared by device and inode, because names differ by symbolic
+// links and, on some systems, by case.
 func contains(outer, inner string) bool {
 	about, err := os.Stat(outer)
 	if err != nil {
@@ -112,7 +112,7 @@ func resolve(path string) string {
 	}
 }
 
-// state is what a folder is before a backup.
+// state is the state of a folder before a backup.
 type state int
 
 const (
@@ -122,8 +122,8 @@ const (
 	unmarked // a backup of the store in the layout without generations
 )
 
-// examine returns what the folder is, or an error for a folder into which the
-// store must not be backed up. Each error names the folder and the remedy.
+// examine returns the state of the folder, or an error if the store must not be
+// backed up there. Each error names the folder and the remedy.
 // Examine changes nothing.
 func (f folder) examine(ctx context.Context, store string, options Options) (state, error) {
 	about, err := os.Stat(f.path)
@@ -182,7 +182,7 @@ func (f folder) examineNew(options Options) error {
 	return fmt.Errorf("%s holds no backup, but this store has been backed up on schedule before: is the disk mounted? Several servers must share the folder. To begin a new backup there: tagma backup %s", f.path, f.path)
 }
 
-// examineUnmarked refuses what is no whole backup of this store in the layout
+// examineUnmarked refuses anything but a whole backup of this store in the layout
 // without generations. A store's folder is never taken for one: its database
 // is not as SHA256SUMS says.
 func (f folder) examineUnmarked(ctx context.Context, store string, options Options) error {
@@ -221,9 +221,9 @@ func storeOf(ctx context.Context, path string) (string, error) {
 	return i.ID, err
 }
 
-// otherNames returns the names of a few files in a folder that holds no backup. A
-// run that was killed before it wrote the mark leaves the lock and the new mark,
-// and a new file system has a folder lost+found: these do not count.
+// otherNames returns the names of a few files in a folder without a backup. A run
+// killed before the mark was written leaves the lock and the new mark, and a new
+// file system has a folder lost+found: these names are left out.
 func (f folder) otherNames() (string, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"tagma/internal/instant"
 )
 
-// unmarkedContents returns what the SHA256SUMS of the layout without
-// generations says: tagma.db, files/ and SHA256SUMS at the top.
+// unmarkedContents returns the content of the SHA256SUMS in the layout without
+// generations: tagma.db, files/ and SHA256SUMS at the top.
 func (f folder) unmarkedContents() (contents, error) {
 	return readContents(f.in(sumsFile), filesFolder+"/")
 }
 
 // unmarkedGeneration describes the one state in the layout without generations.
-// The state is as old as SHA256SUMS, which was written last.
+// The state is as old as SHA256SUMS, the last file to be written.
 func (f folder) unmarkedGeneration(ctx context.Context) (Generation, error) {
 	about, err := os.Stat(f.in(sumsFile))
 	if err != nil {
@@ -35,8 +35,8 @@ func (f folder) unmarkedGeneration(ctx context.Context) (Generation, error) {
 }
 
 // upgrade makes the first generation from the layout without generations. The
-// database is copied, and what is at the top goes only when the generation is on
-// the disk: whenever upgrade is killed, one of the two is whole. The caller has
+// database is copied, and the files at the top go only when the generation is on
+// the disk: whenever upgrade is killed, one of the two states is whole. The caller has
 // examined the folder and holds the lock.
 func (f folder) upgrade(ctx context.Context) error {
 	if !exists(f.in(sumsFile)) {
@@ -93,7 +93,7 @@ func (f folder) copyUnmarked(ctx context.Context) error {
 	return f.writeGeneration(g, c)
 }
 
-// copyFile copies a file to a new one that the operator alone may read, and
+// copyFile copies a file to a new one, readable by the operator alone, and
 // returns the SHA-256 of the bytes. The caller flushes.
 func (f folder) copyFile(ctx context.Context, from, to string) (sum digest, err error) {
 	r, err := os.Open(from)
