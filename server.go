@@ -30,15 +30,18 @@ import (
 	"tagma/graph/model"
 	"tagma/internal/activity"
 	"tagma/internal/annotations"
+	"tagma/internal/backup"
 	"tagma/internal/bundles"
 	"tagma/internal/command"
 	"tagma/internal/config"
 	"tagma/internal/contour"
+	"tagma/internal/database"
 	"tagma/internal/events"
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
 	"tagma/internal/httpd"
 	"tagma/internal/idempotency"
+	"tagma/internal/identity"
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/labelrepo"
@@ -90,6 +93,14 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
+	id, err := identity.Ensure(ctx, st.DB, instant.System())
+	if err != nil {
+		return err
+	}
+	backups, err := schedule(c, st, id, log, metrics)
+	if err != nil {
+		return err
+	}
 	d := newDomain(c, st, log)
 	routes, err := handler(ctx, c, st, d, log, metrics)
 	if err != nil {
@@ -120,6 +131,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return store.OpenLabels(ctx, c, log)
 		})
 	})
+	backingUp, watchingBackups := startBackups(background, st.DB, log, backups)
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -135,9 +147,40 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	endBackground()
 	<-sweeping
 	<-posting
+	<-backingUp
+	<-watchingBackups
 	<-telling
 	<-watching
 	return errors.Join(err, server.Close())
+}
+
+// schedule returns the schedule of backups, or nil if the settings ask for none.
+func schedule(c *config.Config, st *store.Store, id identity.Identity, log *slog.Logger, metrics *prometheus.Registry) (*backup.Schedule, error) {
+	if c.Backup.To == "" {
+		return nil, nil
+	}
+	source := backup.Source{DB: st.DB, Bucket: st.Bucket, Place: command.Place(c, st)}
+	plan := backup.Plan{Folder: c.Backup.To, Every: c.Backup.Every, Keep: c.Backup.Keep}
+	backups, err := backup.NewSchedule(source, id, plan, instant.System, log)
+	if err != nil {
+		return nil, fmt.Errorf("--backup-to: %w", err)
+	}
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tagma_backup_age_seconds",
+		Help: "Age of the newest complete backup in --backup-to; while there is none, age of the store.",
+	}, func() float64 { return backups.Age().Seconds() }))
+	return backups, nil
+}
+
+// startBackups makes backups on the server that leads, and watches their age on
+// each. The channels are closed when the work has ended.
+func startBackups(ctx context.Context, db *database.DB, log *slog.Logger, backups *backup.Schedule) (made, watched <-chan struct{}) {
+	if backups == nil {
+		ended := make(chan struct{})
+		close(ended)
+		return ended, ended
+	}
+	return leader.Start(ctx, db, log, "backup", backups.Run), backups.Watch(ctx)
 }
 
 // domain is what the server keeps.

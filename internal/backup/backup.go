@@ -1,294 +1,413 @@
-// Package backup owns copies of everything that a server keeps: how one is
-// made while the server works, how a server is made from one, and how a store
-// is checked against its database.
+// Package backup owns copies of everything that a server keeps: how one is made
+// while the server works, how a store is made from one, and how a store is
+// checked against its database.
 //
-// A backup is a folder that other tools can read: the database as one SQLite
-// file, whatever database the server has; the files under their names in the
-// store; and SHA256SUMS, which is written last, so that a folder without it is
-// no backup. Made again in the same folder, it copies only what is new.
+// A backup is a folder of one store, readable by other tools: generations, each
+// with the database as one SQLite file, and the files shared by the generations.
+// A generation gets its name when all its content is on the disk. A failed backup
+// changes no older generation. docs/adr/0015-backups.md has the layout.
 //
-// The label repository is not in it: it follows from the database.
+// The package does not own the label repository, because the repository follows
+// from the database, nor the id of a store: see package identity.
 package backup
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
+	"github.com/dustin/go-humanize"
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"tagma/internal/bundles"
 	"tagma/internal/database"
+	"tagma/internal/filelock"
+	"tagma/internal/identity"
 	"tagma/internal/images"
+	"tagma/internal/instant"
 	"tagma/internal/localblob"
 )
 
-// The names in a backup's folder.
-const (
-	databaseFile = "tagma.db"
-	filesFolder  = "files"
-	sumsFile     = "SHA256SUMS"
-)
+// DefaultKeep is how many generations a backup has.
+const DefaultKeep = 7
 
-// Report is what was copied.
-type Report struct {
-	Rows   int
-	Files  int   // in the backup
-	Copied int   // now: the others were there
-	Bytes  int64 // of those
+// ErrBusy is returned by Make while another process makes a backup in the folder.
+var ErrBusy = errors.New("another backup into the folder is under way")
+
+// Source is the store to back up.
+type Source struct {
+	DB     *database.DB
+	Bucket *blob.Bucket
+	Place  Place
 }
 
-// Make makes a backup of a database and its store in a folder, which is made
-// if it is not there. What is committed before it begins is in it.
-func Make(ctx context.Context, db *database.DB, bucket *blob.Bucket, folder string) (report Report, err error) {
-	if err := os.MkdirAll(filepath.Join(folder, filesFolder), 0o700); err != nil {
-		return report, err
+// Options of Make.
+type Options struct {
+	// Keep is how many generations remain, with the new one.
+	Keep int
+	// Adopt accepts a backup from before stores had ids as a backup of this
+	// store.
+	Adopt bool
+	// Existing refuses a folder without a backup.
+	Existing bool
+	// Clock is the time. Nil is the machine's clock.
+	Clock instant.Clock
+}
+
+// Report counts the work of Make or Restore.
+type Report struct {
+	Generation Generation
+	First      bool // the folder had no generation before
+	Rows       int
+	Files      int   // named by the generation
+	Copied     int   // of Files, by this run
+	Bytes      int64 // of Copied
+	Reread     int   // old files read again by this run
+	// Replaced are the keys of damaged or missing files of the backup. This run
+	// has copied these files again.
+	Replaced []string
+	// Lost are the keys of damaged files named only by older generations. The
+	// store does not have these files any more.
+	Lost []string
+	// Removed are the names of the removed generations.
+	Removed []string
+}
+
+// Make makes a generation of a store in the folder of a backup. The folder is
+// made if it is missing; the folder above must exist. What is committed before
+// Make begins is in the generation.
+//
+// Make returns an error, and changes nothing, if the folder is a store, holds a
+// store, or holds anything but a backup of this store. If Make fails later, the
+// generations of before are whole.
+func Make(ctx context.Context, from Source, path string, options Options) (Report, error) {
+	return maker{from, folder{path, realDisk()}, options}.make(ctx)
+}
+
+// maker is one run of Make.
+type maker struct {
+	from    Source
+	folder  folder
+	options Options
+}
+
+func (m maker) make(ctx context.Context) (Report, error) {
+	report := Report{}
+	if m.options.Keep < 1 {
+		return report, fmt.Errorf("a backup of %d generations: give 1 or more", m.options.Keep)
 	}
-	sums, err := readSums(folder)
+	store, err := m.examine(ctx)
 	if err != nil {
 		return report, err
 	}
-	// From here on until the end it is no backup.
-	if err := os.Remove(filepath.Join(folder, sumsFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return report, err
-	}
-	kept, err := fresh(ctx, filepath.Join(folder, databaseFile))
+	lock, err := m.folder.begin(ctx, store.ID, m.options)
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
-	err = snapshot(ctx, db, func(conn *sql.Conn) error {
-		_, err := copyAll(ctx, conn, kept)
-		return err
-	})
+	defer lock.Close()
+	names, err := m.folder.names()
 	if err != nil {
 		return report, err
 	}
-	files, err := localblob.Open(filepath.Join(folder, filesFolder))
+	report.First = len(names) == 0
+	files, flush, err := localblob.OpenCopies(m.folder.in(filesFolder))
 	if err != nil {
 		return report, err
 	}
 	defer files.Close()
-	c := copier{from: bucket, to: files, known: sums, sums: map[string]string{}, report: &report}
-	if err := c.images(ctx, db, kept); err != nil {
+	c := &copier{from: m.from.Bucket, to: files, report: &report}
+	if report.Generation, err = m.next(store.ID, names); err != nil {
 		return report, err
 	}
-	if err := c.bundles(ctx, kept); err != nil {
+	c.run = report.Generation.Run
+	if c.files, err = m.knownFiles(names); err != nil {
 		return report, err
 	}
-	if err := c.prune(ctx); err != nil {
+	if err := m.checkRoom(ctx, c.files); err != nil {
 		return report, err
 	}
-	report.Files = len(c.sums)
-	if report.Rows, err = countAll(ctx, kept); err != nil { // after what was left out
-		return report, err
+	if err := m.generation(ctx, c, flush); err != nil {
+		err = errors.Join(err, m.folder.disk.removeAll(m.folder.in(generationsFolder, report.Generation.Name+incompleteSuffix)))
+		return report, fmt.Errorf("no generation was made in %s; the older ones are as they were: %w", m.folder.path, err)
 	}
-	// What is in the write-ahead log goes into the file itself.
-	if _, err := kept.SQL.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-		return report, err
+	if err := m.tidy(ctx, c, flush, names); err != nil {
+		return report, fmt.Errorf("the generation %s is made in %s, but what is not needed any more was not removed: %w", report.Generation.Name, m.folder.path, err)
 	}
-	if c.sums[databaseFile], err = sumOf(filepath.Join(folder, databaseFile)); err != nil {
-		return report, err
-	}
-	return report, writeSums(folder, c.sums)
+	return report, nil
 }
 
-// fresh is an empty database with all its tables, in place of any other.
-func fresh(ctx context.Context, path string) (*database.DB, error) {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+// examine returns the identity of the store, or an error if the store or the
+// folder must not be used.
+func (m maker) examine(ctx context.Context) (identity.Identity, error) {
+	latest, err := database.Latest()
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	version, err := m.from.DB.Version(ctx)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	if version != latest {
+		return identity.Identity{}, fmt.Errorf("the database has version %d, and this Tagma makes backups of version %d: use the Tagma that serves the store", version, latest)
+	}
+	store, err := identity.Of(ctx, m.from.DB.Client)
+	if err != nil {
+		return store, fmt.Errorf("no backup can be made: %w", err)
+	}
+	if err := m.from.Place.CheckApart(m.folder.path); err != nil {
+		return store, err
+	}
+	_, err = m.folder.examine(ctx, store.ID, m.options)
+	return store, err
+}
+
+// begin locks the folder and makes it a backup of the store, whatever state the
+// folder is in that examine accepts. The caller closes the lock.
+func (f folder) begin(ctx context.Context, store string, options Options) (*os.File, error) {
+	if !exists(f.path) {
+		if err := f.makeFolder(f.path); err != nil {
 			return nil, err
 		}
 	}
-	return database.Open(ctx, "sqlite:"+path, database.Options{Connections: 1})
-}
-
-// copier copies files that are not there yet.
-type copier struct {
-	from, to *blob.Bucket
-	known    map[string]string // SHA-256 of files that an earlier backup has, by their names in its folder
-	sums     map[string]string // of those that this one has
-	report   *Report
-}
-
-// images copies the files of all images. An image that was deleted meanwhile
-// is taken out of the copy of the database too.
-func (c *copier) images(ctx context.Context, db, kept *database.DB) error {
-	var gone []int64
-	for one, err := range images.AllStored(ctx, kept) {
-		if err != nil {
-			return err
-		}
-		err := c.copy(ctx, one.Original, one.SHA256)
-		for _, key := range one.Others {
-			if err == nil {
-				err = c.copy(ctx, key, "")
-			}
-		}
-		if gcerrors.Code(err) == gcerrors.NotFound {
-			still, looking := db.Image.Get(ctx, one.ImageID)
-			if still == nil && looking != nil {
-				gone = append(gone, one.ImageID)
-				continue
-			}
-			return fmt.Errorf("the store lacks a file of an image: run tagma verify: %w", err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, id := range gone {
-		if err := images.Forget(ctx, kept, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bundles copies the files of all versions. What is on its way to be one is not
-// in a backup.
-func (c *copier) bundles(ctx context.Context, kept *database.DB) error {
-	if err := bundles.ForgetUploads(ctx, kept); err != nil {
-		return err
-	}
-	for content, err := range bundles.AllStored(ctx, kept) {
-		if err != nil {
-			return err
-		}
-		if err := c.copy(ctx, content.StoredAs, content.Sha256); err != nil {
-			return fmt.Errorf("a file of a bundle: run tagma verify: %w", err)
-		}
-	}
-	return nil
-}
-
-// copy copies one file, whose SHA-256 may be known. Files never change under
-// their names, so one that an earlier backup has is not copied again.
-func (c *copier) copy(ctx context.Context, key, sum string) error {
-	name := filesFolder + "/" + key
-	if before := c.known[name]; before != "" && (sum == "" || sum == before) {
-		if there, err := c.to.Exists(ctx, key); err == nil && there {
-			c.sums[name] = before
-			return nil
-		}
-	}
-	got, size, err := transfer(ctx, c.from, c.to, key)
-	if err != nil {
-		return err
-	}
-	if sum != "" && got != sum {
-		return fmt.Errorf("%s is not what the database says it is: run tagma verify", key)
-	}
-	c.sums[name] = got
-	c.report.Copied++
-	c.report.Bytes += size
-	return nil
-}
-
-// transfer copies a file from one store into another.
-func transfer(ctx context.Context, from, to *blob.Bucket, key string) (sum string, size int64, err error) {
-	r, err := from.NewReader(ctx, key, nil)
-	if err != nil {
-		return "", 0, err
-	}
-	defer r.Close()
-	writing, cancel := context.WithCancel(ctx)
-	defer cancel() // before Close, it gives the write up
-	w, err := to.NewWriter(writing, key, &blob.WriterOptions{ContentType: r.ContentType()})
-	if err != nil {
-		return "", 0, err
-	}
-	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(w, hash), r)
-	if err != nil {
-		cancel()
-		return "", 0, errors.Join(err, w.Close())
-	}
-	return hex.EncodeToString(hash.Sum(nil)), size, w.Close()
-}
-
-// prune removes files of an earlier backup that no row speaks of any more.
-func (c *copier) prune(ctx context.Context) error {
-	for name := range c.known {
-		key, ok := strings.CutPrefix(name, filesFolder+"/")
-		if _, kept := c.sums[name]; !ok || kept {
-			continue
-		}
-		if err := c.to.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-			return err
-		}
-	}
-	return nil
-}
-
-// readSums reads the SHA-256 of each file of a backup, by its name in the
-// folder. A folder that is no backup has none.
-func readSums(folder string) (map[string]string, error) {
-	sums := map[string]string{}
-	file, err := os.Open(filepath.Join(folder, sumsFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return sums, nil
+	lock, err := filelock.Lock(f.in(lockFile))
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w: wait until that one has ended", f.path, ErrBusy)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		sum, name, ok := strings.Cut(lines.Text(), "  ")
-		if !ok || len(sum) != 2*sha256.Size {
-			return nil, fmt.Errorf("%s is damaged: %.100q is not a line of sha256sum", sumsFile, lines.Text())
+	if err := f.prepare(ctx, store, options); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+func (f folder) prepare(ctx context.Context, store string, options Options) error {
+	state, err := f.examine(ctx, store, options) // again: another run may have ended since
+	if err != nil {
+		return err
+	}
+	if state != current {
+		if err := f.writeMark(store); err != nil {
+			return err
 		}
-		sums[name] = sum
 	}
-	return sums, lines.Err()
+	for _, name := range []string{filesFolder, generationsFolder} {
+		if err := f.makeFolder(f.in(name)); err != nil {
+			return err
+		}
+	}
+	if err := f.clearLeftovers(); err != nil {
+		return err
+	}
+	return f.upgrade(ctx)
 }
 
-// writeSums writes what sha256sum -c reads. It is there as a whole or not at
-// all, and when it is, so is everything before it.
-func writeSums(folder string, sums map[string]string) error {
-	temporary := filepath.Join(folder, sumsFile+".new")
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+// next returns the description of the new generation. The name sorts after all
+// older names, even if the clock was turned back.
+func (m maker) next(store string, names []string) (Generation, error) {
+	clock := m.options.Clock
+	if clock == nil {
+		clock = instant.System
 	}
-	w := bufio.NewWriter(file)
-	for _, name := range slices.Sorted(maps.Keys(sums)) {
-		fmt.Fprintf(w, "%s  %s\n", sums[name], name)
+	g := Generation{Store: store, Time: clock()}
+	name := g.Time.Time().Truncate(time.Second)
+	if len(names) > 0 {
+		newest, err := m.folder.about(names[0])
+		if err != nil {
+			return g, m.damaged(names[0], err)
+		}
+		g.Run = newest.Run + 1
+		last, err := time.Parse(nameLayout, names[0])
+		if err != nil {
+			return g, err
+		}
+		if !name.After(last) {
+			name = last.Add(time.Second)
+		}
 	}
-	if err := errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, filepath.Join(folder, sumsFile)); err != nil {
-		return err
-	}
-	there, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(there.Sync(), there.Close())
+	g.Name = name.Format(nameLayout)
+	var err error
+	g.Schema, err = database.Latest()
+	return g, err
 }
 
-func sumOf(path string) (string, error) {
-	file, err := os.Open(path)
+// knownFiles returns the files of the generations to keep, and of the newest
+// generation in any case.
+func (m maker) knownFiles(names []string) (map[string]entry, error) {
+	known := map[string]entry{}
+	for n, name := range names {
+		remains := n < m.options.Keep-1
+		if n > 0 && !remains {
+			break
+		}
+		c, err := m.folder.contents(name)
+		if err != nil {
+			return nil, m.damaged(name, err)
+		}
+		for key, sum := range c.files {
+			if e, newer := known[key]; newer {
+				e.remains = e.remains || remains
+				known[key] = e
+				continue
+			}
+			known[key] = entry{sum: sum, remains: remains}
+		}
+	}
+	return known, nil
+}
+
+// damaged returns the error for an unreadable generation: without sums nothing
+// says which files must stay.
+func (m maker) damaged(name string, err error) error {
+	return fmt.Errorf("a generation is damaged: move %s away, and begin again: %w", m.folder.in(generationsFolder, name), err)
+}
+
+// smallPictures is about how many bytes the two small pictures of an image have.
+const smallPictures = 32 << 10
+
+// checkRoom refuses to begin where the database and the new files have no room.
+func (m maker) checkRoom(ctx context.Context, known map[string]entry) error {
+	free, ok := m.folder.disk.free(m.folder.path)
+	if !ok {
+		return nil
+	}
+	needed, err := m.from.DB.Size(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer file.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
-		return "", err
+	for stored, err := range images.AllStored(ctx, m.from.DB) {
+		if err != nil {
+			return err
+		}
+		if _, ok := known[stored.Original]; !ok {
+			needed += stored.Size + smallPictures
+		}
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	for content, err := range bundles.AllStored(ctx, m.from.DB) {
+		if err != nil {
+			return err
+		}
+		if _, ok := known[content.StoredAs]; !ok {
+			needed += content.Size
+		}
+	}
+	if uint64(needed) > free {
+		return fmt.Errorf("%s has room for %s, and the database and the new files need about %s: %s are missing: make room, or keep fewer generations",
+			m.folder.path, humanize.Bytes(free), humanize.Bytes(uint64(needed)), humanize.Bytes(uint64(needed)-free))
+	}
+	return nil
+}
+
+// generation copies the database and the files, and makes the generation current.
+func (m maker) generation(ctx context.Context, c *copier, flush func() error) error {
+	g := c.report.Generation
+	tempDir := m.folder.in(generationsFolder, g.Name+incompleteSuffix)
+	if err := m.folder.makeFolder(tempDir); err != nil {
+		return err
+	}
+	path := filepath.Join(tempDir, databaseFile)
+	if err := m.copyStore(ctx, c, path); err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	sums := contents{files: map[string]digest{}}
+	for key, e := range c.files {
+		if e.here {
+			sums.files[key] = e.sum
+		}
+	}
+	c.report.Files = len(sums.files)
+	var err error
+	if sums.database, err = sumOf(path); err != nil {
+		return err
+	}
+	return m.folder.writeGeneration(g, sums)
+}
+
+// copyStore copies the rows into a new database at path, and the files named by
+// the rows.
+func (m maker) copyStore(ctx context.Context, c *copier, path string) (err error) {
+	target, err := create(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	err = snapshot(ctx, m.from.DB, func(conn *sql.Conn) error {
+		_, err := copyAll(ctx, conn, target, nil)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.images(ctx, m.from.DB, target); err != nil {
+		return err
+	}
+	if err := c.bundles(ctx, target); err != nil {
+		return err
+	}
+	if c.report.Rows, err = countAll(ctx, target); err != nil { // without the images deleted meanwhile
+		return err
+	}
+	return withoutLog(ctx, target)
+}
+
+// create creates a database with all tables, readable by the operator alone.
+func create(ctx context.Context, path string) (*database.DB, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // SQLite would go by the umask
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	db, err := database.Open(ctx, "sqlite:"+path, database.Options{Connections: 1})
+	if err != nil {
+		return nil, err
+	}
+	// A write-ahead log would take the room of the database once more.
+	if err := withoutLog(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// withoutLog moves the write-ahead log into the database's file. The database is
+// one file then, readable on a read-only file system.
+func withoutLog(ctx context.Context, db *database.DB) error {
+	var mode string
+	if err := db.SQL.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "delete" {
+		return fmt.Errorf("the journal mode of the copied database is %q, not delete", mode)
+	}
+	return nil
+}
+
+// tidy removes the oldest generations, and then the files named by no generation.
+func (m maker) tidy(ctx context.Context, c *copier, flush func() error, names []string) error {
+	if err := c.rereadOthers(ctx); err != nil {
+		return err
+	}
+	for _, name := range names[min(m.options.Keep-1, len(names)):] {
+		if err := m.folder.removeGeneration(name); err != nil {
+			return err
+		}
+		c.report.Removed = append(c.report.Removed, name)
+	}
+	if err := c.prune(ctx); err != nil {
+		return err
+	}
+	// The lock is held, so that no temporary file is another process's.
+	if _, err := localblob.Sweep(ctx, m.folder.in(filesFolder), time.Now().Add(48*time.Hour)); err != nil {
+		return err
+	}
+	return flush()
 }

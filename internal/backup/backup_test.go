@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"tagma/internal/annotations"
 	"tagma/internal/contour"
 	"tagma/internal/database"
+	"tagma/internal/identity"
 	"tagma/internal/images"
 	"tagma/internal/instant"
 	"tagma/internal/labels"
@@ -40,17 +42,22 @@ type house struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	photos *images.Images
-	inS3   bool // where bundles' files are sent to the store itself
+	inS3   bool   // where bundles' files are sent to the store itself
+	folder string // of the files, if they are not in S3
+	file   string // of the database, if it is SQLite's
 }
 
 // open opens a server's database, or the embedded one, and a folder of files.
 func open(t *testing.T, url string) *house {
 	t.Helper()
-	bucket, err := localblob.Open(filepath.Join(t.TempDir(), "files"))
+	folder := filepath.Join(t.TempDir(), "files")
+	bucket, err := localblob.Open(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return openIn(t, url, bucket)
+	h := openIn(t, url, bucket)
+	h.folder = folder
+	return h
 }
 
 // openInS3 opens an embedded database and an S3 store.
@@ -79,20 +86,33 @@ func openIn(t *testing.T, url string, bucket *blob.Bucket) *house {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	limits := images.Limits{Page: page.Limits{Default: 10, Max: 100}, Pixels: 1e6, FileBytes: 1e6, Decoders: 2}
-	return &house{t: t, db: db, bucket: bucket, photos: images.New(db, bucket, instant.System, limits)}
+	file, _ := strings.CutPrefix(url, "sqlite:")
+	return &house{t: t, db: db, bucket: bucket, file: file, photos: images.New(db, bucket, instant.System, limits)}
+}
+
+// kinds is what opens a server of each kind.
+func kinds() map[string]func(t *testing.T) *house {
+	return map[string]func(t *testing.T) *house{
+		"SQLite":     func(t *testing.T) *house { return open(t, "") },
+		"PostgreSQL": func(t *testing.T) *house { return open(t, testenv.Postgres(t)) },
+		"S3":         openInS3,
+	}
+}
+
+// eachKind runs a test with a server of each kind.
+func eachKind(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Helper()
+	for name, open := range kinds() {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
 }
 
 // each runs a test with a server of each kind, and one of each kind to restore
 // it into.
 func each(t *testing.T, test func(t *testing.T, from, to *house)) {
 	t.Helper()
-	kinds := map[string]func(t *testing.T) *house{
-		"SQLite":     func(t *testing.T) *house { return open(t, "") },
-		"PostgreSQL": func(t *testing.T) *house { return open(t, testenv.Postgres(t)) },
-		"S3":         openInS3,
-	}
-	for a, from := range kinds {
-		for b, to := range kinds {
+	for a, from := range kinds() {
+		for b, to := range kinds() {
 			if a+b == "S3PostgreSQL" || a+b == "PostgreSQLS3" { // of which each half is tried
 				continue
 			}
@@ -124,6 +144,9 @@ func (h *house) furnish() {
 	plain, err := persons.EnsureAdmin(ctx)
 	if err == nil {
 		_, err = persons.Login(ctx, "admin", plain, "192.0.2.1")
+	}
+	if err == nil {
+		_, err = identity.Ensure(ctx, h.db, 1000)
 	}
 	if err == nil {
 		err = h.upload(0, 3)
@@ -192,7 +215,9 @@ func (h *house) dump() map[string][]string {
 					fmt.Fprintf(&b, "%s=%v ", names[n], v)
 				}
 			}
-			all[t.Name] = append(all[t.Name], b.String())
+			if !strings.Contains(b.String(), `id="store" `) { // the id of the store, which a restored one does not share
+				all[t.Name] = append(all[t.Name], b.String())
+			}
 		}
 		if err := rows.Err(); err != nil {
 			h.t.Fatal(err)
@@ -211,6 +236,36 @@ func same(t *testing.T, a, b map[string][]string) {
 	}
 }
 
+// generation is the path of a file in the newest generation of a backup.
+func generation(t *testing.T, backup, name string) string {
+	t.Helper()
+	f := folder{path: backup}
+	names, err := f.names()
+	if err != nil || len(names) == 0 {
+		t.Fatalf("generations of %s: got %q, %v, want one or more", backup, names, err)
+	}
+	return f.in(generationsFolder, names[0], name)
+}
+
+// source is the house as a backup sees it.
+func (h *house) source() Source { return Source{DB: h.db, Bucket: h.bucket} }
+
+// backup makes a backup of the house.
+func (h *house) backup(path string) (Report, error) {
+	h.t.Helper()
+	return Make(h.t.Context(), h.source(), path, Options{Keep: DefaultKeep})
+}
+
+// restore restores the newest generation of a backup into the house.
+func (h *house) restore(path string) (Report, error) {
+	h.t.Helper()
+	found, err := Find(h.t.Context(), path, "")
+	if err != nil {
+		return Report{}, err
+	}
+	return Restore(h.t.Context(), found, Target{DB: h.db, Bucket: h.bucket, Folder: h.folder, Temporary: h.t.TempDir()})
+}
+
 func (h *house) verify() (right int, findings []Finding) {
 	h.t.Helper()
 	right, err := Verify(h.t.Context(), h.db, h.bucket, h.photos, time.Now().Add(2*images.Grace), func(f Finding) { findings = append(findings, f) })
@@ -224,7 +279,7 @@ func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {
 	each(t, func(t *testing.T, from, to *house) {
 		from.furnish()
 		folder := filepath.Join(t.TempDir(), "backup")
-		made, err := Make(t.Context(), from.db, from.bucket, folder)
+		made, err := from.backup(folder)
 		if err != nil || made.Files != 9 || made.Copied != 9 || made.Rows == 0 {
 			t.Fatalf("%+v, %v", made, err)
 		}
@@ -234,7 +289,7 @@ func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {
 				t.Errorf("the test has no %s", table)
 			}
 		}
-		restored, err := Restore(t.Context(), folder, to.db, to.bucket)
+		restored, err := to.restore(folder)
 		if err != nil || restored.Rows != made.Rows || restored.Files != made.Files {
 			t.Fatalf("%+v, %v", restored, err)
 		}
@@ -246,7 +301,7 @@ func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {
 		if err := errors.Join(to.upload(5, 6), to.annotate(5, "after")); err != nil {
 			t.Error(err)
 		}
-		if _, err := Restore(t.Context(), folder, to.db, to.bucket); !errors.Is(err, ErrNotEmpty) {
+		if _, err := to.restore(folder); !errors.Is(err, ErrNotEmpty) {
 			t.Errorf("restored over what is there: %v", err)
 		}
 	})
@@ -271,7 +326,7 @@ func TestMake_AgainCopiesOnlyWhatIsNewAndDropsWhatIsGone(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Make(t.Context(), h.db, h.bucket, folder); err != nil || got.Files != step.files || got.Copied != step.copied {
+		if got, err := Make(t.Context(), h.source(), folder, Options{Keep: 1}); err != nil || got.Files != step.files || got.Copied != step.copied {
 			t.Errorf("%+v, %v: want %d and %d", got, err, step.files, step.copied)
 		}
 		count := 0
@@ -311,12 +366,12 @@ func TestMake_WhileTheServerWorksIsWhole(t *testing.T) {
 		})
 		<-begun
 		folder := t.TempDir()
-		_, err := Make(t.Context(), from.db, from.bucket, folder)
+		_, err := from.backup(folder)
 		stop()
 		if err := errors.Join(err, work.Wait()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Restore(t.Context(), folder, to.db, to.bucket); err != nil {
+		if _, err := to.restore(folder); err != nil {
 			t.Fatal(err)
 		}
 		if right, findings := to.verify(); right == 0 || len(findings) > 0 {
@@ -328,14 +383,56 @@ func TestMake_WhileTheServerWorksIsWhole(t *testing.T) {
 func TestRestore_ADamagedBackupIsRefusedAndNothingIsRecorded(t *testing.T) {
 	h := open(t, "")
 	h.furnish()
-	for name, damage := range map[string]func(folder string) error{
-		"no sums":        func(folder string) error { return os.Remove(filepath.Join(folder, sumsFile)) },
-		"a file is gone": func(folder string) error { return os.RemoveAll(filepath.Join(folder, filesFolder, "images")) },
-		"another database": func(folder string) error {
-			return os.WriteFile(filepath.Join(folder, databaseFile), []byte("x"), 0o600)
+	about := func(change func(string) string) func(t *testing.T, folder string) error {
+		return func(t *testing.T, folder string) error {
+			path := generation(t, folder, sumsFile)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path, []byte(change(string(text))), 0o600)
+		}
+	}
+	without := func(suffix string) func(t *testing.T, folder string) error {
+		return about(func(text string) string {
+			var lines strings.Builder
+			for line := range strings.Lines(text) {
+				if !strings.HasSuffix(line, suffix+"\n") {
+					lines.WriteString(line)
+				}
+			}
+			return lines.String()
+		})
+	}
+	for name, damage := range map[string]func(t *testing.T, folder string) error{
+		"no sums":                  func(t *testing.T, folder string) error { return os.Remove(generation(t, folder, sumsFile)) },
+		"no line of the database":  without(databaseFile),
+		"no line of an original":   without(".jpg"),
+		"no line of a small one":   without(".mini.jpg"),
+		"a line that is no file's": about(func(text string) string { return strings.Replace(text, filesPrefix, "../", 1) }),
+		"another sum of an original": about(func(text string) string {
+			first := strings.Index(text, "  "+filesPrefix)
+			return strings.Repeat("0", first) + text[first:]
+		}),
+		"broken sums":   about(func(string) string { return "x\n" }),
+		"no generation": func(t *testing.T, folder string) error { return os.RemoveAll(filepath.Join(folder, generationsFolder)) },
+		"no files":      func(t *testing.T, folder string) error { return os.RemoveAll(filepath.Join(folder, filesFolder)) },
+		"a file is gone": func(t *testing.T, folder string) error {
+			return os.RemoveAll(filepath.Join(folder, filesFolder, "images"))
 		},
-		"broken sums": func(folder string) error { return os.WriteFile(filepath.Join(folder, sumsFile), []byte("x\n"), 0o600) },
-		"another file": func(folder string) error {
+		"another database": func(t *testing.T, folder string) error {
+			return os.WriteFile(generation(t, folder, databaseFile), []byte("x"), 0o600)
+		},
+		"another description": func(t *testing.T, folder string) error {
+			return os.WriteFile(generation(t, folder, aboutFile), []byte("{}"), 0o600)
+		},
+		"a newer database": func(t *testing.T, folder string) error {
+			return os.WriteFile(generation(t, folder, aboutFile), []byte(`{"schema": 999999}`), 0o600)
+		},
+		"a newer layout": func(t *testing.T, folder string) error {
+			return os.WriteFile(filepath.Join(folder, markFile), []byte(`{"format": 2, "store": "x"}`), 0o600)
+		},
+		"another file": func(t *testing.T, folder string) error {
 			found, err := filepath.Glob(filepath.Join(folder, filesFolder, "images", "*", "*", "*.mini.jpg"))
 			if err != nil {
 				return err
@@ -345,19 +442,40 @@ func TestRestore_ADamagedBackupIsRefusedAndNothingIsRecorded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder, to := t.TempDir(), open(t, "")
-			if _, err := Make(t.Context(), h.db, h.bucket, folder); err != nil {
+			if _, err := h.backup(folder); err != nil {
 				t.Fatal(err)
 			}
-			if err := damage(folder); err != nil {
+			if err := damage(t, folder); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Restore(t.Context(), folder, to.db, to.bucket); err == nil {
-				t.Error("it was restored")
+			_, err := to.restore(folder)
+			if err == nil {
+				t.Error("restore: got no error, want a refusal")
 			}
-			if n, err := to.db.User.Query().Count(t.Context()); err != nil || n != 0 {
-				t.Errorf("%d people, %v", n, err)
+			if rows, err := hasRows(t.Context(), to.db); err != nil || rows {
+				t.Errorf("rows after the refusal: got %t, %v, want none", rows, err)
+			}
+			// Only bytes are found to be damaged after the first write.
+			if files := keysOf(t, to.bucket); name != "another file" && len(files) > 0 {
+				t.Errorf("files after %v: got %q, want none", err, files)
 			}
 		})
+	}
+}
+
+// keysOf is the keys of all files in a bucket.
+func keysOf(t *testing.T, bucket *blob.Bucket) []string {
+	t.Helper()
+	var keys []string
+	for files := bucket.List(nil); ; {
+		file, err := files.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return keys
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, file.Key)
 	}
 }
 
@@ -382,7 +500,7 @@ func TestVerify_NamesEachFileThatIsMissingAlteredOrOrphaned(t *testing.T) {
 	if right != 7 || !slices.Equal(findings, want) {
 		t.Errorf("%d are right, not so %v", right, findings)
 	}
-	if _, err := Make(t.Context(), h.db, h.bucket, t.TempDir()); err == nil || !strings.Contains(err.Error(), "tagma verify") {
+	if _, err := h.backup(t.TempDir()); err == nil || !strings.Contains(err.Error(), "tagma verify") {
 		t.Errorf("a backup of it: %v", err)
 	}
 }

@@ -56,11 +56,11 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 		published := from.ship("weights", true)
 		from.ship("on its way", false)
 		folder := filepath.Join(t.TempDir(), "backup")
-		made, err := Make(t.Context(), from.db, from.bucket, folder)
+		made, err := from.backup(folder)
 		if err != nil || made.Files != 9+1 {
 			t.Fatalf("%+v, %v", made, err)
 		}
-		restored, err := Restore(t.Context(), folder, to.db, to.bucket)
+		restored, err := to.restore(folder)
 		if err != nil || restored.Rows != made.Rows {
 			t.Fatalf("%+v of %+v: %v", restored, made, err)
 		}

@@ -57,8 +57,9 @@ func snapshot(ctx context.Context, db *database.DB, do func(*sql.Conn) error) er
 	return errors.Join(err, ending)
 }
 
-// copyAll copies all rows of all tables, in one transaction.
-func copyAll(ctx context.Context, from *sql.Conn, to *database.DB) (rows int, err error) {
+// copyAll copies all rows of all tables, in one transaction. Last, if not nil, is
+// the last step of the transaction.
+func copyAll(ctx context.Context, from *sql.Conn, to *database.DB, last func(*sql.Tx) error) (rows int, err error) {
 	tx, err := to.SQL.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
@@ -79,7 +80,23 @@ func copyAll(ctx context.Context, from *sql.Conn, to *database.DB) (rows int, er
 			}
 		}
 	}
+	if last != nil {
+		if err := last(tx); err != nil {
+			return 0, err
+		}
+	}
 	return rows, tx.Commit()
+}
+
+// hasRows reports whether any table has a row.
+func hasRows(ctx context.Context, db *database.DB) (bool, error) {
+	for _, t := range tables() {
+		var found bool
+		if err := db.SQL.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM %q)`, t.Name)).Scan(&found); err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // countAll counts all rows of all tables.
@@ -94,9 +111,9 @@ func countAll(ctx context.Context, db *database.DB) (rows int, err error) {
 	return rows, nil
 }
 
-// atOnce is how many rows are written by one statement: all columns together
-// stay below the 32,766 parameters that SQLite takes.
-const atOnce = 500
+// rowsPerInsert is how many rows are written by one statement: all columns
+// together stay below the 32,766 parameters that SQLite takes.
+const rowsPerInsert = 500
 
 func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t *schema.Table) (int, error) {
 	names := make([]string, len(t.Columns))
@@ -128,7 +145,7 @@ func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t *schema.Table)
 		if err := rows.Scan(row...); err != nil {
 			return 0, err
 		}
-		if values = append(values, row...); len(values) == atOnce*len(t.Columns) {
+		if values = append(values, row...); len(values) == rowsPerInsert*len(t.Columns) {
 			if err := flush(); err != nil {
 				return 0, err
 			}

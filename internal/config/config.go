@@ -42,6 +42,7 @@ type Config struct {
 	LogLevel    string
 
 	Labels Labels
+	Backup Backup
 
 	LinkLifetime  time.Duration
 	Timeout       time.Duration
@@ -69,6 +70,7 @@ func Default() *Config {
 		LogLevel:      "info",
 		Connections:   8,
 		Labels:        Labels{Branch: "main", Committer: "Tagma <tagma@tagma.invalid>", Layout: string(labels.FanOut), Username: "git", Timeout: time.Minute},
+		Backup:        Backup{Every: 24 * time.Hour, Keep: 7},
 		LinkLifetime:  time.Hour,
 		Timeout:       30 * time.Second,
 		UploadTimeout: 10 * time.Minute,
@@ -149,6 +151,7 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Streams, "max-streams", c.Streams, "sockets and event streams at once")
 	flags.IntVar(&c.Operations, "max-socket-operations", c.Operations, "operations at once on one socket")
 	flags.DurationVar(&c.InitTimeout, "socket-init-timeout", c.InitTimeout, "time that a socket has to say who is asking")
+	c.Backup.flags(flags)
 	flags.DurationVar(&c.Drain, "drain", c.Drain, "time that requests have to end when the server is stopped")
 
 	flags.Int64Var(&c.Transport.JSONBytes, "max-body-bytes", c.Transport.JSONBytes, "bytes of a JSON body")
@@ -251,6 +254,7 @@ func (c *Config) Check() error {
 	if c.Guard.Aliases < 0 {
 		problems = append(problems, fmt.Errorf("--max-aliases is %d: give 0 or more", c.Guard.Aliases))
 	}
+	problems = append(problems, c.Backup.check(c.Connections, c.Database)...)
 	return errors.Join(append(problems, c.Labels.check()...)...)
 }
 

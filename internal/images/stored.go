@@ -15,6 +15,7 @@ type Stored struct {
 	ImageID  int64
 	Original string // its key in the store
 	SHA256   string // of the original, hex
+	Size     int64  // of the original, in bytes
 	Others   []string
 }
 
@@ -24,14 +25,14 @@ func AllStored(ctx context.Context, db *database.DB) iter.Seq2[Stored, error] {
 		const part = 1000
 		for last := int64(0); ; {
 			rows, err := db.Image.Query().Where(image.IDGT(last)).Order(image.ByID()).Limit(part).
-				Select(image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID, image.FieldSha256).All(ctx)
+				Select(image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID, image.FieldSha256, image.FieldSize).All(ctx)
 			if err != nil {
 				yield(Stored{}, err)
 				return
 			}
 			for _, row := range rows {
 				last = row.ID
-				one := Stored{row.ID, FileKey(row, Original), row.Sha256, []string{FileKey(row, Thumbnail), FileKey(row, ThumbnailMini)}}
+				one := Stored{row.ID, FileKey(row, Original), row.Sha256, row.Size, []string{FileKey(row, Thumbnail), FileKey(row, ThumbnailMini)}}
 				if !yield(one, nil) {
 					return
 				}

@@ -59,6 +59,10 @@ type bucket struct {
 
 	// lasting holds the folders whose own names are known to be on the disk.
 	lasting sync.Map
+
+	// unflushed holds the folders that flushFolder leaves to the flush of
+	// OpenCopies. It is nil in a bucket that flushes each folder at once.
+	unflushed *folderSet
 }
 
 // Open opens the bucket that is kept in dir, and makes dir if it is missing.

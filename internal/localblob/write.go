@@ -154,8 +154,17 @@ func (b *bucket) makeFolder(folder string) error {
 	return nil
 }
 
-// flushFolder puts the names in folder on the disk.
+// flushFolder puts the names in folder on the disk, or notes folder for the
+// flush of OpenCopies.
 func (b *bucket) flushFolder(folder string) error {
+	if b.unflushed != nil {
+		b.unflushed.add(folder)
+		return nil
+	}
+	return b.syncFolder(folder)
+}
+
+func (b *bucket) syncFolder(folder string) error {
 	f, err := b.root.Open(folder)
 	if err != nil {
 		return err

@@ -1,0 +1,36 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"path/filepath"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	"modernc.org/sqlite"
+
+	ent "tagma/ent/generated"
+)
+
+// OpenReadOnly opens an SQLite file that no process writes to, such as the
+// database of a backup. OpenReadOnly migrates nothing, and neither writes to the
+// file nor beside it. The caller closes the result.
+func OpenReadOnly(path string) *DB {
+	settings := url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"case_sensitive_like(1)", "query_only(1)"}}
+	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
+	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, turn: make(chan struct{}, 1)}
+	db.SQL = sql.OpenDB(&connector{
+		open: func(context.Context) (conn, error) {
+			c, err := new(sqlite.Driver).Open(name)
+			if err != nil {
+				return nil, err
+			}
+			return c.(conn), nil
+		},
+		outlived: true,
+	})
+	db.SQL.SetMaxOpenConns(1)
+	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))
+	return db
+}

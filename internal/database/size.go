@@ -1,0 +1,17 @@
+package database
+
+import (
+	"context"
+
+	"entgo.io/ent/dialect"
+)
+
+// Size returns about how many bytes the database takes on the disk.
+func (db *DB) Size(ctx context.Context) (bytes int64, err error) {
+	query := `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`
+	if db.Dialect == dialect.Postgres {
+		query = `SELECT pg_database_size(current_database())`
+	}
+	err = db.SQL.QueryRowContext(ctx, query).Scan(&bytes)
+	return bytes, err
+}

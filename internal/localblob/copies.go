@@ -1,0 +1,55 @@
+package localblob
+
+import (
+	"fmt"
+	"sync"
+
+	"gocloud.dev/blob"
+)
+
+// folderSet is the set of folders whose names are not on the disk yet.
+type folderSet struct {
+	mu      sync.Mutex
+	folders map[string]bool
+}
+
+func (s *folderSet) add(folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.folders[folder] = true
+}
+
+// take empties the set and returns what was in the set.
+func (s *folderSet) take() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.folders
+	s.folders = map[string]bool{}
+	return taken
+}
+
+// OpenCopies opens the bucket in dir for a copy of many blobs. Each blob is
+// flushed when its writer is closed. Its name is on the disk only after flush,
+// which flushes each folder once however many blobs were written there: the
+// caller acknowledges nothing before flush has returned nil.
+func OpenCopies(dir string) (copies *blob.Bucket, flush func() error, err error) {
+	b, err := open(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("localblob: open %q: %w", dir, err)
+	}
+	return blob.NewBucket(b), b.deferFolders(), nil
+}
+
+// deferFolders defers the flushes of folders until the returned function is
+// called.
+func (b *bucket) deferFolders() (flush func() error) {
+	b.unflushed = &folderSet{folders: map[string]bool{}}
+	return func() error {
+		for folder := range b.unflushed.take() {
+			if err := b.syncFolder(folder); err != nil {
+				return fmt.Errorf("localblob: flush the folder %q: %w", folder, err)
+			}
+		}
+		return nil
+	}
+}
