@@ -94,7 +94,7 @@ func (m *Meter) Objects(n int64) error {
 
 // resolvedBytes is about what an object holds until the answer is written that a
 // resolver made: its goroutine's stack, and a context and a value for each field.
-const resolvedBytes = 4 << 10
+const resolvedBytes = 6 << 10
 
 // Resolve counts objects that a resolver made.
 func (m *Meter) Resolve(n int64) error {
@@ -172,36 +172,8 @@ func (m *Meter) fail(why *fault.Error) {
 	}
 }
 
-// Statement is one statement of the database, from its start to its end.
-type Statement struct {
-	meter *Meter
-	began time.Time
-	late  *time.Timer
-}
-
-// Statement begins to count time of the database. The caller ends it.
-func (m *Meter) Statement() Statement {
-	if m == nil {
-		return Statement{}
-	}
-	left := m.limits.Database - time.Duration(m.database.Load())
-	return Statement{m, time.Now(), time.AfterFunc(left, m.slow)}
-}
-
 func (m *Meter) slow() {
 	m.fail(fault.New(fault.TooLarge, "the request takes the database more than %s: ask for less at once", m.limits.Database))
-}
-
-// End ends the statement. End may be called more than once.
-func (s *Statement) End() {
-	if s.meter == nil {
-		return
-	}
-	s.late.Stop()
-	if spent := s.meter.database.Add(int64(time.Since(s.began))); spent > int64(s.meter.limits.Database) {
-		s.meter.slow()
-	}
-	s.meter = nil
 }
 
 type streamedKey struct{}

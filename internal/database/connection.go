@@ -98,6 +98,7 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 	c.tell(ctx, query)
 	spent := cost.From(ctx).Statement()
 	defer spent.End()
+	defer spent.Leave()
 	if len(args) == 1 {
 		if rows, ok := args[0].Value.(CopyIn); ok {
 			return c.copyIn(ctx, query, rows)
@@ -124,6 +125,7 @@ func (c *connection) QueryContext(ctx context.Context, query string, args []driv
 	c.tell(ctx, query)
 	spent := cost.From(ctx).Statement()
 	found, err := c.query(ctx, query, args)
+	spent.Leave()
 	if err != nil {
 		spent.End()
 		return nil, err
@@ -199,8 +201,7 @@ func (c *connection) tell(ctx context.Context, query string) {
 	}
 }
 
-// rows frees its statement when it has been read. The database's time ends then:
-// until then nobody else has the connection.
+// rows frees its statement when it has been read.
 type rows struct {
 	driver.Rows
 	ctx    context.Context // of the query, which ends with it
@@ -208,12 +209,14 @@ type rows struct {
 	conn   *connection
 	failed bool
 
-	spent  cost.Statement
+	spent  *cost.Statement
 	reader *cost.Meter // counts what is read, if it is held
 }
 
 func (r *rows) Next(to []driver.Value) error {
+	r.spent.Enter()
 	err := r.Rows.Next(to)
+	r.spent.Leave()
 	if err == nil && r.reader != nil {
 		return r.reader.Hold(sizeOf(to))
 	}

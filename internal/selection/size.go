@@ -28,7 +28,7 @@ func (x *execution) took(s size) error {
 	if err := x.meter.Bytes(s.bytes); err != nil {
 		return err
 	}
-	return x.meter.Hold(s.bytes)
+	return x.meter.Hold(2 * s.bytes) // a buffer that grows is there twice for a moment
 }
 
 // charge charges the rest of the answer, of which every row was charged once.
