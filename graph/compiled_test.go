@@ -386,7 +386,11 @@ func TestCompiled_ARequestThatEndsTakesNoFurtherStatement(t *testing.T) {
 		o := operation{query: everything, variables: map[string]any{"series": []any{oneSeries("%", 0, 9)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		w.observe.Store(&cancel) // at the first statement
+		before := w.left.Load()
 		_, errors, statements := answer(ctx, w.fast, o)
+		if left := w.left.Load() - before; left != 0 {
+			t.Errorf("%d fields were begun again by their resolvers, want none", left)
+		}
 		if len(errors) == 0 || statements > 2 { // one for each field, and none by its resolver
 			t.Errorf("%d statements, and the errors %s", statements, errors)
 		}
