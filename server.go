@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +36,7 @@ import (
 	"tagma/internal/command"
 	"tagma/internal/config"
 	"tagma/internal/contour"
+	"tagma/internal/cost"
 	"tagma/internal/database"
 	"tagma/internal/events"
 	"tagma/internal/filelink"
@@ -239,7 +241,8 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	edge := transport.Options{
-		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory), RequestID: request.ID, Idempotency: d.keyed, Log: log,
+		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
+		Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
@@ -260,7 +263,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Links:       links,
 		Targets:     targets,
 		Server:      info(c),
-	}, graph.Options{Guard: c.Guard, QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics})
+	}, graph.Options{Guard: c.Guard, Cost: c.CostLimits(), QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -300,6 +303,10 @@ func info(c *config.Config) model.ServerInfo {
 		Repeats:            guard.MostRepeats,
 		Comparisons:        guard.MostComparisons,
 		Cost:               int64(c.Guard.Cost),
+		ResolvedObjects:    c.Cost.Resolved,
+		AnswerBytes:        c.Cost.Bytes,
+		AnswerMemoryBytes:  c.Answers,
+		DatabaseSeconds:    int(math.Ceil(c.Cost.Database.Seconds())),
 		DefaultPageSize:    c.Guard.DefaultPage,
 		MaxPageSize:        c.Guard.Page,
 		FileBytes:          c.Transport.FileBytes,

@@ -114,7 +114,7 @@ func annotationRows() selection.Type {
 			Bind:    writeAlgorithm,
 		},
 		"objects": {
-			Columns:   []string{annotationtable.FieldObjects},
+			Columns:   []string{annotationtable.FieldObjects, annotationtable.FieldObjectCount},
 			Arguments: []string{"name"},
 			Fields:    annotations.Fields[:],
 			Bind:      writeObjects,
@@ -376,18 +376,20 @@ func writeObjects(request selection.Request) (selection.Writer, error) {
 			return b, err
 		}
 		if whole && annotations.Verbatim(kept) {
-			return append(b, kept...), nil
+			count, err := row.Number(1)
+			request.Count(int(count))
+			return append(b, kept...), err
 		}
 		b = append(b, '[')
-		some := false
+		some := 0
 		err = annotations.Scan(kept, func(members *annotations.Members) (err error) {
 			if named && !members.Named(name) {
 				return nil
 			}
-			if some {
+			if some > 0 {
 				b = append(b, ',')
 			}
-			some = true
+			some++
 			b = append(b, '{')
 			for n, field := range request.Fields {
 				b = field.AppendKey(b)
@@ -398,6 +400,7 @@ func writeObjects(request selection.Request) (selection.Writer, error) {
 			b = append(b, '}')
 			return err
 		})
+		request.Count(some)
 		return append(b, ']'), err
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"tagma/internal/cost"
 	"tagma/internal/database"
 	"tagma/internal/fault"
 	"tagma/internal/request"
@@ -21,7 +22,13 @@ import (
 // to the log, under the request's id, and to the caller as INTERNAL.
 type presenter struct{ log *slog.Logger }
 
+// present returns nil where the whole answer has ended: one error takes its
+// place (bounded), and what else fails for that reason is neither told nor logged.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	meter := cost.From(ctx)
+	if meter.Err() != nil {
+		return nil
+	}
 	answer := graphql.DefaultErrorPresenter(ctx, err) // has the path and the places
 	about := p.judge(ctx, err, answer)
 	answer.Message = about.Message
@@ -35,8 +42,13 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	if about.RetryAfter > 0 {
 		answer.Extensions["retryAfter"] = int(math.Ceil(about.RetryAfter.Seconds()))
 	}
+	_ = meter.Hold(errorBytes)
+	_ = meter.Bytes(errorBytes)
 	return answer
 }
+
+// errorBytes is about what an error takes, in the answer and in memory.
+const errorBytes = 512
 
 // judge says what a caller may know of an error.
 func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error) *fault.Error {

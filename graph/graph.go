@@ -19,6 +19,7 @@ import (
 	"tagma/graph/model"
 	"tagma/internal/annotations"
 	"tagma/internal/bundles"
+	"tagma/internal/cost"
 	"tagma/internal/database"
 	"tagma/internal/documents"
 	"tagma/internal/filelink"
@@ -47,6 +48,7 @@ type Resolver struct {
 // Options of NewHandler.
 type Options struct {
 	Guard       guard.Limits
+	Cost        cost.Limits
 	QueryTokens int
 	Trusted     map[string]string // documents that the operator has listed, by id
 	TrustedOnly bool              // lets no others pass
@@ -115,11 +117,15 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(judge)
 	server.Use(lateOut{})
 	server.Use(learn{known})
+	errors := presenter{options.Log}
+	bounds := bounded{options.Cost, errors}
 	if !options.ordinary {
 		server.AroundFields(fast.Field)
 	}
+	server.AroundFields(bounds.field)
+	server.AroundRootFields(bounds.root)
+	server.AroundResponses(bounds.respond)
 	server.AroundOperations(newMeter(options.Metrics).measure)
-	errors := presenter{options.Log}
 	server.SetErrorPresenter(errors.present)
 	server.AroundResponses(errors.shorten)
 	server.SetRecoverFunc(errors.recovered)

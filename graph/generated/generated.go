@@ -1972,8 +1972,16 @@ type Limits @access(to: [ANYONE, DEVICE]) {
   repeats: Int!
   "How many pairs of one name a query may have, times how deep its braces go."
   comparisons: Int!
-  "How many objects an answer may hold, reckoned before it is made: a list counts as many times as its page is long."
+  "How many objects an answer may hold, reckoned before it is made, where a list counts as many times as its page is long, and counted while it is made."
   cost: Long!
+  "How many of these objects may be resolved one by one: those of mutations, subscriptions, nodes and labels, and any that a query asks for in an unusual way."
+  resolvedObjects: Long!
+  "Bytes of an answer."
+  answerBytes: Long!
+  "Bytes of memory that all answers of the server hold together until they are read. One answer gets half at most."
+  answerMemoryBytes: Long!
+  "Seconds of the database that a request may take."
+  databaseSeconds: Int!
   "Length of a page where ` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + ` are left out."
   defaultPageSize: Int!
   "The longest page."
@@ -2623,6 +2631,14 @@ func (ec *executionContext) childFields_Limits(ctx context.Context, field graphq
 		return ec.fieldContext_Limits_comparisons(ctx, field)
 	case "cost":
 		return ec.fieldContext_Limits_cost(ctx, field)
+	case "resolvedObjects":
+		return ec.fieldContext_Limits_resolvedObjects(ctx, field)
+	case "answerBytes":
+		return ec.fieldContext_Limits_answerBytes(ctx, field)
+	case "answerMemoryBytes":
+		return ec.fieldContext_Limits_answerMemoryBytes(ctx, field)
+	case "databaseSeconds":
+		return ec.fieldContext_Limits_databaseSeconds(ctx, field)
 	case "defaultPageSize":
 		return ec.fieldContext_Limits_defaultPageSize(ctx, field)
 	case "maxPageSize":
@@ -8634,6 +8650,98 @@ func (ec *executionContext) _Limits_cost(ctx context.Context, field graphql.Coll
 }
 func (ec *executionContext) fieldContext_Limits_cost(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_resolvedObjects(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_resolvedObjects(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResolvedObjects, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_resolvedObjects(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_answerBytes(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_answerBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AnswerBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_answerBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_answerMemoryBytes(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_answerMemoryBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AnswerMemoryBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_answerMemoryBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_databaseSeconds(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_databaseSeconds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DatabaseSeconds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_databaseSeconds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Limits_defaultPageSize(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
@@ -17775,6 +17883,26 @@ func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "cost":
 			out.Values[i] = ec._Limits_cost(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resolvedObjects":
+			out.Values[i] = ec._Limits_resolvedObjects(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "answerBytes":
+			out.Values[i] = ec._Limits_answerBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "answerMemoryBytes":
+			out.Values[i] = ec._Limits_answerMemoryBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "databaseSeconds":
+			out.Values[i] = ec._Limits_databaseSeconds(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

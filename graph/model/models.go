@@ -102,8 +102,16 @@ type Limits struct {
 	Repeats int `json:"repeats"`
 	// How many pairs of one name a query may have, times how deep its braces go.
 	Comparisons int `json:"comparisons"`
-	// How many objects an answer may hold, reckoned before it is made: a list counts as many times as its page is long.
+	// How many objects an answer may hold, reckoned before it is made, where a list counts as many times as its page is long, and counted while it is made.
 	Cost int64 `json:"cost"`
+	// How many of these objects may be resolved one by one: those of mutations, subscriptions, nodes and labels, and any that a query asks for in an unusual way.
+	ResolvedObjects int64 `json:"resolvedObjects"`
+	// Bytes of an answer.
+	AnswerBytes int64 `json:"answerBytes"`
+	// Bytes of memory that all answers of the server hold together until they are read. One answer gets half at most.
+	AnswerMemoryBytes int64 `json:"answerMemoryBytes"`
+	// Seconds of the database that a request may take.
+	DatabaseSeconds int `json:"databaseSeconds"`
 	// Length of a page where `first` and `last` are left out.
 	DefaultPageSize int `json:"defaultPageSize"`
 	// The longest page.

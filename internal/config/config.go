@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tagma/internal/bundles"
+	"tagma/internal/cost"
 	"tagma/internal/documents"
 	"tagma/internal/guard"
 	"tagma/internal/httpd"
@@ -56,6 +57,8 @@ type Config struct {
 	Transport   transport.Limits
 	Guard       guard.Limits
 	QueryTokens int
+	Cost        cost.Limits // but for objects: see CostLimits
+	Answers     int64       // bytes of memory for answers under way
 	Pixels      int64
 	Decoders    int
 	Bundles     bundles.Limits // but for pages: see BundleLimits
@@ -88,6 +91,8 @@ func Default() *Config {
 		},
 		Guard:       guard.DefaultLimits(),
 		QueryTokens: 2000,
+		Cost:        cost.Limits{}.OrDefaults(),
+		Answers:     256 << 20,
 		Pixels:      64_000_000,
 		Decoders:    runtime.GOMAXPROCS(0),
 		Bundles: bundles.Limits{
@@ -160,6 +165,10 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Guard.Depth, "max-depth", c.Guard.Depth, "depth of a query")
 	flags.IntVar(&c.Guard.Aliases, "max-aliases", c.Guard.Aliases, "aliases of a query")
 	flags.IntVar(&c.Guard.Cost, "max-cost", c.Guard.Cost, "objects that an answer may hold")
+	flags.Int64Var(&c.Cost.Resolved, "max-resolved-objects", c.Cost.Resolved, "objects that an answer may hold of those that are resolved one by one")
+	flags.Int64Var(&c.Cost.Bytes, "max-answer-bytes", c.Cost.Bytes, "bytes of an answer")
+	flags.Int64Var(&c.Answers, "answer-memory", c.Answers, "bytes of memory that all answers may hold together until they are read; one answer gets half at most")
+	flags.DurationVar(&c.Cost.Database, "max-database-time", c.Cost.Database, "time of the database that a request may take")
 	flags.IntVar(&c.Guard.DefaultPage, "page-size", c.Guard.DefaultPage, "length of a page where first and last are left out")
 	flags.IntVar(&c.Guard.Page, "max-page-size", c.Guard.Page, "length of the longest page")
 	flags.Int64Var(&c.Transport.FileBytes, "max-file-bytes", c.Transport.FileBytes, "bytes of an uploaded file")
@@ -218,6 +227,12 @@ func (c *Config) Check() error {
 	if c.Timeout <= 0 || c.UploadTimeout < 0 || c.Drain < 0 || c.InitTimeout <= 0 {
 		problems = append(problems, errors.New("--timeout, --upload-timeout, --drain and --socket-init-timeout: give lengths of time such as 30s"))
 	}
+	if c.Cost.Database <= 0 {
+		problems = append(problems, fmt.Errorf("--max-database-time is %s: give a length of time such as 20s", c.Cost.Database))
+	}
+	if c.Answers > 0 && c.Answers < 4*c.Cost.Bytes {
+		problems = append(problems, fmt.Errorf("--answer-memory is %d: give at least four times --max-answer-bytes, which is %d", c.Answers, c.Cost.Bytes))
+	}
 	if c.Guard.DefaultPage > c.Guard.Page {
 		problems = append(problems, errors.New("--page-size is more than --max-page-size"))
 	}
@@ -231,6 +246,9 @@ func (c *Config) Check() error {
 		{"max-query-tokens", int64(c.QueryTokens)},
 		{"max-depth", int64(c.Guard.Depth)},
 		{"max-cost", int64(c.Guard.Cost)},
+		{"max-resolved-objects", c.Cost.Resolved},
+		{"max-answer-bytes", c.Cost.Bytes},
+		{"answer-memory", c.Answers},
 		{"page-size", int64(c.Guard.DefaultPage)},
 		{"max-page-size", int64(c.Guard.Page)},
 		{"max-file-bytes", c.Transport.FileBytes},
@@ -256,6 +274,13 @@ func (c *Config) Check() error {
 	}
 	problems = append(problems, c.Backup.check(c.Connections, c.Database)...)
 	return errors.Join(append(problems, c.Labels.check()...)...)
+}
+
+// CostLimits returns the limits that an answer is held to while it is made.
+func (c *Config) CostLimits() cost.Limits {
+	limits := c.Cost
+	limits.Objects = int64(c.Guard.Cost)
+	return limits
 }
 
 // Page is the lengths of pages.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"tagma/internal/cost"
 )
 
 // keptStatements bounds the prepared statements of one connection. Tagma has
@@ -26,8 +28,8 @@ type conn interface {
 	driver.Validator
 }
 
-// connector makes connections that keep their statements prepared and tell of
-// each one they send. ent prepares nothing, and a short query takes twice as
+// connector makes connections that keep their statements prepared, tell of each
+// one they send, and charge its time to the answer that it is for. ent prepares nothing, and a short query takes twice as
 // long when the database has to plan it each time.
 type connector struct {
 	open    func(context.Context) (conn, error)
@@ -94,6 +96,9 @@ func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 
 func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.tell(ctx, query)
+	spent := cost.From(ctx).Statement()
+	defer spent.End()
+	defer spent.Leave()
 	if len(args) == 1 {
 		if rows, ok := args[0].Value.(CopyIn); ok {
 			return c.copyIn(ctx, query, rows)
@@ -118,12 +123,25 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 
 func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.tell(ctx, query)
+	spent := cost.From(ctx).Statement()
+	found, err := c.query(ctx, query, args)
+	spent.Leave()
+	if err != nil {
+		spent.End()
+		return nil, err
+	}
+	found.spent, found.reader = spent, cost.Reader(ctx)
+	return found, nil
+}
+
+func (c *connection) query(ctx context.Context, query string, args []driver.NamedValue) (*rows, error) {
 	s, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	if s == nil {
-		return c.conn.QueryContext(ctx, query, args)
+		found, err := c.conn.QueryContext(ctx, query, args)
+		return &rows{Rows: found, ctx: ctx, conn: c}, err
 	}
 	found, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
@@ -187,13 +205,21 @@ func (c *connection) tell(ctx context.Context, query string) {
 type rows struct {
 	driver.Rows
 	ctx    context.Context // of the query, which ends with it
-	of     *statement
+	of     *statement      // or nil, if it is the driver's for this once
 	conn   *connection
 	failed bool
+
+	spent  *cost.Statement
+	reader *cost.Meter // counts what is read, if it is held
 }
 
 func (r *rows) Next(to []driver.Value) error {
+	r.spent.Enter()
 	err := r.Rows.Next(to)
+	r.spent.Leave()
+	if err == nil && r.reader != nil {
+		return r.reader.Hold(sizeOf(to))
+	}
 	if err == nil || err == io.EOF { //nolint:errorlint // drivers return io.EOF itself
 		return err
 	}
@@ -201,8 +227,26 @@ func (r *rows) Next(to []driver.Value) error {
 	return ended(r.ctx, err)
 }
 
+// sizeOf returns about how many bytes of memory a row takes.
+func sizeOf(row []driver.Value) int64 {
+	size := int64(16 * len(row))
+	for _, value := range row {
+		switch v := value.(type) {
+		case string:
+			size += int64(len(v))
+		case []byte:
+			size += int64(len(v))
+		}
+	}
+	return size
+}
+
 func (r *rows) Close() error {
 	err := r.Rows.Close()
+	r.spent.End()
+	if r.of == nil {
+		return err
+	}
 	r.of.busy = false
 	if r.failed || err != nil {
 		r.conn.drop(r.of)

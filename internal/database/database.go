@@ -33,6 +33,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/migrations"
+	"tagma/internal/cost"
 )
 
 // DB is an open database. It is safe for concurrent use.
@@ -372,5 +373,9 @@ func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
 		}
 	}
 	done = true
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	cost.From(ctx).Apply()
+	return nil
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -59,13 +60,14 @@ type server struct {
 	Database string // its --database
 	Password string // of admin, as it printed it
 
-	t    testing.TB
-	args []string
-	env  []string          // besides our own
-	s3   *testenv.S3Server // that keeps its files, if they are not in Data
-	cmd  *exec.Cmd
-	logs *journal      // its standard error, complete after stop or kill
-	done chan struct{} // closed when logs is complete
+	t      testing.TB
+	binary string // in the place of the one for all tests
+	args   []string
+	env    []string          // besides our own
+	s3     *testenv.S3Server // that keeps its files, if they are not in Data
+	cmd    *exec.Cmd
+	logs   *journal      // its standard error, complete after stop or kill
+	done   chan struct{} // closed when logs is complete
 }
 
 // each runs a test on a fresh server with either database, beside other tests.
@@ -157,7 +159,7 @@ func (s *server) boot() {
 	if s.Database != "" {
 		args = append(args, "--database", s.Database)
 	}
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(cmp.Or(s.binary, binary), args...)
 	s.cmd.Env = append(os.Environ(), s.env...)
 	leash.On(s.cmd, syscall.SIGKILL)
 	out, err := s.cmd.StdoutPipe()

@@ -32,7 +32,7 @@ const (
 	Lifetime = 24 * time.Hour // of a key, from its first request
 	MaxKey   = 255            // characters of a key
 
-	maxAnswer = 1 << 20  // bytes of an answer that is kept
+	MaxAnswer = 1 << 20  // bytes of an answer that is kept
 	maxKept   = 32 << 20 // bytes of all answers that are kept for one sender
 
 	// lease is how long a run is taken to be under way that does not end. It
@@ -219,6 +219,7 @@ func (r *Run) mine() []predicate.KeyedRequest {
 // Answer is how a run has ended.
 type Answer struct {
 	Body   []byte
+	Large  bool // it is longer than MaxAnswer, and Body is left out
 	Failed bool // it has errors beside its data
 	Secret bool // it holds what must not be kept
 }
@@ -258,7 +259,7 @@ func (r *Run) fate(ctx context.Context, answer *Answer) (keyedrequest.State, err
 	if answer.Secret {
 		return keyedrequest.StateSECRET, nil
 	}
-	if len(answer.Body) > maxAnswer {
+	if answer.Large || len(answer.Body) > MaxAnswer {
 		return keyedrequest.StateTOO_LARGE, nil
 	}
 	var kept []struct{ Sum int }

@@ -296,10 +296,10 @@ func TestEnd_SecretsAndWhatIsTooMuchAreNotKept(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.must(w.begin(w.one, request("secret", "a")).End(t.Context(), &Answer{Body: []byte("canary"), Secret: true}))
 		w.refused(w.other, request("secret", "a"), fault.AnswerNotKept)
-		large := bytes.Repeat([]byte("x"), maxAnswer)
+		large := bytes.Repeat([]byte("x"), MaxAnswer)
 		w.must(w.begin(w.one, request("large", "a")).End(t.Context(), &Answer{Body: append(large, 'x')}))
 		w.refused(w.other, request("large", "a"), fault.AnswerNotKept)
-		for n := range maxKept / maxAnswer {
+		for n := range maxKept / MaxAnswer {
 			w.must(w.begin(w.one, request(fmt.Sprint(n), "a")).End(t.Context(), &Answer{Body: large}))
 			w.answered(w.other, request(fmt.Sprint(n), "a"), string(large))
 		}

@@ -28,29 +28,23 @@ func (w *written) order(q Query) []int {
 	return order
 }
 
-func (x *execution) appendConnection(b []byte, p *plan, q Query, w *written, order []int) ([]byte, error) {
+func (w *written) appendConnection(b []byte, of parts, q Query, order []int, total int) []byte {
+	first, last := w.first, w.last
 	if q.Page.Plan.Backwards {
-		w.first, w.last = w.last, w.first
+		first, last = last, first
 	}
-	total := -1
-	for _, part := range p.of.list {
+	for _, part := range of.list {
 		b = append(b, part.before...)
 		switch part.field {
 		case "nodes", "edges":
 			b = w.appendRows(b, part.view, order)
 		case "pageInfo":
-			b = appendInfo(b, part.info, q.Page.Plan.Info(w.more, w.first, w.last))
+			b = appendInfo(b, part.info, q.Page.Plan.Info(w.more, first, last))
 		case "totalCount":
-			if total < 0 {
-				var err error
-				if total, err = q.Page.Count(x.ctx); err != nil {
-					return b, err
-				}
-			}
 			b = strconv.AppendInt(b, int64(total), 10)
 		}
 	}
-	return append(b, p.of.tail...), nil
+	return append(b, of.tail...)
 }
 
 func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
@@ -73,20 +67,6 @@ func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
 		}
 	})
 	return b
-}
-
-// size is about how long all of it will be.
-func (w *written) size() int {
-	size := 1000
-	for _, view := range w.views {
-		size += len(*view.b)
-	}
-	for _, led := range w.led {
-		if led.there != nil {
-			size += led.there.size()
-		}
-	}
-	return size
 }
 
 // appendRows appends rows as a list, in the order, or if that is nil in their
@@ -130,24 +110,18 @@ func (w *written) appendRow(b []byte, view, row int) []byte {
 
 func (w *written) appendEdge(b []byte, s step, row int) []byte {
 	led := &w.led[s.n]
-	at, ok := -1, false
-	if value := w.leads[s.n][row]; value != nil {
-		if first, found := led.first[value]; found {
-			at, ok = first, true
-		}
-	}
-	e := w.rows.edges[s.n]
+	at, e := w.start(s.n, row), w.rows.edges[s.n]
 	if e.known.Pages != nil {
 		return led.appendPage(b, e.connections[s.view], w.leads[s.n][row], at)
 	}
 	if !e.many {
-		if !ok {
+		if at < 0 {
 			return append(b, "null"...)
 		}
 		return led.there.appendRow(b, s.view, at)
 	}
 	b = append(b, '[')
-	for next := at; ok && next >= 0; next = led.next[next] {
+	for next := at; next >= 0; next = led.next[next] {
 		if next != at {
 			b = append(b, ',')
 		}

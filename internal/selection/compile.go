@@ -32,6 +32,17 @@ func (p parts) has(fields ...string) bool {
 	return slices.ContainsFunc(p.list, func(of part) bool { return slices.Contains(fields, of.field) })
 }
 
+// objects is how many objects a connection is without its rows.
+func (p parts) objects() int {
+	n := 1
+	for _, part := range p.list {
+		if part.field == "pageInfo" {
+			n++
+		}
+	}
+	return n
+}
+
 // shape is what the root field holds.
 type shape int
 
@@ -82,6 +93,8 @@ type view struct {
 	steps []step
 	tail  string // after them
 	edges []step // those of the steps that lead elsewhere, in their order
+
+	objects int // that a row is, without lists of its own and what the edges lead to
 }
 
 // step writes some text and then one value.
@@ -298,7 +311,7 @@ func (c *compiler) edges(r *rows, field graphql.CollectedField) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	v, t := &view{}, &text{}
+	v, t := &view{objects: 1}, &text{}
 	t.WriteByte('{')
 	for n, f := range fields {
 		t.key(n, f.Alias)
@@ -345,6 +358,7 @@ func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet
 	if !ok {
 		return false
 	}
+	v.objects++
 	t.WriteByte('{')
 	for n, f := range fields {
 		t.key(n, f.Alias)
@@ -366,6 +380,9 @@ func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet
 			b := &bound{field: f.Field, known: known, at: r.at(known.Columns)}
 			if len(f.Selections) > 0 {
 				b.leaves, ok = c.leaves(f, known.Fields...)
+				if f.Definition.Type.Elem == nil {
+					v.objects++
+				}
 			}
 			r.bounds = append(r.bounds, b)
 		default:

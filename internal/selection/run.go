@@ -1,6 +1,7 @@
 package selection
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
 
+	"tagma/internal/cost"
 	"tagma/internal/page"
 	"tagma/internal/rawjson"
 )
@@ -26,7 +28,13 @@ type execution struct {
 	ctx       context.Context
 	variables map[string]any
 	taken     []*[]byte // buffers, until release
+
+	meter   *cost.Meter
+	charged size // of the rows that were read
 }
+
+// largestKept is the longest buffer that is kept for another answer, in bytes.
+const largestKept = 4 << 20
 
 func (x *execution) buffer() *[]byte {
 	b := x.buffers.Get().(*[]byte)
@@ -37,20 +45,29 @@ func (x *execution) buffer() *[]byte {
 
 func (x *execution) release() {
 	for _, b := range x.taken {
-		x.buffers.Put(b)
+		if cap(*b) <= largestKept {
+			x.buffers.Put(b)
+		}
 	}
 	x.taken = nil
 }
 
-// answer is JSON that is ready.
+// answer is rows that are read, and their size as JSON.
 type answer struct {
-	json []byte
-	of   *execution
+	of     *execution
+	length int64
+	append func(b []byte) []byte
 }
 
-// MarshalGQL writes the answer, once.
+// MarshalGQL writes the answer, once. Into gqlgen's buffer it is written in
+// place, so that no second copy is held.
 func (a *answer) MarshalGQL(w io.Writer) {
-	_, _ = w.Write(a.json)
+	if buffer, ok := w.(*bytes.Buffer); ok {
+		buffer.Grow(int(a.length))
+		_, _ = buffer.Write(a.append(buffer.AvailableBuffer()))
+	} else {
+		_, _ = w.Write(a.append(make([]byte, 0, a.length)))
+	}
 	a.of.release()
 }
 
@@ -78,6 +95,7 @@ type reading struct {
 // written is rows in writing.
 type written struct {
 	reading
+	of          *execution
 	columns     []string // those of the rows, and then others
 	keyAt       []int    // of columns, the key's
 	placeAt     []int
@@ -92,14 +110,18 @@ type written struct {
 	leads       [][]any      // of each edge, for each row, the value that leads there
 	backs       []any
 	places      []int
-	led         []led // of each edge
+	led         []led    // of each edge
+	listed      int      // objects that writers have written of this row's lists
+	starts      [][]int  // of each edge, for each row, where the rows begin that it leads to
+	sizes       [][]size // of each view, for each row, once they are reckoned
 }
 
 // lines is rows as one view writes them, each after a comma, with holes.
 type lines struct {
-	b     *[]byte
-	ends  []int
-	holes []int // of each row as many as the view has edges
+	b       *[]byte
+	ends    []int
+	holes   []int // of each row as many as the view has edges
+	objects []int // of each row, without those in its holes
 }
 
 // led is the rows that an edge leads to, by its value: the first of each, and
@@ -138,32 +160,40 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := w.order(q)
-	result := x.buffer()
-	b := slices.Grow((*result)[:0], w.size())
-	switch p.shape {
-	case one:
-		if w.count == 0 {
-			x.release()
-			return graphql.Null, nil
-		}
-		b = w.appendRow(b, 0, 0)
-	case list:
-		b = w.appendRows(b, 0, order)
-	case connection:
-		if b, err = x.appendConnection(b, p, q, w, order); err != nil {
+	if p.shape == one && w.count == 0 {
+		x.release()
+		return graphql.Null, nil
+	}
+	total := 0
+	if p.shape == connection && p.of.has("totalCount") {
+		if total, err = q.Page.Count(x.ctx); err != nil {
 			return nil, err
 		}
 	}
-	*result = b
-	return &answer{b, x}, nil
+	order := w.order(q)
+	a := &answer{of: x}
+	var all size
+	switch p.shape {
+	case one:
+		all = w.sizesOf(0)[0]
+		a.append = func(b []byte) []byte { return w.appendRow(b, 0, 0) }
+	case list:
+		all = w.sizeOfRows(0)
+		a.append = func(b []byte) []byte { return w.appendRows(b, 0, order) }
+	case connection:
+		all = w.sizeOfConnection(p.of)
+		a.append = func(b []byte) []byte { return w.appendConnection(b, p.of, q, order, total) }
+	}
+	a.length = all.bytes + spare
+	return a, x.charge(all)
 }
 
 // begin is rows of which none is written yet.
 func (x *execution) begin(r reading) (*written, error) {
 	w := &written{
-		reading: r, views: make([]lines, len(r.rows.views)),
+		reading: r, of: x, views: make([]lines, len(r.rows.views)),
 		leads: make([][]any, len(r.rows.edges)), led: make([]led, len(r.rows.edges)),
+		starts: make([][]int, len(r.rows.edges)), sizes: make([][]size, len(r.rows.views)),
 	}
 	if r.paged {
 		w.written, w.further = map[any]int{}, map[any]bool{}
@@ -178,7 +208,7 @@ func (x *execution) begin(r reading) (*written, error) {
 		return w, nil
 	}
 	var err error
-	w.writers, err = x.bind(r.rows)
+	w.writers, err = x.bind(r.rows, func(objects int) { w.listed += objects })
 	return w, err
 }
 
@@ -313,7 +343,15 @@ func (w *written) take(cells []cell) error {
 		w.places = append(w.places, place)
 	}
 	for n := range w.views {
-		if err := w.views[n].write(w.rows, w.rows.views[n], cells, w.writers, w.last); err != nil {
+		view := w.rows.views[n]
+		before := len(*w.views[n].b)
+		w.listed = 0
+		if err := w.views[n].write(w.rows, view, cells, w.writers, w.last); err != nil {
+			return err
+		}
+		objects := view.objects + w.listed
+		w.views[n].objects = append(w.views[n].objects, objects)
+		if err := w.of.took(size{int64(objects), int64(len(*w.views[n].b) - before)}); err != nil {
 			return err
 		}
 	}
@@ -393,11 +431,11 @@ func (s *Selector) selectAlso(list string, of *Type, column string) string {
 // elsewhere says whether a column is of a joined table.
 func elsewhere(column string) bool { return strings.Contains(column, ".") }
 
-func (x *execution) bind(r *rows) ([]Writer, error) {
+func (x *execution) bind(r *rows, count func(objects int)) ([]Writer, error) {
 	writers := make([]Writer, len(r.bounds))
 	for n, b := range r.bounds {
 		var err error
-		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.leaves})
+		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.leaves, Count: count})
 		if err != nil {
 			return nil, err
 		}

@@ -6,9 +6,11 @@
 //
 // It knows what can be answered this way from a table (Known) that it is made
 // with, and holds that table against the schema. What is not in it (a field, an
-// argument, a directive) it leaves to gqlgen's ordinary execution, and so
-// whatever fails: an answer is the same either way, to the byte, and all errors
-// are the ordinary ones.
+// argument, a directive) it leaves to gqlgen's ordinary execution, and so most
+// of what fails: an answer is the same either way, to the byte, and all errors
+// are the ordinary ones. An answer that has passed a limit (package cost), a
+// request that has ended, and a database that is away end the field here: the
+// ordinary execution would begin all of it again.
 //
 // It owns neither what may be asked, which was judged before (package guard),
 // nor the queries, which are the domain's, nor any noun of the contract.
@@ -27,6 +29,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"tagma/internal/cost"
 	"tagma/internal/database"
 	"tagma/internal/page"
 )
@@ -75,8 +78,9 @@ func Column(name string) Field { return Field{Columns: []string{name}} }
 // Request is what an operation wants of a field with a Bind.
 type Request struct {
 	Context   context.Context
-	Arguments map[string]any // as they came, defaults included
-	Fields    []Selected     // of the object that the field holds
+	Arguments map[string]any    // as they came, defaults included
+	Fields    []Selected        // of the object that the field holds
+	Count     func(objects int) // is told how many objects the writer writes of a list, for each row
 }
 
 // Is says whether the fields are those of the names, in that order and without
@@ -302,18 +306,20 @@ func (s *Selector) Field(ctx context.Context, next graphql.Resolver) (any, error
 	if p == nil {
 		return next(ctx)
 	}
-	x := execution{Selector: s, ctx: ctx, variables: operation.Variables}
+	x := execution{Selector: s, ctx: cost.Streamed(ctx), variables: operation.Variables, meter: cost.From(ctx)}
 	if x.twins(p.rows) {
 		return next(ctx)
 	}
 	query, err := root.Query(Asked{Context: ctx, Arguments: field.Args, columns: p.rows.columns})
-	if err != nil {
-		return next(ctx) // which tells of it
-	}
-	answer, err := x.run(p, query)
-	if err != nil {
+	if err == nil {
+		var answer graphql.Marshaler
+		if answer, err = x.run(p, query); err == nil {
+			return answer, nil
+		}
 		x.release()
-		return next(ctx) // which meets the same, or not
 	}
-	return answer, nil
+	if x.meter.Err() != nil || ctx.Err() != nil || database.IsUnavailable(err) {
+		return nil, err
+	}
+	return next(ctx) // which meets the same, or not
 }

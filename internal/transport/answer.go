@@ -119,17 +119,22 @@ func (o *object) add(name string, value []byte) {
 	*o = append(*o, []byte(before+`"`+name+`":`), value)
 }
 
+// length is how many bytes the whole has.
+func (o object) length() int {
+	length := 0
+	for _, piece := range o {
+		length += len(piece)
+	}
+	return length
+}
+
 // join is the whole in one piece.
 func (o object) join() []byte { return bytes.Join(o, nil) }
 
 // send writes o. A failed write means that the client has gone, and there is
 // nobody to tell.
 func (o object) send(w http.ResponseWriter, status int) {
-	length := 0
-	for _, piece := range o {
-		length += len(piece)
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(length))
+	w.Header().Set("Content-Length", strconv.Itoa(o.length()))
 	w.WriteHeader(status)
 	for _, piece := range o {
 		if _, err := w.Write(piece); err != nil {

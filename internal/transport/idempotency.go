@@ -177,12 +177,21 @@ func (o Options) carryOut(r *http.Request, run *idempotency.Run, operation *grap
 		}
 	}()
 	response := dispatch(ctx)
-	if response == nil || len(response.Errors) > 0 && (response.Data == nil || string(response.Data) == "null") {
+	if response == nil {
+		return nil
+	}
+	// An answer that was too large for what had been done stays too large.
+	applied := len(response.Errors) > 0 && response.Errors[0].Extensions["applied"] == true &&
+		response.Errors[0].Extensions["code"] == string(fault.TooLarge)
+	if len(response.Errors) > 0 && !applied && (response.Data == nil || string(response.Data) == "null") {
 		return response
 	}
 	body, err := encode(response)
 	if err == nil {
-		answer = &idempotency.Answer{Body: body.join(), Failed: len(response.Errors) > 0, Secret: some(operation, secret)}
+		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && some(operation, secret)}
+		if !answer.Large {
+			answer.Body = body.join()
+		}
 	}
 	return response
 }

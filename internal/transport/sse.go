@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"encoding/json"
-	"fmt"
 	"mime"
 	"net/http"
 	"strings"
@@ -41,18 +39,21 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	header := w.Header()
 	header.Set("Content-Type", eventStream+"; charset=utf-8")
 	header.Set("X-Accel-Buffering", "no") // or nginx keeps events back
-	send := func(text string) error {
+	send := func(text object) error {
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := w.Write([]byte(text)); err != nil {
-			return err
+		for _, piece := range text {
+			if _, err := w.Write(piece); err != nil {
+				return err
+			}
 		}
 		return connection.Flush()
 	}
-	if send(":\n\n") != nil { // tells the client that it is connected
+	sign := object{[]byte(":\n\n")} // of life
+	if send(sign) != nil {          // tells the client that it is connected
 		return
 	}
 	next, running := exec.DispatchOperation(ctx, operation)
-	answers := make(chan string)
+	answers, sent := make(chan object), make(chan struct{})
 	go func() { // so that signs of life go out meanwhile
 		defer close(answers)
 		for {
@@ -60,12 +61,12 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 			if response == nil {
 				return
 			}
-			told := event(response) // before next, which puts its answer in the place of this
 			select {
-			case answers <- told:
+			case answers <- event(response):
 			case <-ctx.Done():
 				return
 			}
+			<-sent // before next, which puts its answer in the place of this
 		}
 	}()
 	alive := time.NewTicker(keepAlive)
@@ -78,27 +79,38 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 				if why := o.why(ctx); why != nil {
 					_ = send(event(why))
 				}
-				_ = send("event: complete\ndata:\n\n")
+				_ = send(object{[]byte("event: complete\ndata:\n\n")})
 				return
 			}
 			err = send(told)
+			if err != nil {
+				done()
+			}
+			sent <- struct{}{}
 		case <-alive.C:
-			err = send(":\n\n")
+			err = send(sign)
 		}
 		if err != nil { // the client has gone, or does not read
 			done()
 			for range answers { // until the operation has ended
+				sent <- struct{}{}
 			}
 			return
 		}
 	}
 }
 
-// event is one answer. JSON has no line breaks.
-func event(response *graphql.Response) string {
-	data, err := json.Marshal(response)
-	if err != nil {
-		data = []byte(`{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}`)
+// event is one answer. A line break, which JSON may have between its values,
+// would end the event: event makes spaces of those in the answer.
+func event(response *graphql.Response) object {
+	for n, c := range response.Data {
+		if c == '\n' || c == '\r' {
+			response.Data[n] = ' '
+		}
 	}
-	return fmt.Sprintf("event: next\ndata: %s\n\n", data)
+	data, err := encode(response)
+	if err != nil {
+		data = object{[]byte(`{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}`)}
+	}
+	return append(append(object{[]byte("event: next\ndata: ")}, data...), []byte("\n\n"))
 }

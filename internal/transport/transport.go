@@ -26,6 +26,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"tagma/internal/caller"
+	"tagma/internal/cost"
 	"tagma/internal/fault"
 	"tagma/internal/idempotency"
 )
@@ -63,6 +64,10 @@ type Options struct {
 
 	// Memory is where those wait whose request says how long it is.
 	Memory *Memory
+
+	// Answers is the memory that answers hold until they are read. Nil has no
+	// bound.
+	Answers *cost.Pool
 
 	// RequestID names the request in the errors of this package. Nil, or an
 	// empty name, leaves it out.
@@ -104,6 +109,10 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 			"Accept leaves nothing to answer with: accept %s or %s", responseJSON, plainJSON))
 		return
 	}
+
+	share := o.Answers.Share()
+	defer share.Release() // when the answer has been written, or its client given up
+	r = r.WithContext(cost.WithShare(r.Context(), share))
 
 	start := graphql.Now()
 	params, err := read()

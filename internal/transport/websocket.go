@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tagma/internal/caller"
+	"tagma/internal/cost"
 	"tagma/internal/fault"
 	"tagma/internal/request"
 )
@@ -287,15 +289,15 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 		ctx, cancel = context.WithTimeout(ctx, s.options.Streams.Timeout)
 		defer cancel()
 	}
-	next, running := s.exec.DispatchOperation(ctx, operation)
+	share := s.options.Answers.Share()
+	defer share.Release()
+	next, running := s.exec.DispatchOperation(cost.WithShare(ctx, share), operation)
 	for response := next(running); response != nil; response = next(running) {
-		payload, err := json.Marshal(response)
-		if err != nil {
+		if err := s.sendNext(id, response); err != nil {
 			s.options.log().ErrorContext(ctx, "an answer could not be written", "error", err)
 			EndStream(ctx, fault.New(fault.Internal, "internal error"))
 			return
 		}
-		s.send(ctx, message{ID: id, Type: "next", Payload: payload})
 	}
 	if ctx.Err() == nil || operation.Operation.Operation != ast.Subscription {
 		s.send(ctx, message{ID: id, Type: "complete"})
@@ -314,6 +316,44 @@ func (s *socket) send(ctx context.Context, m message) {
 	writing, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	_ = s.conn.Write(writing, websocket.MessageText, data)
+}
+
+// longMessage is how many bytes an answer has that goes out in pieces, without
+// another copy of it.
+const longMessage = 64 << 10
+
+// sendNext sends an answer.
+func (s *socket) sendNext(id string, response *graphql.Response) error {
+	payload, err := encode(response)
+	name, nameErr := json.Marshal(id)
+	if err := cmp.Or(err, nameErr); err != nil {
+		return err
+	}
+	var whole object
+	whole.add("id", name)
+	whole.add("type", []byte(`"next"`))
+	whole.add("payload", nil)
+	whole = append(append(whole, payload...), []byte("}"))
+	writing, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
+	defer cancel()
+	if whole.length() <= longMessage {
+		_ = s.conn.Write(writing, websocket.MessageText, whole.join())
+		return nil
+	}
+	w, err := s.conn.Writer(writing, websocket.MessageText)
+	if err != nil { // the connection is closed
+		return nil
+	}
+	for _, piece := range whole {
+		if len(piece) == 0 { // a frame of nothing
+			continue
+		}
+		if _, err := w.Write(piece); err != nil {
+			return nil
+		}
+	}
+	_ = w.Close()
+	return nil
 }
 
 func (s *socket) sendErrors(ctx context.Context, id string, errs gqlerror.List) {
