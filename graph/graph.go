@@ -119,7 +119,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		server.AroundFields(fast.Field)
 	}
 	server.AroundOperations(newMeter(options.Metrics).measure)
-	errors := presenter{options.Log}
+	errors := presenter{options.Log, newVocabulary(schema.Schema())}
 	server.SetErrorPresenter(errors.present)
 	server.AroundResponses(errors.shorten)
 	server.SetRecoverFunc(errors.recovered)
