@@ -17,7 +17,12 @@ run: ## the server, on this machine, with all its defaults
 	go run .
 
 .PHONY: build
-build: ## ./tagma, one static file
+build: ## ./tagma, for this machine; reuses what `go run .` has compiled
+	go build -o tagma .
+
+# Other flags than those of `go run` compile everything again.
+.PHONY: static
+static: ## ./tagma, one static file for any machine of this kind
 	CGO_ENABLED=0 go build -trimpath -o tagma .
 
 .PHONY: test

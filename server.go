@@ -12,11 +12,11 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,24 +58,30 @@ import (
 	"tagma/internal/sweep"
 	"tagma/internal/throttle"
 	"tagma/internal/transport"
+	buildversion "tagma/internal/version"
 	"tagma/web"
 )
 
 //go:embed schema.graphql
 var contract []byte
 
-// version is set by the linker when a release is built.
-var version = "dev"
+// version is set by the linker when a release is built: see build.
+var version string
+
+// build returns what this build calls itself.
+func build() string {
+	info, _ := debug.ReadBuildInfo()
+	return buildversion.Of(version, info)
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := command.Root(version, func(cmd *cobra.Command, c *config.Config) error {
+	root := command.Root(build(), func(cmd *cobra.Command, c *config.Config) error {
 		return serve(cmd.Context(), c, cmd.OutOrStdout())
 	})
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "tagma:", err)
-		os.Exit(1)
+		os.Exit(command.Fail(os.Stderr, err))
 	}
 }
 
@@ -108,7 +114,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := httpd.Listen(c.Listen)
 	if err != nil {
 		return err
 	}
@@ -289,7 +295,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 
 // info is what the server says of itself.
 func info(c *config.Config) model.ServerInfo {
-	return model.ServerInfo{Name: "Tagma", Version: version, Limits: &model.Limits{
+	return model.ServerInfo{Name: "Tagma", Version: build(), Limits: &model.Limits{
 		BodyBytes:          c.Transport.JSONBytes,
 		QueryBytes:         c.Transport.QueryBytes,
 		QueryTokens:        c.QueryTokens,

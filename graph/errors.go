@@ -6,10 +6,8 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tagma/internal/cost"
@@ -20,7 +18,10 @@ import (
 
 // presenter writes errors into answers. What is not meant for the caller goes
 // to the log, under the request's id, and to the caller as INTERNAL.
-type presenter struct{ log *slog.Logger }
+type presenter struct {
+	log      *slog.Logger
+	contract vocabulary
+}
 
 // present returns nil where the whole answer has ended: one error takes its
 // place (bounded), and what else fails for that reason is neither told nor logged.
@@ -60,7 +61,7 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	}
 	switch {
 	case answer.Err == nil:
-		return aboutQuery(answer)
+		return p.aboutQuery(answer)
 	case errors.Is(err, context.DeadlineExceeded),
 		// A database may say first that it was told to stop.
 		database.IsUnavailable(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -75,37 +76,19 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
 }
 
-// longestMessage bounds what is repeated of a query, in bytes.
-const longestMessage = 400
-
 // aboutQuery is an error of the parser, of the validation or of the variables,
 // in the form that Tagma's own have. Their path is into the variables, which is
 // no path of an answer: it moves to the problem.
-func aboutQuery(answer *gqlerror.Error) *fault.Error {
-	message := answer.Message
-	// The library quotes a whole input object, which may hold a password.
-	if before, _, ok := strings.Cut(message, ", found {"); ok {
-		message = before + "."
-	} else if before, _, ok := strings.Cut(message, ", found ["); ok {
-		message = before + "."
-	}
-	if len(message) > longestMessage { // a name can be as long as a query
-		message = strings.ToValidUTF8(message[:longestMessage], "") + "…"
-	}
-	if message == "operation  not found" {
-		message = "the query has several operations: say with operationName which to run"
-	}
-	if len(answer.Path) < 2 || answer.Path[0] != ast.PathName("variable") {
+func (p presenter) aboutQuery(answer *gqlerror.Error) *fault.Error {
+	message := p.contract.word(answer)
+	if !inVariables(answer) {
 		return fault.New(fault.BadInput, "%s", message)
 	}
-	var at []any
-	for _, step := range answer.Path[1:] {
-		at = append(at, step)
+	at, whole := p.contract.path(answer)
+	if !whole {
+		message = "has an unknown field"
 	}
 	answer.Path = nil
-	if strings.HasPrefix(message, "cannot use value ") { // which is not the one that was sent
-		message = "the number does not fit" + message[strings.LastIndex(message, " "):]
-	}
 	var problems fault.Problems
 	problems.Add(fault.BadInput, at, "%s", message)
 	err, _ := errors.AsType[*fault.Error](problems.Err())

@@ -117,7 +117,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(judge)
 	server.Use(lateOut{})
 	server.Use(learn{known})
-	errors := presenter{options.Log}
+	errors := presenter{options.Log, newVocabulary(schema.Schema())}
 	bounds := bounded{options.Cost, errors}
 	if !options.ordinary {
 		server.AroundFields(fast.Field)

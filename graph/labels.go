@@ -8,6 +8,7 @@ import (
 	"tagma/graph/model"
 	"tagma/graph/node"
 	"tagma/internal/batch"
+	"tagma/internal/caller"
 	"tagma/internal/fault"
 	"tagma/internal/labels"
 	"tagma/internal/page"
@@ -102,6 +103,22 @@ func (s labelSubmission) LabelSet(ctx context.Context, of *ent.LabelSubmission) 
 func (s labelSubmission) Labels(_ context.Context, of *ent.LabelSubmission) ([]*labels.Label, error) {
 	all, err := labels.OfSubmission(of)
 	return pointers(all), err
+}
+
+func (labelSubmission) Author(_ context.Context, of *ent.LabelSubmission) (string, error) {
+	name, _ := labels.AuthorOf(of)
+	return name, nil
+}
+
+// AuthorEmail is for whom User.email is for: an admin, and the person itself.
+// Nobody is known to be the author of what was read from the repository.
+func (labelSubmission) AuthorEmail(ctx context.Context, of *ent.LabelSubmission) (*string, error) {
+	c := caller.From(ctx)
+	if !c.Has(caller.Admin) && (of.SubmittedByID == nil || !c.Is(*of.SubmittedByID)) {
+		return nil, fault.New(fault.Forbidden, "the address is for the author and for admins")
+	}
+	_, email := labels.AuthorOf(of)
+	return email, nil
 }
 
 func (s labelSubmission) SubmittedBy(ctx context.Context, of *ent.LabelSubmission) (*ent.User, error) {

@@ -167,6 +167,8 @@ type LabelSubmissionResolver interface {
 	Labels(ctx context.Context, obj *generated.LabelSubmission) ([]*labels.Label, error)
 
 	SubmittedBy(ctx context.Context, obj *generated.LabelSubmission) (*generated.User, error)
+	Author(ctx context.Context, obj *generated.LabelSubmission) (string, error)
+	AuthorEmail(ctx context.Context, obj *generated.LabelSubmission) (*string, error)
 }
 type LabelSubmissionConnectionResolver interface {
 	Edges(ctx context.Context, obj *node.LabelSubmissionConnection) ([]*node.LabelSubmissionEdge, error)
@@ -1390,8 +1392,10 @@ type LabelSubmission implements Node {
   failure: String
   "Who submitted it; null for one that was read from the repository."
   submittedBy: User
-  "Whom the commit names, as git writes it: Name <address>."
-  author: String! @access(to: [WRITER])
+  "The name of the author in the commit: the account's name, or what the repository says."
+  author: String!
+  "The e-mail address of the author in the commit; null if the account had none. Whoever can read the repository sees the address there."
+  authorEmail: String @access(to: [ADMIN, SELF])
   "When the server got it; of one that was read from the repository, when it was written."
   createdAt: DateTime!
 }
@@ -2573,6 +2577,8 @@ func (ec *executionContext) childFields_LabelSubmission(ctx context.Context, fie
 		return ec.fieldContext_LabelSubmission_submittedBy(ctx, field)
 	case "author":
 		return ec.fieldContext_LabelSubmission_author(ctx, field)
+	case "authorEmail":
+		return ec.fieldContext_LabelSubmission_authorEmail(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_LabelSubmission_createdAt(ctx, field)
 	}
@@ -8142,7 +8148,7 @@ func (ec *executionContext) _LabelSubmission_author(ctx context.Context, field g
 			return ec.fieldContext_LabelSubmission_author(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Author, nil
+			return ec.Resolvers.LabelSubmission().Author(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -8153,7 +8159,30 @@ func (ec *executionContext) _LabelSubmission_author(ctx context.Context, field g
 	)
 }
 func (ec *executionContext) fieldContext_LabelSubmission_author(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("LabelSubmission", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("LabelSubmission", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LabelSubmission_authorEmail(ctx context.Context, field graphql.CollectedField, obj *generated.LabelSubmission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LabelSubmission_authorEmail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.LabelSubmission().AuthorEmail(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_LabelSubmission_authorEmail(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LabelSubmission", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _LabelSubmission_createdAt(ctx context.Context, field graphql.CollectedField, obj *generated.LabelSubmission) (ret graphql.Marshaler) {
@@ -17617,10 +17646,81 @@ func (ec *executionContext) _LabelSubmission(ctx context.Context, sel ast.Select
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "author":
-			out.Values[i] = ec._LabelSubmission_author(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._LabelSubmission_author(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "authorEmail":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._LabelSubmission_authorEmail(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
 			out.Values[i] = ec._LabelSubmission_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {

@@ -1,11 +1,12 @@
 // Package scalar reads and writes those scalars of the schema whose Go types
 // are not Tagma's own, so that a wrong value is answered as the caller's fault
-// and names the remedy.
+// and names the remedy. The answer does not repeat the value, which may be a
+// password in the wrong place: the path of the error says where the value is.
 package scalar
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 
 	"tagma/internal/fault"
 )
+
+var errNumber = errors.New("not a number")
 
 // MarshalInt writes the scalar Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
@@ -31,10 +34,10 @@ func UnmarshalInt(v any) (int, error) {
 	case int:
 		n = int64(v)
 	default:
-		err = fmt.Errorf("not a number")
+		err = errNumber
 	}
 	if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
-		return 0, fault.New(fault.BadInput, "%.40q is not a whole number of 32 bits", fmt.Sprint(v))
+		return 0, fault.New(fault.BadInput, "the value is not a whole number of 32 bits")
 	}
 	return int(n), nil
 }
@@ -54,7 +57,7 @@ func UnmarshalLong(v any) (int64, error) {
 	case int:
 		return int64(given), nil
 	}
-	return 0, fault.New(fault.BadInput, "%.40q is not a whole number of 64 bits", fmt.Sprint(v))
+	return 0, fault.New(fault.BadInput, "the value is not a whole number of 64 bits")
 }
 
 // MarshalFloat writes the scalar Float.
@@ -75,10 +78,10 @@ func UnmarshalFloat(v any) (float64, error) {
 	case int:
 		x = float64(v)
 	default:
-		err = fmt.Errorf("not a number")
+		err = errNumber
 	}
 	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0, fault.New(fault.BadInput, "%.40q is not a number of 64 bits", fmt.Sprint(v))
+		return 0, fault.New(fault.BadInput, "the value is not a number of 64 bits")
 	}
 	return x, nil
 }
@@ -90,7 +93,7 @@ func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s)
 func UnmarshalString(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", fault.New(fault.BadInput, "%.40q is not a string: put it in quotes", fmt.Sprint(v))
+		return "", fault.New(fault.BadInput, "the value is not a string: put it in quotes")
 	}
 	return s, nil
 }
@@ -109,7 +112,7 @@ func UnmarshalDuration(v any) (time.Duration, error) {
 	d, err := duration.Parse(s)
 	if err != nil || !strings.ContainsAny(s, "0123456789") || d.Years != 0 || d.Months != 0 ||
 		((d.Weeks*7+d.Days)*24+d.Hours)*3600+d.Minutes*60+d.Seconds > longest {
-		return 0, fault.New(fault.BadInput, "%.40q is not a length of time: write ISO 8601 without years and months, such as PT1H, PT15M or P1D", fmt.Sprint(v))
+		return 0, fault.New(fault.BadInput, "the value is not a length of time: write ISO 8601 without years and months, such as PT1H, PT15M or P1D")
 	}
 	return d.ToTimeDuration(), nil
 }

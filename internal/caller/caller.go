@@ -6,7 +6,6 @@ package caller
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -45,7 +44,7 @@ func (r Role) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(s
 func (r *Role) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok || !slices.Contains(ranks, Role(s)) {
-		return fault.New(fault.BadInput, "%.40q is not a role: it is one of READER, WRITER, ADMIN", fmt.Sprint(v))
+		return fault.New(fault.BadInput, "the value is not a role: it is one of READER, WRITER, ADMIN")
 	}
 	*r = Role(s)
 	return nil

@@ -88,10 +88,10 @@ takes its place, and has the time at which it was changed.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of := generated.BundlePart(strings.ToUpper(part))
 			if of != generated.BundlePartAll && of != generated.BundlePartData && of != generated.BundlePartModel {
-				return fmt.Errorf("--part is %q: give data, model or all", part)
+				return misuse("--part is %q: give data, model or all", part)
 			}
 			if number < 0 {
-				return fmt.Errorf("--version is %d: give a number from 1 on", number)
+				return misuse("--version is %d: give a number from 1 on", number)
 			}
 			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
 			server, err := connect(c, o.Output)

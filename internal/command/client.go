@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -23,7 +22,7 @@ const laptop = "http://127.0.0.1:8080"
 func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
 	c.Flags(cmd.PersistentFlags())
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return config.FromEnvironment(cmd.Flags(), os.LookupEnv)
+		return environment(cmd)
 	}
 	return cmd
 }
@@ -69,7 +68,7 @@ func moment(s string) (instant.Instant, error) {
 	}
 	at, err := instant.Parse(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a time: write a date, as 2020-06-20, or a time with its zone, as 2020-06-20T21:33:24Z", s)
+		return 0, misuse("%q is not a time: write a date, as 2020-06-20, or a time with its zone, as 2020-06-20T21:33:24Z", s)
 	}
 	return at, nil
 }

@@ -72,17 +72,22 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		root.AddCommand(cmd)
 	}
 	explainCompletion(root)
+	root.InitDefaultHelpCmd()
+	explain(root)
 	return root
 }
 
 // settled reads and checks the settings of a server, before a command runs.
 func settled(c *config.Config) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+		if err := environment(cmd); err != nil {
 			return err
 		}
 		c.Labels.Token = os.Getenv(config.TokenVariable)
-		return c.Check()
+		if err := c.Check(); err != nil {
+			return &Misuse{err}
+		}
+		return nil
 	}
 }
 

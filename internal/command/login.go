@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ token create.`,
   tagma login --username ada < password.txt`,
 		Args: cobra.MaximumNArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			return config.FromEnvironment(cmd.Flags(), os.LookupEnv)
+			return environment(cmd)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server := c.Server
@@ -102,13 +103,14 @@ func ask(in io.Reader, prompts io.Writer, username string) (name, password strin
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		if username == "" {
-			return "", "", errors.New("standard input is no terminal: give your name by --username, and the password on standard input")
+			return "", "", misuse("standard input is no terminal: give your name by --username, and the password on standard input")
 		}
 		password, err = bufio.NewReader(in).ReadString('\n')
-		if errors.Is(err, io.EOF) && password != "" {
-			err = nil
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", "", fmt.Errorf("cannot read the password from standard input: %w", err)
 		}
-		return username, strings.TrimRight(password, "\r\n"), err
+		password = strings.TrimRight(password, "\r\n")
+		return username, password, checkPassword(password)
 	}
 	// The terminal shows nothing by itself from before the prompt is there.
 	before, err := term.MakeRaw(int(f.Fd()))
@@ -127,9 +129,17 @@ func ask(in io.Reader, prompts io.Writer, username string) (name, password strin
 		password, err = terminal.ReadPassword("Password: ")
 	}
 	if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
-		err = errors.New("interrupted")
+		err = context.Canceled
 	}
 	return username, password, err
+}
+
+// checkPassword refuses no password, before it counts as a wrong one.
+func checkPassword(password string) error {
+	if password == "" {
+		return misuse("there is no password on standard input: give it there, as in tagma login --username ada < password.txt")
+	}
+	return nil
 }
 
 func signOut() *cobra.Command {

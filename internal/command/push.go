@@ -16,7 +16,7 @@ func pushes() *cobra.Command {
 	cmd := asking(c, &cobra.Command{Use: "push", Short: "Send files to a server, but for what it has already"})
 	var o push.Options
 	photographs := &cobra.Command{
-		Use:   "images DIR…",
+		Use: "images DIR…", SuggestFor: []string{"photos", "photo", "photographs", "pictures"},
 		Short: "Send the photographs of folders",
 		Long: `Finds the photographs in folders, and in the folders in them, and sends those that
 the server does not have. A photograph is named by its trap and the time when it

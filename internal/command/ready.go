@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ func ready(c *config.Config) *cobra.Command {
 reach its database and its store. A container's health check can run it.`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			return config.FromEnvironment(cmd.Flags(), os.LookupEnv)
+			return environment(cmd)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			said, err := askReady(cmd.Context(), c.Listen)
@@ -44,7 +43,7 @@ reach its database and its store. A container's health check can run it.`,
 func askReady(ctx context.Context, listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("--listen: %w", err)
+		return "", misuse("--listen cannot be %q: give HOST:PORT, such as 127.0.0.1:8080 or :8080", listen)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // not localhost: nobody may be there who knows what that is
@@ -58,7 +57,7 @@ func askReady(ctx context.Context, listen string) (string, error) {
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("no server answers at %s: is it running, and is this its --listen? %w", listen, err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1000))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,9 @@ documents, which tagma annotate takes.`,
   tagma series % 2020-06-20T18:00:00Z 2020-06-21T06:00:00Z --json --annotations`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := exclusive(cmd, "csv", "json"); err != nil {
+				return err
+			}
 			start, err := moment(args[1])
 			if err != nil {
 				return err
@@ -48,6 +52,9 @@ documents, which tagma annotate takes.`,
 			end, err := moment(args[2])
 			if err != nil {
 				return err
+			}
+			if end <= start {
+				return misuse("START %s is not before END %s: give the earlier time first; a date is its midnight in UTC, and END is not included", args[1], args[2])
 			}
 			out := progress.To(cmd.ErrOrStderr())
 			server, err := connect(c, out)
@@ -60,6 +67,9 @@ documents, which tagma annotate takes.`,
 				return err
 			}
 			out.Say("Images: %d", n)
+			if n == 0 && !strings.ContainsAny(args[0], "%_") {
+				out.Say("DEVICE is the whole name of a trap, and %q has no image from START to END: %% stands for all traps, as in tagma series %% %s %s", args[0], args[1], args[2])
+			}
 			return nil
 		},
 	}
@@ -67,7 +77,6 @@ documents, which tagma annotate takes.`,
 	flags.BoolVar(&asCSV, "csv", false, "print CSV, as it does anyway")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, one image a line")
 	flags.BoolVar(&whole, "annotations", false, "also print what was seen in the images")
-	cmd.MarkFlagsMutuallyExclusive("csv", "json")
 	return asking(c, cmd)
 }
 

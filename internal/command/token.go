@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,9 +34,18 @@ photographs of that device, and does nothing else.`,
   tagma token create --name "the trap on the roof" --device 0a5bb6f4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name == "" {
+				return misuse("--name is missing: say what to call the token, as in tagma token create --name \"nightly statistics\"")
+			}
+			if err := exclusive(cmd, "role", "device"); err != nil {
+				return err
+			}
 			input := generated.AccessTokenInput{Name: name}
 			if role != "" {
 				r := caller.Role(strings.ToUpper(role))
+				if !slices.Contains(caller.Role("").Values(), string(r)) {
+					return misuse("--role cannot be %q: give %s", role, strings.Join(caller.Role("").Values(), ", "))
+				}
 				input.Role = &r
 			}
 			if device != "" {
@@ -74,8 +84,6 @@ photographs of that device, and does nothing else.`,
 	flags.StringVar(&role, "role", "", "the most that it may do: READER, WRITER or ADMIN (default your own role)")
 	flags.StringVar(&device, "device", "", "makes it the token of this trap, such as 0a5bb6f4")
 	flags.StringVar(&expires, "expires", "", "until when it holds: a date, a time, or a number of days such as 90d (default for good)")
-	_ = create.MarkFlagRequired("name")
-	create.MarkFlagsMutuallyExclusive("role", "device")
 	_ = create.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(caller.Role("").Values(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.AddCommand(create)
 	return cmd
@@ -90,7 +98,7 @@ func expiry(s string, now instant.Instant) (instant.Instant, error) {
 	}
 	until, err := moment(s)
 	if err != nil {
-		return 0, fmt.Errorf("--expires: %w; or a number of days, as 90d", err)
+		return 0, misuse("--expires: %w; or a number of days, as 90d", err)
 	}
 	return until, nil
 }

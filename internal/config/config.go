@@ -9,9 +9,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -181,28 +183,6 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
 }
 
-// FromEnvironment sets the settings that were not given as flags from TAGMA_…
-// variables.
-func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
-	var problems []error
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := Variable(f.Name)
-		value, ok := lookup(name)
-		if _, is := f.Annotations[setting]; !is || !ok || f.Changed {
-			return
-		}
-		if flags.Set(f.Name, value) != nil { // its error would repeat the value, which may be secret
-			problems = append(problems, fmt.Errorf("%s is not what --%s takes", name, f.Name))
-		}
-	})
-	return errors.Join(problems...)
-}
-
-// Variable is the environment variable of a flag.
-func Variable(flag string) string {
-	return "TAGMA_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
 // Check says what is wrong with the settings, and fills in what follows from
 // others.
 func (c *Config) Check() error {
@@ -213,6 +193,9 @@ func (c *Config) Check() error {
 		c.Storage = "file:" + filepath.Join(c.Data, "files")
 	}
 	var problems []error
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || !isPort(port) {
+		problems = append(problems, fmt.Errorf("--listen cannot be %q: give HOST:PORT, such as 127.0.0.1:8080, or :8080 for all addresses of this machine", c.Listen))
+	}
 	if c.TrustedOnly && c.Trusted == "" {
 		problems = append(problems, errors.New("--trusted-documents-only: give --trusted-documents too"))
 	}
@@ -281,6 +264,11 @@ func (c *Config) CostLimits() cost.Limits {
 	limits := c.Cost
 	limits.Objects = int64(c.Guard.Cost)
 	return limits
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // Page is the lengths of pages.

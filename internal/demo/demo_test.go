@@ -129,14 +129,21 @@ func TestFill_BothDatabasesGetTheSameAndOnlyOnce(t *testing.T) {
 	}
 }
 
-func TestShots_TheExampleOfTheDocsIsOneOfThem(t *testing.T) {
-	const example = "0a5bb6f4.2020-06-30_20-41-05.jpg"
+func TestShots_TheExamplesOfTheDocsAreAmongThem(t *testing.T) {
+	for _, example := range []string{"0a5bb6f4.2020-06-30_20-41-05.jpg", "card/5c0de42b.2020-06-30_20-54-05.jpg"} {
+		drawn(t, filepath.FromSlash(example))
+	}
+}
+
+func drawn(t *testing.T, path string) {
+	t.Helper()
+	example := filepath.Base(path)
 	shots := Shots()
 	n := slices.IndexFunc(shots, func(s Shot) bool { return s.Name.String() == example })
 	if n < 0 {
 		t.Fatal("the demo has no such photograph")
 	}
-	path := filepath.Join("..", "..", "docs", "examples", example)
+	path = filepath.Join("..", "..", "docs", "examples", path)
 	kept, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +153,7 @@ func TestShots_TheExampleOfTheDocsIsOneOfThem(t *testing.T) {
 		if err := os.WriteFile(fresh, drawn, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		t.Errorf("%s is not what the demo draws: go test -artifacts keeps that as %s; its MD5 stands in README.md, docs/api.md and the playground's examples too", path, fresh)
+		t.Errorf("%s is not what the demo draws: go test -artifacts keeps that as %s; its MD5 stands in README.md, docs/api.md, docs/cli.md or the playground's examples too", path, fresh)
 	}
 }
 

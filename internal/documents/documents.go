@@ -58,7 +58,7 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 	for _, id := range []string{strings.TrimPrefix(r.ID, "sha256:"), r.ID, r.Hash} {
 		if text, ok := d.trusted[id]; ok && id != "" {
 			if r.Text != "" && r.Text != text {
-				return "", fault.New(fault.BadInput, "the query is not that of the document %.80q: send one of the two", id)
+				return "", fault.New(fault.BadInput, "the query is not that of the document that the request names: send one of the two")
 			}
 			return text, nil
 		}
@@ -68,7 +68,7 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 		return "", fault.New(fault.DocumentNotTrusted,
 			"this server answers only the documents that its operator has listed: name one of them with documentId. The contract is at /schema.graphql")
 	case r.ID != "":
-		return "", fault.New(fault.NotFound, "there is no trusted document %.80q: send the query instead", r.ID)
+		return "", fault.New(fault.NotFound, "there is no trusted document of the id that the request names: send the query instead")
 	case r.Hash == "":
 		return r.Text, nil
 	case r.Text != "":

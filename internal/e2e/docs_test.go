@@ -137,6 +137,15 @@ func TestDocs_TheReadmeLeadsFromNothingToAnAnsweredQuery(t *testing.T) {
 	if first == nil {
 		t.Fatal("README.md has no block that starts the server")
 	}
+	// A newcomer goes on with the same server.
+	t.Run("and docs/cli.md goes on from there", func(t *testing.T) { first.commandLine(t) })
+	t.Run("and so do the examples of the playground", func(t *testing.T) {
+		examples(t, first.admin(), map[string]string{
+			"Devices":  `"lastTakenAt":"2020-06-30T20:41:05Z"`,
+			"Series":   `"name":"insect"`,
+			"Activity": `{"activity":[`,
+		})
+	})
 }
 
 // fill puts the demo's data into a server, which runs on meanwhile. It does so
@@ -160,7 +169,7 @@ func TestDocs_EveryExampleHasAnAnswerOnTheDemosData(t *testing.T) {
 		s.fill(t)
 		admin := s.admin()
 		t.Run("of the tour of the API", func(t *testing.T) { tour(t, s, admin) })
-		t.Run("of the playground", func(t *testing.T) { examples(t, admin) })
+		t.Run("of the playground", func(t *testing.T) { examples(t, admin, nil) })
 	})
 }
 
@@ -255,7 +264,12 @@ func TestDocs_AnOperatorCanLookAfterAServerAsThePageSays(t *testing.T) {
 
 func TestDocs_TheCommandLineDoesWhatItsPageSays(t *testing.T) {
 	t.Parallel()
-	s := start(t, "")
+	start(t, "").commandLine(t)
+}
+
+// commandLine does what docs/cli.md tells to do.
+func (s *server) commandLine(t *testing.T) {
+	t.Helper()
 	d := newDesk(t)
 	if err := os.CopyFS(filepath.Join(d.Home, "docs"), os.DirFS(filepath.Join(top, "docs"))); err != nil {
 		t.Fatal(err)

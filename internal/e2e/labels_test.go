@@ -301,7 +301,7 @@ func TestLabels_WhoMayNotSubmitIsRefusedAndWhoMayNotReadSeesNothing(t *testing.T
 			{reader, "reader", submitMutation, input, "FORBIDDEN"},
 			{s.anonymous(), "anonymous", submitMutation, input, "UNAUTHENTICATED"},
 			{trapped, "trap", submitMutation, input, "FORBIDDEN"},
-			{reader, "reader", `{ labelSubmissions { nodes { author } } }`, nil, "FORBIDDEN"},
+			{reader, "reader", `{ labelSubmissions { nodes { authorEmail } } }`, nil, "FORBIDDEN"},
 			{reader, "reader", `mutation { createLabelSet(input: { name: "x", labels: [{ id: "x", name: "x" }] }) { id } }`, nil, "FORBIDDEN"},
 		} {
 			if got := c.who.do(c.query, c.variables); got.code() != c.want || strings.Contains(string(got.Body), ratVideo) {

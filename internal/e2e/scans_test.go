@@ -59,7 +59,7 @@ func TestServer_NothingThatTheDocsShowReadsATableWhole(t *testing.T) {
 	s.boot()
 	admin := s.admin()
 	tour(t, s, admin)
-	examples(t, admin)
+	examples(t, admin, nil)
 	s.stop()
 	swept := map[string]int{"access_tokens": 1} // of those that have expired, once an hour
 	for table, times := range scans(t, db.SQL) {

@@ -153,7 +153,7 @@ func TestError_AnAnswerHoldsTheCodeThePlaceAndEveryProblem(t *testing.T) {
 		"extensions": {"code": "FORBIDDEN", "problems": [
 			{"code": "FORBIDDEN", "path": ["all"], "message": "Query.people is for ADMIN, and your role is READER"},
 			{"code": "FORBIDDEN", "path": ["all", "mail"], "message": "Person.email is for ADMIN, and your role is READER"},
-			{"code": "BAD_USER_INPUT", "path": ["books", "first"], "message": "Query.books has first: 5000, and a page holds from 0 to 1000: ask page by page with after or before"}
+			{"code": "BAD_USER_INPUT", "path": ["books", "first"], "message": "Query.books has a first that is not from 0 to 1000, the length of the longest page: ask page by page with after or before"}
 		]}}],"data":null}`
 	if !sameJSON(t, string(answer), want) {
 		t.Errorf("the answer is\n%s\nand should be\n%s", answer, want)

@@ -81,7 +81,7 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 			}
 		case lexer.Int, lexer.Float:
 			if !fits(token) {
-				return wrongText(fault.BadInput, token.Pos, "the number %.30s fits into no 64 bits: write a smaller one, or a string", token.Value)
+				return wrongText(fault.BadInput, token.Pos, "the number fits into no 64 bits: write a smaller number, or a string")
 			}
 		}
 	}
@@ -89,10 +89,10 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 		return wrongText(fault.TooLarge, ast.Position{}, "the query has %d tokens, and the limit is %d: send values as variables, or several queries", tokens, t.Tokens)
 	}
 	pairs := 0
-	for name, n := range names {
+	for _, n := range names {
 		pairs += n * (n - 1) / 2
 		if n > MostRepeats {
-			return wrongText(fault.TooLarge, ast.Position{}, "the query names %.40s %d times, and the limit is %d: send several queries", name, n, MostRepeats)
+			return wrongText(fault.TooLarge, ast.Position{}, "the query repeats a name %d times, and the limit is %d: send several queries", n, MostRepeats)
 		}
 	}
 	if n := pairs * levels; n > MostComparisons {

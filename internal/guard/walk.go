@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -187,8 +186,8 @@ func (w *walk) page(f *ast.Field) int64 {
 	}
 	n, err := graphql.UnmarshalInt64(asked)
 	if err != nil || n < 0 || n > int64(w.limits.Page) {
-		w.misuse(f, name, "%s has %s: %.30s, and a page holds from 0 to %d: ask page by page with after or before",
-			coordinate(f), name, fmt.Sprint(asked), w.limits.Page)
+		w.misuse(f, name, "%s has a %s that is not from 0 to %d, the length of the longest page: ask page by page with after or before",
+			coordinate(f), name, w.limits.Page)
 		return int64(w.limits.Page)
 	}
 	return n

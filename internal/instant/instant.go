@@ -9,7 +9,6 @@ package instant
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -36,6 +35,9 @@ func System() Instant { return Of(time.Now()) }
 // Of is t without what lies below the millisecond.
 func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 
+// forms is what an error tells to write.
+const forms = "write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)"
+
 // Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
 // Years outside 0001–9999 are refused, because they cannot be written back.
 func Parse(s string) (Instant, error) {
@@ -44,7 +46,7 @@ func Parse(s string) (Instant, error) {
 	}
 	t, ok := read(s)
 	if year := t.UTC().Year(); !ok || year < 1 || year > 9999 {
-		return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
+		return 0, fault.New(fault.BadInput, "%.40q is not a time: %s", s, forms)
 	}
 	return Of(t), nil
 }
@@ -137,15 +139,16 @@ func (i Instant) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(i.AppendJSON(nil))
 }
 
-// UnmarshalGQL reads the scalar DateTime.
+// UnmarshalGQL reads the scalar DateTime. Unlike that of Parse, its error does
+// not repeat the value, which may be a password in the wrong place.
 func (i *Instant) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return fault.New(fault.BadInput, "%.40q is not a DateTime: write a string such as \"2020-06-20T21:33:24Z\"", fmt.Sprint(v))
+		return fault.New(fault.BadInput, "the value is not a DateTime: write a string such as \"2020-06-20T21:33:24Z\"")
 	}
 	parsed, err := Parse(s)
 	if err != nil {
-		return err
+		return fault.New(fault.BadInput, "the value is not a time: %s", forms)
 	}
 	*i = parsed
 	return nil

@@ -3,6 +3,7 @@ package labels
 import (
 	"context"
 	stdsql "database/sql"
+	"strings"
 	"time"
 
 	ent "tagma/ent/generated"
@@ -165,12 +166,26 @@ func (l *Labels) look(ctx context.Context, q question) (*found, error) {
 	return f, nil
 }
 
+// nobody ends the addresses of users who have none. RFC 2606 keeps the domain
+// from being anybody's.
+const nobody = "@tagma.invalid"
+
 // identityOf names a user as the author of a commit.
 func identityOf(username, email string) string {
 	if email == "" {
-		email = username + "@tagma.invalid" // a name that RFC 2606 keeps from being anybody's
+		email = username + nobody
 	}
 	return username + " <" + email + ">"
+}
+
+// AuthorOf returns the name and the address of a submission's author in the
+// commit. The address is nil if the author has none.
+func AuthorOf(row *ent.LabelSubmission) (name string, email *string) {
+	author := identity(row.Author)
+	if author.Email == "" || strings.HasSuffix(author.Email, nobody) {
+		return author.Name, nil
+	}
+	return author.Name, &author.Email
 }
 
 // Await waits until a submission has reached the repository or has failed, for

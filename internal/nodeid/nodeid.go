@@ -28,7 +28,7 @@ func Of[K int64 | string](typename string, key K) ID {
 func Parse(s string) (ID, error) {
 	typename, key, ok := strings.Cut(s, ":")
 	if !ok || typename == "" || key == "" || len(s) > 100 || strings.ContainsFunc(s, unprintable) {
-		return ID{}, fault.New(fault.BadInput, "%.40q is not an id of this server: pass back an id as it was given", s)
+		return ID{}, fault.New(fault.BadInput, "the value is not an id of this server: pass back an id as it was given")
 	}
 	return ID{Type: typename, Key: key}, nil
 }
@@ -52,7 +52,7 @@ func (id ID) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(id
 func (id *ID) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return fault.New(fault.BadInput, "%.40q is not an id: pass back a string as this server gave it", fmt.Sprint(v))
+		return fault.New(fault.BadInput, "the value is not an id: pass back a string as this server gave it")
 	}
 	parsed, err := Parse(s)
 	if err != nil {

@@ -7,7 +7,6 @@ package rawjson
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"strconv"
 
@@ -50,7 +49,7 @@ func (v Value) MarshalGQL(w io.Writer) {
 func (v *Value) UnmarshalGQL(in any) error {
 	b, err := json.Marshal(in)
 	if err != nil {
-		return fault.New(fault.BadInput, "%.40q is not JSON", fmt.Sprint(in))
+		return fault.New(fault.BadInput, "the value is not JSON")
 	}
 	*v = b
 	return nil

@@ -83,7 +83,7 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 		}
 		put, ok := places[part.FormName()]
 		if !ok {
-			return nil, stray(part)
+			return nil, stray()
 		}
 		delete(places, part.FormName())
 		file, size, err := files.add(part, limits.FileBytes)
@@ -97,17 +97,17 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 			ContentType: part.Header.Get("Content-Type"),
 		})
 	}
-	switch part, err := form.next(); {
+	switch _, err := form.next(); {
 	case err == nil:
-		return nil, stray(part)
+		return nil, stray()
 	case !errors.Is(err, io.EOF):
 		return nil, err
 	}
 	return params, nil
 }
 
-func stray(part *multipart.Part) *refusal {
-	return bad("the map has no file %.40q, or it has come before: each file comes once", part.FormName())
+func stray() *refusal {
+	return bad("a part of the form is no file of the map, or has come before: each file comes once")
 }
 
 // onPurpose says whether a page of another site could not have sent this form

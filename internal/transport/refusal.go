@@ -11,8 +11,7 @@ import (
 )
 
 // refusal is a request that never became an operation, and the answer to it.
-// Its message repeats no more of a body than a short name, because a body may
-// hold a password.
+// Its message repeats nothing of a body, because a body may hold a password.
 type refusal struct {
 	status  int
 	code    fault.Code

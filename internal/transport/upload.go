@@ -35,7 +35,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 	taken := make(map[string]bool, len(paths))
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if len(paths[name]) != 1 {
-			return nil, bad("the map gives file %.40q %d paths: it must be one", name, len(paths[name]))
+			return nil, bad("the map gives a file %d paths: it must be one", len(paths[name]))
 		}
 		path := paths[name][0]
 		put, err := place(variables, path)
@@ -43,7 +43,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 			return nil, err
 		}
 		if taken[path] {
-			return nil, bad("the map gives two files the path %.60q", path)
+			return nil, bad("the map gives two files the same path")
 		}
 		taken[path] = true
 		places[name] = put
@@ -54,7 +54,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 // place finds where path leads: "variables", then keys of objects and indices
 // of lists, joined by dots. There is one way to write each path.
 func place(variables map[string]any, path string) (func(graphql.Upload), error) {
-	wrong := bad("the path %.60q of the map does not lead to a null among the variables", path)
+	wrong := bad("a path of the map does not lead to a null among the variables: write it as variables.files.0")
 	root, rest, deeper := strings.Cut(path, ".")
 	if root != "variables" || !deeper {
 		return nil, wrong
@@ -109,6 +109,7 @@ type spool struct {
 	leave func() // gives the memory back, if there is any
 	files []*os.File
 	names []string // of those files whose names could not be removed at once
+	added int      // how many parts were taken in
 }
 
 // reserve makes room in memory for a body of that length, if there is some. -1
@@ -122,13 +123,14 @@ func (s *spool) reserve(memory *Memory, length int64) {
 
 // add takes a part in and gives it from its beginning.
 func (s *spool) add(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
+	s.added++
 	if s.room != nil {
 		file, size, err = s.keep(part, limit)
 	} else {
 		file, size, err = s.write(part, limit)
 	}
 	if err == nil && size > limit {
-		err = tooLarge("the file %.40q is larger than the limit of %d bytes", part.FormName(), limit)
+		err = tooLarge("file %d of the form is larger than the limit of %d bytes", s.added, limit)
 	}
 	return file, size, err
 }

@@ -1,0 +1,218 @@
+package graph
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// vocabulary is the names of the contract: of types, fields, arguments, values
+// of enums and directives. The contract is public, so these names may stand in
+// any error.
+type vocabulary map[string]bool
+
+// newVocabulary returns the names of a schema.
+func newVocabulary(schema *ast.Schema) vocabulary {
+	names := vocabulary{}
+	arguments := func(of ast.ArgumentDefinitionList) {
+		for _, argument := range of {
+			names[argument.Name] = true
+		}
+	}
+	for _, def := range schema.Types {
+		names[def.Name] = true
+		for _, field := range def.Fields {
+			names[field.Name] = true
+			arguments(field.Arguments)
+		}
+		for _, value := range def.EnumValues {
+			names[value.Name] = true
+		}
+	}
+	for _, directive := range schema.Directives {
+		names[directive.Name] = true
+		arguments(directive.Arguments)
+	}
+	return names
+}
+
+// has reports whether text is a name of the contract, or a type made of one,
+// such as [Image!]!.
+func (v vocabulary) has(text string) bool { return v[strings.Trim(text, "[]!")] }
+
+// phrase is an error of the library in Tagma's words.
+type phrase struct {
+	form *regexp.Regexp // what the library's message begins with; each group is a name of the contract
+	text string         // what a caller reads, with $1 for the first group
+}
+
+func say(form, text string) phrase { return phrase{regexp.MustCompile(`(?s)^` + form), text} }
+
+// word writes an error of the parser, of the validation or of the coercion of
+// variables anew. The library repeats parts of the request in its messages, and
+// any part may be a password: a string without its quotes is a name to the
+// parser. So no text of the library's leaves the server: a message is a phrase
+// from the tables below, and a group of a phrase is repeated only if the
+// contract has that name.
+func (v vocabulary) word(err *gqlerror.Error) string {
+	phrases, other := parsing, "the query is not valid GraphQL"
+	if err.Rule != "" {
+		phrases, other = validation[err.Rule], "the query is not valid by the contract, which is at /schema.graphql"
+	} else if inVariables(err) {
+		phrases, other = coercion, "the value is not of the variable's type"
+	}
+	for _, p := range phrases {
+		groups := p.form.FindStringSubmatchIndex(err.Message)
+		if groups == nil {
+			continue
+		}
+		if texts := p.form.FindStringSubmatch(err.Message); slices.ContainsFunc(texts[1:], func(text string) bool { return !v.has(text) }) {
+			break
+		}
+		return string(p.form.ExpandString(nil, p.text, err.Message, groups)) + v.suggestion(err.Message)
+	}
+	return other
+}
+
+// inVariables reports whether an error is one of the coercion of variables.
+func inVariables(err *gqlerror.Error) bool {
+	return len(err.Path) >= 2 && err.Path[0] == ast.PathName("variable")
+}
+
+var (
+	suggestions = regexp.MustCompile(`(?s) Did you mean (.*)\?$`)
+	quoted      = regexp.MustCompile(`"(\w+)"`)
+)
+
+// suggestion returns the names of the contract that the library suggests.
+func (v vocabulary) suggestion(message string) string {
+	found := suggestions.FindStringSubmatch(message)
+	if found == nil {
+		return ""
+	}
+	var names []string
+	for _, name := range quoted.FindAllStringSubmatch(found[1], -1) {
+		if v.has(name[1]) {
+			names = append(names, name[1])
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return ": did you mean " + strings.Join(names, " or ") + "?"
+}
+
+// path returns the steps from a variable inwards. The name of the variable is
+// the one thing of a request that an error repeats, because the document, which
+// is valid, declares that name and a caller needs it. Below the variable the
+// path ends before the first key that the contract does not have; whole reports
+// whether there is none.
+func (v vocabulary) path(err *gqlerror.Error) (steps []any, whole bool) {
+	for n, step := range err.Path[1:] {
+		if key, ok := step.(ast.PathName); ok && n > 0 && !v.has(string(key)) {
+			return steps, false
+		}
+		steps = append(steps, step)
+	}
+	return steps, true
+}
+
+// kind is a pattern of what the lexer calls its tokens.
+const kind = `(?:<\w+>|[!$&(){}:=@|]|\[|\]|\.\.\.|Name|Int|Float|String|BlockString|Comment)`
+
+// parsing is the errors of the parser, and of what goes before validation.
+var parsing = []phrase{
+	say(`no operation provided$`, "the query holds no operation"),
+	say(`operation  not found$`, "the query has several operations: say with operationName which to run"),
+	say(`operation .* not found$`, "the query has no operation of the name that operationName gives"),
+	say(`exceeded token limit`, "the query has more tokens than limits { queryTokens } allows"),
+	say(`exceeded maximum nesting depth`, "the query is nested too deep"),
+	say(`Unterminated string`, "a string does not end: put a quote behind it"),
+	say(`Invalid number`, "a number is malformed here"),
+	say(`Invalid character within String`, "a string holds a control character: escape it"),
+	say(`Bad character escape sequence`, "a string has an escape sequence that there is not"),
+	say(`Cannot parse the unexpected character`, "the query has a character that GraphQL does not have here"),
+	say(`Expected <EOF>`, "the query goes on where it should end"),
+	say(`(?:Expected|Unexpected|expected).* <EOF>$`, "the query ends too early: look for a brace that is not closed"),
+	say(`Expected Name, found `, "a name is expected here"),
+	say(`Expected \{, found `, "an opening brace is expected here"),
+	say(`Expected \), found `, "a closing parenthesis is expected here"),
+	say(`Expected :, found `, "a colon is expected here"),
+	say(`Expected `+kind+`, found `, "the query does not go on as GraphQL does here"),
+	say(`expected at least one definition, found `, "at least one entry is expected here"),
+	say(`Unexpected `, "the query does not go on as GraphQL does here: put strings in quotes"),
+	say(`must not be null$`, "must not be null"),
+	say(`the requested element is null which the schema does not allow$`, "must not be null"),
+}
+
+// validation is the errors of each rule.
+var validation = map[string][]phrase{
+	"FieldsOnCorrectType": {say(`Cannot query field ".*" on type "([^"]*)"\.`, "$1 has no field of this name")},
+	"FragmentsOnCompositeTypes": {
+		say(`Fragment .*cannot condition on non composite type "([^"]*)"`, "a fragment cannot be on $1, which has no fields"),
+		say(``, "a fragment must be on a type that has fields"),
+	},
+	"KnownArgumentNames": {
+		say(`Unknown argument ".*" on field "([^".]*)\.([^".]*)"`, "$1.$2 has no argument of this name"),
+		say(`Unknown argument ".*" on directive "@([^"]*)"`, "the directive @$1 has no argument of this name"),
+	},
+	"KnownDirectives": {
+		say(`Unknown directive`, "there is no directive of this name"),
+		say(`Directive "@([^"]*)" may not be used on`, "the directive @$1 may not stand here"),
+	},
+	"KnownFragmentNames":           {say(``, "the query has no fragment of this name")},
+	"KnownRootType":                {say(``, "the contract has no operations of this kind")},
+	"KnownTypeNames":               {say(``, "the contract has no type of this name")},
+	"LoneAnonymousOperation":       {say(``, "an operation without a name must be the only one of its query")},
+	"MaxIntrospectionDepth":        {say(``, "the introspection is nested too deep")},
+	"NoFragmentCycles":             {say(``, "a fragment spreads itself")},
+	"NoUndefinedVariables":         {say(``, "the operation does not declare this variable")},
+	"NoUnusedFragments":            {say(``, "this fragment is never used")},
+	"NoUnusedVariables":            {say(``, "this variable is never used")},
+	"OverlappingFieldsCanBeMerged": {say(``, "two different fields would have the same name in the answer: give one of them an alias")},
+	"PossibleFragmentSpreads":      {say(``, "this fragment is on a type that there can never be here")},
+	"ProvidedRequiredArguments": {
+		say(`Field "([^"]*)" argument "([^"]*)" of type "([^"]*)" is required`, "the field $1 needs the argument $2 of type $3"),
+		say(`Directive "@([^"]*)" argument "([^"]*)" of type "([^"]*)" is required`, "the directive @$1 needs the argument $2 of type $3"),
+	},
+	"ScalarLeafs": {
+		say(`Field "([^"]*)" must not have a selection since type "([^"]*)" has no subfields`, "the field $1 takes no fields in braces, because $2 has none"),
+		say(`Field "([^"]*)" of type "([^"]*)" must have a selection of subfields`, "the field $1 of type $2 needs fields in braces"),
+	},
+	"SingleFieldSubscriptions":    {say(``, "a subscription must ask for one field, and not for introspection")},
+	"UniqueArgumentNames":         {say(``, "an argument is given twice")},
+	"UniqueDirectivesPerLocation": {say(``, "a directive that may stand once stands here twice")},
+	"UniqueFragmentNames":         {say(``, "two fragments have the same name")},
+	"UniqueInputFieldNames":       {say(``, "a field of an input is given twice")},
+	"UniqueOperationNames":        {say(``, "two operations have the same name")},
+	"UniqueVariableNames":         {say(``, "a variable is declared twice")},
+	"ValuesOfCorrectType": {
+		say(`Int cannot represent`, "the value must be a whole number of 32 bits, for Int"),
+		say(`String cannot represent`, "the value must be a string in quotes, for String"),
+		say(`(Boolean|Float|ID) cannot represent`, "the value is not of type $1"),
+		say(`Enum "([^"]*)" cannot represent`, "the value must be one of the enum $1, without quotes"),
+		say(`Value "\w*" does not exist in "([^"]*)" enum`, "the enum $1 has no value of this name"),
+		say(`Expected value of type "([^"]*)", found `, "the value is not of type $1"),
+		say(`Field "([^".]*)\.([^".]*)" of required type "([^"]*)" was not provided`, "the input lacks $1.$2 of type $3"),
+		say(`Field ".*" is not defined by type "([^"]*)"\.`, "$1 has no field of this name"),
+		say(`OneOf Input Object "([^"]*)"`, "$1 takes exactly one of its fields"),
+	},
+	"VariablesAreInputTypes":     {say(`Variable .* cannot be non-input type "([^"]*)"`, "a variable cannot be of type $1, which is no input")},
+	"VariablesInAllowedPosition": {say(`Variable "[^"]*" of type "([^"]*)" used in position expecting type "([^"]*)"`, "a variable of type $1 stands where $2 is expected")},
+}
+
+// coercion is the errors of the values of variables.
+var coercion = []phrase{
+	say(`must be defined$`, "must be defined"),
+	say(`cannot be null$`, "cannot be null"),
+	say(`unknown field$`, "unknown field"),
+	say(`must be a (\w+), not a \w+$`, "must be an object of type $1"),
+	say(`enums must be ints or strings$`, "must be a value of the enum, as a string"),
+	say(`.* is not a valid (\w+)$`, "is not a value of the enum $1"),
+	say(`cannot use value .* as (\w+)$`, "the number does not fit $1"),
+	say(`cannot use \S+ as (\w+)`, "the value is not of type $1"),
+	say(`must an input type$`, "the type of the variable is no input"),
+}
