@@ -116,7 +116,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
 	sweeping := sweep.Start(background, log, st.DB, st.Folder, pairing.New(st.DB, st.Bucket, instant.System), d.photos, d.bundles, d.persons, d.keyed)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
-		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
+		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, c.Labels.Repo != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
 		})
 	})

@@ -256,6 +256,24 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 	fsck(t, h.cfg.Dir)
 }
 
+func TestMend_ABranchPointsAgainToTheLastCommitThatTheDatabaseKnows(t *testing.T) {
+	h := newHistory(t)
+	ref := filepath.Join(h.cfg.Dir, "refs", "heads", "main")
+	for name, content := range map[string]string{"emptied": "", "another digit": strings.Repeat("7", 40) + "\n", "text": "main\n"} {
+		if err := os.WriteFile(ref, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, faults := h.check(t); len(faults) == 0 {
+			t.Errorf("%s: nothing is found", name)
+		}
+		noted := h.written[len(h.written)-5].SHA // and four more were pushed before a crash
+		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: noted}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		h.demandMended(t)
+	}
+}
+
 func TestCheck_BesideAWriterFindsNothing(t *testing.T) {
 	cfg := config(t, "")
 	r := open(t, cfg)

@@ -223,10 +223,20 @@ func (r *Repo) Heal(ctx context.Context, met error) error {
 	return &problem{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
 }
 
+// Renew empties a cache that somebody has found damaged. The next Refresh brings
+// it back. A repository that is no cache stays as it is: ErrDamaged.
+func (r *Repo) Renew(ctx context.Context) error {
+	if err := r.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	return r.heal(bare.ErrDamaged)
+}
+
 // heal empties a damaged cache. The next use of the remote fills it again.
 func (r *Repo) heal(damage error) error {
 	if r.remote == nil {
-		return &problem{ErrDamaged, damage.Error() + ". Move the folder away, and make it again from the database"}
+		return &problem{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
 	}
 	r.cfg.Log.Warn("the cache of the label repository is damaged and is made again from the remote", "dir", r.cfg.Dir, "error", damage)
 	r.trees.clear()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"tagma/internal/labelrepo/bare"
 )
 
@@ -27,6 +29,9 @@ type MendOptions struct {
 	// Written gives the files that the database knows, in the order of their
 	// commits. Each may be read several times.
 	Written func(context.Context) iter.Seq2[Written, error]
+	// Tip is the commit that the branch pointed to when somebody last noted it, or
+	// empty. It is for a branch whose own file is damaged.
+	Tip string
 	// From is the folder of a clone or the address of a remote; or empty.
 	From string
 }
@@ -67,6 +72,9 @@ func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error
 			return m.mended, err
 		}
 	}
+	if err := m.mendBranch(ctx, o); err != nil {
+		return m.mended, err
+	}
 	if err := m.demandReachable(); err != nil {
 		return m.mended, err
 	}
@@ -100,6 +108,8 @@ type mender struct {
 	view   *bare.View
 	want   map[bare.Hash]bool // objects that are missing, or of which every copy is damaged
 	files  map[string]bool    // damaged files, by their names within the repository
+	refs   map[string]bare.Hash
+	broken bool // whether the branch's own file is damaged
 	mended int
 }
 
@@ -120,8 +130,10 @@ func (m *mender) survey(ctx context.Context) error {
 		if strings.HasPrefix(f.File, "objects/") {
 			m.files[f.File] = true
 		}
+		m.broken = m.broken || f.File == m.branch()
 	})
-	for name, h := range m.view.Refs() {
+	m.refs = m.view.Refs()
+	for name, h := range m.refs {
 		c.lookUp(h, name)
 	}
 	for h := range c.missing {
@@ -349,6 +361,36 @@ func (m *mender) commit(h bare.Hash) (commitObject, error) {
 	return parseCommit(content)
 }
 
+func (m *mender) branch() string { return plumbing.NewBranchReferenceName(m.cfg.Branch).String() }
+
+// mendBranch has the branch point to where it was, if its own file is damaged or
+// names a commit that is nowhere: to the commit that was noted, or to one that the
+// database knows to follow upon that.
+func (m *mender) mendBranch(ctx context.Context, o MendOptions) error {
+	tip := hashOf(o.Tip)
+	if _, err := m.commit(tip); err != nil || !m.broken && !m.want[m.refs[m.branch()]] {
+		return nil //nolint:nilerr // there is no better place
+	}
+	for before := (bare.Hash{}); o.Written != nil && tip != before; {
+		before = tip
+		for w, err := range o.Written(ctx) {
+			if err != nil {
+				return err
+			}
+			if next, err := m.commit(hashOf(w.SHA)); err == nil && len(next.parents) > 0 && next.parents[0] == tip {
+				tip = hashOf(w.SHA)
+			}
+		}
+	}
+	if err := m.store.SetRef(m.branch(), tip); err != nil {
+		return err
+	}
+	delete(m.want, m.refs[m.branch()])
+	m.refs[m.branch()] = tip
+	m.mended++
+	return nil
+}
+
 // demandReachable returns a *NotMendedError if the history needs something that
 // is still wanted. What nothing names any more is no loss.
 func (m *mender) demandReachable() error {
@@ -358,7 +400,7 @@ func (m *mender) demandReachable() error {
 	var lost []string
 	seen := map[bare.Hash]bool{}
 	var todo []bare.Hash
-	for _, h := range m.view.Refs() {
+	for _, h := range m.refs {
 		todo = append(todo, h)
 	}
 	for len(todo) > 0 {

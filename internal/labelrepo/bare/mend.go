@@ -44,6 +44,12 @@ func (r *Repo) Put(kind Kind, content []byte) (Hash, error) {
 	return name, errors.Join(flushFolder(folder), flushFolder(filepath.Dir(folder)))
 }
 
+// SetRef makes a reference point to a commit, wherever it pointed before: for one
+// whose file is damaged.
+func (r *Repo) SetRef(name string, to Hash) error {
+	return r.replace(filepath.Join(r.dir, filepath.FromSlash(name)), []byte(to.String()+"\n"))
+}
+
 // Replace takes damaged files out of use. A pack that is whole gets a new index.
 // Of a damaged pack, whatever can be read becomes a new pack. The damaged files
 // are moved aside, into a folder of their own. Files are names of a View's faults.
