@@ -41,6 +41,7 @@ import (
 	"tagma/internal/idempotency"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/integrity"
 	"tagma/internal/labelrepo"
 	"tagma/internal/labels"
 	"tagma/internal/leader"
@@ -48,6 +49,7 @@ import (
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/request"
+	"tagma/internal/scrub"
 	"tagma/internal/series"
 	"tagma/internal/store"
 	"tagma/internal/sweep"
@@ -81,7 +83,8 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.LabelRepo(); err != nil { // it is opened later, by the server that leads
+	repository, err := c.LabelRepo() // it is opened later, by the server that leads
+	if err != nil {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
@@ -120,6 +123,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return store.OpenLabels(ctx, c, log)
 		})
 	})
+	scrubbing := leader.Start(background, st.DB, log, "scrub", newScrub(c, st, d, repository, log, metrics).Run)
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -135,6 +139,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	endBackground()
 	<-sweeping
 	<-posting
+	<-scrubbing
 	<-telling
 	<-watching
 	return errors.Join(err, server.Close())
@@ -175,6 +180,25 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	d.annotations.OnAdded(d.events.Annotations.Tell)
 	d.labels.OnChange(d.events.Labels.Tell)
 	return d
+}
+
+// newScrub returns the server's check of its own store, and registers what there is
+// to count.
+func newScrub(c *config.Config, st *store.Store, d domain, repository labelrepo.Config, log *slog.Logger, metrics *prometheus.Registry) *scrub.Scrub {
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tagma_labels_damaged",
+		Help: "1 on the server that leads while it pushes nothing, because the label repository is damaged: run tagma verify --mend.",
+	}, func() float64 {
+		if d.labels.Held() {
+			return 1
+		}
+		return 0
+	}))
+	of := integrity.Store{
+		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: pairing.New(st.DB, st.Bucket, instant.System),
+		Labels: d.labels, Repository: repository,
+	}
+	return scrub.New(of, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})
 }
 
 // uploadMemory is how many bytes of uploaded files wait in memory: as many as

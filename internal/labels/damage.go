@@ -54,6 +54,21 @@ func (l *Labels) ClearDamage(ctx context.Context, what string) error {
 	})
 }
 
+// forgetDamage is ClearDamage, whatever was noted.
+func (l *Labels) forgetDamage(ctx context.Context) error {
+	return l.db.Write(ctx, func() error {
+		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID)).Exec(ctx)
+		return err
+	})
+}
+
+// Tip returns the commit up to which the repository was read or written, as the
+// database notes it, or "".
+func (l *Labels) Tip(ctx context.Context) (string, error) {
+	values, err := l.checkpoints(ctx, readUpToID)
+	return values[readUpToID], err
+}
+
 // Held reports whether this server leads and pushes nothing, because the label
 // repository is damaged.
 func (l *Labels) Held() bool { return l.held.Load() }

@@ -58,9 +58,9 @@ func TestKeep_WhileTheRepositoryIsDamagedNothingIsPushedAndEachSubmissionSaysSo(
 		logs, stop := w.keep(cfg)
 		defer stop()
 		push := func(n int) {
-			receipt, err := w.Submit(w.ana, rat(n, 1), time.Minute)
-			must(t, err)
-			same(t, "status", receipt.Submission.Status, labelsubmission.StatusPUSHED)
+			for row := w.submit(rat(n, 1)); w.again(row).Status != labelsubmission.StatusPUSHED; {
+				sleep(t.Context(), 10*time.Millisecond, nil)
+			}
 		}
 		push(0)
 		tip := git(t, dir, "rev-parse", "main")
@@ -82,10 +82,8 @@ func TestKeep_WhileTheRepositoryIsDamagedNothingIsPushedAndEachSubmissionSaysSo(
 		_, err := labelrepo.Mend(t.Context(), cfg, labelrepo.MendOptions{Written: w.Written})
 		must(t, err)
 		must(t, w.ClearDamage(t.Context(), "object 0123 is damaged"))
-		for w.again(waiting).Status != labelsubmission.StatusPUSHED {
-			sleep(t.Context(), 10*time.Millisecond, nil)
-		}
 		push(2)
+		same(t, "what waited", w.again(waiting).Status, labelsubmission.StatusPUSHED)
 		if w.Held() {
 			t.Error("the server still says that it pushes nothing")
 		}

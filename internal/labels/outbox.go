@@ -370,6 +370,9 @@ func (o *Outbox) Rebuild(ctx context.Context) error {
 		err = ErrNotEmpty
 	}
 	if err == nil {
+		err = o.labels.forgetDamage(ctx) // what was damaged is no longer there
+	}
+	if err == nil {
 		err = o.startAgain(ctx)
 	}
 	for more := true; more && err == nil; {
