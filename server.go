@@ -123,7 +123,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return store.OpenLabels(ctx, c, log)
 		})
 	})
-	scrubbing := leader.Start(background, st.DB, log, "scrub", newScrub(c, st, d, repository, log, metrics).Run)
+	scrubbing := startScrub(background, c, st, d, repository, log, metrics)
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -182,9 +182,9 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	return d
 }
 
-// newScrub returns the server's check of its own store, and registers what there is
-// to count.
-func newScrub(c *config.Config, st *store.Store, d domain, repository labelrepo.Config, log *slog.Logger, metrics *prometheus.Registry) *scrub.Scrub {
+// startScrub starts the server's check of its own store, if the settings ask for
+// it, and registers what there is to count.
+func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain, repository labelrepo.Config, log *slog.Logger, metrics *prometheus.Registry) <-chan struct{} {
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tagma_labels_damaged",
 		Help: "1 on the server that leads while it pushes nothing, because the label repository is damaged: run tagma verify --mend.",
@@ -194,11 +194,17 @@ func newScrub(c *config.Config, st *store.Store, d domain, repository labelrepo.
 		}
 		return 0
 	}))
-	of := integrity.Store{
+	checked := integrity.Store{
 		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: pairing.New(st.DB, st.Bucket, instant.System),
 		Labels: d.labels, Repository: repository,
 	}
-	return scrub.New(of, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})
+	work := scrub.New(checked, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})
+	if c.ScrubRate == 0 { // and so leads nothing, which keeps a connection
+		off := make(chan struct{})
+		close(off)
+		return off
+	}
+	return leader.Start(ctx, st.DB, log, "scrub", work.Run)
 }
 
 // uploadMemory is how many bytes of uploaded files wait in memory: as many as

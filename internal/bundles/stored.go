@@ -40,7 +40,7 @@ func StoredAfter(ctx context.Context, db *database.DB, last int64) iter.Seq2[*en
 }
 
 // FilesOf returns the names of the files that have a content, such as
-// insects/3 output/model.pth, at most so many.
+// insects@3 output/model.pth, at most so many.
 func FilesOf(ctx context.Context, db *database.DB, contentID int64, limit int) ([]string, error) {
 	rows, err := db.BundleFile.Query().Where(bundlefile.ContentID(contentID)).Order(bundlefile.ByID()).Limit(limit).
 		WithVersion(func(q *ent.BundleVersionQuery) { q.WithBundle() }).All(ctx)

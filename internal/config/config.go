@@ -249,8 +249,8 @@ func (c *Config) Check() error {
 			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))
 		}
 	}
-	if c.Connections == 1 && !strings.HasPrefix(c.Database, "sqlite:") {
-		problems = append(problems, errors.New("--database-connections is 1: give 2 or more, for one is kept by the server that leads"))
+	if c.Connections < 3 && !strings.HasPrefix(c.Database, "sqlite:") {
+		problems = append(problems, fmt.Errorf("--database-connections is %d: give 3 or more, for the server that leads keeps one for the labels and one for the scrub", c.Connections))
 	}
 	if c.ScrubRate < 0 {
 		problems = append(problems, fmt.Errorf("--scrub-rate is %d: give 0 or more", c.ScrubRate))

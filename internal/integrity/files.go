@@ -86,7 +86,7 @@ func (c *Checker) image(ctx context.Context, one images.Stored) error {
 		for _, f := range findings {
 			c.Found(f)
 		}
-		return ctx.Err()
+		return c.over(ctx)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Fi
 	}
 	var notes []images.Sum
 	for n, key := range one.Others {
-		if err := ctx.Err(); err != nil {
+		if err := c.over(ctx); err != nil {
 			return nil, err
 		}
 		what := about([]string{"thumbnail", "smaller thumbnail"}[n])
@@ -120,7 +120,7 @@ func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Fi
 		}
 	}
 	c.notes = append(c.notes, notes...)
-	return findings, ctx.Err()
+	return findings, c.over(ctx)
 }
 
 // judge makes a finding of a file that was read, if something is wrong.
@@ -180,8 +180,8 @@ func (c *Checker) bundlesAfter(ctx context.Context, id int64, done func(id int64
 
 func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) error {
 	sum, _, err := c.read(ctx, content.StoredAs, false)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if c.over(ctx) != nil {
+		return c.over(ctx)
 	}
 	f, wrong := judge(content.StoredAs, "", sum, content.Sha256, err)
 	if !wrong {
@@ -208,8 +208,8 @@ func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
 
 func (c *Checker) orphans(ctx context.Context, before time.Time) error {
 	for files, err := range blobs.Old(ctx, c.Bucket, "", before) {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if c.over(ctx) != nil {
+			return c.over(ctx)
 		}
 		if err != nil { // the last thing that the list gives
 			c.Found(Finding{Kind: Unreadable, Key: "files", About: "list of the files in the store", Err: err})
@@ -234,8 +234,8 @@ func (c *Checker) orphans(ctx context.Context, before time.Time) error {
 func (c *Checker) PairingFile(ctx context.Context) error {
 	err := c.goOn("pairing", c.Pairing.Check(ctx))
 	switch {
-	case err == nil, ctx.Err() != nil:
-		return ctx.Err()
+	case err == nil, c.over(ctx) != nil:
+		return c.over(ctx)
 	case errors.Is(err, pairing.ErrApart):
 		c.Found(Finding{Kind: Foreign, Key: "pairing", Err: err})
 	default:

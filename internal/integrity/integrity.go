@@ -8,6 +8,7 @@
 package integrity
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -90,6 +91,7 @@ type Checker struct {
 	right   int // files that are as they should be
 	objects int // of the label repository, likewise
 	notes   []images.Sum
+	ended   error // what Pace returned
 }
 
 // Report is what Verify has done.
@@ -158,11 +160,15 @@ func (c *Checker) goOn(part string, err error) error {
 
 // pace tells Pace.
 func (c *Checker) pace(ctx context.Context, bytes int64) error {
-	if err := ctx.Err(); err != nil || c.Pace == nil {
-		return err
+	if c.Pace != nil && ctx.Err() == nil {
+		c.ended = c.Pace(ctx, bytes)
 	}
-	return c.Pace(ctx, bytes)
+	return c.over(ctx)
 }
+
+// over returns why the check must end, or nil. It tells the end of a check from a
+// file that cannot be read.
+func (c *Checker) over(ctx context.Context) error { return cmp.Or(c.ended, ctx.Err()) }
 
 // Database checks the whole database, and returns how.
 func (c *Checker) Database(ctx context.Context) (how string, err error) {

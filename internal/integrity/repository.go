@@ -67,7 +67,7 @@ func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err e
 	c.objects, err = labelrepo.Check(ctx, c.Repository.Dir,
 		func(bytes int64) error { return c.pace(ctx, bytes) },
 		func(f labelrepo.Fault) { findings = append(findings, findingOf(f)) })
-	if err != nil && ctx.Err() == nil {
+	if err != nil && c.over(ctx) == nil {
 		findings = append(findings, Finding{Kind: Unreadable, Key: "label repository", Err: err})
 		err = nil
 	}

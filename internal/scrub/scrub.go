@@ -95,7 +95,7 @@ func NewMetrics(to prometheus.Registerer) *Metrics {
 
 // Options of New.
 type Options struct {
-	Rate    int64 // bytes to read in a second; 0 reads nothing
+	Rate    int64 // bytes to read in a second, above 0
 	Clock   instant.Clock
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -124,10 +124,6 @@ func New(st integrity.Store, o Options) *Scrub {
 // Run makes passes until ctx ends or something fails that is no fault of what is
 // checked. Begun again, Run goes on where the last one was.
 func (s *Scrub) Run(ctx context.Context) error {
-	if s.Rate <= 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	for {
 		now, err := s.load(ctx)
 		if err != nil {
