@@ -46,6 +46,7 @@ import (
 	"tagma/internal/identity"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/integrity"
 	"tagma/internal/labelrepo"
 	"tagma/internal/labels"
 	"tagma/internal/leader"
@@ -53,6 +54,7 @@ import (
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/request"
+	"tagma/internal/scrub"
 	"tagma/internal/series"
 	"tagma/internal/store"
 	"tagma/internal/sweep"
@@ -92,7 +94,8 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.LabelRepo(); err != nil { // it is opened later, by the server that leads
+	repository, err := c.LabelRepo() // it is opened later, by the server that leads
+	if err != nil {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
@@ -135,11 +138,12 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
 	sweeping := sweep.Start(background, log, st.DB, st.Folder, pairing.New(st.DB, st.Bucket, instant.System), d.photos, d.bundles, d.persons, d.keyed)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
-		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, func(ctx context.Context) (*labelrepo.Repo, error) {
+		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, c.Labels.Repo != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
 		})
 	})
 	backingUp, watchingBackups := startBackups(background, st.DB, log, backups)
+	scrubbing := startScrub(background, c, st, d, repository, log, metrics)
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: c.Timeout, IdleTimeout: 4 * c.Timeout, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -157,6 +161,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	<-posting
 	<-backingUp
 	<-watchingBackups
+	<-scrubbing
 	<-telling
 	<-watching
 	return errors.Join(err, server.Close())
@@ -226,6 +231,31 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	d.annotations.OnAdded(d.events.Annotations.Tell)
 	d.labels.OnChange(d.events.Labels.Tell)
 	return d
+}
+
+// startScrub starts the server's check of its own store, if the settings ask for
+// it, and registers what there is to count.
+func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain, repository labelrepo.Config, log *slog.Logger, metrics *prometheus.Registry) <-chan struct{} {
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tagma_labels_damaged",
+		Help: "1 on the server that leads while it pushes nothing, because the label repository is damaged: run tagma verify --mend.",
+	}, func() float64 {
+		if d.labels.Held() {
+			return 1
+		}
+		return 0
+	}))
+	checked := integrity.Store{
+		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: pairing.New(st.DB, st.Bucket, instant.System),
+		Labels: d.labels, Repository: repository,
+	}
+	work := scrub.New(checked, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})
+	if c.ScrubRate == 0 { // and so leads nothing, which keeps a connection
+		off := make(chan struct{})
+		close(off)
+		return off
+	}
+	return leader.Start(ctx, st.DB, log, "scrub", work.Run)
 }
 
 // uploadMemory is how many bytes of uploaded files wait in memory: as many as

@@ -36,6 +36,10 @@ type Image struct {
 	Width int `json:"width,omitempty"`
 	// Pixels.
 	Height int `json:"height,omitempty"`
+	// SHA-256 of the thumbnail, 32 bytes. Null: not known yet, in rows from before the column.
+	ThumbnailSha256 []byte `json:"thumbnail_sha256,omitempty"`
+	// SHA-256 of the smaller thumbnail, likewise.
+	ThumbnailMiniSha256 []byte `json:"thumbnail_mini_sha256,omitempty"`
 	// Names this upload's files in the store; another upload of the same image has another.
 	FileID string `json:"file_id,omitempty"`
 	// The trap's software, as it says.
@@ -123,7 +127,7 @@ func (*Image) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case image.FieldMetadata:
+		case image.FieldThumbnailSha256, image.FieldThumbnailMiniSha256, image.FieldMetadata:
 			values[i] = new([]byte)
 		case image.FieldAltitude, image.FieldLatitude, image.FieldLongitude, image.FieldTemperature, image.FieldHumidity, image.FieldNoFlashShutterSpeed, image.FieldNoFlashExposureTime, image.FieldNoFlashBrightness, image.FieldNoFlashIso:
 			values[i] = new(sql.NullFloat64)
@@ -193,6 +197,18 @@ func (_m *Image) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field height", values[i])
 			} else if value.Valid {
 				_m.Height = int(value.Int64)
+			}
+		case image.FieldThumbnailSha256:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field thumbnail_sha256", values[i])
+			} else if value != nil {
+				_m.ThumbnailSha256 = *value
+			}
+		case image.FieldThumbnailMiniSha256:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field thumbnail_mini_sha256", values[i])
+			} else if value != nil {
+				_m.ThumbnailMiniSha256 = *value
 			}
 		case image.FieldFileID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -362,6 +378,12 @@ func (_m *Image) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("height=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Height))
+	builder.WriteString(", ")
+	builder.WriteString("thumbnail_sha256=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ThumbnailSha256))
+	builder.WriteString(", ")
+	builder.WriteString("thumbnail_mini_sha256=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ThumbnailMiniSha256))
 	builder.WriteString(", ")
 	builder.WriteString("file_id=")
 	builder.WriteString(_m.FileID)

@@ -68,6 +68,18 @@ func (_c *ImageCreate) SetHeight(v int) *ImageCreate {
 	return _c
 }
 
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (_c *ImageCreate) SetThumbnailSha256(v []byte) *ImageCreate {
+	_c.mutation.SetThumbnailSha256(v)
+	return _c
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (_c *ImageCreate) SetThumbnailMiniSha256(v []byte) *ImageCreate {
+	_c.mutation.SetThumbnailMiniSha256(v)
+	return _c
+}
+
 // SetFileID sets the "file_id" field.
 func (_c *ImageCreate) SetFileID(v string) *ImageCreate {
 	_c.mutation.SetFileID(v)
@@ -395,6 +407,14 @@ func (_c *ImageCreate) createSpec() (*Image, *sqlgraph.CreateSpec) {
 		_spec.SetField(image.FieldHeight, field.TypeInt, value)
 		_node.Height = value
 	}
+	if value, ok := _c.mutation.ThumbnailSha256(); ok {
+		_spec.SetField(image.FieldThumbnailSha256, field.TypeBytes, value)
+		_node.ThumbnailSha256 = value
+	}
+	if value, ok := _c.mutation.ThumbnailMiniSha256(); ok {
+		_spec.SetField(image.FieldThumbnailMiniSha256, field.TypeBytes, value)
+		_node.ThumbnailMiniSha256 = value
+	}
 	if value, ok := _c.mutation.FileID(); ok {
 		_spec.SetField(image.FieldFileID, field.TypeString, value)
 		_node.FileID = value
@@ -624,6 +644,42 @@ func (u *ImageUpsert) UpdateHeight() *ImageUpsert {
 // AddHeight adds v to the "height" field.
 func (u *ImageUpsert) AddHeight(v int) *ImageUpsert {
 	u.Add(image.FieldHeight, v)
+	return u
+}
+
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (u *ImageUpsert) SetThumbnailSha256(v []byte) *ImageUpsert {
+	u.Set(image.FieldThumbnailSha256, v)
+	return u
+}
+
+// UpdateThumbnailSha256 sets the "thumbnail_sha256" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateThumbnailSha256() *ImageUpsert {
+	u.SetExcluded(image.FieldThumbnailSha256)
+	return u
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (u *ImageUpsert) ClearThumbnailSha256() *ImageUpsert {
+	u.SetNull(image.FieldThumbnailSha256)
+	return u
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (u *ImageUpsert) SetThumbnailMiniSha256(v []byte) *ImageUpsert {
+	u.Set(image.FieldThumbnailMiniSha256, v)
+	return u
+}
+
+// UpdateThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateThumbnailMiniSha256() *ImageUpsert {
+	u.SetExcluded(image.FieldThumbnailMiniSha256)
+	return u
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (u *ImageUpsert) ClearThumbnailMiniSha256() *ImageUpsert {
+	u.SetNull(image.FieldThumbnailMiniSha256)
 	return u
 }
 
@@ -1048,6 +1104,48 @@ func (u *ImageUpsertOne) AddHeight(v int) *ImageUpsertOne {
 func (u *ImageUpsertOne) UpdateHeight() *ImageUpsertOne {
 	return u.Update(func(s *ImageUpsert) {
 		s.UpdateHeight()
+	})
+}
+
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (u *ImageUpsertOne) SetThumbnailSha256(v []byte) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetThumbnailSha256(v)
+	})
+}
+
+// UpdateThumbnailSha256 sets the "thumbnail_sha256" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateThumbnailSha256() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateThumbnailSha256()
+	})
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (u *ImageUpsertOne) ClearThumbnailSha256() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearThumbnailSha256()
+	})
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (u *ImageUpsertOne) SetThumbnailMiniSha256(v []byte) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetThumbnailMiniSha256(v)
+	})
+}
+
+// UpdateThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateThumbnailMiniSha256() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateThumbnailMiniSha256()
+	})
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (u *ImageUpsertOne) ClearThumbnailMiniSha256() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearThumbnailMiniSha256()
 	})
 }
 
@@ -1683,6 +1781,48 @@ func (u *ImageUpsertBulk) AddHeight(v int) *ImageUpsertBulk {
 func (u *ImageUpsertBulk) UpdateHeight() *ImageUpsertBulk {
 	return u.Update(func(s *ImageUpsert) {
 		s.UpdateHeight()
+	})
+}
+
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (u *ImageUpsertBulk) SetThumbnailSha256(v []byte) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetThumbnailSha256(v)
+	})
+}
+
+// UpdateThumbnailSha256 sets the "thumbnail_sha256" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateThumbnailSha256() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateThumbnailSha256()
+	})
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (u *ImageUpsertBulk) ClearThumbnailSha256() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearThumbnailSha256()
+	})
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (u *ImageUpsertBulk) SetThumbnailMiniSha256(v []byte) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetThumbnailMiniSha256(v)
+	})
+}
+
+// UpdateThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateThumbnailMiniSha256() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateThumbnailMiniSha256()
+	})
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (u *ImageUpsertBulk) ClearThumbnailMiniSha256() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearThumbnailMiniSha256()
 	})
 }
 

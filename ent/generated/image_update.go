@@ -123,6 +123,30 @@ func (_u *ImageUpdate) AddHeight(v int) *ImageUpdate {
 	return _u
 }
 
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (_u *ImageUpdate) SetThumbnailSha256(v []byte) *ImageUpdate {
+	_u.mutation.SetThumbnailSha256(v)
+	return _u
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (_u *ImageUpdate) ClearThumbnailSha256() *ImageUpdate {
+	_u.mutation.ClearThumbnailSha256()
+	return _u
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (_u *ImageUpdate) SetThumbnailMiniSha256(v []byte) *ImageUpdate {
+	_u.mutation.SetThumbnailMiniSha256(v)
+	return _u
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (_u *ImageUpdate) ClearThumbnailMiniSha256() *ImageUpdate {
+	_u.mutation.ClearThumbnailMiniSha256()
+	return _u
+}
+
 // SetFileID sets the "file_id" field.
 func (_u *ImageUpdate) SetFileID(v string) *ImageUpdate {
 	_u.mutation.SetFileID(v)
@@ -561,6 +585,18 @@ func (_u *ImageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedHeight(); ok {
 		_spec.AddField(image.FieldHeight, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.ThumbnailSha256(); ok {
+		_spec.SetField(image.FieldThumbnailSha256, field.TypeBytes, value)
+	}
+	if _u.mutation.ThumbnailSha256Cleared() {
+		_spec.ClearField(image.FieldThumbnailSha256, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.ThumbnailMiniSha256(); ok {
+		_spec.SetField(image.FieldThumbnailMiniSha256, field.TypeBytes, value)
+	}
+	if _u.mutation.ThumbnailMiniSha256Cleared() {
+		_spec.ClearField(image.FieldThumbnailMiniSha256, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.FileID(); ok {
 		_spec.SetField(image.FieldFileID, field.TypeString, value)
 	}
@@ -843,6 +879,30 @@ func (_u *ImageUpdateOne) SetNillableHeight(v *int) *ImageUpdateOne {
 // AddHeight adds value to the "height" field.
 func (_u *ImageUpdateOne) AddHeight(v int) *ImageUpdateOne {
 	_u.mutation.AddHeight(v)
+	return _u
+}
+
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (_u *ImageUpdateOne) SetThumbnailSha256(v []byte) *ImageUpdateOne {
+	_u.mutation.SetThumbnailSha256(v)
+	return _u
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (_u *ImageUpdateOne) ClearThumbnailSha256() *ImageUpdateOne {
+	_u.mutation.ClearThumbnailSha256()
+	return _u
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (_u *ImageUpdateOne) SetThumbnailMiniSha256(v []byte) *ImageUpdateOne {
+	_u.mutation.SetThumbnailMiniSha256(v)
+	return _u
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (_u *ImageUpdateOne) ClearThumbnailMiniSha256() *ImageUpdateOne {
+	_u.mutation.ClearThumbnailMiniSha256()
 	return _u
 }
 
@@ -1313,6 +1373,18 @@ func (_u *ImageUpdateOne) sqlSave(ctx context.Context) (_node *Image, err error)
 	}
 	if value, ok := _u.mutation.AddedHeight(); ok {
 		_spec.AddField(image.FieldHeight, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ThumbnailSha256(); ok {
+		_spec.SetField(image.FieldThumbnailSha256, field.TypeBytes, value)
+	}
+	if _u.mutation.ThumbnailSha256Cleared() {
+		_spec.ClearField(image.FieldThumbnailSha256, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.ThumbnailMiniSha256(); ok {
+		_spec.SetField(image.FieldThumbnailMiniSha256, field.TypeBytes, value)
+	}
+	if _u.mutation.ThumbnailMiniSha256Cleared() {
+		_spec.ClearField(image.FieldThumbnailMiniSha256, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.FileID(); ok {
 		_spec.SetField(image.FieldFileID, field.TypeString, value)

@@ -6854,6 +6854,8 @@ type ImageMutation struct {
 	addwidth                  *int
 	height                    *int
 	addheight                 *int
+	thumbnail_sha256          *[]byte
+	thumbnail_mini_sha256     *[]byte
 	file_id                   *string
 	device_version            *string
 	altitude                  *float64
@@ -7325,6 +7327,104 @@ func (m *ImageMutation) AddedHeight() (r int, exists bool) {
 func (m *ImageMutation) ResetHeight() {
 	m.height = nil
 	m.addheight = nil
+}
+
+// SetThumbnailSha256 sets the "thumbnail_sha256" field.
+func (m *ImageMutation) SetThumbnailSha256(b []byte) {
+	m.thumbnail_sha256 = &b
+}
+
+// ThumbnailSha256 returns the value of the "thumbnail_sha256" field in the mutation.
+func (m *ImageMutation) ThumbnailSha256() (r []byte, exists bool) {
+	v := m.thumbnail_sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThumbnailSha256 returns the old "thumbnail_sha256" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldThumbnailSha256(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThumbnailSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThumbnailSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThumbnailSha256: %w", err)
+	}
+	return oldValue.ThumbnailSha256, nil
+}
+
+// ClearThumbnailSha256 clears the value of the "thumbnail_sha256" field.
+func (m *ImageMutation) ClearThumbnailSha256() {
+	m.thumbnail_sha256 = nil
+	m.clearedFields[image.FieldThumbnailSha256] = struct{}{}
+}
+
+// ThumbnailSha256Cleared returns if the "thumbnail_sha256" field was cleared in this mutation.
+func (m *ImageMutation) ThumbnailSha256Cleared() bool {
+	_, ok := m.clearedFields[image.FieldThumbnailSha256]
+	return ok
+}
+
+// ResetThumbnailSha256 resets all changes to the "thumbnail_sha256" field.
+func (m *ImageMutation) ResetThumbnailSha256() {
+	m.thumbnail_sha256 = nil
+	delete(m.clearedFields, image.FieldThumbnailSha256)
+}
+
+// SetThumbnailMiniSha256 sets the "thumbnail_mini_sha256" field.
+func (m *ImageMutation) SetThumbnailMiniSha256(b []byte) {
+	m.thumbnail_mini_sha256 = &b
+}
+
+// ThumbnailMiniSha256 returns the value of the "thumbnail_mini_sha256" field in the mutation.
+func (m *ImageMutation) ThumbnailMiniSha256() (r []byte, exists bool) {
+	v := m.thumbnail_mini_sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThumbnailMiniSha256 returns the old "thumbnail_mini_sha256" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldThumbnailMiniSha256(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThumbnailMiniSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThumbnailMiniSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThumbnailMiniSha256: %w", err)
+	}
+	return oldValue.ThumbnailMiniSha256, nil
+}
+
+// ClearThumbnailMiniSha256 clears the value of the "thumbnail_mini_sha256" field.
+func (m *ImageMutation) ClearThumbnailMiniSha256() {
+	m.thumbnail_mini_sha256 = nil
+	m.clearedFields[image.FieldThumbnailMiniSha256] = struct{}{}
+}
+
+// ThumbnailMiniSha256Cleared returns if the "thumbnail_mini_sha256" field was cleared in this mutation.
+func (m *ImageMutation) ThumbnailMiniSha256Cleared() bool {
+	_, ok := m.clearedFields[image.FieldThumbnailMiniSha256]
+	return ok
+}
+
+// ResetThumbnailMiniSha256 resets all changes to the "thumbnail_mini_sha256" field.
+func (m *ImageMutation) ResetThumbnailMiniSha256() {
+	m.thumbnail_mini_sha256 = nil
+	delete(m.clearedFields, image.FieldThumbnailMiniSha256)
 }
 
 // SetFileID sets the "file_id" field.
@@ -8340,7 +8440,7 @@ func (m *ImageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ImageMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 23)
 	if m.device != nil {
 		fields = append(fields, image.FieldDeviceID)
 	}
@@ -8361,6 +8461,12 @@ func (m *ImageMutation) Fields() []string {
 	}
 	if m.height != nil {
 		fields = append(fields, image.FieldHeight)
+	}
+	if m.thumbnail_sha256 != nil {
+		fields = append(fields, image.FieldThumbnailSha256)
+	}
+	if m.thumbnail_mini_sha256 != nil {
+		fields = append(fields, image.FieldThumbnailMiniSha256)
 	}
 	if m.file_id != nil {
 		fields = append(fields, image.FieldFileID)
@@ -8426,6 +8532,10 @@ func (m *ImageMutation) Field(name string) (ent.Value, bool) {
 		return m.Width()
 	case image.FieldHeight:
 		return m.Height()
+	case image.FieldThumbnailSha256:
+		return m.ThumbnailSha256()
+	case image.FieldThumbnailMiniSha256:
+		return m.ThumbnailMiniSha256()
 	case image.FieldFileID:
 		return m.FileID()
 	case image.FieldDeviceVersion:
@@ -8477,6 +8587,10 @@ func (m *ImageMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldWidth(ctx)
 	case image.FieldHeight:
 		return m.OldHeight(ctx)
+	case image.FieldThumbnailSha256:
+		return m.OldThumbnailSha256(ctx)
+	case image.FieldThumbnailMiniSha256:
+		return m.OldThumbnailMiniSha256(ctx)
 	case image.FieldFileID:
 		return m.OldFileID(ctx)
 	case image.FieldDeviceVersion:
@@ -8562,6 +8676,20 @@ func (m *ImageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetHeight(v)
+		return nil
+	case image.FieldThumbnailSha256:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThumbnailSha256(v)
+		return nil
+	case image.FieldThumbnailMiniSha256:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThumbnailMiniSha256(v)
 		return nil
 	case image.FieldFileID:
 		v, ok := value.(string)
@@ -8862,6 +8990,12 @@ func (m *ImageMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ImageMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(image.FieldThumbnailSha256) {
+		fields = append(fields, image.FieldThumbnailSha256)
+	}
+	if m.FieldCleared(image.FieldThumbnailMiniSha256) {
+		fields = append(fields, image.FieldThumbnailMiniSha256)
+	}
 	if m.FieldCleared(image.FieldDeviceVersion) {
 		fields = append(fields, image.FieldDeviceVersion)
 	}
@@ -8909,6 +9043,12 @@ func (m *ImageMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ImageMutation) ClearField(name string) error {
 	switch name {
+	case image.FieldThumbnailSha256:
+		m.ClearThumbnailSha256()
+		return nil
+	case image.FieldThumbnailMiniSha256:
+		m.ClearThumbnailMiniSha256()
+		return nil
 	case image.FieldDeviceVersion:
 		m.ClearDeviceVersion()
 		return nil
@@ -8970,6 +9110,12 @@ func (m *ImageMutation) ResetField(name string) error {
 		return nil
 	case image.FieldHeight:
 		m.ResetHeight()
+		return nil
+	case image.FieldThumbnailSha256:
+		m.ResetThumbnailSha256()
+		return nil
+	case image.FieldThumbnailMiniSha256:
+		m.ResetThumbnailMiniSha256()
 		return nil
 	case image.FieldFileID:
 		m.ResetFileID()

@@ -25,6 +25,8 @@ func (Image) Fields() []ent.Field {
 		field.Int64("size").Comment("Bytes of the file."),
 		field.Int("width").Comment("Pixels."),
 		field.Int("height").Comment("Pixels."),
+		field.Bytes("thumbnail_sha256").Optional().Comment("SHA-256 of the thumbnail, 32 bytes. Null: not known yet, in rows from before the column."),
+		field.Bytes("thumbnail_mini_sha256").Optional().Comment("SHA-256 of the smaller thumbnail, likewise."),
 		field.String("file_id").Comment("Names this upload's files in the store; another upload of the same image has another."),
 		field.String("device_version").Optional().Nillable().Comment("The trap's software, as it says."),
 		measurement("altitude", "Metres above sea level."),

@@ -24,9 +24,11 @@ import (
 	"tagma/internal/identity"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/integrity"
 	"tagma/internal/labels"
 	"tagma/internal/localblob"
 	"tagma/internal/page"
+	"tagma/internal/pairing"
 	"tagma/internal/password"
 	"tagma/internal/people"
 	"tagma/internal/photo"
@@ -266,13 +268,23 @@ func (h *house) restore(path string) (Report, error) {
 	return Restore(h.t.Context(), found, Target{DB: h.db, Bucket: h.bucket, Folder: h.folder, Temporary: h.t.TempDir()})
 }
 
+// Finding is what package integrity finds, without its words.
+type Finding struct{ What, Key string }
+
 func (h *house) verify() (right int, findings []Finding) {
 	h.t.Helper()
-	right, err := Verify(h.t.Context(), h.db, h.bucket, h.photos, time.Now().Add(2*images.Grace), func(f Finding) { findings = append(findings, f) })
+	checker := &integrity.Checker{
+		Store: integrity.Store{
+			DB: h.db, Bucket: h.bucket, Images: h.photos, Pairing: pairing.New(h.db, h.bucket, instant.System),
+			Labels: labels.New(h.db, instant.System, page.Limits{Default: 10, Max: 10}),
+		},
+		Found: func(f integrity.Finding) { findings = append(findings, Finding{string(f.Kind), f.Key}) },
+	}
+	report, err := checker.Verify(h.t.Context(), time.Now().Add(2*images.Grace))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return right, findings
+	return report.Files, findings
 }
 
 func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {

@@ -6,15 +6,21 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlecontent"
+	"tagma/ent/generated/bundlefile"
 	"tagma/internal/database"
 )
 
 // AllStored is the contents of all versions in a database, by age. Their files
 // are never deleted.
 func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleContent, error] {
+	return StoredAfter(ctx, db, 0)
+}
+
+// StoredAfter is the contents whose ids are above an id, by age.
+func StoredAfter(ctx context.Context, db *database.DB, last int64) iter.Seq2[*ent.BundleContent, error] {
 	return func(yield func(*ent.BundleContent, error) bool) {
 		const part = 1000
-		for last := int64(0); ; {
+		for {
 			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(last)).Order(bundlecontent.ByID()).Limit(part).All(ctx)
 			if err != nil {
 				yield(nil, err)
@@ -31,6 +37,21 @@ func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleConten
 			}
 		}
 	}
+}
+
+// FilesOf returns the names of the files that have a content, such as
+// insects@3 output/model.pth, at most so many.
+func FilesOf(ctx context.Context, db *database.DB, contentID int64, limit int) ([]string, error) {
+	rows, err := db.BundleFile.Query().Where(bundlefile.ContentID(contentID)).Order(bundlefile.ByID()).Limit(limit).
+		WithVersion(func(q *ent.BundleVersionQuery) { q.WithBundle() }).All(ctx)
+	names := make([]string, len(rows))
+	for n, row := range rows {
+		if version := row.Edges.Version; version != nil && version.Edges.Bundle != nil {
+			names[n] = VersionName(version.Edges.Bundle, version) + " "
+		}
+		names[n] += row.Key
+	}
+	return names, err
 }
 
 // ForgetUploads takes all uploads out of a database that is not a server's, and

@@ -3,15 +3,11 @@ package command
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"tagma/internal/backup"
 	"tagma/internal/config"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/pairing"
 	"tagma/internal/store"
 )
 
@@ -122,40 +118,5 @@ laptop to a lab's server. If the command fails, run it again.`,
 		},
 	}
 	cmd.Flags().StringVar(&generation, "generation", "", "name of the generation, such as 20261201T030000Z (default the newest)")
-	return cmd
-}
-
-func verifyCommand(c *config.Config) *cobra.Command {
-	var claim bool
-	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "Check every file against the database",
-		Long:  "Reads every file that the database speaks of, and names each that is missing or\naltered, and each file older than a day that no row speaks of (orphaned; the\nserver clears those away by itself, unless its log says that the files may be\nanother database's). The server may be running. Without --claim it changes\nnothing; it fails if there is anything to name.",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, c, func(st *store.Store) error {
-				if claim {
-					if err := pairing.New(st.DB, st.Bucket, instant.System).Claim(cmd.Context()); err != nil {
-						return err
-					}
-				}
-				wrong := 0
-				photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
-				right, err := backup.Verify(cmd.Context(), st.DB, st.Bucket, photos, time.Now(), func(f backup.Finding) {
-					wrong++
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", f.What, f.Key)
-				})
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d files are as they should be, %d are not.\n", right, wrong)
-				if wrong > 0 {
-					return fmt.Errorf("%d files are not as they should be", wrong)
-				}
-				return nil
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&claim, "claim", false, "before that, make the files this database's, so that the server clears orphaned ones away")
 	return cmd
 }

@@ -60,7 +60,7 @@ func labelCommands(c *config.Config) *cobra.Command {
 		&cobra.Command{
 			Use:   "rebuild",
 			Short: "Make the repository again from the database",
-			Long:  "Makes every submission a commit again, in its order, with its author and time.\nThe repository must be empty: give a new one by --labels-repo, or move the\nfolder of the old one away. A server that finds its repository empty does the\nsame by itself.",
+			Long:  "Makes every submission a commit again, in its order, with its author and time.\nThe repository must be empty: give a new one by --labels-repo, or move the\nfolder of the old one away. A server that finds its repository empty does the\nsame by itself. All commits get other ids: clones, and whoever has cited a commit,\nno longer agree with the repository. For a damaged repository try first\ntagma verify --mend, which changes none.",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return withOutbox(cmd, c, func(outbox *labels.Outbox) error {

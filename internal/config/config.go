@@ -52,6 +52,8 @@ type Config struct {
 	UploadTimeout time.Duration
 	Drain         time.Duration
 
+	ScrubRate int64 // bytes in a second
+
 	Streams     int // sockets and streams at once
 	Operations  int // at once on one socket
 	InitTimeout time.Duration
@@ -80,6 +82,7 @@ func Default() *Config {
 		Timeout:       30 * time.Second,
 		UploadTimeout: 10 * time.Minute,
 		Drain:         30 * time.Second,
+		ScrubRate:     4 << 20,
 		Streams:       2000,
 		Operations:    20,
 		InitTimeout:   5 * time.Second,
@@ -160,6 +163,7 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.InitTimeout, "socket-init-timeout", c.InitTimeout, "time that a socket has to say who is asking")
 	c.Backup.flags(flags)
 	flags.DurationVar(&c.Drain, "drain", c.Drain, "time that requests have to end when the server is stopped")
+	flags.Int64Var(&c.ScrubRate, "scrub-rate", c.ScrubRate, "bytes in a second that the server reads of its own store, to find what the disk has lost; 0 reads nothing")
 
 	flags.Int64Var(&c.Transport.JSONBytes, "max-body-bytes", c.Transport.JSONBytes, "bytes of a JSON body")
 	flags.IntVar(&c.Transport.QueryBytes, "max-query-bytes", c.Transport.QueryBytes, "bytes of a query")
@@ -249,8 +253,11 @@ func (c *Config) Check() error {
 			problems = append(problems, fmt.Errorf("--%s is %d: give a number above 0", limit.flag, limit.value))
 		}
 	}
-	if c.Connections == 1 && !strings.HasPrefix(c.Database, "sqlite:") {
-		problems = append(problems, errors.New("--database-connections is 1: give 2 or more, for one is kept by the server that leads"))
+	if c.Connections < 3 && !strings.HasPrefix(c.Database, "sqlite:") {
+		problems = append(problems, fmt.Errorf("--database-connections is %d: give 3 or more, for the server that leads keeps one for the labels and one for the scrub", c.Connections))
+	}
+	if c.ScrubRate < 0 {
+		problems = append(problems, fmt.Errorf("--scrub-rate is %d: give 0 or more", c.ScrubRate))
 	}
 	if c.Guard.Aliases < 0 {
 		problems = append(problems, fmt.Errorf("--max-aliases is %d: give 0 or more", c.Guard.Aliases))

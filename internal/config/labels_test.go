@@ -100,7 +100,7 @@ func TestLabels_EverySettingThatCannotBeMeantIsNamed(t *testing.T) {
 	c := Default()
 	c.Database, c.Connections = "postgres://localhost/x", 1
 	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "--database-connections is 1") {
-		t.Errorf("one connection for all, of which the leader keeps one: %v", err)
+		t.Errorf("one connection for all, of which the leader keeps two: %v", err)
 	}
 }
 

@@ -86,10 +86,10 @@ type Key struct {
 	TakenAt instant.Instant
 }
 
-// listed is the columns of an image that are cheap to read. What the camera
-// wrote is fetched when it is asked for: see Metadata.
+// listed is the columns of an image that are cheap to read and that a caller may
+// ask for. What the camera wrote is fetched when it is asked for: see Metadata.
 var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
-	return column == image.FieldMetadata
+	return column == image.FieldMetadata || column == image.FieldThumbnailSha256 || column == image.FieldThumbnailMiniSha256
 })
 
 // Together tells images that they were loaded together: see package batch.

@@ -228,8 +228,13 @@ func (c *Images) keep(ctx context.Context, key Key, p *photograph) error {
 // develop checks that the whole of a photograph decodes, makes its thumbnails,
 // and reads what its camera wrote.
 func (c *Images) develop(ctx context.Context, p *photograph) error {
+	return c.decode(ctx, p, c.limits.Pixels)
+}
+
+// decode is develop for a photograph of at most so many pixels.
+func (c *Images) decode(ctx context.Context, p *photograph, pixels int64) error {
 	content := p.files[Original]
-	weight, err := thumbnail.Weight(content, c.limits.Pixels)
+	weight, err := thumbnail.Weight(content, pixels)
 	if err != nil {
 		return err
 	}
@@ -242,11 +247,12 @@ func (c *Images) develop(ctx context.Context, p *photograph) error {
 		return err
 	}
 	defer leave(c.decoders)
-	small, err := thumbnail.Make(content, c.limits.Pixels)
+	small, err := thumbnail.Make(content, pixels)
 	if err != nil {
 		return err
 	}
 	p.files[Thumbnail], p.files[ThumbnailMini] = small.Thumbnail, small.Mini
+	p.row.ThumbnailSha256, p.row.ThumbnailMiniSha256 = sumOf(small.Thumbnail), sumOf(small.Mini)
 	p.row.Width, p.row.Height = small.Width, small.Height
 
 	seen := photo.ReadMetadata(content)
@@ -259,6 +265,12 @@ func (c *Images) develop(ctx context.Context, p *photograph) error {
 	p.row.NoFlashBrightness = seen.NoFlashBrightness
 	p.row.NoFlashIso = seen.NoFlashIso
 	return nil
+}
+
+// sumOf returns the SHA-256 of a small picture, as a row keeps it.
+func sumOf(picture []byte) []byte {
+	sum := sha256.Sum256(picture)
+	return sum[:]
 }
 
 // enter waits for one of the places that a channel has.
@@ -363,6 +375,8 @@ func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error)
 		SetWidth(row.Width).
 		SetHeight(row.Height).
 		SetFileID(row.FileID).
+		SetThumbnailSha256(row.ThumbnailSha256).
+		SetThumbnailMiniSha256(row.ThumbnailMiniSha256).
 		SetNillableDeviceVersion(row.DeviceVersion).
 		SetNillableAltitude(row.Altitude).
 		SetNillableLatitude(row.Latitude).

@@ -106,14 +106,7 @@ func (c Config) CheckAccess() error {
 // process left is swept; a damaged cache is emptied, and comes back with the
 // first use. One process at a time may have a folder open.
 func Open(ctx context.Context, cfg Config) (*Repo, error) {
-	cfg.Branch = cmp.Or(cfg.Branch, "main")
-	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
-	cfg.FetchTimeout = cmp.Or(cfg.FetchTimeout, 10*time.Minute)
-	cfg.Attempts = cmp.Or(cfg.Attempts, 12)
-	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	if cfg.Clock == nil {
-		cfg.Clock = instant.System
-	}
+	cfg = cfg.withDefaults()
 	if err := CheckBranch(cfg.Branch); err != nil {
 		return nil, err
 	}
@@ -144,6 +137,18 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 		cfg.Log.Info("git gc would make the local label repository much smaller", "dir", cfg.Dir, "packs", packs, "bytes", bytes)
 	}
 	return r, nil
+}
+
+func (c Config) withDefaults() Config {
+	c.Branch = cmp.Or(c.Branch, "main")
+	c.Timeout = cmp.Or(c.Timeout, time.Minute)
+	c.FetchTimeout = cmp.Or(c.FetchTimeout, 10*time.Minute)
+	c.Attempts = cmp.Or(c.Attempts, 12)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	if c.Clock == nil {
+		c.Clock = instant.System
+	}
+	return c
 }
 
 // manyPacks is how many packs too large for Tidy are no reason to call git gc:
@@ -218,10 +223,20 @@ func (r *Repo) Heal(ctx context.Context, met error) error {
 	return &problem{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
 }
 
+// Renew empties a cache that somebody has found damaged. The next Refresh brings
+// it back. A repository that is no cache stays as it is: ErrDamaged.
+func (r *Repo) Renew(ctx context.Context) error {
+	if err := r.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	return r.heal(bare.ErrDamaged)
+}
+
 // heal empties a damaged cache. The next use of the remote fills it again.
 func (r *Repo) heal(damage error) error {
 	if r.remote == nil {
-		return &problem{ErrDamaged, damage.Error() + ". Move the folder away, and make it again from the database"}
+		return &problem{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
 	}
 	r.cfg.Log.Warn("the cache of the label repository is damaged and is made again from the remote", "dir", r.cfg.Dir, "error", damage)
 	r.trees.clear()

@@ -39,6 +39,7 @@ type Labels struct {
 	arrivals signal // sent when a submission is to be pushed: wakes the outbox
 	news     signal // sent when some have been pushed or not: wakes those who wait
 	onChange func(ids ...int64)
+	held     atomic.Bool // whether this server pushes nothing because the repository is damaged
 	crowd    crowd
 
 	recent      recent.Memory[question, found]

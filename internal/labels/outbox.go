@@ -370,6 +370,9 @@ func (o *Outbox) Rebuild(ctx context.Context) error {
 		err = ErrNotEmpty
 	}
 	if err == nil {
+		err = o.labels.forgetDamage(ctx) // what was damaged is no longer there
+	}
+	if err == nil {
 		err = o.startAgain(ctx)
 	}
 	for more := true; more && err == nil; {
@@ -404,6 +407,9 @@ func (o *Outbox) note(ctx context.Context, trouble error) error {
 // labelrepo about the repository are; any other may hold the paths of this
 // machine, and is for the log.
 func reasonOf(trouble error) string {
+	if errors.Is(trouble, labelrepo.ErrDamaged) {
+		return heldReason
+	}
 	for _, known := range []error{labelrepo.ErrUnavailable, labelrepo.ErrAuth, labelrepo.ErrRejected} {
 		if errors.Is(trouble, known) {
 			return trouble.Error()
@@ -422,11 +428,27 @@ func (o *Outbox) reached(ctx context.Context) error {
 	return err
 }
 
-// Keep opens the repository and works until ctx ends or something breaks.
-func Keep(ctx context.Context, labels *Labels, layout Layout, log *slog.Logger, open func(context.Context) (*labelrepo.Repo, error)) error {
-	repo, err := open(ctx)
-	if err != nil {
-		return err
+// Keep opens the repository and works until ctx ends or something breaks. While
+// the repository is damaged, Keep pushes nothing. Cache says that the repository
+// is a copy of a remote, which brings the copy back.
+func Keep(ctx context.Context, labels *Labels, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
+	if !cache {
+		if err := NewOutbox(labels, nil, layout, log).hold(ctx); err != nil {
+			return err
+		}
 	}
-	return errors.Join(NewOutbox(labels, repo, layout, log).Run(ctx), repo.Close())
+	repo, err := open(ctx)
+	if err == nil {
+		if cache {
+			err = labels.renew(ctx, repo, log)
+		}
+		if err == nil {
+			err = NewOutbox(labels, repo, layout, log).Run(ctx)
+		}
+		err = errors.Join(err, repo.Close())
+	}
+	if errors.Is(err, labelrepo.ErrDamaged) && ctx.Err() == nil {
+		return labels.NoteDamage(ctx, err.Error()) // begun again, Keep waits
+	}
+	return err
 }

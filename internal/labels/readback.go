@@ -235,15 +235,14 @@ func judge(name string, content []byte, set *ent.LabelSet) (*Submission, error) 
 	return s, problems.Err()
 }
 
+// readUpTo returns how far the repository was read. The error is ErrDamaged if
+// somebody has found the repository damaged.
 func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
-	row, err := o.labels.db.Checkpoint.Query().Where(checkpoint.ID(readUpToID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return "", nil
+	values, err := o.labels.checkpoints(ctx, readUpToID, damageID)
+	if damage := values[damageID]; err == nil && damage != "" {
+		err = errNoted(damage)
 	}
-	if err != nil {
-		return "", err
-	}
-	return row.Value, nil
+	return values[readUpToID], err
 }
 
 func (l *Labels) setCheckpoint(ctx context.Context, id, value string) error {

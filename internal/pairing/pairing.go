@@ -94,6 +94,30 @@ func (p *Pairing) Renew(ctx context.Context) error {
 	return p.give(ctx, next.Now)
 }
 
+// Check returns ErrApart if the two do not belong together, and writes nothing. A
+// store or a database without a mark belongs to any: Renew has yet to give one.
+func (p *Pairing) Check(ctx context.Context) error {
+	there, err := p.ofStore(ctx) // first, as in Renew
+	if err != nil || there == "" {
+		return err
+	}
+	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var of marks
+	if err := json.Unmarshal([]byte(row.Value), &of); err != nil {
+		return err
+	}
+	if there != of.Now && there != of.Before {
+		return ErrApart
+	}
+	return nil
+}
+
 // Claim says that the store belongs to this database as it is, whatever was
 // true before.
 func (p *Pairing) Claim(ctx context.Context) error {

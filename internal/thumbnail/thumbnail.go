@@ -12,6 +12,8 @@ package thumbnail
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"image"
 	"image/jpeg"
 	"io"
 	"math"
@@ -54,8 +56,9 @@ func Make(data []byte, maxPixels int64) (*Set, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	large := whole.resize(within(photo, Width, Height))
-	small := large.resize(within(photo, MiniWidth, MiniHeight))
+	sizes := SizesOf(photo.Width, photo.Height)
+	large := whole.resize(sizes.Thumbnail.X, sizes.Thumbnail.Y)
+	small := large.resize(sizes.Mini.X, sizes.Mini.Y)
 
 	set := &Set{Width: photo.Width, Height: photo.Height}
 	if set.Thumbnail, err = jpegwrite.Encode(large.image(), quality); err != nil {
@@ -137,11 +140,34 @@ func quarterIsEnough(p *jpegscan.Photo) bool {
 	return p.Ordinary && (p.Width >= 5*Width || p.Height >= 5*Height)
 }
 
-// within is the largest size of the photograph's aspect within a box, but not
+// Sizes is the sizes of the small pictures of a photograph, in pixels.
+type Sizes struct{ Thumbnail, Mini image.Point }
+
+// SizesOf returns the sizes that Make gives the small pictures of a photograph
+// with that width and height.
+func SizesOf(width, height int) Sizes {
+	return Sizes{Thumbnail: within(width, height, Width, Height), Mini: within(width, height, MiniWidth, MiniHeight)}
+}
+
+// Check reports why data is not a whole JPEG picture of that size, or nil.
+func Check(data []byte, size image.Point) error {
+	picture, err := jpegscan.Open(data)
+	if err != nil {
+		return err
+	}
+	if got := image.Pt(picture.Width, picture.Height); got != size {
+		return fmt.Errorf("the picture has %d × %d pixels, and not %d × %d", got.X, got.Y, size.X, size.Y)
+	}
+	_, err = decode(picture, data)
+	return err
+}
+
+// within is the largest size of a photograph's aspect within a box, but not
 // larger than the photograph.
-func within(p *jpegscan.Photo, width, height int) (w, h int) {
-	scale := min(1, float64(width)/float64(p.Width), float64(height)/float64(p.Height))
-	w = int(math.Round(float64(p.Width) * scale))
-	h = int(math.Round(float64(p.Height) * scale))
-	return max(1, w), max(1, h)
+func within(width, height, boxWidth, boxHeight int) image.Point {
+	scale := min(1, float64(boxWidth)/float64(width), float64(boxHeight)/float64(height))
+	return image.Pt(
+		max(1, int(math.Round(float64(width)*scale))),
+		max(1, int(math.Round(float64(height)*scale))),
+	)
 }

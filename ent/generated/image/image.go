@@ -26,6 +26,10 @@ const (
 	FieldWidth = "width"
 	// FieldHeight holds the string denoting the height field in the database.
 	FieldHeight = "height"
+	// FieldThumbnailSha256 holds the string denoting the thumbnail_sha256 field in the database.
+	FieldThumbnailSha256 = "thumbnail_sha256"
+	// FieldThumbnailMiniSha256 holds the string denoting the thumbnail_mini_sha256 field in the database.
+	FieldThumbnailMiniSha256 = "thumbnail_mini_sha256"
 	// FieldFileID holds the string denoting the file_id field in the database.
 	FieldFileID = "file_id"
 	// FieldDeviceVersion holds the string denoting the device_version field in the database.
@@ -95,6 +99,8 @@ var Columns = []string{
 	FieldSize,
 	FieldWidth,
 	FieldHeight,
+	FieldThumbnailSha256,
+	FieldThumbnailMiniSha256,
 	FieldFileID,
 	FieldDeviceVersion,
 	FieldAltitude,

@@ -91,6 +91,16 @@ func Height(v int) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldHeight, v))
 }
 
+// ThumbnailSha256 applies equality check predicate on the "thumbnail_sha256" field. It's identical to ThumbnailSha256EQ.
+func ThumbnailSha256(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldThumbnailSha256, v))
+}
+
+// ThumbnailMiniSha256 applies equality check predicate on the "thumbnail_mini_sha256" field. It's identical to ThumbnailMiniSha256EQ.
+func ThumbnailMiniSha256(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldThumbnailMiniSha256, v))
+}
+
 // FileID applies equality check predicate on the "file_id" field. It's identical to FileIDEQ.
 func FileID(v string) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldFileID, v))
@@ -524,6 +534,106 @@ func HeightLT(v int) predicate.Image {
 // HeightLTE applies the LTE predicate on the "height" field.
 func HeightLTE(v int) predicate.Image {
 	return predicate.Image(sql.FieldLTE(FieldHeight, v))
+}
+
+// ThumbnailSha256EQ applies the EQ predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256EQ(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256NEQ applies the NEQ predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256NEQ(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256In applies the In predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256In(vs ...[]byte) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldThumbnailSha256, vs...))
+}
+
+// ThumbnailSha256NotIn applies the NotIn predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256NotIn(vs ...[]byte) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldThumbnailSha256, vs...))
+}
+
+// ThumbnailSha256GT applies the GT predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256GT(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256GTE applies the GTE predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256GTE(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256LT applies the LT predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256LT(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256LTE applies the LTE predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256LTE(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldThumbnailSha256, v))
+}
+
+// ThumbnailSha256IsNil applies the IsNil predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256IsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldThumbnailSha256))
+}
+
+// ThumbnailSha256NotNil applies the NotNil predicate on the "thumbnail_sha256" field.
+func ThumbnailSha256NotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldThumbnailSha256))
+}
+
+// ThumbnailMiniSha256EQ applies the EQ predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256EQ(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256NEQ applies the NEQ predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256NEQ(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256In applies the In predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256In(vs ...[]byte) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldThumbnailMiniSha256, vs...))
+}
+
+// ThumbnailMiniSha256NotIn applies the NotIn predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256NotIn(vs ...[]byte) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldThumbnailMiniSha256, vs...))
+}
+
+// ThumbnailMiniSha256GT applies the GT predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256GT(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256GTE applies the GTE predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256GTE(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256LT applies the LT predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256LT(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256LTE applies the LTE predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256LTE(v []byte) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldThumbnailMiniSha256, v))
+}
+
+// ThumbnailMiniSha256IsNil applies the IsNil predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256IsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldThumbnailMiniSha256))
+}
+
+// ThumbnailMiniSha256NotNil applies the NotNil predicate on the "thumbnail_mini_sha256" field.
+func ThumbnailMiniSha256NotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldThumbnailMiniSha256))
 }
 
 // FileIDEQ applies the EQ predicate on the "file_id" field.

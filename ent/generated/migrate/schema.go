@@ -310,6 +310,8 @@ var (
 		{Name: "size", Type: field.TypeInt64},
 		{Name: "width", Type: field.TypeInt},
 		{Name: "height", Type: field.TypeInt},
+		{Name: "thumbnail_sha256", Type: field.TypeBytes, Nullable: true},
+		{Name: "thumbnail_mini_sha256", Type: field.TypeBytes, Nullable: true},
 		{Name: "file_id", Type: field.TypeString},
 		{Name: "device_version", Type: field.TypeString, Nullable: true},
 		{Name: "altitude", Type: field.TypeFloat64, Nullable: true},
@@ -334,13 +336,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "images_devices_images",
-				Columns:    []*schema.Column{ImagesColumns[20]},
+				Columns:    []*schema.Column{ImagesColumns[22]},
 				RefColumns: []*schema.Column{DevicesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "images_users_uploaded_by",
-				Columns:    []*schema.Column{ImagesColumns[21]},
+				Columns:    []*schema.Column{ImagesColumns[23]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -349,17 +351,17 @@ var (
 			{
 				Name:    "image_device_taken_at",
 				Unique:  true,
-				Columns: []*schema.Column{ImagesColumns[20], ImagesColumns[1]},
+				Columns: []*schema.Column{ImagesColumns[22], ImagesColumns[1]},
 			},
 			{
 				Name:    "image_taken_at_device",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[1], ImagesColumns[20]},
+				Columns: []*schema.Column{ImagesColumns[1], ImagesColumns[22]},
 			},
 			{
 				Name:    "image_weather",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[20], ImagesColumns[1], ImagesColumns[12], ImagesColumns[13]},
+				Columns: []*schema.Column{ImagesColumns[22], ImagesColumns[1], ImagesColumns[14], ImagesColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					IncludeColumns: []string{
 						ImagesColumns[0].Name,

@@ -120,6 +120,9 @@ func (r *Repo) Close() error {
 		p.close()
 	}
 	r.packs = nil
+	if r.lock == nil { // of a View
+		return nil
+	}
 	return r.lock.Close()
 }
 

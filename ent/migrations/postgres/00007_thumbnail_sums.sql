@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE "images" ADD COLUMN "thumbnail_sha256" bytea NULL, ADD COLUMN "thumbnail_mini_sha256" bytea NULL;

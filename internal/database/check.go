@@ -1,0 +1,196 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	"github.com/lib/pq"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+// Fault is something that is wrong with the database itself.
+type Fault struct {
+	Table string // the table or index, or empty if the database does not say
+	Text  string // what the database says
+}
+
+// mostFaults bounds the faults that SQLite lists of one table: a damaged page
+// near the root has as many as the table has rows.
+const mostFaults = 1000
+
+// IsDamaged reports whether err says that the database on the disk cannot be
+// right, so that to try again is of no use.
+func IsDamaged(err error) bool {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		return e.Code.Class() == "XX" // internal errors: XX001 is a damaged page, XX002 a damaged index
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && slices.Contains([]int{sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB}, e.Code()&0xff)
+}
+
+// Inspect checks an SQLite database that Open refuses because it is damaged, and
+// changes nothing. Inspect returns an error if the file cannot be opened at all.
+func Inspect(ctx context.Context, databaseURL string, found func(Fault)) (err error) {
+	db, err := connect(databaseURL, Options{Connections: 1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.Tables(ctx); err != nil {
+		return err
+	}
+	_, err = db.Check(ctx, found)
+	return err
+}
+
+// Tables returns the names of all tables, sorted.
+func (db *DB) Tables(ctx context.Context) ([]string, error) {
+	query := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`
+	if db.Dialect == dialect.Postgres {
+		query = `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY relname`
+	}
+	return db.texts(ctx, query)
+}
+
+// Check checks the whole database, calls found for each fault, and returns how
+// the database was checked. It goes on after each fault. SQLite runs PRAGMA
+// integrity_check, which holds a snapshot until it ends, and foreign_key_check.
+// On PostgreSQL Check is CheckTable of each table.
+func (db *DB) Check(ctx context.Context, found func(Fault)) (how string, err error) {
+	if db.Dialect == dialect.SQLite {
+		if err := db.pragma(ctx, "", fmt.Sprintf("PRAGMA integrity_check(%d)", mostFaults), found); err != nil {
+			return "", err
+		}
+		return "integrity_check and foreign_key_check", db.foreignKeys(ctx, found)
+	}
+	tables, err := db.Tables(ctx)
+	if err != nil {
+		return "", note("", err, found)
+	}
+	for _, table := range tables {
+		if how, err = db.CheckTable(ctx, table, found); err != nil {
+			return how, err
+		}
+	}
+	return how, nil
+}
+
+// CheckTable checks one table, so that no statement takes longer than a table is
+// long, and returns how the table was checked: on SQLite by PRAGMA quick_check;
+// on PostgreSQL by bt_index_check and verify_heapam if the extension amcheck is
+// installed and this role may call it, else by reading every row.
+func (db *DB) CheckTable(ctx context.Context, table string, found func(Fault)) (how string, err error) {
+	if db.Dialect == dialect.SQLite {
+		return "quick_check", db.pragma(ctx, table, fmt.Sprintf("PRAGMA quick_check(%s)", quoted(table)), found)
+	}
+	var mayCheck bool
+	// Both functions come with version 1.3 of the extension, PostgreSQL 14.
+	err = db.SQL.QueryRowContext(ctx, `SELECT count(*) = 2 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
+		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'amcheck'
+		WHERE (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) AND has_function_privilege(p.oid, 'EXECUTE')`).Scan(&mayCheck)
+	if err != nil {
+		return "", note(table, err, found)
+	}
+	if !mayCheck {
+		return "reading every row", db.readRows(ctx, table, found)
+	}
+	return "amcheck", db.amcheck(ctx, table, found)
+}
+
+// pragma runs a check of SQLite's, whose rows are faults, but for "ok".
+func (db *DB) pragma(ctx context.Context, table, query string, found func(Fault)) error {
+	rows, err := db.texts(ctx, query)
+	for _, row := range rows {
+		// A row may be several lines, under a heading that names a tree.
+		for line := range strings.Lines(row) {
+			if line = strings.TrimSpace(line); line != "ok" && line != "" && !strings.HasPrefix(line, "*** in database") {
+				found(Fault{table, line})
+			}
+		}
+	}
+	return note(table, err, found)
+}
+
+// foreignKeys finds rows that speak of others that are not there.
+func (db *DB) foreignKeys(ctx context.Context, found func(Fault)) error {
+	rows, err := db.SQL.QueryContext(ctx, "PRAGMA foreign_key_check")
+	if err != nil {
+		return note("", err, found)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var table, parent string
+		var row, key sql.NullInt64
+		if err := rows.Scan(&table, &row, &parent, &key); err != nil {
+			return err
+		}
+		found(Fault{table, fmt.Sprintf("row %d speaks of a row of %s that is not there", row.Int64, parent)})
+	}
+	return note("", rows.Err(), found)
+}
+
+// amcheck checks the rows and the indexes of a table by PostgreSQL's extension.
+func (db *DB) amcheck(ctx context.Context, table string, found func(Fault)) error {
+	rows, err := db.texts(ctx, `SELECT format('block %s, row %s: %s', blkno, offnum, msg) FROM verify_heapam($1::text::regclass, check_toast => true)`, quoted(table))
+	for _, row := range rows {
+		found(Fault{table, row})
+	}
+	if err := note(table, err, found); err != nil {
+		return err
+	}
+	indexes, err := db.texts(ctx, `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+		WHERE i.indrelid = $1::text::regclass AND i.indisvalid AND a.amname = 'btree'`, quoted(table))
+	if err := note(table, err, found); err != nil {
+		return err
+	}
+	for _, index := range indexes {
+		_, err := db.texts(ctx, `SELECT bt_index_check($1::text::regclass, true)::text`, index)
+		if err := note(index, err, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readRows has the database read every row of a table, whole.
+func (db *DB) readRows(ctx context.Context, table string, found func(Fault)) error {
+	_, err := db.texts(ctx, "SELECT sum(length(t::text))::text FROM "+quoted(table)+" t")
+	return note(table, err, found)
+}
+
+// texts returns the one column of a query, and what came before an error.
+func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := db.SQL.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var text sql.NullString
+		if err := rows.Scan(&text); err != nil {
+			return all, err
+		}
+		all = append(all, text.String)
+	}
+	return all, rows.Err()
+}
+
+// note makes a fault of an error by which the database says that it is damaged,
+// and returns any other.
+func note(table string, err error, found func(Fault)) error {
+	if !IsDamaged(err) {
+		return err
+	}
+	found(Fault{table, err.Error()})
+	return nil
+}
+
+// quoted returns a name for a statement of either database.
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

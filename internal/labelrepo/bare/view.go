@@ -1,0 +1,355 @@
+package bare
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// View is a repository as it was at one moment, read without its lock: beside
+// the process that writes to it, and although parts of it are damaged. It is for
+// one goroutine.
+type View struct {
+	repo   *Repo
+	refs   map[string]Hash // by full name
+	names  []Hash          // of all objects, sorted
+	faults []Fault         // what was wrong with files before any object was read
+	broken []string        // paths of the packs that cannot be opened
+}
+
+// Fault is something that is wrong with a repository on the disk.
+type Fault struct {
+	File   string // its name within the repository, or "" for an object
+	Object Hash   // for an object that is damaged
+	Err    error  // wraps ErrDamaged, ErrMissing, or an error of the disk
+}
+
+// OpenView opens the repository in dir. The error wraps fs.ErrNotExist if there
+// is none. The caller closes the View.
+func OpenView(dir string) (*View, error) {
+	if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
+		return nil, err
+	}
+	v := &View{repo: &Repo{dir: dir, bases: newCache(16 << 20)}, refs: map[string]Hash{}}
+	// References first: whoever moves one has published its objects before.
+	if err := v.readRefs(); err != nil {
+		return nil, err
+	}
+	if err := v.openPacks(); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	if err := v.list(); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// Close gives the files up.
+func (v *View) Close() error { return v.repo.Close() }
+
+// Refs returns where each reference points, by full names.
+func (v *View) Refs() map[string]Hash { return v.refs }
+
+// Has reports whether the repository has an object of that name, be it damaged
+// or not.
+func (v *View) Has(h Hash) bool {
+	_, found := slices.BinarySearchFunc(v.names, h, compareHashes)
+	return found
+}
+
+// Read returns the first copy of an object that is what its name says. The
+// content must not be changed. The error wraps ErrMissing if there is no copy,
+// and ErrDamaged if there are others.
+func (v *View) Read(h Hash) (Kind, []byte, error) {
+	met := ErrMissing
+	for _, p := range v.repo.packs {
+		offset, found, err := p.find(h)
+		if err == nil && found {
+			var kind Kind
+			var content []byte
+			if kind, content, err = v.repo.object(p, offset, 0); err == nil && NameOf(kind, content) == h {
+				return kind, content, nil
+			}
+			err = cmp.Or(err, ErrDamaged)
+		}
+		if err != nil {
+			met = err
+		}
+	}
+	kind, content, err := v.repo.loose(h)
+	if err == nil && NameOf(kind, content) != h {
+		err = ErrDamaged
+	}
+	if err != nil {
+		if errors.Is(err, ErrMissing) {
+			err = met
+		}
+		return 0, nil, fmt.Errorf("object %s: %w", h, err)
+	}
+	return kind, content, nil
+}
+
+// Check reads every file and every object, and calls found for each fault, and
+// read for each object that is what its name says. It goes on after each fault.
+// Pace is told how many bytes were read, and may wait; its error, and that of
+// read, ends the check.
+func (v *View) Check(ctx context.Context, pace func(bytes int64) error, read func(Hash, Kind, []byte) error, found func(Fault)) error {
+	for _, fault := range v.faults {
+		found(fault)
+	}
+	for _, p := range v.repo.packs {
+		if err := v.checkPack(ctx, p, pace, read, found); err != nil {
+			return err
+		}
+	}
+	return v.eachLoose(func(h Hash, name string) error {
+		kind, content, err := v.repo.loose(h)
+		if errors.Is(err, ErrMissing) {
+			return nil // a git has packed the object since
+		}
+		if err == nil && NameOf(kind, content) != h {
+			err = ErrDamaged
+		}
+		if err != nil {
+			found(Fault{File: name, Object: h, Err: err})
+			return ctx.Err()
+		}
+		return cmp.Or(ctx.Err(), pace(int64(len(content))), read(h, kind, content))
+	})
+}
+
+// checkPack checks the sums of a pack and of its index, and each object.
+func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, read func(Hash, Kind, []byte) error, found func(Fault)) error {
+	defer v.repo.Forget()
+	for _, file := range []*os.File{p.index, p.data} {
+		if err := checkSum(ctx, file, pace); err != nil {
+			if isEnd(ctx, err) {
+				return err
+			}
+			found(Fault{File: v.nameOf(file.Name()), Err: err})
+		}
+	}
+	entries, err := p.entries()
+	if err != nil {
+		found(Fault{File: v.nameOf(p.index.Name()), Err: err})
+		return nil
+	}
+	// By place, so that what an object builds upon was read just before.
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
+	for _, e := range entries {
+		kind, content, err := v.repo.object(p, e.offset, 0)
+		if err == nil && NameOf(kind, content) != e.hash {
+			err = ErrDamaged
+		}
+		if err != nil {
+			found(Fault{File: v.nameOf(p.path), Object: e.hash, Err: err})
+			err = ctx.Err()
+		} else {
+			err = cmp.Or(ctx.Err(), read(e.hash, kind, content))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// paceError marks an error of a caller's pace, which ends a check.
+type paceError struct{ error }
+
+func (e paceError) Unwrap() error { return e.error }
+
+func isEnd(ctx context.Context, err error) bool {
+	_, paced := errors.AsType[paceError](err)
+	return paced || ctx.Err() != nil
+}
+
+// checkSum checks that a file ends with the SHA-1 of what is before it, as packs
+// and their indexes do.
+func checkSum(ctx context.Context, file *os.File, pace func(int64) error) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < hashSize {
+		return ErrDamaged
+	}
+	sum, in := sha1.New(), io.NewSectionReader(file, 0, info.Size()-hashSize)
+	for {
+		n, err := io.CopyN(sum, in, 1<<20)
+		if err := cmp.Or(ctx.Err(), pace(n)); err != nil {
+			return paceError{err}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var want Hash
+	if _, err := file.ReadAt(want[:], info.Size()-hashSize); err != nil {
+		return err
+	}
+	if !bytes.Equal(sum.Sum(nil), want[:]) {
+		return fmt.Errorf("its checksum is wrong: %w", ErrDamaged)
+	}
+	return nil
+}
+
+// readRefs reads all references, and HEAD.
+func (v *View) readRefs() error {
+	head, err := os.ReadFile(filepath.Join(v.repo.dir, "HEAD"))
+	text := strings.TrimSuffix(string(head), "\n")
+	switch {
+	case err != nil:
+		v.faults = append(v.faults, Fault{File: "HEAD", Err: err})
+	case !strings.HasPrefix(text, "ref: refs/heads/") && !plumbing.IsHash(text):
+		v.faults = append(v.faults, Fault{File: "HEAD", Err: ErrDamaged})
+	}
+	root := os.DirFS(v.repo.dir)
+	err = fs.WalkDir(root, "refs", func(name string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".lock") {
+			return err
+		}
+		v.readRef(name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	packed, err := os.ReadFile(filepath.Join(v.repo.dir, "packed-refs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(packed)) {
+		hash, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, "^") {
+			continue
+		}
+		if !ok || !plumbing.IsHash(hash) {
+			v.faults = append(v.faults, Fault{File: "packed-refs", Err: ErrDamaged})
+			continue
+		}
+		if _, loose := v.refs[name]; !loose {
+			v.refs[name] = plumbing.NewHash(hash)
+		}
+	}
+	return nil
+}
+
+// readRef reads one reference that has a file of its own.
+func (v *View) readRef(name string) {
+	text, err := os.ReadFile(filepath.Join(v.repo.dir, filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && bytes.HasPrefix(text, []byte("ref: ")) {
+		return
+	}
+	var hash Hash
+	if err == nil {
+		hash, err = parseHash(name, strings.TrimSuffix(string(text), "\n"))
+	}
+	if err != nil {
+		v.faults = append(v.faults, Fault{File: name, Err: err})
+		return
+	}
+	v.refs[name] = hash
+}
+
+// openPacks opens every pack that can be opened.
+func (v *View) openPacks() error {
+	indexes, err := filepath.Glob(filepath.Join(v.repo.packFolder(), "pack-*.idx"))
+	if err != nil {
+		return err
+	}
+	for _, index := range indexes {
+		p, err := openPack(index)
+		switch {
+		case err == nil:
+			v.repo.packs = append(v.repo.packs, p)
+		case errors.Is(err, fs.ErrNotExist): // it has just gone, or its other half has yet to come
+		default:
+			v.broken = append(v.broken, packOf(index))
+			v.faults = append(v.faults, Fault{File: v.nameOf(packOf(index)), Err: err})
+		}
+	}
+	return nil
+}
+
+// list gathers the names of all objects.
+func (v *View) list() error {
+	for _, p := range v.repo.packs {
+		names := make([]byte, p.count()*hashSize)
+		if _, err := p.index.ReadAt(names, indexNames); err != nil && len(names) > 0 {
+			continue // Check finds it
+		}
+		for name := range slices.Chunk(names, hashSize) {
+			v.names = append(v.names, Hash(name))
+		}
+	}
+	err := v.eachLoose(func(h Hash, _ string) error {
+		v.names = append(v.names, h)
+		return nil
+	})
+	slices.SortFunc(v.names, compareHashes)
+	v.names = slices.Compact(v.names)
+	return err
+}
+
+func compareHashes(a, b Hash) int { return bytes.Compare(a[:], b[:]) }
+
+// eachLoose visits the objects that lie in files of their own.
+func (v *View) eachLoose(visit func(h Hash, name string) error) error {
+	folders, err := os.ReadDir(filepath.Join(v.repo.dir, "objects"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if len(folder.Name()) != 2 {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(v.repo.dir, "objects", folder.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			hash := folder.Name() + file.Name()
+			if !plumbing.IsHash(hash) {
+				continue // a git that died has left it
+			}
+			if err := visit(plumbing.NewHash(hash), path.Join("objects", folder.Name(), file.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// nameOf returns the name of a file within the repository.
+func (v *View) nameOf(path string) string {
+	name, err := filepath.Rel(v.repo.dir, path)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	return filepath.ToSlash(name)
+}
