@@ -34,7 +34,7 @@ type execution struct {
 }
 
 // largestKept is the longest buffer that is kept for another answer, in bytes.
-const largestKept = 4 << 20
+const largestKept = 512 << 10
 
 func (x *execution) buffer() *[]byte {
 	b := x.buffers.Get().(*[]byte)
