@@ -10,6 +10,7 @@
 package bare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"tagma/internal/filelock"
 )
 
 var (
@@ -54,7 +57,7 @@ const (
 // beside other writing.
 type Repo struct {
 	dir  string
-	lock *os.File
+	lock *os.File // nil where there are no locks on files
 
 	mu    sync.RWMutex
 	packs []*pack // the newest first
@@ -76,7 +79,7 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	}
 	lock, err := acquire(filepath.Join(dir, lockFile))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
 	r := &Repo{dir: dir, lock: lock, bases: newCache(16 << 20)}
 	if disposable {
@@ -93,6 +96,25 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+// patience is how long Open waits for the last holder of the lock. A holder that
+// was killed while it started a git has left the lock to that child until the
+// child is really git.
+const patience = 500 * time.Millisecond
+
+// acquire takes the lock of a repository. Where there are no such locks, acquire
+// returns nil: there the operator sees to it that one process uses the
+// repository.
+func acquire(path string) (*os.File, error) {
+	lock, err := filelock.Acquire(context.Background(), path, patience)
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		return nil, ErrInUse
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil, nil
+	}
+	return lock, err
 }
 
 // mark notes in a new repository that it is disposable, before anything else
@@ -120,6 +142,9 @@ func (r *Repo) Close() error {
 		p.close()
 	}
 	r.packs = nil
+	if r.lock == nil {
+		return nil
+	}
 	return r.lock.Close()
 }
 
