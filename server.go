@@ -85,11 +85,19 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
+	lock, err := store.Acquire(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }() // after the store is closed
 	st, err := store.Open(ctx, c, log, request.CountStatement)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = st.Close() }()
+	if err := st.LogOpening(ctx, c, log); err != nil {
+		return err
+	}
 	d := newDomain(c, st, log)
 	routes, err := handler(ctx, c, st, d, log, metrics)
 	if err != nil {
@@ -97,6 +105,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
+		return err
+	}
+	if err := lock.Describe("http://" + listener.Addr().String() + "/"); err != nil {
 		return err
 	}
 	initial, err := d.persons.EnsureAdmin(ctx)

@@ -23,6 +23,9 @@ func backupCommands(c *config.Config) []*cobra.Command {
 			Args:  cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return withStore(cmd, c, func(st *store.Store) error {
+					if err := checkTarget(cmd.Context(), c, st, args[0]); err != nil {
+						return err
+					}
 					report, err := backup.Make(cmd.Context(), st.DB, st.Bucket, args[0])
 					if err != nil {
 						return err
@@ -39,7 +42,10 @@ func backupCommands(c *config.Config) []*cobra.Command {
 			Long:  "Puts a backup into an empty database and its store: the files first, each\nchecked, and then all rows at once. The database may be another kind than that\nof the server which the backup is of: so data moves from a laptop to a lab's\nserver. If it fails, begin it again.",
 			Args:  cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return withStore(cmd, c, func(st *store.Store) error {
+				if err := checkSource(args[0]); err != nil {
+					return err
+				}
+				return withNewStore(cmd, c, func(st *store.Store) error {
 					report, err := backup.Restore(cmd.Context(), args[0], st.DB, st.Bucket)
 					if err != nil {
 						return err

@@ -146,8 +146,11 @@ func sqlitePath(databaseURL string) (string, bool) {
 // why the path cannot be a database.
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return 0, err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the database %s cannot be looked at: correct --data or --database: %w", absolute(path), err)
 	}
 	if !info.Mode().IsRegular() {
 		return 0, fmt.Errorf("the database %s is no file: correct --data or --database", absolute(path))

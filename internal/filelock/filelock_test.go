@@ -15,8 +15,8 @@ func TestAcquire_ASecondHolderIsRefusedUntilTheFirstHasEnded(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the first: got %v, want no error", err)
 	}
-	if _, err := Acquire(t.Context(), path, 0); !errors.Is(err, ErrHeld) {
-		t.Errorf("the second: got %v, want %v", err, ErrHeld)
+	if _, err := Acquire(t.Context(), path, 0); !errors.Is(err, ErrLocked) {
+		t.Errorf("the second: got %v, want %v", err, ErrLocked)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: got %v, %v, want mode 0600", info, err)

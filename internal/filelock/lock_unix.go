@@ -14,7 +14,7 @@ func lock(file *os.File) error {
 	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return ErrHeld
+		return ErrLocked
 	case errors.Is(err, syscall.ENOLCK): // NFS without its lock service
 		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}

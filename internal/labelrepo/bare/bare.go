@@ -10,7 +10,6 @@
 package bare
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +56,7 @@ const (
 // beside other writing.
 type Repo struct {
 	dir  string
-	lock *os.File // nil where there are no locks on files
+	lock *os.File
 
 	mu    sync.RWMutex
 	packs []*pack // the newest first
@@ -77,7 +76,10 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := acquire(filepath.Join(dir, lockFile))
+	lock, err := filelock.Lock(filepath.Join(dir, lockFile))
+	if errors.Is(err, filelock.ErrLocked) {
+		err = ErrInUse
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
@@ -96,25 +98,6 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
 	return r, nil
-}
-
-// patience is how long Open waits for the last holder of the lock. A holder that
-// was killed while it started a git has left the lock to that child until the
-// child is really git.
-const patience = 500 * time.Millisecond
-
-// acquire takes the lock of a repository. Where there are no such locks, acquire
-// returns nil: there the operator sees to it that one process uses the
-// repository.
-func acquire(path string) (*os.File, error) {
-	lock, err := filelock.Acquire(context.Background(), path, patience)
-	switch {
-	case errors.Is(err, filelock.ErrHeld):
-		return nil, ErrInUse
-	case errors.Is(err, errors.ErrUnsupported):
-		return nil, nil
-	}
-	return lock, err
 }
 
 // mark notes in a new repository that it is disposable, before anything else
@@ -142,9 +125,6 @@ func (r *Repo) Close() error {
 		p.close()
 	}
 	r.packs = nil
-	if r.lock == nil {
-		return nil
-	}
 	return r.lock.Close()
 }
 
