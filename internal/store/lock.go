@@ -37,6 +37,9 @@ type Lock struct {
 // Where the file system has no locks, Acquire warns and goes on. Other commands
 // take no lock: they may run beside a server.
 func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, error) {
+	if err := refuseBackup(c); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("--data: cannot make the folder %s: %w", absolute(c.Data), err)
 	}

@@ -76,11 +76,13 @@ func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, erro
 // create makes the folders that are missing, and opens a store by open and
 // identify. If the database is refused, the new folders are removed again.
 func create(ctx context.Context, c *config.Config, log *slog.Logger, open func() (*database.DB, error), identify func(*database.DB) (identity.Identity, error)) (st *Store, err error) {
-	if err := checkStorage(c.Storage); err != nil {
+	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
 	}
 	fresh := missingFolders(c.Data)
-	if folder, ok := strings.CutPrefix(c.Storage, "file:"); ok {
+	folder, isFolder := strings.CutPrefix(c.Storage, "file:")
+	lost := isFolder && missing(folder) // if there are images already
+	if isFolder {
 		fresh = append(missingFolders(folder), fresh...)
 	}
 	defer func() {
@@ -101,6 +103,15 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close())
 	}
+	if lost {
+		filled, err := db.Image.Query().Exist(ctx)
+		if filled {
+			err = fmt.Errorf("the database %s has images, but their folder %s does not exist: mount the disk that has the folder, or correct --data or --storage", database.Name(c.Database), absolute(folder))
+		}
+		if err != nil {
+			return nil, errors.Join(err, files.bucket.Close(), db.Close())
+		}
+	}
 	return complete(db, files, identify)
 }
 
@@ -112,7 +123,7 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 // and its files have their folder or bucket. The error says what is missing,
 // where, and what to do.
 func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
-	if err := checkStorage(c.Storage); err != nil {
+	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
 	}
 	db, err := database.OpenExisting(ctx, c.Database, database.Options{Connections: c.Connections, Log: log})
@@ -231,6 +242,12 @@ func missingFolders(folder string) []string {
 		all = append(all, folder)
 	}
 	return all
+}
+
+// present reports whether something is at a path.
+func present(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // missing reports whether nothing is at a path.
