@@ -73,11 +73,7 @@ type Options struct {
 // itself. Open returns a *VersionError for a database that is newer than this
 // binary, and ErrForeign for another program's file.
 func Open(ctx context.Context, databaseURL string, options Options) (*DB, error) {
-	latest, err := Latest()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkBeforeMigration(ctx, databaseURL, latest); err != nil {
+	if err := Check(ctx, databaseURL); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, databaseURL, migrations.Files, options.Log); err != nil {

@@ -96,11 +96,19 @@ func OpenExisting(ctx context.Context, databaseURL string, options Options) (*DB
 	return nil, errors.Join(err, db.Close())
 }
 
-// checkBeforeMigration returns an error for a database that Open must not
-// touch: a newer one, or another program's file. It writes nothing.
-func checkBeforeMigration(ctx context.Context, databaseURL string, latest int64) error {
+// Check returns an error for a database that Open would refuse to touch: a newer
+// one, another program's file, or a file on a network file system. Check writes
+// nothing.
+func Check(ctx context.Context, databaseURL string) error {
+	latest, err := Latest()
+	if err != nil {
+		return err
+	}
 	path, isFile := sqlitePath(databaseURL)
 	if isFile {
+		if err := refuseNetwork(path); err != nil {
+			return err
+		}
 		if size, err := fileSize(path); errors.Is(err, fs.ErrNotExist) || err == nil && size == 0 {
 			return nil // there is nothing to look at yet
 		} else if err != nil {

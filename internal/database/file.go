@@ -26,9 +26,6 @@ func prepareFile(path string, log *slog.Logger) error {
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the folder %s of the database does not exist: make the folder, or correct --data or --database", absolute(folder))
 	}
-	if err := refuseNetwork(path); err != nil {
-		return err
-	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, secretMode)
 	if err == nil {
 		err = file.Close()

@@ -284,7 +284,8 @@ type condition int
 const (
 	ordinary condition = iota
 	unprivileged
-	fullDisk // no file grows beyond 8 KiB
+	fullDisk  // no file grows beyond 8 KiB
+	fillingUp // no file grows beyond 64 KiB
 )
 
 // run runs a command to its end, or a server until it says where it is.
@@ -293,8 +294,8 @@ func (s *stage) run(how condition, row commandRow, args ...string) (said string,
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.binary, args...)
-	if how == fullDisk {
-		cmd = exec.CommandContext(ctx, "bash", append([]string{"-c", `trap '' XFSZ; ulimit -f 8; exec "$0" "$@"`, s.binary}, args...)...)
+	if limit := map[condition]string{fullDisk: "8", fillingUp: "64"}[how]; limit != "" {
+		cmd = exec.CommandContext(ctx, "bash", append([]string{"-c", `trap '' XFSZ; ulimit -f ` + limit + `; exec "$0" "$@"`, s.binary}, args...)...)
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if how == unprivileged && os.Getuid() == 0 { // whom permissions do not bind
@@ -385,6 +386,14 @@ func TestCommands_EveryCommandAndEveryPathOfItIsKnownToThisTest(t *testing.T) {
 func TestCommands_NoneDestroysOrLeavesWhatItWasNotToldTo(t *testing.T) {
 	t.Parallel()
 	original, all := newStage(t), commands(t)
+	t.Run("beside a running server", func(t *testing.T) {
+		t.Parallel()
+		original.copied(t).besideServer(t, all)
+	})
+	t.Run("as a client", func(t *testing.T) {
+		t.Parallel()
+		original.copied(t).asClient(t)
+	})
 	for _, name := range slices.Sorted(maps.Keys(commandRows)) {
 		row := commandRows[name]
 		if !row.store || all[name] == nil {
@@ -423,17 +432,8 @@ func TestCommands_NoneDestroysOrLeavesWhatItWasNotToldTo(t *testing.T) {
 			s.own("store")
 			s.refused(unprivileged, row, s.in("store"), row.arguments(name, "store", row.args...)...)
 		})
-		case_("a full disk", func(s *stage) {
-			before := listing(t, s.folder)
-			said, ok := s.run(fullDisk, row, row.arguments(name, "store", row.args...)...)
-			if ok && (row.serves || len(row.writes) > 0 || row.fills) {
-				t.Errorf("got success, want a refusal: %s", said)
-			}
-			// What a backup or a server has begun may be left; what was there stays.
-			if changed := differences(before, listing(t, s.folder), "target", "store/server.lock", "store/tmp"); len(changed) > 0 {
-				t.Errorf("got %q, want nothing changed; it said %q", changed, said)
-			}
-		})
+		case_("a full disk", func(s *stage) { s.full(name, row, fullDisk) })
+		case_("a disk that fills up", func(s *stage) { s.full(name, row, fillingUp) })
 		for _, wrong := range row.wrong {
 			case_("wrong argument "+wrong[0], func(s *stage) {
 				data := "store"
@@ -444,13 +444,38 @@ func TestCommands_NoneDestroysOrLeavesWhatItWasNotToldTo(t *testing.T) {
 			})
 		}
 		for flag, values := range pathFlags {
-			if all[name].Flag(flag) == nil {
+			isLabel := strings.HasPrefix(flag, "labels-")
+			if all[name].Flag(flag) == nil || isLabel && !row.label && !row.serves { // labels retry needs the database alone
+				continue
+			}
+			if flag == "labels-repo" && row.serves { // a server waits for a repository that is not there yet
 				continue
 			}
 			for _, value := range values {
 				case_("wrong "+flag+" "+value, func(s *stage) { s.wrongFlag(name, row, flag, value) })
 			}
 		}
+	}
+}
+
+// full runs a command on a disk without room. What a backup or a server has begun
+// may be left, and SQLite's companions; what was there stays.
+func (s *stage) full(name string, row commandRow, how condition) {
+	s.t.Helper()
+	before := listing(s.t, s.folder)
+	said, ok := s.run(how, row, row.arguments(name, "store", row.args...)...)
+	may := []string{"target", "store/server.lock", "store/tmp", "store/tagma.db-wal", "store/tagma.db-shm"}
+	if how == fullDisk {
+		if ok || !strings.Contains(said, s.in("store")) {
+			s.t.Errorf("got success %t and %q, want a refusal that names %s", ok, said, s.in("store"))
+		}
+	} else if ok {
+		for _, path := range row.writes {
+			may = append(may, filepath.Join("store", path))
+		}
+	}
+	if changed := differences(before, listing(s.t, s.folder), may...); len(changed) > 0 {
+		s.t.Errorf("tagma %s: got %q, want nothing changed; it said %q", name, changed, said)
 	}
 }
 
@@ -514,7 +539,8 @@ func (s *stage) mixed(name string, row commandRow) {
 		_, _ = s.run(ordinary, row, append(row.arguments(name, "store", row.args...), flags...)...)
 		may := []string{"target"}
 		if len(row.writes) > 0 { // the database and a server's own files
-			may = append(may, "store/tagma.db", "other/tagma.db", "store/server.lock", "other/tagma.db.server.lock", "store/tmp", "store/labels.git")
+			may = append(may, "store/tagma.db", "other/tagma.db", "store/server.lock", "other/tagma.db.server.lock", "store/tmp", "store/labels.git",
+				"store/tagma.db-wal", "store/tagma.db-shm", "other/tagma.db-wal", "other/tagma.db-shm") // of a server that is stopped at work
 		}
 		if changed := differences(before, listing(s.t, s.folder), may...); len(changed) > 0 {
 			s.t.Errorf("tagma %s %v: got %q, want nothing changed", name, flags, changed)
@@ -532,4 +558,67 @@ func (s *stage) wrongFlag(name string, row commandRow, flag, value string) {
 		args = append(args, "--labels-repo", "git@git.invalid:labels.git") // which these are for
 	}
 	s.refused(ordinary, row, "", args...)
+}
+
+// content is all rows of a stopped or running SQLite store, but for those by which
+// a server keeps up with its own work.
+func content(t *testing.T, s *server) string {
+	t.Helper()
+	db := s.open()
+	defer db.Close()
+	var all strings.Builder
+	for _, table := range query(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'checkpoints' ORDER BY name`) {
+		for _, row := range query(t, db, `SELECT * FROM `+table["name"]) {
+			fmt.Fprintln(&all, table["name"], row)
+		}
+	}
+	return all.String()
+}
+
+// besideServer runs every command on the store of a running server.
+func (s *stage) besideServer(t *testing.T, all map[string]*cobra.Command) {
+	running := startAs(t, &server{Data: s.in("store"), Password: "unknown"})
+	running.await("/readyz")
+	refusals := map[string]string{
+		"tagma": "another server uses the folder", "tagma serve": "another server uses the folder", "tagma restore": "not empty", "tagma demo": "",
+		"tagma labels import": "stop the server first", "tagma labels verify": "stop the server first", "tagma labels rebuild": "stop the server first",
+	}
+	for _, name := range slices.Sorted(maps.Keys(commandRows)) {
+		row := commandRows[name]
+		if !row.store || all[name] == nil {
+			continue
+		}
+		before, rows := listing(t, s.folder), content(t, running)
+		said, ok := s.run(ordinary, row, row.arguments(name, "store", row.args...)...)
+		want, refused := refusals[name]
+		if ok == refused || !strings.Contains(said, want) {
+			t.Errorf("%s: got success %t and %q, want success %t and %q", name, ok, said, !refused, want)
+		}
+		if changed := differences(before, listing(t, s.folder), "target", "store/tagma.db", "store/tagma.db-wal", "store/tagma.db-shm"); len(changed) > 0 {
+			t.Errorf("%s: got %q, want nothing changed", name, changed)
+		}
+		if after := content(t, running); after != rows && name != "tagma admin reset-password" {
+			t.Errorf("%s: the rows were changed:\ngot  %s\nwant %s", name, after, rows)
+		}
+	}
+}
+
+// asClient gives every command that asks a server each wrong path.
+func (s *stage) asClient(t *testing.T) {
+	running := start(t, "")
+	d := deskAt(t, running.URL, running.admin().Token)
+	s.env = append(slices.Clone(d.env), "TAGMA_RETRY_FOR=0s")
+	if said, ok := s.run(ordinary, commandRow{}, "push", "bundle", "insects", "bundle"); !ok {
+		t.Fatalf("push bundle: %s", said)
+	}
+	for name, row := range commandRows {
+		for _, wrong := range row.wrong {
+			if row.store {
+				continue
+			}
+			t.Run(strings.ReplaceAll(name+" "+wrong[0], "/", "_"), func(t *testing.T) {
+				s.copied(t).refused(ordinary, row, wrong[1], row.arguments(name, "", append(slices.Clone(row.args[:len(row.args)-1]), wrong[0])...)...)
+			})
+		}
+	}
 }

@@ -57,10 +57,10 @@ func openLabels(ctx context.Context, c *config.Config, log *slog.Logger, makes b
 	settings.Clock, settings.Log = instant.System, log
 	folder, isFolder := settings.Folder()
 	switch {
-	case missing(c.Data):
+	case !folderExists(c.Data):
 		return nil, fmt.Errorf("the data folder %s does not exist: correct --data", absolute(c.Data))
-	case isFolder && missing(folder):
-		return nil, fmt.Errorf("there is no label repository: the folder %s does not exist; correct --labels-repo", folder)
+	case isFolder && !folderExists(folder):
+		return nil, fmt.Errorf("there is no label repository: %s is no folder; correct --labels-repo", folder)
 	case settings.Remote == "" && !makes && missing(filepath.Join(settings.Dir, "HEAD")):
 		return nil, fmt.Errorf("there is no label repository in %s: correct --data or --labels-repo; the server makes one when it starts", absolute(settings.Dir))
 	}

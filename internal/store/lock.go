@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tagma/internal/config"
+	"tagma/internal/database"
 	"tagma/internal/filelock"
 	"tagma/internal/instant"
 )
@@ -29,6 +30,7 @@ type Lock struct {
 	started instant.Instant
 }
 
+// Acquire refuses what Open would refuse, before it leaves a file anywhere. Then
 // Acquire makes the data folder if it is missing, and takes the folder, and an
 // SQLite database elsewhere, for this server alone. While another server has one
 // of them, Acquire waits, for as long as that server may take to stop. Then
@@ -37,7 +39,10 @@ type Lock struct {
 // Where the file system has no locks, Acquire warns and goes on. Other commands
 // take no lock: they may run beside a server.
 func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, error) {
-	if err := refuseBackup(c); err != nil {
+	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
+		return nil, err
+	}
+	if err := database.Check(ctx, c.Database); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
@@ -59,20 +64,20 @@ func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, er
 // lockPaths returns the files to lock, always in the same order.
 func lockPaths(c *config.Config) []string {
 	paths := []string{filepath.Join(c.Data, lockName)}
-	database, ok := strings.CutPrefix(c.Database, "sqlite:")
+	path, ok := strings.CutPrefix(c.Database, "sqlite:")
 	if !ok {
 		return paths
 	}
 	// A link leads to the same database from several places.
-	if real, err := filepath.EvalSymlinks(database); err == nil {
-		database = real
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
 	}
 	data, err := filepath.EvalSymlinks(c.Data)
 	if err != nil {
 		data = c.Data
 	}
-	if absolute(filepath.Dir(database)) != absolute(data) {
-		paths = append(paths, database+"."+lockName)
+	if folder := filepath.Dir(path); absolute(folder) != absolute(data) && folderExists(folder) {
+		paths = append(paths, path+"."+lockName)
 	}
 	return paths
 }

@@ -250,6 +250,12 @@ func present(path string) bool {
 	return err == nil
 }
 
+// folderExists reports whether a folder is at a path.
+func folderExists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // missing reports whether nothing is at a path.
 func missing(path string) bool {
 	_, err := os.Stat(path)
