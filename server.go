@@ -99,16 +99,20 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
+	lock, err := store.Acquire(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }() // after the store is closed
 	st, err := store.Open(ctx, c, log, request.CountStatement)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	id, err := identity.Ensure(ctx, st.DB, instant.System())
-	if err != nil {
+	if err := st.LogOpening(ctx, c, log); err != nil {
 		return err
 	}
-	backups, err := schedule(c, st, id, log, metrics)
+	backups, err := schedule(c, st, st.Identity, log, metrics)
 	if err != nil {
 		return err
 	}
@@ -119,6 +123,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	}
 	listener, err := httpd.Listen(c.Listen)
 	if err != nil {
+		return err
+	}
+	if err := lock.Describe("http://" + listener.Addr().String() + "/"); err != nil {
 		return err
 	}
 	initial, err := d.persons.EnsureAdmin(ctx)

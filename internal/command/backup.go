@@ -103,7 +103,7 @@ laptop to a lab's server. If the command fails, run it again.`,
 			if err := found.CheckApart(placeOf(c)); err != nil {
 				return err
 			}
-			return withStore(cmd, c, func(st *store.Store) error {
+			return withNewStore(cmd, c, func(st *store.Store) error {
 				temporary, err := c.Temporary()
 				if err != nil {
 					return err

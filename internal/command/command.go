@@ -5,7 +5,9 @@
 package command
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -133,12 +135,27 @@ func admin(c *config.Config) *cobra.Command {
 	return cmd
 }
 
+// opener opens a store.
+type opener func(context.Context, *config.Config, *slog.Logger) (*store.Store, error)
+
+// withStore opens the store that a server has made, and changes nothing of it
+// by that.
 func withStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
+	return with(cmd, c, store.OpenExisting, do)
+}
+
+// withNewStore opens a store for a command that fills an empty one, and makes the
+// store if it is missing.
+func withNewStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
+	return with(cmd, c, store.Make, do)
+}
+
+func with(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Store) error) error {
 	log, err := store.Logger(c)
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(cmd.Context(), c, log, nil)
+	st, err := open(cmd.Context(), c, log)
 	if err != nil {
 		return err
 	}

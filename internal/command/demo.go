@@ -35,7 +35,10 @@ func fillDemo(c *config.Config) *cobra.Command {
 		Long:  "Fills a server that has no images with a small, made-up data set: three traps,\ntwo nights, sixty drawn photographs, and contours of the insects in them. It\nmakes no accounts. It opens the database and the store itself, so it needs the\nserver's --data, --database and --storage; the server may be running.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, c, func(st *store.Store) error {
+			return withNewStore(cmd, c, func(st *store.Store) error {
+				if err := st.EnsureIdentity(cmd.Context(), instant.System()); err != nil {
+					return err
+				}
 				photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
 				made, err := demo.Fill(cmd.Context(), photos, annotations.New(st.DB, photos, instant.System, c.Page()))
 				if err != nil {

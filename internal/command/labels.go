@@ -1,13 +1,16 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"tagma/internal/config"
 	"tagma/internal/instant"
+	"tagma/internal/labelrepo"
 	"tagma/internal/labels"
 	"tagma/internal/store"
 )
@@ -26,7 +29,7 @@ func labelCommands(c *config.Config) *cobra.Command {
 			Long:  "Reads every file of the repository's history, each as each commit left it, into\nthe database, with the commits' authors and times. What is there already stays\nas it is, so that it can be run again. A running server reads what is new by\nitself.",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withOutbox(cmd, c, func(outbox *labels.Outbox) error {
+				return withOutbox(cmd, c, store.OpenExistingLabels, func(outbox *labels.Outbox) error {
 					tally, err := outbox.Import(cmd.Context())
 					fmt.Fprintf(cmd.OutOrStdout(), "Read %d files: %d are recorded now, %d were known, %d are no submissions.\n",
 						tally.Read, tally.Recorded, tally.Read-tally.Recorded-tally.PassedOver, tally.PassedOver)
@@ -40,7 +43,7 @@ func labelCommands(c *config.Config) *cobra.Command {
 			Long:  "Compares the database with the repository's files, both ways, and prints each\ndifference. It changes nothing, and fails if there are any.",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withOutbox(cmd, c, func(outbox *labels.Outbox) error {
+				return withOutbox(cmd, c, store.OpenExistingLabels, func(outbox *labels.Outbox) error {
 					report, err := outbox.Verify(cmd.Context())
 					if err != nil {
 						return err
@@ -63,7 +66,7 @@ func labelCommands(c *config.Config) *cobra.Command {
 			Long:  "Makes every submission a commit again, in its order, with its author and time.\nThe repository must be empty: give a new one by --labels-repo, or move the\nfolder of the old one away. A server that finds its repository empty does the\nsame by itself. All commits get other ids: clones, and whoever has cited a commit,\nno longer agree with the repository. For a damaged repository try first\ntagma verify --mend, which changes none.",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withOutbox(cmd, c, func(outbox *labels.Outbox) error {
+				return withOutbox(cmd, c, store.MakeLabels, func(outbox *labels.Outbox) error {
 					return outbox.Rebuild(cmd.Context())
 				})
 			},
@@ -84,22 +87,22 @@ func labelCommands(c *config.Config) *cobra.Command {
 	return cmd
 }
 
-// withOutbox opens the store and the label repository.
-func withOutbox(cmd *cobra.Command, c *config.Config, do func(*labels.Outbox) error) error {
+// repository opens a label repository.
+type repository func(context.Context, *config.Config, *slog.Logger) (*labelrepo.Repo, error)
+
+// withOutbox opens the store, and the label repository by open.
+func withOutbox(cmd *cobra.Command, c *config.Config, open repository, do func(*labels.Outbox) error) error {
 	return withStore(cmd, c, func(st *store.Store) error {
 		log, err := store.Logger(c)
 		if err != nil {
 			return err
 		}
-		repo, err := store.OpenLabels(cmd.Context(), c, log)
+		repo, err := open(cmd.Context(), c, log)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = repo.Close() }()
 		all := labels.New(st.DB, instant.System, c.Page())
-		if err := all.Ensure(cmd.Context()); err != nil {
-			return err
-		}
 		return do(labels.NewOutbox(all, repo, labels.Layout(c.Labels.Layout), log))
 	})
 }

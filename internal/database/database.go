@@ -8,6 +8,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -60,12 +61,22 @@ type Options struct {
 	// migrating leaves SQLite's foreign keys alone: to change a table there is
 	// to build it anew and drop the old one, which must not cascade.
 	migrating bool
+	// existing leaves the settings that are part of SQLite's file as they are.
+	existing bool
 }
 
 // Open opens the database that the URL names, and applies the migrations that
 // it lacks. The URL is `postgres://…` or `sqlite:` and a file's path. The
 // caller closes the result. No error holds the URL, which may hold a password.
+//
+// Open makes an SQLite file that is missing, in a folder that is there. Before
+// Open migrates an SQLite database that has rows, it copies the database beside
+// itself. Open returns a *VersionError for a database that is newer than this
+// binary, and ErrForeign for another program's file.
 func Open(ctx context.Context, databaseURL string, options Options) (*DB, error) {
+	if err := Check(ctx, databaseURL); err != nil {
+		return nil, err
+	}
 	if err := migrate(ctx, databaseURL, migrations.Files, options.Log); err != nil {
 		return nil, err
 	}
@@ -74,7 +85,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*DB, error)
 
 func connect(databaseURL string, options Options) (*DB, error) {
 	db := &DB{url: databaseURL}
-	path, isFile := strings.CutPrefix(databaseURL, "sqlite:")
+	path, isFile := sqlitePath(databaseURL)
 	connections := options.Connections
 	if connections <= 0 {
 		connections = 8
@@ -83,11 +94,11 @@ func connect(databaseURL string, options Options) (*DB, error) {
 		connections = min(connections, mostOfSQLite)
 	}
 	switch {
-	case isFile && path != "":
+	case isFile:
 		db.Dialect = dialect.SQLite
 		db.turn = make(chan struct{}, 1)
 		db.SQL = sql.OpenDB(&connector{
-			open:     func(context.Context) (conn, error) { return openSQLite(path, !options.migrating) },
+			open:     func(context.Context) (conn, error) { return openSQLite(path, options) },
 			observe:  options.Observe,
 			outlived: true,
 		})
@@ -136,20 +147,25 @@ const mostOfSQLite = 4
 
 // openSQLite opens a connection whose commits survive a loss of power (FULL),
 // whose transactions take the write lock when they begin, so that none fails
-// half-way for having read first, and whose LIKE minds case as PostgreSQL's.
-func openSQLite(path string, foreignKeys bool) (conn, error) {
+// half-way for having read first, and whose LIKE minds case as PostgreSQL's. It
+// never makes a file: an empty database in the place of a lost one would be taken
+// for the lost one.
+func openSQLite(path string, options Options) (conn, error) {
 	settings := url.Values{
+		"mode":    {"rw"},
 		"_txlock": {"immediate"},
 		"_pragma": {
 			"busy_timeout(15000)",
-			"journal_mode(WAL)",
 			"synchronous(FULL)",
-			fmt.Sprintf("foreign_keys(%t)", foreignKeys),
+			fmt.Sprintf("foreign_keys(%t)", !options.migrating),
 			"case_sensitive_like(1)",
 			"cache_size(-4096)", // KiB, for each connection
 			fmt.Sprintf("mmap_size(%d)", mapped),
 			"temp_store(MEMORY)",
 		},
+	}
+	if !options.existing {
+		settings.Add("_pragma", "journal_mode(WAL)")
 	}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
 	c, err := new(sqlite.Driver).Open(name)
@@ -162,13 +178,19 @@ func openSQLite(path string, foreignKeys bool) (conn, error) {
 // migrate applies the steps that are pending, each once, whoever else is
 // starting now. It has a connection of its own.
 func migrate(ctx context.Context, databaseURL string, all fs.FS, log *slog.Logger) error {
+	log = cmp.Or(log, slog.New(slog.DiscardHandler))
+	if path, ok := sqlitePath(databaseURL); ok {
+		if err := prepareFile(path, log); err != nil {
+			return err
+		}
+	}
 	db, err := connect(databaseURL, Options{Connections: 1, migrating: true})
 	if err != nil {
 		return err
 	}
 	err = db.migrate(ctx, all, log)
 	if err != nil {
-		err = fmt.Errorf("bring the database up to date: %w", err)
+		err = explain(Name(databaseURL), fmt.Errorf("bring the database up to date: %w", err))
 	}
 	return errors.Join(err, db.Close())
 }
@@ -192,6 +214,9 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := db.protect(ctx, steps, log); err != nil {
+		return err
+	}
 	attempts := 1
 	if db.Dialect == dialect.SQLite {
 		// SQLite has no lock that outlives a transaction, so two that start at
@@ -209,14 +234,40 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 			applied = part.Applied
 		}
 		for _, step := range applied {
-			if log != nil {
-				log.InfoContext(ctx, "migrated the database", "step", step.Source.Version, "took", step.Duration)
-			}
+			log.InfoContext(ctx, "migrated the database", "step", step.Source.Version, "took", step.Duration)
 		}
 		if attempts--; err == nil || attempts == 0 {
 			return err
 		}
 	}
+}
+
+// protect copies an SQLite database that has rows, if there are steps to apply.
+func (db *DB) protect(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
+	path, isFile := sqlitePath(db.url)
+	if !isFile {
+		return nil // PostgreSQL's backups are its operator's
+	}
+	version, err := db.Version(ctx)
+	if err != nil || version == 0 {
+		return err
+	}
+	var latest int64
+	for _, step := range steps.ListSources() {
+		latest = max(latest, step.Version)
+	}
+	if version >= latest {
+		return nil
+	}
+	if empty, err := db.isEmpty(ctx); err != nil || empty {
+		return err
+	}
+	name, err := db.copyBeforeMigration(ctx, path, version)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "copied the database before it is migrated: remove the copy when all is well", "copy", name, "version", version)
+	return nil
 }
 
 // Latest returns the number of the last migration that this binary knows.

@@ -476,6 +476,9 @@ func TestIsUnavailable_IsSaidOfADatabaseThatIsBusyFullOrGone(t *testing.T) {
 
 func TestVersion_IsZeroBeforeTheFirstMigrationAndTheLatestAfterAll(t *testing.T) {
 	eachURL(t, func(t *testing.T, databaseURL string) {
+		if path, ok := sqlitePath(databaseURL); ok {
+			must(t, os.WriteFile(path, nil, 0o600))
+		}
 		before, err := connect(databaseURL, Options{})
 		must(t, err)
 		defer before.Close()

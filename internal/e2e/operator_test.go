@@ -182,8 +182,10 @@ func TestOperator_AStopLetsTheRequestsUnderWayFinish(t *testing.T) {
 
 func TestOperator_OfTwoServersThatStartAtOnceOneTellsTheFirstPassword(t *testing.T) {
 	database := testenv.Postgres(t)
-	data := filepath.Join(t.TempDir(), "data")
-	both := []*server{{t: t, Data: data, Database: database}, {t: t, Data: data, Database: database}}
+	var both []*server
+	for range 2 { // each with a folder of its own, as every server has
+		both = append(both, &server{t: t, Data: filepath.Join(t.TempDir(), "data"), Database: database})
+	}
 	lines := make([]string, 2)
 	var ready sync.WaitGroup
 	for n, s := range both {

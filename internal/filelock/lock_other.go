@@ -2,11 +2,10 @@
 
 package filelock
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
-// Lock opens the file at path, and creates the file if there is none. These
-// systems have no flock, so Lock does not lock: the operator sees to it that one
-// process at a time works.
-func Lock(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-}
+// lock reports that there are no such locks.
+func lock(*os.File) error { return errors.ErrUnsupported }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"tagma/internal/labelrepo/bare"
 )
 
 // What may go wrong between here and the label repository. Every error of this
@@ -22,6 +24,8 @@ var (
 	// ErrDamaged: a repository that is not a cache, and so cannot be made
 	// again from its remote, is broken on the disk.
 	ErrDamaged = errors.New("the label repository is damaged")
+	// ErrInUse: another process writes to the repository in the same folder.
+	ErrInUse = bare.ErrInUse
 	// ErrSecretInAddress: an address goes into logs, credentials do not.
 	ErrSecretInAddress = errors.New("the address of the label repository holds a user name or password")
 	// ErrRewritten: a commit that was asked about is not in the branch's

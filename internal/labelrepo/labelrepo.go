@@ -91,6 +91,19 @@ func CheckRemote(address string) error {
 	return err
 }
 
+// Folder returns the folder of the remote, and whether the remote is a folder on
+// this machine.
+func (c Config) Folder() (string, bool) {
+	if c.Remote == "" {
+		return "", false
+	}
+	endpoint, err := parseRemote(c.Remote)
+	if err != nil || endpoint.Protocol != "file" {
+		return "", false
+	}
+	return endpoint.Path, true
+}
+
 // CheckAccess says what is wrong with the remote's credentials, as far as that
 // can be said without asking it, or lacks to reach it.
 func (c Config) CheckAccess() error {

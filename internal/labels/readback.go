@@ -59,8 +59,19 @@ type Tally struct {
 	PassedOver int // that are no submissions
 }
 
+// ErrNoSet is returned by Import for a database without the default label set:
+// every file that names no other set would be passed over for good.
+var ErrNoSet = errors.New("the database has no label set " + DefaultSet + " yet: start the server on it once, which makes the set")
+
 // Import reads the whole history of the repository into the database.
 func (o *Outbox) Import(ctx context.Context) (Tally, error) {
+	set, err := o.labels.Set(ctx, DefaultSet)
+	if err != nil {
+		return Tally{}, err
+	}
+	if set == nil {
+		return Tally{}, ErrNoSet
+	}
 	if _, err := o.repo.Refresh(ctx); err != nil {
 		return Tally{}, err
 	}

@@ -330,3 +330,19 @@ func TestReadBack_ADamagedCopyIsMadeAgain(t *testing.T) {
 		git(t, cache, "fsck", "--strict")
 	})
 }
+
+// Without its set, every old file would be passed over, and never looked at again.
+func TestImport_WithoutTheDefaultSetIsRefusedAndReadsNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := w.remote(FanOut)
+		r.foreigner().push(noon, "one", map[string]string{FanOut.path(rat(7, 1).filename()): receivers(rat(7, 1))})
+		w.db.LabelSet.Delete().ExecX(t.Context())
+		if tally, err := r.Import(t.Context()); !errors.Is(err, ErrNoSet) || tally != (Tally{}) {
+			t.Errorf("got %+v, %v, want %v", tally, err, ErrNoSet)
+		}
+		must(t, w.Ensure(t.Context()))
+		tally, err := r.Import(t.Context())
+		must(t, err)
+		same(t, "files that are recorded after the server has made the set", tally.Recorded, 1)
+	})
+}

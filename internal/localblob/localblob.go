@@ -75,6 +75,20 @@ func Open(dir string) (*blob.Bucket, error) {
 	return blob.NewBucket(b), nil
 }
 
+// OpenExisting opens the bucket that is kept in dir, and makes nothing. The error
+// matches fs.ErrNotExist if dir is missing. The caller closes the bucket.
+func OpenExisting(dir string) (*blob.Bucket, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("localblob: open %q: %w", dir, err)
+	}
+	return blob.NewBucket(&bucket{dir: dir, root: root, flush: (*os.File).Sync}), nil
+}
+
 func open(dir string) (*bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

@@ -355,3 +355,26 @@ func TestList_AFolderThatWasMovedOrReplacedIsNotAccessible(t *testing.T) {
 	}
 	accessible(true, "put back")
 }
+
+func TestOpenExisting_AFolderThatIsMissingOrNoFolderIsRefusedAndNotMade(t *testing.T) {
+	dir := t.TempDir()
+	missing, file := filepath.Join(dir, "missing"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenExisting(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing folder: got %v, want %v", err, fs.ErrNotExist)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("the folder was made")
+	}
+	if _, err := OpenExisting(file); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file: got %v, want another error than %v", err, fs.ErrNotExist)
+	}
+	bucket, err := OpenExisting(dir)
+	if err != nil {
+		t.Fatalf("a folder: got %v, want no error", err)
+	}
+	defer bucket.Close()
+	write(t, bucket, "a/b.jpg", "x")
+}

@@ -182,6 +182,10 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	return next.HandleInitialize(ctx, in)
 }
 
+// Name returns the bucket's address without the parts that only Tagma needs, for
+// messages.
+func (s *Store) Name() string { return Scheme + s.name + " (" + s.where + ")" }
+
 // copiedKey is where a copy on its way keeps how it was answered: an *error.
 type copiedKey struct{}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -24,15 +25,30 @@ type files struct {
 	s3     *s3store.Store // nil for a folder
 }
 
-// openFiles opens the store of files that --storage names. One in S3 must be
-// there, and let us in.
-func openFiles(ctx context.Context, storage string, log *slog.Logger) (files, error) {
-	if folder, ok := strings.CutPrefix(storage, "file:"); ok && folder != "" {
-		bucket, err := localblob.Open(folder)
-		return files{bucket: bucket, folder: folder}, err
+// checkStorage returns an error if --storage names neither a folder nor a bucket.
+func checkStorage(storage string) error {
+	if folder, ok := strings.CutPrefix(storage, "file:"); ok && folder != "" || strings.HasPrefix(storage, s3store.Scheme) {
+		return nil
 	}
-	if !strings.HasPrefix(storage, s3store.Scheme) {
-		return files{}, errors.New("--storage must be file: and a folder, or s3:// and a bucket")
+	return errors.New("--storage must be file: and a folder, or s3:// and a bucket")
+}
+
+// openFiles opens the store of files that --storage names. A folder that is
+// missing is made if makes says so. A bucket in S3 must be there, and let us in.
+func openFiles(ctx context.Context, storage string, log *slog.Logger, makes bool) (files, error) {
+	if folder, ok := strings.CutPrefix(storage, "file:"); ok {
+		open := localblob.OpenExisting
+		if makes {
+			open = localblob.Open
+		}
+		bucket, err := open(folder)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = fmt.Errorf("the folder of files %s does not exist: correct --data or --storage, or mount the disk that has the folder", absolute(folder))
+		case err != nil:
+			err = fmt.Errorf("the folder of files %s cannot be used: correct --data or --storage, or give this user the right to use the folder: %w", absolute(folder), err)
+		}
+		return files{bucket: bucket, folder: folder}, err
 	}
 	remote, err := s3store.Open(ctx, storage, log)
 	if err == nil {
@@ -44,6 +60,14 @@ func openFiles(ctx context.Context, storage string, log *slog.Logger) (files, er
 		return files{}, fmt.Errorf("--storage: %w", err)
 	}
 	return files{bucket: remote.Bucket, s3: remote}, nil
+}
+
+// name returns what the store of files is called in messages.
+func (f files) name() string {
+	if f.s3 != nil {
+		return f.s3.Name()
+	}
+	return absolute(f.folder)
 }
 
 // accessible says why the store of files cannot be used, if it cannot.

@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"tagma/internal/config"
 	"tagma/internal/instant"
@@ -19,4 +23,41 @@ func OpenLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*label
 	}
 	settings.Clock, settings.Log = instant.System, log
 	return labelrepo.Open(ctx, settings)
+}
+
+// OpenExistingLabels opens the label repository that the settings name, for a
+// command that reads it. OpenExistingLabels makes no repository, and lays no
+// damaged one aside. Of a repository on a git host it makes the copy that Tagma
+// reads, if the copy is missing.
+func OpenExistingLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
+	return openLabels(ctx, c, log, false)
+}
+
+// MakeLabels opens the label repository that the settings name, for a command
+// that fills it. MakeLabels makes a repository in the data folder if the
+// repository is missing, and lays no damaged one aside.
+func MakeLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
+	return openLabels(ctx, c, log, true)
+}
+
+func openLabels(ctx context.Context, c *config.Config, log *slog.Logger, makes bool) (*labelrepo.Repo, error) {
+	settings, err := c.LabelRepo()
+	if err != nil {
+		return nil, err
+	}
+	settings.Clock, settings.Log = instant.System, log
+	folder, isFolder := settings.Folder()
+	switch {
+	case !folderExists(c.Data):
+		return nil, fmt.Errorf("the data folder %s does not exist: correct --data", absolute(c.Data))
+	case isFolder && !folderExists(folder):
+		return nil, fmt.Errorf("there is no label repository: %s is no folder; correct --labels-repo", folder)
+	case settings.Remote == "" && !makes && missing(filepath.Join(settings.Dir, "HEAD")):
+		return nil, fmt.Errorf("there is no label repository in %s: correct --data or --labels-repo; the server makes one when it starts", absolute(settings.Dir))
+	}
+	repo, err := labelrepo.Open(ctx, settings)
+	if errors.Is(err, labelrepo.ErrInUse) {
+		err = fmt.Errorf("%w, %s: stop the server first", labelrepo.ErrInUse, absolute(settings.Dir))
+	}
+	return repo, err
 }

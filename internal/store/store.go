@@ -1,5 +1,8 @@
 // Package store opens what a server keeps its data in, the database and the
 // files, as the settings say. All commands begin with it.
+//
+// It owns which of them may make a store, which may migrate a store, and that
+// one server at a time has a data folder.
 package store
 
 import (
@@ -7,16 +10,23 @@ import (
 	"crypto/rand"
 	stdsql "database/sql"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"entgo.io/ent/dialect/sql"
 	"gocloud.dev/blob"
 
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/image"
 	"tagma/ent/generated/secret"
 	"tagma/internal/config"
 	"tagma/internal/database"
 	"tagma/internal/httpd"
+	"tagma/internal/identity"
 	"tagma/internal/instant"
 )
 
@@ -25,24 +35,156 @@ type Store struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
 	Folder string // of the files, where they are on the local disk
+	// Identity tells stores apart. Identity is empty in a store that Make has
+	// made and that has no id yet.
+	Identity identity.Identity
 
 	files files
 }
 
-// Open opens both and brings the database up to date. The caller closes it.
+// Open opens a store for a server: Open makes what is missing, brings the
+// database up to date, and gives a store without an id a new one. The caller
+// closes the store.
 func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(context.Context, string)) (*Store, error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+	return create(ctx, c, log, func() (*database.DB, error) {
+		return database.Open(ctx, c.Database, database.Options{Connections: c.Connections, Observe: observe, Log: log})
+	}, func(db *database.DB) (identity.Identity, error) {
+		return identity.Ensure(ctx, db, instant.System())
+	})
+}
+
+// Make opens a store for a command that fills an empty one: Make makes what is
+// missing, but migrates no store that is there, and gives no id. The caller
+// closes the store.
+func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
+	options := database.Options{Connections: c.Connections, Log: log}
+	return create(ctx, c, log, func() (*database.DB, error) {
+		db, err := database.OpenExisting(ctx, c.Database, options)
+		if _, absent := errors.AsType[*database.AbsentError](err); absent {
+			return database.Open(ctx, c.Database, options)
+		}
+		return db, err
+	}, func(db *database.DB) (identity.Identity, error) {
+		found, err := identity.Of(ctx, db.Client)
+		if errors.Is(err, identity.ErrNone) {
+			err = nil
+		}
+		return found, err
+	})
+}
+
+// create makes the folders that are missing, and opens a store by open and
+// identify. If the database is refused, the new folders are removed again.
+func create(ctx context.Context, c *config.Config, log *slog.Logger, open func() (*database.DB, error), identify func(*database.DB) (identity.Identity, error)) (st *Store, err error) {
+	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
 	}
-	files, err := openFiles(ctx, c.Storage, log)
+	fresh := missingFolders(c.Data)
+	folder, isFolder := strings.CutPrefix(c.Storage, "file:")
+	lost := isFolder && missing(folder) // if there are images already
+	if isFolder {
+		fresh = append(missingFolders(folder), fresh...)
+	}
+	defer func() {
+		if err != nil {
+			for _, folder := range fresh {
+				_ = os.Remove(folder) // which fails if anything is in the folder
+			}
+		}
+	}()
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("--data: cannot make the folder %s: %w", absolute(c.Data), err)
+	}
+	files, err := openFiles(ctx, c.Storage, log, true)
 	if err != nil {
 		return nil, err
 	}
-	db, err := database.Open(ctx, c.Database, database.Options{Connections: c.Connections, Observe: observe, Log: log})
+	db, err := open()
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close())
 	}
-	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, files: files}, nil
+	if lost {
+		filled, err := db.Image.Query().Exist(ctx)
+		if filled {
+			err = fmt.Errorf("the database %s has images, but their folder %s does not exist: mount the disk that has the folder, or correct --data or --storage", database.Name(c.Database), absolute(folder))
+		}
+		if err != nil {
+			return nil, errors.Join(err, files.bucket.Close(), db.Close())
+		}
+	}
+	return complete(db, files, identify)
+}
+
+// OpenExisting opens a store that a server has made, for any other command.
+// OpenExisting makes nothing, migrates nothing and writes nothing. The caller
+// closes the store.
+//
+// A store is there if its database has exactly this binary's version and an id,
+// and its files have their folder or bucket. The error says what is missing,
+// where, and what to do.
+func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
+	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
+		return nil, err
+	}
+	db, err := database.OpenExisting(ctx, c.Database, database.Options{Connections: c.Connections, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	// The id comes before the files: an answer of the wrong database is more to
+	// the point than the folder that it lacks.
+	found, err := identity.Of(ctx, db.Client)
+	if errors.Is(err, identity.ErrNone) {
+		err = fmt.Errorf("the store of the database %s has no id yet: start the server on it once, which gives it one", database.Name(c.Database))
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	files, err := openFiles(ctx, c.Storage, log, false)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return complete(db, files, func(*database.DB) (identity.Identity, error) { return found, nil })
+}
+
+func complete(db *database.DB, files files, identify func(*database.DB) (identity.Identity, error)) (*Store, error) {
+	found, err := identify(db)
+	if err != nil {
+		return nil, errors.Join(err, files.bucket.Close(), db.Close())
+	}
+	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: found, files: files}, nil
+}
+
+// EnsureIdentity gives a store that has no id a new one.
+func (s *Store) EnsureIdentity(ctx context.Context, now instant.Instant) (err error) {
+	s.Identity, err = identity.Ensure(ctx, s.DB, now)
+	return err
+}
+
+// LogOpening logs which store it is: the places of its database and files, its
+// id, and its newest image. None of its statements takes longer for more data.
+func (s *Store) LogOpening(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	facts := []any{
+		"data", absolute(c.Data), "database", database.Name(c.Database), "files", s.files.name(),
+		"id", s.Identity.ID, "since", s.Identity.CreatedAt,
+	}
+	if s.Identity.RestoredFrom != "" {
+		facts = append(facts, "restored_from", s.Identity.RestoredFrom)
+	}
+	newest, err := s.DB.Image.Query().Order(ent.Desc(image.FieldTakenAt, image.FieldDeviceID)).First(ctx)
+	if err == nil {
+		var last *ent.Image
+		last, err = s.DB.Image.Query().Order(ent.Desc(image.FieldID)).First(ctx)
+		if err == nil {
+			facts = append(facts, "newest_image", newest.TakenAt, "last_image_id", last.ID)
+		}
+	}
+	if ent.IsNotFound(err) {
+		facts, err = append(facts, "images", "none"), nil
+	}
+	if err == nil {
+		log.InfoContext(ctx, "opened the store", facts...)
+	}
+	return err
 }
 
 // Close closes both.
@@ -82,4 +224,40 @@ func Logger(c *config.Config) (*slog.Logger, error) {
 		return slog.New(httpd.LogHandler(slog.NewJSONHandler(os.Stderr, options))), nil
 	}
 	return nil, errors.New("--log-format must be text or json")
+}
+
+// absolute returns a path as messages have it.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
+
+// missingFolders returns a folder and those above it, as far as they are
+// missing, the innermost first.
+func missingFolders(folder string) []string {
+	var all []string
+	for folder = absolute(folder); missing(folder); folder = filepath.Dir(folder) {
+		all = append(all, folder)
+	}
+	return all
+}
+
+// present reports whether something is at a path.
+func present(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// folderExists reports whether a folder is at a path.
+func folderExists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// missing reports whether nothing is at a path.
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"tagma/internal/filelock"
 )
 
 var (
@@ -74,9 +76,12 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := acquire(filepath.Join(dir, lockFile))
+	lock, err := filelock.Lock(filepath.Join(dir, lockFile))
+	if errors.Is(err, filelock.ErrLocked) {
+		err = ErrInUse
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
 	r := &Repo{dir: dir, lock: lock, bases: newCache(16 << 20)}
 	if disposable {

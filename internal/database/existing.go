@@ -1,0 +1,245 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+// AbsentError is returned by OpenExisting for a database that no server has
+// made.
+type AbsentError struct {
+	Database string // as Name has it
+	Reason   string // what is missing
+}
+
+// Error says which database it is, and what to do.
+func (e *AbsentError) Error() string {
+	return fmt.Sprintf("there is no store: the database %s %s; correct --data or --database (only the server, demo and restore make a store)", e.Database, e.Reason)
+}
+
+// VersionError is returned for a database of another version than this
+// binary's. A version is the number of the last migration.
+type VersionError struct {
+	Database string // as Name has it
+	Version  int64  // of the database
+	Latest   int64  // of this binary
+}
+
+// Newer reports whether the database is newer than the binary.
+func (e *VersionError) Newer() bool { return e.Version > e.Latest }
+
+// Error names both versions, and says what to do.
+func (e *VersionError) Error() string {
+	if e.Newer() {
+		return fmt.Sprintf("the database %s has version %d, which is newer than version %d of this binary: use the binary that brought the database to version %d, or a newer one",
+			e.Database, e.Version, e.Latest, e.Version)
+	}
+	return fmt.Sprintf("the database %s has version %d, which is older than version %d of this binary: start the server of this binary once, which migrates the database, or use the binary of the server that the database has now",
+		e.Database, e.Version, e.Latest)
+}
+
+// ErrForeign is returned by Open for an SQLite file that another program has
+// made.
+var ErrForeign = errors.New("the file is another program's database: correct --data or --database")
+
+// OpenExisting opens a database that a server has made and that has exactly the
+// version of this binary. OpenExisting makes no file and no folder, migrates
+// nothing and writes nothing.
+//
+// OpenExisting returns an *AbsentError if there is no database, and a
+// *VersionError if the database is older or newer than this binary.
+func OpenExisting(ctx context.Context, databaseURL string, options Options) (*DB, error) {
+	latest, err := Latest()
+	if err != nil {
+		return nil, err
+	}
+	name := Name(databaseURL)
+	if path, ok := sqlitePath(databaseURL); ok {
+		switch size, err := fileSize(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, &AbsentError{name, "does not exist"}
+		case err != nil:
+			return nil, err
+		case size == 0:
+			return nil, &AbsentError{name, "is an empty file"}
+		}
+		if err := refuseNetwork(path); err != nil {
+			return nil, err
+		}
+	}
+	options.existing = true
+	db, err := connect(databaseURL, options)
+	if err != nil {
+		return nil, err
+	}
+	version, err := db.Version(ctx)
+	switch {
+	case err != nil:
+		err = explain(name, err)
+	case version == 0:
+		err = &AbsentError{name, "has no tables of Tagma"}
+	case version != latest:
+		err = &VersionError{name, version, latest}
+	default:
+		return db, nil
+	}
+	return nil, errors.Join(err, db.Close())
+}
+
+// Check returns an error for a database that Open would refuse to touch: a newer
+// one, another program's file, or a file on a network file system. Check writes
+// nothing.
+func Check(ctx context.Context, databaseURL string) error {
+	latest, err := Latest()
+	if err != nil {
+		return err
+	}
+	path, isFile := sqlitePath(databaseURL)
+	if isFile {
+		if err := refuseNetwork(path); err != nil {
+			return err
+		}
+		if size, err := fileSize(path); errors.Is(err, fs.ErrNotExist) || err == nil && size == 0 {
+			return nil // there is nothing to look at yet
+		} else if err != nil {
+			return err
+		}
+	}
+	db, err := connect(databaseURL, Options{Connections: 1, existing: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	name := Name(databaseURL)
+	version, err := db.Version(ctx)
+	if err != nil {
+		return explain(name, err)
+	}
+	if version > latest {
+		return &VersionError{name, version, latest}
+	}
+	if version > 0 || !isFile {
+		return nil
+	}
+	// A migration that is about to begin has made its own table at most.
+	var others int
+	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&others)
+	if err == nil && others > 0 {
+		var again int64 // a server that starts at this moment may have made them
+		if again, err = db.Version(ctx); err == nil && again == 0 {
+			err = fmt.Errorf("%s: %w", name, ErrForeign)
+		}
+	}
+	return err
+}
+
+// sqlitePath returns the path of an SQLite database, and whether the URL names
+// one.
+func sqlitePath(databaseURL string) (string, bool) {
+	path, ok := strings.CutPrefix(databaseURL, "sqlite:")
+	return path, ok && path != ""
+}
+
+// fileSize returns the size of an SQLite database's file, or an error that says
+// why the path cannot be a database.
+func fileSize(path string) (int64, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the database %s cannot be looked at: correct --data or --database: %w", absolute(path), err)
+	}
+	if !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("the database %s is no file: correct --data or --database", absolute(path))
+	}
+	return info.Size(), nil
+}
+
+// Name returns what a database is called in messages: the absolute path of an
+// SQLite file, or the host and name of a PostgreSQL database, without user and
+// password.
+func Name(databaseURL string) string {
+	if path, ok := sqlitePath(databaseURL); ok {
+		return absolute(path)
+	}
+	u, err := url.Parse(databaseURL)
+	if err != nil || u.Host == "" || strings.ContainsAny(u.Host+u.Path, "@:") && u.User == nil {
+		return "of PostgreSQL"
+	}
+	return "postgres://" + u.Host + u.Path
+}
+
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
+
+// explain says which database a fault is of, and what to do, where SQLite says
+// neither.
+func explain(name string, err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return fmt.Errorf("the database %s: %w", name, err)
+	}
+	what := ""
+	switch e.Code() & 0xff { // the primary code
+	case sqlitelib.SQLITE_NOTADB:
+		what = "is no SQLite database: correct --data or --database"
+	case sqlitelib.SQLITE_CORRUPT:
+		what = "is damaged: restore a backup"
+	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
+		what = "cannot be opened for writing: give this user the right to write the file and its folder, or be the user that the server runs as"
+	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
+		what = "cannot be read or written: look whether the disk is full or failing"
+	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
+		what = "is in use by another program: try again when that has ended"
+	default:
+		return fmt.Errorf("the database %s: %w", name, err)
+	}
+	return fmt.Errorf("the database %s %s: %w", name, what, err)
+}
+
+// isEmpty reports whether an SQLite database has no rows but those that say
+// which migrations were applied.
+func (db *DB) isEmpty(ctx context.Context) (bool, error) {
+	if db.Dialect != dialect.SQLite {
+		return false, errors.ErrUnsupported
+	}
+	rows, err := db.SQL.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return false, err
+		}
+		tables = append(tables, table)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return false, err
+	}
+	for _, table := range tables {
+		var filled bool
+		query := `SELECT EXISTS (SELECT 1 FROM "` + strings.ReplaceAll(table, `"`, `""`) + `")`
+		if err := db.SQL.QueryRowContext(ctx, query).Scan(&filled); err != nil || filled {
+			return false, err
+		}
+	}
+	return true, nil
+}

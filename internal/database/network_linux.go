@@ -1,0 +1,52 @@
+package database
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuseNetwork returns an error if an SQLite database's folder is on a network
+// file system. All processes that use a database share memory beside its file,
+// which is not shared between machines, and many such file systems lose locks.
+func refuseNetwork(path string) error {
+	var found unix.Statfs_t
+	folder := filepath.Dir(path)
+	if err := unix.Statfs(folder, &found); err != nil {
+		return nil // opening the file tells better what is wrong
+	}
+	return networkError(folder, uint32(found.Type)) //nolint:gosec // magic numbers have 32 bits
+}
+
+// networkError returns the error for a folder on the file system of a magic
+// number.
+func networkError(folder string, magic uint32) error {
+	kind := networkKind(magic)
+	if kind == "" {
+		return nil
+	}
+	return fmt.Errorf("the database's folder %s is on a network file system (%s), where SQLite can lose data: move the folder to a disk of this machine, or use PostgreSQL by --database", absolute(folder), kind)
+}
+
+// networkKind returns the name of a network file system, by the magic number
+// that statfs(2) lists, or nothing for another file system.
+func networkKind(magic uint32) string {
+	switch magic {
+	case unix.NFS_SUPER_MAGIC:
+		return "NFS"
+	case unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
+		return "SMB"
+	case unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC:
+		return "AFS"
+	case unix.CODA_SUPER_MAGIC:
+		return "Coda"
+	case unix.CEPH_SUPER_MAGIC:
+		return "Ceph"
+	case 0x0bd00bd0:
+		return "Lustre"
+	case 0x47504653:
+		return "GPFS"
+	}
+	return ""
+}
