@@ -266,26 +266,6 @@ func IsUnavailable(err error) bool {
 	return network || errors.Is(err, driver.ErrBadConn)
 }
 
-// Optimize lets SQLite look at its tables, as far as they have changed since it
-// last did: without statistics it reads some joins in the wrong order.
-// PostgreSQL does so by itself.
-func (db *DB) Optimize(ctx context.Context) error {
-	if db.Dialect != dialect.SQLite {
-		return nil
-	}
-	conn, err := db.SQL.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	// Some hundred rows of each index are enough, and take milliseconds.
-	if _, err := conn.ExecContext(ctx, "PRAGMA analysis_limit = 400"); err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, "PRAGMA optimize = 0x10002")
-	return err
-}
-
 // Write runs do, which writes. SQLite takes one writer at a time, and makes the
 // others look again and again until they are lucky; here they wait their turn.
 func (db *DB) Write(ctx context.Context, do func() error) error {
