@@ -14,12 +14,16 @@ import (
 
 	"tagma/internal/database"
 	"tagma/internal/fault"
+	"tagma/internal/health"
 	"tagma/internal/request"
 )
 
 // presenter writes errors into answers. What is not meant for the caller goes
 // to the log, under the request's id, and to the caller as INTERNAL.
-type presenter struct{ log *slog.Logger }
+type presenter struct {
+	log    *slog.Logger
+	writes *health.Writes // nil in tests that write nothing
+}
 
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	answer := graphql.DefaultErrorPresenter(ctx, err) // has the path and the places
@@ -57,6 +61,9 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 		return fault.New(fault.Unavailable, "the request was given up before there was an answer")
 	}
 	p.log.ErrorContext(ctx, "request failed", "error", err, "path", answer.Path.String())
+	if refusal, ok := errors.AsType[*fault.Error](p.writes.Explain(ctx, err)); ok {
+		return refusal
+	}
 	if database.IsUnavailable(err) {
 		return fault.New(fault.Unavailable, "the database does not answer just now: try again")
 	}

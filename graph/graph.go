@@ -23,6 +23,7 @@ import (
 	"tagma/internal/documents"
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
+	"tagma/internal/health"
 	"tagma/internal/images"
 	"tagma/internal/labels"
 	"tagma/internal/people"
@@ -53,6 +54,7 @@ type Options struct {
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
+	Writes      *health.Writes // hears of writes that fail
 
 	ordinary bool // for tests: all is left to the resolvers
 }
@@ -119,7 +121,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		server.AroundFields(fast.Field)
 	}
 	server.AroundOperations(newMeter(options.Metrics).measure)
-	errors := presenter{options.Log}
+	errors := presenter{options.Log, options.Writes}
 	server.SetErrorPresenter(errors.present)
 	server.AroundResponses(errors.shorten)
 	server.SetRecoverFunc(errors.recovered)

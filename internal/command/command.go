@@ -138,5 +138,5 @@ func withStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	return do(st)
+	return st.DB.Locate(do(st))
 }

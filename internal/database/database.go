@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -32,6 +33,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/migrations"
+	"tagma/internal/health"
 )
 
 // DB is an open database. It is safe for concurrent use.
@@ -41,6 +43,7 @@ type DB struct {
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
 	url  string
+	path string        // of SQLite's file, or empty
 	turn chan struct{} // holds one token while somebody writes into SQLite
 }
 
@@ -82,7 +85,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	}
 	switch {
 	case isFile && path != "":
-		db.Dialect = dialect.SQLite
+		db.Dialect, db.path = dialect.SQLite, path
 		db.turn = make(chan struct{}, 1)
 		db.SQL = sql.OpenDB(&connector{
 			open:     func(context.Context) (conn, error) { return openSQLite(path, !options.migrating) },
@@ -107,6 +110,28 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	db.SQL.SetConnMaxLifetime(time.Hour) // a new one sees new statistics, and a new address of the server
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))
 	return db, nil
+}
+
+// Place returns where the database is, for logs and messages: the path of SQLite's
+// file, or the host and the name of a PostgreSQL database, without a password.
+func (db *DB) Place() string {
+	if db.path != "" {
+		return db.path
+	}
+	address, err := url.Parse(db.url)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return address.Host + address.Path
+}
+
+// Locate adds to an error of a write that SQLite refused the path of its file and
+// what to do: SQLite's own words say neither. It returns any other error as it is.
+func (db *DB) Locate(err error) error {
+	if kind := health.KindOf(err); kind != "" && db.path != "" {
+		return fmt.Errorf("the database %s cannot be written to (%s): %s: %w", db.path, string(kind), kind.Remedy(), err)
+	}
+	return err
 }
 
 // openPostgres opens a connection whose statements are not compiled to machine
@@ -166,7 +191,7 @@ func migrate(ctx context.Context, databaseURL string, all fs.FS, log *slog.Logge
 	}
 	err = db.migrate(ctx, all, log)
 	if err != nil {
-		err = fmt.Errorf("bring the database up to date: %w", err)
+		err = fmt.Errorf("bring the database up to date: %w", db.Locate(err))
 	}
 	return errors.Join(err, db.Close())
 }
@@ -262,8 +287,11 @@ func IsUnavailable(err error) bool {
 		}
 		return false
 	}
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, driver.ErrBadConn)
+	network, ok := errors.AsType[net.Error](err)
+	if _, file := network.(syscall.Errno); file { // of a full disk, for example, which has the methods of a net.Error
+		ok = false
+	}
+	return ok || errors.Is(err, driver.ErrBadConn)
 }
 
 // Write runs do, which writes. SQLite takes one writer at a time, and makes the
