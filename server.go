@@ -41,6 +41,7 @@ import (
 	"tagma/internal/events"
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
+	"tagma/internal/health"
 	"tagma/internal/httpd"
 	"tagma/internal/idempotency"
 	"tagma/internal/identity"
@@ -283,7 +284,19 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if err != nil {
 		return nil, err
 	}
+	writes := health.NewWrites(log, instant.System, st.DB.Place(), st.ProbeWrite)
+	obstacle := func(ctx context.Context) string { return string(writes.Known(ctx)) }
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tagma_writable", Help: "1 while the server can write, as far as it knows, and 0 while a disk is full or a write is refused.",
+	}, func() float64 {
+		if obstacle(ctx) != "" {
+			return 0
+		}
+		return 1
+	}))
 	edge := transport.Options{
+		Failed: writes.Observe,
+
 		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
 		Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
@@ -306,9 +319,12 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Links:       links,
 		Targets:     targets,
 		Server:      info(c),
-	}, graph.Options{Guard: c.Guard, Cost: c.CostLimits(), QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics})
+	}, graph.Options{Guard: c.Guard, Cost: c.CostLimits(), QueryTokens: c.QueryTokens, Trusted: trusted, TrustedOnly: c.TrustedOnly, Transport: edge, Log: log, Metrics: metrics, Writes: writes})
 	if err != nil {
 		return nil, err
+	}
+	receive := func(ctx context.Context, name string, size int64, body io.Reader) error {
+		return writes.Explain(ctx, d.bundles.Receive(ctx, name, size, body))
 	}
 	mux := http.NewServeMux()
 	open := func(next http.Handler) http.Handler { return httpd.CrossOrigin(next, c.Origins) }
@@ -316,13 +332,12 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	if files != nil {
 		mux.Handle(filelink.Prefix, open(files))
 	}
-	mux.Handle(filelink.TargetPrefix, open(filelink.Receiver(signer, d.bundles.Receive, log)))
+	mux.Handle(filelink.TargetPrefix, open(filelink.Receiver(signer, receive, log)))
 	mux.Handle("GET /schema.graphql", open(text(contract)))
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
-	mux.Handle("GET /readyz", httpd.Ready(log, map[string]func(context.Context) error{
-		"database": st.DB.SQL.PingContext,
-		"storage":  st.Accessible,
-	}))
+	checks := httpd.Checks{"database": st.DB.SQL.PingContext, "storage": st.Accessible}
+	mux.Handle("GET /readyz", httpd.Ready(log, checks, obstacle))
+	mux.Handle("GET /readyz/write", httpd.ReadyToWrite(log, checks, func(ctx context.Context) string { return string(writes.Ask(ctx)) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/", web.Playground())
 	return httpd.Wrap(mux, httpd.Options{

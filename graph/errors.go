@@ -13,6 +13,7 @@ import (
 	"tagma/internal/cost"
 	"tagma/internal/database"
 	"tagma/internal/fault"
+	"tagma/internal/health"
 	"tagma/internal/request"
 )
 
@@ -21,6 +22,7 @@ import (
 type presenter struct {
 	log      *slog.Logger
 	contract vocabulary
+	writes   *health.Writes // nil in tests that write nothing
 }
 
 // present returns nil where the whole answer has ended: one error takes its
@@ -70,6 +72,9 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 		return fault.New(fault.Unavailable, "the request was given up before there was an answer")
 	}
 	p.log.ErrorContext(ctx, "request failed", "error", err, "path", answer.Path.String())
+	if refusal, ok := errors.AsType[*fault.Error](p.writes.Explain(ctx, err)); ok {
+		return refusal
+	}
 	if database.IsUnavailable(err) {
 		return fault.New(fault.Unavailable, "the database does not answer just now: try again")
 	}

@@ -24,6 +24,7 @@ import (
 	"tagma/internal/documents"
 	"tagma/internal/filelink"
 	"tagma/internal/guard"
+	"tagma/internal/health"
 	"tagma/internal/images"
 	"tagma/internal/labels"
 	"tagma/internal/people"
@@ -55,6 +56,7 @@ type Options struct {
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
+	Writes      *health.Writes // hears of writes that fail
 
 	ordinary bool // for tests: all is left to the resolvers
 }
@@ -117,7 +119,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(judge)
 	server.Use(lateOut{})
 	server.Use(learn{known})
-	errors := presenter{options.Log, newVocabulary(schema.Schema())}
+	errors := presenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
 	bounds := bounded{options.Cost, errors}
 	if !options.ordinary {
 		server.AroundFields(fast.Field)

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	"entgo.io/ent/dialect"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
@@ -191,7 +190,7 @@ func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	if err := to.Bucket.Delete(ctx, markerKey); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return report, fmt.Errorf("everything is restored, but the marker %s was not removed: %w", markerKey, err)
 	}
-	if err := analyze(ctx, to.DB); err != nil {
+	if err := to.DB.Analyze(ctx); err != nil {
 		return report, fmt.Errorf("everything is restored, but the database's statistics were not gathered: %w", err)
 	}
 	return report, nil
@@ -441,13 +440,4 @@ func (to Target) copyRows(ctx context.Context, rows *database.DB) (count int, er
 		return err
 	})
 	return count, err
-}
-
-// analyze gathers the statistics of all tables, for the plans of queries.
-func analyze(ctx context.Context, db *database.DB) error {
-	if db.Dialect == dialect.Postgres {
-		_, err := db.SQL.ExecContext(ctx, "ANALYZE")
-		return err
-	}
-	return db.Optimize(ctx)
 }

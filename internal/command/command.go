@@ -160,5 +160,5 @@ func with(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Stor
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	return do(st)
+	return st.DB.Locate(do(st))
 }

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -35,6 +36,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/migrations"
 	"tagma/internal/cost"
+	"tagma/internal/health"
 )
 
 // DB is an open database. It is safe for concurrent use.
@@ -44,6 +46,7 @@ type DB struct {
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
 	url  string
+	path string        // of SQLite's file, or empty
 	turn chan struct{} // holds one token while somebody writes into SQLite
 }
 
@@ -95,7 +98,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	}
 	switch {
 	case isFile:
-		db.Dialect = dialect.SQLite
+		db.Dialect, db.path = dialect.SQLite, path
 		db.turn = make(chan struct{}, 1)
 		db.SQL = sql.OpenDB(&connector{
 			open:     func(context.Context) (conn, error) { return openSQLite(path, options) },
@@ -120,6 +123,28 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	db.SQL.SetConnMaxLifetime(time.Hour) // a new one sees new statistics, and a new address of the server
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))
 	return db, nil
+}
+
+// Place returns where the database is, for logs and messages: the path of SQLite's
+// file, or the host and the name of a PostgreSQL database, without a password.
+func (db *DB) Place() string {
+	if db.path != "" {
+		return db.path
+	}
+	address, err := url.Parse(db.url)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return address.Host + address.Path
+}
+
+// Locate adds to an error of a write that SQLite refused the path of its file and
+// what to do: SQLite's own words say neither. It returns any other error as it is.
+func (db *DB) Locate(err error) error {
+	if kind := health.KindOf(err); kind != "" && db.path != "" {
+		return fmt.Errorf("the database %s cannot be written to (%s): %s: %w", db.path, string(kind), kind.Remedy(), err)
+	}
+	return err
 }
 
 // openPostgres opens a connection whose statements are not compiled to machine
@@ -349,28 +374,11 @@ func IsUnavailable(err error) bool {
 		}
 		return false
 	}
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, driver.ErrBadConn)
-}
-
-// Optimize lets SQLite look at its tables, as far as they have changed since it
-// last did: without statistics it reads some joins in the wrong order.
-// PostgreSQL does so by itself.
-func (db *DB) Optimize(ctx context.Context) error {
-	if db.Dialect != dialect.SQLite {
-		return nil
+	network, ok := errors.AsType[net.Error](err)
+	if _, file := network.(syscall.Errno); file { // of a full disk, for example, which has the methods of a net.Error
+		ok = false
 	}
-	conn, err := db.SQL.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	// Some hundred rows of each index are enough, and take milliseconds.
-	if _, err := conn.ExecContext(ctx, "PRAGMA analysis_limit = 400"); err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, "PRAGMA optimize = 0x10002")
-	return err
+	return ok || errors.Is(err, driver.ErrBadConn)
 }
 
 // Write runs do, which writes. SQLite takes one writer at a time, and makes the

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -425,6 +427,12 @@ func TestRefusals_AreToldApartOnBothDatabases(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestIsUnavailable_IsNotSaidOfADiskThatIsFull(t *testing.T) {
+	if err := (&fs.PathError{Op: "write", Path: "a.jpg", Err: syscall.ENOSPC}); IsUnavailable(err) {
+		t.Errorf("%v is taken for the database's", err)
+	}
 }
 
 func TestIsUnavailable_IsSaidOfADatabaseThatIsBusyFullOrGone(t *testing.T) {

@@ -219,9 +219,10 @@ func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
 	}
 }
 
-func TestErrors_AFolderOfFilesThatWasMovedIsNotReady(t *testing.T) {
+func TestErrors_AFolderOfFilesThatWasMovedIsNotReadyAndTakesNoUploads(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
+	admin := s.admin()
 	files := filepath.Join(s.Data, "files")
 	for _, step := range []struct {
 		from, to string
@@ -232,6 +233,20 @@ func TestErrors_AFolderOfFilesThatWasMovedIsNotReady(t *testing.T) {
 		}
 		if status, body := s.get("/readyz"); status != step.status || (status == 503) != strings.Contains(string(body), "storage") {
 			t.Errorf("with the files at %s /readyz is answered %d %s", step.to, status, body)
+		}
+		body, contentType := form(t, uploadImages, "REFUSE", snapshot(trap, 1, 1))
+		got := admin.send(body, contentType)
+		if step.status == 200 {
+			if !strings.Contains(string(got.Body), "CREATED") {
+				t.Errorf("with the files back an upload is answered %s", got.Body)
+			}
+			continue
+		}
+		if got.code() != "UNAVAILABLE" || !strings.Contains(string(got.Body), "folder moved") || s.leaks(got.Body) != "" {
+			t.Errorf("with the files at %s an upload is answered %s", step.to, got.Body)
+		}
+		if photographs, err := filepath.Glob(step.to + "/images/*/*/*.jpg"); err != nil || len(photographs) > 0 {
+			t.Errorf("the upload is in the folder that was moved: %q, %v", photographs, err)
 		}
 	}
 }

@@ -96,8 +96,8 @@ func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) 
 }
 
 // Receive takes a file of size bytes for a key. Its error is a *fault.Error
-// where the sender is to hear of it: BadInput, NotFound, or Conflict where the
-// key is taken.
+// where the sender is to hear of it: BadInput, NotFound, Unavailable, or Conflict
+// where the key is taken.
 type Receive func(ctx context.Context, key string, size int64, body io.Reader) error
 
 // Receiver takes the files that are sent to the signer's targets. It belongs at
@@ -106,7 +106,8 @@ type Receive func(ctx context.Context, key string, size int64, body io.Reader) e
 //
 // It answers 201, or with a line of text 400 for other bytes than were asked
 // for, 403 for a target that does not hold, 404 for an upload that is over, 411
-// without a length, and 412 where the file is here already.
+// without a length, 412 where the file is here already, and 503 where it cannot be
+// taken just now.
 func Receiver(signer *Signer, receive Receive, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -142,6 +143,8 @@ var statuses = map[fault.Code]int{
 	fault.BadInput: http.StatusBadRequest,
 	fault.NotFound: http.StatusNotFound,
 	fault.Conflict: http.StatusPreconditionFailed,
+
+	fault.Unavailable: http.StatusServiceUnavailable,
 }
 
 // answer says what went wrong, as far as the sender may know.

@@ -222,9 +222,35 @@ func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slo
 	})
 }
 
-// Ready answers /readyz: 200 if all checks pass, else 503 with the names of
-// those that do not.
-func Ready(log *slog.Logger, checks map[string]func(context.Context) error) http.Handler {
+// Checks are what must work for a server to be ready, by their names.
+type Checks map[string]func(context.Context) error
+
+// Ready answers /readyz: 200 if all checks pass, else 503 with the names of those
+// that do not. Obstacle returns why the server cannot write, or nothing: a server
+// that reads is ready, and says so in a second line.
+func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
+	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("ready\n"))
+		if why := obstacle(r.Context()); why != "" {
+			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+		}
+	})
+}
+
+// ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle.
+func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
+	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
+		if why := obstacle(r.Context()); why != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+}
+
+// ready answers 503 unless all checks pass, and leaves the rest to passed.
+func ready(log *slog.Logger, checks Checks, passed http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
@@ -242,6 +268,6 @@ func Ready(log *slog.Logger, checks map[string]func(context.Context) error) http
 			_, _ = w.Write([]byte("not ready: " + strings.Join(failed, ", ") + "\n"))
 			return
 		}
-		_, _ = w.Write([]byte("ready\n"))
+		passed(w, r)
 	})
 }

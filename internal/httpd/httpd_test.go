@@ -357,7 +357,7 @@ func TestReady_NamesWhatIsNotAndTellsWhyToTheLogAlone(t *testing.T) {
 	}
 	check := func(checks map[string]func(context.Context) error) (int, string) {
 		answer := httptest.NewRecorder()
-		Ready(slog.New(slog.NewTextHandler(&logs, nil)), checks).ServeHTTP(answer, get("/readyz"))
+		Ready(slog.New(slog.NewTextHandler(&logs, nil)), checks, func(context.Context) string { return "" }).ServeHTTP(answer, get("/readyz"))
 		return answer.Code, answer.Body.String()
 	}
 	if status, body := check(map[string]func(context.Context) error{"a": fine, "b": fine}); status != 200 || body != "ready\n" {

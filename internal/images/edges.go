@@ -225,8 +225,8 @@ func (c *Images) WantOfDevices(devices []string, within Range, request page.Requ
 	plan, err = byTime.Plan(c.limits.Page, request)
 	start, end := within.from(plan)
 	return plan, byTime.Columns, func(s *sql.Selector) {
-		database.AmongFirst(firstImages(start, end, plan.Length+1), devices)(s)
-		s.OrderBy(s.C(image.FieldTakenAt))
+		database.SelectFirst(s, firstImages(start, end, plan.Length+1), devices)
+		s.OrderBy(sql.Table(image.Table).C(image.FieldTakenAt))
 	}, func(ctx context.Context) (map[string]int, error) { return c.count(ctx, devices, within) }, err
 }
 

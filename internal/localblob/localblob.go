@@ -122,19 +122,54 @@ func open(dir string) (*bucket, error) {
 	return &bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
 }
 
-// there says whether the folder is still the one at its path. To hold it open
-// is to go on reading and writing after it was renamed, where nobody would look
-// for the files.
+// ErrMoved reports that the folder of a bucket is not at its path any more:
+// somebody has renamed or removed the folder, or put another folder in its place.
+var ErrMoved = errors.New("localblob: the folder is not the one that was opened")
+
+// there returns ErrMoved unless the folder is still the one at its path. An open
+// folder can be written to after it was renamed, where nobody would look for the
+// files.
 func (b *bucket) there() error {
 	named, err := os.Stat(b.dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrMoved, err)
 	}
 	held, err := b.root.Stat(".")
 	if err == nil && !os.SameFile(named, held) {
-		err = fmt.Errorf("localblob: another folder is at %q now: %w", b.dir, fs.ErrNotExist)
+		err = fmt.Errorf("%w: another folder is at %q", ErrMoved, b.dir)
 	}
 	return err
+}
+
+// WriteError is a write below a bucket's folder that failed.
+type WriteError struct {
+	Dir string // the bucket's folder
+	Err error
+}
+
+// Error names the folder.
+func (e *WriteError) Error() string {
+	return fmt.Sprintf("localblob: write below %q: %s", e.Dir, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+func failedWrite(err error) bool {
+	_, ok := errors.AsType[*WriteError](err)
+	return ok
+}
+
+// written makes a WriteError of the error of a write. It says so if the write
+// failed because the folder is gone.
+func (b *bucket) written(err error) error {
+	if err == nil || failedWrite(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if moved := b.there(); moved != nil && !errors.Is(err, ErrMoved) {
+		err = fmt.Errorf("%w: %w", moved, err)
+	}
+	return &WriteError{Dir: b.dir, Err: err}
 }
 
 // Close implements driver.Bucket.
@@ -143,7 +178,9 @@ func (b *bucket) Close() error { return b.root.Close() }
 // ErrorCode implements driver.Bucket.
 func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+	case failedWrite(err) && errors.Is(err, ErrMoved):
+		return gcerrors.Unknown // NotFound would say that a blob need not be deleted
+	case errors.Is(err, ErrMoved), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		// To read "a/b" where "a" is a blob says "not a folder".
 		return gcerrors.NotFound
 	case errors.Is(err, errExists):
@@ -186,10 +223,13 @@ func (b *bucket) Delete(_ context.Context, key string, opts *driver.DeleteOption
 	if info.IsDir() {
 		return fs.ErrNotExist
 	}
-	if err := b.root.Remove(name); err != nil {
-		return err
+	if err := b.there(); err != nil { // a deletion must not be acknowledged of another folder's file
+		return b.written(err)
 	}
-	return b.flushFolder(path.Dir(name))
+	if err := b.root.Remove(name); err != nil {
+		return b.written(err)
+	}
+	return b.written(b.flushFolder(path.Dir(name)))
 }
 
 // SignedURL implements driver.Bucket.

@@ -32,7 +32,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	target := fileName(key)
 	file, temporary, err := b.createBeside(target)
 	if err != nil {
-		return nil, err
+		return nil, b.written(err)
 	}
 	err = attributesOf(key, contentType, opts).save(file)
 	if err == nil {
@@ -41,7 +41,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	if err != nil {
 		file.Close()
 		b.discard(temporary)
-		return nil, err
+		return nil, b.written(err)
 	}
 	return &writer{bucket: b, ctx: ctx, file: file, temporary: temporary, target: target, onlyNew: opts.IfNotExist}, nil
 }
@@ -49,14 +49,25 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 // Write implements driver.Writer.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.file.Write(p)
+	err = w.wrote(err)
 	w.failed = cmp.Or(w.failed, err)
 	return n, err
+}
+
+// wrote makes a WriteError of an error of the file, and leaves an error of the
+// source as it is.
+func (w *writer) wrote(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == w.file.Name() {
+		return w.bucket.written(err)
+	}
+	return err
 }
 
 // Upload implements driver.Uploader. Without it the portable layer would close
 // the writer after its source has failed, and make a part of a blob a blob.
 func (w *writer) Upload(r io.Reader) error {
 	_, err := io.Copy(w.file, r)
+	err = w.wrote(err)
 	w.failed = cmp.Or(w.failed, err)
 	return err
 }
@@ -75,10 +86,19 @@ func (w *writer) Close() error {
 	}
 	err = cmp.Or(err, w.file.Close())
 	if err == nil {
-		return w.publish()
+		err = w.bucket.there()
 	}
-	w.bucket.discard(w.temporary)
-	return err
+	if err != nil {
+		w.bucket.discard(w.temporary)
+		return w.bucket.written(err)
+	}
+	err = w.publish()
+	if err == nil || errors.Is(err, errExists) {
+		// The folder may have been moved away meanwhile. What is acknowledged is
+		// at the bucket's path after it was flushed.
+		err = cmp.Or(w.bucket.there(), err)
+	}
+	return w.bucket.written(err)
 }
 
 // publish gives the finished file its name.
@@ -192,6 +212,7 @@ func (b *bucket) Copy(ctx context.Context, to, from string, opts *driver.CopyOpt
 		return err
 	}
 	cw := w.(*writer)
-	_, cw.failed = io.Copy(cw.file, source)
+	_, err = io.Copy(cw.file, source)
+	cw.failed = cw.wrote(err)
 	return cw.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 
 	"tagma/internal/config"
 	"tagma/internal/filelink"
@@ -78,6 +79,25 @@ func (f files) accessible(ctx context.Context) error {
 	ok, err := f.bucket.IsAccessible(ctx)
 	if err == nil && !ok {
 		err = errors.New("the store of files is not there")
+	}
+	return err
+}
+
+const (
+	// probeKey names the file that probeWrite writes. No other file has the name.
+	probeKey = "write-probe"
+	// probeBytes is its size.
+	probeBytes = 64 << 10
+)
+
+// probeWrite writes a small file and removes it.
+func (f files) probeWrite(ctx context.Context) error {
+	err := f.bucket.WriteAll(ctx, probeKey, make([]byte, probeBytes), nil)
+	if err == nil {
+		err = f.bucket.Delete(ctx, probeKey)
+	}
+	if gcerrors.Code(err) == gcerrors.NotFound { // another server removed it first
+		return nil
 	}
 	return err
 }

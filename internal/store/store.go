@@ -193,6 +193,12 @@ func (s *Store) Close() error { return errors.Join(s.Bucket.Close(), s.DB.Close(
 // Accessible says whether the store of files can be reached.
 func (s *Store) Accessible(ctx context.Context) error { return s.files.accessible(ctx) }
 
+// ProbeWrite writes something small to the database and to the store of files, and
+// removes it again. Its error says why one of them cannot be written to.
+func (s *Store) ProbeWrite(ctx context.Context) error {
+	return errors.Join(s.DB.ProbeWrite(ctx), s.files.probeWrite(ctx))
+}
+
 // Secret is 32 random bytes that all servers on this database share, made by
 // the first that asks.
 func (s *Store) Secret(ctx context.Context, purpose string, now instant.Instant) ([]byte, error) {

@@ -25,6 +25,7 @@ const every = time.Hour
 // it has stopped. Folder is that of a store on the local disk, or empty.
 func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *pairing.Pairing, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
+		{"SQLite's statistics", func(ctx context.Context) (int, error) { return 0, db.DropStatistics(ctx) }},
 		{"files without a row", func(ctx context.Context) (int, error) {
 			if err := pair.Renew(ctx); err != nil {
 				return 0, err
@@ -35,7 +36,6 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 		}},
 		{"expired tokens", persons.Sweep},
 		{"answers kept for a day", keyed.Sweep},
-		{"old statistics", func(ctx context.Context) (int, error) { return 0, db.Optimize(ctx) }},
 	}
 	if folder != "" {
 		jobs = append(jobs, job{"unfinished files", func(ctx context.Context) (int, error) {

@@ -16,6 +16,7 @@ import (
 
 	"tagma/internal/caller"
 	"tagma/internal/fault"
+	"tagma/internal/health"
 	"tagma/internal/idempotency"
 )
 
@@ -219,6 +220,9 @@ func asRefusal(err error) error {
 		return r
 	}
 	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the %s cannot be looked up just now: try again", keyHeader)
+	if refusal := health.Fault(err); refusal != nil {
+		r.message = refusal.Message
+	}
 	r.cause = err
 	return r
 }

@@ -85,6 +85,10 @@ type Options struct {
 	// effect once. Nil means that the header is not looked at.
 	Idempotency *idempotency.Keeper
 
+	// Failed, if set, hears the error of a request that failed through no fault
+	// of the caller.
+	Failed func(context.Context, error)
+
 	// Log hears why a request failed through no fault of the caller. Nil means
 	// slog.Default.
 	Log *slog.Logger
@@ -243,6 +247,9 @@ func (o Options) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if refused.cause != nil {
 		o.log().ErrorContext(r.Context(), "a request could not be read", "error", refused.cause)
+		if o.Failed != nil {
+			o.Failed(r.Context(), refused.cause)
+		}
 	}
 	if refused.allow != "" {
 		w.Header().Set("Allow", refused.allow)

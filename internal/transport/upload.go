@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"tagma/internal/fault"
+	"tagma/internal/health"
 )
 
 // readMap reads the part "map", {"0": ["variables.files.0"]}, and gives for
@@ -199,6 +200,9 @@ func (s *spool) clear() {
 // noRoom is a fault of the disk.
 func noRoom(err error) *refusal {
 	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the upload cannot be stored at present")
+	if kind := health.OfFile(err); kind != "" {
+		r.message = kind.Fault().Message
+	}
 	r.cause = err
 	return r
 }
