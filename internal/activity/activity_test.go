@@ -38,8 +38,8 @@ func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	}
 }
 
-// seen is an image, and how many objects each algorithm saw in it.
-type seen struct {
+// imageRow is an image, and how many objects each algorithm saw in it.
+type imageRow struct {
 	device                string
 	taken                 instant.Instant
 	temperature, humidity *float64
@@ -51,13 +51,13 @@ var (
 	algorithms = []string{"insects", "Insects", "moths"}
 )
 
-// nights are images within three days, at most one of a device at a time.
-func nights() *rapid.Generator[[]seen] {
+// anyImages are images within three days, at most one of a device at a time.
+func anyImages() *rapid.Generator[[]imageRow] {
 	measure := func(low, high float64) *rapid.Generator[*float64] {
 		return rapid.Ptr(rapid.Float64Range(low, high), true)
 	}
-	one := rapid.Custom(func(r *rapid.T) seen {
-		return seen{
+	anyImage := rapid.Custom(func(r *rapid.T) imageRow {
+		return imageRow{
 			device:      rapid.SampledFrom(devices).Draw(r, "device"),
 			taken:       midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
 			temperature: measure(-39, 60).Draw(r, "temperature"),
@@ -65,7 +65,7 @@ func nights() *rapid.Generator[[]seen] {
 			objects:     rapid.MapOfN(rapid.SampledFrom(algorithms), rapid.IntRange(0, 9), 0, 2).Draw(r, "objects"),
 		}
 	})
-	return rapid.SliceOfNDistinct(one, 0, 25, func(s seen) any {
+	return rapid.SliceOfNDistinct(anyImage, 0, 25, func(s imageRow) any {
 		return struct {
 			string
 			instant.Instant
@@ -75,8 +75,8 @@ func nights() *rapid.Generator[[]seen] {
 
 const midnight = instant.Instant(1592611200000) // 2020-06-20T00:00:00Z
 
-// hold makes the images those that the database holds.
-func hold(t *rapid.T, db *database.DB, all []seen) {
+// storeImages makes the images those that the database holds.
+func storeImages(t *rapid.T, db *database.DB, all []imageRow) {
 	err := db.InTx(t.Context(), func(tx *ent.Tx) error {
 		ctx := t.Context()
 		tx.Annotation.Delete().ExecX(ctx)
@@ -104,8 +104,8 @@ func hold(t *rapid.T, db *database.DB, all []seen) {
 }
 
 // reference sums up in plain Go what lies in [start, end) of the devices.
-func reference(all []seen, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
-	all = slices.SortedFunc(slices.Values(all), func(a, b seen) int {
+func reference(all []imageRow, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
+	all = slices.SortedFunc(slices.Values(all), func(a, b imageRow) int {
 		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.taken, b.taken))
 	})
 	add := func(to **Summary, n, value *float64) {
@@ -144,7 +144,7 @@ func reference(all []seen, device string, start, end instant.Instant, every time
 	return buckets
 }
 
-func near(a, b *Summary) bool {
+func almostEqual(a, b *Summary) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
@@ -154,14 +154,14 @@ func near(a, b *Summary) bool {
 func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		rapid.Check(t, func(r *rapid.T) {
-			all := nights().Draw(r, "images")
-			hold(r, db, all)
+			all := anyImages().Draw(r, "images")
+			storeImages(r, db, all)
 			for range 5 { // questions of each night are cheaper than nights
 				device := rapid.SampledFrom(append(devices, "%", "00000000")).Draw(r, "device")
 				start := midnight + instant.Instant(rapid.IntRange(-1, 72).Draw(r, "start")*3600_000)
 				end := start + instant.Instant(rapid.IntRange(0, 80).Draw(r, "hours")*3600_000)
 				every := rapid.SampledFrom([]time.Duration{
-					time.Minute, 7 * time.Minute, time.Hour, 25 * time.Hour, 24 * time.Hour, 61 * time.Second, longest,
+					time.Minute, 7 * time.Minute, time.Hour, 25 * time.Hour, 24 * time.Hour, 61 * time.Second, maxSpan,
 				}).Draw(r, "every")
 				algorithm := rapid.SampledFrom(append(algorithms, "")).Draw(r, "algorithm")
 				request := Request{
@@ -183,7 +183,7 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				for n, g := range got {
 					w := want[n]
 					if g.Device != w.Device || g.Start != w.Start || g.Images != w.Images || g.Objects != w.Objects ||
-						!near(g.Temperature, w.Temperature) || !near(g.Humidity, w.Humidity) {
+						!almostEqual(g.Temperature, w.Temperature) || !almostEqual(g.Humidity, w.Humidity) {
 						r.Errorf("span %d is %+v (%+v, %+v), want %+v (%+v, %+v)",
 							n, g, g.Temperature, g.Humidity, w, w.Temperature, w.Humidity)
 					}
@@ -231,7 +231,7 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 		"a negative one":                   {Series: good, Every: -time.Hour},
 		"too short":                        {Series: good, Every: time.Second},
 		"a part of a second":               {Series: good, Every: time.Hour + time.Millisecond},
-		"too long":                         {Series: good, Every: longest + time.Second},
+		"too long":                         {Series: good, Every: maxSpan + time.Second},
 		"the end first":                    {Series: []series.Series{{Device: "%", Start: 1, End: 0}}, Every: time.Hour},
 		"no pattern":                       {Series: []series.Series{{Device: lone, Start: 0, End: 1}}, Every: time.Hour},
 		"no algorithm":                     {Series: good, Every: time.Hour, Objects: true, Algorithm: &annotations.Filter{Name: &lone}},
