@@ -38,23 +38,23 @@ const (
 )
 
 // Union is the images that are in at least one series.
-type Union struct{ parts []part }
+type Union struct{ members []member }
 
-type part struct {
+type member struct {
 	device     like.Pattern
 	start, end instant.Instant
 }
 
 // Parse checks the series of a query. Its error is a *fault.Error with every
 // problem.
-func Parse(all []Series) (Union, error) {
+func Parse(list []Series) (Union, error) {
 	var problems fault.Problems
-	if len(all) > MaxSeries {
-		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(all), MaxSeries)
+	if len(list) > MaxSeries {
+		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(list), MaxSeries)
 		return Union{}, problems.Err()
 	}
 	var union Union
-	for i, s := range all {
+	for i, s := range list {
 		// Names are lower case, and patterns match them whatever their case.
 		pattern, err := like.Parse(strings.ToLower(s.Device))
 		if err != nil {
@@ -63,47 +63,47 @@ func Parse(all []Series) (Union, error) {
 		if s.End < s.Start {
 			problems.Add(fault.BadInput, []any{"series", i, "end"}, "%s is before the start, %s", s.End, s.Start)
 		}
-		union.parts = append(union.parts, part{pattern, s.Start, s.End})
+		union.members = append(union.members, member{pattern, s.Start, s.End})
 	}
 	return union, problems.Err()
 }
 
 // Select adds the condition to a query of images, or to one that joins the
 // table of images.
-func (u Union) Select(s *sql.Selector) { s.Where(u.on(s.C)) }
+func (u Union) Select(s *sql.Selector) { s.Where(u.predicate(s.C)) }
 
 // SelectJoined adds the condition to a query that has joined images as t.
-func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.on(t.C)) }
+func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.predicate(t.C)) }
 
-func (u Union) on(column func(string) string) *sql.Predicate {
-	if len(u.parts) == 0 {
+func (u Union) predicate(column func(string) string) *sql.Predicate {
+	if len(u.members) == 0 {
 		return sql.False()
 	}
-	conditions := make([]*sql.Predicate, len(u.parts))
-	for i, p := range u.parts {
-		conditions[i] = p.on(column)
+	conditions := make([]*sql.Predicate, len(u.members))
+	for i, p := range u.members {
+		conditions[i] = p.predicate(column)
 	}
 	return sql.Or(conditions...)
 }
 
-func (p part) on(column func(string) string) *sql.Predicate {
-	during := sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
+func (p member) predicate(column func(string) string) *sql.Predicate {
+	inRange := sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
 	if p.device.All() {
-		return during
+		return inRange
 	}
-	return sql.And(p.device.Match(column(image.FieldDeviceID)), during)
+	return sql.And(p.device.Match(column(image.FieldDeviceID)), inRange)
 }
 
 // Narrow narrows a query of images to those of the union from the page on.
-func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
-	if len(u.parts) < 2 {
+func (u Union) Narrow(s *sql.Selector, keyset page.Wanted) {
+	if len(u.members) < 2 {
 		u.Select(s)
-		wanted.Narrow(s)
+		keyset.Narrow(s)
 		return
 	}
-	first := u.First(s.Dialect(), wanted, wanted.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
+	first := u.First(s.Dialect(), keyset, keyset.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
 	s.Where(sql.In(s.C(image.FieldID), sql.Dialect(s.Dialect()).Select(image.FieldID).From(first.As(image.Table))))
-	wanted.Order(s)
+	keyset.Order(s)
 }
 
 // First selects columns of the first images of the union from where a page
@@ -111,52 +111,52 @@ func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
 // would have to be sorted to give one page of it, but each series by itself lies
 // in an index in the order of the page. Also is a further condition. The columns
 // tell images apart, and have those of the order.
-func (u Union) First(dialect string, wanted page.Wanted, most int, also func(*sql.Selector), columns ...string) *sql.Selector {
-	from := func(query func(*sql.Builder)) *sql.Selector {
+func (u Union) First(dialect string, keyset page.Wanted, limit int, filter func(*sql.Selector), columns ...string) *sql.Selector {
+	subquery := func(query func(*sql.Builder)) *sql.Selector {
 		return sql.Dialect(dialect).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
 			b.WriteByte('(')
 			query(b)
 			b.WriteString(") AS ").Ident(image.Table)
 		}))
 	}
-	first := func(of *sql.Selector) *sql.Selector {
-		wanted.Order(of)
+	limitQuery := func(images *sql.Selector) *sql.Selector {
+		keyset.Order(images)
 		// The number is an argument for the reason that package selection has.
-		return from(func(b *sql.Builder) { b.Join(of).WriteString(" LIMIT ").Arg(most) })
+		return subquery(func(b *sql.Builder) { b.Join(images).WriteString(" LIMIT ").Arg(limit) })
 	}
-	var all []*sql.Selector
-	for _, p := range u.parts {
-		of := sql.Dialect(dialect).Select(columns...).From(sql.Table(image.Table))
-		of.Where(p.on(of.C))
-		also(of)
-		wanted.From(of)
-		all = append(all, first(of))
+	var queries []*sql.Selector
+	for _, p := range u.members {
+		images := sql.Dialect(dialect).Select(columns...).From(sql.Table(image.Table))
+		images.Where(p.predicate(images.C))
+		filter(images)
+		keyset.From(images)
+		queries = append(queries, limitQuery(images))
 	}
-	switch len(all) {
+	switch len(queries) {
 	case 0:
 		return sql.Dialect(dialect).Select(columns...).From(sql.Table(image.Table)).Where(sql.False())
 	case 1:
-		return all[0]
+		return queries[0]
 	}
-	for _, one := range all[1:] {
-		all[0].Union(one)
+	for _, query := range queries[1:] {
+		queries[0].Union(query)
 	}
-	return first(from(func(b *sql.Builder) { b.Join(all[0]) }).As(image.Table))
+	return limitQuery(subquery(func(b *sql.Builder) { b.Join(queries[0]) }).As(image.Table))
 }
 
 // Places is the order as pages need it. An image's device and time are its
 // own, so either order is total.
 func (o Order) Places() page.Order[*ent.Image] {
 	device := page.Column{Name: image.FieldDeviceID, Text: true}
-	time := page.Column{Name: image.FieldTakenAt}
+	takenAt := page.Column{Name: image.FieldTakenAt}
 	if o == TimeDevice {
 		return page.Order[*ent.Image]{
-			Columns: []page.Column{time, device},
+			Columns: []page.Column{takenAt, device},
 			Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt), i.DeviceID} },
 		}
 	}
 	return page.Order[*ent.Image]{
-		Columns: []page.Column{device, time},
+		Columns: []page.Column{device, takenAt},
 		Key:     func(i *ent.Image) page.Key { return page.Key{i.DeviceID, int64(i.TakenAt)} },
 	}
 }

@@ -44,7 +44,7 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 				}
 			}
 			db.Image.CreateBulk(rows...).ExecX(t.Context())
-			one := rapid.Custom(func(r *rapid.T) Series {
+			anySeries := rapid.Custom(func(r *rapid.T) Series {
 				start := rapid.IntRange(-1, moments).Draw(r, "start")
 				return Series{
 					Device: rapid.SampledFrom([]string{"%", "0A5BB6F4", "0a%", "_a5bb6f_", "0%", "%f", "nothing", ""}).Draw(r, "device"),
@@ -52,16 +52,16 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 				}
 			})
 			rapid.Check(t, func(r *rapid.T) {
-				all := rapid.SliceOfN(one, 0, 4).Draw(r, "series")
+				list := rapid.SliceOfN(anySeries, 0, 4).Draw(r, "series")
 				order := rapid.SampledFrom([]Order{DeviceTime, TimeDevice}).Draw(r, "order")
-				want := reference(all, order)
-				union, err := Parse(all)
+				want := reference(list, order)
+				union, err := Parse(list)
 				if err != nil {
 					r.Fatal(err)
 				}
-				var counted int
-				if counted, err = db.Image.Query().Where(union.Select).Count(r.Context()); err != nil || counted != len(want) {
-					r.Errorf("counted %d of %d: %v", counted, len(want), err)
+				var count int
+				if count, err = db.Image.Query().Where(union.Select).Count(r.Context()); err != nil || count != len(want) {
+					r.Errorf("counted %d of %d: %v", count, len(want), err)
 				}
 				// All pages are walked, from either end.
 				length, backwards := rapid.IntRange(1, 7).Draw(r, "length"), rapid.Bool().Draw(r, "backwards")
@@ -70,26 +70,26 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 					request = page.Request{Last: &length}
 				}
 				var got []string
-				for further := true; further; {
-					wanted, err := order.Places().Want(page.Limits{Default: 100, Max: 100}, request, nil)
+				for more := true; more; {
+					keyset, err := order.Places().Want(page.Limits{Default: 100, Max: 100}, request, nil)
 					if err != nil {
 						r.Fatal(err)
 					}
-					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, wanted) }, wanted.Limit).All(r.Context())
+					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, keyset) }, keyset.Limit).All(r.Context())
 					if err != nil {
 						r.Fatal(err)
 					}
-					p := order.Places().Page(wanted.Plan, rows, nil)
+					p := order.Places().Page(keyset.Plan, rows, nil)
 					var names []string
 					for _, i := range p.Nodes {
 						names = append(names, fmt.Sprint(i.DeviceID, " ", int64(i.TakenAt)))
 					}
 					if backwards {
 						got = append(names, got...)
-						request.Before, further = p.PageInfo.StartCursor, p.PageInfo.HasPreviousPage
+						request.Before, more = p.PageInfo.StartCursor, p.PageInfo.HasPreviousPage
 					} else {
 						got = append(got, names...)
-						request.After, further = p.PageInfo.EndCursor, p.PageInfo.HasNextPage
+						request.After, more = p.PageInfo.EndCursor, p.PageInfo.HasNextPage
 					}
 				}
 				if !slices.Equal(got, want) {
@@ -101,9 +101,9 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 }
 
 // reference is the images in any of the series, in an order.
-func reference(all []Series, order Order) []string {
-	in := func(device string, at int) bool {
-		return slices.ContainsFunc(all, func(s Series) bool {
+func reference(list []Series, order Order) []string {
+	matchesAny := func(device string, at int) bool {
+		return slices.ContainsFunc(list, func(s Series) bool {
 			matches := map[string]bool{
 				"%": true, "0A5BB6F4": device == "0a5bb6f4", "0a%": device[:2] == "0a", "_a5bb6f_": device[1:7] == "a5bb6f",
 				"0%": device[0] == '0', "%f": device[7] == 'f',
@@ -111,10 +111,10 @@ func reference(all []Series, order Order) []string {
 			return matches && int(s.Start) <= at && at < int(s.End)
 		})
 	}
-	var found []string
+	var names []string
 	add := func(device string, at int) {
-		if in(device, at) {
-			found = append(found, fmt.Sprint(device, " ", at))
+		if matchesAny(device, at) {
+			names = append(names, fmt.Sprint(device, " ", at))
 		}
 	}
 	if order == DeviceTime {
@@ -123,24 +123,24 @@ func reference(all []Series, order Order) []string {
 				add(device, at)
 			}
 		}
-		return found
+		return names
 	}
 	for at := range moments {
 		for _, device := range devices {
 			add(device, at)
 		}
 	}
-	return found
+	return names
 }
 
 func TestParse_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	_, err := Parse([]Series{{"%", 0, 0}, {`\`, 1, 0}, {strings.Repeat("a", 1000), 0, 1}})
-	known, ok := errors.AsType[*fault.Error](err)
-	if !ok || len(known.Problems) != 3 || known.Code != fault.BadInput {
+	refusal, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(refusal.Problems) != 3 || refusal.Code != fault.BadInput {
 		t.Fatalf("%v", err)
 	}
 	for n, want := range []string{"series.1.device", "series.1.end", "series.2.device"} {
-		if got := strings.Join(known.Problems[n].Path, "."); got != want {
+		if got := strings.Join(refusal.Problems[n].Path, "."); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
