@@ -50,7 +50,7 @@ type Order[T any] struct {
 	Key     func(T) Key
 }
 
-func (c Column) in(s *sql.Selector) string {
+func (c Column) ident(s *sql.Selector) string {
 	if c.Table == "" {
 		return s.C(c.Name)
 	}
@@ -59,7 +59,7 @@ func (c Column) in(s *sql.Selector) string {
 
 // Query fetches rows. It adds what it is given to its own conditions, and
 // gives the rows in that order.
-type Query[T any] func(ctx context.Context, add func(*sql.Selector)) ([]T, error)
+type Query[T any] func(ctx context.Context, narrow func(*sql.Selector)) ([]T, error)
 
 // Page is one page: a Relay connection.
 type Page[T any] struct {
@@ -91,18 +91,18 @@ func Fetch[T any](
 	ctx context.Context, limits Limits, request Request, order Order[T],
 	query Query[T], count func(context.Context) (int, error),
 ) (*Page[T], error) {
-	wanted, err := order.Want(limits, request, count)
+	keyset, err := order.Want(limits, request, count)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := query(ctx, func(s *sql.Selector) {
-		wanted.Narrow(s)
-		wanted.Limit(s)
+		keyset.Narrow(s)
+		keyset.Limit(s)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return order.Page(wanted.Plan, rows, count), nil
+	return order.Page(keyset.Plan, rows, count), nil
 }
 
 // Wanted is a page that a reader fetches by itself, with the columns of its
@@ -129,8 +129,8 @@ func (w Wanted) Narrow(s *sql.Selector) {
 
 // From lets only the rows of the page through and all that follow.
 func (w Wanted) From(s *sql.Selector) {
-	beyond(s, w.Columns, ">", w.Plan.After)
-	beyond(s, w.Columns, "<", w.Plan.Before)
+	addBound(s, w.Columns, ">", w.Plan.After)
+	addBound(s, w.Columns, "<", w.Plan.Before)
 }
 
 // Order puts a query in the plan's direction.
@@ -140,7 +140,7 @@ func (w Wanted) Order(s *sql.Selector) {
 		direction = sql.Desc
 	}
 	for _, column := range w.Columns {
-		s.OrderBy(direction(column.in(s)))
+		s.OrderBy(direction(column.ident(s)))
 	}
 }
 
@@ -180,10 +180,10 @@ func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 
 // Info says where the page stands that has rows from the first key to the
 // last, nil if it has none. More says that the query gave one row more.
-func (p Plan) Info(more bool, first, last Key) Info {
-	info := Info{HasNextPage: more, HasPreviousPage: p.After != nil}
+func (p Plan) Info(hasMore bool, first, last Key) Info {
+	info := Info{HasNextPage: hasMore, HasPreviousPage: p.After != nil}
 	if p.Backwards {
-		info = Info{HasPreviousPage: more, HasNextPage: p.Before != nil}
+		info = Info{HasPreviousPage: hasMore, HasNextPage: p.Before != nil}
 	}
 	if first != nil {
 		start, end := first.Cursor(), last.Cursor()
@@ -195,8 +195,8 @@ func (p Plan) Info(more bool, first, last Key) Info {
 // Page makes a page of rows, which may be one more than the plan's length and
 // are in the plan's direction.
 func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, error)) *Page[T] {
-	more := len(rows) > plan.Length
-	if more {
+	hasMore := len(rows) > plan.Length
+	if hasMore {
 		rows = rows[:plan.Length]
 	}
 	if plan.Backwards {
@@ -206,14 +206,14 @@ func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, er
 	if len(rows) > 0 {
 		first, last = o.Key(rows[0]), o.Key(rows[len(rows)-1])
 	}
-	return &Page[T]{Nodes: rows, PageInfo: plan.Info(more, first, last), order: o, count: count}
+	return &Page[T]{Nodes: rows, PageInfo: plan.Info(hasMore, first, last), order: o, count: count}
 }
 
 // Map is the same page of other values, with the same cursors.
-func Map[T, U any](p *Page[T], to func(T) U) *Page[U] {
+func Map[T, U any](p *Page[T], convert func(T) U) *Page[U] {
 	nodes := make([]U, len(p.Nodes))
 	for n, row := range p.Nodes {
-		nodes[n] = to(row)
+		nodes[n] = convert(row)
 	}
 	return &Page[U]{Nodes: nodes, PageInfo: p.PageInfo, count: p.count, cursors: p.Cursors()}
 }
@@ -269,19 +269,19 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 	if err != nil || len(text) > 1024 {
 		return nil, false
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(text, &parts) != nil || len(parts) != len(columns) {
+	var values []json.RawMessage
+	if json.Unmarshal(text, &values) != nil || len(values) != len(columns) {
 		return nil, false
 	}
 	key := make(Key, len(columns))
-	for i, part := range parts {
+	for i, value := range values {
 		var text string
 		var number int64
 		if columns[i].Text {
-			err = json.Unmarshal(part, &text)
+			err = json.Unmarshal(value, &text)
 			key[i] = text
 		} else {
-			err = json.Unmarshal(part, &number)
+			err = json.Unmarshal(value, &number)
 			key[i] = number
 		}
 		if err != nil || strings.ContainsRune(text, 0) { // which PostgreSQL does not take
@@ -291,11 +291,11 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 	return key, key.Cursor() == cursor // there is one way to write each place
 }
 
-// beyond lets only rows through that stand before or after a key, if there is
+// addBound lets only rows through that stand before or after a key, if there is
 // one; those too that stand at it, if the columns are only the first of the
 // key's. It is one comparison of rows, so that an index over the columns serves
 // it.
-func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
+func addBound(s *sql.Selector, columns []Column, operator string, key Key) {
 	if key == nil {
 		return
 	}
@@ -308,7 +308,7 @@ func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
 			if i > 0 {
 				b.Comma()
 			}
-			b.Ident(column.in(s))
+			b.Ident(column.ident(s))
 		}
 		b.WriteString(") " + operator + " (").Args(key[:len(columns)]...).WriteByte(')')
 	}))
@@ -321,15 +321,15 @@ func (r Request) length(limits Limits) (length int, backwards bool, err error) {
 	if r.First != nil && r.Last != nil {
 		return 0, false, fault.New(fault.BadInput, "give first or last, not both")
 	}
-	asked, name := r.First, "first"
+	argument, name := r.First, "first"
 	if r.Last != nil {
-		asked, name, backwards = r.Last, "last", true
+		argument, name, backwards = r.Last, "last", true
 	}
-	if asked == nil {
+	if argument == nil {
 		return limits.Default, false, nil
 	}
-	if *asked < 0 || *asked > limits.Max {
-		return 0, false, fault.New(fault.BadInput, "%s is %d: a page has from 0 to %d; ask for more by pages", name, *asked, limits.Max)
+	if *argument < 0 || *argument > limits.Max {
+		return 0, false, fault.New(fault.BadInput, "%s is %d: a page has from 0 to %d; ask for more by pages", name, *argument, limits.Max)
 	}
-	return *asked, backwards, nil
+	return *argument, backwards, nil
 }
