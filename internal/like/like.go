@@ -63,24 +63,24 @@ func (p Pattern) Matches(text string) bool {
 	rest := []rune(text)
 	// A run of any characters is tried at its shortest; where what follows does
 	// not fit, the last such run is made one longer.
-	at, back, from := 0, -1, 0
+	pos, retryPos, retryText := 0, -1, 0
 	for n := 0; n < len(rest); {
 		switch {
-		case at < len(pattern) && pattern[at] == '%':
-			back, from = at+1, n
-			at++
-		case at < len(pattern) && pattern[at] == '\\' && pattern[at+1] == rest[n]:
-			at, n = at+2, n+1
-		case at < len(pattern) && pattern[at] != '\\' && (pattern[at] == '_' || pattern[at] == rest[n]):
-			at, n = at+1, n+1
-		case back >= 0:
-			from++
-			at, n = back, from
+		case pos < len(pattern) && pattern[pos] == '%':
+			retryPos, retryText = pos+1, n
+			pos++
+		case pos < len(pattern) && pattern[pos] == '\\' && pattern[pos+1] == rest[n]:
+			pos, n = pos+2, n+1
+		case pos < len(pattern) && pattern[pos] != '\\' && (pattern[pos] == '_' || pattern[pos] == rest[n]):
+			pos, n = pos+1, n+1
+		case retryPos >= 0:
+			retryText++
+			pos, n = retryPos, retryText
 		default:
 			return false
 		}
 	}
-	return strings.Trim(string(pattern[at:]), "%") == ""
+	return strings.Trim(string(pattern[pos:]), "%") == ""
 }
 
 // All says whether everything matches.
@@ -96,13 +96,13 @@ func (p Pattern) Match(column string) *sql.Predicate {
 	case p.exact:
 		return sql.EQ(column, p.prefix)
 	case p.prefix == "":
-		return p.like(column)
+		return p.likePredicate(column)
 	}
-	parts := []*sql.Predicate{bytewise(column, ">=", p.prefix), p.like(column)}
+	conditions := []*sql.Predicate{compareBytes(column, ">=", p.prefix), p.likePredicate(column)}
 	if next, ok := successor(p.prefix); ok {
-		parts = append(parts, bytewise(column, "<", next))
+		conditions = append(conditions, compareBytes(column, "<", next))
 	}
-	return sql.And(parts...)
+	return sql.And(conditions...)
 }
 
 // MatchFold is the condition that the column matches, whatever the case of its
@@ -110,37 +110,37 @@ func (p Pattern) Match(column string) *sql.Predicate {
 func (p Pattern) MatchFold(column string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.WriteString("lower(").Ident(column)
-		writeBytewise(b)
-		b.WriteString(") LIKE ").Arg(lower(p.text)).WriteString(` ESCAPE '\'`)
+		writeByteCollation(b)
+		b.WriteString(") LIKE ").Arg(lowerASCII(p.text)).WriteString(` ESCAPE '\'`)
 	})
 }
 
-func (p Pattern) like(column string) *sql.Predicate {
+func (p Pattern) likePredicate(column string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(column).WriteString(" LIKE ").Arg(p.text).WriteString(` ESCAPE '\'`)
 	})
 }
 
-// bytewise compares a column with a text by their bytes, which is by their
+// compareBytes compares a column with a text by their bytes, which is by their
 // code points.
-func bytewise(column, operator, text string) *sql.Predicate {
+func compareBytes(column, operator, text string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(column)
-		writeBytewise(b)
+		writeByteCollation(b)
 		b.WriteString(" " + operator + " ").Arg(text)
 	})
 }
 
-// writeBytewise makes PostgreSQL mind bytes and nothing of a language, as
+// writeByteCollation makes PostgreSQL mind bytes and nothing of a language, as
 // SQLite always does.
-func writeBytewise(b *sql.Builder) {
+func writeByteCollation(b *sql.Builder) {
 	if b.Dialect() == dialect.Postgres {
 		b.WriteString(` COLLATE "C"`)
 	}
 }
 
-// lower makes ASCII letters small, as the databases do.
-func lower(text string) string {
+// lowerASCII makes ASCII letters small, as the databases do.
+func lowerASCII(text string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			r += 'a' - 'A'
