@@ -72,7 +72,7 @@ func parsePoint(v any) (Point, error) {
 	}
 	var point Point
 	for i, coordinate := range pair {
-		n, err := number(coordinate)
+		n, err := parseNumber(coordinate)
 		if err != nil {
 			return Point{}, err
 		}
@@ -81,7 +81,7 @@ func parsePoint(v any) (Point, error) {
 	return point, nil
 }
 
-func number(v any) (float64, error) {
+func parseNumber(v any) (float64, error) {
 	var n float64
 	var err error
 	switch v := v.(type) {
@@ -120,22 +120,22 @@ func (p Polygon) Box() [4]float64 {
 func (p Polygon) Area() float64 {
 	// Differences from the first vertex keep the products small, and with
 	// them the loss of digits far from the origin.
-	origin, twice := p[0], 0.0
+	origin, doubleArea := p[0], 0.0
 	for i := 1; i+1 < len(p); i++ {
 		ax, ay := p[i][0]-origin[0], p[i][1]-origin[1]
 		bx, by := p[i+1][0]-origin[0], p[i+1][1]-origin[1]
-		twice += ax*by - bx*ay
+		doubleArea += ax*by - bx*ay
 	}
-	return math.Abs(twice) / 2
+	return math.Abs(doubleArea) / 2
 }
 
 // AppendJSON writes p as [[x,y],…], whole numbers without a point.
-func (p Polygon) AppendJSON(b []byte) []byte { return p.append(b, false) }
+func (p Polygon) AppendJSON(b []byte) []byte { return p.appendVertices(b, false) }
 
 // AppendOpenCV writes p as [[[x,y]],…].
-func (p Polygon) AppendOpenCV(b []byte) []byte { return p.append(b, true) }
+func (p Polygon) AppendOpenCV(b []byte) []byte { return p.appendVertices(b, true) }
 
-func (p Polygon) append(b []byte, nested bool) []byte {
+func (p Polygon) appendVertices(b []byte, nested bool) []byte {
 	b = append(b, '[')
 	for i, point := range p {
 		if i > 0 {
