@@ -39,19 +39,19 @@ func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 // Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
 // Years outside 0001–9999 are refused, because they cannot be written back.
 func Parse(s string) (Instant, error) {
-	if i, ok := usual(s); ok {
+	if i, ok := parseWholeSeconds(s); ok {
 		return i, nil
 	}
-	t, ok := read(s)
+	t, ok := parseText(s)
 	if year := t.UTC().Year(); !ok || year < 1 || year > 9999 {
 		return 0, fault.New(fault.BadInput, "%.40q is not a time: write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)", s)
 	}
 	return Of(t), nil
 }
 
-// usual reads the form that Tagma writes for whole seconds, 2020-06-20T21:33:24Z,
+// parseWholeSeconds reads the form that Tagma writes for whole seconds, 2020-06-20T21:33:24Z,
 // at a tenth of what time.Parse takes. It leaves all else to read.
-func usual(s string) (Instant, bool) {
+func parseWholeSeconds(s string) (Instant, bool) {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {
 		return 0, false
@@ -61,18 +61,18 @@ func usual(s string) (Instant, bool) {
 			return 0, false
 		}
 	}
-	two := func(n int) int { return 10*int(s[n]-'0') + int(s[n+1]-'0') }
-	year, month, day := 100*two(0)+two(2), two(5), two(8)
-	t := time.Date(year, time.Month(month), day, two(11), two(14), two(17), 0, time.UTC)
+	twoDigits := func(n int) int { return 10*int(s[n]-'0') + int(s[n+1]-'0') }
+	year, month, day := 100*twoDigits(0)+twoDigits(2), twoDigits(5), twoDigits(8)
+	t := time.Date(year, time.Month(month), day, twoDigits(11), twoDigits(14), twoDigits(17), 0, time.UTC)
 	// What is not a date, or not a time of day, has become another.
 	y, m, d := t.Date()
-	ok := year > 0 && y == year && int(m) == month && d == day && two(14) < 60 && two(17) < 60
+	ok := year > 0 && y == year && int(m) == month && d == day && twoDigits(14) < 60 && twoDigits(17) < 60
 	return Of(t), ok
 }
 
-// read is strict where time.Parse is not: that takes hours of one digit, a
+// parseText is strict where time.Parse is not: that takes hours of one digit, a
 // comma before a fraction, and a zone a day away.
-func read(s string) (time.Time, bool) {
+func parseText(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		_, offset := t.Zone()
 		return t, strings.HasPrefix(s, t.Format("2006-01-02T15:04:05")) && !strings.Contains(s, ",") && max(offset, -offset) < 24*3600
@@ -107,14 +107,14 @@ func (i Instant) AppendJSON(b []byte) []byte {
 	}
 	// time.Format would read its layout anew, at five times the cost.
 	hour, minute, second := t.Clock()
-	two := func(n int, before byte) { b = append(b, before, '0'+byte(n/10), '0'+byte(n%10)) }
-	two(year/100, '"')
+	appendTwo := func(n int, separator byte) { b = append(b, separator, '0'+byte(n/10), '0'+byte(n%10)) }
+	appendTwo(year/100, '"')
 	b = append(b, '0'+byte(year/10%10), '0'+byte(year%10))
-	two(int(month), '-')
-	two(day, '-')
-	two(hour, 'T')
-	two(minute, ':')
-	two(second, ':')
+	appendTwo(int(month), '-')
+	appendTwo(day, '-')
+	appendTwo(hour, 'T')
+	appendTwo(minute, ':')
+	appendTwo(second, ':')
 	return append(b, 'Z', '"')
 }
 
