@@ -27,11 +27,11 @@ func New(text string) *Scanner { return &Scanner{text} }
 
 // End says whether all is read.
 func (s *Scanner) End() bool {
-	s.space()
+	s.skipSpace()
 	return s.rest == ""
 }
 
-func (s *Scanner) space() {
+func (s *Scanner) skipSpace() {
 	for len(s.rest) > 0 && s.rest[0] <= ' ' && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\t' || s.rest[0] == '\r') {
 		s.rest = s.rest[1:]
 	}
@@ -39,7 +39,7 @@ func (s *Scanner) space() {
 
 // Next is the first byte of what comes next, or 0.
 func (s *Scanner) Next() byte {
-	s.space()
+	s.skipSpace()
 	if s.rest == "" {
 		return 0
 	}
@@ -56,21 +56,21 @@ func (s *Scanner) Take(c byte) bool {
 }
 
 // Null reads a null. Its no is not the last word: something else is there.
-func (s *Scanner) Null() bool { return s.word("null") }
+func (s *Scanner) Null() bool { return s.literal("null") }
 
 // Bool reads true or false.
 func (s *Scanner) Bool() (value, ok bool) {
-	if s.word("true") {
+	if s.literal("true") {
 		return true, true
 	}
-	return false, s.word("false")
+	return false, s.literal("false")
 }
 
-func (s *Scanner) word(word string) bool {
-	if s.Next() != word[0] || !strings.HasPrefix(s.rest, word) {
+func (s *Scanner) literal(literal string) bool {
+	if s.Next() != literal[0] || !strings.HasPrefix(s.rest, literal) {
 		return false
 	}
-	s.rest = s.rest[len(word):]
+	s.rest = s.rest[len(literal):]
 	return true
 }
 
@@ -118,20 +118,20 @@ func (s *Scanner) Members(member func(name string) bool) bool {
 // are 32 at most, and may have the others, each once. Member reads the value of
 // the one that has this number.
 func (s *Scanner) Object(names []string, required int, member func(number int) bool) bool {
-	n, seen := 0, uint32(0)
+	n, present := 0, uint32(0)
 	ok := s.Members(func(name string) bool {
 		if n == len(names) || names[n] != name { // most come in the names' order
 			n = slices.Index(names, name)
 		}
-		if n < 0 || seen&(1<<n) != 0 || !member(n) {
+		if n < 0 || present&(1<<n) != 0 || !member(n) {
 			return false
 		}
-		seen |= 1 << n
+		present |= 1 << n
 		n++
 		return true
 	})
-	all := uint32(1)<<required - 1
-	return ok && seen&all == all
+	mask := uint32(1)<<required - 1
+	return ok && present&mask == mask
 }
 
 // Text reads a string.
@@ -145,7 +145,7 @@ func (s *Scanner) Text() (text string, ok bool) {
 			text, s.rest = s.rest[1:n], s.rest[n+1:]
 			return text, true
 		case c == '\\':
-			return s.escaped(n)
+			return s.textWithEscapes(n)
 		case c < ' ':
 			return "", false
 		}
@@ -154,7 +154,7 @@ func (s *Scanner) Text() (text string, ok bool) {
 }
 
 // escaped reads a string whose first escape is at n.
-func (s *Scanner) escaped(n int) (string, bool) {
+func (s *Scanner) textWithEscapes(n int) (string, bool) {
 	for ; n < len(s.rest) && s.rest[n] != '"'; n++ {
 		if s.rest[n] == '\\' {
 			n++ // the next is no end
@@ -175,14 +175,14 @@ func (s *Scanner) Number() (float64, bool) {
 		return 0, false
 	}
 	// Most are small and whole.
-	n, whole := 0, 0
+	n, integer := 0, 0
 	for n < len(s.rest) && n < 9 && s.rest[n]-'0' <= 9 {
-		whole = 10*whole + int(s.rest[n]-'0')
+		integer = 10*integer + int(s.rest[n]-'0')
 		n++
 	}
 	if n > 0 && n < len(s.rest) && (s.rest[n] == ',' || s.rest[n] == ']') && (s.rest[0] != '0' || n == 1) {
 		s.rest = s.rest[n:]
-		return float64(whole), true
+		return float64(integer), true
 	}
 	text, _, ok := s.number()
 	if !ok {
@@ -194,14 +194,14 @@ func (s *Scanner) Number() (float64, bool) {
 
 // Spelling reads a number as it is written.
 func (s *Scanner) Spelling() (string, bool) {
-	s.space()
+	s.skipSpace()
 	text, _, ok := s.number()
 	return text, ok
 }
 
 // Whole reads a number that is written as a whole one, of 32 bits.
 func (s *Scanner) Whole() (int, bool) {
-	s.space()
+	s.skipSpace()
 	text, whole, ok := s.number()
 	if !ok || !whole {
 		return 0, false
@@ -213,33 +213,33 @@ func (s *Scanner) Whole() (int, bool) {
 // number reads a number, and says whether it has neither fraction nor exponent.
 func (s *Scanner) number() (text string, whole, ok bool) {
 	n := 0
-	next := func(of string) bool {
-		if n < len(s.rest) && strings.IndexByte(of, s.rest[n]) >= 0 {
+	accept := func(set string) bool {
+		if n < len(s.rest) && strings.IndexByte(set, s.rest[n]) >= 0 {
 			n++
 			return true
 		}
 		return false
 	}
 	digits := func() bool {
-		from := n
+		start := n
 		for n < len(s.rest) && s.rest[n]-'0' <= 9 {
 			n++
 		}
-		return n > from
+		return n > start
 	}
-	next("-")
-	if !next("0") && !digits() {
+	accept("-")
+	if !accept("0") && !digits() {
 		return "", false, false
 	}
 	whole = true
-	if next(".") {
+	if accept(".") {
 		if whole = false; !digits() {
 			return "", false, false
 		}
 	}
-	if next("eE") {
+	if accept("eE") {
 		whole = false
-		if next("+-"); !digits() {
+		if accept("+-"); !digits() {
 			return "", false, false
 		}
 	}
@@ -250,7 +250,7 @@ func (s *Scanner) number() (text string, whole, ok bool) {
 // Skip passes over a value, and gives it as it stands. It looks for its end only:
 // that is where it is if the value is valid, which is for its reader to find out.
 func (s *Scanner) Skip() (value string, ok bool) {
-	s.space()
+	s.skipSpace()
 	depth, n := 0, 0
 scan:
 	for n < len(s.rest) {
