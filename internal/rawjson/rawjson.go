@@ -47,10 +47,10 @@ func (v Value) MarshalGQL(w io.Writer) {
 }
 
 // UnmarshalGQL takes any JSON value of a request.
-func (v *Value) UnmarshalGQL(in any) error {
-	b, err := json.Marshal(in)
+func (v *Value) UnmarshalGQL(value any) error {
+	b, err := json.Marshal(value)
 	if err != nil {
-		return fault.New(fault.BadInput, "%.40q is not JSON", fmt.Sprint(in))
+		return fault.New(fault.BadInput, "%.40q is not JSON", fmt.Sprint(value))
 	}
 	*v = b
 	return nil

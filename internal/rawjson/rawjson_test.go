@@ -59,9 +59,9 @@ func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 		if err := json.Unmarshal(v, &out); err != nil || len(in) != len(out) {
 			r.Errorf("%s: %v", v, err)
 		}
-		var asked Value
-		if err := asked.UnmarshalGQL(in); err != nil || !reflect.DeepEqual(asked, v) {
-			r.Errorf("%s, by a request %s: %v", v, asked, err)
+		var fromRequest Value
+		if err := fromRequest.UnmarshalGQL(in); err != nil || !reflect.DeepEqual(fromRequest, v) {
+			r.Errorf("%s, by a request %s: %v", v, fromRequest, err)
 		}
 	})
 }
