@@ -15,52 +15,52 @@ import (
 // forgets at once; what others change, it knows after that time.
 const Moment = 500 * time.Millisecond
 
-// most bounds the memory: more is not in use at once.
-const most = 10_000
+// maxEntries bounds the memory: more is not in use at once.
+const maxEntries = 10_000
 
 // Memory is what was looked up lately. The zero value is empty. It is safe for
 // concurrent use.
 type Memory[K comparable, V any] struct {
-	mu      sync.Mutex
-	seen    map[K]sighting[V]
-	changes int // how often everything was forgotten
+	mu         sync.Mutex
+	entries    map[K]entry[V]
+	generation int // how often everything was forgotten
 }
 
-type sighting[V any] struct {
-	value V
-	at    instant.Instant
+type entry[V any] struct {
+	value    V
+	storedAt instant.Instant
 }
 
 // Get is what was found, if that was a moment ago. A change that comes while it
 // is looked up anew is known by the number that is given back.
-func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, known bool, changes int) {
+func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	one, known := m.seen[key]
-	if age := now.Sub(one.at); !known || age < 0 || age >= Moment {
-		return value, false, m.changes
+	e, ok := m.entries[key]
+	if age := now.Sub(e.storedAt); !ok || age < 0 || age >= Moment {
+		return value, false, m.generation
 	}
-	return one.value, true, m.changes
+	return e.value, true, m.generation
 }
 
 // Put remembers what was looked up at a moment, unless something has changed
 // since Get.
-func (m *Memory[K, V]) Put(key K, value V, at instant.Instant, changes int) {
+func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.changes != changes {
+	if m.generation != generation {
 		return
 	}
-	if m.seen == nil || len(m.seen) >= most {
-		m.seen = map[K]sighting[V]{}
+	if m.entries == nil || len(m.entries) >= maxEntries {
+		m.entries = map[K]entry[V]{}
 	}
-	m.seen[key] = sighting[V]{value, at}
+	m.entries[key] = entry[V]{value, storedAt}
 }
 
 // Forget forgets everything, because something has changed.
 func (m *Memory[K, V]) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen = nil
-	m.changes++
+	m.entries = nil
+	m.generation++
 }
