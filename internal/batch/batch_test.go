@@ -17,13 +17,13 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	}
 	group := batch.NewGroup(rows)
 	var calls atomic.Int32
-	double := func(_ context.Context, all []int) (map[int]int, error) {
+	double := func(_ context.Context, rows []int) (map[int]int, error) {
 		calls.Add(1)
-		out := map[int]int{}
-		for _, row := range all {
-			out[row] = 2 * row
+		doubles := map[int]int{}
+		for _, row := range rows {
+			doubles[row] = 2 * row
 		}
-		return out, nil
+		return doubles, nil
 	}
 	var wg sync.WaitGroup
 	for _, row := range rows {
