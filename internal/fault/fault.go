@@ -92,11 +92,11 @@ type Problems struct{ list []Problem }
 
 // Add notes one problem. Path may hold strings and integers.
 func (p *Problems) Add(code Code, path []any, format string, args ...any) {
-	words := make([]string, len(path))
-	for i, part := range path {
-		words[i] = fmt.Sprint(part)
+	keys := make([]string, len(path))
+	for i, element := range path {
+		keys[i] = fmt.Sprint(element)
 	}
-	p.list = append(p.list, Problem{Code: code, Path: words, Message: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, Problem{Code: code, Path: keys, Message: fmt.Sprintf(format, args...)})
 }
 
 // Append notes all that another has noted.
@@ -116,8 +116,8 @@ func (p *Problems) Err() error {
 	if len(first.Path) > 0 {
 		message = strings.Join(first.Path, ".") + ": " + message
 	}
-	if more := len(p.list) - 1; more > 0 {
-		message += fmt.Sprintf(" (and %d more)", more)
+	if rest := len(p.list) - 1; rest > 0 {
+		message += fmt.Sprintf(" (and %d more)", rest)
 	}
 	return &Error{Code: first.Code, Message: message, Problems: p.list}
 }
