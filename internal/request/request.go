@@ -45,12 +45,12 @@ func From(ctx context.Context) Request {
 // Lasting is the context of a request that goes on beyond the deadline of
 // others: it ends with its connection.
 func Lasting(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	detachedCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := func() bool { return true }
 	if connection := From(ctx).connection; connection != nil {
 		stop = context.AfterFunc(connection, func() { cancel(context.Cause(connection)) })
 	}
-	return lasting, func(cause error) {
+	return detachedCtx, func(cause error) {
 		stop()
 		cancel(cause)
 	}

@@ -19,14 +19,14 @@ func TestNew_EveryRequestHasAnIDOfItsOwn(t *testing.T) {
 }
 
 func TestCountStatement_CountsThoseOfItsRequest(t *testing.T) {
-	one, other := With(t.Context(), New("a")), With(t.Context(), New("b"))
+	first, second := With(t.Context(), New("a")), With(t.Context(), New("b"))
 	var group errgroup.Group
 	for range 100 {
-		group.Go(func() error { CountStatement(one, "SELECT 1"); return nil })
+		group.Go(func() error { CountStatement(first, "SELECT 1"); return nil })
 	}
 	_ = group.Wait()
 	CountStatement(t.Context(), "of no request")
-	if a, b := From(one).Statements.Load(), From(other).Statements.Load(); a != 100 || b != 0 {
+	if a, b := From(first).Statements.Load(), From(second).Statements.Load(); a != 100 || b != 0 {
 		t.Errorf("%d and %d", a, b)
 	}
 }
