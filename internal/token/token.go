@@ -100,19 +100,19 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-const redacted = prefix + "[redacted]"
+const redactedText = prefix + "[redacted]"
 
 // String hides the token.
-func (Secret) String() string { return redacted }
+func (Secret) String() string { return redactedText }
 
 // GoString hides the token.
-func (Secret) GoString() string { return redacted }
+func (Secret) GoString() string { return redactedText }
 
 // LogValue hides the token.
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Secret) LogValue() slog.Value { return slog.StringValue(redactedText) }
 
 // MarshalJSON hides the token.
-func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redactedText) }
 
 // MarshalText hides the token.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redactedText), nil }
