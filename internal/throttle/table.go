@@ -12,26 +12,26 @@ type key [sha256.Size]byte
 // it was last put. If there is no room, the least hot value goes, and of
 // equally hot ones the one that was put longest ago.
 type table[V any] struct {
-	room   int
-	keep   time.Duration
-	byKey  map[key]*list.Element
-	byHeat []list.List // of *entry[V]; in each the one put longest ago is in front
+	capacity int
+	ttl      time.Duration
+	byKey    map[key]*list.Element
+	byHeat   []list.List // of *entry[V]; in each the one put longest ago is in front
 }
 
 type entry[V any] struct {
-	key   key
-	value V
-	heat  int
-	put   time.Duration
+	key      key
+	value    V
+	heat     int
+	storedAt time.Duration
 }
 
 // newTable makes a table for values whose heat is 0 to hottest.
-func newTable[V any](room int, keep time.Duration, hottest int) table[V] {
+func newTable[V any](capacity int, ttl time.Duration, maxHeat int) table[V] {
 	return table[V]{
-		room:   room,
-		keep:   keep,
-		byKey:  make(map[key]*list.Element),
-		byHeat: make([]list.List, hottest+1),
+		capacity: capacity,
+		ttl:      ttl,
+		byKey:    make(map[key]*list.Element),
+		byHeat:   make([]list.List, maxHeat+1),
 	}
 }
 
@@ -48,11 +48,11 @@ func (t *table[V]) get(now time.Duration, k key) V {
 // put sets the value of a key, and makes room for it.
 func (t *table[V]) put(now time.Duration, k key, heat int, value V) {
 	t.drop(k)
-	t.forgetStale(now)
-	if len(t.byKey) >= t.room {
-		t.forgetColdest()
+	t.evictStale(now)
+	if len(t.byKey) >= t.capacity {
+		t.evictColdest()
 	}
-	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, put: now})
+	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, storedAt: now})
 }
 
 // drop forgets a key, if it is known.
@@ -62,7 +62,7 @@ func (t *table[V]) drop(k key) {
 	}
 }
 
-func (t *table[V]) forgetStale(now time.Duration) {
+func (t *table[V]) evictStale(now time.Duration) {
 	for i := range t.byHeat {
 		for e := t.byHeat[i].Front(); e != nil && t.stale(now, e); e = t.byHeat[i].Front() {
 			t.remove(e)
@@ -70,7 +70,7 @@ func (t *table[V]) forgetStale(now time.Duration) {
 	}
 }
 
-func (t *table[V]) forgetColdest() {
+func (t *table[V]) evictColdest() {
 	for i := range t.byHeat {
 		if e := t.byHeat[i].Front(); e != nil {
 			t.remove(e)
@@ -80,7 +80,7 @@ func (t *table[V]) forgetColdest() {
 }
 
 func (t *table[V]) stale(now time.Duration, e *list.Element) bool {
-	return now-e.Value.(*entry[V]).put >= t.keep
+	return now-e.Value.(*entry[V]).storedAt >= t.ttl
 }
 
 func (t *table[V]) remove(element *list.Element) {

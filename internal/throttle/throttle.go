@@ -37,14 +37,14 @@ import (
 const (
 	freeAttempts = 5
 	firstWait    = time.Second
-	longestWait  = 5 * time.Minute
-	// hottest is where counting ends: firstWait doubled nine times is beyond
+	maxWait      = 5 * time.Minute
+	// maxSeries is where counting ends: firstWait doubled nine times is beyond
 	// longestWait.
-	hottest = freeAttempts + 9
+	maxSeries = freeAttempts + 9
 
-	window      = time.Minute
-	perWindow   = 10        // unsuccessful attempts at an account
-	quietPeriod = time.Hour // after it, starting anew gives about as many guesses a day as going on
+	window       = time.Minute
+	maxPerWindow = 10        // unsuccessful attempts at an account
+	quietPeriod  = time.Hour // after it, starting anew gives about as many guesses a day as going on
 )
 
 // Options are the choices of an operator. Zero means the default.
@@ -60,24 +60,24 @@ type Throttle struct {
 	burst    int           // attempts that an address has at once
 	interval time.Duration // in which it gets back one
 
-	mu        sync.Mutex
-	reading   instant.Instant // what the clock said last
-	now       time.Duration   // time that passed since New
-	accounts  table[account]
-	addresses table[address]
+	mu           sync.Mutex
+	clockReading instant.Instant // what the clock said last
+	now          time.Duration   // time that passed since New
+	accounts     table[account]
+	addresses    table[address]
 }
 
 // account is the state of an account.
 type account struct {
-	series int             // attempts since the last success, up to hottest
-	last   time.Duration   // when the last was allowed, or answered
-	recent []time.Duration // when the unsuccessful of the last minute were allowed, in order
+	series   int             // attempts since the last success, up to hottest
+	lastAt   time.Duration   // when the last was allowed, or answered
+	attempts []time.Duration // when the unsuccessful of the last minute were allowed, in order
 }
 
 // address is a bucket of attempts that fills up steadily. The time when it
 // will be full says all about it (the "generic cell rate algorithm" of ATM).
 type address struct {
-	full time.Duration
+	fullAt time.Duration
 }
 
 // New makes a Throttle that remembers nothing yet.
@@ -92,15 +92,15 @@ func New(clock instant.Clock, o Options) *Throttle {
 	// whole, in the worst minute.
 	burst := max(1, o.AddressPerMinute/2)
 	interval := window / time.Duration(max(1, o.AddressPerMinute-burst))
-	const finest = time.Millisecond // of the clock
-	interval = (interval + finest - 1).Truncate(finest)
+	const clockResolution = time.Millisecond // of the clock
+	interval = (interval + clockResolution - 1).Truncate(clockResolution)
 	return &Throttle{
-		clock:     clock,
-		burst:     burst,
-		interval:  interval,
-		reading:   clock(),
-		accounts:  newTable[account](o.Entries, quietPeriod, hottest),
-		addresses: newTable[address](o.Entries, window, 0),
+		clock:        clock,
+		burst:        burst,
+		interval:     interval,
+		clockReading: clock(),
+		accounts:     newTable[account](o.Entries, quietPeriod, maxSeries),
+		addresses:    newTable[address](o.Entries, window, 0),
 	}
 }
 
@@ -115,25 +115,25 @@ func (t *Throttle) Allow(accountName, remote string) (ok bool, retryAfter time.D
 	defer t.mu.Unlock()
 	now := t.tick()
 
-	name, from := digest(accountName), digest(network(remote))
-	who := t.accounts.get(now, name)
-	where := t.addresses.get(now, from)
+	accountKey, addressKey := digest(accountName), digest(network(remote))
+	acct := t.accounts.get(now, accountKey)
+	addr := t.addresses.get(now, addressKey)
 
-	wait := max(who.wait(now), where.full-time.Duration(t.burst-1)*t.interval-now)
+	wait := max(acct.wait(now), addr.fullAt-time.Duration(t.burst-1)*t.interval-now)
 	if wait > 0 {
 		return false, wait
 	}
 
-	if len(who.recent) == perWindow {
-		who.recent = who.recent[1:]
+	if len(acct.attempts) == maxPerWindow {
+		acct.attempts = acct.attempts[1:]
 	}
-	who.recent = append(who.recent, now)
-	who.series = min(who.series+1, hottest)
-	who.last = now
-	t.accounts.put(now, name, who.series, who)
+	acct.attempts = append(acct.attempts, now)
+	acct.series = min(acct.series+1, maxSeries)
+	acct.lastAt = now
+	t.accounts.put(now, accountKey, acct.series, acct)
 
-	where.full = max(where.full, now) + t.interval
-	t.addresses.put(now, from, 0, where)
+	addr.fullAt = max(addr.fullAt, now) + t.interval
+	t.addresses.put(now, addressKey, 0, addr)
 	return true, 0
 }
 
@@ -141,10 +141,10 @@ func (t *Throttle) Allow(accountName, remote string) (ok bool, retryAfter time.D
 func (a account) wait(now time.Duration) time.Duration {
 	var next time.Duration
 	if a.series >= freeAttempts {
-		next = a.last + min(firstWait<<(a.series-freeAttempts), longestWait)
+		next = a.lastAt + min(firstWait<<(a.series-freeAttempts), maxWait)
 	}
-	if len(a.recent) == perWindow {
-		next = max(next, a.recent[0]+window)
+	if len(a.attempts) == maxPerWindow {
+		next = max(next, a.attempts[0]+window)
 	}
 	return next - now
 }
@@ -154,14 +154,14 @@ func (a account) wait(now time.Duration) time.Duration {
 func (t *Throttle) Failed(accountName string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := t.tick(), digest(accountName)
+	now, accountKey := t.tick(), digest(accountName)
 
-	who := t.accounts.get(now, name)
-	if who.series == 0 {
+	acct := t.accounts.get(now, accountKey)
+	if acct.series == 0 {
 		return // a success has ended the series meanwhile
 	}
-	who.last = now
-	t.accounts.put(now, name, who.series, who)
+	acct.lastAt = now
+	t.accounts.put(now, accountKey, acct.series, acct)
 }
 
 // Succeeded says that an allowed attempt was right. The account has its
@@ -170,28 +170,28 @@ func (t *Throttle) Failed(accountName string) {
 func (t *Throttle) Succeeded(accountName string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := t.tick(), digest(accountName)
+	now, accountKey := t.tick(), digest(accountName)
 
-	who := t.accounts.get(now, name)
-	who.series = 0
+	acct := t.accounts.get(now, accountKey)
+	acct.series = 0
 	// One of the recent attempts was this one. Which, is not known; to take
 	// out the oldest errs on the safe side, as the others count for longer.
-	if len(who.recent) > 0 {
-		who.recent = who.recent[1:]
+	if len(acct.attempts) > 0 {
+		acct.attempts = acct.attempts[1:]
 	}
-	if len(who.recent) == 0 {
-		t.accounts.drop(name)
+	if len(acct.attempts) == 0 {
+		t.accounts.drop(accountKey)
 		return
 	}
-	t.accounts.put(now, name, who.series, who)
+	t.accounts.put(now, accountKey, acct.series, acct)
 }
 
 // tick is the time that passed since New. Where the clock was set back, it
 // goes on from there, lest an account be locked for the difference.
 func (t *Throttle) tick() time.Duration {
-	reading := t.clock()
-	t.now += max(0, reading.Sub(t.reading))
-	t.reading = reading
+	clockReading := t.clock()
+	t.now += max(0, clockReading.Sub(t.clockReading))
+	t.clockReading = clockReading
 	return t.now
 }
 
@@ -203,11 +203,11 @@ func digest(s string) key { return sha256.Sum256([]byte(s)) }
 func network(remote string) string {
 	ip, err := netip.ParseAddr(remote)
 	if err != nil {
-		withPort, err := netip.ParseAddrPort(remote)
+		addrPort, err := netip.ParseAddrPort(remote)
 		if err != nil {
 			return "unreadable"
 		}
-		ip = withPort.Addr()
+		ip = addrPort.Addr()
 	}
 	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {
