@@ -21,9 +21,9 @@ import (
 	"tagma/internal/database"
 )
 
-// look is the time between two looks at who holds the lock, and between two
+// checkInterval is the time between two looks at who holds the lock, and between two
 // tries of work that has failed.
-const look = 2 * time.Second
+const checkInterval = 2 * time.Second
 
 // Start does the work, in the background, whenever this server leads it, until
 // ctx ends. The work's context ends when it leads no more; work that returns
@@ -52,22 +52,22 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 		return err
 	}
 	defer conn.Close()
-	var mine bool
-	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key(name)).Scan(&mine); err != nil || !mine {
+	var acquired bool
+	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key(name)).Scan(&acquired); err != nil || !acquired {
 		return err
 	}
 	defer release(conn, name)
-	working, stop := context.WithCancel(ctx)
+	workCtx, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- work(working) }()
+	go func() { done <- work(workCtx) }()
 	for {
 		select {
 		case err := <-done:
 			stop()
 			return err
-		case <-time.After(look):
+		case <-time.After(checkInterval):
 		}
-		if err := ping(working, conn); err != nil { // the connection is gone, and the lock with it
+		if err := ping(workCtx, conn); err != nil { // the connection is gone, and the lock with it
 			stop()
 			return errors.Join(err, <-done)
 		}
@@ -77,14 +77,14 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 // ping does not wait long: a network that swallows what is sent must not hide
 // that the lock is gone.
 func ping(ctx context.Context, conn *stdsql.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, look)
+	ctx, cancel := context.WithTimeout(ctx, checkInterval)
 	defer cancel()
 	return conn.PingContext(ctx)
 }
 
 // release gives the lock back, for the connection goes back to the pool.
 func release(conn *stdsql.Conn, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), look)
+	ctx, cancel := context.WithTimeout(context.Background(), checkInterval)
 	defer cancel()
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", key(name)); err != nil {
 		// The lock must not stay with a connection that others will use.
@@ -100,7 +100,7 @@ func key(name string) int64 {
 }
 
 func pause(ctx context.Context) {
-	timer := time.NewTimer(look)
+	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
