@@ -1,6 +1,7 @@
-// Package activity owns the summary that a plot needs: how much was seen, and
-// in what weather, per device and span of time. The database does the summing,
-// so that a year of ten traps is one small answer.
+// Package activity owns the summary behind an activity plot: images, objects
+// and weather per device and span of time. The database computes the sums, so a
+// year of ten traps is one small answer. Package activity does not own the
+// selection of images (package series) or of annotations (package annotations).
 package activity
 
 import (
@@ -24,23 +25,25 @@ import (
 const (
 	minSpan    = time.Minute
 	maxSpan    = 366 * 24 * time.Hour
-	MaxBuckets = 100_000 // of one answer
+	MaxBuckets = 100_000 // per answer
 )
 
-// Bucket is one device over one span of time.
+// Bucket is the summary of one device over one span of time.
 type Bucket struct {
 	Device      string
 	Start       instant.Instant
 	Images      int
 	Objects     int
-	Temperature *Summary // °C; nil if no sensor could tell
-	Humidity    *Summary // percent relative humidity; nil if no sensor could tell
+	Temperature *Summary // °C; nil if no image has a temperature
+	Humidity    *Summary // percent relative humidity; nil if no image has a humidity
 }
 
-// Summary is a measurement over a span of time.
+// Summary is the minimum, mean and maximum of a measurement over a span of
+// time.
 type Summary struct{ Min, Mean, Max float64 }
 
-// Table is what a query of the buckets calls them, and these are its columns.
+// Table is the name of the derived table of buckets in a query. The other
+// constants are the columns of Table.
 const (
 	Table   = "activity"
 	Device  = "device"
@@ -49,24 +52,25 @@ const (
 	Objects = "objects"
 )
 
-// Temperature and Humidity are the columns of each Summary: Min, Mean, Max.
-// All three are null if no sensor could tell.
+// Temperature and Humidity are the columns of each Summary: Min, Mean, Max. All
+// three columns are null if no image of the span has the measurement.
 var (
 	Temperature = [...]string{"temperature_min", "temperature_mean", "temperature_max"} //nolint:gochecknoglobals // a table
 	Humidity    = [...]string{"humidity_min", "humidity_mean", "humidity_max"}          //nolint:gochecknoglobals // a table
 )
 
-// Request is what to sum up.
+// Request selects the images to summarise and the length of a span.
 type Request struct {
 	Series    []series.Series
-	Every     time.Duration // the length of a span; spans begin at its multiples since 1970, UTC
+	Every     time.Duration // length of a span; spans begin at multiples of Every since 1970, UTC
 	Algorithm *annotations.Filter
-	Objects   bool // whether to count objects, which reads the annotations too
+	Objects   bool // whether to count objects; counting reads the annotations too
 }
 
-// Want makes a query one of the buckets, by device and start, for a reader that
-// fetches them by itself. Spans without images are left out. If there are more
-// than MaxBuckets, the reader refuses all.
+// Want returns a function that turns a query into a query of buckets, ordered
+// by device and start, for a reader that runs the query itself. Spans without
+// images are left out. The reader must refuse an answer of more than
+// MaxBuckets. Want returns a *fault.Error for an invalid request.
 func Want(request Request) (func(*sql.Selector), error) {
 	if request.Every < minSpan || request.Every > maxSpan || request.Every%time.Second != 0 {
 		return nil, fault.New(fault.BadInput, "every is %s: give whole seconds, from one minute (PT1M) to 366 days (P366D)", request.Every)
@@ -96,7 +100,8 @@ func Want(request Request) (func(*sql.Selector), error) {
 	}, nil
 }
 
-// spanStart is the expression of the moment at which an image's span begins.
+// spanStart writes the expression for the moment at which an image's span
+// begins.
 func spanStart(column string, every time.Duration) func(*sql.Builder) {
 	return func(b *sql.Builder) {
 		b.Ident(column).WriteString(" - ").Ident(column).WriteString(" % ").Arg(every.Milliseconds())
@@ -107,22 +112,25 @@ func summarise(s *sql.Selector, column string, columns [3]string) {
 	s.AppendSelectAs(sql.Min(column), columns[0]).AppendSelectAs(sql.Avg(column), columns[1]).AppendSelectAs(sql.Max(column), columns[2])
 }
 
-// objectCount is the expression of how many objects the annotations of a span's
-// images hold. Each image is looked up in an index that holds the counts. To
-// join all annotations first takes as long for a million images, and a hundred
-// megabytes; and it takes as long for a thousand of them.
+// objectCount returns the expression for the number of objects in the
+// annotations of a span's images. The expression looks up each image in an
+// index that holds the counts. A join with all annotations takes the same time
+// for a million images and a hundred megabytes of memory, and is no faster for
+// a thousand images.
 func objectCount(images *sql.SelectTable, algorithm predicate.Annotation) sql.Querier {
 	return sql.ExprFunc(func(b *sql.Builder) {
 		annotationTable := sql.Dialect(b.Dialect()).Table(annotation.Table).As(annotation.Table)
 		count := sql.Dialect(b.Dialect()).Select(sql.Sum(annotationTable.C(annotation.FieldObjectCount))).From(annotationTable)
 		count.Where(sql.ColumnsEQ(annotationTable.C(annotation.FieldImageID), images.C(image.FieldID)))
 		algorithm(count)
-		// PostgreSQL's sums of its large integers are of another type.
+		// PostgreSQL returns NUMERIC for a sum of BIGINT.
 		b.WriteString("COALESCE(CAST(SUM(CAST(").Wrap(func(b *sql.Builder) { b.Join(count) }).WriteString(" AS BIGINT)) AS BIGINT), 0)")
 	})
 }
 
-// Of sums up, ordered by device and time. Spans without images are left out.
+// Of returns the buckets of a request, ordered by device and time. Spans
+// without images are left out. Of returns a *fault.Error if the request is
+// invalid or has more than MaxBuckets spans.
 func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
 	selectBuckets, err := Want(request)
 	if err != nil {

@@ -210,11 +210,11 @@ func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(queries) != 1 || strings.Contains(queries[0], "annotations") {
-		t.Errorf("%q", queries)
+		t.Errorf("without objects: got queries %q, want one query without annotations", queries)
 	}
 	request.Objects = true
 	if _, err := Of(t.Context(), db, request); err != nil || len(queries) != 2 || !strings.Contains(queries[1], "annotations") {
-		t.Errorf("%q, %v", queries[1:], err)
+		t.Errorf("with objects: got queries %q, error %v, want one query with annotations", queries[1:], err)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 		"nor if objects are not asked for": {Series: good, Every: time.Hour, Algorithm: &annotations.Filter{Name: &lone}},
 	} {
 		if _, err := Of(t.Context(), db, request); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
 		}
 	}
 }
@@ -260,10 +260,10 @@ func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
 	}
 	all := []series.Series{{Device: "%", Start: 0, End: midnight}}
 	if _, err := Of(t.Context(), db, Request{Series: all, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
-		t.Error(err)
+		t.Errorf("too many spans: got error %v, want code %s", err, fault.TooLarge)
 	}
 	buckets, err := Of(t.Context(), db, Request{Series: all, Every: time.Hour})
 	if err != nil || len(buckets) != 100_000/60+1 {
-		t.Errorf("%d, %v", len(buckets), err)
+		t.Errorf("by the hour: got %d spans, error %v, want %d", len(buckets), err, 100_000/60+1)
 	}
 }
