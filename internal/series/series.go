@@ -1,7 +1,7 @@
-// Package series owns how images are selected: by a pattern of the device and
-// a range of time, in one of two orders. It turns that into conditions of a
-// query; the queries themselves belong to packages images, annotations and
-// activity.
+// Package series owns the selection of images by a pattern of the device and a
+// range of time, in one of two orders. Package series builds the conditions of
+// a query. It does not own the queries: packages images, annotations and
+// activity do.
 package series
 
 import (
@@ -17,27 +17,27 @@ import (
 	"tagma/internal/page"
 )
 
-// MaxSeries bounds the series of one query.
+// MaxSeries is the largest number of series in one query.
 const MaxSeries = 100
 
-// Series is the images of the devices whose name matches a pattern, taken
-// from Start (included) to End (excluded).
+// Series selects the images of the devices whose name matches the pattern
+// Device, taken from Start (included) to End (excluded).
 type Series struct {
 	Device string
 	Start  instant.Instant
 	End    instant.Instant
 }
 
-// Order is an order of images.
+// Order is a sort order of images.
 type Order string
 
-// The orders.
+// Sort orders.
 const (
 	DeviceTime Order = "DEVICE_TIME"
 	TimeDevice Order = "TIME_DEVICE"
 )
 
-// Union is the images that are in at least one series.
+// Union selects the images that are in at least one series.
 type Union struct{ members []member }
 
 type member struct {
@@ -45,7 +45,7 @@ type member struct {
 	start, end instant.Instant
 }
 
-// Parse checks the series of a query. Its error is a *fault.Error with every
+// Parse checks the series of a query. The error is a *fault.Error with every
 // problem.
 func Parse(list []Series) (Union, error) {
 	var problems fault.Problems
@@ -55,7 +55,8 @@ func Parse(list []Series) (Union, error) {
 	}
 	var union Union
 	for i, s := range list {
-		// Names are lower case, and patterns match them whatever their case.
+		// Device names are lower case, and a pattern matches regardless of
+		// case.
 		pattern, err := like.Parse(strings.ToLower(s.Device))
 		if err != nil {
 			problems.Add(fault.BadInput, []any{"series", i, "device"}, "%s", err)
@@ -68,11 +69,12 @@ func Parse(list []Series) (Union, error) {
 	return union, problems.Err()
 }
 
-// Select adds the condition to a query of images, or to one that joins the
-// table of images.
+// Select adds the condition of the union to a query of images, or to a query
+// that joins the table of images.
 func (u Union) Select(s *sql.Selector) { s.Where(u.predicate(s.C)) }
 
-// SelectJoined adds the condition to a query that has joined images as t.
+// SelectJoined adds the condition of the union to a query that has joined
+// images as t.
 func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.predicate(t.C)) }
 
 func (u Union) predicate(column func(string) string) *sql.Predicate {
@@ -94,7 +96,8 @@ func (p member) predicate(column func(string) string) *sql.Predicate {
 	return sql.And(p.device.Match(column(image.FieldDeviceID)), inRange)
 }
 
-// Narrow narrows a query of images to those of the union from the page on.
+// Narrow restricts a query of images to the images of the union, from the start
+// of the page on, in the order of the page.
 func (u Union) Narrow(s *sql.Selector, keyset page.Wanted) {
 	if len(u.members) < 2 {
 		u.Select(s)
@@ -106,11 +109,12 @@ func (u Union) Narrow(s *sql.Selector, keyset page.Wanted) {
 	keyset.Order(s)
 }
 
-// First selects columns of the first images of the union from where a page
-// begins, as many as that. Of each series it reads as many: all of the union
-// would have to be sorted to give one page of it, but each series by itself lies
-// in an index in the order of the page. Also is a further condition. The columns
-// tell images apart, and have those of the order.
+// First returns a query of the first images of the union from the start of a
+// page, at most limit. The query reads at most limit images of each series:
+// sorting the whole union to return one page would be slow, but the images of
+// one series lie in an index in the order of the page. Filter adds a further
+// condition. The columns must identify an image and must include the columns of
+// the order.
 func (u Union) First(dialect string, keyset page.Wanted, limit int, filter func(*sql.Selector), columns ...string) *sql.Selector {
 	subquery := func(query func(*sql.Builder)) *sql.Selector {
 		return sql.Dialect(dialect).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
@@ -121,7 +125,7 @@ func (u Union) First(dialect string, keyset page.Wanted, limit int, filter func(
 	}
 	limitQuery := func(images *sql.Selector) *sql.Selector {
 		keyset.Order(images)
-		// The number is an argument for the reason that package selection has.
+		// LIMIT takes an argument: see package selection for the reason.
 		return subquery(func(b *sql.Builder) { b.Join(images).WriteString(" LIMIT ").Arg(limit) })
 	}
 	var queries []*sql.Selector
@@ -144,8 +148,8 @@ func (u Union) First(dialect string, keyset page.Wanted, limit int, filter func(
 	return limitQuery(subquery(func(b *sql.Builder) { b.Join(queries[0]) }).As(image.Table))
 }
 
-// Places is the order as pages need it. An image's device and time are its
-// own, so either order is total.
+// Places returns the order in the form that package page needs. Device and time
+// identify an image, so either order is total.
 func (o Order) Places() page.Order[*ent.Image] {
 	device := page.Column{Name: image.FieldDeviceID, Text: true}
 	takenAt := page.Column{Name: image.FieldTakenAt}

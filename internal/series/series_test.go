@@ -137,17 +137,17 @@ func TestParse_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	_, err := Parse([]Series{{"%", 0, 0}, {`\`, 1, 0}, {strings.Repeat("a", 1000), 0, 1}})
 	refusal, ok := errors.AsType[*fault.Error](err)
 	if !ok || len(refusal.Problems) != 3 || refusal.Code != fault.BadInput {
-		t.Fatalf("%v", err)
+		t.Fatalf("error: got %v, want 3 problems with code %s", err, fault.BadInput)
 	}
 	for n, want := range []string{"series.1.device", "series.1.end", "series.2.device"} {
 		if got := strings.Join(refusal.Problems[n].Path, "."); got != want {
-			t.Errorf("%s, want %s", got, want)
+			t.Errorf("path of problem %d: got %s, want %s", n, got, want)
 		}
 	}
 	if _, err := Parse(make([]Series, MaxSeries+1)); fault.CodeOf(err) != fault.TooLarge {
-		t.Error(err)
+		t.Errorf("too many series: got error %v, want code %s", err, fault.TooLarge)
 	}
 	if _, err := Parse(make([]Series, MaxSeries)); err != nil {
-		t.Error(err)
+		t.Errorf("the most series: got error %v, want nil", err)
 	}
 }
