@@ -270,7 +270,7 @@ func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
 		for argument, request := range map[string]Request{"after": {After: &cursor}, "before": {Before: &cursor}} {
 			_, err := c.to.Plan(Limits{Default: 1, Max: 1}, request)
 			if fault.CodeOf(err) != fault.BadInput || !strings.HasPrefix(err.Error(), argument+": ") {
-				t.Errorf("%s of %v for %v: %v", argument, c.from.Columns, c.to.Columns, err)
+				t.Errorf("%s of %v for %v: got error %v, want code %s and the argument's name", argument, c.from.Columns, c.to.Columns, err, fault.BadInput)
 			}
 		}
 	}
@@ -292,13 +292,13 @@ func TestPlan_AMadeUpCursorIsRefused(t *testing.T) {
 		encode([]byte(`["` + strings.Repeat("a", 2000) + `",1]`)), encode([]byte(strings.Repeat("[", 500))),
 	} {
 		if _, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%.40q: %v", cursor, err)
+			t.Errorf("cursor %.40q: got error %v, want code %s", cursor, err, fault.BadInput)
 		}
 	}
 	// The one that it would have given is taken.
 	cursor := encode([]byte(`["a",1]`))
 	if plan, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); err != nil || !slices.Equal(plan.After, Key{"a", int64(1)}) {
-		t.Errorf("%v, %v", plan.After, err)
+		t.Errorf("valid cursor: got key %v, error %v, want [a 1], nil", plan.After, err)
 	}
 }
 
@@ -334,7 +334,7 @@ func TestPlan_TheLengthsOutsideTheLimitsAreRefused(t *testing.T) {
 	} {
 		plan, err := byName.Plan(limits, c.request)
 		if c.fails != (fault.CodeOf(err) == fault.BadInput) || plan.Length != c.length || plan.Backwards != c.backwards {
-			t.Errorf("%s: %+v, %v", name, plan, err)
+			t.Errorf("%s: got plan %+v, error %v, want length %d, backwards %t, error %t", name, plan, err, c.length, c.backwards, c.fails)
 		}
 	}
 }
@@ -344,13 +344,13 @@ func TestMap_ThePageOfOtherValuesHasTheSameCursorsAndTotal(t *testing.T) {
 	p := byName.Page(Plan{Length: 5}, rows, func(context.Context) (int, error) { return 7, nil })
 	named := Map(Map(p, func(r row) string { return r.name }), strings.ToUpper)
 	if !slices.Equal(named.Nodes, []string{"A", "B"}) || !slices.Equal(named.Cursors(), p.Cursors()) || named.PageInfo != p.PageInfo {
-		t.Errorf("%+v", named)
+		t.Errorf("mapped page: got %+v, want nodes A and B with the cursors %q", named, p.Cursors())
 	}
 	if edges := named.Edges(); len(edges) != 2 || edges[1].Node != "B" || edges[1].Cursor != p.Cursors()[1] {
-		t.Errorf("%+v", edges)
+		t.Errorf("edges: got %+v, want 2 with the cursors %q", edges, p.Cursors())
 	}
 	if total, err := named.TotalCount(t.Context()); total != 7 || err != nil {
-		t.Errorf("%d, %v", total, err)
+		t.Errorf("total: got %d, error %v, want 7", total, err)
 	}
 	empty := Map(byName.Page(Plan{Length: 5}, nil, nil), func(r row) int { return 0 })
 	if list, err := json.Marshal(empty.Nodes); string(list) != "[]" || err != nil || len(empty.Edges()) != 0 {
