@@ -165,10 +165,10 @@ func TestMatch_APlainBeginningIsARangeThatAnIndexServes(t *testing.T) {
 		condition.SetDialect(d)
 		query, args := condition.Query()
 		if !strings.Contains(query, ">=") || !strings.Contains(query, "<") {
-			t.Errorf("%s: no range: %s", d, query)
+			t.Errorf("%s: got condition %s, want a range", d, query)
 		}
 		if !slices.Equal(args, []any{driver.Value("0a"), driver.Value("0a%"), driver.Value("0b")}) {
-			t.Errorf("%s: %q", d, args)
+			t.Errorf("%s: got arguments %q, want the pattern and its range", d, args)
 		}
 	}
 }
@@ -194,12 +194,12 @@ func TestAll_IsSaidOnlyOfWhatMatchesEveryText(t *testing.T) {
 func TestParse_RefusesWhatIsNoPatternAsTheCallersFault(t *testing.T) {
 	for _, pattern := range []string{`\`, `abc\`, `a\\\`, "a\x00b", "a\xffb", strings.Repeat("a", maxLength+1)} {
 		if _, err := Parse(pattern); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%.20q: %v", pattern, err)
+			t.Errorf("pattern %.20q: got error %v, want code %s", pattern, err, fault.BadInput)
 		}
 	}
 	for _, pattern := range []string{"", `\\`, `\%\_`, strings.Repeat("a", maxLength)} {
 		if _, err := Parse(pattern); err != nil {
-			t.Errorf("%.20q: %v", pattern, err)
+			t.Errorf("pattern %.20q: got error %v, want nil", pattern, err)
 		}
 	}
 }
@@ -234,7 +234,7 @@ func TestMatches_SaysTheSameAsAPlainReadingOfThePattern(t *testing.T) {
 			return // it ends with a lone backslash
 		}
 		if got, want := p.Matches(text), referenceMatch([]rune(p.text), []rune(text)); got != want {
-			t.Fatalf("%q matches %q: %v", p.text, text, got)
+			t.Fatalf("Matches of %q for %q: got %v, want %v", p.text, text, got, want)
 		}
 	})
 }
