@@ -30,7 +30,7 @@ func TestParse_BothNestingsAreTheSamePolygon(t *testing.T) {
 		`[[0,0],[[10,0.5]],[-3,1000.0]]`,
 	} {
 		if got, err := Parse(decode(t, text)); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, %v", text, got, err)
+			t.Errorf("%s: got %v, error %v, want %v", text, got, err, want)
 		}
 	}
 	literals := []any{[]any{int64(0), 0}, []any{int64(10), 0.5}, []any{-3, 1000.0}}
@@ -59,7 +59,7 @@ func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 		`[[0,0],[1,-1e10],[0,1]]`:     "not a finite number",
 	} {
 		if _, err := Parse(decode(t, text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+			t.Errorf("%s: got error %v, want one that contains %q", text, err, want)
 		}
 	}
 	for _, n := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
@@ -209,17 +209,17 @@ func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
 	})
 	square := Polygon{{0, 0}, {2, 0}, {2, 2.5}}
 	if got := string(square.AppendJSON([]byte("c="))); got != "c=[[0,0],[2,0],[2,2.5]]" {
-		t.Error(got)
+		t.Errorf("AppendJSON: got %s, want c=[[0,0],[2,0],[2,2.5]]", got)
 	}
 	if got := string(square.AppendOpenCV(nil)); got != "[[[0,0]],[[2,0]],[[2,2.5]]]" {
-		t.Error(got)
+		t.Errorf("AppendOpenCV: got %s, want [[[0,0]],[[2,0]],[[2,2.5]]]", got)
 	}
 }
 
 func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
 	var u Unchecked
 	if err := u.UnmarshalGQL("no contour"); err != nil {
-		t.Error(err)
+		t.Errorf("UnmarshalGQL: got error %v, want nil", err)
 	}
 	if _, err := u.Check(); err == nil {
 		t.Error("it was checked, and taken")
@@ -227,6 +227,6 @@ func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
 	var text strings.Builder
 	Uncheck(decode(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
 	if strings.TrimSpace(text.String()) != "[[0,0],[1,0.50],[0,1]]" {
-		t.Error(text.String())
+		t.Errorf("MarshalGQL: got %s, want [[0,0],[1,0.50],[0,1]]", text.String())
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"tagma/internal/jsonscan"
 )
 
-// Read reads any JSON value. A plain polygon is read as one, in either nesting;
-// whatever else it is stays what it is, for Check to judge.
+// Read reads any JSON value. A plain polygon in either nesting is parsed at
+// once; any other value is kept for Check to refuse. Read reports whether the
+// value is valid JSON.
 func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
 	probe := *s
 	if polygon, ok := readPolygon(&probe); ok {
@@ -25,13 +26,15 @@ func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
 	return d.Decode(&u.value) == nil
 }
 
-// IsNull says whether nothing was given.
+// IsNull reports whether the value is null or absent.
 func (u Unchecked) IsNull() bool { return u.value == nil }
 
-// stackVertices is how many vertices there is room for before it is known how many come.
+// stackVertices is the number of vertices that fit into a buffer on the stack,
+// before the length of the contour is known.
 const stackVertices = 64
 
-// readPolygon reads [[x,y],…] or [[[x,y]],…].
+// readPolygon reads [[x,y],…] or [[[x,y]],…]. It reports whether s holds a
+// plain polygon within bounds.
 func readPolygon(s *jsonscan.Scanner) (Polygon, bool) {
 	var buffer [stackVertices]Point
 	polygon := Polygon(buffer[:0])
