@@ -29,7 +29,7 @@ func anyInstant() *rapid.Generator[Instant] {
 func TestInstant_IsTheSameInJSONAsInText(t *testing.T) {
 	for _, i := range []Instant{first, last, first - 1, last + 1, 0, -1, -1000} {
 		if got := string(i.AppendJSON(nil)); got != `"`+i.String()+`"` {
-			t.Errorf("%d is %s, not %s", i, got, i)
+			t.Errorf("JSON of %d: got %s, want the quoted %s", i, got, i)
 		}
 	}
 	rapid.Check(t, func(r *rapid.T) {
@@ -108,7 +108,7 @@ func TestParse_RefusesWhatIsNotOneMoment(t *testing.T) {
 		"2020-06-20T1:33:24Z", "2020-06-20T21:33:24,5Z", "2020-06-20T21:33:24+24:00", "2020-06-20T21:33:24-24:00", "2020-06-20_21-33-24.5", "2020-06-20_1-33-24",
 	} {
 		if got, err := Parse(text); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%q is read as %s: %v", text, got, err)
+			t.Errorf("%q: got %s, error %v, want code %s", text, got, err, fault.BadInput)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func FuzzParse(f *testing.F) {
 		i, err := Parse(text)
 		if err != nil {
 			if fault.CodeOf(err) != fault.BadInput {
-				t.Error(err)
+				t.Errorf("error: got %v, want code %s", err, fault.BadInput)
 			}
 			return
 		}
@@ -164,13 +164,13 @@ func TestUnmarshal_WhatIsNotATextIsTheCallersFault(t *testing.T) {
 	for _, v := range []any{nil, 1592688804, 1.5, true, json.Number("1592688804"), []any{}, map[string]any{}, "yesterday"} {
 		i := Instant(7)
 		if err := i.UnmarshalGQL(v); fault.CodeOf(err) != fault.BadInput || i != 7 {
-			t.Errorf("%#v: %d, %v", v, i, err)
+			t.Errorf("%#v: got %d, error %v, want 7 unchanged and code %s", v, i, err, fault.BadInput)
 		}
 	}
 	for _, text := range []string{`1`, `{}`, `"yesterday"`} {
 		i := Instant(7)
 		if err := json.Unmarshal([]byte(text), &i); err == nil || i != 7 {
-			t.Errorf("%s: %d", text, i)
+			t.Errorf("%s: got %d, want an error and 7 unchanged", text, i)
 		}
 	}
 }
