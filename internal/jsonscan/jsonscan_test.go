@@ -86,7 +86,7 @@ func TestScanner_ReadsWhatEncodingJSONReads(t *testing.T) {
 		}
 	})
 	if count < 20 {
-		t.Errorf("%d texts were read", count)
+		t.Errorf("got %d texts that were read, want at least 20", count)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestObject_HasItsMembersAndNoOthers(t *testing.T) {
 			return ok
 		})
 		if ok != want || ok && (got[0] != 1 || got[1] != 2) {
-			t.Errorf("%s: %t, %v", text, ok, got)
+			t.Errorf("%s: got %t, %v, want %t", text, ok, got, want)
 		}
 	}
 }
