@@ -32,7 +32,7 @@ func TestValue_NothingIsNull(t *testing.T) {
 	Value(nil).MarshalGQL(&wire)
 	text, err := json.Marshal(struct{ V Value }{})
 	if wire.String() != "null" || string(text) != `{"V":null}` || err != nil {
-		t.Errorf("%s, %s, %v", &wire, text, err)
+		t.Errorf("the empty value: got %s in GraphQL and %s in JSON, error %v, want null", &wire, text, err)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 func TestUnmarshalGQL_WhatIsNotJSONIsTheCallersFault(t *testing.T) {
 	var v Value
 	if err := v.UnmarshalGQL(math.NaN()); fault.CodeOf(err) != fault.BadInput {
-		t.Error(err)
+		t.Errorf("NaN: got error %v, want code %s", err, fault.BadInput)
 	}
 	if _, err := Of(math.Inf(1)); err == nil {
 		t.Errorf("infinity is %s", v)
