@@ -1,7 +1,8 @@
-// Package recent remembers for a moment what was looked up, where to ask the
-// database each time takes a good part of a small request. It owns how long, how
-// much, and that nothing is remembered of what changed while it was looked up.
-// What must be forgotten is for those to say who change it.
+// Package recent owns a cache of values read from the database less than half a
+// second ago, for lookups that take a large share of the time of a small
+// request. Package recent owns the lifetime and the size. It also owns the rule
+// for races: Put stores nothing if Forget ran during the lookup. It does not
+// own invalidation: the code that changes the data calls Forget.
 package recent
 
 import (
@@ -11,19 +12,21 @@ import (
 	"tagma/internal/instant"
 )
 
-// Moment is how long something is remembered. What this server changes it
-// forgets at once; what others change, it knows after that time.
+// Moment is the lifetime of a value. Changes by this server take effect at
+// once, because the server calls Forget; changes by others take effect after
+// Moment.
 const Moment = 500 * time.Millisecond
 
-// maxEntries bounds the memory: more is not in use at once.
+// maxEntries is the size at which Put empties the cache: no more are in use at
+// once.
 const maxEntries = 10_000
 
-// Memory is what was looked up lately. The zero value is empty. It is safe for
-// concurrent use.
+// Memory is a cache of recently looked up values. The zero value is empty.
+// Memory is safe for concurrent use.
 type Memory[K comparable, V any] struct {
 	mu         sync.Mutex
 	entries    map[K]entry[V]
-	generation int // how often everything was forgotten
+	generation int // number of calls of Forget
 }
 
 type entry[V any] struct {
@@ -31,8 +34,8 @@ type entry[V any] struct {
 	storedAt instant.Instant
 }
 
-// Get is what was found, if that was a moment ago. A change that comes while it
-// is looked up anew is known by the number that is given back.
+// Get returns the value of key if the value is younger than Moment. Get also
+// returns the generation, which the caller passes to Put after a new lookup.
 func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,8 +46,8 @@ func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, genera
 	return e.value, true, m.generation
 }
 
-// Put remembers what was looked up at a moment, unless something has changed
-// since Get.
+// Put stores a value looked up at storedAt, unless Forget was called
+// since the Get that returned generation.
 func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +60,7 @@ func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation 
 	m.entries[key] = entry[V]{value, storedAt}
 }
 
-// Forget forgets everything, because something has changed.
+// Forget empties the cache, because the data has changed.
 func (m *Memory[K, V]) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
