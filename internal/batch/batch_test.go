@@ -36,7 +36,7 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	}
 	wg.Wait()
 	if calls.Load() != 1 {
-		t.Errorf("%d calls, want 1", calls.Load())
+		t.Errorf("got %d calls, want 1", calls.Load())
 	}
 }
 
@@ -47,7 +47,7 @@ func TestLoad_KeepsEdgesWithOtherArgumentsApart(t *testing.T) {
 		got, err := batch.Load(t.Context(), group, 1, name{"edge", argument},
 			func(context.Context, []int) (map[int]string, error) { return map[int]string{1: argument}, nil })
 		if err != nil || got[1] != argument {
-			t.Errorf("%s: got %q, %v", argument, got[1], err)
+			t.Errorf("%s: got %q, error %v, want the argument", argument, got[1], err)
 		}
 	}
 }
