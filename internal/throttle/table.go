@@ -8,14 +8,14 @@ import (
 
 type key [sha256.Size]byte
 
-// table remembers values by key: at most room of them, and each for keep after
-// it was last put. If there is no room, the least hot value goes, and of
-// equally hot ones the one that was put longest ago.
+// table stores values by key: at most capacity values, each until ttl after the
+// last put. A full table evicts the value of least heat; of equal heat, the
+// value with the oldest put.
 type table[V any] struct {
 	capacity int
 	ttl      time.Duration
 	byKey    map[key]*list.Element
-	byHeat   []list.List // of *entry[V]; in each the one put longest ago is in front
+	byHeat   []list.List // of *entry[V]; each list starts with the oldest put
 }
 
 type entry[V any] struct {
@@ -25,7 +25,7 @@ type entry[V any] struct {
 	storedAt time.Duration
 }
 
-// newTable makes a table for values whose heat is 0 to hottest.
+// newTable returns a table for values of heat 0 to maxHeat.
 func newTable[V any](capacity int, ttl time.Duration, maxHeat int) table[V] {
 	return table[V]{
 		capacity: capacity,
@@ -35,7 +35,7 @@ func newTable[V any](capacity int, ttl time.Duration, maxHeat int) table[V] {
 	}
 }
 
-// get is the value of a key, or the zero value.
+// get returns the value of a key, or the zero value.
 func (t *table[V]) get(now time.Duration, k key) V {
 	element, ok := t.byKey[k]
 	if !ok || t.stale(now, element) {
@@ -45,7 +45,7 @@ func (t *table[V]) get(now time.Duration, k key) V {
 	return element.Value.(*entry[V]).value
 }
 
-// put sets the value of a key, and makes room for it.
+// put sets the value of a key, and evicts another value from a full table.
 func (t *table[V]) put(now time.Duration, k key, heat int, value V) {
 	t.drop(k)
 	t.evictStale(now)
@@ -55,7 +55,7 @@ func (t *table[V]) put(now time.Duration, k key, heat int, value V) {
 	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, storedAt: now})
 }
 
-// drop forgets a key, if it is known.
+// drop removes a key, if present.
 func (t *table[V]) drop(k key) {
 	if element, ok := t.byKey[k]; ok {
 		t.remove(element)
