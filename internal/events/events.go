@@ -1,13 +1,14 @@
-// Package events owns that what was committed is told to whoever listens, on
-// every server of the database: at once on the one that committed it, soon on
-// the others, by PostgreSQL's NOTIFY.
+// Package events owns the delivery of committed changes to listeners on every
+// server of the database: at once on the server that committed, soon on the
+// other servers, by PostgreSQL's NOTIFY.
 //
-// Those who commit tell ids, after the commit, and wait for nothing. The row is
-// loaded once for all listeners. What was not told (a server died between the
-// commit and the telling, a connection was gone, another program wrote) is
-// found by looking for new ids every few seconds, so that none is missed.
+// After a commit, the committer passes ids to Tell and waits for nothing. Each
+// row is loaded once for all listeners. A change may miss its notification: a
+// server died between commit and Tell, a connection was lost, another program
+// wrote. A scan for new ids every few seconds finds such changes, so that none
+// is missed.
 //
-// It does not own who may see a row, nor how it gets to them.
+// It does not own the right to see a row, nor the transport to a client.
 package events
 
 import (
@@ -24,23 +25,23 @@ import (
 
 const (
 	channel       = "tagma_events"
-	maxMessage    = 7000 // bytes: PostgreSQL takes 8,000
+	maxMessage    = 7000 // bytes; PostgreSQL's limit is 8,000
 	gatherDelay   = 5 * time.Millisecond
 	scanInterval  = 5 * time.Second
-	maxPending    = 10_000 // ids that wait to be told; what is beyond is found by looking
+	maxPending    = 10_000 // ids that wait for a notification; a scan finds ids beyond the limit
 	notifyTimeout = 10 * time.Second
 )
 
-// Hub is the events of one server.
+// Hub delivers the events of one server.
 type Hub struct {
 	db       *database.DB
 	log      *slog.Logger
-	serverID string // tells the server's own messages apart
+	serverID string // marks the server's own messages
 
 	topics map[string]topic
 
 	mu      sync.Mutex
-	pending map[string][]int64 // what other servers are to hear, by topic
+	pending map[string][]int64 // ids to send to other servers, by topic
 	wake    chan struct{}
 }
 
@@ -51,13 +52,14 @@ type topic interface {
 	run(ctx context.Context)
 }
 
-// New is a hub for topics on db.
+// New returns a hub for topics on db.
 func New(db *database.DB, log *slog.Logger) *Hub {
 	return &Hub{db: db, log: log, serverID: rand.Text(), topics: map[string]topic{}, pending: map[string][]int64{}, wake: make(chan struct{}, 1)}
 }
 
-// Start tells and listens, in the background, until ctx ends. All topics are
-// made before. The channel is closed when nothing is under way.
+// Start sends, receives and delivers events in the background until ctx ends.
+// Make all topics before Start. Start closes the channel when all work has
+// ended.
 func (h *Hub) Start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	var work sync.WaitGroup
@@ -79,7 +81,7 @@ func (h *Hub) scanAll() {
 	}
 }
 
-// queueNotify puts ids where tellOthers finds them.
+// queueNotify queues ids for notifyLoop.
 func (h *Hub) queueNotify(topic string, ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,8 +94,8 @@ func (h *Hub) queueNotify(topic string, ids []int64) {
 	}
 }
 
-// notifyLoop sends what is to be told, many ids in a message. A message that
-// cannot be sent is lost: others find what was in it by looking.
+// notifyLoop sends the queued ids, many ids in one message. A message that
+// cannot be sent is lost; other servers find its ids by scanning.
 func (h *Hub) notifyLoop(ctx context.Context) {
 	for {
 		select {
@@ -111,7 +113,7 @@ func (h *Hub) notifyLoop(ctx context.Context) {
 			for _, message := range h.messages(topic, ids) {
 				sendCtx, cancel := context.WithTimeout(ctx, notifyTimeout)
 				if err := h.db.Notify(sendCtx, channel, message); err != nil && ctx.Err() == nil {
-					h.log.WarnContext(ctx, "other servers hear of a change later", "topic", topic, "error", err)
+					h.log.WarnContext(ctx, "notification of other servers failed; they find the change by scanning", "topic", topic, "error", err)
 				}
 				cancel()
 			}
@@ -119,8 +121,8 @@ func (h *Hub) notifyLoop(ctx context.Context) {
 	}
 }
 
-// messages is who speaks, the topic and the ids, in messages that are short
-// enough.
+// messages returns messages with the server id, the topic and the ids, each
+// within PostgreSQL's limit.
 func (h *Hub) messages(topic string, ids []int64) []string {
 	var messages []string
 	var b strings.Builder
@@ -141,7 +143,7 @@ func (h *Hub) messages(topic string, ids []int64) []string {
 	return messages
 }
 
-// receive takes a message of another server in.
+// receive queues the ids in a message of another server.
 func (h *Hub) receive(message string) {
 	fields := strings.Fields(message)
 	if len(fields) < 3 || fields[0] == h.serverID || h.topics[fields[1]] == nil {

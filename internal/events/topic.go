@@ -8,30 +8,32 @@ import (
 )
 
 const (
-	// maxRemembered is how many ids a topic remembers to have told: a row that is
-	// committed after so many later ones is not found by looking.
+	// maxRemembered is the number of delivered ids that a topic remembers. A
+	// scan does not find a row that is committed after so many rows with larger
+	// ids.
 	maxRemembered = 1000
-	// loadBatch is how many rows are loaded at once.
+	// loadBatch is the number of rows loaded by one query.
 	loadBatch = 500
-	// maxQueued is how many ids may wait to be loaded.
+	// maxQueued is the largest number of ids that wait for loading.
 	maxQueued = 10_000
-	// listenerBuffer is how many rows may wait for one listener: a thousand annotations
-	// that were put at once are no reason to let anybody go.
+	// listenerBuffer is the largest number of rows that wait for one listener.
+	// It is large enough for a thousand annotations stored at once.
 	listenerBuffer = 2048
 )
 
-// Source says where the rows of a topic come from.
+// Source defines the rows of a topic.
 type Source[T any] struct {
-	Name  string // in messages between servers: one word
-	Table string // with a column id, which grows
+	Name  string // one word, used in messages between servers
+	Table string // has an ascending column id
 	Load  func(ctx context.Context, ids []int64) (map[int64]T, error)
 
-	// State tells apart what may be told of a row more than once, and whether
-	// it may still change. Nil is for rows that are told once.
+	// State returns the state of a row, and whether the state is final. A row
+	// is delivered once in each state. Nil means that a row is delivered once
+	// only.
 	State func(T) (state string, final bool)
 }
 
-// Topic is one kind of row that may be listened to.
+// Topic is one kind of row, with listeners.
 type Topic[T any] struct {
 	hub    *Hub
 	source Source[T]
@@ -42,26 +44,26 @@ type Topic[T any] struct {
 	scanRequested bool
 	wake          chan struct{}
 	started       bool
-	ready         chan struct{} // closed once begun
+	ready         chan struct{} // closed when started
 
-	// Of run alone, and of meaning once begun:
-	floor         int64            // what is at or below it is not looked for
-	lastState     map[int64]string // the state in which a row was told last
-	openRows      map[int64]bool   // rows that were told and may still change
-	deliveryOrder []int64          // told, the earliest first
+	// Only run uses the following fields, after started:
+	floor         int64            // a scan skips ids at or below floor
+	lastState     map[int64]string // state of a row at its last delivery
+	openRows      map[int64]bool   // delivered rows whose state is not final
+	deliveryOrder []int64          // delivered ids, the oldest first
 }
 
-// NewTopic adds a topic to a hub that is not started yet.
+// NewTopic adds a topic to a hub. Call NewTopic before Hub.Start.
 func NewTopic[T any](h *Hub, source Source[T]) *Topic[T] {
 	t := &Topic[T]{hub: h, source: source, listeners: map[*Listener[T]]struct{}{}, wake: make(chan struct{}, 1), ready: make(chan struct{})}
 	h.topics[source.Name] = t
 	return t
 }
 
-// Listener is one who listens to a topic.
+// Listener receives the rows of a topic.
 type Listener[T any] struct {
-	// C gives rows that were committed after Listen. It is closed by Close, or
-	// when its reader is too slow.
+	// C receives rows committed after Listen. Close closes C; so does the topic
+	// if the reader is too slow.
 	C <-chan T
 
 	c     chan T
@@ -70,8 +72,9 @@ type Listener[T any] struct {
 	topic *Topic[T]
 }
 
-// Listen hears of the rows that wants says yes to, until Close. Wants is called
-// from one goroutine at a time, and must be quick.
+// Listen returns a listener for the rows for which wants returns true. The
+// caller must call Close. Wants is called from one goroutine at a time, and
+// must be quick.
 func (t *Topic[T]) Listen(ctx context.Context, wants func(T) bool) (*Listener[T], error) {
 	c := make(chan T, listenerBuffer)
 	l := &Listener[T]{C: c, c: c, wants: wants, topic: t}
@@ -89,21 +92,21 @@ func (t *Topic[T]) Listen(ctx context.Context, wants func(T) bool) (*Listener[T]
 	}
 }
 
-// Close ends listening. It may be called twice.
+// Close ends the listener. A second call has no effect.
 func (l *Listener[T]) Close() {
 	l.topic.mu.Lock()
 	defer l.topic.mu.Unlock()
 	l.topic.drop(l)
 }
 
-// Slow says whether C was closed because its reader was too slow.
+// Slow reports whether the topic closed C because the reader was too slow.
 func (l *Listener[T]) Slow() bool {
 	l.topic.mu.Lock()
 	defer l.topic.mu.Unlock()
 	return l.slow
 }
 
-// drop ends a listener. The topic is locked.
+// drop ends a listener. The caller holds t.mu.
 func (t *Topic[T]) drop(l *Listener[T]) {
 	if _, ok := t.listeners[l]; ok {
 		delete(t.listeners, l)
@@ -111,13 +114,13 @@ func (t *Topic[T]) drop(l *Listener[T]) {
 	}
 }
 
-// Tell says that rows were committed, new or changed. It does not wait.
+// Tell announces committed rows, new or changed. Tell does not block.
 func (t *Topic[T]) Tell(ids ...int64) {
 	t.enqueue(ids)
 	t.hub.queueNotify(t.source.Name, ids)
 }
 
-// enqueue takes ids in that were committed here or elsewhere.
+// enqueue queues ids of rows committed on any server.
 func (t *Topic[T]) enqueue(ids []int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,7 +133,7 @@ func (t *Topic[T]) enqueue(ids []int64) {
 	t.signal()
 }
 
-// requestScan has the topic look for what nobody told.
+// requestScan makes run scan for rows without a notification.
 func (t *Topic[T]) requestScan() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -145,7 +148,7 @@ func (t *Topic[T]) signal() {
 	}
 }
 
-// run loads rows and gives them to listeners, until ctx ends.
+// run loads rows and delivers them to listeners until ctx ends.
 func (t *Topic[T]) run(ctx context.Context) {
 	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
@@ -159,7 +162,7 @@ func (t *Topic[T]) run(ctx context.Context) {
 		case <-t.wake:
 		}
 		if err := t.deliverQueued(ctx); err != nil && ctx.Err() == nil {
-			t.hub.log.WarnContext(ctx, "listeners hear of a change later", "topic", t.source.Name, "error", err)
+			t.hub.log.WarnContext(ctx, "delivery to listeners failed; it is repeated at the next scan", "topic", t.source.Name, "error", err)
 		}
 	}
 }
@@ -172,7 +175,7 @@ func (t *Topic[T]) closeAll() {
 	}
 }
 
-// deliverQueued tells what there is to tell.
+// deliverQueued delivers the queued rows, and scans if requested.
 func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	t.mu.Lock()
 	queuedIDs, scanRequested, idle, started := t.queue, t.scanRequested, len(t.listeners) == 0, t.started
@@ -193,7 +196,7 @@ func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	if err == nil && scanRequested {
 		err = t.scan(ctx)
 	}
-	if err != nil { // again, the next time that the topic looks
+	if err != nil { // the next scan retries
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.queue = append(t.queue, queuedIDs...)
@@ -201,7 +204,7 @@ func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	return err
 }
 
-// start notes where the first listener comes in.
+// start sets the floor: the first listener receives only later rows.
 func (t *Topic[T]) start(ctx context.Context) error {
 	err := t.hub.db.SQL.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM "+t.source.Table).Scan(&t.floor)
 	if err != nil {
@@ -215,7 +218,7 @@ func (t *Topic[T]) start(ctx context.Context) error {
 	return nil
 }
 
-// scan looks for rows above the floor, and at those that may change.
+// scan delivers missed rows above the floor, and open rows whose state changed.
 func (t *Topic[T]) scan(ctx context.Context) error {
 	var openIDs []int64
 	for id := range t.openRows {
@@ -237,7 +240,7 @@ func (t *Topic[T]) scan(ctx context.Context) error {
 	}
 }
 
-// idsAbove gives some ids above one, in order.
+// idsAbove returns up to loadBatch ids above id, ascending.
 func (t *Topic[T]) idsAbove(ctx context.Context, id int64) ([]int64, error) {
 	rows, err := t.hub.db.SQL.QueryContext(ctx, "SELECT id FROM "+t.source.Table+" WHERE id > $1 ORDER BY id LIMIT $2", id, loadBatch)
 	if err != nil {
@@ -254,7 +257,7 @@ func (t *Topic[T]) idsAbove(ctx context.Context, id int64) ([]int64, error) {
 	return ids, rows.Err()
 }
 
-// deliver loads rows and gives those to listeners that are new or have changed.
+// deliver loads rows, and sends new and changed rows to listeners.
 func (t *Topic[T]) deliver(ctx context.Context, ids []int64) error {
 	ids = slices.Clone(ids)
 	if t.source.State == nil {
@@ -275,7 +278,7 @@ func (t *Topic[T]) deliver(ctx context.Context, ids []int64) error {
 	return nil
 }
 
-// remember remembers a row, and says whether there is something new about it.
+// remember records the state of a row, and reports whether the state is new.
 func (t *Topic[T]) remember(id int64, row T) bool {
 	state, final := "", true
 	if t.source.State != nil {
@@ -303,8 +306,8 @@ func (t *Topic[T]) remember(id int64, row T) bool {
 	return true
 }
 
-// send hands a row to those who want it. One who has not taken what they got
-// before is let go: they would hold everything up, or memory would grow.
+// send sends a row to every listener that wants it. A listener with a full
+// buffer is dropped: waiting would delay all listeners, or memory would grow.
 func (t *Topic[T]) send(row T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
