@@ -99,7 +99,7 @@ func TestStart_WhoseConnectionIsKilledLeadsNoMoreUntilItHasTheLockAgain(t *testi
 	err := open(t, address).SQL.QueryRowContext(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_locks
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&killed)
 	if err != nil || killed != 1 {
-		t.Fatalf("%d killed, %v", killed, err)
+		t.Fatalf("killed: got %d connections, error %v, want 1", killed, err)
 	}
 	// The one ends its work, and one of both leads; their order is not told.
 	both := []event{next(t, events), next(t, events)}
@@ -134,7 +134,7 @@ func TestStart_WorkThatFailsIsBegunAgainAndTheLogTellsWhy(t *testing.T) {
 			})
 			<-stopped
 			if times != 2 || !strings.Contains(log.String(), "no luck") || !strings.Contains(log.String(), "work=work") {
-				t.Errorf("%d times, and the log is %s", times, log.String())
+				t.Errorf("got %d runs and the log %s, want 2 runs and the error in the log", times, log.String())
 			}
 			// The lock is given back: another may lead at once.
 			events := make(chan event, 2)
