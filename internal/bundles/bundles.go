@@ -54,20 +54,20 @@ func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limit
 	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 
-func together(all []*ent.Bundle) []*ent.Bundle {
-	group := batch.NewGroup(all)
-	for _, one := range all {
-		one.Group = group
+func setGroup(rows []*ent.Bundle) []*ent.Bundle {
+	group := batch.NewGroup(rows)
+	for _, row := range rows {
+		row.Group = group
 	}
-	return all
+	return rows
 }
 
-func togetherVersions(all []*ent.BundleVersion) []*ent.BundleVersion {
-	group := batch.NewGroup(all)
-	for _, one := range all {
-		one.Group = group
+func setVersionGroup(rows []*ent.BundleVersion) []*ent.BundleVersion {
+	group := batch.NewGroup(rows)
+	for _, row := range rows {
+		row.Group = group
 	}
-	return all
+	return rows
 }
 
 // List gives a page of the bundles whose name matches the pattern, by name.
@@ -76,19 +76,19 @@ func (b *Bundles) List(ctx context.Context, pattern string, request page.Request
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.BundleQuery {
+	query := func() *ent.BundleQuery {
 		return b.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
 	}
 	byName := page.Order[*ent.Bundle]{
 		Columns: []page.Column{{Name: bundle.FieldName, Text: true}},
-		Key:     func(one *ent.Bundle) page.Key { return page.Key{one.Name} },
+		Key:     func(row *ent.Bundle) page.Key { return page.Key{row.Name} },
 	}
 	return page.Fetch(ctx, b.limits.Page, request, byName,
-		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Bundle, error) {
-			found, err := matching().Where(add).All(ctx)
-			return together(found), err
+		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.Bundle, error) {
+			rows, err := query().Where(narrow).All(ctx)
+			return setGroup(rows), err
 		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
 
 // Named gives the bundle of that name, or nil.
@@ -96,44 +96,44 @@ func (b *Bundles) Named(ctx context.Context, name string) (*ent.Bundle, error) {
 	if !nameForm.MatchString(name) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	found, err := b.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
+	row, err := b.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	return found, err
+	return row, err
 }
 
 // ByIDs gives the bundles with these ids that are there.
 func (b *Bundles) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Bundle, error) {
-	all, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.Bundle, len(all))
-	for _, one := range together(all) {
-		found[one.ID] = one
+	rows, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
+	result := make(map[int64]*ent.Bundle, len(rows))
+	for _, row := range setGroup(rows) {
+		result[row.ID] = row
 	}
-	return found, err
+	return result, err
 }
 
 // VersionsByID gives the versions with these ids that are there.
 func (b *Bundles) VersionsByID(ctx context.Context, ids []int64) (map[int64]*ent.BundleVersion, error) {
-	all, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.BundleVersion, len(all))
-	for _, one := range togetherVersions(all) {
-		found[one.ID] = one
+	rows, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
+	result := make(map[int64]*ent.BundleVersion, len(rows))
+	for _, row := range setVersionGroup(rows) {
+		result[row.ID] = row
 	}
-	return found, err
+	return result, err
 }
 
-func ids(all []*ent.Bundle) []int64 {
-	ids := make([]int64, len(all))
-	for n, one := range all {
-		ids[n] = one.ID
+func ids(rows []*ent.Bundle) []int64 {
+	ids := make([]int64, len(rows))
+	for n, row := range rows {
+		ids[n] = row.ID
 	}
 	return ids
 }
 
 // Latest gives the last version of each bundle, by the bundle's id.
-func (b *Bundles) Latest(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-	return b.ofEach(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(all)), func(s *sql.Selector) {
+func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+	return b.byBundle(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), func(s *sql.Selector) {
 		newer := sql.Table(bundleversion.Table).As("newer")
 		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
 			sql.ColumnsEQ(newer.C(bundleversion.FieldBundleID), s.C(bundleversion.FieldBundleID)),
@@ -144,17 +144,17 @@ func (b *Bundles) Latest(ctx context.Context, all []*ent.Bundle) (map[int64]*ent
 
 // Numbered gives the version of that number of each bundle that has one, by the
 // bundle's id.
-func (b *Bundles) Numbered(ctx context.Context, all []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
-	return b.ofEach(b.db.BundleVersion.Query().
-		Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(all)), bundleversion.Number(number)).All(ctx))
+func (b *Bundles) Numbered(ctx context.Context, parents []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
+	return b.byBundle(b.db.BundleVersion.Query().
+		Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), bundleversion.Number(number)).All(ctx))
 }
 
-func (b *Bundles) ofEach(all []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
-	found := make(map[int64]*ent.BundleVersion, len(all))
-	for _, one := range togetherVersions(all) {
-		found[one.BundleID] = one
+func (b *Bundles) byBundle(rows []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
+	result := make(map[int64]*ent.BundleVersion, len(rows))
+	for _, row := range setVersionGroup(rows) {
+		result[row.BundleID] = row
 	}
-	return found, err
+	return result, err
 }
 
 // byNumber is the order of the versions of one bundle.
@@ -165,49 +165,49 @@ var byNumber = page.Order[*ent.BundleVersion]{ //nolint:gochecknoglobals // a ta
 
 // Versions gives for each bundle the first page of its versions, by the
 // bundle's id. It takes two statements, however many bundles.
-func (b *Bundles) Versions(ctx context.Context, of []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
+func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
 	plan, err := byNumber.Plan(b.limits.Page, request)
 	if err != nil {
 		return nil, err
 	}
-	want := database.First{
+	first := database.First{
 		Table: bundleversion.Table, Parent: bundleversion.FieldBundleID,
 		Column: bundleversion.FieldNumber, Before: math.MaxInt64, Most: plan.Length + 1,
 	}
 	if plan.After != nil {
-		want.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // a made-up one may be the last there is
+		first.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // a made-up one may be the last there is
 	}
-	wanted, err := database.FirstOfEach(ctx, b.db, want, ids(of))
+	versionIDs, err := database.FirstOfEach(ctx, b.db, first, ids(parents))
 	if err != nil {
 		return nil, err
 	}
-	found, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, wanted)).
+	versions, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, versionIDs)).
 		Order(bundleversion.ByNumber()).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows := map[int64][]*ent.BundleVersion{}
-	for _, v := range togetherVersions(found) {
-		rows[v.BundleID] = append(rows[v.BundleID], v)
+	versionsOf := map[int64][]*ent.BundleVersion{}
+	for _, v := range setVersionGroup(versions) {
+		versionsOf[v.BundleID] = append(versionsOf[v.BundleID], v)
 	}
-	counts := sync.OnceValues(func() (map[int64]int, error) { return b.count(ctx, of) })
-	pages := make(map[int64]*page.Page[*ent.BundleVersion], len(of))
-	for _, one := range of {
-		pages[one.ID] = byNumber.Page(plan, rows[one.ID], func(context.Context) (int, error) {
-			all, err := counts()
-			return all[one.ID], err
+	counts := sync.OnceValues(func() (map[int64]int, error) { return b.count(ctx, parents) })
+	pages := make(map[int64]*page.Page[*ent.BundleVersion], len(parents))
+	for _, parent := range parents {
+		pages[parent.ID] = byNumber.Page(plan, versionsOf[parent.ID], func(context.Context) (int, error) {
+			counts, err := counts()
+			return counts[parent.ID], err
 		})
 	}
 	return pages, nil
 }
 
 // count gives how many versions each bundle has.
-func (b *Bundles) count(ctx context.Context, of []*ent.Bundle) (map[int64]int, error) {
+func (b *Bundles) count(ctx context.Context, parents []*ent.Bundle) (map[int64]int, error) {
 	var rows []struct {
 		BundleID int64 `sql:"bundle_id"`
 		Count    int
 	}
-	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(of))).
+	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents))).
 		GroupBy(bundleversion.FieldBundleID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[int64]int, len(rows))
 	for _, row := range rows {
@@ -217,6 +217,6 @@ func (b *Bundles) count(ctx context.Context, of []*ent.Bundle) (map[int64]int, e
 }
 
 // VersionName names a version wherever one is asked for, such as insects@3.
-func VersionName(of *ent.Bundle, v *ent.BundleVersion) string {
-	return of.Name + "@" + strconv.Itoa(v.Number)
+func VersionName(parent *ent.Bundle, v *ent.BundleVersion) string {
+	return parent.Name + "@" + strconv.Itoa(v.Number)
 }

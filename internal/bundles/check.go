@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// checkedAtOnce is how many files a server checks at once: small ones wait
+	// maxConcurrentChecks is how many files a server checks at once: small ones wait
 	// for the store most of the time.
-	checkedAtOnce = 16
+	maxConcurrentChecks = 16
 	// copyTries is how often a store is asked for a copy.
 	copyTries = 4
 	// checkTime is how long the check of one file may take.
@@ -33,35 +33,35 @@ const (
 // never be checked.
 type checks struct {
 	flights singleflight.Group
-	places  chan struct{}
+	slots   chan struct{}
 }
 
-func newChecks() *checks { return &checks{places: make(chan struct{}, checkedAtOnce)} }
+func newChecks() *checks { return &checks{slots: make(chan struct{}, maxConcurrentChecks)} }
 
-// checked is what a check has found.
-type checked struct {
-	arrival *ent.BundleArrival // if the file is what it should be
-	wrong   string             // what it is otherwise. With neither, it is not there any more
+// checkResult is what a check has found.
+type checkResult struct {
+	arrival  *ent.BundleArrival // if the file is what it should be
+	mismatch string             // what it is otherwise. With neither, it is not there any more
 }
 
 // do runs a check, unless one of that name runs already, and waits for it.
-func (c *checks) do(ctx context.Context, name string, check func(context.Context) (checked, error)) (checked, error) {
+func (c *checks) do(ctx context.Context, name string, check func(context.Context) (checkResult, error)) (checkResult, error) {
 	done := c.flights.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
 		select {
-		case c.places <- struct{}{}:
+		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			return checked{}, context.Cause(ctx)
+			return checkResult{}, context.Cause(ctx)
 		}
-		defer func() { <-c.places }()
+		defer func() { <-c.slots }()
 		return check(ctx)
 	})
 	select {
 	case got := <-done:
-		return got.Val.(checked), got.Err
+		return got.Val.(checkResult), got.Err
 	case <-ctx.Done():
-		return checked{}, context.Cause(ctx)
+		return checkResult{}, context.Cause(ctx)
 	}
 }
 
@@ -69,34 +69,34 @@ func (c *checks) do(ctx context.Context, name string, check func(context.Context
 // and records those that are what they should be. The others it gives by the MD5
 // that they should have, with what they are. Whatever time it has, it gets
 // further each time.
-func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, have had) (map[string]string, error) {
+func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) (map[string]string, error) {
 	var mu sync.Mutex // of the maps
-	wrong := map[string]string{}
+	mismatches := map[string]string{}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(checkedAtOnce)
-	seen := map[string]bool{}
-	for md5 := range have.arrived {
-		seen[md5] = true
+	group.SetLimit(maxConcurrentChecks)
+	handled := map[string]bool{}
+	for md5 := range inv.arrivals {
+		handled[md5] = true
 	}
 	for _, f := range m {
-		file, there := have.waiting[f.MD5]
-		if !there || seen[f.MD5] {
+		file, ok := inv.stored[f.MD5]
+		if !ok || handled[f.MD5] {
 			continue
 		}
-		seen[f.MD5] = true
+		handled[f.MD5] = true
 		group.Go(func() error {
-			got, err := b.checks.do(ctx, file.Key, func(ctx context.Context) (checked, error) { return b.look(ctx, upload, f, file) })
+			got, err := b.checks.do(ctx, file.Key, func(ctx context.Context) (checkResult, error) { return b.checkStored(ctx, upload, f, file) })
 			mu.Lock()
 			defer mu.Unlock()
 			if got.arrival != nil {
-				have.arrived[f.MD5] = got.arrival
-			} else if got.wrong != "" {
-				wrong[f.MD5] = got.wrong
+				inv.arrivals[f.MD5] = got.arrival
+			} else if got.mismatch != "" {
+				mismatches[f.MD5] = got.mismatch
 			}
 			return err
 		})
 	}
-	return wrong, group.Wait()
+	return mismatches, group.Wait()
 }
 
 // look checks a file of an upload, and records it if it is what it should
@@ -106,45 +106,45 @@ func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 // may still hold, and not every store refuses to take a file twice. So it is not
 // that file which is checked, and published, but a copy, which the store makes
 // under a name that nobody else knows.
-func (b *Bundles) look(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checked, error) {
+func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
 	if file.Size != f.Size { // before it is read: it may be anything
-		return checked{wrong: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
+		return checkResult{mismatch: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
 	}
 	name := file.Key
-	if at, _ := placeOf(name); at.incoming {
-		copied, err := b.copyOf(ctx, at)
+	if loc, _ := parseLocation(name); loc.incoming {
+		copyName, err := b.copyIncoming(ctx, loc)
 		if gcerrors.Code(err) == gcerrors.NotFound {
-			return b.checkedMeanwhile(ctx, upload, f)
+			return b.recordedResult(ctx, upload, f)
 		}
 		if err != nil {
-			return checked{}, err
+			return checkResult{}, err
 		}
-		name = copied
+		name = copyName
 	}
-	came, err := b.read(ctx, name)
+	fp, err := b.hashStored(ctx, name)
 	if err != nil {
-		return checked{}, err
+		return checkResult{}, err
 	}
-	if came.size != f.Size || came.md5() != f.MD5 {
-		return checked{wrong: fmt.Sprintf("%d bytes and the MD5 %s, not %d and %s", came.size, came.md5(), f.Size, f.MD5)}, nil
+	if fp.size != f.Size || fp.md5() != f.MD5 {
+		return checkResult{mismatch: fmt.Sprintf("%d bytes and the MD5 %s, not %d and %s", fp.size, fp.md5(), f.Size, f.MD5)}, nil
 	}
-	arrival := &ent.BundleArrival{UploadID: upload.ID, Md5: f.MD5, Sha256: came.sha256(), StoredAs: name}
-	if err := b.arrived(ctx, arrival); err != nil {
-		return checked{}, err
+	arrival := &ent.BundleArrival{UploadID: upload.ID, Md5: f.MD5, Sha256: fp.sha256(), StoredAs: name}
+	if err := b.recordArrival(ctx, arrival); err != nil {
+		return checkResult{}, err
 	}
 	if name != file.Key {
 		_ = b.bucket.Delete(ctx, file.Key) // else the sweep does
 	}
-	return checked{arrival: arrival}, nil
+	return checkResult{arrival: arrival}, nil
 }
 
-// copyOf has the store copy what came to it, and gives the copy's name. Each try
+// copyIncoming has the store copy what came to it, and gives the copy's name. Each try
 // has a name of its own: one that seems to have failed may be carried out late,
 // when the file is another already.
-func (b *Bundles) copyOf(ctx context.Context, at place) (string, error) {
+func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error) {
 	return backoff.Retry(ctx, func() (string, error) {
-		name := newCopy(at.fileID, at.md5)
-		err := b.bucket.Copy(ctx, name, incomingAs(at.fileID, at.md5), nil)
+		name := newCopyName(loc.fileID, loc.md5)
+		err := b.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5), nil)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return "", backoff.Permanent(err)
 		}
@@ -154,21 +154,21 @@ func (b *Bundles) copyOf(ctx context.Context, at place) (string, error) {
 
 // checkedMeanwhile is what another server has found of a file that it has just
 // taken away.
-func (b *Bundles) checkedMeanwhile(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checked, error) {
+func (b *Bundles) recordedResult(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checkResult, error) {
 	arrival, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID), bundlearrival.Md5(f.MD5)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return checked{}, nil
+		return checkResult{}, nil
 	}
-	return checked{arrival: arrival}, err
+	return checkResult{arrival: arrival}, err
 }
 
-func (b *Bundles) read(ctx context.Context, name string) (*fingerprint, error) {
+func (b *Bundles) hashStored(ctx context.Context, name string) (*fingerprint, error) {
 	r, err := b.bucket.NewReader(ctx, name, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	came := newFingerprint()
-	_, err = io.CopyBuffer(came, r, make([]byte, bufferSize))
-	return came, err
+	fp := newFingerprint()
+	_, err = io.CopyBuffer(fp, r, make([]byte, bufferSize))
+	return fp, err
 }

@@ -48,11 +48,11 @@ func (p Part) condition() predicate.BundleFile {
 	if p == All {
 		return func(*sql.Selector) {}
 	}
-	var any []predicate.BundleFile
+	var conditions []predicate.BundleFile
 	for _, folder := range folders[p] {
-		any = append(any, bundlefile.KeyHasPrefix(folder))
+		conditions = append(conditions, bundlefile.KeyHasPrefix(folder))
 	}
-	return bundlefile.Or(any...)
+	return bundlefile.Or(conditions...)
 }
 
 // Files gives the files of each version that are in the part, in the order of
@@ -71,9 +71,9 @@ func (b *Bundles) Files(ctx context.Context, versions []*ent.BundleVersion, part
 			s.AppendSelect(content.Columns(bundlecontent.FieldMd5, bundlecontent.FieldSha256, bundlecontent.FieldSize, bundlecontent.FieldStoredAs)...)
 		}).Scan(ctx, &rows)
 	slices.SortFunc(rows, func(x, y File) int { return cmp.Compare(x.Key, y.Key) })
-	of := make(map[int64][]File, len(versions))
+	byVersion := make(map[int64][]File, len(versions))
 	for _, row := range rows {
-		of[row.VersionID] = append(of[row.VersionID], row)
+		byVersion[row.VersionID] = append(byVersion[row.VersionID], row)
 	}
-	return of, err
+	return byVersion, err
 }

@@ -48,54 +48,54 @@ func (b *Bundles) check(name string, files []NewFile) (manifest, error) {
 	if len(files) == 0 {
 		problems.Add(fault.BadInput, []any{"files"}, "there are none: a bundle has at least one")
 	}
-	checked := slices.Clone(files)
-	for n := range checked {
-		b.checkFile(&problems, n, &checked[n])
+	result := slices.Clone(files)
+	for n := range result {
+		b.checkFile(&problems, n, &result[n])
 	}
-	checkPlaces(&problems, checked)
-	b.checkContents(&problems, checked)
-	slices.SortFunc(checked, func(x, y NewFile) int { return cmp.Compare(x.Key, y.Key) })
-	return checked, problems.Err()
+	checkPaths(&problems, result)
+	b.checkContents(&problems, result)
+	slices.SortFunc(result, func(x, y NewFile) int { return cmp.Compare(x.Key, y.Key) })
+	return result, problems.Err()
 }
 
 // checkFile checks a file by itself, and writes its hashes in lower case.
 func (b *Bundles) checkFile(problems *fault.Problems, n int, f *NewFile) {
-	at := func(field string) []any { return []any{"files", n, field} }
-	if reason := wrongWithKey(f.Key); reason != "" {
-		problems.Add(fault.BadInput, at("key"), "%.80q is refused: %s", f.Key, reason)
+	path := func(field string) []any { return []any{"files", n, field} }
+	if reason := keyProblem(f.Key); reason != "" {
+		problems.Add(fault.BadInput, path("key"), "%.80q is refused: %s", f.Key, reason)
 	}
 	if f.MD5 = strings.ToLower(f.MD5); !md5Form.MatchString(f.MD5) {
-		problems.Add(fault.BadInput, at("md5"), "%.40q is not an MD5: write 32 hex digits", f.MD5)
+		problems.Add(fault.BadInput, path("md5"), "%.40q is not an MD5: write 32 hex digits", f.MD5)
 	}
 	if f.SHA256 != nil {
 		sum := strings.ToLower(*f.SHA256)
 		f.SHA256 = &sum
 		if !sha256Form.MatchString(sum) {
-			problems.Add(fault.BadInput, at("sha256"), "%.80q is not a SHA-256: write 64 hex digits, or leave it out", sum)
+			problems.Add(fault.BadInput, path("sha256"), "%.80q is not a SHA-256: write 64 hex digits, or leave it out", sum)
 		}
 	}
 	switch {
 	case f.Size < 0:
-		problems.Add(fault.BadInput, at("size"), "%d is not a number of bytes", f.Size)
+		problems.Add(fault.BadInput, path("size"), "%d is not a number of bytes", f.Size)
 	case f.Size > b.limits.FileBytes:
-		problems.Add(fault.TooLarge, at("size"), "the file has %d bytes: at most %d are taken", f.Size, b.limits.FileBytes)
+		problems.Add(fault.TooLarge, path("size"), "the file has %d bytes: at most %d are taken", f.Size, b.limits.FileBytes)
 	}
 }
 
-// checkPlaces checks that the files can all be in one folder.
-func checkPlaces(problems *fault.Problems, files []NewFile) {
-	keys, seen := map[string]bool{}, map[string]bool{}
+// checkPaths checks that the files can all be in one folder.
+func checkPaths(problems *fault.Problems, files []NewFile) {
+	keys, seenKeys := map[string]bool{}, map[string]bool{}
 	for _, f := range files {
-		keys[f.Key] = wrongWithKey(f.Key) == ""
+		keys[f.Key] = keyProblem(f.Key) == ""
 	}
 	for n, f := range files {
-		if seen[f.Key] {
+		if seenKeys[f.Key] {
 			problems.Add(fault.BadInput, []any{"files", n, "key"}, "%.80q is there twice", f.Key)
 		}
-		seen[f.Key] = true
-		for at, c := range f.Key {
-			if c == '/' && keys[f.Key[:at]] {
-				problems.Add(fault.BadInput, []any{"files", n, "key"}, "%.80q lies in %.80q, which is a file: name one of them otherwise", f.Key, f.Key[:at])
+		seenKeys[f.Key] = true
+		for i, c := range f.Key {
+			if c == '/' && keys[f.Key[:i]] {
+				problems.Add(fault.BadInput, []any{"files", n, "key"}, "%.80q lies in %.80q, which is a file: name one of them otherwise", f.Key, f.Key[:i])
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func (b *Bundles) checkContents(problems *fault.Problems, files []NewFile) {
 	for n, f := range files {
 		if other, ok := first[f.MD5]; !ok {
 			first[f.MD5] = f
-		} else if other.Size != f.Size || given(other.SHA256) != given(f.SHA256) {
+		} else if other.Size != f.Size || stringOrEmpty(other.SHA256) != stringOrEmpty(f.SHA256) {
 			problems.Add(fault.BadInput, []any{"files", n, "md5"}, "%.80q has the same MD5 and another size or SHA-256: a bundle holds one content of an MD5", other.Key)
 		}
 		bytes += max(0, min(f.Size, b.limits.FileBytes)) // so that no sum is too large to tell
@@ -119,7 +119,7 @@ func (b *Bundles) checkContents(problems *fault.Problems, files []NewFile) {
 	}
 }
 
-func given(sum *string) string {
+func stringOrEmpty(sum *string) string {
 	if sum == nil {
 		return ""
 	}
@@ -157,9 +157,9 @@ func (m manifest) md5() string {
 }
 
 func (m manifest) md5s() []string {
-	all := make([]string, len(m))
+	sums := make([]string, len(m))
 	for n, f := range m {
-		all[n] = f.MD5
+		sums[n] = f.MD5
 	}
-	return all
+	return sums
 }

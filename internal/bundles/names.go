@@ -21,9 +21,9 @@ const (
 	incoming = "incoming/"
 )
 
-func storedAs(fileID, md5 string) string   { return folder + fileID + "/" + md5 }
-func incomingAs(fileID, md5 string) string { return incoming + fileID + "/" + md5 }
-func newCopy(fileID, md5 string) string    { return storedAs(fileID, md5) + "." + newFileID() }
+func storedName(fileID, md5 string) string   { return folder + fileID + "/" + md5 }
+func incomingName(fileID, md5 string) string { return incoming + fileID + "/" + md5 }
+func newCopyName(fileID, md5 string) string  { return storedName(fileID, md5) + "." + newFileID() }
 
 func newFileID() string {
 	var random [8]byte
@@ -31,20 +31,20 @@ func newFileID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// place is what a name in the store says.
-type place struct {
+// location is what a name in the store says.
+type location struct {
 	fileID, md5 string
 	incoming    bool
 	copied      bool
 }
 
-var placeForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-f]{16})/([0-9a-f]{32})(\.[0-9a-f]{16})?$`)
+var locationForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-f]{16})/([0-9a-f]{32})(\.[0-9a-f]{16})?$`)
 
-// placeOf reads the names above, and nothing else.
-func placeOf(name string) (place, bool) {
-	found := placeForm.FindStringSubmatch(name)
+// parseLocation reads the names above, and nothing else.
+func parseLocation(name string) (location, bool) {
+	found := locationForm.FindStringSubmatch(name)
 	if found == nil || found[1] == incoming && found[4] != "" {
-		return place{}, false
+		return location{}, false
 	}
-	return place{fileID: found[2], md5: found[3], incoming: found[1] == incoming, copied: found[4] != ""}, true
+	return location{fileID: found[2], md5: found[3], incoming: found[1] == incoming, copied: found[4] != ""}, true
 }

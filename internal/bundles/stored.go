@@ -13,20 +13,20 @@ import (
 // are never deleted.
 func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleContent, error] {
 	return func(yield func(*ent.BundleContent, error) bool) {
-		const part = 1000
-		for last := int64(0); ; {
-			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(last)).Order(bundlecontent.ByID()).Limit(part).All(ctx)
+		const pageSize = 1000
+		for lastID := int64(0); ; {
+			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(lastID)).Order(bundlecontent.ByID()).Limit(pageSize).All(ctx)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, row := range rows {
-				last = row.ID
+				lastID = row.ID
 				if !yield(row, nil) {
 					return
 				}
 			}
-			if len(rows) < part {
+			if len(rows) < pageSize {
 				return
 			}
 		}
