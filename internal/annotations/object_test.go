@@ -16,8 +16,8 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// within is the size of the image that drawn objects are on.
-var within = size{1600, 1200}
+// imageSize is the size of the image that drawn objects are on.
+var imageSize = size{1600, 1200}
 
 // drawn are objects that have nothing wrong with them, and their polygons.
 func drawn() *rapid.Generator[[]NewObject] {
@@ -31,7 +31,7 @@ func drawn() *rapid.Generator[[]NewObject] {
 	one := rapid.Custom(func(r *rapid.T) NewObject {
 		var points []any
 		for range rapid.IntRange(3, 8).Draw(r, "vertices") {
-			x, y := coordinate(within.width).Draw(r, "x"), coordinate(within.height).Draw(r, "y")
+			x, y := coordinate(imageSize.width).Draw(r, "x"), coordinate(imageSize.height).Draw(r, "y")
 			point := any([]any{x, y})
 			if rapid.Bool().Draw(r, "nested as OpenCV does") {
 				point = []any{point}
@@ -52,7 +52,7 @@ func drawn() *rapid.Generator[[]NewObject] {
 // kept is what is kept of objects on an image of that size.
 func kept(t interface{ Fatal(...any) }, objects []NewObject) rawjson.Value {
 	var problems fault.Problems
-	b := keep(objects, within, &problems, nil)
+	b := encodeObjects(objects, imageSize, &problems, nil)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		return contour.Uncheck([]any{[]any{0.0, 0.0}, []any{x, y}, []any{1.0, 1.0}})
 	}
 	var problems fault.Problems
-	keep([]NewObject{
+	encodeObjects([]NewObject{
 		{Name: "fine", Contour: square},
 		{Name: empty, Contour: contour.Uncheck("x"), FillColour: &empty, StrokeColour: &long, Value: &value},
 		{Name: long, Contour: square},
@@ -192,7 +192,7 @@ func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		{Name: strings.Repeat("ä", maxNameLength), Contour: at(-1600, 2400)}, // just within its own size
 		{Name: "beyond", Contour: at(3200.5, 0)},
 		{Name: "beyond", Contour: at(0, -1200.5)},
-	}, within, &problems, []any{"input", 0, "objects"})
+	}, imageSize, &problems, []any{"input", 0, "objects"})
 	var got []string
 	for _, p := range problems.List() {
 		if p.Code != fault.BadInput {

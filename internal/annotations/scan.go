@@ -41,7 +41,7 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 }
 
 // Verbatim says whether answers have just what is kept, all of it in its order.
-func Verbatim(kept rawjson.Value) bool { return bytes.IndexByte(kept, '\\') < 0 }
+func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
 
 // errSpelling says that what is kept is not spelt as Keep does it. It may be
 // right all the same: Decode says.
@@ -50,8 +50,8 @@ var errSpelling = errors.New("annotations: kept in another spelling")
 // Scan finds the members of each object in what is kept, for a reader that
 // wants some of them, at a fraction of what Decode costs. It takes nothing but
 // what Keep makes.
-func Scan(kept rawjson.Value, each func(*Members) error) error {
-	b, ok := bytes.CutPrefix(kept, []byte("["))
+func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
+	b, ok := bytes.CutPrefix(storedObjects, []byte("["))
 	if !ok {
 		return errSpelling
 	}
@@ -66,15 +66,15 @@ func Scan(kept rawjson.Value, each func(*Members) error) error {
 			}
 		}
 		for field, name := range Fields {
-			before := byte(',')
+			separator := byte(',')
 			if field == 0 {
-				before = '{'
+				separator = '{'
 			}
-			key := len(name) + 4 // ,"name":
-			if len(b) < key || b[0] != before || b[1] != '"' || string(b[2:2+len(name)]) != name || b[key-2] != '"' || b[key-1] != ':' {
+			keyLength := len(name) + 4 // ,"name":
+			if len(b) < keyLength || b[0] != separator || b[1] != '"' || string(b[2:2+len(name)]) != name || b[keyLength-2] != '"' || b[keyLength-1] != ':' {
 				return errSpelling
 			}
-			b = b[key:]
+			b = b[keyLength:]
 			length := valueLength(b)
 			if length <= 0 {
 				return errSpelling
@@ -84,7 +84,7 @@ func Scan(kept rawjson.Value, each func(*Members) error) error {
 		if b, ok = bytes.CutPrefix(b, []byte("}")); !ok {
 			return errSpelling
 		}
-		if err := each(&m); err != nil {
+		if err := visit(&m); err != nil {
 			return err
 		}
 	}
