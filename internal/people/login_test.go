@@ -139,7 +139,7 @@ func TestLogin_ThatAChangeOvertakesBeginsNoSession(t *testing.T) {
 		} {
 			proved := get(w.db.User.Query().Where(user.ID(ada.ID)).Only(t.Context()))(t)
 			get(w.Update(t.Context(), ada.ID, change))(t)
-			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			_, err := w.createSession(t.Context(), proved, proved.PasswordHash)
 			code(t, err, fault.Unauthenticated)
 			if n := w.db.AccessToken.Query().CountX(t.Context()); n != 0 {
 				t.Errorf("%s: %d sessions", name, n)
@@ -155,7 +155,7 @@ func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
 		err := w.during(func(tx *ent.Tx) {
 			must(t, tx.User.UpdateOneID(ada.ID).SetPasswordHash("another").Exec(t.Context()))
 		}, func() error {
-			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			_, err := w.createSession(t.Context(), proved, proved.PasswordHash)
 			return err
 		})
 		code(t, err, fault.Unauthenticated)
@@ -165,11 +165,11 @@ func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
 func TestAuthenticate_TakesOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, bearer := w.in(w.add("ada", caller.Reader))
-		w.pass(watchEvery)
+		w.pass(watchInterval)
 		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 1 {
 			t.Errorf("sent %q", sent)
 		}
-		w.pass(watchEvery - time.Millisecond)
+		w.pass(watchInterval - time.Millisecond)
 		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 0 {
 			t.Errorf("what is known was asked for: %q", sent)
 		}
@@ -241,7 +241,7 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		ctx, bearer := w.in(w.add("ada", caller.Reader))
 		id := caller.From(ctx).TokenID
 		first := w.clock()
-		w.recent.Forget()
+		w.callerCache.Forget()
 		for _, step := range []struct {
 			after      time.Duration
 			statements int
@@ -262,7 +262,7 @@ func TestAuthenticate_OfManyAtOnceOneNotesTheUse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx, _ := w.in(w.add("ada", caller.Reader))
 		id, first := caller.From(ctx).TokenID, w.clock()
-		w.noteUse(ctx, id, first.Add(usedEvery-time.Millisecond)) // read the row before the first wrote
+		w.recordUse(ctx, id, first.Add(lastUsedResolution-time.Millisecond)) // read the row before the first wrote
 		if used := get(w.TokenByID(ctx, id))(t).LastUsedAt; *used != first {
 			t.Errorf("it was written again after %s", used.Sub(first))
 		}
@@ -275,7 +275,7 @@ func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
 		_, bearer := w.in(ada)
 		// Not by Update, which deletes the token too.
 		must(t, w.db.User.UpdateOneID(ada.ID).SetDisabled(true).Exec(t.Context()))
-		w.pass(watchEvery)
+		w.pass(watchInterval)
 		if w.holds(bearer) {
 			t.Error("it holds")
 		}
@@ -313,7 +313,7 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 			if w.holds(bearer) {
 				t.Errorf("%s: the token still holds", name)
 			}
-			w.pass(watchEvery)
+			w.pass(watchInterval)
 			if _, err := elsewhere.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Errorf("%s: elsewhere the token still holds: %v", name, err)
 			}

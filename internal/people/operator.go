@@ -19,7 +19,7 @@ const FirstAdmin = "admin"
 // password: this once, to one of all servers that start on the database. It is
 // "" for the others, and where there are people already.
 func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
-	if some, err := p.db.User.Query().Exist(ctx); some || err != nil {
+	if exists, err := p.db.User.Query().Exist(ctx); exists || err != nil {
 		return "", err
 	}
 	plain, hash, err := p.generate(ctx)
@@ -43,25 +43,25 @@ func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
 //
 // Fault: NOT_FOUND.
 func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
-	name, _ := canonical(username)
-	taken, err := p.taken(ctx, []string{name})
+	name, _ := canonicalName(username)
+	existing, err := p.existingNames(ctx, []string{name})
 	if err != nil {
 		return "", err
 	}
-	if !taken[name] {
+	if !existing[name] {
 		return "", fault.New(fault.NotFound, "nobody has the name %.80q", username)
 	}
 	plain, hash, err := p.generate(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer p.recent.Forget()
+	defer p.callerCache.Forget()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		its := user.Username(name)
-		if err := tx.User.Update().Where(its).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
+		byName := user.Username(name)
+		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(its), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
+		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(byName), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -49,19 +49,19 @@ const (
 	MaxTokenName    = 100 // characters
 	MaxEmail        = 254 // bytes: what fits into a path of RFC 5321
 
-	// usedEvery is how exactly it is kept when a token was last used. To
+	// lastUsedResolution is how exactly it is kept when a token was last used. To
 	// write it each time would make a write of every read.
-	usedEvery = time.Minute
+	lastUsedResolution = time.Minute
 )
 
 // People is the accounts of one server. It is safe for concurrent use.
 type People struct {
-	db       *database.DB
-	clock    instant.Clock
-	hasher   *password.Hasher
-	throttle *throttle.Throttle
-	limits   page.Limits
-	recent   recent.Memory[string, caller.Caller] // by the hash of the token
+	db          *database.DB
+	clock       instant.Clock
+	hasher      *password.Hasher
+	throttle    *throttle.Throttle
+	limits      page.Limits
+	callerCache recent.Memory[string, caller.Caller] // by the hash of the token
 }
 
 // New is the people in db. The caller closes db.
@@ -71,20 +71,20 @@ func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle
 
 // The columns that are given out: all but the hashes.
 var (
-	userColumns  = without(user.Columns, user.FieldPasswordHash)       //nolint:gochecknoglobals // a table
-	tokenColumns = without(accesstoken.Columns, accesstoken.FieldHash) //nolint:gochecknoglobals // a table
+	userColumns  = withoutColumn(user.Columns, user.FieldPasswordHash)       //nolint:gochecknoglobals // a table
+	tokenColumns = withoutColumn(accesstoken.Columns, accesstoken.FieldHash) //nolint:gochecknoglobals // a table
 )
 
-func without(columns []string, secret string) []string {
+func withoutColumn(columns []string, secret string) []string {
 	return slices.DeleteFunc(slices.Clone(columns), func(column string) bool { return column == secret })
 }
 
-// usernames is the form of a name, before it is brought into lower case.
-var usernames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+// usernameForm is the form of a name, before it is brought into lower case.
+var usernameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// canonical is a name in the form in which accounts are kept.
-func canonical(username string) (name string, ok bool) {
-	return strings.ToLower(username), usernames.MatchString(username)
+// canonicalName is a name in the form in which accounts are kept.
+func canonicalName(username string) (name string, ok bool) {
+	return strings.ToLower(username), usernameForm.MatchString(username)
 }
 
 // person is the caller, who must be one: not anonymous, and not a trap.
@@ -108,16 +108,16 @@ func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 	return query
 }
 
-// holds is the condition that a token has not expired.
-func holds(now instant.Instant) predicate.AccessToken {
+// notExpired is the condition that a token has not expired.
+func notExpired(now instant.Instant) predicate.AccessToken {
 	return accesstoken.Or(accesstoken.ExpiresAtIsNil(), accesstoken.ExpiresAtGT(now))
 }
 
-// together tells people that they were loaded together: see package batch.
-func together(all []*ent.User) []*ent.User {
-	group := batch.NewGroup(all)
-	for _, u := range all {
+// setGroup tells people that they were loaded together: see package batch.
+func setGroup(rows []*ent.User) []*ent.User {
+	group := batch.NewGroup(rows)
+	for _, u := range rows {
 		u.Group = group
 	}
-	return all
+	return rows
 }

@@ -102,7 +102,7 @@ func TestCreateToken_AHundredAreTheMostAlsoWhenAskedForAtOnce(t *testing.T) {
 		ctx, _ := w.in(ada)
 		w.tokens(ada, 99)
 		err := w.during(func(tx *ent.Tx) {
-			must(t, w.roomForToken(ctx, tx, ada.ID, w.clock()))
+			must(t, w.checkTokenLimit(ctx, tx, ada.ID, w.clock()))
 			must(t, tx.AccessToken.Create().SetUserID(ada.ID).SetKind("ACCESS").SetName("the last").SetHash("h").
 				SetRole(caller.Reader).SetCreatedAt(w.clock()).Exec(ctx))
 		}, func() error {
