@@ -16,19 +16,20 @@ import (
 	"tagma/internal/database"
 )
 
-// Algorithm is what an annotation says that made it.
+// Algorithm is the name and version in an annotation of the algorithm that made
+// the annotation.
 type Algorithm struct{ Name, Version string }
 
-// What an algorithm's version may carry: the number of a version of the bundle
-// that is called as the algorithm; the name of a version of any bundle; or an
-// MD5, alone or after a dash, as in 1598113346-ad2cd78dfaca12821046dfb8994724d5.
+// Forms of an algorithm's version: the number of a version of the bundle with
+// the algorithm's name; the name of a version of any bundle; or an MD5, alone
+// or after a dash, as in 1598113346-ad2cd78dfaca12821046dfb8994724d5.
 var (
 	numberForm      = regexp.MustCompile(`^v?([1-9][0-9]{0,8})$`)
 	versionNameForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,99})@([1-9][0-9]{0,8})$`)
 	md5SuffixForm   = regexp.MustCompile(`^(?:.*-)?([0-9a-fA-F]{32})$`)
 )
 
-// versionRef is a version by its bundle's name and its number.
+// versionRef identifies a version by the name of its bundle and its number.
 type versionRef struct {
 	name   string
 	number int
@@ -53,12 +54,13 @@ func (a Algorithm) md5() (string, bool) {
 	return strings.ToLower(match[1]), true
 }
 
-// Behind gives the version that each algorithm speaks of, where there is one:
-// by number, by name, or by the MD5 of the version or of a file in its output/,
-// which is where the weights are. Where several versions have that MD5, those
-// of a bundle that is called as the algorithm come first, then the version's
-// own MD5, then the oldest: so the answer stays the same as others are
-// published. It takes at most four statements, however many algorithms.
+// Behind returns the bundle version that each algorithm refers to, by
+// algorithm. Algorithms without a version are missing from the map. The
+// reference is a number, a name, or the MD5 of a version or of a file in the
+// version's output/, the folder of the weights. If several versions match an
+// MD5, a bundle with the algorithm's name comes first, then the version's own
+// MD5, then the oldest version. So the result stays the same when others are
+// published. Behind runs at most four statements, for any number of algorithms.
 func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algorithm]*ent.BundleVersion, error) {
 	var names, md5s []string
 	var numbers []int64
@@ -103,7 +105,7 @@ func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algor
 	return result, err
 }
 
-// numbers gives the ids of versions by their numbers.
+// idsByNumber returns the ids of versions, by bundle name and number.
 func (b *Bundles) idsByNumber(ctx context.Context, names []string, numbers []int64) (map[versionRef]int64, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -127,15 +129,16 @@ func (b *Bundles) idsByNumber(ctx context.Context, names []string, numbers []int
 	return idByRef, err
 }
 
-// md5Match is a version that has an MD5: its own, or that of one of its weights.
+// md5Match is a version that matches an MD5: the version's own MD5, or the MD5
+// of one of its weights.
 type md5Match struct {
 	ID   int64
-	Name string // its bundle's
+	Name string // name of the bundle
 	MD5  string `sql:"md5"`
 	own  bool
 }
 
-// md5Matches gives the versions that have an MD5, by that: of each bundle the
+// md5Matches returns the versions that match each MD5, of each bundle the
 // oldest.
 func (b *Bundles) md5Matches(ctx context.Context, md5s []string) (map[string][]md5Match, error) {
 	if len(md5s) == 0 {
@@ -173,7 +176,8 @@ func (b *Bundles) md5Matches(ctx context.Context, md5s []string) (map[string][]m
 	return bySum, err
 }
 
-// bestMatch chooses the version that an algorithm of that name means.
+// bestMatch returns the id of the version that an algorithm of the given name
+// refers to.
 func bestMatch(matches []md5Match, name string) int64 {
 	var winner md5Match
 	for _, c := range matches {

@@ -18,19 +18,18 @@ import (
 )
 
 const (
-	// maxConcurrentChecks is how many files a server checks at once: small ones wait
-	// for the store most of the time.
+	// maxConcurrentChecks is the number of files that a server checks at once.
+	// Checks of small files mostly wait for the store.
 	maxConcurrentChecks = 16
-	// copyTries is how often a store is asked for a copy.
+	// copyTries is the number of attempts to copy a file in the store.
 	copyTries = 4
-	// checkTime is how long the check of one file may take.
+	// checkTime is the time limit for the check of one file.
 	checkTime = 30 * time.Minute
 )
 
-// checks is the checks of files that are under way. A check that has begun goes
-// on when the request that wanted it has ended, and whoever asks for the same
-// one again waits for it: else a file that takes longer than a request would
-// never be checked.
+// checks runs the checks of files. A check continues after its request has
+// ended, and a later request for the same check waits for the running check.
+// Otherwise a file whose check takes longer than a request would never pass.
 type checks struct {
 	flights singleflight.Group
 	slots   chan struct{}
@@ -38,13 +37,15 @@ type checks struct {
 
 func newChecks() *checks { return &checks{slots: make(chan struct{}, maxConcurrentChecks)} }
 
-// checkResult is what a check has found.
+// checkResult is the result of a check. Both fields are empty if the file no
+// longer exists.
 type checkResult struct {
-	arrival  *ent.BundleArrival // if the file is what it should be
-	mismatch string             // what it is otherwise. With neither, it is not there any more
+	arrival  *ent.BundleArrival // set if the file is as announced
+	mismatch string             // describes a file with other bytes
 }
 
-// do runs a check, unless one of that name runs already, and waits for it.
+// do runs a check and waits for its end. If a check of the same name is
+// running, do waits for the running check instead.
 func (c *checks) do(ctx context.Context, name string, check func(context.Context) (checkResult, error)) (checkResult, error) {
 	done := c.flights.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
@@ -66,11 +67,11 @@ func (c *checks) do(ctx context.Context, name string, check func(context.Context
 }
 
 // verify checks the files of an upload that are in the store and not recorded,
-// and records those that are what they should be. The others it gives by the MD5
-// that they should have, with what they are. Whatever time it has, it gets
-// further each time.
+// and records the files that are as announced. For each other file, verify
+// returns a description by the announced MD5. Checks continue after the end of
+// the request, so each call makes progress.
 func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) (map[string]string, error) {
-	var mu sync.Mutex // of the maps
+	var mu sync.Mutex // guards the maps
 	mismatches := map[string]string{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxConcurrentChecks)
@@ -99,15 +100,15 @@ func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 	return mismatches, group.Wait()
 }
 
-// look checks a file of an upload, and records it if it is what it should
-// be.
+// checkStored checks a file of an upload, and records the file if it is as
+// announced.
 //
-// What came to the store itself may be sent anew while it is read: its target
-// may still hold, and not every store refuses to take a file twice. So it is not
-// that file which is checked, and published, but a copy, which the store makes
-// under a name that nobody else knows.
+// A client may replace a file below incoming/ during the check: the signed
+// target may still be valid, and not every store refuses a second upload. So
+// checkStored has the store copy the file under a secret name, and checks and
+// publishes the copy.
 func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
-	if file.Size != f.Size { // before it is read: it may be anything
+	if file.Size != f.Size { // before reading: the file may have any size
 		return checkResult{mismatch: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
 	}
 	name := file.Key
@@ -133,14 +134,14 @@ func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f N
 		return checkResult{}, err
 	}
 	if name != file.Key {
-		_ = b.bucket.Delete(ctx, file.Key) // else the sweep does
+		_ = b.bucket.Delete(ctx, file.Key) // after a failure, the sweep deletes the file
 	}
 	return checkResult{arrival: arrival}, nil
 }
 
-// copyIncoming has the store copy what came to it, and gives the copy's name. Each try
-// has a name of its own: one that seems to have failed may be carried out late,
-// when the file is another already.
+// copyIncoming has the store copy a file of incoming/, and returns the name of
+// the copy. Each attempt uses a new name: an attempt that seems to have failed
+// may be carried out late, after the file was replaced.
 func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error) {
 	return backoff.Retry(ctx, func() (string, error) {
 		name := newCopyName(loc.fileID, loc.md5)
@@ -152,8 +153,8 @@ func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error
 	}, backoff.WithMaxTries(copyTries))
 }
 
-// checkedMeanwhile is what another server has found of a file that it has just
-// taken away.
+// recordedResult returns the result of another server's check of a file that
+// the other server has just removed.
 func (b *Bundles) recordedResult(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checkResult, error) {
 	arrival, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID), bundlearrival.Md5(f.MD5)).Only(ctx)
 	if ent.IsNotFound(err) {

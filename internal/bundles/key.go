@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a key, in bytes. A client's file system must be able to hold it.
+// Bounds of a key, in bytes. A client's file system must be able to hold the
+// key.
 const (
 	maxKey     = 500
 	maxKeyPart = 200
@@ -19,9 +20,9 @@ var (
 	driveForm = regexp.MustCompile(`^[A-Za-z]:`)
 )
 
-// keyProblem says why a key is refused, and what to do about it, or is empty.
-// A key becomes a path on the disk of whoever fetches the bundle: it must lead
-// to the same place below their folder on every system.
+// keyProblem returns the reason for refusing a key, with a remedy, or "". A key
+// becomes a path on the disk of a client: on every system, the path must lead
+// to the same place below the client's folder.
 func keyProblem(key string) string {
 	switch {
 	case key == "":
@@ -42,7 +43,7 @@ func keyProblem(key string) string {
 	if reason := partProblem(key); reason != "" {
 		return reason
 	}
-	// Some program on the way may take %2e%2e for what it stands for.
+	// A program between server and disk may decode %2e%2e.
 	if decodedKey, err := url.PathUnescape(key); err == nil && decodedKey != key && keyProblem(decodedKey) != "" {
 		return "it becomes another path where %XX is read as a character: take out the %"
 	}

@@ -6,16 +6,16 @@ import (
 	"regexp"
 )
 
-// Names in the store. An upload's file id is in all that belongs to it, and the
-// MD5 that a file should have, so that a person who looks into the store can
-// check it with md5sum.
+// Names in the store. Every name of an upload contains the upload's file id and
+// the announced MD5, so that a person who looks into the store can check a file
+// with md5sum.
 //
-//	bundles/<file id>/<md5>           came through a server, which checked it on its way
-//	bundles/<file id>/<md5>.<random>  a server's copy of what came to the store itself, made to be checked
-//	incoming/<file id>/<md5>          came to the store itself, and is whatever somebody sent
+//	bundles/<file id>/<md5>           sent through a server, which checked the file on its way
+//	bundles/<file id>/<md5>.<random>  a server's copy of a file of incoming/, for the check
+//	incoming/<file id>/<md5>          sent to the store directly, and not checked
 //
-// Only servers write below bundles/, each name once, and only what is there is
-// ever published.
+// Only servers write below bundles/, each name once. Only files below bundles/
+// are published.
 const (
 	folder   = "bundles/"
 	incoming = "incoming/"
@@ -31,7 +31,7 @@ func newFileID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// location is what a name in the store says.
+// location is a parsed name in the store.
 type location struct {
 	fileID, md5 string
 	incoming    bool
@@ -40,7 +40,7 @@ type location struct {
 
 var locationForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-f]{16})/([0-9a-f]{32})(\.[0-9a-f]{16})?$`)
 
-// parseLocation reads the names above, and nothing else.
+// parseLocation parses a name of one of the forms above, and no other name.
 func parseLocation(name string) (location, bool) {
 	found := locationForm.FindStringSubmatch(name)
 	if found == nil || found[1] == incoming && found[4] != "" {

@@ -25,25 +25,25 @@ import (
 // rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters.
 const rowsAtOnce = 1000
 
-// Verdict is what became of an upload.
+// Verdict is the result of publishing an upload.
 type Verdict string
 
-// The verdicts.
+// Results of publishing.
 const (
 	Created   Verdict = "CREATED"
 	Unchanged Verdict = "UNCHANGED"
 )
 
-// Published is the answer to Publish.
+// Published is the result of Publish.
 type Published struct {
 	Verdict Verdict
 	Version *ent.BundleVersion
 }
 
-// Publish makes the next version of a bundle of an upload of the caller's, once
-// the store has every file of it with the right bytes. If that is the same as
-// the last version, it is that version. To publish an upload again gives what
-// it became.
+// Publish makes the next version of a bundle from an upload of the caller, if
+// the store has the right bytes of every file. If the files equal the last
+// version, Publish returns the last version. A second call for an upload
+// returns the version of the first call.
 func (b *Bundles) Publish(ctx context.Context, uploadID int64) (*Published, error) {
 	upload, err := b.openUpload(ctx, uploadID)
 	if err != nil {
@@ -66,13 +66,13 @@ func (b *Bundles) Publish(ctx context.Context, uploadID int64) (*Published, erro
 	}
 	for {
 		published, err := b.record(ctx, upload, files)
-		if !database.IsUnique(err) { // else another has just published: look again
+		if !database.IsUnique(err) { // another publication was faster: repeat
 			return published, err
 		}
 	}
 }
 
-// openUpload gives an upload of the caller's.
+// openUpload returns an upload of the caller.
 func (b *Bundles) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, error) {
 	c := caller.From(ctx)
 	if c == nil {
@@ -88,30 +88,31 @@ func (b *Bundles) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, 
 
 var errCleared = fault.New(fault.NotFound, "no upload of yours has this id: ask for one with requestBundleUpload; it is kept for a day")
 
-// publishedVersion is what an upload that was published before has become.
+// publishedVersion returns the version of an upload that was published before.
 func (b *Bundles) publishedVersion(ctx context.Context, versionID int64) (*Published, error) {
 	version, err := b.db.BundleVersion.Get(ctx, versionID)
 	return &Published{Unchanged, version}, err
 }
 
-// storedFile is one file of a version, and its bytes.
+// storedFile is one file of a version, with the location of its bytes.
 type storedFile struct {
 	NewFile
 	sha256   string
 	storedAs string
 }
 
-// locateFiles finds the bytes of every file. Its error tells of every file whose
-// bytes are not there, or not what they should be. What somebody has sent for
-// this very upload counts before what others have published.
+// locateFiles returns the stored bytes of every file. The error reports every
+// file whose bytes are missing or wrong. A file sent for this upload takes
+// precedence over a published file.
 func (b *Bundles) locateFiles(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) ([]storedFile, error) {
 	mismatches, err := b.verify(ctx, upload, m, inv)
 	if err != nil {
 		return nil, err
 	}
 	if len(mismatches) > 0 {
-		// A name in the store is used once, so the right bytes need another. To
-		// remove these could hit the right ones, if others do the same.
+		// A name in the store is used only once, so the right bytes need a new
+		// upload. Deleting the wrong files could hit the right files of a
+		// concurrent request.
 		if err := b.db.BundleUpload.DeleteOneID(upload.ID).Exec(ctx); err != nil && !ent.IsNotFound(err) {
 			return nil, err
 		}
@@ -140,8 +141,8 @@ func (b *Bundles) locateFiles(ctx context.Context, upload *ent.BundleUpload, m m
 	return files, problems.Err()
 }
 
-// record writes the rows of a version whose bytes are all in the store, in one
-// transaction.
+// record writes the rows of a version in one transaction. The bytes of all
+// files are in the store.
 func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []storedFile) (*Published, error) {
 	published := &Published{Verdict: Created}
 	err := b.db.InTx(ctx, func(tx *ent.Tx) error {
@@ -149,7 +150,7 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 		if err != nil {
 			return err
 		}
-		// Whoever else publishes this upload waits at the lock, or was before.
+		// Any other publication of this upload waits at the lock, or has ended.
 		current, err := tx.BundleUpload.Query().Where(bundleupload.ID(upload.ID)).Only(ctx)
 		if ent.IsNotFound(err) {
 			return errCleared
@@ -184,7 +185,7 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 		if err != nil {
 			return err
 		}
-		// The sweep must not have taken the upload, and its files, in between.
+		// Fail if the sweep has deleted the upload, and its files, meanwhile.
 		updated, err := tx.BundleUpload.Update().Where(bundleupload.ID(upload.ID)).SetVersionID(published.Version.ID).Save(ctx)
 		if err == nil && updated == 0 {
 			err = errCleared
@@ -194,12 +195,13 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 	return published, err
 }
 
-// lock gives the id of the bundle of that name, which it makes if it is not
-// there. Nobody else publishes a version of it until the transaction ends.
+// lock returns the id of the bundle of the given name, and creates the bundle
+// if necessary. Until the transaction ends, nobody else can publish a version
+// of the bundle.
 func (b *Bundles) lock(ctx context.Context, tx *ent.Tx, name string) (int64, error) {
 	err := tx.Bundle.Create().SetName(name).SetCreatedAt(b.clock()).
 		OnConflict(sql.ConflictColumns(bundle.FieldName), sql.DoNothing()).Exec(ctx)
-	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // it is there
+	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the bundle exists
 		return 0, err
 	}
 	query := tx.Bundle.Query().Where(bundle.Name(name))
@@ -209,14 +211,14 @@ func (b *Bundles) lock(ctx context.Context, tx *ent.Tx, name string) (int64, err
 	return query.OnlyID(ctx)
 }
 
-// keep writes rows for the contents that have none, and gives the ids of all by
-// SHA-256.
+// storeContents inserts the missing content rows, and returns the ids of all
+// contents by SHA-256.
 func (b *Bundles) storeContents(ctx context.Context, tx *ent.Tx, files []storedFile) (map[string]int64, error) {
 	fileBySum := map[string]storedFile{}
 	for _, p := range files {
 		fileBySum[p.sha256] = p
 	}
-	// All in one order, so that no two transactions wait for each other.
+	// A fixed order prevents deadlocks between transactions.
 	sums := slices.Sorted(maps.Keys(fileBySum))
 	contents, err := contentIDs(ctx, tx, sums)
 	if err != nil {
@@ -231,7 +233,7 @@ func (b *Bundles) storeContents(ctx context.Context, tx *ent.Tx, files []storedF
 		}
 		err := tx.BundleContent.CreateBulk(rows...).
 			OnConflict(sql.ConflictColumns(bundlecontent.FieldSha256), sql.DoNothing()).Exec(ctx)
-		if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // another has just published them all
+		if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // another publication has inserted all of them
 			return nil, err
 		}
 	}
@@ -251,8 +253,8 @@ func contentIDs(ctx context.Context, tx *ent.Tx, sums []string) (map[string]int6
 	return ids, err
 }
 
-// isSame says whether a version has the same contents under the same keys. When
-// files were modified does not count: a copy has other times.
+// isSame reports whether a version has the same contents under the same keys.
+// Modification times are ignored, because a copy has other times.
 func isSame(ctx context.Context, tx *ent.Tx, version *ent.BundleVersion, files []storedFile, contents map[string]int64) (bool, error) {
 	rows, err := tx.BundleFile.Query().Where(bundlefile.VersionID(version.ID)).
 		Select(bundlefile.FieldKey, bundlefile.FieldContentID).All(ctx)
@@ -271,7 +273,7 @@ func isSame(ctx context.Context, tx *ent.Tx, version *ent.BundleVersion, files [
 	return true, nil
 }
 
-// insert writes a version and its files.
+// insert inserts a version and its files.
 func (b *Bundles) insert(ctx context.Context, tx *ent.Tx, upload *ent.BundleUpload, bundleID int64, number int, files []storedFile, contents map[string]int64) (*ent.BundleVersion, error) {
 	m := make(manifest, len(files))
 	for n, p := range files {

@@ -22,14 +22,14 @@ import (
 	"tagma/internal/fault"
 )
 
-// bufferSize is what a file takes of memory on its way, however large it is.
+// bufferSize is the memory per transfer, for a file of any size.
 const bufferSize = 256 << 10
 
 var errAlreadyStored = fault.New(fault.Conflict, "this file is here already: there is nothing more to send")
 
-// Receive takes the bytes of a file that was wanted, of that size, into the
-// store. They are there as a whole or not at all, and only if their MD5 is the
-// one that the name in the store has. A file is taken once.
+// Receive stores the bytes of a requested file of the given size. The file is
+// stored whole or not at all, and only if its MD5 equals the MD5 in the name. A
+// second transfer of a file is refused.
 func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.Reader) error {
 	loc, ok := parseLocation(name)
 	if !ok || loc.incoming || loc.copied {
@@ -44,7 +44,7 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 	if err != nil {
 		return err
 	}
-	// Before the bytes are read: they may be many.
+	// Check before reading the bytes, which may be many.
 	if exists, err := b.bucket.Exists(ctx, name); err != nil {
 		return err
 	} else if exists {
@@ -65,8 +65,8 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 	return b.recordArrival(ctx, &ent.BundleArrival{UploadID: upload.ID, Md5: loc.md5, Sha256: fp.sha256(), StoredAs: name})
 }
 
-// storeBody writes a body into the store under a name that must be free, if what
-// came passes the check.
+// storeBody writes a body to the store under an unused name, if the fingerprint
+// of the body passes the check.
 func (b *Bundles) storeBody(ctx context.Context, name string, body io.Reader, check func(*fingerprint) error) (*fingerprint, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -83,19 +83,19 @@ func (b *Bundles) storeBody(ctx context.Context, name string, body io.Reader, ch
 		err = check(fp)
 	}
 	if err != nil {
-		cancel() // then nothing of it is kept
+		cancel() // a cancelled writer stores nothing
 		_ = w.Close()
 		return nil, err
 	}
 	return fp, w.Close()
 }
 
-// arrived records that the store has a file of an upload.
+// recordArrival records that the store has a file of an upload.
 func (b *Bundles) recordArrival(ctx context.Context, a *ent.BundleArrival) error {
 	err := b.db.BundleArrival.Create().SetUploadID(a.UploadID).SetMd5(a.Md5).SetSha256(a.Sha256).SetStoredAs(a.StoredAs).
 		OnConflict(sql.ConflictColumns(bundlearrival.FieldUploadID, bundlearrival.FieldMd5), sql.DoNothing()).Exec(ctx)
 	switch {
-	case errors.Is(err, stdsql.ErrNoRows): // it is recorded already
+	case errors.Is(err, stdsql.ErrNoRows): // already recorded
 		return nil
 	case database.IsForeignKey(err):
 		return fault.New(fault.NotFound, "this upload was cleared away meanwhile: ask for a new one with requestBundleUpload")
@@ -103,8 +103,8 @@ func (b *Bundles) recordArrival(ctx context.Context, a *ent.BundleArrival) error
 	return err
 }
 
-// errorRecorder remembers what went wrong with reading, to tell it from what went
-// wrong with writing.
+// errorRecorder records the error of reading, to tell read errors from write
+// errors.
 type errorRecorder struct {
 	io.Reader
 	err error
@@ -118,7 +118,7 @@ func (n *errorRecorder) Read(p []byte) (int, error) {
 	return count, err
 }
 
-// fingerprint takes both hashes of what is written to it.
+// fingerprint computes both hashes of the bytes written to it.
 type fingerprint struct {
 	size                int64
 	md5Hash, sha256Hash hash.Hash

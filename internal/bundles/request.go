@@ -18,32 +18,31 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// Lifetime is how long an upload may wait to be published, from when it was
-// last asked for.
+// Lifetime is the time between the last request for an upload and its expiry.
 const Lifetime = 24 * time.Hour
 
-// maxOpen bounds the uploads of one person that wait to be published.
+// maxOpen is the largest number of unpublished uploads of one person.
 const maxOpen = 100
 
-// Upload is a version on its way.
+// Upload is an unpublished version.
 type Upload struct {
 	*ent.BundleUpload
 	Wanted    []Wanted
-	Unchanged []string // the keys of all other files, which need not be sent
+	Unchanged []string // keys of all other files, which need not be sent
 }
 
-// Wanted is a file that must be sent before the upload can be published.
+// Wanted is a file that the caller must send before publishing.
 type Wanted struct {
 	Key      string
 	MD5      string
 	Size     int64
-	StoredAs string // its name in the store, if it is sent through a server,
-	Incoming string // and if it is sent to the store itself
+	StoredAs string // name in the store, if sent through a server
+	Incoming string // name in the store, if sent to the store directly
 }
 
-// Request says which of the files that the caller means to publish under a name
-// must be sent. Asked again for the same, it finds the same upload, and what
-// has come meanwhile is not wanted any more.
+// Request returns an upload with the files that the caller must send to publish
+// files under a bundle's name. A second request for the same files returns the
+// same upload, without the files that have arrived meanwhile.
 func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
 	m, err := b.check(name, files)
 	if err != nil {
@@ -76,7 +75,8 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 	return result, nil
 }
 
-// findOrCreateUpload finds the caller's upload of that manifest, or makes one.
+// findOrCreateUpload returns the caller's upload of a manifest, and creates the
+// upload if necessary.
 func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
 	c := caller.From(ctx)
 	if c == nil {
@@ -91,7 +91,7 @@ func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawj
 	switch {
 	case err == nil:
 		renewedUpload, err := upload.Update().SetExpiresAt(now.Add(Lifetime)).Save(ctx)
-		if !ent.IsNotFound(err) { // else the sweep was faster
+		if !ent.IsNotFound(err) { // otherwise the sweep has deleted the upload
 			return renewedUpload, err
 		}
 	case !ent.IsNotFound(err):
@@ -108,16 +108,16 @@ func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawj
 		SetCreatedAt(now).SetExpiresAt(now.Add(Lifetime)).SetCreatedByID(c.UserID).Save(ctx)
 }
 
-// inventory is what the store has of a manifest.
+// inventory holds the files of a manifest that the store has.
 type inventory struct {
-	stored   map[string]*blob.ListObject     // what is in the store for this upload, by MD5
-	arrivals map[string]*ent.BundleArrival   // what has come for it and is recorded, by MD5
-	contents map[string][]*ent.BundleContent // that are published, by MD5
+	stored   map[string]*blob.ListObject     // in the store for this upload, by MD5
+	arrivals map[string]*ent.BundleArrival   // arrived and recorded for this upload, by MD5
+	contents map[string][]*ent.BundleContent // published, by MD5
 }
 
 func (b *Bundles) inventory(ctx context.Context, upload *ent.BundleUpload, m manifest) (inventory, error) {
-	// The store first: a file that another request has just checked is gone from
-	// there, and was recorded before that.
+	// List the store first: a file that another request has just checked is
+	// missing there, but was recorded before.
 	stored, err := b.storedFiles(ctx, upload)
 	inv := inventory{stored, map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
 	if err != nil {
@@ -137,9 +137,9 @@ func (b *Bundles) inventory(ctx context.Context, upload *ent.BundleUpload, m man
 	return inv, err
 }
 
-// content is the published content that a file is, or nil. An MD5 can be
-// forged: where two contents share it, or the file's SHA-256 is another, the
-// bytes must come.
+// content returns the published content of a file, or nil. An MD5 can be
+// forged: if two contents share the MD5, or the SHA-256 differs, the client
+// must send the bytes.
 func (h inventory) content(f NewFile) *ent.BundleContent {
 	var match *ent.BundleContent
 	for _, c := range h.contents[f.MD5] {
@@ -154,13 +154,13 @@ func (h inventory) content(f NewFile) *ent.BundleContent {
 	return match
 }
 
-// waiting is the files that the store has for an upload, by MD5. They need not be
-// what they should be: whoever sends to the store itself is checked by nobody
-// else. A file that came through a server is not recorded, if that was killed in
-// between.
+// storedFiles returns the files in the store for an upload, by MD5. A file may
+// have any bytes, because nobody checks a client that sends to the store
+// directly. A file sent through a server is not recorded if the server was
+// killed before.
 func (b *Bundles) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
 	files := map[string]*blob.ListObject{}
-	for _, prefix := range []string{incoming, folder} { // of two, take the one that a server has checked
+	for _, prefix := range []string{incoming, folder} { // bundles/ last: its checked file replaces one of incoming/
 		list := b.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
 		for {
 			file, err := list.Next(ctx)

@@ -9,8 +9,8 @@ import (
 	"tagma/internal/database"
 )
 
-// AllStored is the contents of all versions in a database, by age. Their files
-// are never deleted.
+// AllStored returns the contents of all versions in a database, the oldest
+// first. The files of contents are never deleted.
 func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleContent, error] {
 	return func(yield func(*ent.BundleContent, error) bool) {
 		const pageSize = 1000
@@ -33,8 +33,9 @@ func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleConten
 	}
 }
 
-// ForgetUploads takes all uploads out of a database that is not a server's, and
-// leaves files alone: without its files, an upload would say what is not so.
+// ForgetUploads deletes all uploads of a database that no server uses, and
+// leaves files alone. Use it if the files of uploads are missing, because the
+// uploads would claim otherwise.
 func ForgetUploads(ctx context.Context, db *database.DB) error {
 	_, err := db.BundleUpload.Delete().Exec(ctx)
 	return err

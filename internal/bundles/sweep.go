@@ -11,13 +11,13 @@ import (
 	"tagma/internal/database"
 )
 
-// gracePeriod is how old a file that nothing speaks of must be before it is cleared
-// away. A request that might still record it has ended by then.
+// gracePeriod is the age at which an unreferenced file may be deleted. Any
+// request that might still record the file has ended by then.
 const gracePeriod = time.Hour
 
-// Sweep clears away uploads that nobody has published within their time, and
-// the files that neither an upload nor a version speaks of. It tells how many
-// files. Several servers may sweep at once.
+// Sweep deletes expired uploads, and the files that neither an upload nor a
+// version references. Sweep returns the number of deleted files. Several
+// servers may sweep at once.
 func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	if _, err := b.db.BundleUpload.Delete().Where(bundleupload.ExpiresAtLTE(b.clock())).Exec(ctx); err != nil {
 		return 0, err
@@ -52,8 +52,8 @@ func (b *Bundles) sweep(ctx context.Context, prefix string, limit time.Time) (re
 	return removed, nil
 }
 
-// Orphans are those of the files in the store that nothing in the database
-// speaks of. A name that this package did not give is nobody's orphan.
+// Orphans returns the files that no row of the database references. A name that
+// this package did not create is never an orphan.
 func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, error) {
 	var fileIDs []string
 	for _, file := range files {
@@ -64,8 +64,8 @@ func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, er
 	if len(fileIDs) == 0 {
 		return nil, nil
 	}
-	// Uploads first: one that is gone now has been published before, and then
-	// its contents are found, or never will be.
+	// Query uploads first: an upload missing here was published before, and
+	// then its contents are found, or will never exist.
 	uploads, err := db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
 		Select(bundleupload.FieldFileID, bundleupload.FieldVersionID).All(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, er
 		if !ok || isContent[file] {
 			continue
 		}
-		// What has come to the store itself was copied before it was published.
+		// Publishing copies a file of incoming/, so the original is not needed.
 		if upload := uploadByFileID[loc.fileID]; upload == nil || loc.incoming && upload.VersionID != nil {
 			orphans = append(orphans, file)
 		}
