@@ -1,9 +1,9 @@
-// Package annotations owns what was seen in images: how annotations come in,
-// are checked, kept and found, and the two forms in which they go out, the
-// schema's objects and the Sticky Pi API's document.
+// Package annotations owns the objects seen in images: validating, storing and
+// querying annotations, and their two output forms, the schema's objects and
+// the Sticky Pi API's document.
 //
-// It does not own the geometry of an outline (package contour), nor the images
-// (package images).
+// Package annotations does not own the geometry of an outline (package
+// contour), nor the images (package images).
 package annotations
 
 import (
@@ -28,7 +28,8 @@ import (
 	"tagma/internal/series"
 )
 
-// Annotations is the annotations of one server. It is safe for concurrent use.
+// Annotations holds the annotations of one server. It is safe for concurrent
+// use.
 type Annotations struct {
 	db     *database.DB
 	images *images.Images
@@ -38,21 +39,21 @@ type Annotations struct {
 	onAdded func(ids ...int64)
 }
 
-// New is the annotations in db, of those images.
+// New returns the annotations in db of the given images.
 func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
 	return &Annotations{db: db, images: images, clock: clock, limits: limits}
 }
 
-// OnAdded says who is told of annotations that were added. It is called before
-// anything else.
+// OnAdded sets the function that is called with the ids of new annotations.
+// Call OnAdded before any other method.
 func (a *Annotations) OnAdded(notify func(ids ...int64)) { a.onAdded = notify }
 
-// Filter selects annotations by what made them. Nil selects all; its fields
+// Filter selects annotations by algorithm. A nil Filter selects all. The fields
 // are patterns of package like.
 type Filter struct{ Name, Version *string }
 
-// Condition checks a filter and makes a condition on annotations of it. Its
-// error is a *fault.Error.
+// Condition returns the filter as a condition on annotations. The error is a
+// *fault.Error.
 func (f *Filter) Condition() (predicate.Annotation, error) {
 	var conditions []predicate.Annotation
 	var problems fault.Problems
@@ -78,8 +79,8 @@ func (f *Filter) Condition() (predicate.Annotation, error) {
 	}, problems.Err()
 }
 
-// listColumns is the columns of an annotation that are cheap to read. Its objects
-// are fetched when they are asked for: see Objects.
+// listColumns are the columns of an annotation that are cheap to read. Objects
+// reads the objects on demand.
 var listColumns = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
 	return column == annotation.FieldObjects
 })
@@ -92,8 +93,8 @@ func setGroup(rows []*ent.Annotation) []*ent.Annotation {
 	return rows
 }
 
-// WantOfImages narrows a query of the annotations to those of the images with
-// these ids, by age.
+// WantOfImages returns a function that restricts a query of annotations to the
+// images with the given ids, the oldest annotation first.
 func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
@@ -103,8 +104,9 @@ func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	}, err
 }
 
-// JoinToImage joins to a query of one image its annotations, by age. The image
-// stays if it has none.
+// JoinToImage returns a function that joins the annotations of an image to a
+// query of one image, the oldest first. An image without annotations stays in
+// the result.
 func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
@@ -116,7 +118,8 @@ func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
 	}, err
 }
 
-// OfImages gives the annotations of each image, by age, by the image's id.
+// OfImages returns the annotations of each image, by the image's id, the oldest
+// first.
 func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
 	ids := make([]int64, len(parents))
 	for n, i := range parents {
@@ -134,7 +137,7 @@ func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter
 	return byImage, err
 }
 
-// Join joins the images to a query of the annotations.
+// Join joins the images to a query of annotations.
 func Join(s *sql.Selector) { join(s) }
 
 func join(s *sql.Selector) *sql.SelectTable {
@@ -143,9 +146,9 @@ func join(s *sql.Selector) *sql.SelectTable {
 	return imageTable
 }
 
-// WantKeys narrows a query of the annotations to those of the images with
-// these keys, by age, and joins the images. Places are where in an answer those
-// of each image stand, counted from 0.
+// WantKeys returns a function that restricts a query of annotations to the
+// images with the given keys, joins the images, and sorts by age. Places maps
+// each key to the position of its image in the answer, from 0.
 func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
 	_, places, err = images.WantKeys("images", keys)
 	if err != nil {
@@ -161,8 +164,8 @@ func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, p
 	}, places, err
 }
 
-// ByKeys gives the annotations of the images with these keys, in the keys'
-// order and then by age.
+// ByKeys returns the annotations of the images with the given keys, in the
+// order of the keys and then by age.
 func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
 	imageRows, err := a.images.ByKeys(ctx, "images", keys)
 	if err != nil {
@@ -176,7 +179,7 @@ func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Fil
 	return setGroup(list), err
 }
 
-// ByIDs gives the annotations with these ids that are there.
+// ByIDs returns the existing annotations with the given ids, by id.
 func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
 	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
 	byID := make(map[int64]*ent.Annotation, len(rows))
@@ -186,8 +189,8 @@ func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.An
 	return byID, err
 }
 
-// Followed gives the annotations with these ids that are there, each with its
-// image.
+// Followed returns the existing annotations with the given ids, by id, each
+// with its image.
 func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
 	byID, err := a.ByIDs(ctx, ids)
 	if err != nil {
@@ -206,8 +209,7 @@ func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent
 	return byID, err
 }
 
-// Objects gives the objects of annotations as they are kept, by the
-// annotation's id.
+// Objects returns the stored objects of annotations, by the annotation's id.
 func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
 	ids := make([]int64, len(list))
 	for n, row := range list {
@@ -222,16 +224,16 @@ func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[
 	return byID, err
 }
 
-// keyedAnnotation is an annotation with the key of its image, by which a series is
-// ordered.
+// keyedAnnotation is an annotation with the key of its image, which is the sort
+// key of a series.
 type keyedAnnotation struct {
 	*ent.Annotation
 	device  string
 	takenAt instant.Instant
 }
 
-// seriesOrder is the order of annotations in a series: their images' and, within
-// an image, by age.
+// seriesOrder sorts annotations by device and time of the image, and within an
+// image by age.
 var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{
 		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
@@ -241,9 +243,9 @@ var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a ta
 	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, int64(p.takenAt), p.ID} },
 }
 
-// WantSeries is the page that Series gives, and what narrows a query of the
-// annotations to it, for a reader that fetches them by itself. It joins the
-// images, of which it has the columns of their keys and the MD5.
+// WantSeries returns the page of Series, and a function that restricts a query
+// of annotations to the page, for a reader that runs the query itself. The
+// function joins the images with the columns of their keys and the MD5.
 func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
 	union, err := series.Parse(list)
 	if err != nil {
@@ -257,9 +259,9 @@ func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request p
 		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, join(s)) }).Count(ctx)
 	})
 	return keyset, func(s *sql.Selector) {
-		// No index has the columns of two tables. So the images are chosen first,
-		// from that on where the page begins: it may have nothing more on it, but
-		// each after it has an annotation at least.
+		// No index spans two tables. So the query selects the images first,
+		// from the start of the page on. The first image may have no further
+		// annotation on the page; each later image has at least one.
 		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.Places().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
 			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
 		imageQuery.As(image.Table)
@@ -269,8 +271,8 @@ func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request p
 	}, err
 }
 
-// hasAnnotation is the condition on images that they have an annotation which meets
-// a condition.
+// hasAnnotation returns the condition that an image has an annotation that
+// meets the given condition.
 func hasAnnotation(condition predicate.Annotation) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		annotationQuery := sql.Dialect(s.Dialect()).SelectExpr(sql.Raw("1")).From(sql.Table(annotation.Table))
@@ -280,8 +282,8 @@ func hasAnnotation(condition predicate.Annotation) func(*sql.Selector) {
 	}
 }
 
-// Series gives a page of the annotations of the images that are in at least
-// one of the series.
+// Series returns a page of the annotations of the images in at least one of the
+// series.
 func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
 	keyset, narrow, err := a.WantSeries(list, filter, request)
 	if err != nil {
@@ -294,10 +296,10 @@ func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *
 	return page.Map(seriesOrder.Page(keyset.Plan, rows, keyset.Count), func(p keyedAnnotation) *ent.Annotation { return p.Annotation }), nil
 }
 
-// place runs a query that has joined the images, and gives its rows in order
-// with their images' keys. If an image is deleted between the two statements
-// that this takes, it runs the query anew: a page that lacks one would look
-// like the last.
+// loadWithImages runs a query that has joined the images, and returns the rows
+// in order with the keys of their images. If an image is deleted between the
+// two statements, loadWithImages repeats the query: a page that lacks a row
+// would look like the last page.
 func (a *Annotations) loadWithImages(ctx context.Context, query func() *ent.AnnotationQuery) ([]keyedAnnotation, error) {
 	for {
 		list, err := query().Select(listColumns...).All(ctx)

@@ -15,14 +15,14 @@ import (
 // Bounds of one annotation.
 const (
 	MaxObjects      = 10_000 // of one annotation
-	maxNameLength   = 200    // characters, of an object's and an algorithm's name and version
+	maxNameLength   = 200    // characters; of an object's name, and an algorithm's name and version
 	maxColourLength = 50
 )
 
-// Object is one thing that was seen, as it is kept and as the schema gives it.
-// The order of its fields is the schema's, and numbers are kept in the spelling
-// of answers (package rawjson), so that what is kept can be passed through: see
-// Scan. Null fields are kept as null.
+// Object is one object in its stored form, which is the form of the schema too.
+// The order of fields is the schema's, and numbers have the spelling of answers
+// (package rawjson), so that an answer contains stored objects unchanged: see
+// Scan. Null fields are stored as null.
 type Object struct {
 	Name         string        `json:"name"`
 	Contour      rawjson.Value `json:"contour"`
@@ -33,7 +33,7 @@ type Object struct {
 	Area         float64       `json:"area"`        // square pixels
 }
 
-// NewObject is one thing that was seen, as a caller gives it.
+// NewObject is one object as the caller passes it.
 type NewObject struct {
 	Name         string
 	Contour      contour.Unchecked
@@ -42,7 +42,8 @@ type NewObject struct {
 	Value        *int
 }
 
-// Decode reads objects as they are kept. A name, if there is one, selects.
+// Decode returns the objects of a stored annotation. A non-nil name selects the
+// objects of that name.
 func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
 	var objects []Object
 	if err := json.Unmarshal(storedObjects, &objects); err != nil {
@@ -60,21 +61,21 @@ func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
 	return matches, nil
 }
 
-// size is that of an image, in pixels; zero for one that is not there.
+// size is the size of an image, in pixels; the zero value means no image.
 type size struct{ width, height int }
 
-// Keep is objects as they are kept, for whoever fills a database without Put:
-// the benchmark and the demo. Its error has every problem.
+// Keep returns objects in their stored form, for the benchmark and the demo,
+// which fill a database without Put. The error reports every problem.
 func Keep(objects []NewObject) (rawjson.Value, error) {
 	var problems fault.Problems
 	encoded := encodeObjects(objects, size{}, &problems, []any{"objects"})
 	return encoded, problems.Err()
 }
 
-// typicalSize is about how many bytes an object is kept in.
+// typicalSize is the typical stored size of an object, in bytes.
 const typicalSize = 300
 
-// encodeObjects notes what is wrong with objects, and is them as they are kept.
+// encodeObjects returns the stored form of objects, and adds all problems.
 func encodeObjects(objects []NewObject, imageSize size, problems *fault.Problems, path []any) rawjson.Value {
 	b := append(make(rawjson.Value, 0, 2+typicalSize*len(objects)), '[')
 	for n := range objects {
@@ -86,10 +87,10 @@ func encodeObjects(objects []NewObject, imageSize size, problems *fault.Problems
 	return append(b, ']')
 }
 
-// check notes what is wrong with an object, and appends it as it is kept.
+// check appends the stored form of an object to b, and adds all problems.
 func (o *NewObject) check(b []byte, imageSize size, problems *fault.Problems, path []any) []byte {
 	subpath := func(field string) []any { return append(path[:len(path):len(path)], field) }
-	if !isPlainText(o.Name) { // to make paths for each would cost more than the rest
+	if !isPlainText(o.Name) { // avoids the cost of a path for each object
 		checkText(problems, subpath("name"), o.Name, maxNameLength)
 	}
 	if o.FillColour != nil && !isPlainText(*o.FillColour) {
@@ -117,7 +118,8 @@ func (o *NewObject) check(b []byte, imageSize size, problems *fault.Problems, pa
 	return o.appendJSON(b, polygon)
 }
 
-// isFarOutside says whether a coordinate is outside 0…side by more than side.
+// isFarOutside reports whether a coordinate is outside 0…side by more than
+// side.
 func isFarOutside(v float64, side int) bool {
 	return v < -float64(side) || v > 2*float64(side)
 }
@@ -134,10 +136,10 @@ func checkText(problems *fault.Problems, path []any, s string, maxLength int) {
 	}
 }
 
-// isText says whether both databases can hold it.
+// isText reports whether both databases can store s.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// isPlainText says whether a text is short ASCII that JSON has as it is.
+// isPlainText reports whether s is short ASCII that needs no escapes in JSON.
 func isPlainText(s string) bool {
 	for n := range len(s) {
 		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
@@ -147,7 +149,7 @@ func isPlainText(s string) bool {
 	return len(s) > 0 && len(s) <= maxColourLength
 }
 
-// append writes an object as Object's JSON.
+// appendJSON appends an object in the JSON form of Object.
 func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon) []byte {
 	b = append(b, `{"name":`...)
 	b = appendText(b, &o.Name)
@@ -180,15 +182,15 @@ func appendText(b []byte, s *string) []byte {
 		return append(append(append(b, '"'), *s...), '"')
 	}
 	text, err := json.Marshal(s)
-	if err != nil { // a string always can be
+	if err != nil { // json.Marshal accepts every string
 		panic(err)
 	}
 	return append(b, text...)
 }
 
-// Document is the annotation as a document of the Sticky Pi API
-// (put_uid_annotations), with contours in OpenCV's nesting. What was null or
-// left out is left out.
+// Document returns the annotation as a document of the Sticky Pi API
+// (put_uid_annotations), with contours in OpenCV's nesting. Null fields are
+// left out.
 func Document(ann *ent.Annotation, img *ent.Image, storedObjects rawjson.Value) (rawjson.Value, error) {
 	type object struct {
 		Contour      json.RawMessage `json:"contour"`

@@ -24,14 +24,15 @@ import (
 )
 
 const (
-	// MaxInput bounds the annotations of one list.
+	// MaxInput is the largest number of annotations in one list.
 	MaxInput = 10_000
-	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters, and the
-	// message of it, which lib/pq makes anew as it grows, to some megabytes.
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters. It also
+	// limits the INSERT's message, which lib/pq reallocates as it grows, to
+	// some megabytes.
 	rowsAtOnce = 250
 )
 
-// Algorithm is what makes annotations.
+// Algorithm identifies the maker of annotations.
 type Algorithm struct{ Name, Version string }
 
 // Addition is an annotation to add.
@@ -42,30 +43,31 @@ type Addition struct {
 	Objects   []NewObject
 }
 
-// Result is what became of one annotation: it is there, or it has problems.
+// Result is the result for one annotation: the annotation, or the problems.
 type Result struct {
 	Annotation *ent.Annotation
 	Problems   []fault.Problem
 }
 
-// draft is an annotation on its way in.
+// draft is an annotation during Put.
 type draft struct {
 	*Addition
 	key          images.Key
-	image        *ent.Image // nil if it is not there
+	image        *ent.Image // nil if the image does not exist
 	objects      rawjson.Value
 	problems     fault.Problems
-	existing     *ent.Annotation // the same one, which is there already
-	earlierDraft *draft          // the same one, earlier in the input
+	existing     *ent.Annotation // equal annotation in the database
+	earlierDraft *draft          // equal annotation earlier in the input
 }
 
-// Put adds annotations, in one transaction. With atomic all or none: an error
-// then has every problem of every one. Without, those that have no problem are
-// added, and each result has its own.
+// Put adds annotations in one transaction. If atomic is set, Put adds all or
+// none, and the error reports every problem of every annotation. Otherwise Put
+// adds the annotations without problems, and each Result holds its own
+// problems.
 //
-// An annotation that is there already, the same in every object, is no
-// problem, so that to try again does no harm. Another one of the same image,
-// algorithm and version is.
+// An annotation that exists already, with equal objects, is no problem, so that
+// a retry is harmless. A different annotation of the same image, algorithm and
+// version is a problem.
 func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([]Result, error) {
 	if len(input) > MaxInput {
 		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), MaxInput)
@@ -86,7 +88,7 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 		}
 		rowByDraft, err := a.insertNew(ctx, drafts)
 		if database.IsUnique(err) || database.IsForeignKey(err) {
-			continue // somebody else has added one or deleted an image meanwhile: look again
+			continue // another request added an annotation or deleted an image meanwhile: repeat
 		}
 		if err != nil {
 			return nil, err
@@ -102,7 +104,8 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 	}
 }
 
-// makeDrafts checks annotations against the rules, the images and each other.
+// makeDrafts validates annotations against the rules, the images and each
+// other.
 func (a *Annotations) makeDrafts(ctx context.Context, input []Addition) ([]*draft, error) {
 	drafts := make([]*draft, len(input))
 	keys := make([]images.Key, 0, len(input))
@@ -132,7 +135,8 @@ func (a *Annotations) makeDrafts(ctx context.Context, input []Addition) ([]*draf
 	return drafts, a.compare(ctx, drafts, imageRows)
 }
 
-// check notes what is wrong with an annotation by itself, and on its image.
+// check validates an annotation by itself and against its image, and adds all
+// problems.
 func (d *draft) check(n int) {
 	path := func(names ...any) []any { return append([]any{"input", n}, names...) }
 	var imageSize size
@@ -154,7 +158,7 @@ func (d *draft) check(n int) {
 	d.objects = encodeObjects(d.Objects, imageSize, &d.problems, path("objects"))
 }
 
-// identity is what an annotation is unique by.
+// identity is the unique key of an annotation.
 type identity struct {
 	image int64
 	Algorithm
@@ -162,7 +166,8 @@ type identity struct {
 
 func (d *draft) identity() identity { return identity{d.image.ID, d.Algorithm} }
 
-// compare notes which annotations are there already, or twice in the input.
+// compare finds annotations that exist already or are repeated in the input,
+// and adds a problem for each difference.
 func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []*ent.Image) error {
 	existingRows, err := a.queryExisting(ctx, drafts, imageRows)
 	if err != nil {
@@ -199,7 +204,8 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []
 	return nil
 }
 
-// alike gives the annotations of the images by the drafts' algorithms.
+// queryExisting returns the existing annotations of the images by the drafts'
+// algorithms.
 func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageRows []*ent.Image) ([]*ent.Annotation, error) {
 	imageIDs := make([]int64, len(imageRows))
 	for n, i := range imageRows {
@@ -207,7 +213,7 @@ func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageR
 	}
 	names, versions := map[string]bool{}, map[string]bool{}
 	for _, d := range drafts {
-		if isText(d.Algorithm.Name) && isText(d.Algorithm.Version) { // others are nowhere
+		if isText(d.Algorithm.Name) && isText(d.Algorithm.Version) { // no database stores other texts
 			names[d.Algorithm.Name], versions[d.Algorithm.Version] = true, true
 		}
 	}
@@ -218,7 +224,7 @@ func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageR
 	).Select(listColumns...).All(ctx)
 }
 
-// add writes the drafts that are new and without problem, in one transaction.
+// insertNew inserts the new drafts without problems in one transaction.
 func (a *Annotations) insertNew(ctx context.Context, drafts []*draft) (map[*draft]*ent.Annotation, error) {
 	var newDrafts []*draft
 	for _, d := range drafts {
@@ -251,7 +257,8 @@ func (a *Annotations) insertNew(ctx context.Context, drafts []*draft) (map[*draf
 	return rowByDraft, err
 }
 
-// write writes drafts, and gives the rows' ids in their order.
+// insertDrafts inserts drafts, and returns the ids of the rows in the same
+// order.
 func (a *Annotations) insertDrafts(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
 	if a.db.Dialect == dialect.Postgres && len(drafts) > rowsAtOnce {
 		return a.copyIn(ctx, tx, drafts, now, userID)
@@ -269,8 +276,8 @@ func (a *Annotations) insertDrafts(ctx context.Context, tx *ent.Tx, drafts []*dr
 	return ids, nil
 }
 
-// copyIn writes drafts by COPY, which takes two thirds of the time of an INSERT,
-// but gives no ids: they are taken first.
+// copyIn inserts drafts by COPY, which takes two thirds of the time of an
+// INSERT. COPY returns no ids, so copyIn allocates the ids first.
 func (a *Annotations) copyIn(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence('annotations', 'id')) FROM generate_series(1, $1)`, len(drafts))
 	if err != nil {
@@ -298,14 +305,14 @@ func (a *Annotations) copyIn(ctx context.Context, tx *ent.Tx, drafts []*draft, n
 	return ids, err
 }
 
-// insertColumns is the columns that are written, all but the id.
+// insertColumns are the inserted columns: all but the id.
 var insertColumns = []string{
 	annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion,
 	annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
 }
 
-// insert writes drafts in one statement, past ent, which would read the objects
-// of each and write them anew. It gives the rows' ids.
+// insert inserts drafts in one statement and returns the ids of the rows. It
+// does not use ent, which would decode and encode the objects of each draft.
 func (a *Annotations) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) (map[identity]int64, error) {
 	builder := sql.Dialect(a.db.Dialect).Insert(annotation.Table).Columns(insertColumns...).
 		Returning(annotation.FieldID, annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion)

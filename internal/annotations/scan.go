@@ -9,16 +9,16 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// Fields is the fields of an Object, in their order.
+// Fields are the fields of an Object, in order.
 var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
 
-// FieldNumber is the place of a name among the Fields, or -1.
+// FieldNumber returns the index of a name in Fields, or -1.
 func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
 
-// Members is the values of an object's Fields, as they are kept.
+// Members holds the stored values of an object's Fields.
 type Members [len(Fields)][]byte
 
-// Named says whether the object has that name.
+// Named reports whether the object has the given name.
 func (m *Members) Named(name string) bool {
 	text := m[0]
 	if bytes.IndexByte(text, '\\') < 0 {
@@ -28,8 +28,8 @@ func (m *Members) Named(name string) bool {
 	return json.Unmarshal(text, &decoded) == nil && decoded == name
 }
 
-// Append writes the value of one of the Fields as answers have it. A text with
-// escapes may be spelt otherwise than there.
+// Append appends the value of one of the Fields in the spelling of answers. A
+// text with escapes may be spelt differently in storage.
 func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	value := m[field]
 	if value[0] != '"' || bytes.IndexByte(value, '\\') < 0 {
@@ -40,16 +40,16 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	return rawjson.AppendText(b, text), err
 }
 
-// Verbatim says whether answers have just what is kept, all of it in its order.
+// Verbatim reports whether answers spell the stored objects exactly as stored.
 func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
 
-// errSpelling says that what is kept is not spelt as Keep does it. It may be
-// right all the same: Decode says.
+// errSpelling means that stored objects are not in the spelling of Keep. They
+// may still be valid: use Decode.
 var errSpelling = errors.New("annotations: kept in another spelling")
 
-// Scan finds the members of each object in what is kept, for a reader that
-// wants some of them, at a fraction of what Decode costs. It takes nothing but
-// what Keep makes.
+// Scan calls visit with the members of each stored object. Scan costs a
+// fraction of Decode, but accepts only the spelling of Keep. Scan returns the
+// error of visit.
 func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 	b, ok := bytes.CutPrefix(storedObjects, []byte("["))
 	if !ok {
@@ -90,8 +90,9 @@ func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 	}
 }
 
-// valueLength is how long the value is that b begins with: a text, a number,
-// null, or an array of numbers or of arrays of them. 0 is for none.
+// valueLength returns the length of the value at the start of b: a text, a
+// number, null, or an array of numbers or of such arrays. It returns 0 for
+// anything else.
 func valueLength(b []byte) int {
 	if len(b) == 0 {
 		return 0
