@@ -21,7 +21,7 @@ import (
 	"tagma/internal/password"
 )
 
-// NewUser is an account to make.
+// NewUser is an account to create.
 type NewUser struct {
 	Username string
 	Password string
@@ -29,9 +29,10 @@ type NewUser struct {
 	Role     caller.Role
 }
 
-// Create makes accounts: all or none. They come back in the input's order.
+// Create creates all accounts or none, and returns the accounts in the order of
+// the input.
 //
-// Faults: every problem with the input at once, BAD_USER_INPUT and CONFLICT;
+// Faults: every problem of the input at once, BAD_USER_INPUT and CONFLICT;
 // TOO_LARGE for more than MaxNewUsers.
 func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, error) {
 	if len(input) > MaxNewUsers {
@@ -44,7 +45,7 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	if err := p.checkNew(ctx, input, names); err != nil {
 		return nil, err
 	}
-	// One after the other, which leaves room for those who sign in meanwhile.
+	// Hash one after another, so that concurrent sign-ins are not delayed.
 	hashes := make([]string, len(input))
 	for i, u := range input {
 		var err error
@@ -60,7 +61,7 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 		}).Save(ctx)
 		return err
 	})
-	if database.IsUnique(err) { // somebody else was faster
+	if database.IsUnique(err) { // another request was faster
 		if err := p.checkNew(ctx, input, names); err != nil {
 			return nil, err
 		}
@@ -74,8 +75,8 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	return setGroup(users), nil
 }
 
-// checkNew tells of every problem with accounts to make. Names are theirs in
-// lower case.
+// checkNew reports every problem of the accounts to create. Names are the
+// usernames in lower case.
 func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) error {
 	existing, err := p.existingNames(ctx, names)
 	if err != nil {
@@ -105,9 +106,9 @@ func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) 
 	return problems.Err()
 }
 
-// taken says which of the names have an account.
+// existingNames returns the names that have an account.
 func (p *People) existingNames(ctx context.Context, names []string) (map[string]bool, error) {
-	// PostgreSQL refuses text that is none: only what may be a name is asked.
+	// PostgreSQL refuses invalid text, so the query includes valid names only.
 	var validNames []string
 	for _, name := range names {
 		if _, ok := canonicalName(name); ok {
@@ -123,8 +124,8 @@ func (p *People) existingNames(ctx context.Context, names []string) (map[string]
 	return existingNames, err
 }
 
-// checkEmail finds slips of the pen. Whether an address works, only a letter
-// can tell. A nil address is none.
+// checkEmail detects mistyped addresses. Only a message can show whether an
+// address works. A nil address means no address.
 func checkEmail(email *string) error {
 	if email == nil {
 		return nil
@@ -139,20 +140,20 @@ func checkEmail(email *string) error {
 	return nil
 }
 
-// Change is what to change of an account. What is nil stays as it is.
+// Change lists changes to an account. Nil means no change.
 type Change struct {
-	SetEmail bool    // whether the address is changed,
-	Email    *string // to this; nil takes it away
+	SetEmail bool    // whether to change the address
+	Email    *string // new address; nil removes the address
 	Role     *caller.Role
 	Disabled *bool
 	Password *string
 }
 
-// Update changes an account. To disable it ends its sessions and revokes its
-// tokens; a new password ends its sessions.
+// Update changes an account. Disabling an account ends its sessions and revokes
+// its tokens; a new password ends its sessions.
 //
-// Faults: NOT_FOUND, BAD_USER_INPUT with every problem, and CONFLICT for what
-// would leave the server without an admin who can sign in.
+// Faults: NOT_FOUND; BAD_USER_INPUT with every problem; CONFLICT if no enabled
+// admin would remain.
 func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User, error) {
 	account, err := p.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -205,10 +206,10 @@ func (change Change) check(username string) error {
 	return problems.Err()
 }
 
-// keepAnAdmin fails if the change would leave no admin who may sign in. It
-// locks the account and all admins, in the order of their ids, so that of two
-// admins who demote each other one waits, and then hears that the other is the
-// last.
+// requireAdmin fails if no enabled admin would remain after the change. It
+// locks the account and all admins in the order of their ids. If two admins
+// demote each other, the second waits, and then fails because the first
+// demotion is done.
 func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
 	var problems fault.Problems
 	if change.Role != nil && *change.Role != caller.Admin {
@@ -226,8 +227,8 @@ func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change 
 	if err != nil {
 		return err
 	}
-	// What another change waited for may have made the rows other than they
-	// were when they were looked for.
+	// The change that held the lock may have changed the rows after the query
+	// selected them.
 	isAdmin := func(u *ent.User) bool { return u.Role == caller.Admin && !u.Disabled }
 	admins := slices.DeleteFunc(rows, func(u *ent.User) bool { return !isAdmin(u) })
 	if len(admins) == 1 && admins[0].ID == id {
@@ -236,7 +237,7 @@ func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change 
 	return nil
 }
 
-// endTokens deletes the tokens that do not outlive a change.
+// endTokens deletes the tokens that the change invalidates.
 func (change Change) endTokens(ctx context.Context, tx *ent.Tx, id int64) error {
 	conditions := []predicate.AccessToken{accesstoken.UserID(id)}
 	switch {
@@ -250,14 +251,14 @@ func (change Change) endTokens(ctx context.Context, tx *ent.Tx, id int64) error 
 	return err
 }
 
-// Filter selects people: all of its patterns must match. What is nil does not
-// matter.
+// Filter selects people: all patterns must match. A nil pattern matches
+// everybody.
 type Filter struct {
 	Username, Email, Role *string
 }
 
-// List gives a page of the people whom at least one filter matches, or of all
-// if there is no filter, by name.
+// List returns a page of the people that match at least one filter, or of all
+// people if there is no filter, by name.
 func (p *People) List(ctx context.Context, filters []Filter, request page.Request) (*page.Page[*ent.User], error) {
 	matches, err := union(filters)
 	if err != nil {
@@ -276,7 +277,7 @@ func (p *People) List(ctx context.Context, filters []Filter, request page.Reques
 		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
 
-// union is the condition that at least one filter matches.
+// union returns the condition that at least one filter matches.
 func union(filters []Filter) (predicate.User, error) {
 	var problems fault.Problems
 	if len(filters) > MaxFilters {
@@ -310,7 +311,7 @@ func union(filters []Filter) (predicate.User, error) {
 	}, problems.Err()
 }
 
-// ByIDs gives the people with these ids that there are.
+// ByIDs returns the existing people with the given ids, by id.
 func (p *People) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
 	rows, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
 	byID := make(map[int64]*ent.User, len(rows))

@@ -16,16 +16,16 @@ import (
 	"tagma/internal/token"
 )
 
-// Session is what a login gives.
+// Session is the result of a login.
 type Session struct {
 	Token     token.Secret
 	ExpiresAt instant.Instant
 	User      *ent.User
 }
 
-// Login signs a person in from an address, with or without a port. Whether the
-// name or the password is wrong, or the account disabled, makes no difference
-// to the answer or to the time that it takes.
+// Login signs in a person from an address, with or without a port. The error
+// and the time are the same for a wrong name, a wrong password and a disabled
+// account.
 //
 // Faults: UNAUTHENTICATED, and RATE_LIMITED with the time to wait.
 func (p *People) Login(ctx context.Context, username, plain, address string) (*Session, error) {
@@ -33,7 +33,7 @@ func (p *People) Login(ctx context.Context, username, plain, address string) (*S
 	if err := p.allow(name, address); err != nil {
 		return nil, err
 	}
-	var account *ent.User // nil if nobody may sign in by that name
+	var account *ent.User // nil if the name has no enabled account
 	if ok {
 		row, err := p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
 		if err != nil && !ent.IsNotFound(err) {
@@ -57,16 +57,16 @@ func (p *People) Login(ctx context.Context, username, plain, address string) (*S
 	return p.createSession(ctx, account, newHash)
 }
 
-// createSession makes a session for an account whose password was just proved, and
-// keeps the fresh hash of that password.
+// createSession creates a session for an account whose password was just
+// verified, and stores the new hash of the password.
 func (p *People) createSession(ctx context.Context, account *ent.User, newHash string) (*Session, error) {
 	secret, hash := token.New()
 	now := p.clock()
 	session := &Session{Token: secret, ExpiresAt: now.Add(SessionLifetime)}
 	err := p.db.InTx(ctx, func(tx *ent.Tx) error {
-		// To hash took a while. If the account was disabled or had its
-		// password changed meanwhile, its sessions are gone, and this must not
-		// be one that comes after.
+		// Hashing took some time. If the account was disabled or got a new
+		// password meanwhile, its sessions were ended, and no new session may
+		// follow.
 		if err := p.lockUnchanged(ctx, tx, account); err != nil {
 			return err
 		}
@@ -87,8 +87,8 @@ func (p *People) createSession(ctx context.Context, account *ent.User, newHash s
 	return session, nil
 }
 
-// lockUnchanged locks an account, and fails if its password is another by now or
-// if it was disabled.
+// lockUnchanged locks an account, and fails if the account was disabled or has
+// another password now.
 func (p *People) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.User) error {
 	current, err := p.lock(tx.User.Query().Where(user.ID(account.ID), user.Disabled(false))).
 		Select(user.FieldPasswordHash).Only(ctx)
@@ -98,10 +98,10 @@ func (p *People) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.Use
 	return err
 }
 
-// wrongLogin says the same of all that can be wrong.
+// wrongLogin returns the same error for every cause.
 func wrongLogin() error { return fault.New(fault.Unauthenticated, "wrong name or password") }
 
-// allow takes one attempt at an account.
+// allow counts one attempt at an account.
 func (p *People) allow(name, address string) error {
 	ok, wait := p.throttle.Allow(name, address)
 	if ok {
@@ -112,8 +112,8 @@ func (p *People) allow(name, address string) error {
 	return e
 }
 
-// matches says whether plain is the password of the account, and tells the
-// throttle. A nil account has none, which takes as long to find out.
+// matches reports whether plain is the password of the account, and informs the
+// throttle. For a nil account matches returns false after the same time.
 func (p *People) matches(ctx context.Context, name string, account *ent.User, plain string) (ok bool, err error) {
 	if account == nil {
 		err = p.hasher.VerifyNothing(ctx, plain)
@@ -128,17 +128,17 @@ func (p *People) matches(ctx context.Context, name string, account *ent.User, pl
 	return ok, err
 }
 
-// authenticateQuery finds the token with a hash, if it holds and its owner's account
-// may be used: one statement, since every request begins with it.
+// authenticateQuery finds a valid token by hash, if the account of its owner is
+// enabled. It is one statement because every request runs it.
 const authenticateQuery = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role, t.kind, t.expires_at
 FROM access_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disabled`
 
-// Authenticate is who sent a request with that bearer token. Their role is the
-// lesser of the token's and the owner's present one. What another server has
-// changed holds here after recent.Moment.
+// Authenticate returns the caller of a request with the given bearer token. The
+// role is the lesser of the token's role and the owner's present role. A change
+// made on another server takes effect after recent.Moment.
 //
-// Faults: UNAUTHENTICATED, the same for all that can be wrong with it.
+// Faults: UNAUTHENTICATED, the same for every cause.
 func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {
 	secret, ok := token.Parse(bearer)
 	if !ok {
@@ -189,18 +189,18 @@ func minRole(a, b caller.Role) caller.Role {
 	return a
 }
 
-// noteUse keeps when a token was last used. The condition lets one of many
-// requests at once write it. That it could not be written is no reason to
-// refuse the request: the next one tries again. On SQLite it waits for whoever
-// is writing, as any write does.
+// recordUse stores the time of a token's last use. The condition makes one of
+// many concurrent requests write. A failed write does not fail the request,
+// because the next request tries again. On SQLite the write waits for other
+// writers.
 func (p *People) recordUse(ctx context.Context, id int64, now instant.Instant) {
 	_ = p.db.AccessToken.Update().
 		Where(accesstoken.ID(id), accesstoken.Or(accesstoken.LastUsedAtIsNil(), accesstoken.LastUsedAtLTE(now.Add(-lastUsedResolution)))).
 		SetLastUsedAt(now).Exec(ctx)
 }
 
-// Logout revokes the token that the request came with. It is false if the
-// token was gone already.
+// Logout revokes the token of the request. It returns false if the token was
+// revoked already.
 func (p *People) Logout(ctx context.Context) (bool, error) {
 	c := caller.From(ctx)
 	if c == nil {
@@ -211,9 +211,9 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-// ChangePassword gives the caller, at an address, another password, and ends
-// all their sessions but the one that asks. Guesses at the present password
-// count as those of a login do.
+// ChangePassword changes the password of the caller at an address, and ends all
+// sessions of the caller except the current session. Guesses at the current
+// password count like guesses of Login.
 //
 // Faults: BAD_USER_INPUT at "current" or "new", and RATE_LIMITED.
 func (p *People) ChangePassword(ctx context.Context, current, next, address string) error {

@@ -21,7 +21,7 @@ import (
 	"tagma/internal/token"
 )
 
-// TokenInput is a token to make. What is nil was left out.
+// TokenInput is a token to create. Nil means the default.
 type TokenInput struct {
 	Name      string
 	Role      *caller.Role
@@ -29,11 +29,11 @@ type TokenInput struct {
 	ExpiresAt *instant.Instant
 }
 
-// CreateToken makes a token for a script or a trap of the caller's. The secret
-// is given this once.
+// CreateToken creates a token for a script or a trap of the caller. Only this
+// call returns the secret.
 //
-// Faults: BAD_USER_INPUT and FORBIDDEN with every problem, TOO_LARGE for one
-// token too many.
+// Faults: BAD_USER_INPUT and FORBIDDEN with every problem; TOO_LARGE if the
+// caller has MaxTokens tokens.
 func (p *People) CreateToken(ctx context.Context, input TokenInput) (token.Secret, *ent.AccessToken, error) {
 	c, err := person(ctx)
 	if err != nil {
@@ -63,8 +63,7 @@ func (p *People) CreateToken(ctx context.Context, input TokenInput) (token.Secre
 	return secret, row, nil
 }
 
-// check is the input with nothing left out that has a default, or every
-// problem with it.
+// check returns the input with all defaults, or every problem.
 func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput, error) {
 	var problems fault.Problems
 	path := func(field string) []any { return []any{"input", field} }
@@ -75,7 +74,7 @@ func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput
 	}
 	role := c.Role
 	if input.Device != nil {
-		role = caller.Writer // the least that suits a trap
+		role = caller.Writer // lowest role that allows a trap's token
 		if !c.Has(caller.Writer) {
 			problems.Add(fault.Forbidden, path("device"), "only a WRITER may make a trap's token")
 		}
@@ -104,8 +103,8 @@ func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput
 	return input, problems.Err()
 }
 
-// roomForToken locks a person's account, and fails if it has as many tokens as
-// it may, or was disabled while the request was under way.
+// checkTokenLimit locks a person's account, and fails if the person has
+// MaxTokens tokens, or was disabled during the request.
 func (p *People) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64, now instant.Instant) error {
 	_, err := p.lock(tx.User.Query().Where(user.ID(userID), user.Disabled(false))).Select(user.FieldID).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -122,11 +121,11 @@ func (p *People) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64, 
 	return err
 }
 
-// RevokeToken revokes a token or ends a session: one of the caller's, or for an
-// admin anyone's. It is false if there is none such.
+// RevokeToken revokes a token or ends a session of the caller, or for an admin
+// of anybody. It returns false if there is no such token.
 //
-// A token that was made by hand revokes itself alone, unless it has the role of
-// an admin: one that may only look must not end what its owner does elsewhere.
+// An access token can revoke only itself, unless its role is ADMIN: a token
+// with READER rights must not end the sessions of its owner.
 //
 // Faults: FORBIDDEN.
 func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
@@ -142,8 +141,8 @@ func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	return n > 0, err
 }
 
-// TokenByID is one token that still holds, or nil if there is none or it is
-// not the caller's to see.
+// TokenByID returns a valid token, or nil if there is none or the caller may
+// not see it.
 func (p *People) TokenByID(ctx context.Context, id int64) (*ent.AccessToken, error) {
 	c, err := person(ctx)
 	if err != nil {
@@ -157,8 +156,8 @@ func (p *People) TokenByID(ctx context.Context, id int64) (*ent.AccessToken, err
 	return row, err
 }
 
-// visibleTo is the condition that a token is the caller's, or that they are an
-// admin.
+// visibleTo returns the condition that a token belongs to the caller, or that
+// the caller is an admin.
 func visibleTo(c *caller.Caller) predicate.AccessToken {
 	return func(s *sql.Selector) {
 		if !c.Has(caller.Admin) {
@@ -167,8 +166,8 @@ func visibleTo(c *caller.Caller) predicate.AccessToken {
 	}
 }
 
-// TokensOf gives the sessions and tokens of people that still hold, by the
-// person's id, the newest first.
+// TokensOf returns the valid sessions and tokens of people, by the person's id,
+// the newest first.
 func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*ent.AccessToken, error) {
 	ids := make([]int64, len(users))
 	for n, u := range users {
@@ -187,7 +186,7 @@ func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*
 	return tokens, err
 }
 
-// Sweep deletes tokens that have expired, and says how many.
+// Sweep deletes expired tokens, and returns their number.
 func (p *People) Sweep(ctx context.Context) (int, error) {
 	return p.db.AccessToken.Delete().Where(accesstoken.ExpiresAtLTE(p.clock())).Exec(ctx)
 }

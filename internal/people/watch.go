@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// watchInterval is how soon one who listens for long is let go when their
-	// token holds no more.
+	// watchInterval is the time within which a long-lived listener is ended
+	// after its token was revoked.
 	watchInterval = recent.Moment
-	// maxOutage is how long they may stay while the database cannot say.
+	// maxOutage is the time that listeners stay while the database does not answer.
 	maxOutage = 15 * time.Second
 )
 
-// Watch ends what is going on for long under a token when the token holds no
-// more, wherever it was revoked. All tokens are looked at by one statement.
+// Watch ends long-lived work under a token when the token becomes invalid, on
+// any server. One statement checks all tokens.
 type Watch struct {
 	people *People
 
@@ -37,12 +37,12 @@ type entry struct {
 	cancel context.CancelCauseFunc
 }
 
-// NewWatch is a watch, which Start begins.
+// NewWatch returns a watch. Start starts it.
 func NewWatch(p *People) *Watch { return &Watch{people: p, entries: map[*entry]struct{}{}} }
 
-// While is a context that ends, with a *fault.Error as its cause, when the
-// caller's token holds no more or allows another role. The caller of While
-// cancels it.
+// While returns a context that ends when the caller's token becomes invalid or
+// changes its role. The cause is a *fault.Error. The caller of While must
+// cancel the context.
 func (w *Watch) While(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	e := &entry{c, end}
@@ -57,7 +57,8 @@ func (w *Watch) While(ctx context.Context, c *caller.Caller) (context.Context, c
 	}
 }
 
-// Start watches until ctx ends. The channel is closed when it has stopped.
+// Start checks tokens until ctx ends. The returned channel is closed when
+// Start's work has ended.
 func (w *Watch) Start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -81,7 +82,7 @@ func (w *Watch) Start(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// checkAll lets those go whose tokens hold no more.
+// checkAll ends the work of all invalid tokens.
 func (w *Watch) checkAll(ctx context.Context) error {
 	list := w.snapshot()
 	if len(list) == 0 {
@@ -114,7 +115,7 @@ func (w *Watch) snapshot() []*entry {
 	return slices.Collect(maps.Keys(w.entries))
 }
 
-// end lets some go.
+// endAll ends the given entries.
 func (w *Watch) endAll(list []*entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
