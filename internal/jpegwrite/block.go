@@ -16,13 +16,13 @@ type plane struct {
 
 	scale  *[64]int64 // what a coefficient is multiplied with: scaleOf
 	dc, ac *[256]code
-	last   int // DC of the block before
+	prevDC int // DC of the block before
 }
 
 const (
-	cosBits   = 13 // of a cosine, behind the point
-	keptBits  = 3  // behind the point of what is transformed one way
-	scaleBits = 24 // behind the point of a scale
+	cosBits      = 13 // of a cosine, behind the point
+	fractionBits = 3  // behind the point of what is transformed one way
+	scaleBits    = 24 // behind the point of a scale
 )
 
 // The cosines of A.3.3: cosN is cos(Nπ/16).
@@ -55,19 +55,19 @@ var zigzag = func() (order [64]uint8) { //nolint:gochecknoglobals // a table
 	return order
 }()
 
-// scaleOf is what makes a quantized coefficient (A.3.4) of what transform gives:
+// scaleTable is what makes a quantized coefficient (A.3.4) of what transform gives:
 // its factor of A.3.3, by the step of the table.
-func scaleOf(quant []byte) *[64]int64 {
+func scaleTable(quant []byte) *[64]int64 {
 	var scale [64]int64
-	for at, z := range zigzag {
+	for i, z := range zigzag {
 		factor := 1.0 / 4
-		if at/8 == 0 {
+		if i/8 == 0 {
 			factor *= math.Sqrt2 / 2
 		}
-		if at%8 == 0 {
+		if i%8 == 0 {
 			factor *= math.Sqrt2 / 2
 		}
-		scale[at] = int64(math.Round(factor / float64(quant[z]) * (1 << scaleBits)))
+		scale[i] = int64(math.Round(factor / float64(quant[z]) * (1 << scaleBits)))
 	}
 	return &scale
 }
@@ -118,54 +118,56 @@ func (p *plane) write(w *writer, x, y int) {
 		for j := 0; j < 8; j += 2 {
 			a0, b0 := pair.Split(v[j])
 			a1, b1 := pair.Split(v[j+1])
-			half[j/2][i] = pair.Of(kept(a0), kept(a1))
-			half[j/2][i+1] = pair.Of(kept(b0), kept(b1))
+			half[j/2][i] = pair.Of(roundToFraction(a0), roundToFraction(a1))
+			half[j/2][i+1] = pair.Of(roundToFraction(b0), roundToFraction(b1))
 		}
 	}
 	var c [64]int32
-	there := uint64(0) // the coefficients that are not 0
+	nonZero := uint64(0) // the coefficients that are not 0
 	for j := range half {
 		dct(&half[j])
 		if j == 0 {
-			half[0][0] -= 128 * 64 << (keptBits + cosBits) // A.3.1
+			half[0][0] -= 128 * 64 << (fractionBits + cosBits) // A.3.1
 		}
-		for i, both := range half[j] {
-			at := 8*i + 2*j
-			v0, v1 := pair.Split(both)
-			v0, v1 = quantized(v0*p.scale[at]), quantized(v1*p.scale[at+1])
-			z0, z1 := zigzag[at]&63, zigzag[at+1]&63
+		for row, columns := range half[j] {
+			i := 8*row + 2*j
+			v0, v1 := pair.Split(columns)
+			v0, v1 = quantize(v0*p.scale[i]), quantize(v1*p.scale[i+1])
+			z0, z1 := zigzag[i]&63, zigzag[i+1]&63
 			c[z0], c[z1] = int32(v0), int32(v1)
-			there |= uint64(v0|-v0)>>63<<z0 | uint64(v1|-v1)>>63<<z1
+			nonZero |= uint64(v0|-v0)>>63<<z0 | uint64(v1|-v1)>>63<<z1
 		}
 	}
-	p.encode(w, &c, there)
+	p.encode(w, &c, nonZero)
 }
 
-func kept(v int64) int64 { return (v + 1<<(cosBits-keptBits-1)) >> (cosBits - keptBits) }
+func roundToFraction(v int64) int64 {
+	return (v + 1<<(cosBits-fractionBits-1)) >> (cosBits - fractionBits)
+}
 
-// quantized is a scaled coefficient, rounded.
-func quantized(v int64) int64 {
-	const behind = keptBits + cosBits + scaleBits
-	return (v + 1<<(behind-1)) >> behind
+// quantize is a scaled coefficient, rounded.
+func quantize(v int64) int64 {
+	const shift = fractionBits + cosBits + scaleBits
+	return (v + 1<<(shift-1)) >> shift
 }
 
 // encode writes the coefficients (F.1.2), of which those are there that are not
 // 0.
-func (p *plane) encode(w *writer, c *[64]int32, there uint64) {
+func (p *plane) encode(w *writer, c *[64]int32, nonZero uint64) {
 	dc := int(c[0])
-	put(w, p.dc, 0, dc-p.last)
-	p.last = dc
-	last := 0
-	for there &^= 1; there != 0; there &= there - 1 {
-		at := bits.TrailingZeros64(there)
-		run := at - last - 1
+	put(w, p.dc, 0, dc-p.prevDC)
+	p.prevDC = dc
+	lastIndex := 0
+	for nonZero &^= 1; nonZero != 0; nonZero &= nonZero - 1 {
+		i := bits.TrailingZeros64(nonZero)
+		run := i - lastIndex - 1
 		for ; run > 15; run -= 16 {
 			w.put(uint64(p.ac[0xF0].bits), uint(p.ac[0xF0].length))
 		}
-		put(w, p.ac, run, int(c[at&63]))
-		last = at
+		put(w, p.ac, run, int(c[i&63]))
+		lastIndex = i
 	}
-	if last < 63 {
+	if lastIndex < 63 {
 		w.put(uint64(p.ac[0].bits), uint(p.ac[0].length))
 	}
 }

@@ -23,19 +23,19 @@ var errKind = errors.New("jpegwrite: neither grey nor 4:2:0")
 // Quality is that of image/jpeg.
 func Encode(m image.Image, quality int) ([]byte, error) {
 	size := m.Bounds().Size()
-	var all []plane
-	var one image.Image // of the same kind
+	var planes []plane
+	var sample image.Image // of the same kind
 	switch m := m.(type) {
 	case *image.Gray:
-		one = image.NewGray(image.Rect(0, 0, 1, 1))
-		all = []plane{{pix: m.Pix, stride: m.Stride, width: size.X, height: size.Y, blocks: 1}}
+		sample = image.NewGray(image.Rect(0, 0, 1, 1))
+		planes = []plane{{pix: m.Pix, stride: m.Stride, width: size.X, height: size.Y, blocks: 1}}
 	case *image.YCbCr:
 		if m.SubsampleRatio != image.YCbCrSubsampleRatio420 {
 			return nil, errKind
 		}
-		one = image.NewYCbCr(image.Rect(0, 0, 1, 1), m.SubsampleRatio)
+		sample = image.NewYCbCr(image.Rect(0, 0, 1, 1), m.SubsampleRatio)
 		w, h := (size.X+1)/2, (size.Y+1)/2
-		all = []plane{
+		planes = []plane{
 			{pix: m.Y, stride: m.YStride, width: size.X, height: size.Y, blocks: 2},
 			{pix: m.Cb, stride: m.CStride, width: w, height: h, blocks: 1},
 			{pix: m.Cr, stride: m.CStride, width: w, height: h, blocks: 1},
@@ -43,22 +43,22 @@ func Encode(m image.Image, quality int) ([]byte, error) {
 	default:
 		return nil, errKind
 	}
-	header, err := headerOf(one, size, quality)
+	header, err := newHeader(sample, size, quality)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
+	for i := range planes {
 		chroma := min(i, 1)
-		all[i].scale = scaleOf(header.quant[chroma])
-		all[i].dc, all[i].ac = codesOf(header.huffman[2*chroma]), codesOf(header.huffman[2*chroma+1])
+		planes[i].scale = scaleTable(header.quant[chroma])
+		planes[i].dc, planes[i].ac = codeTable(header.huffman[2*chroma]), codeTable(header.huffman[2*chroma+1])
 	}
 	w := &writer{out: make([]byte, len(header.bytes), len(header.bytes)+size.X*size.Y/4+1<<10)}
 	copy(w.out, header.bytes)
-	mcu := 8 * all[0].blocks // A.2.3
+	mcu := 8 * planes[0].blocks // A.2.3
 	for y := 0; y < size.Y; y += mcu {
 		for x := 0; x < size.X; x += mcu {
-			for i := range all {
-				p := &all[i]
+			for i := range planes {
+				p := &planes[i]
 				for n := range p.blocks * p.blocks {
 					p.write(w, (x/mcu*p.blocks+n%p.blocks)*8, (y/mcu*p.blocks+n/p.blocks)*8)
 				}
@@ -75,17 +75,17 @@ type header struct {
 	huffman [][]byte // DC and AC of luminance, then of chrominance: 16 counts, then the symbols
 }
 
-// headerOf is that of a picture of the same kind as one, with a size.
-func headerOf(one image.Image, size image.Point, quality int) (*header, error) {
+// newHeader is that of a picture of the same kind as one, with a size.
+func newHeader(sample image.Image, size image.Point, quality int) (*header, error) {
 	var file bytes.Buffer
-	if err := jpeg.Encode(&file, one, &jpeg.Options{Quality: quality}); err != nil {
+	if err := jpeg.Encode(&file, sample, &jpeg.Options{Quality: quality}); err != nil {
 		return nil, err
 	}
-	all := file.Bytes()
+	data := file.Bytes()
 	h := &header{}
-	for at := 2; ; {
-		marker, end := all[at+1], at+2+int(binary.BigEndian.Uint16(all[at+2:]))
-		body := all[at+4 : end]
+	for pos := 2; ; {
+		marker, end := data[pos+1], pos+2+int(binary.BigEndian.Uint16(data[pos+2:]))
+		body := data[pos+4 : end]
 		switch marker {
 		case 0xDB: // B.2.4.1
 			for ; len(body) > 0; body = body[65:] {
@@ -104,29 +104,29 @@ func headerOf(one image.Image, size image.Point, quality int) (*header, error) {
 				body = body[n:]
 			}
 		case 0xDA:
-			h.bytes = all[:end]
+			h.bytes = data[:end]
 			return h, nil
 		}
-		at = end
+		pos = end
 	}
 }
 
 // code is a Huffman code's bits, and how many they are.
 type code struct{ bits, length uint16 }
 
-// codesOf is the codes by symbol: C.2.
-func codesOf(table []byte) *[256]code {
-	var all [256]code
+// codeTable is the codes by symbol: C.2.
+func codeTable(table []byte) *[256]code {
+	var codes [256]code
 	next, i := uint16(0), 16
 	for length := 1; length <= 16; length++ {
 		for range table[length-1] {
-			all[table[i]] = code{next, uint16(length)}
+			codes[table[i]] = code{next, uint16(length)}
 			next++
 			i++
 		}
 		next <<= 1
 	}
-	return &all
+	return &codes
 }
 
 // writer gathers bits.
