@@ -21,8 +21,8 @@ type plane struct {
 	perX, perY    int // pixels of luminance to one of this plane
 }
 
-// pictureOf takes an image apart, width × height pixels of it.
-func pictureOf(m image.Image, width, height float64) picture {
+// newPicture takes an image apart, width × height pixels of it.
+func newPicture(m image.Image, width, height float64) picture {
 	b := m.Bounds()
 	p := picture{width: width, height: height}
 	switch m := m.(type) {
@@ -37,7 +37,7 @@ func pictureOf(m image.Image, width, height float64) picture {
 			{m.Cr, m.CStride, w, h, perX, perY},
 		}
 	default:
-		return pictureOf(toYCbCr(m), width, height)
+		return newPicture(toYCbCr(m), width, height)
 	}
 	return p
 }
@@ -76,22 +76,22 @@ func toYCbCr(m image.Image) *image.YCbCr {
 // resize makes a picture of w × h pixels, with half as much chrominance each
 // way.
 func (p picture) resize(w, h int) picture {
-	out := picture{width: float64(w), height: float64(h)}
-	var across, down filter
-	for i, from := range p.planes {
-		to := plane{width: w, height: h, perX: 1, perY: 1}
+	result := picture{width: float64(w), height: float64(h)}
+	var horizontal, vertical filter
+	for i, src := range p.planes {
+		dst := plane{width: w, height: h, perX: 1, perY: 1}
 		if i > 0 {
-			to = plane{width: (w + 1) / 2, height: (h + 1) / 2, perX: 2, perY: 2}
+			dst = plane{width: (w + 1) / 2, height: (h + 1) / 2, perX: 2, perY: 2}
 		}
-		to.stride = to.width
+		dst.stride = dst.width
 		if i < 2 { // the planes of chrominance are alike
-			across = newFilter(to.width, from.width, p.width/out.width*float64(to.perX)/float64(from.perX))
-			down = newFilter(to.height, from.height, p.height/out.height*float64(to.perY)/float64(from.perY))
+			horizontal = newFilter(dst.width, src.width, p.width/result.width*float64(dst.perX)/float64(src.perX))
+			vertical = newFilter(dst.height, src.height, p.height/result.height*float64(dst.perY)/float64(src.perY))
 		}
-		to.pix = from.resize(across, down)
-		out.planes = append(out.planes, to)
+		dst.pix = src.resize(horizontal, vertical)
+		result.planes = append(result.planes, dst)
 	}
-	return out
+	return result
 }
 
 // image is what resize made, as the standard library has it.

@@ -21,7 +21,7 @@ func lanczos(x float64) float64 {
 // Weights are fixed-point numbers in units of 1/one.
 const (
 	weightBits = 14
-	one        = 1 << weightBits
+	unit       = 1 << weightBits
 )
 
 // filter holds, for each pixel of a row or column to come, which pixels it is
@@ -34,10 +34,10 @@ type filter struct {
 
 // newFilter maps n pixels to come, each standing for step of those there are.
 // What lies outside the picture counts as its outermost pixel.
-func newFilter(n, from int, step float64) filter {
+func newFilter(n, srcSize int, step float64) filter {
 	scale := max(1, step)
 	reach := lobes * scale
-	taps := min(from, int(math.Ceil(2*reach)))
+	taps := min(srcSize, int(math.Ceil(2*reach)))
 	f := filter{taps: (taps + 3) &^ 3, first: make([]int, n)}
 	f.weights = make([]int64, n*f.taps)
 	exact := make([]float64, taps)
@@ -45,56 +45,56 @@ func newFilter(n, from int, step float64) filter {
 		center := (float64(i)+0.5)*step - 0.5
 		first := int(math.Floor(center-reach)) + 1
 		last := int(math.Ceil(center+reach)) - 1
-		at := min(max(first, 0), from-taps)
+		start := min(max(first, 0), srcSize-taps)
 		clear(exact)
 		sum := 0.0
 		for j := first; j <= last; j++ {
 			w := lanczos((float64(j) - center) / scale)
-			exact[min(max(j-at, 0), taps-1)] += w
+			exact[min(max(j-start, 0), taps-1)] += w
 			sum += w
 		}
-		f.first[i] = at
+		f.first[i] = start
 		// Rounding the sums, not the weights, keeps their total exact.
-		weights, total, before := f.weights[i*f.taps:], 0.0, int64(0)
+		weights, total, prev := f.weights[i*f.taps:], 0.0, int64(0)
 		for t, w := range exact {
-			total += w / sum * one
-			upTo := int64(math.Round(total))
-			weights[t] = upTo - before
-			before = upTo
+			total += w / sum * unit
+			rounded := int64(math.Round(total))
+			weights[t] = rounded - prev
+			prev = rounded
 		}
 	}
 	return f
 }
 
-// keptBits is how many bits behind the point stay between the two filterings.
-const keptBits = 4
+// fractionBits is how many bits behind the point stay between the two filterings.
+const fractionBits = 4
 
 // resize gives the pixels that the filters make. Rows are filtered two at once,
 // and columns too: see package pair.
-func (p plane) resize(across, down filter) []byte {
-	w, h := len(across.first), len(down.first)
+func (p plane) resize(horizontal, vertical filter) []byte {
+	w, h := len(horizontal.first), len(vertical.first)
 	n := (w + 1) / 2 // pairs of columns
 
 	// Of the rows that are filtered there are no more than are needed at once.
-	narrow := make([][]int64, down.taps+2)
-	for i := range narrow {
-		narrow[i] = make([]int64, n)
+	ring := make([][]int64, vertical.taps+2)
+	for i := range ring {
+		ring[i] = make([]int64, n)
 	}
-	row := func(y int) []int64 { return narrow[y%len(narrow)] }
-	wide, sums := make([]int64, p.width+across.taps), make([]int64, n)
-	rows := make([][]int64, down.taps)
+	ringRow := func(y int) []int64 { return ring[y%len(ring)] }
+	source, sums := make([]int64, p.width+horizontal.taps), make([]int64, n)
+	rows := make([][]int64, vertical.taps)
 
 	out := make([]byte, w*h)
-	done := 0 // how many rows are filtered
+	nextRow := 0 // how many rows are filtered
 	for y := range h {
-		for ; done < min(down.first[y]+down.taps, p.height); done += 2 {
-			p.twoRows(wide[:p.width], done)
-			across.rows(row(done), row(done+1), wide)
+		for ; nextRow < min(vertical.first[y]+vertical.taps, p.height); nextRow += 2 {
+			p.twoRows(source[:p.width], nextRow)
+			horizontal.rows(ringRow(nextRow), ringRow(nextRow+1), source)
 		}
 		for t := range rows {
-			rows[t] = row(down.first[y] + t)
+			rows[t] = ringRow(vertical.first[y] + t)
 		}
-		down.columns(out[y*w:][:w], rows, sums, down.weights[y*down.taps:])
+		vertical.columns(out[y*w:][:w], rows, sums, vertical.weights[y*vertical.taps:])
 	}
 	return out
 }
@@ -109,16 +109,16 @@ func (p plane) twoRows(out []int64, y int) {
 }
 
 // rows filters two rows into pairs of columns.
-func (f *filter) rows(a, b, in []int64) {
-	const behind = weightBits - keptBits
-	for i, at := range f.first {
-		sum := dot(f.weights[i*f.taps:][:f.taps], in[at:][:f.taps])
-		ofA, ofB := pair.Split(sum + pair.Of(1<<(behind-1), 1<<(behind-1)))
-		ofA, ofB = ofA>>behind, ofB>>behind
+func (f *filter) rows(a, b, pixels []int64) {
+	const shift = weightBits - fractionBits
+	for i, start := range f.first {
+		sum := dot(f.weights[i*f.taps:][:f.taps], pixels[start:][:f.taps])
+		sumA, sumB := pair.Split(sum + pair.Of(1<<(shift-1), 1<<(shift-1)))
+		sumA, sumB = sumA>>shift, sumB>>shift
 		if i%2 == 0 {
-			a[i/2], b[i/2] = ofA, ofB
+			a[i/2], b[i/2] = sumA, sumB
 		} else {
-			a[i/2], b[i/2] = pair.Of(a[i/2], ofA), pair.Of(b[i/2], ofB)
+			a[i/2], b[i/2] = pair.Of(a[i/2], sumA), pair.Of(b[i/2], sumB)
 		}
 	}
 }
@@ -135,9 +135,9 @@ func dot(weights, pairs []int64) (sum int64) {
 
 // columns makes one row of as many rows as there are weights to a pixel.
 func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
-	const behind = weightBits + keptBits
+	const shift = weightBits + fractionBits
 	for i := range sums {
-		sums[i] = pair.Of(1<<(behind-1), 1<<(behind-1))
+		sums[i] = pair.Of(1<<(shift-1), 1<<(shift-1))
 	}
 	// Four rows at a time, so that the sums are read and written less often.
 	n := len(sums)
@@ -150,9 +150,9 @@ func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
 	}
 	for i, sum := range sums {
 		left, right := pair.Split(sum)
-		out[2*i] = clamp(left >> behind)
+		out[2*i] = clamp(left >> shift)
 		if 2*i+1 < len(out) {
-			out[2*i+1] = clamp(right >> behind)
+			out[2*i+1] = clamp(right >> shift)
 		}
 	}
 }

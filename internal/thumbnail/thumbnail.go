@@ -50,12 +50,12 @@ func Make(data []byte, maxPixels int64) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := decode(photo, data)
+	source, err := decode(photo, data)
 	if err != nil {
-		return nil, refused(err)
+		return nil, inputError(err)
 	}
-	large := whole.resize(within(photo, Width, Height))
-	small := large.resize(within(photo, MiniWidth, MiniHeight))
+	large := source.resize(fit(photo, Width, Height))
+	small := large.resize(fit(photo, MiniWidth, MiniHeight))
 
 	set := &Set{Width: photo.Width, Height: photo.Height}
 	if set.Thumbnail, err = jpegwrite.Encode(large.image(), quality); err != nil {
@@ -78,7 +78,7 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 	const tablesAndPictures = 2 << 20
 	pixels := (int64(photo.Width) + 32) * (int64(photo.Height) + 32) // whole MCUs
 	switch {
-	case quarterIsEnough(photo):
+	case canUseQuarter(photo):
 		return tablesAndPictures + pixels/2, nil
 	case photo.Ordinary:
 		return tablesAndPictures + 8*pixels, nil
@@ -92,7 +92,7 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
 	photo, err := jpegscan.Open(data)
 	if err != nil {
-		return nil, refused(err)
+		return nil, inputError(err)
 	}
 	if pixels := int64(photo.Width) * int64(photo.Height); pixels > maxPixels {
 		return nil, fault.New(fault.TooLarge,
@@ -102,8 +102,8 @@ func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
 	return photo, nil
 }
 
-// refused makes an error of the file fit for whoever sent it.
-func refused(err error) error {
+// inputError makes an error of the file fit for whoever sent it.
+func inputError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the file is cut off")
 	}
@@ -118,28 +118,28 @@ func decode(photo *jpegscan.Photo, data []byte) (picture, error) {
 		if err != nil {
 			return picture{}, err
 		}
-		if quarterIsEnough(photo) {
-			return pictureOf(quarter, float64(photo.Width)/4, float64(photo.Height)/4), nil
+		if canUseQuarter(photo) {
+			return newPicture(quarter, float64(photo.Width)/4, float64(photo.Height)/4), nil
 		}
 		// The file is whole, but small, and reading it again is cheap.
 	}
-	all, err := jpeg.Decode(bytes.NewReader(data))
+	full, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		return picture{}, err
 	}
-	return pictureOf(all, float64(photo.Width), float64(photo.Height)), nil
+	return newPicture(full, float64(photo.Width), float64(photo.Height)), nil
 }
 
-// quarterIsEnough reports whether the pictures can be had of a quarter. It wants
+// canUseQuarter reports whether the pictures can be had of a quarter. It wants
 // some pixels more than the larger of them has: at 4 times its size, not 5, what
 // the reduced transform folds into each pixel costs 0.8 dB against Lanczos.
-func quarterIsEnough(p *jpegscan.Photo) bool {
+func canUseQuarter(p *jpegscan.Photo) bool {
 	return p.Ordinary && (p.Width >= 5*Width || p.Height >= 5*Height)
 }
 
-// within is the largest size of the photograph's aspect within a box, but not
+// fit is the largest size of the photograph's aspect within a box, but not
 // larger than the photograph.
-func within(p *jpegscan.Photo, width, height int) (w, h int) {
+func fit(p *jpegscan.Photo, width, height int) (w, h int) {
 	scale := min(1, float64(width)/float64(p.Width), float64(height)/float64(p.Height))
 	w = int(math.Round(float64(p.Width) * scale))
 	h = int(math.Round(float64(p.Height) * scale))
