@@ -95,7 +95,7 @@ func parseTIFF(b []byte) (t tiff, ifd0 uint32, ok bool) {
 }
 
 // at is n bytes from an offset, or nil if they are not all there.
-func (t tiff) at(offset, n uint64) []byte {
+func (t tiff) bytesAt(offset, n uint64) []byte {
 	if end := offset + n; n <= uint64(len(t.bytes)) && end <= uint64(len(t.bytes)) {
 		return t.bytes[offset:end]
 	}
@@ -105,12 +105,12 @@ func (t tiff) at(offset, n uint64) []byte {
 // value is the value of the first field with that tag in the directory at ifd,
 // or nil.
 func (t tiff) value(ifd uint32, tag uint16) []byte {
-	head := t.at(uint64(ifd), 2)
+	head := t.bytesAt(uint64(ifd), 2)
 	if head == nil {
 		return nil
 	}
 	for i := range uint64(t.order.Uint16(head)) {
-		field := t.at(uint64(ifd)+2+12*i, 12)
+		field := t.bytesAt(uint64(ifd)+2+12*i, 12)
 		if field == nil {
 			return nil
 		}
@@ -124,7 +124,7 @@ func (t tiff) value(ifd uint32, tag uint16) []byte {
 		if length <= 4 {
 			return field[8 : 8+length]
 		}
-		return t.at(uint64(t.order.Uint32(field[8:])), length)
+		return t.bytesAt(uint64(t.order.Uint32(field[8:])), length)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ const maxTuple = 8
 // no dict, and no reading: nil. Only nan, inf and numbers too large for a
 // float64 are dropped one by one, since a broken sensor may cause them.
 func parseDict(tag []byte) readings {
-	text := untilNUL(tag)
+	text := cutAtNUL(tag)
 	if len(text) > maxTag {
 		return nil
 	}
@@ -45,7 +45,7 @@ type literals struct{ rest string }
 func (p *literals) skipSpace() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
 // take skips white space and token, and says whether token was there.
-func (p *literals) take(token string) (ok bool) {
+func (p *literals) accept(token string) (ok bool) {
 	p.skipSpace()
 	p.rest, ok = strings.CutPrefix(p.rest, token)
 	return ok
@@ -53,19 +53,19 @@ func (p *literals) take(token string) (ok bool) {
 
 func (p *literals) dict() (readings, error) {
 	r := readings{}
-	if !p.take("{") {
+	if !p.accept("{") {
 		return nil, errLiteral
 	}
-	for n := 0; !p.take("}"); n++ {
-		if n == maxNames || n > 0 && !p.take(",") {
+	for n := 0; !p.accept("}"); n++ {
+		if n == maxNames || n > 0 && !p.accept(",") {
 			return nil, errLiteral
 		}
-		if n > 0 && p.take("}") { // after a comma at the end
+		if n > 0 && p.accept("}") { // after a comma at the end
 			break
 		}
 		p.skipSpace()
 		name, err := p.text()
-		if err != nil || !p.take(":") {
+		if err != nil || !p.accept(":") {
 			return nil, errLiteral
 		}
 		value, err := p.value()
@@ -86,16 +86,16 @@ func (p *literals) dict() (readings, error) {
 
 // value reads a scalar or a flat tuple.
 func (p *literals) value() (any, error) {
-	if !p.take("(") {
+	if !p.accept("(") {
 		return p.scalar()
 	}
 	tuple := []any{}
 	var notFinite error
-	for n := 0; !p.take(")"); n++ {
-		if n == maxTuple || n > 0 && !p.take(",") {
+	for n := 0; !p.accept(")"); n++ {
+		if n == maxTuple || n > 0 && !p.accept(",") {
 			return nil, errLiteral
 		}
-		if n > 0 && p.take(")") { // (46,)
+		if n > 0 && p.accept(")") { // (46,)
 			break
 		}
 		value, err := p.scalar()

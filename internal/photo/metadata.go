@@ -42,9 +42,9 @@ type Metadata struct {
 // segments before the pixels the first 64, of the two tags 4 KiB each.
 func ReadMetadata(jpeg []byte) Metadata {
 	dict, table := findTags(jpeg)
-	all := parseTable(table)
-	maps.Copy(all, parseDict(dict))
-	return all.metadata()
+	merged := parseTable(table)
+	maps.Copy(merged, parseDict(dict))
+	return merged.metadata()
 }
 
 // What is larger is taken for something that no trap wrote: a trap's tag has

@@ -41,7 +41,7 @@ func (n Name) String() string { return n.Device + "." + n.TakenAt.Trap() + ".jpg
 // BAD_USER_INPUT.
 func ParseName(filename string) (Name, error) {
 	base := filename[strings.LastIndexAny(filename, `/\`)+1:]
-	wrong := func(format string, args ...any) (Name, error) {
+	refuse := func(format string, args ...any) (Name, error) {
 		return Name{}, fault.New(fault.BadInput,
 			"%.80q is not the name of a trap's photograph: %s; name it <device>.<YYYY-MM-DD_HH-MM-SS>.jpg with the time in UTC, such as 0a5bb6f4.2020-06-20_20-19-15.jpg",
 			base, fmt.Sprintf(format, args...))
@@ -51,23 +51,23 @@ func ParseName(filename string) (Name, error) {
 	switch strings.ToLower(extension) {
 	case ".jpg", ".jpeg":
 	default:
-		return wrong("its extension %.80q is not .jpg", extension)
+		return refuse("its extension %.80q is not .jpg", extension)
 	}
 	device, date, _ := strings.Cut(strings.TrimSuffix(base, extension), ".")
 	device, err := ParseDevice(device)
 	if err != nil {
-		return wrong("its device part is wrong: %s", err)
+		return refuse("its device part is wrong: %s", err)
 	}
 	if !dateForm.MatchString(date) {
-		return wrong("its date part %.80q is not of the form YYYY-MM-DD_HH-MM-SS", date)
+		return refuse("its date part %.80q is not of the form YYYY-MM-DD_HH-MM-SS", date)
 	}
-	taken, err := time.Parse(instant.TrapLayout, date)
+	t, err := time.Parse(instant.TrapLayout, date)
 	if err != nil {
-		return wrong("its date part %q is not a real date", date)
+		return refuse("its date part %q is not a real date", date)
 	}
-	name := Name{Device: device, TakenAt: instant.Of(taken)}
+	name := Name{Device: device, TakenAt: instant.Of(t)}
 	if name.TakenAt < firstTrap {
-		return wrong("its date part %q is too early: no trap existed before %s, so set the trap's clock", date, firstTrap.Trap())
+		return refuse("its date part %q is too early: no trap existed before %s, so set the trap's clock", date, firstTrap.Trap())
 	}
 	return name, nil
 }

@@ -59,7 +59,7 @@ func commentText(b []byte) string {
 			break
 		}
 	}
-	return untilNUL(b)
+	return cutAtNUL(b)
 }
 
 // fromUTF16 decodes a text whose first character is ASCII. Its zero byte then
@@ -81,8 +81,8 @@ func fromUTF16(b []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// untilNUL is what comes before the zero bytes that end and pad texts in EXIF.
-func untilNUL(b []byte) string {
+// cutAtNUL is what comes before the zero bytes that end and pad texts in EXIF.
+func cutAtNUL(b []byte) string {
 	text, _, _ := bytes.Cut(b, []byte{0})
 	return string(text)
 }
