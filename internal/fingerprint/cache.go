@@ -18,12 +18,12 @@ import (
 type cache struct {
 	db *sql.DB
 
-	mu    sync.Mutex
-	fresh []*File // not written yet
+	mu      sync.Mutex
+	pending []*File // not written yet
 }
 
-// writtenAtOnce is how many fingerprints are written in one transaction.
-const writtenAtOnce = 500
+// batchSize is how many fingerprints are written in one transaction.
+const batchSize = 500
 
 // openCache opens the cache, a file that is made where there is none.
 func openCache(ctx context.Context, path string) (*cache, error) {
@@ -62,20 +62,20 @@ func (c *cache) put(ctx context.Context, f *File) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fresh = append(c.fresh, f); len(c.fresh) >= writtenAtOnce {
+	if c.pending = append(c.pending, f); len(c.pending) >= batchSize {
 		c.write(ctx)
 	}
 }
 
 func (c *cache) write(ctx context.Context) {
-	fresh := c.fresh
-	c.fresh = nil
+	batch := c.pending
+	c.pending = nil
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, f := range fresh {
+	for _, f := range batch {
 		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO fingerprints (path, size, modified, md5) VALUES (?, ?, ?, ?)`,
 			f.Path, f.Size, f.Modified, f.MD5); err != nil {
 			return
