@@ -26,14 +26,14 @@ const (
 // Report is what became of a push.
 type Report struct {
 	DryRun bool
-	found  *finding
+	scan   *scanResult
 }
 
 // Refused is how many photographs the server does not have now because they
 // were refused.
 func (r *Report) Refused() int {
 	n := 0
-	for _, p := range r.found.photographs {
+	for _, p := range r.scan.photographs {
 		if p.verdict == Conflict || p.verdict == Rejected {
 			n++
 		}
@@ -51,7 +51,7 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	sums := map[Verdict]sum{}
 	deleted := 0
-	for _, p := range r.found.photographs {
+	for _, p := range r.scan.photographs {
 		verdict := p.verdict
 		if verdict == "" {
 			verdict = notSent
@@ -67,14 +67,14 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	for _, verdict := range []Verdict{Created, Replaced, Unchanged, wouldSend, Conflict, Rejected, notSent} {
 		if s, ok := sums[verdict]; ok {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, count(s.files), progress.Bytes(s.bytes))
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, photographCount(s.files), progress.Bytes(s.bytes))
 		}
 	}
 	if len(sums) == 0 {
 		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
 	}
-	if r.found.passedOver > 0 {
-		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.found.passedOver)
+	if r.scan.skippedFiles > 0 {
+		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.scan.skippedFiles)
 	}
 	if deleted > 0 {
 		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)

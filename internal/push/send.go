@@ -19,8 +19,8 @@ import (
 // so that on a slow line it arrives before the server loses patience, and that
 // little has to be sent again where it does not.
 const (
-	filesAtOnce = 32
-	bytesAtOnce = 16 << 20
+	maxFiles = 32
+	maxBytes = 16 << 20
 )
 
 // What a form holds besides the files: the operation, and the head of each.
@@ -38,19 +38,19 @@ type sender struct {
 
 // send sends photographs, several in a request and several requests at once,
 // and judges each. An error is no single file's.
-func send(ctx context.Context, c *client.Client, all []*photograph, limits generated.Limits, o Options) error {
+func send(ctx context.Context, c *client.Client, photographs []*photograph, limits generated.Limits, o Options) error {
 	var total int64
-	for _, p := range all {
+	for _, p := range photographs {
 		total += p.Size
 	}
-	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+count(len(all)), total)}
+	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+photographCount(len(photographs)), total)}
 	defer s.bar.Done()
 	if o.Replace {
 		s.policy = generated.ConflictPolicyReplace
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, o.Parallel))
-	for _, batch := range batches(all, min(filesAtOnce, limits.Files), min(bytesAtOnce, limits.UploadBytes)) {
+	for _, batch := range batches(photographs, min(maxFiles, limits.Files), min(maxBytes, limits.UploadBytes)) {
 		group.Go(func() error { return s.send(ctx, batch) })
 	}
 	return group.Wait()
@@ -58,18 +58,18 @@ func send(ctx context.Context, c *client.Client, all []*photograph, limits gener
 
 // batches cuts photographs into requests of at most so many files and bytes,
 // but of one file at least.
-func batches(all []*photograph, files int, most int64) [][]*photograph {
-	var cut [][]*photograph
-	begin, bytes := 0, int64(formBytes)
-	for n, p := range all {
+func batches(photographs []*photograph, files int, byteLimit int64) [][]*photograph {
+	var result [][]*photograph
+	start, bytes := 0, int64(formBytes)
+	for n, p := range photographs {
 		size := p.Size + headBytes
-		if n > begin && (n-begin >= files || bytes+size > most) {
-			cut = append(cut, all[begin:n])
-			begin, bytes = n, formBytes
+		if n > start && (n-start >= files || bytes+size > byteLimit) {
+			result = append(result, photographs[start:n])
+			start, bytes = n, formBytes
 		}
 		bytes += size
 	}
-	return append(cut, all[begin:])
+	return append(result, photographs[start:])
 }
 
 // send sends a few photographs in one request. If that is refused as a whole,
@@ -81,7 +81,7 @@ func (s *sender) send(ctx context.Context, batch []*photograph) error {
 	results, err := client.Retry(ctx, s.client, func() ([]generated.UploadResult, error) { return s.try(ctx, batch) })
 	if err == nil {
 		for n, result := range results {
-			batch[n].take(result)
+			batch[n].setResult(result)
 		}
 		return nil
 	}
@@ -97,7 +97,7 @@ func (s *sender) send(ctx context.Context, batch []*photograph) error {
 		}
 		return s.send(ctx, batch[half:])
 	}
-	batch[0].judge(Rejected, err.Error())
+	batch[0].setVerdict(Rejected, err.Error())
 	return nil
 }
 
@@ -111,15 +111,15 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 			return &counter{f, func(n int64) { sent.Add(n); s.bar.Add(n) }}, err
 		}}
 	}
-	got, err := generated.UploadImages(ctx, s.client, files, s.policy)
-	if err == nil && len(got.UploadImages.Results) != len(batch) {
-		err = fault.New(fault.Internal, "the server judges %d files of %d", len(got.UploadImages.Results), len(batch))
+	response, err := generated.UploadImages(ctx, s.client, files, s.policy)
+	if err == nil && len(response.UploadImages.Results) != len(batch) {
+		err = fault.New(fault.Internal, "the server judges %d files of %d", len(response.UploadImages.Results), len(batch))
 	}
 	if err != nil {
 		s.bar.Add(-sent.Load())
 		return nil, err
 	}
-	return got.UploadImages.Results, nil
+	return response.UploadImages.Results, nil
 }
 
 // counter tells how much is read.
@@ -135,8 +135,8 @@ func (c *counter) Read(b []byte) (int, error) {
 }
 
 // take notes the server's verdict.
-func (p *photograph) take(result generated.UploadResult) {
-	p.judge(Verdict(result.Verdict), "")
+func (p *photograph) setResult(result generated.UploadResult) {
+	p.setVerdict(Verdict(result.Verdict), "")
 	if result.Problem != nil {
 		p.reason = result.Problem.Message
 	}
