@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 )
 
-// between is the time between two plain lines.
-const between = 10 * time.Second
+// lineInterval is the time between two plain lines.
+const lineInterval = 10 * time.Second
 
 // Output is where progress is shown, usually standard error.
 type Output struct {
@@ -35,23 +35,23 @@ func To(w io.Writer) *Output {
 
 // Bar is one piece of work, measured in bytes. It is safe for concurrent use.
 type Bar struct {
-	out   *Output
-	what  string
-	total int64
-	began time.Time
+	out       *Output
+	what      string
+	total     int64
+	startedAt time.Time
 
-	mu    sync.Mutex
-	done  int64
-	said  time.Time
-	drawn *progressbar.ProgressBar // nil elsewhere than on a terminal
+	mu          sync.Mutex
+	done        int64
+	lastLineAt  time.Time
+	terminalBar *progressbar.ProgressBar // nil elsewhere than on a terminal
 }
 
 // Start begins a piece of work, such as "sending 12 photographs". One piece is
 // under way at a time.
 func (o *Output) Start(what string, total int64) *Bar {
-	b := &Bar{out: o, what: what, total: total, began: time.Now(), said: time.Now()}
+	b := &Bar{out: o, what: what, total: total, startedAt: time.Now(), lastLineAt: time.Now()}
 	if o.terminal {
-		b.drawn = progressbar.NewOptions64(max(total, 1),
+		b.terminalBar = progressbar.NewOptions64(max(total, 1),
 			progressbar.OptionSetWriter(o.w), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
 			progressbar.OptionShowTotalBytes(true), progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
@@ -70,25 +70,25 @@ func (b *Bar) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done += n
-	if b.drawn != nil {
-		_ = b.drawn.Set64(min(b.done, max(b.total, 1)-1)) // the whole is Done's to say
+	if b.terminalBar != nil {
+		_ = b.terminalBar.Set64(min(b.done, max(b.total, 1)-1)) // the whole is Done's to say
 		return
 	}
-	if now := time.Now(); now.Sub(b.said) >= between {
-		b.said = now
+	if now := time.Now(); now.Sub(b.lastLineAt) >= lineInterval {
+		b.lastLineAt = now
 		fmt.Fprintf(b.out.w, "%s: %s of %s%s\n", b.what, Bytes(b.done), Bytes(b.total), b.pace(now))
 	}
 }
 
 // Reader notes what is read from another reader.
-func (b *Bar) Reader(from io.Reader) io.Reader { return &reader{from, b} }
+func (b *Bar) Reader(r io.Reader) io.Reader { return &reader{r, b} }
 
 // ReadCloser is Reader for what is closed in the end.
-func (b *Bar) ReadCloser(from io.ReadCloser) io.ReadCloser {
+func (b *Bar) ReadCloser(r io.ReadCloser) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{b.Reader(from), from}
+	}{b.Reader(r), r}
 }
 
 type reader struct {
@@ -104,13 +104,13 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // pace is the rate until now, and the time that the rest takes at it.
 func (b *Bar) pace(now time.Time) string {
-	seconds := now.Sub(b.began).Seconds()
+	seconds := now.Sub(b.startedAt).Seconds()
 	rate := float64(b.done) / seconds
 	if rate <= 0 {
 		return ""
 	}
-	left := time.Duration(float64(b.total-b.done) / rate * float64(time.Second))
-	return fmt.Sprintf(", %s/s, %s left", Bytes(int64(rate)), left.Round(time.Second))
+	remaining := time.Duration(float64(b.total-b.done) / rate * float64(time.Second))
+	return fmt.Sprintf(", %s/s, %s left", Bytes(int64(rate)), remaining.Round(time.Second))
 }
 
 // Done ends the piece of work.
@@ -120,8 +120,8 @@ func (b *Bar) Done() {
 	b.out.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.drawn != nil {
-		_ = b.drawn.Finish()
+	if b.terminalBar != nil {
+		_ = b.terminalBar.Finish()
 	}
 }
 
@@ -129,10 +129,10 @@ func (b *Bar) Done() {
 func (o *Output) Say(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.bar != nil && o.bar.drawn != nil {
+	if o.bar != nil && o.bar.terminalBar != nil {
 		o.bar.mu.Lock()
 		defer o.bar.mu.Unlock()
-		_ = o.bar.drawn.Clear()
+		_ = o.bar.terminalBar.Clear()
 	}
 	fmt.Fprintf(o.w, format+"\n", args...)
 }
