@@ -37,9 +37,9 @@ type Host struct {
 	mu      sync.Mutex
 	server  *http.Server // nil: down
 
-	requests atomic.Int64
-	fault    atomic.Pointer[http.HandlerFunc] // answers in the place of git, if set
-	spoil    atomic.Bool                      // lose the answer to the next push that git took
+	requests       atomic.Int64
+	fault          atomic.Pointer[http.HandlerFunc] // answers in the place of git, if set
+	loseNextAnswer atomic.Bool                      // lose the answer to the next push that git took
 }
 
 // Start makes a bare repository in dir and serves it.
@@ -78,7 +78,7 @@ func Init(dir string) error {
 }
 
 func (h *Host) serve(listener net.Listener) {
-	server := &http.Server{Handler: http.HandlerFunc(h.answer)} //nolint:gosec // its only clients are tests
+	server := &http.Server{Handler: http.HandlerFunc(h.handle)} //nolint:gosec // its only clients are tests
 	h.server = server
 	go func() { _ = server.Serve(listener) }()
 }
@@ -131,9 +131,9 @@ func Status(code int) http.HandlerFunc {
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // LoseAnswer breaks the connection at the next push, after git took it.
-func (h *Host) LoseAnswer() { h.spoil.Store(true) }
+func (h *Host) LoseAnswer() { h.loseNextAnswer.Store(true) }
 
-func (h *Host) answer(w http.ResponseWriter, r *http.Request) {
+func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	h.requests.Add(1)
 	if fault := h.fault.Load(); fault != nil {
 		_, _ = io.Copy(io.Discard, r.Body) // then the server notices a client that left
@@ -152,7 +152,7 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
-	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.spoil.Swap(false) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.loseNextAnswer.Swap(false) {
 		h.backend().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	}
@@ -188,8 +188,8 @@ func Git(dir string, args ...string) (string, error) {
 
 // Copy makes a bare repository of what the branches of another reach. A push
 // that was cut off may still be moving objects there that no branch names.
-func Copy(repository, to string) error {
-	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, to); err != nil {
+func Copy(repository, target string) error {
+	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, target); err != nil {
 		return fmt.Errorf("git clone: %w: %s", err, out)
 	}
 	return nil
@@ -211,11 +211,11 @@ func Push(work, author, message string, files map[string]string) error {
 		}
 	}
 	for path, content := range files {
-		full := filepath.Join(work, path)
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		fullPath := filepath.Join(work, path)
+		if err := os.MkdirAll(filepath.Dir(fullPath), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(full, []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(fullPath, []byte(content), 0o600); err != nil {
 			return err
 		}
 	}
