@@ -28,7 +28,7 @@ type Server struct {
 	// create databases and no more.
 	Address url.URL
 
-	leash *leash
+	process *process
 }
 
 // Start starts a server. PostgreSQL cannot be told to take any free port, so
@@ -44,4 +44,4 @@ func Start(o Options) (*Server, error) {
 }
 
 // Stop stops the server, now rather than when the process ends.
-func (s *Server) Stop() { s.leash.release() }
+func (s *Server) Stop() { s.process.release() }

@@ -28,7 +28,7 @@ func TestStart_TheServerAndItsFolderGoWhenTheProcessIsKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println(s.leash.folder)
+		fmt.Println(s.process.folder)
 		_, _ = io.Copy(io.Discard, os.Stdin) // until killed
 		return
 	}
@@ -143,7 +143,7 @@ func TestNewEnough_ReadsWhatPostgresSaysOfItself(t *testing.T) {
 		"postgres (PostgreSQL)":                                  false,
 		"":                                                       false,
 	} {
-		if got := newEnough(version) == nil; got != want {
+		if got := checkVersion(version) == nil; got != want {
 			t.Errorf("newEnough(%q) is %v, want %v", version, got, want)
 		}
 	}

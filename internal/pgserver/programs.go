@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// oldest is the oldest PostgreSQL that Tagma works with.
-const oldest = 14
+// minVersion is the oldest PostgreSQL that Tagma works with.
+const minVersion = 14
 
 // binaries is where PostgreSQL's programs are.
 type binaries struct {
@@ -40,23 +40,23 @@ func programs() (binaries, error) {
 	candidates = append(candidates, debian...)
 	var rejected []error
 	for _, folder := range candidates {
-		if err := usable(folder); err != nil {
+		if err := checkPrograms(folder); err != nil {
 			rejected = append(rejected, err)
 			continue
 		}
 		return binaries{folder: folder}, nil
 	}
-	folder, err := packaged()
+	folder, err := npmFolder()
 	if err == nil {
 		return binaries{folder: folder, copied: true}, nil
 	}
 	rejected = append(rejected, err)
 	return binaries{}, fmt.Errorf("run `make deps`, or install PostgreSQL %d or newer (Debian: apt-get install postgresql):\n%w",
-		oldest, errors.Join(rejected...))
+		minVersion, errors.Join(rejected...))
 }
 
-// usable is nil if folder has the programs in a version that will do.
-func usable(folder string) error {
+// checkPrograms is nil if folder has the programs in a version that will do.
+func checkPrograms(folder string) error {
 	if _, err := os.Stat(filepath.Join(folder, "initdb")); err != nil {
 		return err
 	}
@@ -64,12 +64,12 @@ func usable(folder string) error {
 	if err != nil {
 		return fmt.Errorf("%s/postgres --version: %w", folder, err)
 	}
-	return newEnough(string(out))
+	return checkVersion(string(out))
 }
 
-// newEnough reads what `postgres --version` says, such as
+// checkVersion reads what `postgres --version` says, such as
 // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
-func newEnough(version string) error {
+func checkVersion(version string) error {
 	_, number, _ := strings.Cut(version, "(PostgreSQL) ")
 	digits := strings.IndexFunc(number, func(r rune) bool { return r < '0' || r > '9' })
 	if digits < 0 {
@@ -79,15 +79,15 @@ func newEnough(version string) error {
 	if err != nil {
 		return fmt.Errorf("%q does not name a version of PostgreSQL", version)
 	}
-	if major < oldest {
-		return fmt.Errorf("PostgreSQL %d is too old, %d is the oldest that will do", major, oldest)
+	if major < minVersion {
+		return fmt.Errorf("PostgreSQL %d is too old, %d is the oldest that will do", major, minVersion)
 	}
 	return nil
 }
 
-// packaged is the folder of the npm package for this machine, whose version
+// npmFolder is the folder of the npm package for this machine, whose version
 // package.json sets.
-func packaged() (string, error) {
+func npmFolder() (string, error) {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok {
 		return "", errors.New("the folder of Tagma's sources is not known")
@@ -103,9 +103,9 @@ func packaged() (string, error) {
 // runs them may have no way into the checkout. An npm package cannot hold
 // symbolic links: this one lists those that its libraries need in
 // pg-symlinks.json, as {source, target} below the package's folder.
-func copyPrograms(from, to string) (string, error) {
-	native := filepath.Join(to, "native")
-	if err := os.CopyFS(native, os.DirFS(from)); err != nil {
+func copyPrograms(source, target string) (string, error) {
+	native := filepath.Join(target, "native")
+	if err := os.CopyFS(native, os.DirFS(source)); err != nil {
 		return "", err
 	}
 	list, err := os.ReadFile(filepath.Join(native, "pg-symlinks.json"))
@@ -118,7 +118,7 @@ func copyPrograms(from, to string) (string, error) {
 	}
 	for _, link := range links {
 		// Both lie in one folder.
-		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(to, link.Target)); err != nil {
+		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(target, link.Target)); err != nil {
 			return "", err
 		}
 	}

@@ -22,11 +22,11 @@ import (
 	"github.com/lib/pq"
 )
 
-// keeper is the shell script that runs the server and outlives this process.
+// supervisor is the shell script that runs the server and outlives this process.
 // Its input is a pipe that this process holds: when the process ends, even by
 // SIGKILL, the pipe closes, and the keeper stops the server and removes its
 // temporary folder. It lets go of the log, so that the log ends when the server does.
-const keeper = `
+const supervisor = `
 folder=$1; shift
 "$@" </dev/null &
 server=$!
@@ -38,8 +38,8 @@ cd /
 rm -rf "$folder"
 `
 
-// ready is what PostgreSQL logs when it begins to serve.
-const ready = "database system is ready to accept connections"
+// readyLine is what PostgreSQL logs when it begins to serve.
+const readyLine = "database system is ready to accept connections"
 
 // errPortTaken says that another process got the port first.
 var errPortTaken = errors.New("the port was taken by another process")
@@ -58,7 +58,7 @@ func startOnce(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &leash{folder: folder}
+	l := &process{folder: folder}
 	defer func() {
 		if err != nil {
 			l.release()
@@ -76,7 +76,7 @@ func startOnce(o Options) (_ *Server, err error) {
 			return nil, err
 		}
 	}
-	account, err := unprivileged(folder, data)
+	account, err := unprivilegedAccount(folder, data)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func startOnce(o Options) (_ *Server, err error) {
 	if o.Durable {
 		durable = "on"
 	}
-	server := command(account, folder, "/bin/sh", "-c", keeper, "keeper", folder,
+	server := command(account, folder, "/bin/sh", "-c", supervisor, "keeper", folder,
 		filepath.Join(bin.folder, "postgres"), "-D", data, "-p", strconv.Itoa(port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable,
@@ -116,7 +116,7 @@ func startOnce(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	address.User = url.User(owner)
-	return &Server{Address: address, leash: l}, nil
+	return &Server{Address: address, process: l}, nil
 }
 
 // owner is the user who works on the server: one who may create databases and
@@ -134,42 +134,42 @@ func makeOwner(address url.URL) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err = db.ExecContext(ctx, `CREATE ROLE `+owner+` LOGIN CREATEDB IN ROLE pg_signal_backend`)
-	if refused, ok := errors.AsType[*pq.Error](err); ok && refused.Code.Name() == "duplicate_object" {
+	if pgErr, ok := errors.AsType[*pq.Error](err); ok && pgErr.Code.Name() == "duplicate_object" {
 		return nil
 	}
 	return err
 }
 
-// leash ties a server to this process.
-type leash struct {
-	folder string
-	keeper *exec.Cmd
-	pipe   *os.File // the keeper's input; it stops the server when this closes
+// process ties a server to this process.
+type process struct {
+	folder     string
+	supervisor *exec.Cmd
+	pipe       *os.File // the keeper's input; it stops the server when this closes
 }
 
 // run starts the keeper and returns when the server serves.
-func (l *leash) run(cmd *exec.Cmd) error {
+func (l *process) run(cmd *exec.Cmd) error {
 	input, pipe, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer input.Close()
 	l.pipe = pipe
-	log, logged, err := os.Pipe()
+	log, logWriter, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	defer logged.Close()
-	cmd.Stdin, cmd.Stderr = input, logged
+	defer logWriter.Close()
+	cmd.Stdin, cmd.Stderr = input, logWriter
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	l.keeper = cmd
+	l.supervisor = cmd
 
-	var said strings.Builder
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), ready) {
+	var output strings.Builder
+	scanner := bufio.NewScanner(log)
+	for scanner.Scan() {
+		if strings.Contains(scanner.Text(), readyLine) {
 			// Somebody must go on reading, or a full pipe would stop the server.
 			go func() {
 				_, _ = io.Copy(io.Discard, log)
@@ -177,23 +177,23 @@ func (l *leash) run(cmd *exec.Cmd) error {
 			}()
 			return nil
 		}
-		said.WriteString(lines.Text() + "\n")
+		output.WriteString(scanner.Text() + "\n")
 	}
 	_ = log.Close()
-	if strings.Contains(said.String(), "Address already in use") {
+	if strings.Contains(output.String(), "Address already in use") {
 		return errPortTaken
 	}
-	return fmt.Errorf("PostgreSQL did not start:\n%s", said.String())
+	return fmt.Errorf("PostgreSQL did not start:\n%s", output.String())
 }
 
 // release stops the server and removes its folder, now rather than when the
 // process ends.
-func (l *leash) release() {
+func (l *process) release() {
 	if l.pipe != nil {
 		_ = l.pipe.Close()
 	}
-	if l.keeper != nil {
-		_ = l.keeper.Wait() // fails if the server did, which was reported
+	if l.supervisor != nil {
+		_ = l.supervisor.Wait() // fails if the server did, which was reported
 	}
 	_ = os.RemoveAll(l.folder)
 }
@@ -220,10 +220,10 @@ func command(account *syscall.Credential, folder, name string, args ...string) *
 	return cmd
 }
 
-// unprivileged is the account for PostgreSQL to run as, which it refuses to do
+// unprivilegedAccount is the account for PostgreSQL to run as, which it refuses to do
 // as root. For root it is nobody's, and the folders become nobody's with all
 // that is in them; for others it is nil, their own.
-func unprivileged(folders ...string) (*syscall.Credential, error) {
+func unprivilegedAccount(folders ...string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // this process's own account
 	}
