@@ -43,13 +43,13 @@ func Faults() []string {
 
 // While does something while the proxy does something wrong, of which it gives
 // the name.
-func (p *Proxy) While(t testing.TB, fault string, do func()) (name string) {
+func (p *Proxy) While(t testing.TB, fault string, action func()) (name string) {
 	t.Helper()
 	toxic, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(fault))
 	if err != nil {
 		t.Fatal(fault, err)
 	}
-	do()
+	action()
 	if err := p.proxy.Toxics.RemoveToxic(t.Context(), toxic.Name); err != nil {
 		t.Fatal(err)
 	}

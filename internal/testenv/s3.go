@@ -26,15 +26,15 @@ import (
 // first asked for and keeps it in its build cache; it is a module of its own, so
 // that what it is made of stays out of Tagma's go.mod.
 var gateway = sync.OnceValues(func() (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	find := exec.Command("go", "tool", "-n", "versitygw")
-	find.Dir = filepath.Join(filepath.Dir(here), "..", "tools", "s3server")
-	find.Env = append(os.Environ(), "CGO_ENABLED=0")
-	var said bytes.Buffer
-	find.Stderr = &said
-	path, err := find.Output()
+	_, sourceFile, _, _ := runtime.Caller(0)
+	tool := exec.Command("go", "tool", "-n", "versitygw")
+	tool.Dir = filepath.Join(filepath.Dir(sourceFile), "..", "tools", "s3server")
+	tool.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var output bytes.Buffer
+	tool.Stderr = &output
+	path, err := tool.Output()
 	if err != nil {
-		return "", fmt.Errorf("build the S3 server: %w\n%s", err, &said)
+		return "", fmt.Errorf("build the S3 server: %w\n%s", err, &output)
 	}
 	return strings.TrimSpace(string(path)), nil
 })
@@ -46,8 +46,8 @@ type S3Server struct {
 	AccessKeyID, SecretKey string
 	Folder                 string // that holds the bucket's files
 	process                *exec.Cmd
-	ended                  chan struct{} // closed when the process has
-	said                   bytes.Buffer  // by the process, complete when it has ended
+	exited                 chan struct{} // closed when the process has
+	output                 bytes.Buffer  // by the process, complete when it has ended
 	health                 string        // the path at which it says that it is well
 }
 
@@ -78,57 +78,57 @@ func S3(t testing.TB) *S3Server {
 }
 
 func (s *S3Server) start(ctx context.Context, program string) error {
-	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	s.Host = free.Addr().String()
-	_ = free.Close()
+	s.Host = listener.Addr().String()
+	_ = listener.Close()
 	s.process = exec.Command(program, "--port", s.Host, "--region", s.Region, "--health", s.health, "--keep-alive", "--quiet", "posix", s.Folder)
 	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKeyID, "ROOT_SECRET_KEY="+s.SecretKey)
 	leash.On(s.process, syscall.SIGKILL)
-	s.process.Stdout, s.process.Stderr = &s.said, &s.said
+	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	s.ended = make(chan struct{})
-	go func(process *exec.Cmd, ended chan struct{}) {
-		defer close(ended)
+	s.exited = make(chan struct{})
+	go func(process *exec.Cmd, exited chan struct{}) {
+		defer close(exited)
 		_ = process.Wait() // killed, which is no news; else what it said tells
-	}(s.process, s.ended)
+	}(s.process, s.exited)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		select {
-		case <-s.ended:
-			return fmt.Errorf("it ended:\n%s", &s.said)
+		case <-s.exited:
+			return fmt.Errorf("it ended:\n%s", &s.output)
 		case <-ctx.Done():
 			return errors.New("it does not answer")
 		case <-time.After(5 * time.Millisecond): // it does not say when it listens
 		}
-		if s.well(ctx) {
+		if s.healthy(ctx) {
 			return nil
 		}
 	}
 }
 
-func (s *S3Server) well(ctx context.Context) bool {
+func (s *S3Server) healthy(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Host+s.health, nil)
 	if err != nil {
 		return false
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false
 	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 func (s *S3Server) stop() {
 	if s.process != nil && s.process.Process != nil {
 		_ = s.process.Process.Kill()
-		<-s.ended
+		<-s.exited
 	}
 }
 

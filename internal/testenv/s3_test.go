@@ -32,7 +32,7 @@ func TestS3_EachTestHasAServerOfItsOwnAndItEndsWithTheTest(t *testing.T) {
 			t.Errorf("%+v, %+v", first, second)
 		}
 	})
-	if first.well(t.Context()) {
+	if first.healthy(t.Context()) {
 		t.Error("it is still there")
 	}
 }

@@ -29,8 +29,8 @@ import (
 	"tagma/internal/pgserver"
 )
 
-// variable names the server to use instead of one of our own.
-const variable = "TAGMA_TEST_POSTGRES"
+// addressVariable names the server to use instead of one of our own.
+const addressVariable = "TAGMA_TEST_POSTGRES"
 
 // The servers of this process: started when first asked for, then the same for
 // every test.
@@ -84,29 +84,29 @@ type server struct {
 	address url.URL // of its database "postgres", as a user who may create databases
 	db      *sql.DB // connections to that address
 
-	// ours is nil for another's. A server of ours ends when nothing refers to
+	// own is nil for another's. A server of ours ends when nothing refers to
 	// it any more, because the pipe that it hangs on is closed then.
-	ours *pgserver.Server
+	own *pgserver.Server
 }
 
 // find is the server that the environment names, or a new one.
 func find(o pgserver.Options) (*server, error) {
-	given := os.Getenv(variable)
-	if given == "" {
-		ours, err := pgserver.Start(o)
+	configuredAddress := os.Getenv(addressVariable)
+	if configuredAddress == "" {
+		own, err := pgserver.Start(o)
 		if err != nil {
-			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, variable)
+			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, addressVariable)
 		}
-		s, err := open(ours.Address)
+		s, err := open(own.Address)
 		if err != nil {
 			return nil, err
 		}
-		s.ours = ours
+		s.own = own
 		return s, nil
 	}
-	address, err := url.Parse(given)
+	address, err := url.Parse(configuredAddress)
 	if err != nil || address.Host == "" {
-		return nil, fmt.Errorf("%s: write postgres://user:password@host:port/database", variable)
+		return nil, fmt.Errorf("%s: write postgres://user:password@host:port/database", addressVariable)
 	}
 	return open(*address)
 }

@@ -58,7 +58,7 @@ func TestPostgres_AServerThatIsNamedIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(variable, ours.String())
+	t.Setenv(addressVariable, ours.String())
 	s, err := find(pgserver.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -70,15 +70,15 @@ func TestPostgres_AServerThatIsNamedIsUsed(t *testing.T) {
 }
 
 func TestPostgres_AnAddressThatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
-	t.Setenv(variable, "tagma:secret@host")
+	t.Setenv(addressVariable, "tagma:secret@host")
 	_, err := find(pgserver.Options{})
-	if err == nil || !strings.Contains(err.Error(), variable) || strings.Contains(err.Error(), "secret") {
-		t.Errorf("got %v, want an error that names %s only", err, variable)
+	if err == nil || !strings.Contains(err.Error(), addressVariable) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want an error that names %s only", err, addressVariable)
 	}
 }
 
 func TestDurablePostgres_WaitsForTheDiskAndGivesNoSuperuser(t *testing.T) {
-	t.Setenv(variable, "")
+	t.Setenv(addressVariable, "")
 	db := connect(t, DurablePostgres(t))
 	for setting, want := range map[string]string{"fsync": "on", "is_superuser": "off"} {
 		var got string
