@@ -133,12 +133,12 @@ func runShell(t testing.TB, dir string, env []string, blocks []Block) (string, e
 	bash.Env = append(os.Environ(), env...)
 	bash.Stdout, bash.Stderr = out, out
 	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	failed := bash.Run()
+	runErr := bash.Run()
 	if bash.Process != nil {
 		_ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) // fails if nothing is left, as is usual
 	}
-	written, err := os.ReadFile(out.Name())
-	return string(written), errors.Join(failed, err)
+	output, err := os.ReadFile(out.Name())
+	return string(output), errors.Join(runErr, err)
 }
 
 // script puts the blocks of the shell into one script where each line has the
