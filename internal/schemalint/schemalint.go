@@ -43,9 +43,9 @@ func Undescribed(source string) ([]string, error) {
 
 type list []string
 
-func (l *list) check(name, description string, at *ast.Position) {
+func (l *list) check(name, description string, position *ast.Position) {
 	if strings.TrimSpace(description) == "" {
-		*l = append(*l, fmt.Sprintf("%s, line %d", name, at.Line))
+		*l = append(*l, fmt.Sprintf("%s, line %d", name, position.Line))
 	}
 }
 
@@ -60,8 +60,8 @@ func (l *list) members(definition *ast.Definition) {
 	}
 }
 
-func (l *list) arguments(of string, arguments ast.ArgumentDefinitionList) {
+func (l *list) arguments(parent string, arguments ast.ArgumentDefinitionList) {
 	for _, argument := range arguments {
-		l.check(of+"("+argument.Name+":)", argument.Description, argument.Position)
+		l.check(parent+"("+argument.Name+":)", argument.Description, argument.Position)
 	}
 }
