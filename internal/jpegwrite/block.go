@@ -7,27 +7,27 @@ import (
 	"tagma/internal/pair"
 )
 
-// plane is one component and how it is written.
+// plane is one component and the tables for writing it.
 type plane struct {
 	pix           []byte
 	stride        int
 	width, height int
-	blocks        int // of an MCU, each way
+	blocks        int // blocks per MCU, horizontally and vertically
 
-	scale  *[64]int64 // what a coefficient is multiplied with: scaleOf
+	scale  *[64]int64 // factors of the coefficients: see scaleTable
 	dc, ac *[256]code
-	prevDC int // DC of the block before
+	prevDC int // DC of the previous block
 }
 
 const (
-	cosBits      = 13 // of a cosine, behind the point
-	fractionBits = 3  // behind the point of what is transformed one way
-	scaleBits    = 24 // behind the point of a scale
+	cosBits      = 13 // fraction bits of a cosine
+	fractionBits = 3  // fraction bits after the transform in one direction
+	scaleBits    = 24 // fraction bits of a scale
 )
 
 // The cosines of A.3.3: cosN is cos(Nπ/16).
 const (
-	cos1 = 8035 // 2¹³ times as much
+	cos1 = 8035 // multiplied by 2¹³
 	cos2 = 7568
 	cos3 = 6811
 	cos4 = 5793
@@ -36,8 +36,8 @@ const (
 	cos7 = 1598
 )
 
-// zigzag is where a coefficient stands in the order of figure A.6, by row and
-// column.
+// zigzag holds the position of each coefficient in the order of figure A.6, by
+// row and column.
 var zigzag = func() (order [64]uint8) { //nolint:gochecknoglobals // a table
 	n := uint8(0)
 	for diagonal := range 15 {
@@ -55,8 +55,8 @@ var zigzag = func() (order [64]uint8) { //nolint:gochecknoglobals // a table
 	return order
 }()
 
-// scaleTable is what makes a quantized coefficient (A.3.4) of what transform gives:
-// its factor of A.3.3, by the step of the table.
+// scaleTable returns the factors that turn the results of dct into quantized
+// coefficients (A.3.4): the factor of A.3.3 divided by the quantization step.
 func scaleTable(quant []byte) *[64]int64 {
 	var scale [64]int64
 	for i, z := range zigzag {
@@ -72,7 +72,7 @@ func scaleTable(quant []byte) *[64]int64 {
 	return &scale
 }
 
-// dct is the forward transform of 8 pairs (package pair) in their place (A.3.3),
+// dct replaces 8 pairs (package pair) by their forward transform (A.3.3),
 // without its factors and times 2^cosBits: the sums of v[x]·cos((2x+1)uπ/16).
 func dct(v *[8]int64) {
 	s0, s1, s2, s3 := v[0]+v[7], v[1]+v[6], v[2]+v[5], v[3]+v[4]
@@ -87,8 +87,8 @@ func dct(v *[8]int64) {
 	v[7] = d0*cos7 - d1*cos5 + d2*cos3 - d3*cos1
 }
 
-// write writes the block whose first pixel is at x, y. What of it lies outside
-// the plane is as the plane's nearest pixel.
+// write writes the block whose first pixel is at x, y. A pixel outside the
+// plane has the value of the nearest pixel of the plane.
 func (p *plane) write(w *writer, x, y int) {
 	var rows [8][]byte
 	var edge [8][8]byte
@@ -106,7 +106,8 @@ func (p *plane) write(w *writer, x, y int) {
 		}
 	}
 
-	// Two rows at once; then they are turned, for two columns at once.
+	// Transform two rows at once, then transpose to transform two columns at
+	// once.
 	var half [4][8]int64
 	for i := 0; i < 8; i += 2 {
 		a, b := (*[8]byte)(rows[i]), (*[8]byte)(rows[i+1])
@@ -123,7 +124,7 @@ func (p *plane) write(w *writer, x, y int) {
 		}
 	}
 	var c [64]int32
-	nonZero := uint64(0) // the coefficients that are not 0
+	nonZero := uint64(0) // bit set of the coefficients that are not 0
 	for j := range half {
 		dct(&half[j])
 		if j == 0 {
@@ -145,14 +146,14 @@ func roundToFraction(v int64) int64 {
 	return (v + 1<<(cosBits-fractionBits-1)) >> (cosBits - fractionBits)
 }
 
-// quantize is a scaled coefficient, rounded.
+// quantize returns a scaled coefficient, rounded.
 func quantize(v int64) int64 {
 	const shift = fractionBits + cosBits + scaleBits
 	return (v + 1<<(shift-1)) >> shift
 }
 
-// encode writes the coefficients (F.1.2), of which those are there that are not
-// 0.
+// encode writes the coefficients (F.1.2). Nonzero is the bit set of the
+// coefficients that are not 0.
 func (p *plane) encode(w *writer, c *[64]int32, nonZero uint64) {
 	dc := int(c[0])
 	put(w, p.dc, 0, dc-p.prevDC)
@@ -172,8 +173,9 @@ func (p *plane) encode(w *writer, c *[64]int32, nonZero uint64) {
 	}
 }
 
-// put writes the code of a run of zeros and the size of a value, and the value
-// (F.1.2.1.1): a negative one less 1, so that its first bit is 0.
+// put writes the code for a run of zeros and the size of a value, followed by
+// the value (F.1.2.1.1). A negative value is written less 1, so that its first
+// bit is 0.
 func put(w *writer, codes *[256]code, run, value int) {
 	negative := value >> 63
 	size := uint(bits.Len(uint((value ^ negative) - negative)))
