@@ -6,7 +6,7 @@ import (
 	"tagma/internal/pair"
 )
 
-// lobes is how far Lanczos' kernel reaches, in pixels of the coarser grid.
+// lobes is the reach of the Lanczos kernel, in pixels of the coarser grid.
 const lobes = 3
 
 func lanczos(x float64) float64 {
@@ -18,22 +18,22 @@ func lanczos(x float64) float64 {
 	return (3 - 4*sin*sin) * sin * sin / (lobes * x * x) // sin 3x = (3 - 4 sin² x) sin x
 }
 
-// Weights are fixed-point numbers in units of 1/one.
+// Weights are fixed-point numbers in units of 1/unit.
 const (
 	weightBits = 14
 	unit       = 1 << weightBits
 )
 
-// filter holds, for each pixel of a row or column to come, which pixels it is
-// made of.
+// filter holds the source pixels and their weights for each pixel of a resized
+// row or column.
 type filter struct {
-	taps    int     // pixels to one, a multiple of 4
-	first   []int   // the first of them; the last may lie behind the picture
-	weights []int64 // taps to each, one in sum, and 0 behind the picture
+	taps    int     // source pixels per pixel, a multiple of 4
+	first   []int   // index of the first source pixel; the last may lie outside the picture
+	weights []int64 // taps weights per pixel, with the sum unit, and 0 outside the picture
 }
 
-// newFilter maps n pixels to come, each standing for step of those there are.
-// What lies outside the picture counts as its outermost pixel.
+// newFilter returns the filter for n pixels, each covering step source pixels.
+// Outside the picture the outermost pixel is repeated.
 func newFilter(n, srcSize int, step float64) filter {
 	scale := max(1, step)
 	reach := lobes * scale
@@ -54,7 +54,7 @@ func newFilter(n, srcSize int, step float64) filter {
 			sum += w
 		}
 		f.first[i] = start
-		// Rounding the sums, not the weights, keeps their total exact.
+		// Round the running sums, not the weights, to keep the total exact.
 		weights, total, prev := f.weights[i*f.taps:], 0.0, int64(0)
 		for t, w := range exact {
 			total += w / sum * unit
@@ -66,16 +66,16 @@ func newFilter(n, srcSize int, step float64) filter {
 	return f
 }
 
-// fractionBits is how many bits behind the point stay between the two filterings.
+// fractionBits is the number of fraction bits between the two filter passes.
 const fractionBits = 4
 
-// resize gives the pixels that the filters make. Rows are filtered two at once,
-// and columns too: see package pair.
+// resize returns the pixels of the filtered plane. It filters two rows at once,
+// and two columns at once: see package pair.
 func (p plane) resize(horizontal, vertical filter) []byte {
 	w, h := len(horizontal.first), len(vertical.first)
 	n := (w + 1) / 2 // pairs of columns
 
-	// Of the rows that are filtered there are no more than are needed at once.
+	// The ring holds only as many filtered rows as are needed at once.
 	ring := make([][]int64, vertical.taps+2)
 	for i := range ring {
 		ring[i] = make([]int64, n)
@@ -85,7 +85,7 @@ func (p plane) resize(horizontal, vertical filter) []byte {
 	rows := make([][]int64, vertical.taps)
 
 	out := make([]byte, w*h)
-	nextRow := 0 // how many rows are filtered
+	nextRow := 0 // number of filtered rows
 	for y := range h {
 		for ; nextRow < min(vertical.first[y]+vertical.taps, p.height); nextRow += 2 {
 			p.twoRows(source[:p.width], nextRow)
@@ -99,7 +99,7 @@ func (p plane) resize(horizontal, vertical filter) []byte {
 	return out
 }
 
-// twoRows gives the pixels of row y and of the next one, if there is one.
+// twoRows writes the pixels of row y and of the next row, if any, as pairs.
 func (p plane) twoRows(out []int64, y int) {
 	a := p.pix[y*p.stride:][:len(out)]
 	b := p.pix[min(y+1, p.height-1)*p.stride:][:len(out)]
@@ -123,7 +123,8 @@ func (f *filter) rows(a, b, pixels []int64) {
 	}
 }
 
-// dot is the sum of the pairs times their weights, which are a multiple of 4.
+// dot returns the sum of pairs times weights. The length of weights is a
+// multiple of 4.
 func dot(weights, pairs []int64) (sum int64) {
 	for len(weights) >= 4 && len(pairs) >= 4 {
 		w, v := (*[4]int64)(weights), (*[4]int64)(pairs)
@@ -133,13 +134,14 @@ func dot(weights, pairs []int64) (sum int64) {
 	return sum
 }
 
-// columns makes one row of as many rows as there are weights to a pixel.
+// columns writes one row from as many rows as a pixel has weights.
 func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
 	const shift = weightBits + fractionBits
 	for i := range sums {
 		sums[i] = pair.Of(1<<(shift-1), 1<<(shift-1))
 	}
-	// Four rows at a time, so that the sums are read and written less often.
+	// Add four rows at a time, so that the sums are read and written less
+	// often.
 	n := len(sums)
 	for ; len(rows) >= 4; w, rows = w[4:], rows[4:] {
 		a, b, c, d := rows[0][:n], rows[1][:n], rows[2][:n], rows[3][:n]
