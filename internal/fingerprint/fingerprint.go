@@ -1,8 +1,7 @@
-// Package fingerprint owns the MD5 of files on this machine: several files are
-// read at once, and one that was read before and has not changed since is not
-// read again.
+// Package fingerprint owns the MD5 of files on this machine. It reads several
+// files at once, and does not read an unchanged file again.
 //
-// It does not own what the fingerprints are compared with.
+// Package fingerprint does not own the comparison of fingerprints.
 package fingerprint
 
 import (
@@ -21,36 +20,36 @@ import (
 	"tagma/internal/progress"
 )
 
-// minAge is how old a file must be for its fingerprint to be kept: one that
-// is still being written may change without a new size or time.
+// minAge is the age at which the fingerprint of a file may be stored. A younger
+// file may still change without a new size or time.
 const minAge = 2 * time.Second
 
 // File is a file and its fingerprint.
 type File struct {
-	Path     string // from the root
+	Path     string // absolute
 	Size     int64
 	Modified int64  // nanoseconds since the Unix epoch
-	MD5      string // 32 hex digits; empty until it is known
-	Err      error  // why it cannot be read
+	MD5      string // 32 hex digits; empty until computed
+	Err      error  // read error
 }
 
-// Of is a file without its fingerprint.
+// Of returns a file without its fingerprint.
 func Of(path string, info fs.FileInfo) File {
 	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
 }
 
 // Options of Take.
 type Options struct {
-	Cache  string // the file of the cache; empty for none
+	Cache  string // path of the cache; empty for none
 	Output *progress.Output
 }
 
-// Take finds the MD5 of each file, or why it cannot be read. Its error is an
-// interruption.
+// Take computes the MD5 of each file, or sets its Err. Take returns an error
+// only if ctx ends.
 func Take(ctx context.Context, files []*File, o Options) error {
 	fileCache, err := openCache(ctx, o.Cache)
 	if err != nil {
-		o.Output.Say("fingerprints are not kept: %s", err)
+		o.Output.Say("fingerprints are not stored: %s", err)
 		fileCache = nil
 	}
 	defer fileCache.close()
@@ -85,7 +84,7 @@ func Take(ctx context.Context, files []*File, o Options) error {
 	return group.Wait()
 }
 
-// read takes the fingerprint of a file.
+// read computes the fingerprint of a file.
 func (f *File) read(bar *progress.Bar) error {
 	file, err := os.Open(f.Path)
 	if err != nil {
