@@ -19,35 +19,35 @@ import (
 	"tagma/internal/progress"
 )
 
-// Pulled is what became of a pull.
+// Pulled is the result of Pull.
 type Pulled struct {
 	Version string // such as insects@3
-	Files   int    // of the version, or of the part of it
+	Files   int    // of the version, or of the requested part
 	Fetched int
-	Bytes   int64 // of the files that were fetched
+	Bytes   int64 // of the fetched files
 }
 
-// Pull brings a version of a bundle, or of its last one if number is 0, into a
-// folder. What is there already is not fetched. A file appears as a whole: it
-// is written beside its place, compared with its MD5, and moved. Other files of
-// the folder stay as they are.
+// Pull fetches a version of a bundle into a folder; number 0 means the last
+// version. Files that the folder has already are not fetched. A file appears
+// whole: Pull writes a temporary file, compares its MD5, and renames it. Other
+// files of the folder stay unchanged.
 func Pull(ctx context.Context, c *client.Client, name, folder string, number int, part generated.BundlePart, o Options) (*Pulled, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := queryVersion(ctx, c, name, number, part); err != nil { // before there is a folder for it
+	if _, err := queryVersion(ctx, c, name, number, part); err != nil { // fail before creating the folder
 		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(folder) // out of which no key leads
+	root, err := os.OpenRoot(folder) // no key leads out of root
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
 	pulled := &Pulled{}
-	// Each try asks anew for links, which may have expired.
+	// Each attempt requests new links, because links may have expired.
 	return client.Retry(ctx, c, func() (*Pulled, error) {
 		version, err := queryVersion(ctx, c, name, number, part)
 		if err != nil {
@@ -62,7 +62,7 @@ func Pull(ctx context.Context, c *client.Client, name, folder string, number int
 	})
 }
 
-// queryVersion asks for the files of a version.
+// queryVersion returns a version with its files.
 func queryVersion(ctx context.Context, c *client.Client, name string, number int, part generated.BundlePart) (*generated.BundleVersionFields, error) {
 	response, err := generated.BundleFiles(ctx, c, name, number, number == 0, part)
 	switch {
@@ -78,8 +78,8 @@ func queryVersion(ctx context.Context, c *client.Client, name string, number int
 	return response.Bundle.Version, nil
 }
 
-// missingFiles is the files that a folder does not have as they should be. The times
-// of the others are set right.
+// missingFiles returns the files that are missing in a folder or have other
+// bytes. It corrects the times of the other files.
 func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFile, o Options) ([]generated.BundleFile, error) {
 	localFiles := map[string]*fingerprint.File{}
 	base, err := filepath.Abs(root.Name())
@@ -109,7 +109,7 @@ func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFi
 	return missing, nil
 }
 
-// fetch brings files.
+// fetch fetches files.
 func (p *Pulled) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []generated.BundleFile, o Options) error {
 	if len(missing) == 0 {
 		return nil
@@ -140,7 +140,7 @@ func (p *Pulled) fetch(ctx context.Context, c *client.Client, root *os.Root, mis
 	return err
 }
 
-// fetch brings one file.
+// fetch fetches one file.
 func fetch(ctx context.Context, c *client.Client, root *os.Root, f generated.BundleFile, bar *progress.Bar) (err error) {
 	body, err := c.Get(ctx, f.Link.Url)
 	if err != nil {

@@ -19,18 +19,18 @@ import (
 	"tagma/internal/instant"
 )
 
-// Pushed is what became of a push.
+// Pushed is the result of Push.
 type Pushed struct {
 	Version string // such as insects@3
-	New     bool   // false if it is the same as the last version
+	New     bool   // false if the files equal the last version
 	Files   int    // of the version
 	Sent    int
-	Bytes   int64 // of the files that were sent
-	Others  int   // files in the folder that are not the bundle's
+	Bytes   int64 // of the sent files
+	Others  int   // files of the folder outside the bundle
 }
 
-// Push makes the folder the next version of a bundle. What the server has
-// already, in any version of any bundle, is not sent.
+// Push makes the folder the next version of a bundle. Files that the server has
+// already, in any version of any bundle, are not sent.
 func Push(ctx context.Context, c *client.Client, name, folder string, o Options) (*Pushed, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 		})
 	}
 	pushed := &Pushed{Files: len(files), Others: otherCount}
-	// Each try asks anew what is wanted, so that nothing is sent twice, and
-	// targets that have expired are replaced.
+	// Each attempt asks again for the wanted files, so that nothing is sent
+	// twice and expired targets are replaced.
 	id, err := client.Retry(ctx, c, func() (string, error) {
 		response, err := generated.RequestBundleUpload(ctx, c, name, manifest)
 		if err != nil {
@@ -73,7 +73,7 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 	return pushed, nil
 }
 
-// send sends the files that are wanted, each to its target.
+// send sends each wanted file to its target.
 func (p *Pushed) send(ctx context.Context, c *client.Client, files map[string]*fingerprint.File, targets []generated.BundleTarget, o Options) error {
 	if len(targets) == 0 {
 		return nil
