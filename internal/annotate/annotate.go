@@ -1,8 +1,8 @@
-// Package annotate owns how annotations get from files to a server: reading
-// documents of the Sticky Pi API, sending as many at once as the server takes,
-// and telling for each file what is wrong with it.
+// Package annotate owns sending annotations from files to a server: reading
+// documents of the Sticky Pi API, sending as many at once as the server
+// accepts, and reporting the problems of each file.
 //
-// It does not own whether an annotation is right: that is the server's to say.
+// Package annotate does not own validation: the server validates.
 package annotate
 
 import (
@@ -20,29 +20,29 @@ import (
 	"tagma/internal/fault"
 )
 
-// Standard input, as the name of a file.
+// standardInput is the file name of standard input.
 const standardInput = "-"
 
-// maxBatch is how many annotations one request holds at most.
+// maxBatch is the largest number of annotations in one request.
 const maxBatch = 500
 
-// overheadBytes is what a request holds besides the annotations.
+// overheadBytes is the size of a request without its annotations.
 const overheadBytes = 4 << 10
 
 // Options of Files.
 type Options struct {
-	Atomic bool      // all annotations or none, in one request
-	Stdin  io.Reader // the file "-"
+	Atomic bool      // send all annotations or none, in one request
+	Stdin  io.Reader // content of the file "-"
 
-	// Problem hears what is wrong with a document: where it is, such as
-	// "night.json" or "night.json, document 2", and what.
+	// Problem is called with each problem of a document: the place, such as
+	// "night.json" or "night.json, document 2", and the description.
 	Problem func(where, what string)
 }
 
-// Tally is what became of documents.
+// Tally counts documents by result.
 type Tally struct{ Annotated, Refused int }
 
-// document is an annotation on its way out.
+// document is an annotation to send.
 type document struct {
 	source string
 	input  generated.AnnotationInput
@@ -52,14 +52,14 @@ type document struct {
 type run struct {
 	Options
 	client   *client.Client
-	maxBytes int64 // bytes of annotations in a request
+	maxBytes int64 // largest size of the annotations in a request, in bytes
 	tally    Tally
 	batch    []document
-	bytes    int64 // of the batch
+	bytes    int64 // size of the batch
 }
 
-// Files sends the annotations that files hold: one document each, or several
-// one after another. An error is no single document's.
+// Files sends the annotations in files. A file holds one or more documents.
+// Files returns an error only for problems outside a single document.
 func Files(ctx context.Context, c *client.Client, names []string, o Options) (Tally, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func Files(ctx context.Context, c *client.Client, names []string, o Options) (Ta
 	return r.tally, r.send(ctx)
 }
 
-// atomicFailure is the end of an atomic run in which something is wrong.
+// atomicFailure returns the result of an atomic run with problems.
 func (r *run) atomicFailure() (Tally, error) {
 	return Tally{Refused: r.tally.Refused}, errors.New("nothing was annotated: with --atomic it is all or none")
 }
@@ -87,7 +87,7 @@ func (r *run) problem(where, format string, args ...any) {
 	r.Problem(where, fmt.Sprintf(format, args...))
 }
 
-// file reads a file, and sends when a request is full.
+// file reads a file, and sends whenever a request is full.
 func (r *run) file(ctx context.Context, name string) error {
 	reader := r.Stdin
 	if name != standardInput {
@@ -113,7 +113,7 @@ func (r *run) file(ctx context.Context, name string) error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		if err != nil { // where the next document begins is not known
+		if err != nil { // the start of the next document is unknown
 			r.problem(source, "%s", explain(err))
 			return nil
 		}
@@ -128,7 +128,7 @@ func (r *run) file(ctx context.Context, name string) error {
 	}
 }
 
-// add notes a document, and sends those before it if it finds no room.
+// add adds a document to the batch. If the batch is full, add sends it first.
 func (r *run) add(ctx context.Context, source string, input generated.AnnotationInput) error {
 	text, err := json.Marshal(input)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *run) add(ctx context.Context, source string, input generated.Annotation
 	return nil
 }
 
-// send sends what was noted.
+// send sends the batch.
 func (r *run) send(ctx context.Context) error {
 	batch := r.batch
 	r.batch, r.bytes = nil, 0
@@ -182,8 +182,8 @@ func (r *run) send(ctx context.Context) error {
 	return nil
 }
 
-// refused tells what is wrong with the documents of a request that was refused
-// as a whole. If that is not the documents' fault, it is the error.
+// reportRefusal reports the problems of the documents in a refused request. It
+// returns err if the documents are not the cause.
 func (r *run) reportRefusal(batch []document, err error) error {
 	refusal, isFault := errors.AsType[*fault.Error](err)
 	if !isFault || len(refusal.Problems) == 0 {
@@ -203,7 +203,7 @@ func (r *run) reportRefusal(batch []document, err error) error {
 	return err
 }
 
-// inputIndex is which annotation a path of the input leads to.
+// inputIndex returns the index of the annotation in a path of the input.
 func inputIndex(path []string) (int, bool) {
 	if len(path) < 2 || path[0] != "input" {
 		return 0, false
@@ -212,7 +212,8 @@ func inputIndex(path []string) (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// relativeMessage is a problem without its place among the others.
+// relativeMessage returns the message of a problem, with the path inside the
+// annotation.
 func relativeMessage(path []string, message string) string {
 	if _, ok := inputIndex(path); ok && len(path) > 2 {
 		return strings.Join(path[2:], ".") + ": " + message

@@ -11,8 +11,8 @@ import (
 	"tagma/internal/instant"
 )
 
-// parse reads a document of the Sticky Pi API, which is what the field
-// Annotation.document gives.
+// parse parses a document of the Sticky Pi API, the form of the field
+// Annotation.document.
 func parse(text json.RawMessage) (generated.AnnotationInput, error) {
 	var d struct {
 		Annotations []struct {
@@ -57,7 +57,7 @@ func parse(text json.RawMessage) (generated.AnnotationInput, error) {
 	return input, nil
 }
 
-// explain says in the file's words what is wrong with its JSON.
+// explain returns an error that describes invalid JSON in terms of the file.
 func explain(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s is a %s, which is not taken there", wrong.Field, wrong.Value)
