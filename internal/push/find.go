@@ -12,19 +12,19 @@ import (
 	"tagma/internal/photo"
 )
 
-// trapForm is what a trap's photograph is called, be its date a real one or not.
+// trapForm is the form of a trap's file name, without a check of the date.
 var trapForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpe?g$`)
 
-// scanResult is what was found in folders.
+// scanResult holds the files found in folders.
 type scanResult struct {
 	photographs  []*photograph
 	skippedFiles int // files with other names
 	paths        map[string]bool
 }
 
-// find looks for photographs in folders and the folders in them. A file that is
-// named itself is meant to be one, whatever its name; of those in a folder, the
-// name says so. Links to files are followed, links to folders are not.
+// find searches for photographs in folders and their subfolders. A path to a
+// file counts as a photograph with any name; files in folders count by name.
+// Links to files are followed, links to folders are not.
 func find(ctx context.Context, paths []string) (*scanResult, error) {
 	scan := &scanResult{paths: map[string]bool{}}
 	for _, root := range paths {
@@ -66,7 +66,7 @@ func find(ctx context.Context, paths []string) (*scanResult, error) {
 	return scan, nil
 }
 
-// add notes a file, once.
+// add adds a file, unless the file was added before.
 func (f *scanResult) add(path string, info fs.FileInfo) {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute
@@ -87,7 +87,7 @@ func (f *scanResult) refuse(path, reason string) {
 	f.photographs = append(f.photographs, &photograph{File: fingerprint.File{Path: path}, verdict: Rejected, reason: reason})
 }
 
-// photographCount is a number of photographs, in words.
+// photographCount returns a number of photographs, in words.
 func photographCount(n int) string {
 	if n == 1 {
 		return "1 photograph"

@@ -1,11 +1,11 @@
-// Package push owns how the photographs of a folder get to a server: which
-// files they are, their fingerprints, what the server lacks of them, and the
-// sending of that. Nothing is remembered of an earlier push but fingerprints:
-// the server is asked what it has, so that a push that was interrupted is taken
-// up by another, and one that has nothing to do sends nothing.
+// Package push owns pushing the photographs of a folder to a server: finding
+// the files, computing fingerprints, asking the server for missing files, and
+// sending them. A push stores nothing but fingerprints: the server is asked
+// every time. So a second push continues an interrupted push, and a push
+// without new files sends nothing.
 //
-// It does not own the requests (package client), nor what makes a photograph
-// good: that is the server's to say.
+// Package push does not own the requests (package client), nor the validation
+// of photographs: the server validates.
 package push
 
 import (
@@ -22,36 +22,36 @@ import (
 
 // Options of Images.
 type Options struct {
-	Replace  bool // put files in the place of other images of the same device and time
+	Replace  bool // replace other images of the same device and time
 	DryRun   bool // send nothing
-	Parallel int  // requests at once
+	Parallel int  // concurrent requests
 	Cache    string
 	Output   *progress.Output
 }
 
-// photograph is a file on its way out.
+// photograph is a file to send.
 type photograph struct {
 	fingerprint.File
 	name    photo.Name
 	verdict Verdict
-	reason  string // why it was refused
-	deleted int    // annotations that went with the image that it replaced
+	reason  string // reason for the refusal
+	deleted int    // annotations deleted with a replaced image
 }
 
 func (p *photograph) setVerdict(verdict Verdict, reason string) {
 	p.verdict, p.reason = verdict, reason
 }
 
-// maxFingerprints is how many fingerprints one question holds: 200 kB of
-// the megabyte that servers take unless they are told otherwise.
+// maxFingerprints is the largest number of fingerprints in one request: 200 kB
+// of the default limit of 1 MB.
 const maxFingerprints = 2000
 
-// fingerprintBytes is more than one fingerprint takes in a request.
+// fingerprintBytes is an upper bound of the size of a fingerprint in a request.
 const fingerprintBytes = 128
 
-// Images pushes the photographs that are in folders, or are named themselves,
-// and tells what became of each. With an error, which is no single file's, the
-// report has what was done until then.
+// Images pushes the photographs in folders and the photographs given as files,
+// and reports the result of each. If Images returns an error, which concerns no
+// single file, the report covers the work until then.
 func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*Report, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {
@@ -104,8 +104,9 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 	if err := send(ctx, c, missing, limits, o); err != nil {
 		return report, err
 	}
-	// What was taken is asked for again: a file that was changed while it was
-	// sent, or spoiled on the way, has another fingerprint there.
+	// Ask again for the accepted files: a file that changed during the
+	// transfer, or was damaged on the way, has another fingerprint on the
+	// server.
 	sent := slices.DeleteFunc(slices.Clone(missing), func(p *photograph) bool { return p.reason != "" })
 	return report, compare(ctx, c, sent, page, func(p *photograph, verdict generated.DiffVerdict) {
 		switch verdict {
@@ -117,13 +118,13 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 	})
 }
 
-// withoutVerdict is the photographs that have no verdict yet.
+// withoutVerdict returns the photographs without a verdict.
 func withoutVerdict(photographs []*photograph) []*photograph {
 	return slices.DeleteFunc(slices.Clone(photographs), func(p *photograph) bool { return p.verdict != "" })
 }
 
-// markDuplicates judges what has the same trap and time as a file before it: the
-// same bytes need not be sent again, and other bytes have no place.
+// markDuplicates sets the verdict of a file with the trap and time of an
+// earlier file: equal bytes need not be sent again, and other bytes conflict.
 func markDuplicates(photographs []*photograph) {
 	first := map[photo.Name]*photograph{}
 	for _, p := range photographs {
@@ -138,7 +139,7 @@ func markDuplicates(photographs []*photograph) {
 	}
 }
 
-// compare asks the server what it has of photographs, page by page.
+// compare asks the server to compare photographs, page by page.
 func compare(ctx context.Context, c *client.Client, photographs []*photograph, page int, judge func(*photograph, generated.DiffVerdict)) error {
 	for chunk := range slices.Chunk(photographs, page) {
 		prints := make([]generated.ImageFingerprint, len(chunk))

@@ -8,29 +8,29 @@ import (
 	"tagma/internal/progress"
 )
 
-// Verdict is what became of a file: the server's word, or one of the below.
+// Verdict is the result for a file: the server's verdict, or one of the two
+// below.
 type Verdict string
 
-// The verdicts.
+// Results for a file.
 const (
 	Created   Verdict = "CREATED"
 	Replaced  Verdict = "REPLACED"
-	Unchanged Verdict = "UNCHANGED" // it was there before
+	Unchanged Verdict = "UNCHANGED" // the server had the file before
 	Conflict  Verdict = "CONFLICT"
 	Rejected  Verdict = "REJECTED"
 
 	wouldSend Verdict = "WOULD SEND" // of a dry run
-	notSent   Verdict = "NOT SENT"   // of one that was interrupted
+	notSent   Verdict = "NOT SENT"   // of an interrupted push
 )
 
-// Report is what became of a push.
+// Report is the result of a push.
 type Report struct {
 	DryRun bool
 	scan   *scanResult
 }
 
-// Refused is how many photographs the server does not have now because they
-// were refused.
+// Refused returns the number of photographs that were refused.
 func (r *Report) Refused() int {
 	n := 0
 	for _, p := range r.scan.photographs {
@@ -41,8 +41,8 @@ func (r *Report) Refused() int {
 	return n
 }
 
-// Write writes what was refused and why, and how many photographs had each
-// verdict.
+// Write writes the refused photographs with the reasons, and the number of
+// photographs by verdict.
 func (r *Report) Write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	type sum struct {

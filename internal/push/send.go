@@ -15,15 +15,16 @@ import (
 	"tagma/internal/progress"
 )
 
-// One request holds so much at most, within the server's limits. It is little,
-// so that on a slow line it arrives before the server loses patience, and that
-// little has to be sent again where it does not.
+// Bounds of one request, within the server's limits. They are small, so that a
+// request over a slow line ends before the server's timeout, and little is sent
+// again after a failure.
 const (
 	maxFiles = 32
 	maxBytes = 16 << 20
 )
 
-// What a form holds besides the files: the operation, and the head of each.
+// Sizes of a form besides the files: the operation, and the header of each
+// file.
 const (
 	formBytes = 4 << 10
 	headBytes = 512
@@ -36,8 +37,8 @@ type sender struct {
 	bar    *progress.Bar
 }
 
-// send sends photographs, several in a request and several requests at once,
-// and judges each. An error is no single file's.
+// send sends photographs, several per request and several requests at once, and
+// sets the verdict of each. An error concerns no single file.
 func send(ctx context.Context, c *client.Client, photographs []*photograph, limits generated.Limits, o Options) error {
 	var total int64
 	for _, p := range photographs {
@@ -56,8 +57,8 @@ func send(ctx context.Context, c *client.Client, photographs []*photograph, limi
 	return group.Wait()
 }
 
-// batches cuts photographs into requests of at most so many files and bytes,
-// but of one file at least.
+// batches splits photographs into requests of at most the given number of files
+// and bytes, but at least one file.
 func batches(photographs []*photograph, files int, byteLimit int64) [][]*photograph {
 	var result [][]*photograph
 	start, bytes := 0, int64(formBytes)
@@ -72,8 +73,8 @@ func batches(photographs []*photograph, files int, byteLimit int64) [][]*photogr
 	return append(result, photographs[start:])
 }
 
-// send sends a few photographs in one request. If that is refused as a whole,
-// it sends each half by itself, until it is known which file is to blame.
+// send sends some photographs in one request. If the whole request is refused,
+// send sends each half separately, until the refused file is known.
 func (s *sender) send(ctx context.Context, batch []*photograph) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -101,7 +102,7 @@ func (s *sender) send(ctx context.Context, batch []*photograph) error {
 	return nil
 }
 
-// try sends a few photographs, once.
+// try sends some photographs in one attempt.
 func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.UploadResult, error) {
 	var sent atomic.Int64
 	files := make([]upload.File, len(batch))
@@ -122,7 +123,7 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 	return response.UploadImages.Results, nil
 }
 
-// counter tells how much is read.
+// counter calls add with the number of bytes read.
 type counter struct {
 	io.ReadCloser
 	add func(int64)
@@ -134,7 +135,7 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// take notes the server's verdict.
+// setResult stores the server's verdict.
 func (p *photograph) setResult(result generated.UploadResult) {
 	p.setVerdict(Verdict(result.Verdict), "")
 	if result.Problem != nil {
