@@ -1,6 +1,6 @@
-// Package progress owns what a long command says while it works: on a terminal
-// a bar with rate and remaining time, and elsewhere, such as in a log, a plain
-// line now and then.
+// Package progress owns the progress output of a long command: on a terminal a
+// bar with rate and remaining time, elsewhere, such as in a log, a plain line
+// at intervals. Package progress does not own the work.
 package progress
 
 import (
@@ -18,22 +18,22 @@ import (
 // lineInterval is the time between two plain lines.
 const lineInterval = 10 * time.Second
 
-// Output is where progress is shown, usually standard error.
+// Output shows progress, usually on standard error.
 type Output struct {
 	w        io.Writer
 	terminal bool
 
 	mu  sync.Mutex
-	bar *Bar // that is being drawn, on a terminal
+	bar *Bar // bar on the terminal, if any
 }
 
-// To shows progress on w.
+// To returns an Output that writes to w.
 func To(w io.Writer) *Output {
 	f, ok := w.(*os.File)
 	return &Output{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
-// Bar is one piece of work, measured in bytes. It is safe for concurrent use.
+// Bar shows the progress of one task, in bytes. It is safe for concurrent use.
 type Bar struct {
 	out       *Output
 	what      string
@@ -43,11 +43,11 @@ type Bar struct {
 	mu          sync.Mutex
 	done        int64
 	lastLineAt  time.Time
-	terminalBar *progressbar.ProgressBar // nil elsewhere than on a terminal
+	terminalBar *progressbar.ProgressBar // nil without a terminal
 }
 
-// Start begins a piece of work, such as "sending 12 photographs". One piece is
-// under way at a time.
+// Start starts a task, such as "sending 12 photographs". Only one task runs at
+// a time.
 func (o *Output) Start(what string, total int64) *Bar {
 	b := &Bar{out: o, what: what, total: total, startedAt: time.Now(), lastLineAt: time.Now()}
 	if o.terminal {
@@ -64,14 +64,14 @@ func (o *Output) Start(what string, total int64) *Bar {
 	return b
 }
 
-// Add notes that n bytes more are done; or fewer, where n is negative, because
-// they have to be done again.
+// Add adds n bytes to the progress. A negative n means that n bytes must be
+// processed again.
 func (b *Bar) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done += n
 	if b.terminalBar != nil {
-		_ = b.terminalBar.Set64(min(b.done, max(b.total, 1)-1)) // the whole is Done's to say
+		_ = b.terminalBar.Set64(min(b.done, max(b.total, 1)-1)) // only Done completes the bar
 		return
 	}
 	if now := time.Now(); now.Sub(b.lastLineAt) >= lineInterval {
@@ -80,10 +80,10 @@ func (b *Bar) Add(n int64) {
 	}
 }
 
-// Reader notes what is read from another reader.
+// Reader returns a reader that adds the bytes read from r to the progress.
 func (b *Bar) Reader(r io.Reader) io.Reader { return &reader{r, b} }
 
-// ReadCloser is Reader for what is closed in the end.
+// ReadCloser is Reader for an io.ReadCloser.
 func (b *Bar) ReadCloser(r io.ReadCloser) io.ReadCloser {
 	return struct {
 		io.Reader
@@ -102,7 +102,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pace is the rate until now, and the time that the rest takes at it.
+// pace returns the rate until now and the remaining time at that rate.
 func (b *Bar) pace(now time.Time) string {
 	seconds := now.Sub(b.startedAt).Seconds()
 	rate := float64(b.done) / seconds
@@ -113,7 +113,7 @@ func (b *Bar) pace(now time.Time) string {
 	return fmt.Sprintf(", %s/s, %s left", Bytes(int64(rate)), remaining.Round(time.Second))
 }
 
-// Done ends the piece of work.
+// Done ends the task.
 func (b *Bar) Done() {
 	b.out.mu.Lock()
 	b.out.bar = nil
@@ -125,7 +125,7 @@ func (b *Bar) Done() {
 	}
 }
 
-// Say shows a line, above the bar if there is one.
+// Say writes a line, above the bar if there is one.
 func (o *Output) Say(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -137,5 +137,5 @@ func (o *Output) Say(format string, args ...any) {
 	fmt.Fprintf(o.w, format+"\n", args...)
 }
 
-// Bytes is a number of bytes as people read it: 1.2 MB.
+// Bytes returns a number of bytes in readable form: 1.2 MB.
 func Bytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
