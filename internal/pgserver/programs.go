@@ -13,21 +13,21 @@ import (
 	"strings"
 )
 
-// minVersion is the oldest PostgreSQL that Tagma works with.
+// minVersion is the oldest major version of PostgreSQL that Tagma supports.
 const minVersion = 14
 
-// binaries is where PostgreSQL's programs are.
+// binaries is the location of PostgreSQL's programs.
 type binaries struct {
 	folder string
-	copied bool // must be copied before they run, see copyPrograms
+	copied bool // whether the programs must be copied first: see copyPrograms
 }
 
-// programs looks for PostgreSQL on the PATH, then where Debian puts it, then
-// in the npm package that `make deps` installs where there is none.
+// programs searches for PostgreSQL on the PATH, then in Debian's folder, then
+// in the npm package that `make deps` installs if there is no other.
 func programs() (binaries, error) {
 	var candidates []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// A link leads to the folder that has initdb and the rest too.
+		// The target of a link has initdb and the other programs beside it.
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			candidates = append(candidates, filepath.Dir(path))
 		}
@@ -36,7 +36,7 @@ func programs() (binaries, error) {
 	if err != nil {
 		return binaries{}, err
 	}
-	slices.Reverse(debian) // the newest first
+	slices.Reverse(debian) // newest first
 	candidates = append(candidates, debian...)
 	var rejected []error
 	for _, folder := range candidates {
@@ -55,7 +55,7 @@ func programs() (binaries, error) {
 		minVersion, errors.Join(rejected...))
 }
 
-// checkPrograms is nil if folder has the programs in a version that will do.
+// checkPrograms returns nil if folder has the programs in a supported version.
 func checkPrograms(folder string) error {
 	if _, err := os.Stat(filepath.Join(folder, "initdb")); err != nil {
 		return err
@@ -67,8 +67,8 @@ func checkPrograms(folder string) error {
 	return checkVersion(string(out))
 }
 
-// checkVersion reads what `postgres --version` says, such as
-// "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+// checkVersion checks the output of `postgres --version`, such as "postgres
+// (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
 func checkVersion(version string) error {
 	_, number, _ := strings.Cut(version, "(PostgreSQL) ")
 	digits := strings.IndexFunc(number, func(r rune) bool { return r < '0' || r > '9' })
@@ -85,8 +85,8 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// npmFolder is the folder of the npm package for this machine, whose version
-// package.json sets.
+// npmFolder returns the folder of the npm package for this machine. The file
+// package.json sets the version.
 func npmFolder() (string, error) {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok {
@@ -98,10 +98,10 @@ func npmFolder() (string, error) {
 	return folder, err
 }
 
-// copyPrograms copies the npm package's programs from the folder `from` into
-// `to`, and returns the folder of the copies. A copy, because the account that
-// runs them may have no way into the checkout. An npm package cannot hold
-// symbolic links: this one lists those that its libraries need in
+// copyPrograms copies the npm package's programs from the folder source to
+// target, and returns the folder of the copies. The account that runs the
+// programs may have no access to the checkout. An npm package cannot hold
+// symbolic links: the package lists the links of its libraries in
 // pg-symlinks.json, as {source, target} below the package's folder.
 func copyPrograms(source, target string) (string, error) {
 	native := filepath.Join(target, "native")
@@ -117,7 +117,7 @@ func copyPrograms(source, target string) (string, error) {
 		return "", fmt.Errorf("pg-symlinks.json: %w", err)
 	}
 	for _, link := range links {
-		// Both lie in one folder.
+		// Source and target are in one folder.
 		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(target, link.Target)); err != nil {
 			return "", err
 		}

@@ -22,10 +22,11 @@ import (
 	"github.com/lib/pq"
 )
 
-// supervisor is the shell script that runs the server and outlives this process.
-// Its input is a pipe that this process holds: when the process ends, even by
-// SIGKILL, the pipe closes, and the keeper stops the server and removes its
-// temporary folder. It lets go of the log, so that the log ends when the server does.
+// supervisor is the shell script that runs the server and outlives this
+// process. Its input is a pipe that this process holds. When the process ends,
+// even by SIGKILL, the pipe closes, and the supervisor stops the server and
+// removes its temporary folder. The supervisor closes its standard error, so
+// that the log ends with the server.
 const supervisor = `
 folder=$1; shift
 "$@" </dev/null &
@@ -38,10 +39,10 @@ cd /
 rm -rf "$folder"
 `
 
-// readyLine is what PostgreSQL logs when it begins to serve.
+// readyLine is the log line of PostgreSQL when the server accepts connections.
 const readyLine = "database system is ready to accept connections"
 
-// errPortTaken says that another process got the port first.
+// errPortTaken means that another process took the port first.
 var errPortTaken = errors.New("the port was taken by another process")
 
 // startOnce starts a server on a port that was free just before.
@@ -99,7 +100,7 @@ func startOnce(o Options) (_ *Server, err error) {
 		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable,
 		"-c", "full_page_writes="+durable,
 		"-c", "max_connections=200",
-		// A zone that nobody expects, so that nothing leans on the server's.
+		// An unusual zone, so that no test depends on the server's zone.
 		"-c", "timezone=Pacific/Chatham")
 	if err := l.run(server); err != nil {
 		return nil, err
@@ -119,12 +120,12 @@ func startOnce(o Options) (_ *Server, err error) {
 	return &Server{Address: address, process: l}, nil
 }
 
-// owner is the user who works on the server: one who may create databases and
-// no more, as a server in earnest would be; but that tests drop databases at
-// which the server itself may just be cleaning up.
+// owner is the user of the server: a user who may create databases, as in
+// production. In addition the user may terminate backends, because a test may
+// drop a database while the server is cleaning up in it.
 const owner = "tagma"
 
-// makeOwner makes that user, where the data are new.
+// makeOwner creates the user owner, unless the user exists.
 func makeOwner(address url.URL) error {
 	db, err := sql.Open("postgres", address.String())
 	if err != nil {
@@ -144,10 +145,10 @@ func makeOwner(address url.URL) error {
 type process struct {
 	folder     string
 	supervisor *exec.Cmd
-	pipe       *os.File // the keeper's input; it stops the server when this closes
+	pipe       *os.File // input of the supervisor, which stops the server when the pipe closes
 }
 
-// run starts the keeper and returns when the server serves.
+// run starts the supervisor and returns when the server accepts connections.
 func (l *process) run(cmd *exec.Cmd) error {
 	input, pipe, err := os.Pipe()
 	if err != nil {
@@ -170,7 +171,7 @@ func (l *process) run(cmd *exec.Cmd) error {
 	scanner := bufio.NewScanner(log)
 	for scanner.Scan() {
 		if strings.Contains(scanner.Text(), readyLine) {
-			// Somebody must go on reading, or a full pipe would stop the server.
+			// Keep reading, because a full pipe would stop the server.
 			go func() {
 				_, _ = io.Copy(io.Discard, log)
 				_ = log.Close()
@@ -186,19 +187,18 @@ func (l *process) run(cmd *exec.Cmd) error {
 	return fmt.Errorf("PostgreSQL did not start:\n%s", output.String())
 }
 
-// release stops the server and removes its folder, now rather than when the
-// process ends.
+// release stops the server and removes its folder before the process ends.
 func (l *process) release() {
 	if l.pipe != nil {
 		_ = l.pipe.Close()
 	}
 	if l.supervisor != nil {
-		_ = l.supervisor.Wait() // fails if the server did, which was reported
+		_ = l.supervisor.Wait() // fails if the server failed, which was reported
 	}
 	_ = os.RemoveAll(l.folder)
 }
 
-// freePort is a port of the loopback interface that is free just now.
+// freePort returns a port of the loopback interface that is free at present.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -208,10 +208,10 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// command is a program of PostgreSQL's, run in folder as account (nil for this
-// process's own). None of this process's environment reaches it (PGPORT,
-// PGOPTIONS, …), and it is in a process group of its own, so that Ctrl-C in a
-// terminal reaches this process only.
+// command returns a command for a PostgreSQL program, run in folder as account
+// (nil for the account of this process). The program gets no environment of
+// this process (PGPORT, PGOPTIONS, …). It has a process group of its own, so
+// that Ctrl-C in a terminal reaches this process only.
 func command(account *syscall.Credential, folder, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
@@ -220,9 +220,9 @@ func command(account *syscall.Credential, folder, name string, args ...string) *
 	return cmd
 }
 
-// unprivilegedAccount is the account for PostgreSQL to run as, which it refuses to do
-// as root. For root it is nobody's, and the folders become nobody's with all
-// that is in them; for others it is nil, their own.
+// unprivilegedAccount returns the account for PostgreSQL, which refuses to run
+// as root. For root it returns the account nobody, and gives the folders and
+// their files to nobody. Otherwise it returns nil, the account of this process.
 func unprivilegedAccount(folders ...string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // this process's own account
