@@ -19,7 +19,8 @@ const (
 	// watchInterval is the time within which a long-lived listener is ended
 	// after its token was revoked.
 	watchInterval = recent.Moment
-	// maxOutage is the time that listeners stay while the database does not answer.
+	// maxOutage is the time that listeners stay while the database does not
+	// answer.
 	maxOutage = 15 * time.Second
 )
 
