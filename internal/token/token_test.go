@@ -116,7 +116,7 @@ func TestSecret_NothingPrintsIt(t *testing.T) {
 		}
 		encoded, err := json.Marshal(value)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("encode a value with a token: %v", err)
 		}
 		buf.Write(encoded)
 	}
