@@ -196,7 +196,7 @@ func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	var got []string
 	for _, p := range problems.List() {
 		if p.Code != fault.BadInput {
-			t.Errorf("%+v", p)
+			t.Errorf("problem: got %+v, want the code %s", p, fault.BadInput)
 		}
 		got = append(got, strings.Join(p.Path, "."))
 	}

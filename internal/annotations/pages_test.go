@@ -154,11 +154,11 @@ func TestSeries_AsManySeriesAsMayBeAskedForAreTaken(t *testing.T) {
 		}
 		i, err := photos.Series(t.Context(), most, series.TimeDevice, page.Request{})
 		if err != nil || len(i.Nodes) != 24 {
-			t.Errorf("%+v, %v", i, err)
+			t.Errorf("images: got %+v, error %v, want 24", i, err)
 		}
 		a, err := of.Series(t.Context(), most, nil, page.Request{})
 		if err != nil || len(a.Nodes) != len(all) {
-			t.Errorf("%+v, %v", a, err)
+			t.Errorf("annotations: got %+v, error %v, want %d", a, err, len(all))
 		}
 	})
 }

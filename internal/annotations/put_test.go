@@ -55,7 +55,7 @@ func putMany(t *testing.T, databaseURL string) {
 	}
 	meanwhile = func() {
 		if _, err := all.Put(t.Context(), input[5:6], true); err != nil {
-			t.Error(err)
+			t.Errorf("put while another request is between two statements: %v", err)
 		}
 	}
 	for range 2 { // the second time they are there

@@ -66,7 +66,7 @@ func TestScan_TakesNoOtherSpelling(t *testing.T) {
 		}
 	}
 	if err := Scan(rawjson.Value("["+square+","+square+"]"), func(*Members) error { return nil }); err != nil {
-		t.Error(err)
+		t.Errorf("scan of two stored objects: got error %v, want nil", err)
 	}
 }
 

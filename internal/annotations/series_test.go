@@ -63,7 +63,7 @@ func deletedMidway(t *testing.T, databaseURL string) {
 
 	remove := func() {
 		if err := db.Image.DeleteOneID(ids[1]).Exec(context.Background()); err != nil {
-			t.Error(err)
+			t.Errorf("delete an image between two statements: %v", err)
 		}
 	}
 	before.Store(&remove)
