@@ -63,7 +63,7 @@ func TestLogin_WhateverIsWrongTheAnswerIsTheSame(t *testing.T) {
 		} {
 			_, err := w.Login(t.Context(), try[0], try[1], home)
 			if e := code(t, err, fault.Unauthenticated); e.Message != "wrong name or password" || e.Error() != e.Message {
-				t.Errorf("%s: %v", name, e)
+				t.Errorf("%s: got %v, want the same message without a cause", name, e)
 			}
 		}
 	})
