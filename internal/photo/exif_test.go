@@ -48,7 +48,7 @@ func segment(marker byte, body string) []byte {
 func TestReadMetadata_EitherByteOrder(t *testing.T) {
 	want := show(read(realDict, realTable))
 	if !strings.Contains(want, "version 3.1.0") || !strings.Contains(want, "temp 13.5") {
-		t.Fatal(want)
+		t.Fatalf("metadata: got %s, want version 3.1.0 and temp 13.5", want)
 	}
 	for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
 		if got := show(photo.ReadMetadata(handmade(order, realDict, realTable))); got != want {
@@ -73,7 +73,7 @@ func TestReadMetadata_OtherSegmentsMayComeFirst(t *testing.T) {
 func TestReadMetadata_NotAJPEGSaysNothing(t *testing.T) {
 	for _, b := range []string{"", "\xff", "\xff\xd8", blank, "\x89PNG\r\n\x1a\n", "GIF89a", "II*\x00\x08\x00\x00\x00", strings.Repeat("\xff\xd8", 1000)} {
 		if got := string(photo.ReadMetadata([]byte(b)).Raw); got != "{}" {
-			t.Errorf("%.20q: %s", b, got)
+			t.Errorf("metadata of %.20q: got %s, want {}", b, got)
 		}
 	}
 	if got := string(photo.ReadMetadata(nil).Raw); got != "{}" {
@@ -145,7 +145,7 @@ func TestWithMetadata_ShortAndLongTexts(t *testing.T) {
 		{"{'b': '" + long + "'}", "a\n" + long, `{"a":"` + long + `","b":"` + long + `"}`},
 	} {
 		if got := string(read(c.maker, c.comment).Raw); got != c.want {
-			t.Errorf("%.20q, %.20q: %.40s", c.maker, c.comment, got)
+			t.Errorf("metadata of %.20q, %.20q: got %.40s, want %s", c.maker, c.comment, got, c.want)
 		}
 	}
 }

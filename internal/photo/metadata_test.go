@@ -114,7 +114,7 @@ func TestReadMetadata_TheTableOfLaterTraps(t *testing.T) {
 	} {
 		m := read("", comment)
 		if got := show(m); got != want {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 		if string(m.Raw) != raw {
 			t.Errorf("%s: raw %s", name, m.Raw)
