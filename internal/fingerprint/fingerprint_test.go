@@ -81,7 +81,7 @@ func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 	for _, cache := range []string{"", broken, filepath.Join(broken, "below")} {
 		f := found(t, t.TempDir(), "abc", time.Hour)
 		if !take(t, f, cache) || f.MD5 != "900150983cd24fb0d6963f7d28e17f72" {
-			t.Errorf("%q: %+v", cache, f)
+			t.Errorf("cache %q: got %+v, want the MD5 of abc", cache, f)
 		}
 	}
 }
@@ -89,6 +89,6 @@ func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 func TestTake_AFileThatCannotBeReadSaysSo(t *testing.T) {
 	f := &File{Path: filepath.Join(t.TempDir(), "nowhere")}
 	if err := Take(t.Context(), []*File{f}, Options{Output: progress.To(&bytes.Buffer{})}); err != nil || f.Err == nil || f.MD5 != "" {
-		t.Errorf("%v, %+v", err, f)
+		t.Errorf("missing file: got error %v and %+v, want the error in the file", err, f)
 	}
 }
