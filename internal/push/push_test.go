@@ -63,10 +63,10 @@ func TestFind_LinksToFilesAreFollowedAndAFileIsFoundOnce(t *testing.T) {
 	}
 	all, err := find(t.Context(), []string{filepath.Join(folder, "top"), filepath.Join(folder, "a"), folder})
 	if err != nil || len(all.photographs) != 1 {
-		t.Fatalf("%+v, %v", all, err)
+		t.Fatalf("find: got %+v, error %v, want 1 photograph", all, err)
 	}
 	want := photo.Name{Device: "0a5bb6f4", TakenAt: 1592683200000}
 	if p := all.photographs[0]; p.name != want || p.Size != 3 {
-		t.Errorf("%+v", p)
+		t.Errorf("photograph: got %+v, want name %v and 3 bytes", p, want)
 	}
 }
