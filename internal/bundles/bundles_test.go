@@ -241,28 +241,28 @@ func TestPublish_ASecondVersionSendsOnlyWhatHasChangedAndTheFirstStays(t *testin
 	each(t, func(t *testing.T, w *world) {
 		first := w.push(w.maria, "insects", insects)
 		if first.Verdict != bundles.Created || first.Version.Number != 1 || *first.Version.CreatedByID != 1 {
-			t.Errorf("%+v", first)
+			t.Errorf("first version: got %+v, want CREATED, number 1, by person 1", first)
 		}
 		changed := with(insects, "output/model_final.pth", "better weights")
 		upload := w.request(w.jonas, "insects", changed)
 		if !slices.Equal(keys(upload.Wanted), []string{"output/model_final.pth"}) || len(upload.Unchanged) != 4 {
-			t.Errorf("%v, %v", upload.Wanted, upload.Unchanged)
+			t.Errorf("changed files: got wanted %v, unchanged %v, want output/model_final.pth and 4 others", upload.Wanted, upload.Unchanged)
 		}
 		w.send(upload, changed)
 		second, err := w.Publish(w.jonas, upload.ID)
 		must(t, err)
 		if second.Verdict != bundles.Created || second.Version.Number != 2 || *second.Version.CreatedByID != 2 || second.Version.Md5 == first.Version.Md5 {
-			t.Errorf("%+v", second)
+			t.Errorf("second version: got %+v, want CREATED, number 2, by person 2, another MD5", second)
 		}
 		w.holds(first.Version, insects)
 		w.holds(second.Version, changed)
 		// In another bundle, nothing at all need be sent.
 		if again := w.request(w.maria, "uid", insects); len(again.Wanted) != 0 {
-			t.Errorf("%v", again.Wanted)
+			t.Errorf("the same files in another bundle: got wanted %v, want none", again.Wanted)
 		}
 		third := w.push(w.maria, "uid", insects)
 		if third.Version.Number != 1 || third.Version.Md5 != first.Version.Md5 {
-			t.Errorf("%+v", third)
+			t.Errorf("another bundle: got %+v, want number 1 with the MD5 of the first version", third)
 		}
 		w.holds(third.Version, insects)
 	})
@@ -279,17 +279,17 @@ func TestPublish_TheSameAgainIsTheSameVersion(t *testing.T) {
 		other := w.push(w.jonas, "insects", insects)
 		for _, p := range []*bundles.Published{again, other} {
 			if p.Verdict != bundles.Unchanged || p.Version.ID != first.Version.ID {
-				t.Errorf("%+v", p)
+				t.Errorf("unchanged files: got %+v, want UNCHANGED and the last version", p)
 			}
 		}
 		second := w.push(w.maria, "insects", with(insects, "data/c.svg", "<c/>"))
 		// An upload stays what it became, and what was the last once can be again.
 		if again, err := w.Publish(w.maria, upload.ID); err != nil || again.Version.ID != first.Version.ID {
-			t.Errorf("%+v, %v", again, err)
+			t.Errorf("second publication of an upload: got %+v, error %v, want its version", again, err)
 		}
 		third := w.push(w.maria, "insects", insects)
 		if second.Version.Number != 2 || third.Version.Number != 3 || third.Verdict != bundles.Created || third.Version.Md5 != first.Version.Md5 {
-			t.Errorf("%+v, %+v", second, third)
+			t.Errorf("got versions %+v and %+v, want numbers 2 and 3, CREATED, with the first MD5", second, third)
 		}
 	})
 }
@@ -310,7 +310,7 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.BadInput, "upload.data/a.svg", md5Of("<SVG/>"), "upload.data/b.svg", "upload.output/model_final.pth", "has not come")
 		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
-			t.Errorf("%+v", known.Problems)
+			t.Errorf("got problems %+v, want 3", known.Problems)
 		}
 		if of, err := w.Named(t.Context(), "insects"); of != nil || err != nil {
 			t.Errorf("there is %v, %v", of, err)
@@ -318,7 +318,7 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		// The name of the wrong bytes is used up, and so is the upload.
 		again := w.request(w.maria, "insects", insects)
 		if again.ID == upload.ID || len(again.Wanted) != 5 {
-			t.Errorf("%d: %v", again.ID, again.Wanted)
+			t.Errorf("new request: got upload %d with wanted %v, want another upload with 5 files", again.ID, again.Wanted)
 		}
 		w.send(again, insects)
 		published, err := w.Publish(w.maria, again.ID)
@@ -385,7 +385,7 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 						_, err = w.Publish(w.maria, upload.ID)
 					}
 					if err != nil {
-						t.Error(err)
+						t.Errorf("publish: got error %v, want nil", err)
 					}
 				}
 			})
@@ -420,7 +420,7 @@ func TestPublish_OneUploadByManyAtOnceIsOneVersion(t *testing.T) {
 			together.Go(func() {
 				published, err := w.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != 1 {
-					t.Errorf("%+v, %v", published, err)
+					t.Errorf("concurrent publication: got %+v, error %v, want number 1", published, err)
 				} else if published.Verdict == bundles.Created {
 					created.Add(1)
 				}
@@ -449,7 +449,7 @@ func TestPublish_ALateSecondTryDoesNotBringAnOldVersionBack(t *testing.T) {
 		again, err := w.publishAfterLooking(upload, meanwhile)
 		must(t, err)
 		if second.Version.Number != 2 || again.Verdict != bundles.Unchanged || again.Version.ID != first.Version.ID {
-			t.Errorf("%+v, %+v, %+v", first, second, again)
+			t.Errorf("got %+v, %+v, %+v, want the first and last to be one version and UNCHANGED", first, second, again)
 		}
 	})
 }

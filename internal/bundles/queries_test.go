@@ -86,7 +86,7 @@ func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
 			}
 		}
 		if got, err := w.Behind(t.Context(), nil); len(got) != 0 || err != nil {
-			t.Errorf("%v, %v", got, err)
+			t.Errorf("no algorithms: got %v, error %v, want none", got, err)
 		}
 	})
 }
@@ -101,12 +101,12 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		all, err := w.List(t.Context(), `in\_%`, page.Request{})
 		must(t, err)
 		if len(all.Nodes) != 1 || all.Nodes[0].Name != "in_ects" {
-			t.Errorf("%v", all.Nodes)
+			t.Errorf("bundles that match in\\_%%: got %v, want in_ects", all.Nodes)
 		}
 		all, err = w.List(t.Context(), "%", page.Request{First: new(2)})
 		must(t, err)
 		if total, err := all.TotalCount(t.Context()); len(all.Nodes) != 2 || all.Nodes[0].Name != "birds" || !all.PageInfo.HasNextPage || total != 3 || err != nil {
-			t.Errorf("%v %+v %d %v", all.Nodes, all.PageInfo, total, err)
+			t.Errorf("first page: got %v, %+v, total %d, error %v, want 2 of 3 from birds on", all.Nodes, all.PageInfo, total, err)
 		}
 		insects, err := w.Named(t.Context(), "insects")
 		must(t, err)
@@ -116,21 +116,21 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		next, err := w.Versions(t.Context(), both, page.Request{After: first[insects.ID].PageInfo.EndCursor})
 		must(t, err)
 		if got := next[insects.ID].Nodes; len(got) != 2 || got[0].Number != 4 || got[1].Number != 5 || len(first[both[1].ID].Nodes) != 1 || len(next[both[1].ID].Nodes) != 0 {
-			t.Errorf("%v, %v", first, next)
+			t.Errorf("pages of versions: got %v, then %v, want numbers 4 and 5 on the second", first, next)
 		}
 		if total, err := first[insects.ID].TotalCount(t.Context()); total != 5 || err != nil {
-			t.Errorf("%d, %v", total, err)
+			t.Errorf("total of versions: got %d, error %v, want 5", total, err)
 		}
 		latest, err := w.Latest(t.Context(), both)
 		must(t, err)
 		numbered, err := w.Numbered(t.Context(), both, 4)
 		must(t, err)
 		if latest[insects.ID].Number != 5 || latest[both[1].ID].Number != 1 || numbered[insects.ID].Number != 4 || numbered[both[1].ID] != nil {
-			t.Errorf("%v, %v", latest, numbered)
+			t.Errorf("got latest %v and numbered %v, want numbers 5 and 1, and 4 and none", latest, numbered)
 		}
 		for _, name := range []string{"nothing", "", "a\x00b", "../insects"} {
 			if found, err := w.Named(t.Context(), name); found != nil || err != nil {
-				t.Errorf("%q: %v, %v", name, found, err)
+				t.Errorf("bundle %q: got %v, error %v, want nil", name, found, err)
 			}
 		}
 	})

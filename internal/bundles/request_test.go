@@ -28,11 +28,11 @@ func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.NotFound, "upload.data/a.svg", "upload.data/b.svg", "upload.output/model_final.pth")
 		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
-			t.Errorf("%+v", known.Problems)
+			t.Errorf("got problems %+v, want 3", known.Problems)
 		}
 		again := w.request(w.maria, "insects", insects)
 		if again.ID != upload.ID || !slices.Equal(keys(again.Wanted), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
-			t.Errorf("%d: %v", again.ID, again.Wanted)
+			t.Errorf("second request: got upload %d with wanted %v, want the same upload with 3 files", again.ID, again.Wanted)
 		}
 		w.send(again, insects)
 		published, err := w.Publish(w.maria, upload.ID)
@@ -48,7 +48,7 @@ func TestRequest_WhatSomebodyElseIsSendingIsNobodysToClaim(t *testing.T) {
 		w.send(mine, secret)
 		theirs := w.request(w.jonas, "insects", secret)
 		if theirs.ID == mine.ID || len(theirs.Wanted) != 1 {
-			t.Errorf("%+v", theirs)
+			t.Errorf("request of another person: got %+v, want another upload that wants the file", theirs)
 		}
 		_, err := w.Publish(w.jonas, theirs.ID)
 		refused(t, err, fault.NotFound, "has not come")
@@ -95,11 +95,11 @@ func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T
 		}
 		// Nor are the two mistaken for each other in the next version.
 		if next := w.push(w.maria, "evil", files); next.Verdict != bundles.Created || next.Version.Number != 2 {
-			t.Errorf("%+v", next)
+			t.Errorf("next version: got %+v, want CREATED, number 2", next)
 		}
 		manifest[0].SHA256 = sha256Of("something else")
 		if upload, err = w.Request(w.maria, "lie", manifest); err != nil || len(upload.Wanted) != 1 {
-			t.Fatalf("%+v, %v", upload, err)
+			t.Fatalf("another SHA-256: got %+v, error %v, want 1 wanted file", upload, err)
 		}
 		w.send(upload, files)
 		_, err = w.Publish(w.maria, upload.ID)

@@ -44,7 +44,7 @@ func TestPublish_WhatCameThroughTheServerAndPastItIsOneVersion(t *testing.T) {
 		must(t, w.take(file, insects[file.Key]))
 	}
 	if again := w.request(w.maria, "insects", insects); again.ID != upload.ID || len(again.Wanted) != 0 {
-		t.Errorf("%+v", again)
+		t.Errorf("second request: got %+v, want the same upload without wanted files", again)
 	}
 	published, err := w.Publish(w.maria, upload.ID)
 	must(t, err)
@@ -111,7 +111,7 @@ func TestPublish_OneUploadOnTwoServersAtOnceIsOneVersion(t *testing.T) {
 			together.Go(func() {
 				published, err := server.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != n+1 {
-					t.Errorf("%+v, %v", published, err)
+					t.Errorf("publish: got %+v, error %v, want number %d", published, err, n+1)
 				} else {
 					w.holds(published.Version, many)
 				}
