@@ -140,10 +140,10 @@ func TestListen_HearsOfWhatIsWantedOnceAndOfNothingThatWasBefore(t *testing.T) {
 		l.topic.Tell(2, 3)
 		l.topic.Tell(3, 2, 4)
 		if got := next(t, evenThings, 2); !slices.Equal(got, []int64{2, 4}) {
-			t.Errorf("%v", got)
+			t.Errorf("even ids: got %v, want 2 and 4", got)
 		}
 		if got := next(t, everything, 3); !slices.Equal(got, []int64{2, 3, 4}) {
-			t.Errorf("%v", got)
+			t.Errorf("all ids: got %v, want 2, 3 and 4", got)
 		}
 		evenThings.Close()
 		evenThings.Close()
@@ -159,16 +159,16 @@ func TestListen_WhatNobodyToldIsFoundByLooking(t *testing.T) {
 		l.commit(t, 1, 2, 4)
 		l.topic.Tell(2)
 		if got := next(t, everything, 1); !slices.Equal(got, []int64{2}) {
-			t.Errorf("%v", got)
+			t.Errorf("announced id: got %v, want 2", got)
 		}
 		l.topic.requestScan()
 		if got := next(t, everything, 2); !slices.Equal(got, []int64{1, 4}) {
-			t.Errorf("%v", got)
+			t.Errorf("ids found by a scan: got %v, want 1 and 4", got)
 		}
 		l.commit(t, 3) // its transaction took longer than that of 4
 		l.topic.requestScan()
 		if got := next(t, everything, 1); !slices.Equal(got, []int64{3}) {
-			t.Errorf("%v", got)
+			t.Errorf("id found by a later scan: got %v, want 3", got)
 		}
 	})
 }
@@ -183,12 +183,12 @@ func TestListen_ThingsThatChangeAreToldOfInEachState(t *testing.T) {
 		l.set("other", 1)
 		l.topic.Tell(1)
 		if got := next(t, everything, 1); !slices.Equal(got, []int64{1}) {
-			t.Errorf("%v", got)
+			t.Errorf("changed row: got %v, want 1", got)
 		}
 		l.set("final", 1, 2) // and nobody tells
 		l.topic.requestScan()
 		if got := next(t, everything, 2); !slices.Equal(got, []int64{1, 2}) {
-			t.Errorf("%v", got)
+			t.Errorf("final rows: got %v, want 1 and 2", got)
 		}
 	})
 }
