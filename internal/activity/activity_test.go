@@ -41,7 +41,7 @@ func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
 // imageRow is an image, and how many objects each algorithm saw in it.
 type imageRow struct {
 	device                string
-	taken                 instant.Instant
+	takenAt               instant.Instant
 	temperature, humidity *float64
 	objects               map[string]int
 }
@@ -59,7 +59,7 @@ func anyImages() *rapid.Generator[[]imageRow] {
 	anyImage := rapid.Custom(func(r *rapid.T) imageRow {
 		return imageRow{
 			device:      rapid.SampledFrom(devices).Draw(r, "device"),
-			taken:       midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
+			takenAt:     midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
 			temperature: measure(-39, 60).Draw(r, "temperature"),
 			humidity:    measure(0.1, 100).Draw(r, "humidity"),
 			objects:     rapid.MapOfN(rapid.SampledFrom(algorithms), rapid.IntRange(0, 9), 0, 2).Draw(r, "objects"),
@@ -69,27 +69,27 @@ func anyImages() *rapid.Generator[[]imageRow] {
 		return struct {
 			string
 			instant.Instant
-		}{s.device, s.taken}
+		}{s.device, s.takenAt}
 	})
 }
 
 const midnight = instant.Instant(1592611200000) // 2020-06-20T00:00:00Z
 
 // storeImages makes the images those that the database holds.
-func storeImages(t *rapid.T, db *database.DB, all []imageRow) {
+func storeImages(t *rapid.T, db *database.DB, rows []imageRow) {
 	err := db.InTx(t.Context(), func(tx *ent.Tx) error {
 		ctx := t.Context()
 		tx.Annotation.Delete().ExecX(ctx)
 		tx.Image.Delete().ExecX(ctx)
 		tx.Device.Delete().ExecX(ctx)
 		tx.Device.MapCreateBulk(devices, func(c *ent.DeviceCreate, n int) { c.SetID(devices[n]).SetCreatedAt(0) }).ExecX(ctx)
-		images := tx.Image.MapCreateBulk(all, func(c *ent.ImageCreate, n int) {
-			c.SetDeviceID(all[n].device).SetTakenAt(all[n].taken).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
-				SetNillableTemperature(all[n].temperature).SetNillableHumidity(all[n].humidity).
+		images := tx.Image.MapCreateBulk(rows, func(c *ent.ImageCreate, n int) {
+			c.SetDeviceID(rows[n].device).SetTakenAt(rows[n].takenAt).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
+				SetNillableTemperature(rows[n].temperature).SetNillableHumidity(rows[n].humidity).
 				SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0)
 		}).SaveX(ctx)
 		var annotations []*ent.AnnotationCreate
-		for n, s := range all {
+		for n, s := range rows {
 			for name, count := range s.objects {
 				annotations = append(annotations, tx.Annotation.Create().SetImage(images[n]).SetAlgorithmName(name).
 					SetAlgorithmVersion("1").SetObjectCount(count).SetObjects(rawjson.Value("[]")).SetCreatedAt(0))
@@ -104,9 +104,9 @@ func storeImages(t *rapid.T, db *database.DB, all []imageRow) {
 }
 
 // reference sums up in plain Go what lies in [start, end) of the devices.
-func reference(all []imageRow, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
-	all = slices.SortedFunc(slices.Values(all), func(a, b imageRow) int {
-		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.taken, b.taken))
+func reference(rows []imageRow, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
+	rows = slices.SortedFunc(slices.Values(rows), func(a, b imageRow) int {
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.takenAt, b.takenAt))
 	})
 	add := func(to **Summary, n, value *float64) {
 		if value == nil {
@@ -122,11 +122,11 @@ func reference(all []imageRow, device string, start, end instant.Instant, every 
 	}
 	var buckets []Bucket
 	var temperatures, humidities float64
-	for _, s := range all {
-		if device != "%" && s.device != device || s.taken < start || s.taken >= end {
+	for _, s := range rows {
+		if device != "%" && s.device != device || s.takenAt < start || s.takenAt >= end {
 			continue
 		}
-		span := s.taken - s.taken%instant.Instant(every.Milliseconds())
+		span := s.takenAt - s.takenAt%instant.Instant(every.Milliseconds())
 		if last := len(buckets) - 1; last < 0 || buckets[last].Device != s.device || buckets[last].Start != span {
 			buckets = append(buckets, Bucket{Device: s.device, Start: span})
 			temperatures, humidities = 0, 0
@@ -154,8 +154,8 @@ func almostEqual(a, b *Summary) bool {
 func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		rapid.Check(t, func(r *rapid.T) {
-			all := anyImages().Draw(r, "images")
-			storeImages(r, db, all)
+			rows := anyImages().Draw(r, "images")
+			storeImages(r, db, rows)
 			for range 5 { // questions of each night are cheaper than nights
 				device := rapid.SampledFrom(append(devices, "%", "00000000")).Draw(r, "device")
 				start := midnight + instant.Instant(rapid.IntRange(-1, 72).Draw(r, "start")*3600_000)
@@ -176,7 +176,7 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				want := reference(all, device, start, end, every, algorithm)
+				want := reference(rows, device, start, end, every, algorithm)
 				if len(got) != len(want) {
 					r.Fatalf("%d spans, want %d: %+v, %+v", len(got), len(want), got, want)
 				}
@@ -258,11 +258,11 @@ func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := []series.Series{{Device: "%", Start: 0, End: midnight}}
-	if _, err := Of(t.Context(), db, Request{Series: all, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
+	rows := []series.Series{{Device: "%", Start: 0, End: midnight}}
+	if _, err := Of(t.Context(), db, Request{Series: rows, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
 		t.Errorf("too many spans: got error %v, want code %s", err, fault.TooLarge)
 	}
-	buckets, err := Of(t.Context(), db, Request{Series: all, Every: time.Hour})
+	buckets, err := Of(t.Context(), db, Request{Series: rows, Every: time.Hour})
 	if err != nil || len(buckets) != 100_000/60+1 {
 		t.Errorf("by the hour: got %d spans, error %v, want %d", len(buckets), err, 100_000/60+1)
 	}
