@@ -102,32 +102,32 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 
 // reference is the images in any of the series, in an order.
 func reference(list []Series, order Order) []string {
-	matchesAny := func(device string, at int) bool {
+	matchesAny := func(device string, moment int) bool {
 		return slices.ContainsFunc(list, func(s Series) bool {
 			matches := map[string]bool{
 				"%": true, "0A5BB6F4": device == "0a5bb6f4", "0a%": device[:2] == "0a", "_a5bb6f_": device[1:7] == "a5bb6f",
 				"0%": device[0] == '0', "%f": device[7] == 'f',
 			}[s.Device]
-			return matches && int(s.Start) <= at && at < int(s.End)
+			return matches && int(s.Start) <= moment && moment < int(s.End)
 		})
 	}
 	var names []string
-	add := func(device string, at int) {
-		if matchesAny(device, at) {
-			names = append(names, fmt.Sprint(device, " ", at))
+	add := func(device string, moment int) {
+		if matchesAny(device, moment) {
+			names = append(names, fmt.Sprint(device, " ", moment))
 		}
 	}
 	if order == DeviceTime {
 		for _, device := range devices {
-			for at := range moments {
-				add(device, at)
+			for moment := range moments {
+				add(device, moment)
 			}
 		}
 		return names
 	}
-	for at := range moments {
+	for moment := range moments {
 		for _, device := range devices {
-			add(device, at)
+			add(device, moment)
 		}
 	}
 	return names
