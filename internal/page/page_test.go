@@ -162,12 +162,12 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 			}
 			request.After = bound("after", func(candidate, key Key) bool { return compareKeys(candidate, key) > 0 })
 			request.Before = bound("before", func(candidate, key Key) bool { return compareKeys(candidate, key) < 0 })
-			length, more := 3, false
+			length, hasMore := 3, false
 			if rapid.Bool().Draw(r, "length given") {
 				length = rapid.IntRange(0, 10).Draw(r, "length")
 				request.First = &length
 			}
-			more = len(want) > length
+			hasMore = len(want) > length
 			if request.First != nil && rapid.Bool().Draw(r, "backwards") {
 				request.First, request.Last = nil, request.First
 				want = want[max(0, len(want)-length):]
@@ -182,9 +182,9 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 			if !slices.Equal(p.Nodes, want) {
 				r.Errorf("got %v, want %v", p.Nodes, want)
 			}
-			wantMore := Info{HasNextPage: more, HasPreviousPage: request.After != nil}
+			wantMore := Info{HasNextPage: hasMore, HasPreviousPage: request.After != nil}
 			if request.Last != nil {
-				wantMore = Info{HasPreviousPage: more, HasNextPage: request.Before != nil}
+				wantMore = Info{HasPreviousPage: hasMore, HasNextPage: request.Before != nil}
 			}
 			if p.PageInfo.HasNextPage != wantMore.HasNextPage || p.PageInfo.HasPreviousPage != wantMore.HasPreviousPage {
 				r.Errorf("got %+v, want %+v", p.PageInfo, wantMore)
@@ -235,13 +235,13 @@ func TestFetch_AWalkWhileOthersInsertAndDeleteRepeatsNoneAndSkipsNone(t *testing
 					}
 					seen[node] = true
 				}
-				more := p.PageInfo.HasNextPage
+				hasMore := p.PageInfo.HasNextPage
 				request.After = p.PageInfo.EndCursor
 				if backwards {
-					more = p.PageInfo.HasPreviousPage
+					hasMore = p.PageInfo.HasPreviousPage
 					request.After, request.Before = nil, p.PageInfo.StartCursor
 				}
-				if !more {
+				if !hasMore {
 					break
 				}
 				if newKey != nil && rapid.Bool().Draw(r, "delete the last") {
@@ -274,8 +274,8 @@ func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
 			}
 		}
 	}
-	one, other := byNumber.Key(r).Cursor(), "?"
-	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &one, Before: &other})
+	foreign, invalid := byNumber.Key(r).Cursor(), "?"
+	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &foreign, Before: &invalid})
 	if e, ok := errors.AsType[*fault.Error](err); !ok || len(e.Problems) != 2 {
 		t.Errorf("not both are told: %v", err)
 	}
