@@ -43,16 +43,16 @@ func TestInstant_IsTheSameInJSONAsInText(t *testing.T) {
 func TestInstant_ComesBackAsItWasWritten(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		i := anyInstant().Draw(r, "i")
-		if again, err := Parse(i.String()); err != nil || again != i {
-			r.Errorf("%s is read as %s: %v", i, again, err)
+		if parsed, err := Parse(i.String()); err != nil || parsed != i {
+			r.Errorf("%s is read as %s: %v", i, parsed, err)
 		}
-		if again, err := Parse(i.Trap()); err != nil || again != i-((i%1000)+1000)%1000 {
-			r.Errorf("%s, written as %s, is read as %s: %v", i, i.Trap(), again, err)
+		if parsed, err := Parse(i.Trap()); err != nil || parsed != i-((i%1000)+1000)%1000 {
+			r.Errorf("%s, written as %s, is read as %s: %v", i, i.Trap(), parsed, err)
 		}
 		text, err := json.Marshal(i)
-		var again Instant
-		if err != nil || json.Unmarshal(text, &again) != nil || again != i {
-			r.Errorf("%s is %s in JSON, and read as %s: %v", i, text, again, err)
+		var parsed Instant
+		if err != nil || json.Unmarshal(text, &parsed) != nil || parsed != i {
+			r.Errorf("%s is %s in JSON, and read as %s: %v", i, text, parsed, err)
 		}
 		var wire strings.Builder
 		i.MarshalGQL(&wire)
@@ -154,8 +154,8 @@ func FuzzParse(f *testing.F) {
 		if i < first || i > last {
 			t.Errorf("%q is read as %d", text, i)
 		}
-		if again, err := Parse(i.String()); err != nil || again != i {
-			t.Errorf("%q is written as %s, which is read as %s: %v", text, i, again, err)
+		if parsed, err := Parse(i.String()); err != nil || parsed != i {
+			t.Errorf("%q is written as %s, which is read as %s: %v", text, i, parsed, err)
 		}
 	})
 }
@@ -179,8 +179,8 @@ func TestAddAndSub_AreEachOthersOpposite(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		i := Instant(rapid.Int64Range(0, 4e12).Draw(r, "i"))
 		d := time.Duration(rapid.Int64Range(-4e12, 4e12).Draw(r, "d")) * time.Millisecond
-		if back := i.Add(d).Sub(i); back != d {
-			r.Errorf("%s after %s later: %s", i, d, back)
+		if difference := i.Add(d).Sub(i); difference != d {
+			r.Errorf("%s after %s later: %s", i, d, difference)
 		}
 		if want := i.Time().Add(d); i.Add(d).Time() != want {
 			r.Errorf("%s and %s is %s, want %s", i, d, i.Add(d), want)
