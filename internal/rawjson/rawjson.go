@@ -88,8 +88,8 @@ func AppendText[T string | []byte](b []byte, text T) []byte {
 // AppendFloat appends a finite number in the spelling of answers: gqlgen's
 // Float.
 func AppendFloat(b []byte, n float64) []byte {
-	if whole := int64(n); float64(whole) == n && whole != 0 && whole > -1e6 && whole < 1e6 { // the common case
-		return strconv.AppendInt(b, whole, 10)
+	if integer := int64(n); float64(integer) == n && integer != 0 && integer > -1e6 && integer < 1e6 { // the common case
+		return strconv.AppendInt(b, integer, 10)
 	}
 	return strconv.AppendFloat(b, n, 'g', -1, 64)
 }

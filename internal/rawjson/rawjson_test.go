@@ -20,9 +20,9 @@ func TestValue_PassesThroughAsItStands(t *testing.T) {
 		if wire.String() != text {
 			t.Errorf("%s is written as %s", text, &wire)
 		}
-		var again struct{ V Value }
-		if err := json.Unmarshal([]byte(`{"V":`+text+`}`), &again); err != nil || text != "null" && string(again.V) != text {
-			t.Errorf("%s is read as %s: %v", text, again.V, err)
+		var result struct{ V Value }
+		if err := json.Unmarshal([]byte(`{"V":`+text+`}`), &result); err != nil || text != "null" && string(result.V) != text {
+			t.Errorf("%s is read as %s: %v", text, result.V, err)
 		}
 	}
 }
@@ -50,17 +50,17 @@ func TestValue_KeepsACopyOfWhatItRead(t *testing.T) {
 
 func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		in := rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Int())).Draw(r, "in")
-		v, err := Of(in)
+		input := rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Int())).Draw(r, "in")
+		v, err := Of(input)
 		if err != nil {
 			r.Fatal(err)
 		}
-		var out map[string][]int
-		if err := json.Unmarshal(v, &out); err != nil || len(in) != len(out) {
+		var output map[string][]int
+		if err := json.Unmarshal(v, &output); err != nil || len(input) != len(output) {
 			r.Errorf("%s: %v", v, err)
 		}
 		var fromRequest Value
-		if err := fromRequest.UnmarshalGQL(in); err != nil || !reflect.DeepEqual(fromRequest, v) {
+		if err := fromRequest.UnmarshalGQL(input); err != nil || !reflect.DeepEqual(fromRequest, v) {
 			r.Errorf("%s, by a request %s: %v", v, fromRequest, err)
 		}
 	})
