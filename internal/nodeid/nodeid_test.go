@@ -29,9 +29,9 @@ func TestID_ComesBackAsItWasGiven(t *testing.T) {
 		if err := json.Unmarshal([]byte(wire.String()), &text); err != nil || text != id.String() {
 			r.Fatalf("%s is written as %s: %v", id, wire.String(), err)
 		}
-		var again ID
-		if err := again.UnmarshalGQL(text); err != nil || again != id {
-			r.Errorf("%s is read as %s: %v", id, again, err)
+		var parsed ID
+		if err := parsed.UnmarshalGQL(text); err != nil || parsed != id {
+			r.Errorf("%s is read as %s: %v", id, parsed, err)
 		}
 	})
 }
