@@ -31,20 +31,20 @@ func TestBecause_TheCauseIsForTheLogAlone(t *testing.T) {
 }
 
 func TestProblems_AreAllTold(t *testing.T) {
-	var none Problems
-	if none.Err() != nil || none.List() != nil {
-		t.Errorf("no problems: got %v, want nil", none)
+	var empty Problems
+	if empty.Err() != nil || empty.List() != nil {
+		t.Errorf("no problems: got %v, want nil", empty)
 	}
-	var some, more Problems
-	some.Add(BadInput, []any{"input", 0, "md5"}, "%q is not an MD5", "x")
-	more.Add(Conflict, nil, "twice")
-	some.Append(more)
-	err, ok := errors.AsType[*Error](some.Err())
+	var problems, extra Problems
+	problems.Add(BadInput, []any{"input", 0, "md5"}, "%q is not an MD5", "x")
+	extra.Add(Conflict, nil, "twice")
+	problems.Append(extra)
+	err, ok := errors.AsType[*Error](problems.Err())
 	if !ok || err.Code != BadInput || err.Message != `input.0.md5: "x" is not an MD5 (and 1 more)` || len(err.Problems) != 2 {
 		t.Errorf("got %+v, want 2 problems with the code of the first", err)
 	}
-	if more.Err().Error() != "twice" {
-		t.Errorf("got %v, want twice", more.Err())
+	if extra.Err().Error() != "twice" {
+		t.Errorf("got %v, want twice", extra.Err())
 	}
 	text, _ := json.Marshal(err.Problems)
 	if want := `[{"code":"BAD_USER_INPUT","path":["input","0","md5"],"message":"\"x\" is not an MD5"},{"code":"CONFLICT","path":[],"message":"twice"}]`; string(text) != want {
