@@ -27,8 +27,8 @@ func start(o Options) (*Throttle, *manualClock) { h := new(manualClock); return 
 // maxInAnyMinute is the greatest number of times in any minute.
 func maxInAnyMinute(times []time.Duration) int {
 	greatest, start := 0, 0
-	for i, at := range times {
-		for times[start] <= at-time.Minute {
+	for i, moment := range times {
+		for times[start] <= moment-time.Minute {
 			start++
 		}
 		greatest = max(greatest, i-start+1)
@@ -227,7 +227,7 @@ func TestSucceeded_OneWhoNeverErrsIsBoundOnlyByTheAddress(t *testing.T) {
 func TestAllow_AddressesOfOneNetworkCountAsOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		addresses func(i int) string
-		one       bool
+		shared    bool
 	}{
 		"IPv4":                     {func(i int) string { return fmt.Sprintf("192.0.2.%d", i) }, false},
 		"IPv4 with a port":         {func(i int) string { return fmt.Sprintf("192.0.2.1:%d", 1000+i) }, true},
@@ -246,7 +246,7 @@ func TestAllow_AddressesOfOneNetworkCountAsOne(t *testing.T) {
 				allowed++
 			}
 		}
-		if want := map[bool]int{true: 10, false: 100}[c.one]; allowed != want {
+		if want := map[bool]int{true: 10, false: 100}[c.shared]; allowed != want {
 			t.Errorf("%s: %d of 100 at the same moment, want %d", name, allowed, want)
 		}
 	}
