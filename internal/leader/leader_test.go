@@ -102,13 +102,13 @@ func TestStart_WhoseConnectionIsKilledLeadsNoMoreUntilItHasTheLockAgain(t *testi
 		t.Fatalf("killed: got %d connections, error %v, want 1", killed, err)
 	}
 	// The one ends its work, and one of both leads; their order is not told.
-	both := []event{next(t, events), next(t, events)}
-	ended, began := both[0], both[1]
+	pair := []event{next(t, events), next(t, events)}
+	ended, began := pair[0], pair[1]
 	if ended.begins {
 		ended, began = began, ended
 	}
 	if ended != (event{first.server, false}) || !began.begins {
-		t.Errorf("after the connection was killed: %+v", both)
+		t.Errorf("after the connection was killed: %+v", pair)
 	}
 	select {
 	case e := <-events:
