@@ -163,8 +163,8 @@ func (p Polygon) appendVertices(b []byte, nested bool) []byte {
 // to the same number, exactly as encoding/json does.
 func AppendNumber(b []byte, n float64) []byte {
 	abs := math.Abs(n)
-	if whole := int64(n); float64(whole) == n && whole != 0 && abs < 1e15 { // the common case
-		return strconv.AppendInt(b, whole, 10)
+	if integer := int64(n); float64(integer) == n && integer != 0 && abs < 1e15 { // the common case
+		return strconv.AppendInt(b, integer, 10)
 	}
 	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(b, n, 'f', -1, 64)
