@@ -36,7 +36,7 @@ type Options struct {
 
 	// Problem is called with each problem of a document: the place, such as
 	// "night.json" or "night.json, document 2", and the description.
-	Problem func(where, what string)
+	Problem func(place, what string)
 }
 
 // Tally counts documents by result.
@@ -82,9 +82,9 @@ func (r *run) atomicFailure() (Tally, error) {
 	return Tally{Refused: r.tally.Refused}, errors.New("nothing was annotated: with --atomic it is all or none")
 }
 
-func (r *run) problem(where, format string, args ...any) {
+func (r *run) problem(place, format string, args ...any) {
 	r.tally.Refused++
-	r.Problem(where, fmt.Sprintf(format, args...))
+	r.Problem(place, fmt.Sprintf(format, args...))
 }
 
 // file reads a file, and sends whenever a request is full.
