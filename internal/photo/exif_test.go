@@ -103,22 +103,22 @@ func TestReadMetadata_FiveThousandMutantsAreReadSoundlyAndFast(t *testing.T) {
 	for range 5000 {
 		b := bytes.Clone(originals[random.IntN(len(originals))])
 		for range 1 + random.IntN(8) {
-			at := random.IntN(len(b))
+			offset := random.IntN(len(b))
 			if random.IntN(2) == 0 {
-				at = random.IntN(min(len(b), 120)) // the headers and directories
+				offset = random.IntN(min(len(b), 120)) // the headers and directories
 			}
 			switch random.IntN(5) {
 			case 0:
-				b[at] ^= 1 << random.IntN(8)
+				b[offset] ^= 1 << random.IntN(8)
 			case 1:
-				b[at] = hostile[random.IntN(len(hostile))]
+				b[offset] = hostile[random.IntN(len(hostile))]
 			case 2:
-				copy(b[at:], "\xff\xff\xff\xff")
+				copy(b[offset:], "\xff\xff\xff\xff")
 			case 3:
-				b = slices.Delete(b, at, min(len(b)-1, at+random.IntN(16))+1)
+				b = slices.Delete(b, offset, min(len(b)-1, offset+random.IntN(16))+1)
 				b = append(b, 0)
 			case 4:
-				b = slices.Insert(b, at, b[at:min(len(b), at+random.IntN(64))]...)
+				b = slices.Insert(b, offset, b[offset:min(len(b), offset+random.IntN(64))]...)
 			}
 		}
 		checkSound(t, photo.ReadMetadata(b))

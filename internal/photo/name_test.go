@@ -126,9 +126,9 @@ func TestParseName_WhatIsAcceptedRoundTrips(t *testing.T) {
 				return
 			}
 			accepted++
-			again, err := photo.ParseName(name.String())
-			if err != nil || again != name {
-				t.Fatalf("%q gives %s, and that gives %v, %v", filename, name, again, err)
+			parsed, err := photo.ParseName(name.String())
+			if err != nil || parsed != name {
+				t.Fatalf("%q gives %s, and that gives %v, %v", filename, name, parsed, err)
 			}
 			if strings.ContainsAny(name.String(), `/\`) || len(name.String()) != 32 {
 				t.Fatalf("%q gives %q", filename, name)
@@ -154,10 +154,10 @@ func TestParseDevice_GivesLowerCase(t *testing.T) {
 
 func TestIsHex_IsTheDigitsInEitherCaseAndNoOtherByte(t *testing.T) {
 	for c := range 256 {
-		one := string([]byte{byte(c)})
-		want := strings.Contains("0123456789abcdefABCDEF", one)
-		if photo.IsHex(one, 1) != want || photo.IsHex("0"+one+"f", 3) != want || photo.IsHex(one, 2) {
-			t.Errorf("IsHex of %q: want %t for its single digit, false for two", one, want)
+		digit := string([]byte{byte(c)})
+		want := strings.Contains("0123456789abcdefABCDEF", digit)
+		if photo.IsHex(digit, 1) != want || photo.IsHex("0"+digit+"f", 3) != want || photo.IsHex(digit, 2) {
+			t.Errorf("IsHex of %q: want %t for its single digit, false for two", digit, want)
 		}
 	}
 }

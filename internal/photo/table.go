@@ -24,11 +24,11 @@ func parseTable(userComment []byte) readings {
 	if len(text) > maxTag {
 		return r
 	}
-	lines := csv.NewReader(strings.NewReader(text))
-	lines.FieldsPerRecord = -1
-	names, err1 := lines.Read()
-	values, err2 := lines.Read()
-	_, err3 := lines.Read()
+	reader := csv.NewReader(strings.NewReader(text))
+	reader.FieldsPerRecord = -1
+	names, err1 := reader.Read()
+	values, err2 := reader.Read()
+	_, err3 := reader.Read()
 	if err1 != nil || err2 != nil || err3 != io.EOF || len(names) > maxNames {
 		return r
 	}
