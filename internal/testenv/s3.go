@@ -165,9 +165,9 @@ func (s *S3Server) Enter(t *testing.T) {
 }
 
 // Age sets the modification time of the file of key.
-func (s *S3Server) Age(t testing.TB, key string, at time.Time) {
+func (s *S3Server) Age(t testing.TB, key string, modified time.Time) {
 	t.Helper()
-	if err := os.Chtimes(filepath.Join(s.Folder, s.Bucket, filepath.FromSlash(key)), at, at); err != nil {
+	if err := os.Chtimes(filepath.Join(s.Folder, s.Bucket, filepath.FromSlash(key)), modified, modified); err != nil {
 		t.Fatal(err)
 	}
 }

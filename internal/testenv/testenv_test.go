@@ -54,18 +54,18 @@ func TestPostgres_TheDatabaseIsGoneWhenTheTestEnds(t *testing.T) {
 }
 
 func TestPostgres_AServerThatIsNamedIsUsed(t *testing.T) {
-	ours, err := url.Parse(Postgres(t))
+	own, err := url.Parse(Postgres(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(addressVariable, ours.String())
+	t.Setenv(addressVariable, own.String())
 	s, err := find(pgserver.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.db.Close()
-	if s.address.Host != ours.Host {
-		t.Errorf("started a server at %s, want the one at %s", s.address.Host, ours.Host)
+	if s.address.Host != own.Host {
+		t.Errorf("started a server at %s, want the one at %s", s.address.Host, own.Host)
 	}
 }
 
