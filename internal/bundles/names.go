@@ -42,9 +42,9 @@ var locationForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-
 
 // parseLocation parses a name of one of the forms above, and no other name.
 func parseLocation(name string) (location, bool) {
-	found := locationForm.FindStringSubmatch(name)
-	if found == nil || found[1] == incoming && found[4] != "" {
+	match := locationForm.FindStringSubmatch(name)
+	if match == nil || match[1] == incoming && match[4] != "" {
 		return location{}, false
 	}
-	return location{fileID: found[2], md5: found[3], incoming: found[1] == incoming, copied: found[4] != ""}, true
+	return location{fileID: match[2], md5: match[3], incoming: match[1] == incoming, copied: match[4] != ""}, true
 }
