@@ -13,7 +13,7 @@ import (
 
 func TestScan_FindsWhatDecodeReads(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		b := kept(r, drawn().Draw(r, "objects"))
+		b := encode(r, drawn().Draw(r, "objects"))
 		if rapid.Bool().Draw(r, "as ent writes it") {
 			var err error
 			if b, err = json.Marshal(b); err != nil {
