@@ -46,8 +46,8 @@ func TestLogin_WhateverIsWrongTheAnswerIsTheSame(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.add("root", caller.Admin)
 		w.add("kim", caller.Reader)
-		gone := w.add("gone", caller.Reader)
-		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		disabledUser := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), disabledUser.ID, Change{Disabled: new(true)})
 		must(t, err)
 		for name, try := range map[string][2]string{
 			"a wrong password":           {"kim", "not the password"},
@@ -75,8 +75,8 @@ func TestLogin_AnUnknownOrDisabledNameCostsAHashAsAKnownOneDoes(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.hasher = password.New(password.Options{})
 		w.add("root", caller.Admin)
-		gone := w.add("gone", caller.Reader)
-		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		disabledUser := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), disabledUser.ID, Change{Disabled: new(true)})
 		must(t, err)
 		for _, name := range []string{"root", "nobody", "gone", "no name"} {
 			var before, after runtime.MemStats
@@ -205,10 +205,10 @@ func TestAuthenticate_TheRoleIsTheLesserOfTheTokensAndItsOwners(t *testing.T) {
 			{caller.Writer, caller.Reader, caller.Reader},
 		} {
 			get(w.Update(t.Context(), ada.ID, Change{Role: new(caller.Admin)}))(t)
-			made, _, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &tt.token})
+			bearer, _, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &tt.token})
 			must(t, err)
 			get(w.Update(t.Context(), ada.ID, Change{Role: &tt.owner}))(t)
-			if got := caller.From(w.with(made)).Role; got != tt.want {
+			if got := caller.From(w.with(bearer)).Role; got != tt.want {
 				t.Errorf("%s by %s: %s", tt.token, tt.owner, got)
 			}
 		}
@@ -243,12 +243,12 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		first := w.clock()
 		w.callerCache.Forget()
 		for _, step := range []struct {
-			after      time.Duration
+			delay      time.Duration
 			statements int
 		}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}, {time.Second, 1}} {
-			w.pass(step.after)
+			w.pass(step.delay)
 			if sent := w.counted(func() { w.holds(bearer) }); len(sent) != step.statements {
-				t.Errorf("%s later: %q", step.after, sent)
+				t.Errorf("%s later: %q", step.delay, sent)
 			}
 		}
 		used := get(w.TokenByID(ctx, id))(t).LastUsedAt
@@ -285,7 +285,7 @@ func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
 func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.add("root", caller.Admin)
-		elsewhere := New(w.db, w.clock, w.hasher, w.throttle, w.limits)
+		otherServer := New(w.db, w.clock, w.hasher, w.throttle, w.limits)
 		for name, change := range map[string]func(context.Context, *ent.User) error{
 			"logout": func(ctx context.Context, _ *ent.User) error { _, err := w.Logout(ctx); return err },
 			"revoked": func(ctx context.Context, _ *ent.User) error {
@@ -304,7 +304,7 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 		} {
 			ada := w.add(strings.ReplaceAll(name, " ", "-"), caller.Writer)
 			ctx, bearer := w.in(ada)
-			for _, people := range []*People{w.People, elsewhere} {
+			for _, people := range []*People{w.People, otherServer} {
 				if _, err := people.Authenticate(t.Context(), bearer.Reveal()); err != nil {
 					t.Fatal(err)
 				}
@@ -314,7 +314,7 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 				t.Errorf("%s: the token still holds", name)
 			}
 			w.pass(watchInterval)
-			if _, err := elsewhere.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
+			if _, err := otherServer.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Errorf("%s: elsewhere the token still holds: %v", name, err)
 			}
 		}
