@@ -24,7 +24,7 @@ import (
 // entry is an annotation as the pages are held against it.
 type entry struct {
 	device string
-	millis  int
+	millis int
 	id     int64
 	name   string
 }
