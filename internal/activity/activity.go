@@ -1,6 +1,7 @@
-// Package activity owns the summary that a plot needs: how much was seen, and
-// in what weather, per device and span of time. The database does the summing,
-// so that a year of ten traps is one small answer.
+// Package activity owns the summary behind an activity plot: images, objects
+// and weather per device and span of time. The database computes the sums, so a
+// year of ten traps is one small answer. Package activity does not own the
+// selection of images (package series) or of annotations (package annotations).
 package activity
 
 import (
@@ -22,25 +23,27 @@ import (
 
 // Bounds of a request.
 const (
-	shortest   = time.Minute
-	longest    = 366 * 24 * time.Hour
-	MaxBuckets = 100_000 // of one answer
+	minSpan    = time.Minute
+	maxSpan    = 366 * 24 * time.Hour
+	MaxBuckets = 100_000 // per answer
 )
 
-// Bucket is one device over one span of time.
+// Bucket is the summary of one device over one span of time.
 type Bucket struct {
 	Device      string
 	Start       instant.Instant
 	Images      int
 	Objects     int
-	Temperature *Summary // °C; nil if no sensor could tell
-	Humidity    *Summary // percent relative humidity; nil if no sensor could tell
+	Temperature *Summary // °C; nil if no image has a temperature
+	Humidity    *Summary // percent relative humidity; nil if no image has a humidity
 }
 
-// Summary is a measurement over a span of time.
+// Summary is the minimum, mean and maximum of a measurement over a span of
+// time.
 type Summary struct{ Min, Mean, Max float64 }
 
-// Table is what a query of the buckets calls them, and these are its columns.
+// Table is the name of the derived table of buckets in a query. The other
+// constants are the columns of Table.
 const (
 	Table   = "activity"
 	Device  = "device"
@@ -49,26 +52,27 @@ const (
 	Objects = "objects"
 )
 
-// Temperature and Humidity are the columns of each Summary: Min, Mean, Max.
-// All three are null if no sensor could tell.
+// Temperature and Humidity are the columns of each Summary: Min, Mean, Max. All
+// three columns are null if no image of the span has the measurement.
 var (
 	Temperature = [...]string{"temperature_min", "temperature_mean", "temperature_max"} //nolint:gochecknoglobals // a table
 	Humidity    = [...]string{"humidity_min", "humidity_mean", "humidity_max"}          //nolint:gochecknoglobals // a table
 )
 
-// Request is what to sum up.
+// Request selects the images to summarise and the length of a span.
 type Request struct {
 	Series    []series.Series
-	Every     time.Duration // the length of a span; spans begin at its multiples since 1970, UTC
+	Every     time.Duration // length of a span; spans begin at multiples of Every since 1970, UTC
 	Algorithm *annotations.Filter
-	Objects   bool // whether to count objects, which reads the annotations too
+	Objects   bool // whether to count objects; counting reads the annotations too
 }
 
-// Want makes a query one of the buckets, by device and start, for a reader that
-// fetches them by itself. Spans without images are left out. If there are more
-// than MaxBuckets, the reader refuses all.
+// Want returns a function that turns a query into a query of buckets, ordered
+// by device and start, for a reader that runs the query itself. Spans without
+// images are left out. The reader must refuse an answer of more than
+// MaxBuckets. Want returns a *fault.Error for an invalid request.
 func Want(request Request) (func(*sql.Selector), error) {
-	if request.Every < shortest || request.Every > longest || request.Every%time.Second != 0 {
+	if request.Every < minSpan || request.Every > maxSpan || request.Every%time.Second != 0 {
 		return nil, fault.New(fault.BadInput, "every is %s: give whole seconds, from one minute (PT1M) to 366 days (P366D)", request.Every)
 	}
 	union, err := series.Parse(request.Series)
@@ -80,56 +84,60 @@ func Want(request Request) (func(*sql.Selector), error) {
 		return nil, err
 	}
 	return func(s *sql.Selector) {
-		of := sql.Dialect(s.Dialect()).Table(image.Table).As(image.Table)
-		sums := sql.Dialect(s.Dialect()).Select().From(of).AppendSelectAs(of.C(image.FieldDeviceID), Device)
-		sums.AppendSelectExprAs(sql.P(start(of.C(image.FieldTakenAt), request.Every)), Start)
+		images := sql.Dialect(s.Dialect()).Table(image.Table).As(image.Table)
+		sums := sql.Dialect(s.Dialect()).Select().From(images).AppendSelectAs(images.C(image.FieldDeviceID), Device)
+		sums.AppendSelectExprAs(sql.P(spanStart(images.C(image.FieldTakenAt), request.Every)), Start)
 		sums.AppendSelectAs(sql.Count("*"), Images)
 		if request.Objects {
-			sums.AppendSelectExprAs(objects(of, algorithm), Objects)
+			sums.AppendSelectExprAs(objectCount(images, algorithm), Objects)
 		}
-		summarise(sums, of.C(image.FieldTemperature), Temperature)
-		summarise(sums, of.C(image.FieldHumidity), Humidity)
-		union.SelectJoined(sums, of)
-		sums.GroupBy(of.C(image.FieldDeviceID), Start)
-		made := sql.Dialect(s.Dialect()).Table(Table)
-		s.From(sums.As(Table)).OrderBy(made.C(Device), made.C(Start))
+		summarise(sums, images.C(image.FieldTemperature), Temperature)
+		summarise(sums, images.C(image.FieldHumidity), Humidity)
+		union.SelectJoined(sums, images)
+		sums.GroupBy(images.C(image.FieldDeviceID), Start)
+		buckets := sql.Dialect(s.Dialect()).Table(Table)
+		s.From(sums.As(Table)).OrderBy(buckets.C(Device), buckets.C(Start))
 	}, nil
 }
 
-// start is the expression of the moment at which an image's span begins.
-func start(column string, every time.Duration) func(*sql.Builder) {
+// spanStart writes the expression for the moment at which an image's span
+// begins.
+func spanStart(column string, every time.Duration) func(*sql.Builder) {
 	return func(b *sql.Builder) {
 		b.Ident(column).WriteString(" - ").Ident(column).WriteString(" % ").Arg(every.Milliseconds())
 	}
 }
 
-func summarise(s *sql.Selector, column string, as [3]string) {
-	s.AppendSelectAs(sql.Min(column), as[0]).AppendSelectAs(sql.Avg(column), as[1]).AppendSelectAs(sql.Max(column), as[2])
+func summarise(s *sql.Selector, column string, columns [3]string) {
+	s.AppendSelectAs(sql.Min(column), columns[0]).AppendSelectAs(sql.Avg(column), columns[1]).AppendSelectAs(sql.Max(column), columns[2])
 }
 
-// objects is the expression of how many objects the annotations of a span's
-// images hold. Each image is looked up in an index that holds the counts. To
-// join all annotations first takes as long for a million images, and a hundred
-// megabytes; and it takes as long for a thousand of them.
-func objects(of *sql.SelectTable, algorithm predicate.Annotation) sql.Querier {
+// objectCount returns the expression for the number of objects in the
+// annotations of a span's images. The expression looks up each image in an
+// index that holds the counts. A join with all annotations takes the same time
+// for a million images and a hundred megabytes of memory, and is no faster for
+// a thousand images.
+func objectCount(images *sql.SelectTable, algorithm predicate.Annotation) sql.Querier {
 	return sql.ExprFunc(func(b *sql.Builder) {
-		on := sql.Dialect(b.Dialect()).Table(annotation.Table).As(annotation.Table)
-		count := sql.Dialect(b.Dialect()).Select(sql.Sum(on.C(annotation.FieldObjectCount))).From(on)
-		count.Where(sql.ColumnsEQ(on.C(annotation.FieldImageID), of.C(image.FieldID)))
+		annotationTable := sql.Dialect(b.Dialect()).Table(annotation.Table).As(annotation.Table)
+		count := sql.Dialect(b.Dialect()).Select(sql.Sum(annotationTable.C(annotation.FieldObjectCount))).From(annotationTable)
+		count.Where(sql.ColumnsEQ(annotationTable.C(annotation.FieldImageID), images.C(image.FieldID)))
 		algorithm(count)
-		// PostgreSQL's sums of its large integers are of another type.
+		// PostgreSQL returns NUMERIC for a sum of BIGINT.
 		b.WriteString("COALESCE(CAST(SUM(CAST(").Wrap(func(b *sql.Builder) { b.Join(count) }).WriteString(" AS BIGINT)) AS BIGINT), 0)")
 	})
 }
 
-// Of sums up, ordered by device and time. Spans without images are left out.
+// Of returns the buckets of a request, ordered by device and time. Spans
+// without images are left out. Of returns a *fault.Error if the request is
+// invalid or has more than MaxBuckets spans.
 func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
-	want, err := Want(request)
+	selectBuckets, err := Want(request)
 	if err != nil {
 		return nil, err
 	}
 	s := sql.Dialect(db.Dialect).Select()
-	want(s)
+	selectBuckets(s)
 	s.Select(slices.Concat([]string{Device, Start, Images}, Temperature[:], Humidity[:])...)
 	if request.Objects {
 		s.AppendSelect(Objects)
@@ -144,14 +152,14 @@ func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error)
 	for rows.Next() {
 		var b Bucket
 		var temperature, humidity [3]*float64
-		into := []any{
+		dest := []any{
 			&b.Device, &b.Start, &b.Images,
 			&temperature[0], &temperature[1], &temperature[2], &humidity[0], &humidity[1], &humidity[2],
 		}
 		if request.Objects {
-			into = append(into, &b.Objects)
+			dest = append(dest, &b.Objects)
 		}
-		if err := rows.Scan(into...); err != nil {
+		if err := rows.Scan(dest...); err != nil {
 			return nil, err
 		}
 		b.Temperature, b.Humidity = summary(temperature), summary(humidity)
@@ -163,9 +171,9 @@ func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error)
 	return buckets, rows.Err()
 }
 
-func summary(of [3]*float64) *Summary {
-	if of[0] == nil {
+func summary(columns [3]*float64) *Summary {
+	if columns[0] == nil {
 		return nil
 	}
-	return &Summary{Min: *of[0], Mean: *of[1], Max: *of[2]}
+	return &Summary{Min: *columns[0], Mean: *columns[1], Max: *columns[2]}
 }

@@ -38,10 +38,10 @@ func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	}
 }
 
-// seen is an image, and how many objects each algorithm saw in it.
-type seen struct {
+// imageRow is an image, and how many objects each algorithm saw in it.
+type imageRow struct {
 	device                string
-	taken                 instant.Instant
+	takenAt               instant.Instant
 	temperature, humidity *float64
 	objects               map[string]int
 }
@@ -51,45 +51,45 @@ var (
 	algorithms = []string{"insects", "Insects", "moths"}
 )
 
-// nights are images within three days, at most one of a device at a time.
-func nights() *rapid.Generator[[]seen] {
+// anyImages are images within three days, at most one of a device at a time.
+func anyImages() *rapid.Generator[[]imageRow] {
 	measure := func(low, high float64) *rapid.Generator[*float64] {
 		return rapid.Ptr(rapid.Float64Range(low, high), true)
 	}
-	one := rapid.Custom(func(r *rapid.T) seen {
-		return seen{
+	anyImage := rapid.Custom(func(r *rapid.T) imageRow {
+		return imageRow{
 			device:      rapid.SampledFrom(devices).Draw(r, "device"),
-			taken:       midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
+			takenAt:     midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
 			temperature: measure(-39, 60).Draw(r, "temperature"),
 			humidity:    measure(0.1, 100).Draw(r, "humidity"),
 			objects:     rapid.MapOfN(rapid.SampledFrom(algorithms), rapid.IntRange(0, 9), 0, 2).Draw(r, "objects"),
 		}
 	})
-	return rapid.SliceOfNDistinct(one, 0, 25, func(s seen) any {
+	return rapid.SliceOfNDistinct(anyImage, 0, 25, func(s imageRow) any {
 		return struct {
 			string
 			instant.Instant
-		}{s.device, s.taken}
+		}{s.device, s.takenAt}
 	})
 }
 
 const midnight = instant.Instant(1592611200000) // 2020-06-20T00:00:00Z
 
-// hold makes the images those that the database holds.
-func hold(t *rapid.T, db *database.DB, all []seen) {
+// storeImages makes the images those that the database holds.
+func storeImages(t *rapid.T, db *database.DB, rows []imageRow) {
 	err := db.InTx(t.Context(), func(tx *ent.Tx) error {
 		ctx := t.Context()
 		tx.Annotation.Delete().ExecX(ctx)
 		tx.Image.Delete().ExecX(ctx)
 		tx.Device.Delete().ExecX(ctx)
 		tx.Device.MapCreateBulk(devices, func(c *ent.DeviceCreate, n int) { c.SetID(devices[n]).SetCreatedAt(0) }).ExecX(ctx)
-		images := tx.Image.MapCreateBulk(all, func(c *ent.ImageCreate, n int) {
-			c.SetDeviceID(all[n].device).SetTakenAt(all[n].taken).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
-				SetNillableTemperature(all[n].temperature).SetNillableHumidity(all[n].humidity).
+		images := tx.Image.MapCreateBulk(rows, func(c *ent.ImageCreate, n int) {
+			c.SetDeviceID(rows[n].device).SetTakenAt(rows[n].takenAt).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
+				SetNillableTemperature(rows[n].temperature).SetNillableHumidity(rows[n].humidity).
 				SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0)
 		}).SaveX(ctx)
 		var annotations []*ent.AnnotationCreate
-		for n, s := range all {
+		for n, s := range rows {
 			for name, count := range s.objects {
 				annotations = append(annotations, tx.Annotation.Create().SetImage(images[n]).SetAlgorithmName(name).
 					SetAlgorithmVersion("1").SetObjectCount(count).SetObjects(rawjson.Value("[]")).SetCreatedAt(0))
@@ -104,9 +104,9 @@ func hold(t *rapid.T, db *database.DB, all []seen) {
 }
 
 // reference sums up in plain Go what lies in [start, end) of the devices.
-func reference(all []seen, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
-	all = slices.SortedFunc(slices.Values(all), func(a, b seen) int {
-		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.taken, b.taken))
+func reference(rows []imageRow, device string, start, end instant.Instant, every time.Duration, algorithm string) []Bucket {
+	rows = slices.SortedFunc(slices.Values(rows), func(a, b imageRow) int {
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.takenAt, b.takenAt))
 	})
 	add := func(to **Summary, n, value *float64) {
 		if value == nil {
@@ -122,11 +122,11 @@ func reference(all []seen, device string, start, end instant.Instant, every time
 	}
 	var buckets []Bucket
 	var temperatures, humidities float64
-	for _, s := range all {
-		if device != "%" && s.device != device || s.taken < start || s.taken >= end {
+	for _, s := range rows {
+		if device != "%" && s.device != device || s.takenAt < start || s.takenAt >= end {
 			continue
 		}
-		span := s.taken - s.taken%instant.Instant(every.Milliseconds())
+		span := s.takenAt - s.takenAt%instant.Instant(every.Milliseconds())
 		if last := len(buckets) - 1; last < 0 || buckets[last].Device != s.device || buckets[last].Start != span {
 			buckets = append(buckets, Bucket{Device: s.device, Start: span})
 			temperatures, humidities = 0, 0
@@ -144,7 +144,7 @@ func reference(all []seen, device string, start, end instant.Instant, every time
 	return buckets
 }
 
-func near(a, b *Summary) bool {
+func almostEqual(a, b *Summary) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
@@ -154,14 +154,14 @@ func near(a, b *Summary) bool {
 func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		rapid.Check(t, func(r *rapid.T) {
-			all := nights().Draw(r, "images")
-			hold(r, db, all)
+			rows := anyImages().Draw(r, "images")
+			storeImages(r, db, rows)
 			for range 5 { // questions of each night are cheaper than nights
 				device := rapid.SampledFrom(append(devices, "%", "00000000")).Draw(r, "device")
 				start := midnight + instant.Instant(rapid.IntRange(-1, 72).Draw(r, "start")*3600_000)
 				end := start + instant.Instant(rapid.IntRange(0, 80).Draw(r, "hours")*3600_000)
 				every := rapid.SampledFrom([]time.Duration{
-					time.Minute, 7 * time.Minute, time.Hour, 25 * time.Hour, 24 * time.Hour, 61 * time.Second, longest,
+					time.Minute, 7 * time.Minute, time.Hour, 25 * time.Hour, 24 * time.Hour, 61 * time.Second, maxSpan,
 				}).Draw(r, "every")
 				algorithm := rapid.SampledFrom(append(algorithms, "")).Draw(r, "algorithm")
 				request := Request{
@@ -176,14 +176,14 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				want := reference(all, device, start, end, every, algorithm)
+				want := reference(rows, device, start, end, every, algorithm)
 				if len(got) != len(want) {
 					r.Fatalf("%d spans, want %d: %+v, %+v", len(got), len(want), got, want)
 				}
 				for n, g := range got {
 					w := want[n]
 					if g.Device != w.Device || g.Start != w.Start || g.Images != w.Images || g.Objects != w.Objects ||
-						!near(g.Temperature, w.Temperature) || !near(g.Humidity, w.Humidity) {
+						!almostEqual(g.Temperature, w.Temperature) || !almostEqual(g.Humidity, w.Humidity) {
 						r.Errorf("span %d is %+v (%+v, %+v), want %+v (%+v, %+v)",
 							n, g, g.Temperature, g.Humidity, w, w.Temperature, w.Humidity)
 					}
@@ -210,11 +210,11 @@ func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(queries) != 1 || strings.Contains(queries[0], "annotations") {
-		t.Errorf("%q", queries)
+		t.Errorf("without objects: got queries %q, want one query without annotations", queries)
 	}
 	request.Objects = true
 	if _, err := Of(t.Context(), db, request); err != nil || len(queries) != 2 || !strings.Contains(queries[1], "annotations") {
-		t.Errorf("%q, %v", queries[1:], err)
+		t.Errorf("with objects: got queries %q, error %v, want one query with annotations", queries[1:], err)
 	}
 }
 
@@ -231,14 +231,14 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 		"a negative one":                   {Series: good, Every: -time.Hour},
 		"too short":                        {Series: good, Every: time.Second},
 		"a part of a second":               {Series: good, Every: time.Hour + time.Millisecond},
-		"too long":                         {Series: good, Every: longest + time.Second},
+		"too long":                         {Series: good, Every: maxSpan + time.Second},
 		"the end first":                    {Series: []series.Series{{Device: "%", Start: 1, End: 0}}, Every: time.Hour},
 		"no pattern":                       {Series: []series.Series{{Device: lone, Start: 0, End: 1}}, Every: time.Hour},
 		"no algorithm":                     {Series: good, Every: time.Hour, Objects: true, Algorithm: &annotations.Filter{Name: &lone}},
 		"nor if objects are not asked for": {Series: good, Every: time.Hour, Algorithm: &annotations.Filter{Name: &lone}},
 	} {
 		if _, err := Of(t.Context(), db, request); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
 		}
 	}
 }
@@ -258,12 +258,12 @@ func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := []series.Series{{Device: "%", Start: 0, End: midnight}}
-	if _, err := Of(t.Context(), db, Request{Series: all, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
-		t.Error(err)
+	rows := []series.Series{{Device: "%", Start: 0, End: midnight}}
+	if _, err := Of(t.Context(), db, Request{Series: rows, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
+		t.Errorf("too many spans: got error %v, want code %s", err, fault.TooLarge)
 	}
-	buckets, err := Of(t.Context(), db, Request{Series: all, Every: time.Hour})
+	buckets, err := Of(t.Context(), db, Request{Series: rows, Every: time.Hour})
 	if err != nil || len(buckets) != 100_000/60+1 {
-		t.Errorf("%d, %v", len(buckets), err)
+		t.Errorf("by the hour: got %d spans, error %v, want %d", len(buckets), err, 100_000/60+1)
 	}
 }

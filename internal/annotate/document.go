@@ -11,8 +11,8 @@ import (
 	"tagma/internal/instant"
 )
 
-// parse reads a document of the Sticky Pi API, which is what the field
-// Annotation.document gives.
+// parse parses a document of the Sticky Pi API, the form of the field
+// Annotation.document.
 func parse(text json.RawMessage) (generated.AnnotationInput, error) {
 	var d struct {
 		Annotations []struct {
@@ -36,12 +36,12 @@ func parse(text json.RawMessage) (generated.AnnotationInput, error) {
 	if d.Metadata == nil || d.Annotations == nil {
 		return generated.AnnotationInput{}, errors.New(`it is no annotation: {"annotations": […], "metadata": {…}}`)
 	}
-	taken, err := instant.Parse(d.Metadata.Datetime)
+	takenAt, err := instant.Parse(d.Metadata.Datetime)
 	if err != nil {
 		return generated.AnnotationInput{}, fmt.Errorf("metadata.datetime: %w", err)
 	}
 	input := generated.AnnotationInput{
-		Image:     generated.ImageKey{Device: d.Metadata.Device, TakenAt: taken},
+		Image:     generated.ImageKey{Device: d.Metadata.Device, TakenAt: takenAt},
 		Md5:       d.Metadata.MD5,
 		Algorithm: generated.AlgorithmInput{Name: d.Metadata.AlgoName, Version: d.Metadata.AlgoVersion},
 		Objects:   make([]generated.AnnotatedObjectInput, len(d.Annotations)),
@@ -57,13 +57,13 @@ func parse(text json.RawMessage) (generated.AnnotationInput, error) {
 	return input, nil
 }
 
-// explain says in the file's words what is wrong with its JSON.
+// explain returns an error that describes invalid JSON in terms of the file.
 func explain(err error) error {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s is a %s, which is not taken there", wrong.Field, wrong.Value)
+	if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s is a %s, which is not taken there", typeErr.Field, typeErr.Value)
 	}
-	if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("it is no JSON from byte %d on: %w", wrong.Offset, err)
+	if syntaxErr, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is no JSON from byte %d on: %w", syntaxErr.Offset, err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("it is cut short")

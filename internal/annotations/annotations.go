@@ -1,9 +1,9 @@
-// Package annotations owns what was seen in images: how annotations come in,
-// are checked, kept and found, and the two forms in which they go out, the
-// schema's objects and the Sticky Pi API's document.
+// Package annotations owns the objects seen in images: validating, storing and
+// querying annotations, and their two output forms, the schema's objects and
+// the Sticky Pi API's document.
 //
-// It does not own the geometry of an outline (package contour), nor the images
-// (package images).
+// Package annotations does not own the geometry of an outline (package
+// contour), nor the images (package images).
 package annotations
 
 import (
@@ -28,7 +28,8 @@ import (
 	"tagma/internal/series"
 )
 
-// Annotations is the annotations of one server. It is safe for concurrent use.
+// Annotations holds the annotations of one server. It is safe for concurrent
+// use.
 type Annotations struct {
 	db     *database.DB
 	images *images.Images
@@ -38,23 +39,23 @@ type Annotations struct {
 	onAdded func(ids ...int64)
 }
 
-// New is the annotations in db, of those images.
+// New returns the annotations in db of the given images.
 func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
 	return &Annotations{db: db, images: images, clock: clock, limits: limits}
 }
 
-// OnAdded says who is told of annotations that were added. It is called before
-// anything else.
-func (a *Annotations) OnAdded(tell func(ids ...int64)) { a.onAdded = tell }
+// OnAdded sets the function that is called with the ids of new annotations.
+// Call OnAdded before any other method.
+func (a *Annotations) OnAdded(notify func(ids ...int64)) { a.onAdded = notify }
 
-// Filter selects annotations by what made them. Nil selects all; its fields
+// Filter selects annotations by algorithm. A nil Filter selects all. The fields
 // are patterns of package like.
 type Filter struct{ Name, Version *string }
 
-// Condition checks a filter and makes a condition on annotations of it. Its
-// error is a *fault.Error.
+// Condition returns the filter as a condition on annotations. The error is a
+// *fault.Error.
 func (f *Filter) Condition() (predicate.Annotation, error) {
-	var parts []predicate.Annotation
+	var conditions []predicate.Annotation
 	var problems fault.Problems
 	add := func(field, column string, pattern *string) {
 		if pattern == nil {
@@ -65,35 +66,35 @@ func (f *Filter) Condition() (predicate.Annotation, error) {
 			problems.Add(fault.BadInput, []any{"algorithm", field}, "%s", err)
 			return
 		}
-		parts = append(parts, func(s *sql.Selector) { s.Where(parsed.Match(s.C(column))) })
+		conditions = append(conditions, func(s *sql.Selector) { s.Where(parsed.Match(s.C(column))) })
 	}
 	if f != nil {
 		add("name", annotation.FieldAlgorithmName, f.Name)
 		add("version", annotation.FieldAlgorithmVersion, f.Version)
 	}
 	return func(s *sql.Selector) {
-		for _, part := range parts {
-			part(s)
+		for _, condition := range conditions {
+			condition(s)
 		}
 	}, problems.Err()
 }
 
-// listed is the columns of an annotation that are cheap to read. Its objects
-// are fetched when they are asked for: see Objects.
-var listed = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
+// listColumns are the columns of an annotation that are cheap to read. Objects
+// reads the objects on demand.
+var listColumns = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
 	return column == annotation.FieldObjects
 })
 
-func together(all []*ent.Annotation) []*ent.Annotation {
-	group := batch.NewGroup(all)
-	for _, a := range all {
+func setGroup(rows []*ent.Annotation) []*ent.Annotation {
+	group := batch.NewGroup(rows)
+	for _, a := range rows {
 		a.Group = group
 	}
-	return all
+	return rows
 }
 
-// WantOfImages narrows a query of the annotations to those of the images with
-// these ids, by age.
+// WantOfImages returns a function that restricts a query of annotations to the
+// images with the given ids, the oldest annotation first.
 func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
@@ -103,149 +104,150 @@ func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	}, err
 }
 
-// JoinToImage joins to a query of one image its annotations, by age. The image
-// stays if it has none.
+// JoinToImage returns a function that joins the annotations of an image to a
+// query of one image, the oldest first. An image without annotations stays in
+// the result.
 func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
-		wanted := sql.Dialect(s.Dialect()).Select().From(sql.Table(annotation.Table))
-		condition(wanted)
-		wanted.As(annotation.Table)
-		s.LeftJoin(wanted).On(s.C(image.FieldID), wanted.C(annotation.FieldImageID))
-		s.OrderBy(wanted.C(annotation.FieldID))
+		matches := sql.Dialect(s.Dialect()).Select().From(sql.Table(annotation.Table))
+		condition(matches)
+		matches.As(annotation.Table)
+		s.LeftJoin(matches).On(s.C(image.FieldID), matches.C(annotation.FieldImageID))
+		s.OrderBy(matches.C(annotation.FieldID))
 	}, err
 }
 
-// OfImages gives the annotations of each image, by age, by the image's id.
-func (a *Annotations) OfImages(ctx context.Context, all []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
-	ids := make([]int64, len(all))
-	for n, i := range all {
+// OfImages returns the annotations of each image, by the image's id, the oldest
+// first.
+func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
+	ids := make([]int64, len(parents))
+	for n, i := range parents {
 		ids[n] = i.ID
 	}
-	wanted, err := WantOfImages(ids, filter)
+	narrow, err := WantOfImages(ids, filter)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.db.Annotation.Query().Where(wanted).Select(listed...).All(ctx)
-	of := make(map[int64][]*ent.Annotation, len(all))
-	for _, one := range together(found) {
-		of[one.ImageID] = append(of[one.ImageID], one)
+	rows, err := a.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
+	byImage := make(map[int64][]*ent.Annotation, len(parents))
+	for _, row := range setGroup(rows) {
+		byImage[row.ImageID] = append(byImage[row.ImageID], row)
 	}
-	return of, err
+	return byImage, err
 }
 
-// Join joins the images to a query of the annotations.
+// Join joins the images to a query of annotations.
 func Join(s *sql.Selector) { join(s) }
 
 func join(s *sql.Selector) *sql.SelectTable {
-	of := sql.Table(image.Table).As(image.Table)
-	s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
-	return of
+	imageTable := sql.Table(image.Table).As(image.Table)
+	s.Join(imageTable).On(s.C(annotation.FieldImageID), imageTable.C(image.FieldID))
+	return imageTable
 }
 
-// WantKeys narrows a query of the annotations to those of the images with
-// these keys, by age, and joins the images. Places are where in an answer those
-// of each image stand, counted from 0.
+// WantKeys returns a function that restricts a query of annotations to the
+// images with the given keys, joins the images, and sorts by age. Places maps
+// each key to the position of its image in the answer, from 0.
 func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
 	_, places, err = images.WantKeys("images", keys)
 	if err != nil {
 		return nil, nil, err
 	}
 	condition, err := filter.Condition()
-	there := slices.Collect(maps.Keys(places))
+	uniqueKeys := slices.Collect(maps.Keys(places))
 	return func(s *sql.Selector) {
-		of := join(s)
-		images.AmongJoined(of, there)(s)
+		imageTable := join(s)
+		images.AmongJoined(imageTable, uniqueKeys)(s)
 		condition(s)
 		s.OrderBy(s.C(annotation.FieldID))
 	}, places, err
 }
 
-// ByKeys gives the annotations of the images with these keys, in the keys'
-// order and then by age.
+// ByKeys returns the annotations of the images with the given keys, in the
+// order of the keys and then by age.
 func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
-	there, err := a.images.ByKeys(ctx, "images", keys)
+	imageRows, err := a.images.ByKeys(ctx, "images", keys)
 	if err != nil {
 		return nil, err
 	}
-	of, err := a.OfImages(ctx, there, filter)
-	var all []*ent.Annotation
-	for _, i := range there {
-		all = append(all, of[i.ID]...)
+	byImage, err := a.OfImages(ctx, imageRows, filter)
+	var list []*ent.Annotation
+	for _, i := range imageRows {
+		list = append(list, byImage[i.ID]...)
 	}
-	return together(all), err
+	return setGroup(list), err
 }
 
-// ByIDs gives the annotations with these ids that are there.
+// ByIDs returns the existing annotations with the given ids, by id.
 func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
-	all, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listed...).All(ctx)
-	found := make(map[int64]*ent.Annotation, len(all))
-	for _, one := range together(all) {
-		found[one.ID] = one
+	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
+	byID := make(map[int64]*ent.Annotation, len(rows))
+	for _, row := range setGroup(rows) {
+		byID[row.ID] = row
 	}
-	return found, err
+	return byID, err
 }
 
-// Followed gives the annotations with these ids that are there, each with its
-// image.
+// Followed returns the existing annotations with the given ids, by id, each
+// with its image.
 func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
-	found, err := a.ByIDs(ctx, ids)
+	byID, err := a.ByIDs(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	var on []int64
-	for _, one := range found {
-		on = append(on, one.ImageID)
+	var imageIDs []int64
+	for _, row := range byID {
+		imageIDs = append(imageIDs, row.ImageID)
 	}
-	of, err := a.images.ByIDs(ctx, on)
-	for _, one := range found {
-		if one.Edges.Image = of[one.ImageID]; one.Edges.Image == nil { // deleted meanwhile
-			delete(found, one.ID)
+	imagesByID, err := a.images.ByIDs(ctx, imageIDs)
+	for _, row := range byID {
+		if row.Edges.Image = imagesByID[row.ImageID]; row.Edges.Image == nil { // deleted meanwhile
+			delete(byID, row.ID)
 		}
 	}
-	return found, err
+	return byID, err
 }
 
-// Objects gives the objects of annotations as they are kept, by the
-// annotation's id.
-func (a *Annotations) Objects(ctx context.Context, all []*ent.Annotation) (map[int64]rawjson.Value, error) {
-	ids := make([]int64, len(all))
-	for n, one := range all {
-		ids[n] = one.ID
+// Objects returns the stored objects of annotations, by the annotation's id.
+func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
+	ids := make([]int64, len(list))
+	for n, row := range list {
+		ids[n] = row.ID
 	}
 	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).
 		Select(annotation.FieldID, annotation.FieldObjects).All(ctx)
-	found := make(map[int64]rawjson.Value, len(rows))
+	byID := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
-		found[row.ID] = row.Objects
+		byID[row.ID] = row.Objects
 	}
-	return found, err
+	return byID, err
 }
 
-// placed is an annotation with the key of its image, by which a series is
-// ordered.
-type placed struct {
+// keyedAnnotation is an annotation with the key of its image, which is the sort
+// key of a series.
+type keyedAnnotation struct {
 	*ent.Annotation
-	device string
-	taken  instant.Instant
+	device  string
+	takenAt instant.Instant
 }
 
-// byPlace is the order of annotations in a series: their images' and, within
-// an image, by age.
-var byPlace = page.Order[placed]{ //nolint:gochecknoglobals // a table
+// seriesOrder sorts annotations by device and time of the image, and within an
+// image by age.
+var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{
 		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
 		{Table: image.Table, Name: image.FieldTakenAt},
 		{Table: annotation.Table, Name: annotation.FieldID},
 	},
-	Key: func(p placed) page.Key { return page.Key{p.device, int64(p.taken), p.ID} },
+	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, int64(p.takenAt), p.ID} },
 }
 
-// WantSeries is the page that Series gives, and what narrows a query of the
-// annotations to it, for a reader that fetches them by itself. It joins the
-// images, of which it has the columns of their keys and the MD5.
-func (a *Annotations) WantSeries(all []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
-	union, err := series.Parse(all)
+// WantSeries returns the page of Series, and a function that restricts a query
+// of annotations to the page, for a reader that runs the query itself. The
+// function joins the images with the columns of their keys and the MD5.
+func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
+	union, err := series.Parse(list)
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
@@ -253,75 +255,75 @@ func (a *Annotations) WantSeries(all []series.Series, filter *Filter, request pa
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
-	wanted, err := byPlace.Want(a.limits, request, func(ctx context.Context) (int, error) {
+	keyset, err := seriesOrder.Want(a.limits, request, func(ctx context.Context) (int, error) {
 		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, join(s)) }).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) {
-		// No index has the columns of two tables. So the images are chosen first,
-		// from that on where the page begins: it may have nothing more on it, but
-		// each after it has an annotation at least.
-		of := union.First(s.Dialect(), wanted.Leading(series.DeviceTime.Places().Columns), wanted.Plan.Length+2, annotated(condition),
+	return keyset, func(s *sql.Selector) {
+		// No index spans two tables. So the query selects the images first,
+		// from the start of the page on. The first image may have no further
+		// annotation on the page; each later image has at least one.
+		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.Places().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
 			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
-		of.As(image.Table)
-		s.Join(of).On(s.C(annotation.FieldImageID), of.C(image.FieldID))
+		imageQuery.As(image.Table)
+		s.Join(imageQuery).On(s.C(annotation.FieldImageID), imageQuery.C(image.FieldID))
 		condition(s)
-		wanted.Narrow(s)
+		keyset.Narrow(s)
 	}, err
 }
 
-// annotated is the condition on images that they have an annotation which meets
-// a condition.
-func annotated(condition predicate.Annotation) func(*sql.Selector) {
+// hasAnnotation returns the condition that an image has an annotation that
+// meets the given condition.
+func hasAnnotation(condition predicate.Annotation) func(*sql.Selector) {
 	return func(s *sql.Selector) {
-		on := sql.Dialect(s.Dialect()).SelectExpr(sql.Raw("1")).From(sql.Table(annotation.Table))
-		on.Where(sql.ColumnsEQ(on.C(annotation.FieldImageID), s.C(image.FieldID)))
-		condition(on)
-		s.Where(sql.Exists(on))
+		annotationQuery := sql.Dialect(s.Dialect()).SelectExpr(sql.Raw("1")).From(sql.Table(annotation.Table))
+		annotationQuery.Where(sql.ColumnsEQ(annotationQuery.C(annotation.FieldImageID), s.C(image.FieldID)))
+		condition(annotationQuery)
+		s.Where(sql.Exists(annotationQuery))
 	}
 }
 
-// Series gives a page of the annotations of the images that are in at least
-// one of the series.
-func (a *Annotations) Series(ctx context.Context, all []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
-	wanted, narrow, err := a.WantSeries(all, filter, request)
+// Series returns a page of the annotations of the images in at least one of the
+// series.
+func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+	keyset, narrow, err := a.WantSeries(list, filter, request)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.place(ctx, func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(narrow, wanted.Limit) })
+	rows, err := a.loadWithImages(ctx, func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(narrow, keyset.Limit) })
 	if err != nil {
 		return nil, err
 	}
-	return page.Map(byPlace.Page(wanted.Plan, rows, wanted.Count), func(p placed) *ent.Annotation { return p.Annotation }), nil
+	return page.Map(seriesOrder.Page(keyset.Plan, rows, keyset.Count), func(p keyedAnnotation) *ent.Annotation { return p.Annotation }), nil
 }
 
-// place runs a query that has joined the images, and gives its rows in order
-// with their images' keys. If an image is deleted between the two statements
-// that this takes, it runs the query anew: a page that lacks one would look
-// like the last.
-func (a *Annotations) place(ctx context.Context, query func() *ent.AnnotationQuery) ([]placed, error) {
+// loadWithImages runs a query that has joined the images, and returns the rows
+// in order with the keys of their images. If an image is deleted between the
+// two statements, loadWithImages repeats the query: a page that lacks a row
+// would look like the last page.
+func (a *Annotations) loadWithImages(ctx context.Context, query func() *ent.AnnotationQuery) ([]keyedAnnotation, error) {
 	for {
-		found, err := query().Select(listed...).All(ctx)
+		list, err := query().Select(listColumns...).All(ctx)
 		if err != nil {
 			return nil, err
 		}
-		together(found)
-		ids := make([]int64, len(found))
-		for n, one := range found {
-			ids[n] = one.ImageID
+		setGroup(list)
+		ids := make([]int64, len(list))
+		for n, row := range list {
+			ids[n] = row.ImageID
 		}
-		of, err := a.images.ByIDs(ctx, ids)
+		imagesByID, err := a.images.ByIDs(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
-		rows := make([]placed, 0, len(found))
-		for _, one := range found {
-			if i := of[one.ImageID]; i != nil {
-				one.Edges.Image = i
-				rows = append(rows, placed{one, i.DeviceID, i.TakenAt})
+		keyedRows := make([]keyedAnnotation, 0, len(list))
+		for _, row := range list {
+			if i := imagesByID[row.ImageID]; i != nil {
+				row.Edges.Image = i
+				keyedRows = append(keyedRows, keyedAnnotation{row, i.DeviceID, i.TakenAt})
 			}
 		}
-		if len(rows) == len(found) {
-			return rows, nil
+		if len(keyedRows) == len(list) {
+			return keyedRows, nil
 		}
 	}
 }

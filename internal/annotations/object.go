@@ -15,14 +15,14 @@ import (
 // Bounds of one annotation.
 const (
 	MaxObjects      = 10_000 // of one annotation
-	maxNameLength   = 200    // characters, of an object's and an algorithm's name and version
+	maxNameLength   = 200    // characters; of an object's name, and an algorithm's name and version
 	maxColourLength = 50
 )
 
-// Object is one thing that was seen, as it is kept and as the schema gives it.
-// The order of its fields is the schema's, and numbers are kept in the spelling
-// of answers (package rawjson), so that what is kept can be passed through: see
-// Scan. Null fields are kept as null.
+// Object is one object in its stored form, which is the form of the schema too.
+// The order of fields is the schema's, and numbers have the spelling of answers
+// (package rawjson), so that an answer contains stored objects unchanged: see
+// Scan. Null fields are stored as null.
 type Object struct {
 	Name         string        `json:"name"`
 	Contour      rawjson.Value `json:"contour"`
@@ -33,7 +33,7 @@ type Object struct {
 	Area         float64       `json:"area"`        // square pixels
 }
 
-// NewObject is one thing that was seen, as a caller gives it.
+// NewObject is one object as the caller passes it.
 type NewObject struct {
 	Name         string
 	Contour      contour.Unchecked
@@ -42,103 +42,105 @@ type NewObject struct {
 	Value        *int
 }
 
-// Decode reads objects as they are kept. A name, if there is one, selects.
-func Decode(kept rawjson.Value, name *string) ([]Object, error) {
-	var all []Object
-	if err := json.Unmarshal(kept, &all); err != nil {
+// Decode returns the objects of a stored annotation. A non-nil name selects the
+// objects of that name.
+func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
+	var objects []Object
+	if err := json.Unmarshal(storedObjects, &objects); err != nil {
 		return nil, err
 	}
 	if name == nil {
-		return all, nil
+		return objects, nil
 	}
-	some := all[:0]
-	for _, one := range all {
-		if one.Name == *name {
-			some = append(some, one)
+	matches := objects[:0]
+	for _, object := range objects {
+		if object.Name == *name {
+			matches = append(matches, object)
 		}
 	}
-	return some, nil
+	return matches, nil
 }
 
-// size is that of an image, in pixels; zero for one that is not there.
+// size is the size of an image, in pixels; the zero value means no image.
 type size struct{ width, height int }
 
-// Keep is objects as they are kept, for whoever fills a database without Put:
-// the benchmark and the demo. Its error has every problem.
+// Keep returns objects in their stored form, for the benchmark and the demo,
+// which fill a database without Put. The error reports every problem.
 func Keep(objects []NewObject) (rawjson.Value, error) {
 	var problems fault.Problems
-	kept := keep(objects, size{}, &problems, []any{"objects"})
-	return kept, problems.Err()
+	encoded := encodeObjects(objects, size{}, &problems, []any{"objects"})
+	return encoded, problems.Err()
 }
 
-// usual is about how many bytes an object is kept in.
-const usual = 300
+// typicalSize is the typical stored size of an object, in bytes.
+const typicalSize = 300
 
-// keep notes what is wrong with objects, and is them as they are kept.
-func keep(objects []NewObject, within size, problems *fault.Problems, path []any) rawjson.Value {
-	b := append(make(rawjson.Value, 0, 2+usual*len(objects)), '[')
+// encodeObjects returns the stored form of objects, and adds all problems.
+func encodeObjects(objects []NewObject, imageSize size, problems *fault.Problems, path []any) rawjson.Value {
+	b := append(make(rawjson.Value, 0, 2+typicalSize*len(objects)), '[')
 	for n := range objects {
 		if n > 0 {
 			b = append(b, ',')
 		}
-		b = objects[n].check(b, within, problems, append(path[:len(path):len(path)], n))
+		b = objects[n].check(b, imageSize, problems, append(path[:len(path):len(path)], n))
 	}
 	return append(b, ']')
 }
 
-// check notes what is wrong with an object, and appends it as it is kept.
-func (o *NewObject) check(b []byte, within size, problems *fault.Problems, path []any) []byte {
-	at := func(field string) []any { return append(path[:len(path):len(path)], field) }
-	if !plain(o.Name) { // to make paths for each would cost more than the rest
-		checkText(problems, at("name"), o.Name, maxNameLength)
+// check appends the stored form of an object to b, and adds all problems.
+func (o *NewObject) check(b []byte, imageSize size, problems *fault.Problems, path []any) []byte {
+	subpath := func(field string) []any { return append(path[:len(path):len(path)], field) }
+	if !isPlainText(o.Name) { // avoids the cost of a path for each object
+		checkText(problems, subpath("name"), o.Name, maxNameLength)
 	}
-	if o.FillColour != nil && !plain(*o.FillColour) {
-		checkText(problems, at("fillColour"), *o.FillColour, maxColourLength)
+	if o.FillColour != nil && !isPlainText(*o.FillColour) {
+		checkText(problems, subpath("fillColour"), *o.FillColour, maxColourLength)
 	}
-	if o.StrokeColour != nil && !plain(*o.StrokeColour) {
-		checkText(problems, at("strokeColour"), *o.StrokeColour, maxColourLength)
+	if o.StrokeColour != nil && !isPlainText(*o.StrokeColour) {
+		checkText(problems, subpath("strokeColour"), *o.StrokeColour, maxColourLength)
 	}
 	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
-		problems.Add(fault.BadInput, at("value"), "%d does not fit in 32 bits", *o.Value)
+		problems.Add(fault.BadInput, subpath("value"), "%d does not fit in 32 bits", *o.Value)
 	}
 	polygon, err := o.Contour.Check()
 	if err != nil {
-		problems.Add(fault.BadInput, at("contour"), "%s", err)
+		problems.Add(fault.BadInput, subpath("contour"), "%s", err)
 		return b
 	}
 	for n, point := range polygon {
-		if within != (size{}) && (beyond(point[0], within.width) || beyond(point[1], within.height)) {
-			problems.Add(fault.BadInput, append(at("contour"), n),
+		if imageSize != (size{}) && (isFarOutside(point[0], imageSize.width) || isFarOutside(point[1], imageSize.height)) {
+			problems.Add(fault.BadInput, append(subpath("contour"), n),
 				"vertex (%g, %g) is outside the image of %d×%d pixels by more than its own size: is it in pixels of the original image, x first?",
-				point[0], point[1], within.width, within.height)
+				point[0], point[1], imageSize.width, imageSize.height)
 			break
 		}
 	}
-	return o.append(b, polygon)
+	return o.appendJSON(b, polygon)
 }
 
-// beyond says whether a coordinate is outside 0…side by more than side.
-func beyond(v float64, side int) bool {
+// isFarOutside reports whether a coordinate is outside 0…side by more than
+// side.
+func isFarOutside(v float64, side int) bool {
 	return v < -float64(side) || v > 2*float64(side)
 }
 
-func checkText(problems *fault.Problems, path []any, s string, longest int) {
+func checkText(problems *fault.Problems, path []any, s string, maxLength int) {
 	length := utf8.RuneCountInString(s)
 	switch {
 	case length == 0:
-		problems.Add(fault.BadInput, path, "is empty: give it 1 to %d characters", longest)
-	case length > longest:
-		problems.Add(fault.BadInput, path, "%.40q… has %d characters: at most %d are taken", s, length, longest)
+		problems.Add(fault.BadInput, path, "is empty: give it 1 to %d characters", maxLength)
+	case length > maxLength:
+		problems.Add(fault.BadInput, path, "%.40q… has %d characters: at most %d are taken", s, length, maxLength)
 	case !isText(s):
 		problems.Add(fault.BadInput, path, "%.40q is not text", s)
 	}
 }
 
-// isText says whether both databases can hold it.
+// isText reports whether both databases can store s.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// plain says whether a text is short ASCII that JSON has as it is.
-func plain(s string) bool {
+// isPlainText reports whether s is short ASCII that needs no escapes in JSON.
+func isPlainText(s string) bool {
 	for n := range len(s) {
 		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			return false
@@ -147,8 +149,8 @@ func plain(s string) bool {
 	return len(s) > 0 && len(s) <= maxColourLength
 }
 
-// append writes an object as Object's JSON.
-func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
+// appendJSON appends an object in the JSON form of Object.
+func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon) []byte {
 	b = append(b, `{"name":`...)
 	b = appendText(b, &o.Name)
 	b = append(b, `,"contour":`...)
@@ -176,20 +178,20 @@ func (o *NewObject) append(b []byte, polygon contour.Polygon) []byte {
 }
 
 func appendText(b []byte, s *string) []byte {
-	if s != nil && plain(*s) {
+	if s != nil && isPlainText(*s) {
 		return append(append(append(b, '"'), *s...), '"')
 	}
 	text, err := json.Marshal(s)
-	if err != nil { // a string always can be
+	if err != nil { // json.Marshal accepts every string
 		panic(err)
 	}
 	return append(b, text...)
 }
 
-// Document is the annotation as a document of the Sticky Pi API
-// (put_uid_annotations), with contours in OpenCV's nesting. What was null or
-// left out is left out.
-func Document(of *ent.Annotation, on *ent.Image, kept rawjson.Value) (rawjson.Value, error) {
+// Document returns the annotation as a document of the Sticky Pi API
+// (put_uid_annotations), with contours in OpenCV's nesting. Null fields are
+// left out.
+func Document(ann *ent.Annotation, img *ent.Image, storedObjects rawjson.Value) (rawjson.Value, error) {
 	type object struct {
 		Contour      json.RawMessage `json:"contour"`
 		Name         string          `json:"name"`
@@ -204,11 +206,11 @@ func Document(of *ent.Annotation, on *ent.Image, kept rawjson.Value) (rawjson.Va
 		Datetime    string `json:"datetime"`
 		MD5         string `json:"md5"`
 	}
-	objects, err := Decode(kept, nil)
+	objects, err := Decode(storedObjects, nil)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]object, len(objects))
+	items := make([]object, len(objects))
 	for n, o := range objects {
 		var points []any
 		if err := json.Unmarshal(o.Contour, &points); err != nil {
@@ -218,10 +220,10 @@ func Document(of *ent.Annotation, on *ent.Image, kept rawjson.Value) (rawjson.Va
 		if err != nil {
 			return nil, err
 		}
-		all[n] = object{polygon.AppendOpenCV(nil), o.Name, o.StrokeColour, o.FillColour, o.Value}
+		items[n] = object{polygon.AppendOpenCV(nil), o.Name, o.StrokeColour, o.FillColour, o.Value}
 	}
 	return rawjson.Of(struct {
 		Annotations []object `json:"annotations"`
 		Metadata    metadata `json:"metadata"`
-	}{all, metadata{of.AlgorithmName, of.AlgorithmVersion, on.DeviceID, on.TakenAt.Trap(), on.Md5}})
+	}{items, metadata{ann.AlgorithmName, ann.AlgorithmVersion, img.DeviceID, img.TakenAt.Trap(), img.Md5}})
 }

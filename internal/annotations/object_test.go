@@ -16,8 +16,8 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// within is the size of the image that drawn objects are on.
-var within = size{1600, 1200}
+// imageSize is the size of the image that drawn objects are on.
+var imageSize = size{1600, 1200}
 
 // drawn are objects that have nothing wrong with them, and their polygons.
 func drawn() *rapid.Generator[[]NewObject] {
@@ -28,10 +28,10 @@ func drawn() *rapid.Generator[[]NewObject] {
 		return rapid.OneOf(rapid.Map(rapid.IntRange(-side, 2*side), func(n int) float64 { return float64(n) }),
 			rapid.Float64Range(-float64(side), 2*float64(side)), rapid.Float64Range(0, 1e-6))
 	}
-	one := rapid.Custom(func(r *rapid.T) NewObject {
+	anyObject := rapid.Custom(func(r *rapid.T) NewObject {
 		var points []any
 		for range rapid.IntRange(3, 8).Draw(r, "vertices") {
-			x, y := coordinate(within.width).Draw(r, "x"), coordinate(within.height).Draw(r, "y")
+			x, y := coordinate(imageSize.width).Draw(r, "x"), coordinate(imageSize.height).Draw(r, "y")
 			point := any([]any{x, y})
 			if rapid.Bool().Draw(r, "nested as OpenCV does") {
 				point = []any{point}
@@ -46,13 +46,13 @@ func drawn() *rapid.Generator[[]NewObject] {
 			Value:        rapid.Ptr(rapid.Map(rapid.Int32(), func(n int32) int { return int(n) }), true).Draw(r, "value"),
 		}
 	})
-	return rapid.SliceOfN(one, 0, 5)
+	return rapid.SliceOfN(anyObject, 0, 5)
 }
 
-// kept is what is kept of objects on an image of that size.
-func kept(t interface{ Fatal(...any) }, objects []NewObject) rawjson.Value {
+// encode is what is kept of objects on an image of that size.
+func encode(t interface{ Fatal(...any) }, objects []NewObject) rawjson.Value {
 	var problems fault.Problems
-	b := keep(objects, within, &problems, nil)
+	b := encodeObjects(objects, imageSize, &problems, nil)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestKeep_IsTheSchemasObjectAsAnswersHaveIt(t *testing.T) {
 		for n, o := range objects {
 			want[n] = as(r, o)
 		}
-		got := kept(r, objects)
+		got := encode(r, objects)
 		if text := spelt(r, want); string(got) != text {
 			r.Errorf("kept as\n%s, want\n%s", got, text)
 		}
@@ -115,14 +115,14 @@ func TestKeep_IsTheSchemasObjectAsAnswersHaveIt(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(decoded, want) {
 			r.Errorf("read as\n%+v, want\n%+v: %v", decoded, want, err)
 		}
-		for _, one := range want {
-			some, err := Decode(got, &one.Name)
-			if err != nil || len(some) == 0 {
-				r.Errorf("%q selects %v: %v", one.Name, some, err)
+		for _, object := range want {
+			matches, err := Decode(got, &object.Name)
+			if err != nil || len(matches) == 0 {
+				r.Errorf("%q selects %v: %v", object.Name, matches, err)
 			}
-			for _, other := range some {
-				if other.Name != one.Name {
-					r.Errorf("%q selects %q", one.Name, other.Name)
+			for _, match := range matches {
+				if match.Name != object.Name {
+					r.Errorf("%q selects %q", object.Name, match.Name)
 				}
 			}
 		}
@@ -130,11 +130,11 @@ func TestKeep_IsTheSchemasObjectAsAnswersHaveIt(t *testing.T) {
 }
 
 func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
-	taken, err := instant.Parse("2020-06-20T21:33:24Z")
+	takenAt, err := instant.Parse("2020-06-20T21:33:24Z")
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := &ent.Image{DeviceID: "0a5bb6f4", TakenAt: taken, Md5: strings.Repeat("0f", 16)}
+	image := &ent.Image{DeviceID: "0a5bb6f4", TakenAt: takenAt, Md5: strings.Repeat("0f", 16)}
 	annotation := &ent.Annotation{AlgorithmName: "sticky-pi-universal-insect-detector", AlgorithmVersion: "1600000000-<x>"}
 	rapid.Check(t, func(r *rapid.T) {
 		objects := drawn().Draw(r, "objects")
@@ -148,23 +148,23 @@ func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
 			for k, p := range polygon {
 				points[k] = []any{[]any{p[0], p[1]}}
 			}
-			one := map[string]any{"name": o.Name, "contour": points}
+			object := map[string]any{"name": o.Name, "contour": points}
 			if o.FillColour != nil {
-				one["fill_colour"] = *o.FillColour
+				object["fill_colour"] = *o.FillColour
 			}
 			if o.StrokeColour != nil {
-				one["stroke_colour"] = *o.StrokeColour
+				object["stroke_colour"] = *o.StrokeColour
 			}
 			if o.Value != nil {
-				one["value"] = float64(*o.Value)
+				object["value"] = float64(*o.Value)
 			}
-			all[n] = one
+			all[n] = object
 		}
 		want := map[string]any{"annotations": all, "metadata": map[string]any{
 			"algo_name": annotation.AlgorithmName, "algo_version": annotation.AlgorithmVersion,
 			"device": "0a5bb6f4", "datetime": "2020-06-20_21-33-24", "md5": image.Md5,
 		}}
-		text, err := Document(annotation, image, kept(r, objects))
+		text, err := Document(annotation, image, encode(r, objects))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		return contour.Uncheck([]any{[]any{0.0, 0.0}, []any{x, y}, []any{1.0, 1.0}})
 	}
 	var problems fault.Problems
-	keep([]NewObject{
+	encodeObjects([]NewObject{
 		{Name: "fine", Contour: square},
 		{Name: empty, Contour: contour.Uncheck("x"), FillColour: &empty, StrokeColour: &long, Value: &value},
 		{Name: long, Contour: square},
@@ -192,11 +192,11 @@ func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		{Name: strings.Repeat("ä", maxNameLength), Contour: at(-1600, 2400)}, // just within its own size
 		{Name: "beyond", Contour: at(3200.5, 0)},
 		{Name: "beyond", Contour: at(0, -1200.5)},
-	}, within, &problems, []any{"input", 0, "objects"})
+	}, imageSize, &problems, []any{"input", 0, "objects"})
 	var got []string
 	for _, p := range problems.List() {
 		if p.Code != fault.BadInput {
-			t.Errorf("%+v", p)
+			t.Errorf("problem: got %+v, want the code %s", p, fault.BadInput)
 		}
 		got = append(got, strings.Join(p.Path, "."))
 	}

@@ -21,17 +21,17 @@ import (
 	"tagma/internal/testenv"
 )
 
-// seen is an annotation as the pages are held against it.
-type seen struct {
+// entry is an annotation as the pages are held against it.
+type entry struct {
 	device string
-	at     int
+	millis int
 	id     int64
 	name   string
 }
 
 // eachPaged runs a test on both databases, with annotations whose pages have at
 // most 100.
-func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, of *annotations.Annotations, all []seen)) {
+func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, service *annotations.Annotations, entries []entry)) {
 	t.Helper()
 	for name, url := range map[string]string{
 		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
@@ -50,62 +50,62 @@ func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, of *
 }
 
 func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
-	eachPaged(t, func(t *testing.T, _ *images.Images, of *annotations.Annotations, all []seen) {
-		rapid.Check(t, func(r *rapid.T) { walk(r, of, all) })
+	eachPaged(t, func(t *testing.T, _ *images.Images, service *annotations.Annotations, entries []entry) {
+		rapid.Check(t, func(r *rapid.T) { walk(r, service, entries) })
 	})
 }
 
 // addAnnotations puts three devices with eight images each into the database,
 // which have none to three annotations, not in the images' order.
-func addAnnotations(t *testing.T, db *database.DB) []seen {
+func addAnnotations(t *testing.T, db *database.DB) []entry {
 	t.Helper()
 	var rows []*ent.ImageCreate
 	for _, device := range []string{"0a000000", "0b000000", "ff000000"} {
 		db.Device.Create().SetID(device).SetCreatedAt(0).ExecX(t.Context())
-		for at := range 8 {
-			rows = append(rows, db.Image.Create().SetDeviceID(device).SetTakenAt(instant.Instant(at)).SetMd5("").SetSha256("").
+		for millis := range 8 {
+			rows = append(rows, db.Image.Create().SetDeviceID(device).SetTakenAt(instant.Instant(millis)).SetMd5("").SetSha256("").
 				SetSize(1).SetWidth(1).SetHeight(1).SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0))
 		}
 	}
-	var all []seen
+	var entries []entry
 	added := db.Image.CreateBulk(rows...).SaveX(t.Context())
 	for turn, name := range []string{"fly", "moth", "fly 2"} {
 		for n := len(added) - 1; n >= 0; n-- {
 			if i := added[n]; (n*7+turn*3)%5 > 1 {
 				a := db.Annotation.Create().SetImageID(i.ID).SetAlgorithmName(name).SetAlgorithmVersion("1").
 					SetObjectCount(0).SetObjects(rawjson.Value("[]")).SetCreatedAt(0).SaveX(t.Context())
-				all = append(all, seen{i.DeviceID, int(i.TakenAt), a.ID, name})
+				entries = append(entries, entry{i.DeviceID, int(i.TakenAt), a.ID, name})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id))
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.millis, b.millis), cmp.Compare(a.id, b.id))
 	})
-	return all
+	return entries
 }
 
 // walk goes through all pages of some series, from either end.
-func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
-	one := rapid.Custom(func(r *rapid.T) series.Series {
+func walk(r *rapid.T, service *annotations.Annotations, entries []entry) {
+	anySeries := rapid.Custom(func(r *rapid.T) series.Series {
 		start := rapid.IntRange(0, 8).Draw(r, "start")
 		return series.Series{
 			Device: rapid.SampledFrom([]string{"%", "0a000000", "0%", "ff000000", "_b%"}).Draw(r, "device"),
 			Start:  instant.Instant(start), End: instant.Instant(rapid.IntRange(start, 9).Draw(r, "end")),
 		}
 	})
-	wanted := rapid.SliceOfN(one, 0, 4).Draw(r, "series")
+	list := rapid.SliceOfN(anySeries, 0, 4).Draw(r, "series")
 	filter := &annotations.Filter{}
 	if rapid.Bool().Draw(r, "flies") {
 		name := "fly%"
 		filter.Name = &name
 	}
 	var want []string
-	for _, a := range all {
-		in := func(s series.Series) bool {
+	for _, a := range entries {
+		matchesSeries := func(s series.Series) bool {
 			matches := map[string]bool{"%": true, "0%": a.device[0] == '0', "_b%": a.device[1] == 'b', a.device: true}[s.Device]
-			return matches && int(s.Start) <= a.at && a.at < int(s.End)
+			return matches && int(s.Start) <= a.millis && a.millis < int(s.End)
 		}
-		if slices.ContainsFunc(wanted, in) && (filter.Name == nil || strings.HasPrefix(a.name, "fly")) {
+		if slices.ContainsFunc(list, matchesSeries) && (filter.Name == nil || strings.HasPrefix(a.name, "fly")) {
 			want = append(want, fmt.Sprint(a.id))
 		}
 	}
@@ -115,8 +115,8 @@ func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
 		request = page.Request{Last: &length}
 	}
 	var got []string
-	for further := true; further; {
-		p, err := of.Series(r.Context(), wanted, filter, request)
+	for more := true; more; {
+		p, err := service.Series(r.Context(), list, filter, request)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -127,10 +127,10 @@ func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
 		for _, a := range p.Nodes {
 			ids = append(ids, fmt.Sprint(a.ID))
 		}
-		if further = p.PageInfo.HasNextPage; backwards {
-			further = p.PageInfo.HasPreviousPage
+		if more = p.PageInfo.HasNextPage; backwards {
+			more = p.PageInfo.HasPreviousPage
 		}
-		if further && len(ids) != length {
+		if more && len(ids) != length {
 			r.Fatalf("a page of %d that is not the last has %d", length, len(ids))
 		}
 		if backwards {
@@ -147,18 +147,18 @@ func walk(r *rapid.T, of *annotations.Annotations, all []seen) {
 }
 
 func TestSeries_AsManySeriesAsMayBeAskedForAreTaken(t *testing.T) {
-	eachPaged(t, func(t *testing.T, photos *images.Images, of *annotations.Annotations, all []seen) {
-		most := make([]series.Series, series.MaxSeries)
-		for n := range most {
-			most[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}
+	eachPaged(t, func(t *testing.T, photos *images.Images, service *annotations.Annotations, entries []entry) {
+		list := make([]series.Series, series.MaxSeries)
+		for n := range list {
+			list[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}
 		}
-		i, err := photos.Series(t.Context(), most, series.TimeDevice, page.Request{})
+		i, err := photos.Series(t.Context(), list, series.TimeDevice, page.Request{})
 		if err != nil || len(i.Nodes) != 24 {
-			t.Errorf("%+v, %v", i, err)
+			t.Errorf("images: got %+v, error %v, want 24", i, err)
 		}
-		a, err := of.Series(t.Context(), most, nil, page.Request{})
-		if err != nil || len(a.Nodes) != len(all) {
-			t.Errorf("%+v, %v", a, err)
+		a, err := service.Series(t.Context(), list, nil, page.Request{})
+		if err != nil || len(a.Nodes) != len(entries) {
+			t.Errorf("annotations: got %+v, error %v, want %d", a, err, len(entries))
 		}
 	})
 }

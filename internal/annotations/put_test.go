@@ -23,10 +23,10 @@ func TestPut_ManyAreAddedOnceEachWhoeverElseAddsThem(t *testing.T) {
 }
 
 func putMany(t *testing.T, databaseURL string) {
-	var meanwhile func() // called once, before many are written
+	var interleave func() // called once, before many are written
 	db, err := database.Open(t.Context(), databaseURL, database.Options{Observe: func(_ context.Context, query string) {
-		if do := meanwhile; do != nil && strings.HasPrefix(query, "COPY annotations") {
-			meanwhile = nil
+		if do := interleave; do != nil && strings.HasPrefix(query, "COPY annotations") {
+			interleave = nil
 			do()
 		}
 	}})
@@ -39,9 +39,9 @@ func putMany(t *testing.T, databaseURL string) {
 		t.Fatal(err)
 	}
 	limits := page.Limits{Default: 10, Max: 100}
-	all := annotations.New(db, images.New(db, nil, instant.System, images.Limits{Page: limits}), instant.System, limits)
-	var told []int64
-	all.OnAdded(func(ids ...int64) { told = append(told, ids...) })
+	service := annotations.New(db, images.New(db, nil, instant.System, images.Limits{Page: limits}), instant.System, limits)
+	var notifiedIDs []int64
+	service.OnAdded(func(ids ...int64) { notifiedIDs = append(notifiedIDs, ids...) })
 
 	input := make([]annotations.Addition, data.Images)
 	for n := range input {
@@ -53,28 +53,28 @@ func putMany(t *testing.T, databaseURL string) {
 			}}, n%3),
 		}
 	}
-	meanwhile = func() {
-		if _, err := all.Put(t.Context(), input[5:6], true); err != nil {
-			t.Error(err)
+	interleave = func() {
+		if _, err := service.Put(t.Context(), input[5:6], true); err != nil {
+			t.Errorf("put while another request is between two statements: %v", err)
 		}
 	}
 	for range 2 { // the second time they are there
-		results, err := all.Put(t.Context(), input, true)
+		results, err := service.Put(t.Context(), input, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(told) != len(input) {
-			t.Errorf("%d were told of, want %d", len(told), len(input))
+		if len(notifiedIDs) != len(input) {
+			t.Errorf("%d were told of, want %d", len(notifiedIDs), len(input))
 		}
 		for n, result := range results {
-			kept, err := db.Annotation.Get(t.Context(), result.Annotation.ID)
+			row, err := db.Annotation.Get(t.Context(), result.Annotation.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
 			want, err := annotations.Keep(input[n].Objects)
-			if err != nil || kept.ImageID != int64(n+1) || kept.AlgorithmName != "a\tb\\N" || kept.AlgorithmVersion != "é" ||
-				kept.ObjectCount != n%3 || string(kept.Objects) != string(want) || !slices.Contains(told, kept.ID) {
-				t.Fatalf("%d: %+v with %s, want %s; %v", n, kept, kept.Objects, want, err)
+			if err != nil || row.ImageID != int64(n+1) || row.AlgorithmName != "a\tb\\N" || row.AlgorithmVersion != "é" ||
+				row.ObjectCount != n%3 || string(row.Objects) != string(want) || !slices.Contains(notifiedIDs, row.ID) {
+				t.Fatalf("%d: %+v with %s, want %s; %v", n, row, row.Objects, want, err)
 			}
 		}
 	}

@@ -9,16 +9,16 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// Fields is the fields of an Object, in their order.
+// Fields are the fields of an Object, in order.
 var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
 
-// FieldNumber is the place of a name among the Fields, or -1.
+// FieldNumber returns the index of a name in Fields, or -1.
 func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
 
-// Members is the values of an object's Fields, as they are kept.
+// Members holds the stored values of an object's Fields.
 type Members [len(Fields)][]byte
 
-// Named says whether the object has that name.
+// Named reports whether the object has the given name.
 func (m *Members) Named(name string) bool {
 	text := m[0]
 	if bytes.IndexByte(text, '\\') < 0 {
@@ -28,8 +28,8 @@ func (m *Members) Named(name string) bool {
 	return json.Unmarshal(text, &decoded) == nil && decoded == name
 }
 
-// Append writes the value of one of the Fields as answers have it. A text with
-// escapes may be spelt otherwise than there.
+// Append appends the value of one of the Fields in the spelling of answers. A
+// text with escapes may be spelt differently in storage.
 func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	value := m[field]
 	if value[0] != '"' || bytes.IndexByte(value, '\\') < 0 {
@@ -40,18 +40,18 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	return rawjson.AppendText(b, text), err
 }
 
-// Verbatim says whether answers have just what is kept, all of it in its order.
-func Verbatim(kept rawjson.Value) bool { return bytes.IndexByte(kept, '\\') < 0 }
+// Verbatim reports whether answers spell the stored objects exactly as stored.
+func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
 
-// errSpelling says that what is kept is not spelt as Keep does it. It may be
-// right all the same: Decode says.
+// errSpelling means that stored objects are not in the spelling of Keep. They
+// may still be valid: use Decode.
 var errSpelling = errors.New("annotations: kept in another spelling")
 
-// Scan finds the members of each object in what is kept, for a reader that
-// wants some of them, at a fraction of what Decode costs. It takes nothing but
-// what Keep makes.
-func Scan(kept rawjson.Value, each func(*Members) error) error {
-	b, ok := bytes.CutPrefix(kept, []byte("["))
+// Scan calls visit with the members of each stored object. Scan costs a
+// fraction of Decode, but accepts only the spelling of Keep. Scan returns the
+// error of visit.
+func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
+	b, ok := bytes.CutPrefix(storedObjects, []byte("["))
 	if !ok {
 		return errSpelling
 	}
@@ -66,15 +66,15 @@ func Scan(kept rawjson.Value, each func(*Members) error) error {
 			}
 		}
 		for field, name := range Fields {
-			before := byte(',')
+			separator := byte(',')
 			if field == 0 {
-				before = '{'
+				separator = '{'
 			}
-			key := len(name) + 4 // ,"name":
-			if len(b) < key || b[0] != before || b[1] != '"' || string(b[2:2+len(name)]) != name || b[key-2] != '"' || b[key-1] != ':' {
+			keyLength := len(name) + 4 // ,"name":
+			if len(b) < keyLength || b[0] != separator || b[1] != '"' || string(b[2:2+len(name)]) != name || b[keyLength-2] != '"' || b[keyLength-1] != ':' {
 				return errSpelling
 			}
-			b = b[key:]
+			b = b[keyLength:]
 			length := valueLength(b)
 			if length <= 0 {
 				return errSpelling
@@ -84,14 +84,15 @@ func Scan(kept rawjson.Value, each func(*Members) error) error {
 		if b, ok = bytes.CutPrefix(b, []byte("}")); !ok {
 			return errSpelling
 		}
-		if err := each(&m); err != nil {
+		if err := visit(&m); err != nil {
 			return err
 		}
 	}
 }
 
-// valueLength is how long the value is that b begins with: a text, a number,
-// null, or an array of numbers or of arrays of them. 0 is for none.
+// valueLength returns the length of the value at the start of b: a text, a
+// number, null, or an array of numbers or of such arrays. It returns 0 for
+// anything else.
 func valueLength(b []byte) int {
 	if len(b) == 0 {
 		return 0

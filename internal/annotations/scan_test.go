@@ -13,7 +13,7 @@ import (
 
 func TestScan_FindsWhatDecodeReads(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		b := kept(r, drawn().Draw(r, "objects"))
+		b := encode(r, drawn().Draw(r, "objects"))
 		if rapid.Bool().Draw(r, "as ent writes it") {
 			var err error
 			if b, err = json.Marshal(b); err != nil {
@@ -66,7 +66,7 @@ func TestScan_TakesNoOtherSpelling(t *testing.T) {
 		}
 	}
 	if err := Scan(rawjson.Value("["+square+","+square+"]"), func(*Members) error { return nil }); err != nil {
-		t.Error(err)
+		t.Errorf("scan of two stored objects: got error %v, want nil", err)
 	}
 }
 

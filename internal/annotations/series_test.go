@@ -25,10 +25,10 @@ func TestSeries_APageFromWhichAnImageIsDeletedMidwayIsNotTheLast(t *testing.T) {
 }
 
 func deletedMidway(t *testing.T, databaseURL string) {
-	var before atomic.Pointer[func()] // called once, before the second statement from when it is set
+	var beforeQuery atomic.Pointer[func()] // called once, before the second statement from when it is set
 	var statements atomic.Int64
 	db, err := database.Open(t.Context(), databaseURL, database.Options{Observe: func(context.Context, string) {
-		if do := before.Load(); do != nil && statements.Add(1) == 2 {
+		if do := beforeQuery.Load(); do != nil && statements.Add(1) == 2 {
 			(*do)()
 		}
 	}})
@@ -43,7 +43,7 @@ func deletedMidway(t *testing.T, databaseURL string) {
 	defer bucket.Close()
 	limits := page.Limits{Default: 10, Max: 100}
 	photos := images.New(db, bucket, instant.System, images.Limits{Page: limits, Pixels: 1_000_000, FileBytes: 1 << 20, Decoders: 2})
-	all := annotations.New(db, photos, instant.System, limits)
+	service := annotations.New(db, photos, instant.System, limits)
 
 	night, _ := instant.Parse("2020-06-20T20:00:00Z")
 	var ids []int64
@@ -54,7 +54,7 @@ func deletedMidway(t *testing.T, databaseURL string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = all.Put(t.Context(), []annotations.Addition{{Image: key, MD5: sent[0].Image.Md5, Algorithm: annotations.Algorithm{Name: "a", Version: "1"}}}, true)
+		_, err = service.Put(t.Context(), []annotations.Addition{{Image: key, MD5: sent[0].Image.Md5, Algorithm: annotations.Algorithm{Name: "a", Version: "1"}}}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,12 +63,12 @@ func deletedMidway(t *testing.T, databaseURL string) {
 
 	remove := func() {
 		if err := db.Image.DeleteOneID(ids[1]).Exec(context.Background()); err != nil {
-			t.Error(err)
+			t.Errorf("delete an image between two statements: %v", err)
 		}
 	}
-	before.Store(&remove)
+	beforeQuery.Store(&remove)
 	first := 2
-	got, err := all.Series(t.Context(), []series.Series{{Device: "%", Start: night, End: night + 10_000}}, nil, page.Request{First: &first})
+	got, err := service.Series(t.Context(), []series.Series{{Device: "%", Start: night, End: night + 10_000}}, nil, page.Request{First: &first})
 	if err != nil {
 		t.Fatal(err)
 	}

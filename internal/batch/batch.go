@@ -1,14 +1,15 @@
-// Package batch makes the number of SQL statements of an operation depend on
-// the shape of the query and never on the number of rows.
+// Package batch owns the grouping of rows that were loaded together, so that
+// the number of SQL statements of an operation depends on the shape of the
+// query and never on the number of rows.
 //
-// Rows that were loaded together know of each other: each holds the same
-// *Group. When an edge of one of them is asked for, it is loaded for the whole
-// group in one go, and the others find it there. What was loaded that way is a
-// group of its own, across all the parents, so that this holds at every depth
-// of a query. Nothing waits and nothing is guessed: unlike a loader with a
-// timer it issues the same statements every time.
+// Rows that were loaded together hold the same *Group. When a caller requests
+// an edge of one row, Load loads the edge for the whole group at once, and the
+// other rows find the result in the group. The loaded rows form a group of
+// their own, across all parents, so that the rule holds at every depth of a
+// query. Nothing waits and nothing is guessed: unlike a loader with a timer,
+// Load issues the same statements every time.
 //
-// The package owns the grouping. It does not know SQL, ent or GraphQL.
+// Package batch does not own SQL, ent or GraphQL.
 package batch
 
 import (
@@ -17,11 +18,11 @@ import (
 	"sync"
 )
 
-// errFetchPanicked is what the other rows hear when loading an edge panics.
+// errFetchPanicked is the error for the other rows when loading an edge panics.
 var errFetchPanicked = errors.New("batch: the edge could not be loaded")
 
-// Group is rows of one kind that were loaded together. It lives as long as the
-// answer that they are for, and is safe for concurrent use.
+// Group holds rows of one kind that were loaded together. A Group lives as long
+// as one answer, and is safe for concurrent use.
 type Group[P any] struct {
 	rows []P
 
@@ -35,15 +36,16 @@ type edge struct {
 	err  error
 }
 
-// NewGroup is the group of rows. The caller does not change rows afterwards.
+// NewGroup returns the group of rows. The caller must not change rows
+// afterwards.
 func NewGroup[P any](rows []P) *Group[P] {
 	return &Group[P]{rows: rows, edges: map[any]*edge{}}
 }
 
-// Load gives what fetch gives for all rows of the group, and calls it only the
-// first time that this edge is asked for. The edge's name must be comparable
-// and hold the arguments that change the answer. A nil group stands for the
-// one row that asks.
+// Load returns the result of fetch for all rows of the group. Load calls fetch
+// only for the first request of the edge. Name identifies the edge: it must be
+// comparable and hold the arguments that change the answer. With a nil group,
+// Load fetches the row self alone.
 func Load[P any, K comparable, R any](
 	ctx context.Context, g *Group[P], self P, name any,
 	fetch func(context.Context, []P) (map[K]R, error),

@@ -17,13 +17,13 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	}
 	group := batch.NewGroup(rows)
 	var calls atomic.Int32
-	double := func(_ context.Context, all []int) (map[int]int, error) {
+	double := func(_ context.Context, rows []int) (map[int]int, error) {
 		calls.Add(1)
-		out := map[int]int{}
-		for _, row := range all {
-			out[row] = 2 * row
+		doubles := map[int]int{}
+		for _, row := range rows {
+			doubles[row] = 2 * row
 		}
-		return out, nil
+		return doubles, nil
 	}
 	var wg sync.WaitGroup
 	for _, row := range rows {
@@ -36,7 +36,7 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	}
 	wg.Wait()
 	if calls.Load() != 1 {
-		t.Errorf("%d calls, want 1", calls.Load())
+		t.Errorf("got %d calls, want 1", calls.Load())
 	}
 }
 
@@ -47,7 +47,7 @@ func TestLoad_KeepsEdgesWithOtherArgumentsApart(t *testing.T) {
 		got, err := batch.Load(t.Context(), group, 1, name{"edge", argument},
 			func(context.Context, []int) (map[int]string, error) { return map[int]string{1: argument}, nil })
 		if err != nil || got[1] != argument {
-			t.Errorf("%s: got %q, %v", argument, got[1], err)
+			t.Errorf("%s: got %q, error %v, want the argument", argument, got[1], err)
 		}
 	}
 }

@@ -1,9 +1,9 @@
-// Package bundlefolder owns a bundle as a folder on somebody's machine: which
-// files of it are the bundle's, how they get to a server as its next version,
-// and how a version comes down into a folder.
+// Package bundlefolder owns a bundle as a local folder: the choice of the
+// bundle's files, pushing the files to a server as the next version, and
+// pulling a version into a folder.
 //
-// It does not own what a bundle is, nor which keys it may have: that is the
-// server's to say. What a server says is not trusted as a path all the same.
+// Package bundlefolder does not own the rules of bundles and keys: the server
+// does. But no path from a server is trusted.
 package bundlefolder
 
 import (
@@ -19,26 +19,26 @@ import (
 
 // Options of Push and Pull.
 type Options struct {
-	All      bool // of Push: files of any kind
-	Parallel int  // transfers at once
+	All      bool // of Push: include files of any kind
+	Parallel int  // concurrent transfers
 	Cache    string
 	Output   *progress.Output
 }
 
-// kinds is how the names end of the files that training and inference need.
+// kinds lists the name endings of the files that training and inference need.
 var kinds = []string{".yaml", ".yml", "model_final.pth", ".svg", ".jpeg", ".jpg", ".txt", ".db"}
 
-// wanted says whether a file belongs to a bundle, by its key.
-func (o Options) wanted(key string) bool {
+// includes reports whether the file of the given key belongs to a bundle.
+func (o Options) includes(key string) bool {
 	if slices.Contains(strings.Split(key, "/"), ".cache") || strings.HasSuffix(key, ".cache") {
 		return false
 	}
-	return o.All || slices.ContainsFunc(kinds, func(end string) bool { return strings.HasSuffix(strings.ToLower(key), end) })
+	return o.All || slices.ContainsFunc(kinds, func(suffix string) bool { return strings.HasSuffix(strings.ToLower(key), suffix) })
 }
 
-// find finds the files of a bundle in a folder, by key, and how many others
-// there are.
-func find(ctx context.Context, folder string, o Options) (files map[string]*fingerprint.File, others int, err error) {
+// findFiles returns the files of a bundle in a folder, by key, and the number
+// of other files.
+func findFiles(ctx context.Context, folder string, o Options) (files map[string]*fingerprint.File, otherCount int, err error) {
 	root, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, 0, err
@@ -63,8 +63,8 @@ func find(ctx context.Context, folder string, o Options) (files map[string]*fing
 		if err != nil {
 			return err
 		}
-		if !info.Mode().IsRegular() || !o.wanted(key) {
-			others++
+		if !info.Mode().IsRegular() || !o.includes(key) {
+			otherCount++
 			return nil
 		}
 		f := fingerprint.Of(path, info)
@@ -74,19 +74,19 @@ func find(ctx context.Context, folder string, o Options) (files map[string]*fing
 	if err != nil {
 		return nil, 0, err
 	}
-	return files, others, take(ctx, files, o)
+	return files, otherCount, computeFingerprints(ctx, files, o)
 }
 
-// take takes the fingerprints of files.
-func take(ctx context.Context, files map[string]*fingerprint.File, o Options) error {
-	var all []*fingerprint.File
+// computeFingerprints computes the fingerprints of files.
+func computeFingerprints(ctx context.Context, files map[string]*fingerprint.File, o Options) error {
+	var list []*fingerprint.File
 	for _, f := range files {
-		all = append(all, f)
+		list = append(list, f)
 	}
-	if err := fingerprint.Take(ctx, all, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
+	if err := fingerprint.Take(ctx, list, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return err
 	}
-	for _, f := range all {
+	for _, f := range list {
 		if f.Err != nil {
 			return f.Err
 		}

@@ -19,41 +19,41 @@ import (
 	"tagma/internal/progress"
 )
 
-// Pulled is what became of a pull.
+// Pulled is the result of Pull.
 type Pulled struct {
 	Version string // such as insects@3
-	Files   int    // of the version, or of the part of it
+	Files   int    // of the version, or of the requested part
 	Fetched int
-	Bytes   int64 // of the files that were fetched
+	Bytes   int64 // of the fetched files
 }
 
-// Pull brings a version of a bundle, or of its last one if number is 0, into a
-// folder. What is there already is not fetched. A file appears as a whole: it
-// is written beside its place, compared with its MD5, and moved. Other files of
-// the folder stay as they are.
+// Pull fetches a version of a bundle into a folder; number 0 means the last
+// version. Files that the folder has already are not fetched. A file appears
+// whole: Pull writes a temporary file, compares its MD5, and renames it. Other
+// files of the folder stay unchanged.
 func Pull(ctx context.Context, c *client.Client, name, folder string, number int, part generated.BundlePart, o Options) (*Pulled, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := ask(ctx, c, name, number, part); err != nil { // before there is a folder for it
+	if _, err := queryVersion(ctx, c, name, number, part); err != nil { // fail before creating the folder
 		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(folder) // out of which no key leads
+	root, err := os.OpenRoot(folder) // no key leads out of root
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
 	pulled := &Pulled{}
-	// Each try asks anew for links, which may have expired.
+	// Each attempt requests new links, because links may have expired.
 	return client.Retry(ctx, c, func() (*Pulled, error) {
-		version, err := ask(ctx, c, name, number, part)
+		version, err := queryVersion(ctx, c, name, number, part)
 		if err != nil {
 			return nil, err
 		}
-		missing, err := lacking(ctx, root, version.Files, o)
+		missing, err := missingFiles(ctx, root, version.Files, o)
 		if err != nil {
 			return nil, err
 		}
@@ -62,45 +62,45 @@ func Pull(ctx context.Context, c *client.Client, name, folder string, number int
 	})
 }
 
-// ask asks for the files of a version.
-func ask(ctx context.Context, c *client.Client, name string, number int, part generated.BundlePart) (*generated.BundleVersionFields, error) {
-	got, err := generated.BundleFiles(ctx, c, name, number, number == 0, part)
+// queryVersion returns a version with its files.
+func queryVersion(ctx context.Context, c *client.Client, name string, number int, part generated.BundlePart) (*generated.BundleVersionFields, error) {
+	response, err := generated.BundleFiles(ctx, c, name, number, number == 0, part)
 	switch {
 	case err != nil:
 		return nil, err
-	case got.Bundle == nil:
+	case response.Bundle == nil:
 		return nil, fault.New(fault.NotFound, "there is no bundle %q", name)
 	case number == 0:
-		return &got.Bundle.Latest, nil
-	case got.Bundle.Version == nil:
+		return &response.Bundle.Latest, nil
+	case response.Bundle.Version == nil:
 		return nil, fault.New(fault.NotFound, "the bundle %q has no version %d", name, number)
 	}
-	return got.Bundle.Version, nil
+	return response.Bundle.Version, nil
 }
 
-// lacking is the files that a folder does not have as they should be. The times
-// of the others are set right.
-func lacking(ctx context.Context, root *os.Root, all []generated.BundleFile, o Options) ([]generated.BundleFile, error) {
-	there := map[string]*fingerprint.File{}
+// missingFiles returns the files that are missing in a folder or have other
+// bytes. It corrects the times of the other files.
+func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFile, o Options) ([]generated.BundleFile, error) {
+	localFiles := map[string]*fingerprint.File{}
 	base, err := filepath.Abs(root.Name())
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range all {
+	for _, f := range files {
 		info, err := root.Lstat(filepath.FromSlash(f.Key))
 		if err == nil && info.Mode().IsRegular() && info.Size() == f.Size {
-			found := fingerprint.Of(filepath.Join(base, filepath.FromSlash(f.Key)), info)
-			there[f.Key] = &found
+			local := fingerprint.Of(filepath.Join(base, filepath.FromSlash(f.Key)), info)
+			localFiles[f.Key] = &local
 		}
 	}
-	if err := take(ctx, there, o); err != nil {
+	if err := computeFingerprints(ctx, localFiles, o); err != nil {
 		return nil, err
 	}
 	var missing []generated.BundleFile
-	for _, f := range all {
-		if found := there[f.Key]; found == nil || found.MD5 != f.Md5 {
+	for _, f := range files {
+		if local := localFiles[f.Key]; local == nil || local.MD5 != f.Md5 {
 			missing = append(missing, f)
-		} else if found.Modified/1e6 != int64(f.ModifiedAt) {
+		} else if local.Modified/1e6 != int64(f.ModifiedAt) {
 			if err := root.Chtimes(filepath.FromSlash(f.Key), f.ModifiedAt.Time(), f.ModifiedAt.Time()); err != nil {
 				return nil, err
 			}
@@ -109,7 +109,7 @@ func lacking(ctx context.Context, root *os.Root, all []generated.BundleFile, o O
 	return missing, nil
 }
 
-// fetch brings files.
+// fetch fetches files.
 func (p *Pulled) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []generated.BundleFile, o Options) error {
 	if len(missing) == 0 {
 		return nil
@@ -140,37 +140,37 @@ func (p *Pulled) fetch(ctx context.Context, c *client.Client, root *os.Root, mis
 	return err
 }
 
-// fetch brings one file.
+// fetch fetches one file.
 func fetch(ctx context.Context, c *client.Client, root *os.Root, f generated.BundleFile, bar *progress.Bar) (err error) {
-	from, err := c.Get(ctx, f.Link.Url)
+	body, err := c.Get(ctx, f.Link.Url)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	place := filepath.FromSlash(f.Key)
-	if err := root.MkdirAll(filepath.Dir(place), 0o777); err != nil {
+	defer body.Close()
+	path := filepath.FromSlash(f.Key)
+	if err := root.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	aside := place + ".tagma-part"
-	to, err := root.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	tempPath := path + ".tagma-part"
+	file, err := root.OpenFile(tempPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = root.Remove(aside)
+			_ = root.Remove(tempPath)
 		}
 	}()
 	sum := md5.New() //nolint:gosec // see above
-	n, err := io.Copy(io.MultiWriter(to, sum), bar.Reader(io.LimitReader(from, f.Size+1)))
-	if err = errors.Join(err, to.Close()); err != nil {
+	n, err := io.Copy(io.MultiWriter(file, sum), bar.Reader(io.LimitReader(body, f.Size+1)))
+	if err = errors.Join(err, file.Close()); err != nil {
 		return fault.Because(err, fault.Unavailable, "%s did not come whole", f.Key)
 	}
 	if n != f.Size || hex.EncodeToString(sum.Sum(nil)) != f.Md5 {
 		return fault.New(fault.Unavailable, "%s came with other bytes than the server says it has", f.Key)
 	}
-	if err := root.Chtimes(aside, f.ModifiedAt.Time(), f.ModifiedAt.Time()); err != nil {
+	if err := root.Chtimes(tempPath, f.ModifiedAt.Time(), f.ModifiedAt.Time()); err != nil {
 		return err
 	}
-	return root.Rename(aside, place)
+	return root.Rename(tempPath, path)
 }

@@ -19,23 +19,23 @@ import (
 	"tagma/internal/instant"
 )
 
-// Pushed is what became of a push.
+// Pushed is the result of Push.
 type Pushed struct {
 	Version string // such as insects@3
-	New     bool   // false if it is the same as the last version
+	New     bool   // false if the files equal the last version
 	Files   int    // of the version
 	Sent    int
-	Bytes   int64 // of the files that were sent
-	Others  int   // files in the folder that are not the bundle's
+	Bytes   int64 // of the sent files
+	Others  int   // files of the folder outside the bundle
 }
 
-// Push makes the folder the next version of a bundle. What the server has
-// already, in any version of any bundle, is not sent.
+// Push makes the folder the next version of a bundle. Files that the server has
+// already, in any version of any bundle, are not sent.
 func Push(ctx context.Context, c *client.Client, name, folder string, o Options) (*Pushed, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
-	files, others, err := find(ctx, folder, o)
+	files, otherCount, err := findFiles(ctx, folder, o)
 	if err != nil {
 		return nil, err
 	}
@@ -49,53 +49,53 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 			Key: key, Md5: f.MD5, Size: f.Size, ModifiedAt: instant.Instant(f.Modified / 1e6),
 		})
 	}
-	pushed := &Pushed{Files: len(files), Others: others}
-	// Each try asks anew what is wanted, so that nothing is sent twice, and
-	// targets that have expired are replaced.
+	pushed := &Pushed{Files: len(files), Others: otherCount}
+	// Each attempt asks again for the wanted files, so that nothing is sent
+	// twice and expired targets are replaced.
 	id, err := client.Retry(ctx, c, func() (string, error) {
-		got, err := generated.RequestBundleUpload(ctx, c, name, manifest)
+		response, err := generated.RequestBundleUpload(ctx, c, name, manifest)
 		if err != nil {
 			return "", err
 		}
-		return got.RequestBundleUpload.Id, pushed.send(ctx, c, files, got.RequestBundleUpload.Wanted, o)
+		return response.RequestBundleUpload.Id, pushed.send(ctx, c, files, response.RequestBundleUpload.Wanted, o)
 	})
 	if err != nil {
 		return nil, err
 	}
-	got, err := client.Retry(ctx, c, func() (*generated.PublishBundleResponse, error) {
+	response, err := client.Retry(ctx, c, func() (*generated.PublishBundleResponse, error) {
 		return generated.PublishBundle(ctx, c, id)
 	})
 	if err != nil {
 		return nil, err
 	}
-	pushed.Version = got.PublishBundle.Version.Name
-	pushed.New = got.PublishBundle.Verdict == generated.PublishVerdictCreated
+	pushed.Version = response.PublishBundle.Version.Name
+	pushed.New = response.PublishBundle.Verdict == generated.PublishVerdictCreated
 	return pushed, nil
 }
 
-// send sends the files that are wanted, each to its target.
-func (p *Pushed) send(ctx context.Context, c *client.Client, files map[string]*fingerprint.File, wanted []generated.BundleTarget, o Options) error {
-	if len(wanted) == 0 {
+// send sends each wanted file to its target.
+func (p *Pushed) send(ctx context.Context, c *client.Client, files map[string]*fingerprint.File, targets []generated.BundleTarget, o Options) error {
+	if len(targets) == 0 {
 		return nil
 	}
 	var total int64
-	for _, target := range wanted {
+	for _, target := range targets {
 		if files[target.Key] == nil {
 			return fault.New(fault.Internal, "the server wants %q, which it was not offered", target.Key)
 		}
 		total += files[target.Key].Size
 	}
-	bar := o.Output.Start(fmt.Sprintf("sending %d of %d files", len(wanted), len(files)), total)
+	bar := o.Output.Start(fmt.Sprintf("sending %d of %d files", len(targets), len(files)), total)
 	defer bar.Done()
 	var sent, bytes atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, o.Parallel))
-	for _, target := range wanted {
+	for _, target := range targets {
 		group.Go(func() error {
 			f := files[target.Key]
 			file := upload.File{Name: target.Key, Size: f.Size, Open: func() (io.ReadCloser, error) {
-				from, err := os.Open(f.Path)
-				return bar.ReadCloser(from), err
+				source, err := os.Open(f.Path)
+				return bar.ReadCloser(source), err
 			}}
 			if err := c.Put(ctx, target, file); err != nil {
 				return err

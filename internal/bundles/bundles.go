@@ -1,16 +1,16 @@
-// Package bundles owns what training and inference need: bundles of files, in
-// versions that are numbered and never change. It owns how a version comes in,
-// file by file, and is published as a whole; how bundles, versions and files
-// are found; and which version an annotation's algorithm speaks of.
+// Package bundles owns the data of training and inference: bundles of files, in
+// versions that are numbered and never change. Package bundles owns receiving a
+// version file by file, publishing the version as a whole, queries of bundles,
+// versions and files, and the version that an annotation's algorithm refers to.
 //
-// Bytes go first and rows second, in one short transaction, so that a version
-// never lacks its files. Bytes are kept once, however many files have them: a
-// content is what its SHA-256 says. Only what a published version holds is
-// taken for another, because everybody with an account may read that; what
-// somebody else is just sending is not.
+// Bytes are stored before rows, and one short transaction writes the rows, so a
+// version never lacks its files. Equal bytes are stored once: the SHA-256
+// identifies a content. A file replaces an upload only if a published version
+// holds the file, because everybody with an account may read published
+// versions. Files of unpublished uploads are not shared.
 //
-// It does not own how a client gets a file to the store or out of it (package
-// filelink), nor who may do what.
+// Package bundles does not own the transfer of files between client and store
+// (package filelink), nor rights.
 package bundles
 
 import (
@@ -32,7 +32,7 @@ import (
 	"tagma/internal/page"
 )
 
-// Bundles is the bundles of one server. It is safe for concurrent use.
+// Bundles holds the bundles of one server. It is safe for concurrent use.
 type Bundles struct {
 	db     *database.DB
 	bucket *blob.Bucket
@@ -41,99 +41,99 @@ type Bundles struct {
 	checks *checks
 }
 
-// Limits bounds what Bundles takes.
+// Limits bounds the bundles.
 type Limits struct {
 	Page      page.Limits
-	Files     int   // of one version
-	FileBytes int64 // of one file
-	Bytes     int64 // of one version
+	Files     int   // in one version
+	FileBytes int64 // in one file
+	Bytes     int64 // in one version
 }
 
-// New is the bundles in db and bucket. The caller closes both.
+// New returns the bundles in db and bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Bundles {
 	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 
-func together(all []*ent.Bundle) []*ent.Bundle {
-	group := batch.NewGroup(all)
-	for _, one := range all {
-		one.Group = group
+func setGroup(rows []*ent.Bundle) []*ent.Bundle {
+	group := batch.NewGroup(rows)
+	for _, row := range rows {
+		row.Group = group
 	}
-	return all
+	return rows
 }
 
-func togetherVersions(all []*ent.BundleVersion) []*ent.BundleVersion {
-	group := batch.NewGroup(all)
-	for _, one := range all {
-		one.Group = group
+func setVersionGroup(rows []*ent.BundleVersion) []*ent.BundleVersion {
+	group := batch.NewGroup(rows)
+	for _, row := range rows {
+		row.Group = group
 	}
-	return all
+	return rows
 }
 
-// List gives a page of the bundles whose name matches the pattern, by name.
+// List returns a page of the bundles whose name matches the pattern, by name.
 func (b *Bundles) List(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Bundle], error) {
 	match, err := like.Parse(pattern)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.BundleQuery {
+	query := func() *ent.BundleQuery {
 		return b.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
 	}
 	byName := page.Order[*ent.Bundle]{
 		Columns: []page.Column{{Name: bundle.FieldName, Text: true}},
-		Key:     func(one *ent.Bundle) page.Key { return page.Key{one.Name} },
+		Key:     func(row *ent.Bundle) page.Key { return page.Key{row.Name} },
 	}
 	return page.Fetch(ctx, b.limits.Page, request, byName,
-		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Bundle, error) {
-			found, err := matching().Where(add).All(ctx)
-			return together(found), err
+		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.Bundle, error) {
+			rows, err := query().Where(narrow).All(ctx)
+			return setGroup(rows), err
 		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
 
-// Named gives the bundle of that name, or nil.
+// Named returns the bundle of the given name, or nil.
 func (b *Bundles) Named(ctx context.Context, name string) (*ent.Bundle, error) {
 	if !nameForm.MatchString(name) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	found, err := b.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
+	row, err := b.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	return found, err
+	return row, err
 }
 
-// ByIDs gives the bundles with these ids that are there.
+// ByIDs returns the existing bundles with the given ids, by id.
 func (b *Bundles) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Bundle, error) {
-	all, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.Bundle, len(all))
-	for _, one := range together(all) {
-		found[one.ID] = one
+	rows, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
+	result := make(map[int64]*ent.Bundle, len(rows))
+	for _, row := range setGroup(rows) {
+		result[row.ID] = row
 	}
-	return found, err
+	return result, err
 }
 
-// VersionsByID gives the versions with these ids that are there.
+// VersionsByID returns the existing versions with the given ids, by id.
 func (b *Bundles) VersionsByID(ctx context.Context, ids []int64) (map[int64]*ent.BundleVersion, error) {
-	all, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.BundleVersion, len(all))
-	for _, one := range togetherVersions(all) {
-		found[one.ID] = one
+	rows, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
+	result := make(map[int64]*ent.BundleVersion, len(rows))
+	for _, row := range setVersionGroup(rows) {
+		result[row.ID] = row
 	}
-	return found, err
+	return result, err
 }
 
-func ids(all []*ent.Bundle) []int64 {
-	ids := make([]int64, len(all))
-	for n, one := range all {
-		ids[n] = one.ID
+func ids(rows []*ent.Bundle) []int64 {
+	ids := make([]int64, len(rows))
+	for n, row := range rows {
+		ids[n] = row.ID
 	}
 	return ids
 }
 
-// Latest gives the last version of each bundle, by the bundle's id.
-func (b *Bundles) Latest(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-	return b.ofEach(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(all)), func(s *sql.Selector) {
+// Latest returns the last version of each bundle, by the bundle's id.
+func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+	return b.byBundle(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), func(s *sql.Selector) {
 		newer := sql.Table(bundleversion.Table).As("newer")
 		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
 			sql.ColumnsEQ(newer.C(bundleversion.FieldBundleID), s.C(bundleversion.FieldBundleID)),
@@ -142,19 +142,19 @@ func (b *Bundles) Latest(ctx context.Context, all []*ent.Bundle) (map[int64]*ent
 	}).All(ctx))
 }
 
-// Numbered gives the version of that number of each bundle that has one, by the
-// bundle's id.
-func (b *Bundles) Numbered(ctx context.Context, all []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
-	return b.ofEach(b.db.BundleVersion.Query().
-		Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(all)), bundleversion.Number(number)).All(ctx))
+// Numbered returns the version of the given number of each bundle, by the
+// bundle's id. Bundles without such a version are missing from the map.
+func (b *Bundles) Numbered(ctx context.Context, parents []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
+	return b.byBundle(b.db.BundleVersion.Query().
+		Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), bundleversion.Number(number)).All(ctx))
 }
 
-func (b *Bundles) ofEach(all []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
-	found := make(map[int64]*ent.BundleVersion, len(all))
-	for _, one := range togetherVersions(all) {
-		found[one.BundleID] = one
+func (b *Bundles) byBundle(rows []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
+	result := make(map[int64]*ent.BundleVersion, len(rows))
+	for _, row := range setVersionGroup(rows) {
+		result[row.BundleID] = row
 	}
-	return found, err
+	return result, err
 }
 
 // byNumber is the order of the versions of one bundle.
@@ -163,51 +163,51 @@ var byNumber = page.Order[*ent.BundleVersion]{ //nolint:gochecknoglobals // a ta
 	Key:     func(v *ent.BundleVersion) page.Key { return page.Key{int64(v.Number)} },
 }
 
-// Versions gives for each bundle the first page of its versions, by the
-// bundle's id. It takes two statements, however many bundles.
-func (b *Bundles) Versions(ctx context.Context, of []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
+// Versions returns the first page of the versions of each bundle, by the
+// bundle's id. Versions runs two statements, for any number of bundles.
+func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
 	plan, err := byNumber.Plan(b.limits.Page, request)
 	if err != nil {
 		return nil, err
 	}
-	want := database.First{
+	first := database.First{
 		Table: bundleversion.Table, Parent: bundleversion.FieldBundleID,
 		Column: bundleversion.FieldNumber, Before: math.MaxInt64, Most: plan.Length + 1,
 	}
 	if plan.After != nil {
-		want.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // a made-up one may be the last there is
+		first.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // an invented cursor may hold the largest number
 	}
-	wanted, err := database.FirstOfEach(ctx, b.db, want, ids(of))
+	versionIDs, err := database.FirstOfEach(ctx, b.db, first, ids(parents))
 	if err != nil {
 		return nil, err
 	}
-	found, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, wanted)).
+	versions, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, versionIDs)).
 		Order(bundleversion.ByNumber()).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows := map[int64][]*ent.BundleVersion{}
-	for _, v := range togetherVersions(found) {
-		rows[v.BundleID] = append(rows[v.BundleID], v)
+	versionsOf := map[int64][]*ent.BundleVersion{}
+	for _, v := range setVersionGroup(versions) {
+		versionsOf[v.BundleID] = append(versionsOf[v.BundleID], v)
 	}
-	counts := sync.OnceValues(func() (map[int64]int, error) { return b.count(ctx, of) })
-	pages := make(map[int64]*page.Page[*ent.BundleVersion], len(of))
-	for _, one := range of {
-		pages[one.ID] = byNumber.Page(plan, rows[one.ID], func(context.Context) (int, error) {
-			all, err := counts()
-			return all[one.ID], err
+	counts := sync.OnceValues(func() (map[int64]int, error) { return b.count(ctx, parents) })
+	pages := make(map[int64]*page.Page[*ent.BundleVersion], len(parents))
+	for _, parent := range parents {
+		pages[parent.ID] = byNumber.Page(plan, versionsOf[parent.ID], func(context.Context) (int, error) {
+			counts, err := counts()
+			return counts[parent.ID], err
 		})
 	}
 	return pages, nil
 }
 
-// count gives how many versions each bundle has.
-func (b *Bundles) count(ctx context.Context, of []*ent.Bundle) (map[int64]int, error) {
+// count returns the number of versions of each bundle.
+func (b *Bundles) count(ctx context.Context, parents []*ent.Bundle) (map[int64]int, error) {
 	var rows []struct {
 		BundleID int64 `sql:"bundle_id"`
 		Count    int
 	}
-	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(of))).
+	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents))).
 		GroupBy(bundleversion.FieldBundleID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[int64]int, len(rows))
 	for _, row := range rows {
@@ -216,7 +216,7 @@ func (b *Bundles) count(ctx context.Context, of []*ent.Bundle) (map[int64]int, e
 	return counts, err
 }
 
-// VersionName names a version wherever one is asked for, such as insects@3.
-func VersionName(of *ent.Bundle, v *ent.BundleVersion) string {
-	return of.Name + "@" + strconv.Itoa(v.Number)
+// VersionName returns the name of a version, such as insects@3.
+func VersionName(parent *ent.Bundle, v *ent.BundleVersion) string {
+	return parent.Name + "@" + strconv.Itoa(v.Number)
 }

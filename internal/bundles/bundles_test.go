@@ -197,28 +197,28 @@ func (w *world) holds(v *ent.BundleVersion, want folder) {
 }
 
 func keys(wanted []bundles.Wanted) []string {
-	var all []string
-	for _, one := range wanted {
-		all = append(all, one.Key)
+	var list []string
+	for _, file := range wanted {
+		list = append(list, file.Key)
 	}
-	return all
+	return list
 }
 
 // refused fails the test unless an error says all of this.
-func refused(t *testing.T, err error, code fault.Code, said ...string) {
+func refused(t *testing.T, err error, code fault.Code, texts ...string) {
 	t.Helper()
-	known, ok := errors.AsType[*fault.Error](err)
-	if !ok || known.Code != code {
+	refusal, ok := errors.AsType[*fault.Error](err)
+	if !ok || refusal.Code != code {
 		t.Errorf("not %s: %v", code, err)
 		return
 	}
-	text := known.Message
-	for _, p := range known.Problems {
+	text := refusal.Message
+	for _, p := range refusal.Problems {
 		text += "\n" + strings.Join(p.Path, ".") + ": " + p.Message
 	}
-	for _, one := range said {
-		if !strings.Contains(text, one) {
-			t.Errorf("it is not said that %q: %s", one, text)
+	for _, want := range texts {
+		if !strings.Contains(text, want) {
+			t.Errorf("it is not said that %q: %s", want, text)
 		}
 	}
 }
@@ -241,28 +241,28 @@ func TestPublish_ASecondVersionSendsOnlyWhatHasChangedAndTheFirstStays(t *testin
 	each(t, func(t *testing.T, w *world) {
 		first := w.push(w.maria, "insects", insects)
 		if first.Verdict != bundles.Created || first.Version.Number != 1 || *first.Version.CreatedByID != 1 {
-			t.Errorf("%+v", first)
+			t.Errorf("first version: got %+v, want CREATED, number 1, by person 1", first)
 		}
 		changed := with(insects, "output/model_final.pth", "better weights")
 		upload := w.request(w.jonas, "insects", changed)
 		if !slices.Equal(keys(upload.Wanted), []string{"output/model_final.pth"}) || len(upload.Unchanged) != 4 {
-			t.Errorf("%v, %v", upload.Wanted, upload.Unchanged)
+			t.Errorf("changed files: got wanted %v, unchanged %v, want output/model_final.pth and 4 others", upload.Wanted, upload.Unchanged)
 		}
 		w.send(upload, changed)
 		second, err := w.Publish(w.jonas, upload.ID)
 		must(t, err)
 		if second.Verdict != bundles.Created || second.Version.Number != 2 || *second.Version.CreatedByID != 2 || second.Version.Md5 == first.Version.Md5 {
-			t.Errorf("%+v", second)
+			t.Errorf("second version: got %+v, want CREATED, number 2, by person 2, another MD5", second)
 		}
 		w.holds(first.Version, insects)
 		w.holds(second.Version, changed)
 		// In another bundle, nothing at all need be sent.
-		if again := w.request(w.maria, "uid", insects); len(again.Wanted) != 0 {
-			t.Errorf("%v", again.Wanted)
+		if repeat := w.request(w.maria, "uid", insects); len(repeat.Wanted) != 0 {
+			t.Errorf("the same files in another bundle: got wanted %v, want none", repeat.Wanted)
 		}
 		third := w.push(w.maria, "uid", insects)
 		if third.Version.Number != 1 || third.Version.Md5 != first.Version.Md5 {
-			t.Errorf("%+v", third)
+			t.Errorf("another bundle: got %+v, want number 1 with the MD5 of the first version", third)
 		}
 		w.holds(third.Version, insects)
 	})
@@ -274,22 +274,22 @@ func TestPublish_TheSameAgainIsTheSameVersion(t *testing.T) {
 		w.send(upload, insects)
 		first, err := w.Publish(w.maria, upload.ID)
 		must(t, err)
-		again, err := w.Publish(w.maria, upload.ID) // whose answer was lost
+		repeat, err := w.Publish(w.maria, upload.ID) // whose answer was lost
 		must(t, err)
 		other := w.push(w.jonas, "insects", insects)
-		for _, p := range []*bundles.Published{again, other} {
+		for _, p := range []*bundles.Published{repeat, other} {
 			if p.Verdict != bundles.Unchanged || p.Version.ID != first.Version.ID {
-				t.Errorf("%+v", p)
+				t.Errorf("unchanged files: got %+v, want UNCHANGED and the last version", p)
 			}
 		}
 		second := w.push(w.maria, "insects", with(insects, "data/c.svg", "<c/>"))
 		// An upload stays what it became, and what was the last once can be again.
-		if again, err := w.Publish(w.maria, upload.ID); err != nil || again.Version.ID != first.Version.ID {
-			t.Errorf("%+v, %v", again, err)
+		if repeat, err := w.Publish(w.maria, upload.ID); err != nil || repeat.Version.ID != first.Version.ID {
+			t.Errorf("second publication of an upload: got %+v, error %v, want its version", repeat, err)
 		}
 		third := w.push(w.maria, "insects", insects)
 		if second.Version.Number != 2 || third.Version.Number != 3 || third.Verdict != bundles.Created || third.Version.Md5 != first.Version.Md5 {
-			t.Errorf("%+v, %+v", second, third)
+			t.Errorf("got versions %+v and %+v, want numbers 2 and 3, CREATED, with the first MD5", second, third)
 		}
 	})
 }
@@ -309,19 +309,19 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		}
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.BadInput, "upload.data/a.svg", md5Of("<SVG/>"), "upload.data/b.svg", "upload.output/model_final.pth", "has not come")
-		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
-			t.Errorf("%+v", known.Problems)
+		if refusal, _ := errors.AsType[*fault.Error](err); len(refusal.Problems) != 3 {
+			t.Errorf("got problems %+v, want 3", refusal.Problems)
 		}
-		if of, err := w.Named(t.Context(), "insects"); of != nil || err != nil {
-			t.Errorf("there is %v, %v", of, err)
+		if row, err := w.Named(t.Context(), "insects"); row != nil || err != nil {
+			t.Errorf("there is %v, %v", row, err)
 		}
 		// The name of the wrong bytes is used up, and so is the upload.
-		again := w.request(w.maria, "insects", insects)
-		if again.ID == upload.ID || len(again.Wanted) != 5 {
-			t.Errorf("%d: %v", again.ID, again.Wanted)
+		repeat := w.request(w.maria, "insects", insects)
+		if repeat.ID == upload.ID || len(repeat.Wanted) != 5 {
+			t.Errorf("new request: got upload %d with wanted %v, want another upload with 5 files", repeat.ID, repeat.Wanted)
 		}
-		w.send(again, insects)
-		published, err := w.Publish(w.maria, again.ID)
+		w.send(repeat, insects)
+		published, err := w.Publish(w.maria, repeat.ID)
 		must(t, err)
 		w.holds(published.Version, insects)
 	})
@@ -340,8 +340,8 @@ func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenO
 		refused(t, w.Receive(t.Context(), to.StoredAs, to.Size, iotest.ErrReader(errors.New("reset"))), fault.BadInput, "broke off")
 		refused(t, w.Receive(t.Context(), "images/x.jpg", to.Size, strings.NewReader("weights")), fault.NotFound)
 		refused(t, w.Receive(t.Context(), strings.Replace(to.StoredAs, upload.FileID, "0123456789abcdef", 1), to.Size, strings.NewReader("weights")), fault.NotFound)
-		if there := w.stored(); len(there) != 0 {
-			t.Errorf("there is %q", there)
+		if names := w.stored(); len(names) != 0 {
+			t.Errorf("there is %q", names)
 		}
 		must(t, receive(to.Size, "weights"))
 		refused(t, receive(to.Size, "weights"), fault.Conflict)
@@ -385,7 +385,7 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 						_, err = w.Publish(w.maria, upload.ID)
 					}
 					if err != nil {
-						t.Error(err)
+						t.Errorf("publish: got error %v, want nil", err)
 					}
 				}
 			})
@@ -393,11 +393,11 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 		together.Wait()
 		total := 0
 		for _, name := range []string{"insects", "birds"} {
-			of, err := w.Named(t.Context(), name)
+			row, err := w.Named(t.Context(), name)
 			must(t, err)
-			all, err := w.Versions(t.Context(), []*ent.Bundle{of}, page.Request{First: new(100)})
+			pages, err := w.Versions(t.Context(), []*ent.Bundle{row}, page.Request{First: new(100)})
 			must(t, err)
-			for n, v := range all[of.ID].Nodes {
+			for n, v := range pages[row.ID].Nodes {
 				if v.Number != n+1 {
 					t.Errorf("the version %d of %s has the number %d", n+1, name, v.Number)
 				}
@@ -420,7 +420,7 @@ func TestPublish_OneUploadByManyAtOnceIsOneVersion(t *testing.T) {
 			together.Go(func() {
 				published, err := w.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != 1 {
-					t.Errorf("%+v, %v", published, err)
+					t.Errorf("concurrent publication: got %+v, error %v, want number 1", published, err)
 				} else if published.Verdict == bundles.Created {
 					created.Add(1)
 				}
@@ -440,24 +440,24 @@ func TestPublish_ALateSecondTryDoesNotBringAnOldVersionBack(t *testing.T) {
 		var first, second *bundles.Published
 		// The second try has seen that the upload is not published; then the
 		// first gets through, and somebody else's version too.
-		meanwhile := func() {
+		interleave := func() {
 			var err error
 			first, err = w.Publish(w.maria, upload.ID)
 			must(t, err)
 			second = w.push(w.jonas, "insects", with(insects, "README.md", "better"))
 		}
-		again, err := w.publishAfterLooking(upload, meanwhile)
+		repeat, err := w.publishAfterLooking(upload, interleave)
 		must(t, err)
-		if second.Version.Number != 2 || again.Verdict != bundles.Unchanged || again.Version.ID != first.Version.ID {
-			t.Errorf("%+v, %+v, %+v", first, second, again)
+		if second.Version.Number != 2 || repeat.Verdict != bundles.Unchanged || repeat.Version.ID != first.Version.ID {
+			t.Errorf("got %+v, %+v, %+v, want the first and last to be one version and UNCHANGED", first, second, repeat)
 		}
 	})
 }
 
 // publishAfterLooking publishes an upload, and calls meanwhile when it has been
 // looked up: before the second statement.
-func (w *world) publishAfterLooking(upload *bundles.Upload, meanwhile func()) (*bundles.Published, error) {
-	second := func() { w.once.Store(&meanwhile) }
+func (w *world) publishAfterLooking(upload *bundles.Upload, interleave func()) (*bundles.Published, error) {
+	second := func() { w.once.Store(&interleave) }
 	w.once.Store(&second)
 	return w.Publish(w.maria, upload.ID)
 }
@@ -465,9 +465,9 @@ func (w *world) publishAfterLooking(upload *bundles.Upload, meanwhile func()) (*
 func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		published := w.push(w.maria, "insects", insects)
-		waiting := folder{"output/w": "waits"}
-		upload := w.request(w.maria, "insects", waiting)
-		w.send(upload, waiting)
+		unpublished := folder{"output/w": "waits"}
+		upload := w.request(w.maria, "insects", unpublished)
+		w.send(upload, unpublished)
 		stray := "bundles/0123456789abcdef/" + md5Of("stray")
 		for _, name := range []string{stray, "bundles/readme.txt", "images/x.jpg"} {
 			must(t, w.bucket.WriteAll(t.Context(), name, []byte("x"), nil))
@@ -481,14 +481,14 @@ func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
 		}
 		sweep(0, 0)
 		sweep(2*time.Hour, 1) // the stray one
-		w.request(w.maria, "insects", waiting)
+		w.request(w.maria, "insects", unpublished)
 		sweep(25*time.Hour, 0) // it was asked for again meanwhile
 		sweep(27*time.Hour, 1)
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.NotFound, "kept for a day")
 		w.holds(published.Version, insects)
-		if left := w.stored(); len(left) != len(insects)+2 {
-			t.Errorf("there are left %q", left)
+		if remaining := w.stored(); len(remaining) != len(insects)+2 {
+			t.Errorf("there are left %q", remaining)
 		}
 		if uploads, arrivals := w.db.BundleUpload.Query().CountX(t.Context()), w.db.BundleArrival.Query().CountX(t.Context()); uploads+arrivals != 0 {
 			t.Errorf("%d uploads and %d arrivals are left", uploads, arrivals)

@@ -18,133 +18,134 @@ import (
 )
 
 const (
-	// checkedAtOnce is how many files a server checks at once: small ones wait
-	// for the store most of the time.
-	checkedAtOnce = 16
-	// copyTries is how often a store is asked for a copy.
+	// maxConcurrentChecks is the number of files that a server checks at once.
+	// Checks of small files mostly wait for the store.
+	maxConcurrentChecks = 16
+	// copyTries is the number of attempts to copy a file in the store.
 	copyTries = 4
-	// checkTime is how long the check of one file may take.
+	// checkTime is the time limit for the check of one file.
 	checkTime = 30 * time.Minute
 )
 
-// checks is the checks of files that are under way. A check that has begun goes
-// on when the request that wanted it has ended, and whoever asks for the same
-// one again waits for it: else a file that takes longer than a request would
-// never be checked.
+// checks runs the checks of files. A check continues after its request has
+// ended, and a later request for the same check waits for the running check.
+// Otherwise a file whose check takes longer than a request would never pass.
 type checks struct {
 	flights singleflight.Group
-	places  chan struct{}
+	slots   chan struct{}
 }
 
-func newChecks() *checks { return &checks{places: make(chan struct{}, checkedAtOnce)} }
+func newChecks() *checks { return &checks{slots: make(chan struct{}, maxConcurrentChecks)} }
 
-// checked is what a check has found.
-type checked struct {
-	arrival *ent.BundleArrival // if the file is what it should be
-	wrong   string             // what it is otherwise. With neither, it is not there any more
+// checkResult is the result of a check. Both fields are empty if the file no
+// longer exists.
+type checkResult struct {
+	arrival  *ent.BundleArrival // set if the file is as announced
+	mismatch string             // describes a file with other bytes
 }
 
-// do runs a check, unless one of that name runs already, and waits for it.
-func (c *checks) do(ctx context.Context, name string, check func(context.Context) (checked, error)) (checked, error) {
+// do runs a check and waits for its end. If a check of the same name is
+// running, do waits for the running check instead.
+func (c *checks) do(ctx context.Context, name string, check func(context.Context) (checkResult, error)) (checkResult, error) {
 	done := c.flights.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
 		select {
-		case c.places <- struct{}{}:
+		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			return checked{}, context.Cause(ctx)
+			return checkResult{}, context.Cause(ctx)
 		}
-		defer func() { <-c.places }()
+		defer func() { <-c.slots }()
 		return check(ctx)
 	})
 	select {
 	case got := <-done:
-		return got.Val.(checked), got.Err
+		return got.Val.(checkResult), got.Err
 	case <-ctx.Done():
-		return checked{}, context.Cause(ctx)
+		return checkResult{}, context.Cause(ctx)
 	}
 }
 
 // verify checks the files of an upload that are in the store and not recorded,
-// and records those that are what they should be. The others it gives by the MD5
-// that they should have, with what they are. Whatever time it has, it gets
-// further each time.
-func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, have had) (map[string]string, error) {
-	var mu sync.Mutex // of the maps
-	wrong := map[string]string{}
+// and records the files that are as announced. For each other file, verify
+// returns a description by the announced MD5. Checks continue after the end of
+// the request, so each call makes progress.
+func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) (map[string]string, error) {
+	var mu sync.Mutex // guards the maps
+	mismatches := map[string]string{}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(checkedAtOnce)
-	seen := map[string]bool{}
-	for md5 := range have.arrived {
-		seen[md5] = true
+	group.SetLimit(maxConcurrentChecks)
+	handled := map[string]bool{}
+	for md5 := range inv.arrivals {
+		handled[md5] = true
 	}
 	for _, f := range m {
-		file, there := have.waiting[f.MD5]
-		if !there || seen[f.MD5] {
+		file, ok := inv.stored[f.MD5]
+		if !ok || handled[f.MD5] {
 			continue
 		}
-		seen[f.MD5] = true
+		handled[f.MD5] = true
 		group.Go(func() error {
-			got, err := b.checks.do(ctx, file.Key, func(ctx context.Context) (checked, error) { return b.look(ctx, upload, f, file) })
+			got, err := b.checks.do(ctx, file.Key, func(ctx context.Context) (checkResult, error) { return b.checkStored(ctx, upload, f, file) })
 			mu.Lock()
 			defer mu.Unlock()
 			if got.arrival != nil {
-				have.arrived[f.MD5] = got.arrival
-			} else if got.wrong != "" {
-				wrong[f.MD5] = got.wrong
+				inv.arrivals[f.MD5] = got.arrival
+			} else if got.mismatch != "" {
+				mismatches[f.MD5] = got.mismatch
 			}
 			return err
 		})
 	}
-	return wrong, group.Wait()
+	return mismatches, group.Wait()
 }
 
-// look checks a file of an upload, and records it if it is what it should
-// be.
+// checkStored checks a file of an upload, and records the file if it is as
+// announced.
 //
-// What came to the store itself may be sent anew while it is read: its target
-// may still hold, and not every store refuses to take a file twice. So it is not
-// that file which is checked, and published, but a copy, which the store makes
-// under a name that nobody else knows.
-func (b *Bundles) look(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checked, error) {
-	if file.Size != f.Size { // before it is read: it may be anything
-		return checked{wrong: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
+// A client may replace a file below incoming/ during the check: the signed
+// target may still be valid, and not every store refuses a second upload. So
+// checkStored has the store copy the file under a secret name, and checks and
+// publishes the copy.
+func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
+	if file.Size != f.Size { // before reading: the file may have any size
+		return checkResult{mismatch: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
 	}
 	name := file.Key
-	if at, _ := placeOf(name); at.incoming {
-		copied, err := b.copyOf(ctx, at)
+	if loc, _ := parseLocation(name); loc.incoming {
+		copyName, err := b.copyIncoming(ctx, loc)
 		if gcerrors.Code(err) == gcerrors.NotFound {
-			return b.checkedMeanwhile(ctx, upload, f)
+			return b.recordedResult(ctx, upload, f)
 		}
 		if err != nil {
-			return checked{}, err
+			return checkResult{}, err
 		}
-		name = copied
+		name = copyName
 	}
-	came, err := b.read(ctx, name)
+	fp, err := b.hashStored(ctx, name)
 	if err != nil {
-		return checked{}, err
+		return checkResult{}, err
 	}
-	if came.size != f.Size || came.md5() != f.MD5 {
-		return checked{wrong: fmt.Sprintf("%d bytes and the MD5 %s, not %d and %s", came.size, came.md5(), f.Size, f.MD5)}, nil
+	if fp.size != f.Size || fp.md5() != f.MD5 {
+		return checkResult{mismatch: fmt.Sprintf("%d bytes and the MD5 %s, not %d and %s", fp.size, fp.md5(), f.Size, f.MD5)}, nil
 	}
-	arrival := &ent.BundleArrival{UploadID: upload.ID, Md5: f.MD5, Sha256: came.sha256(), StoredAs: name}
-	if err := b.arrived(ctx, arrival); err != nil {
-		return checked{}, err
+	arrival := &ent.BundleArrival{UploadID: upload.ID, Md5: f.MD5, Sha256: fp.sha256(), StoredAs: name}
+	if err := b.recordArrival(ctx, arrival); err != nil {
+		return checkResult{}, err
 	}
 	if name != file.Key {
-		_ = b.bucket.Delete(ctx, file.Key) // else the sweep does
+		_ = b.bucket.Delete(ctx, file.Key) // after a failure, the sweep deletes the file
 	}
-	return checked{arrival: arrival}, nil
+	return checkResult{arrival: arrival}, nil
 }
 
-// copyOf has the store copy what came to it, and gives the copy's name. Each try
-// has a name of its own: one that seems to have failed may be carried out late,
-// when the file is another already.
-func (b *Bundles) copyOf(ctx context.Context, at place) (string, error) {
+// copyIncoming has the store copy a file of incoming/, and returns the name of
+// the copy. Each attempt uses a new name: an attempt that seems to have failed
+// may be carried out late, after the file was replaced.
+func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error) {
 	return backoff.Retry(ctx, func() (string, error) {
-		name := newCopy(at.fileID, at.md5)
-		err := b.bucket.Copy(ctx, name, incomingAs(at.fileID, at.md5), nil)
+		name := newCopyName(loc.fileID, loc.md5)
+		err := b.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5), nil)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return "", backoff.Permanent(err)
 		}
@@ -152,23 +153,23 @@ func (b *Bundles) copyOf(ctx context.Context, at place) (string, error) {
 	}, backoff.WithMaxTries(copyTries))
 }
 
-// checkedMeanwhile is what another server has found of a file that it has just
-// taken away.
-func (b *Bundles) checkedMeanwhile(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checked, error) {
+// recordedResult returns the result of another server's check of a file that
+// the other server has just removed.
+func (b *Bundles) recordedResult(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checkResult, error) {
 	arrival, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID), bundlearrival.Md5(f.MD5)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return checked{}, nil
+		return checkResult{}, nil
 	}
-	return checked{arrival: arrival}, err
+	return checkResult{arrival: arrival}, err
 }
 
-func (b *Bundles) read(ctx context.Context, name string) (*fingerprint, error) {
+func (b *Bundles) hashStored(ctx context.Context, name string) (*fingerprint, error) {
 	r, err := b.bucket.NewReader(ctx, name, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	came := newFingerprint()
-	_, err = io.CopyBuffer(came, r, make([]byte, bufferSize))
-	return came, err
+	fp := newFingerprint()
+	_, err = io.CopyBuffer(fp, r, make([]byte, bufferSize))
+	return fp, err
 }

@@ -9,16 +9,16 @@ import (
 
 func TestChecks_GoOnWhenWhoAskedHasGoneAndAreMadeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, made := newChecks(), 0
+		c, count := newChecks(), 0
 		release := make(chan struct{})
 		ask := func(ctx context.Context, name string, want error) {
-			got, err := c.do(ctx, name, func(ctx context.Context) (checked, error) {
-				made++
+			got, err := c.do(ctx, name, func(ctx context.Context) (checkResult, error) {
+				count++
 				<-release
-				return checked{wrong: name}, ctx.Err()
+				return checkResult{mismatch: name}, ctx.Err()
 			})
-			if !errors.Is(err, want) || want == nil && got.wrong != name {
-				t.Errorf("%+v, %v", got, err)
+			if !errors.Is(err, want) || want == nil && got.mismatch != name {
+				t.Errorf("check %s: got %+v, error %v, want error %v", name, got, err, want)
 			}
 		}
 		ctx, leave := context.WithCancel(t.Context())
@@ -30,12 +30,12 @@ func TestChecks_GoOnWhenWhoAskedHasGoneAndAreMadeOnce(t *testing.T) {
 			go ask(t.Context(), "a", nil)
 		}
 		synctest.Wait()
-		if made != 1 {
-			t.Errorf("it is made %d times", made)
+		if count != 1 {
+			t.Errorf("got %d checks, want 1", count)
 		}
 		go ask(t.Context(), "b", nil)
 		synctest.Wait()
-		if made != 2 {
+		if count != 2 {
 			t.Errorf("another waits for it")
 		}
 		close(release)

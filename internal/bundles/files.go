@@ -24,20 +24,20 @@ type File struct {
 	SHA256     string          `sql:"sha256"`
 	Size       int64           `sql:"size"`
 	ModifiedAt instant.Instant `sql:"modified_at"`
-	StoredAs   string          `sql:"stored_as"` // its name in the store
+	StoredAs   string          `sql:"stored_as"` // name in the store
 }
 
-// Part is which files of a version are wanted.
+// Part selects files of a version.
 type Part string
 
-// The parts. A configuration is needed for both ends.
+// Parts of a version. Training and inference both need the configuration.
 const (
 	All   Part = "ALL"
 	Data  Part = "DATA"  // data/ and config/: for training
 	Model Part = "MODEL" // output/ and config/: for inference
 )
 
-// weights is the folder of what training gives.
+// weights is the folder of the files that training produces.
 const weights = "output/"
 
 var folders = map[Part][]string{
@@ -63,8 +63,8 @@ func (p Part) condition() predicate.BundleFile {
 	}
 }
 
-// Files gives the files of each version that are in the part, in the order of
-// their keys' bytes, by the version's id.
+// Files returns the files of each version that belong to the part, by the
+// version's id, sorted by the bytes of the key.
 func (b *Bundles) Files(ctx context.Context, versions []*ent.BundleVersion, part Part) (map[int64][]File, error) {
 	ids := make([]int64, len(versions))
 	for n, v := range versions {
@@ -79,9 +79,9 @@ func (b *Bundles) Files(ctx context.Context, versions []*ent.BundleVersion, part
 			s.AppendSelect(content.Columns(bundlecontent.FieldMd5, bundlecontent.FieldSha256, bundlecontent.FieldSize, bundlecontent.FieldStoredAs)...)
 		}).Scan(ctx, &rows)
 	slices.SortFunc(rows, func(x, y File) int { return cmp.Compare(x.Key, y.Key) })
-	of := make(map[int64][]File, len(versions))
+	byVersion := make(map[int64][]File, len(versions))
 	for _, row := range rows {
-		of[row.VersionID] = append(of[row.VersionID], row)
+		byVersion[row.VersionID] = append(byVersion[row.VersionID], row)
 	}
-	return of, err
+	return byVersion, err
 }

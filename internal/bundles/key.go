@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a key, in bytes. A client's file system must be able to hold it.
+// Bounds of a key, in bytes. A client's file system must be able to hold the
+// key.
 const (
 	maxKey     = 500
 	maxKeyPart = 200
@@ -19,10 +20,10 @@ var (
 	driveForm = regexp.MustCompile(`^[A-Za-z]:`)
 )
 
-// wrongWithKey says why a key is refused, and what to do about it, or is empty.
-// A key becomes a path on the disk of whoever fetches the bundle: it must lead
-// to the same place below their folder on every system.
-func wrongWithKey(key string) string {
+// keyProblem returns the reason for refusing a key, with a remedy, or "". A key
+// becomes a path on the disk of a client: on every system, the path must lead
+// to the same place below the client's folder.
+func keyProblem(key string) string {
 	switch {
 	case key == "":
 		return "it is empty: give a path such as data/picture.jpg"
@@ -39,17 +40,17 @@ func wrongWithKey(key string) string {
 	case strings.HasPrefix(key, "/") || driveForm.MatchString(key):
 		return "it is absolute: give a path from the bundle's folder"
 	}
-	if reason := wrongWithParts(key); reason != "" {
+	if reason := partProblem(key); reason != "" {
 		return reason
 	}
-	// Some program on the way may take %2e%2e for what it stands for.
-	if plain, err := url.PathUnescape(key); err == nil && plain != key && wrongWithKey(plain) != "" {
+	// A program between server and disk may decode %2e%2e.
+	if decodedKey, err := url.PathUnescape(key); err == nil && decodedKey != key && keyProblem(decodedKey) != "" {
 		return "it becomes another path where %XX is read as a character: take out the %"
 	}
 	return ""
 }
 
-func wrongWithParts(key string) string {
+func partProblem(key string) string {
 	for part := range strings.SplitSeq(key, "/") {
 		switch {
 		case part == "":

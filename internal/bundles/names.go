@@ -6,24 +6,24 @@ import (
 	"regexp"
 )
 
-// Names in the store. An upload's file id is in all that belongs to it, and the
-// MD5 that a file should have, so that a person who looks into the store can
-// check it with md5sum.
+// Names in the store. Every name of an upload contains the upload's file id and
+// the announced MD5, so that a person who looks into the store can check a file
+// with md5sum.
 //
-//	bundles/<file id>/<md5>           came through a server, which checked it on its way
-//	bundles/<file id>/<md5>.<random>  a server's copy of what came to the store itself, made to be checked
-//	incoming/<file id>/<md5>          came to the store itself, and is whatever somebody sent
+//	bundles/<file id>/<md5>           sent through a server, which checked the file on its way
+//	bundles/<file id>/<md5>.<random>  a server's copy of a file of incoming/, for the check
+//	incoming/<file id>/<md5>          sent to the store directly, and not checked
 //
-// Only servers write below bundles/, each name once, and only what is there is
-// ever published.
+// Only servers write below bundles/, each name once. Only files below bundles/
+// are published.
 const (
 	folder   = "bundles/"
 	incoming = "incoming/"
 )
 
-func storedAs(fileID, md5 string) string   { return folder + fileID + "/" + md5 }
-func incomingAs(fileID, md5 string) string { return incoming + fileID + "/" + md5 }
-func newCopy(fileID, md5 string) string    { return storedAs(fileID, md5) + "." + newFileID() }
+func storedName(fileID, md5 string) string   { return folder + fileID + "/" + md5 }
+func incomingName(fileID, md5 string) string { return incoming + fileID + "/" + md5 }
+func newCopyName(fileID, md5 string) string  { return storedName(fileID, md5) + "." + newFileID() }
 
 func newFileID() string {
 	var random [8]byte
@@ -31,20 +31,20 @@ func newFileID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// place is what a name in the store says.
-type place struct {
+// location is a parsed name in the store.
+type location struct {
 	fileID, md5 string
 	incoming    bool
 	copied      bool
 }
 
-var placeForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-f]{16})/([0-9a-f]{32})(\.[0-9a-f]{16})?$`)
+var locationForm = regexp.MustCompile(`^(` + folder + `|` + incoming + `)([0-9a-f]{16})/([0-9a-f]{32})(\.[0-9a-f]{16})?$`)
 
-// placeOf reads the names above, and nothing else.
-func placeOf(name string) (place, bool) {
-	found := placeForm.FindStringSubmatch(name)
-	if found == nil || found[1] == incoming && found[4] != "" {
-		return place{}, false
+// parseLocation parses a name of one of the forms above, and no other name.
+func parseLocation(name string) (location, bool) {
+	match := locationForm.FindStringSubmatch(name)
+	if match == nil || match[1] == incoming && match[4] != "" {
+		return location{}, false
 	}
-	return place{fileID: found[2], md5: found[3], incoming: found[1] == incoming, copied: found[4] != ""}, true
+	return location{fileID: match[2], md5: match[3], incoming: match[1] == incoming, copied: match[4] != ""}, true
 }

@@ -70,23 +70,23 @@ func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
 			{Name: "maria", Version: "2020-07"}:                                nil,
 			{Name: "insects", Version: "1.0"}:                                  nil,
 		}
-		var asked []bundles.Algorithm
+		var algorithms []bundles.Algorithm
 		for a := range want {
-			asked = append(asked, a)
+			algorithms = append(algorithms, a)
 		}
 		before := w.statements.Load()
-		got, err := w.Behind(t.Context(), asked)
+		got, err := w.Behind(t.Context(), algorithms)
 		must(t, err)
 		if n := w.statements.Load() - before; n != 4 {
 			t.Errorf("it takes %d statements", n)
 		}
 		for a, v := range want {
-			if found := got[a]; (found == nil) != (v == nil) || v != nil && found.ID != v.ID {
-				t.Errorf("%v is %v, not %v", a, found, v)
+			if match := got[a]; (match == nil) != (v == nil) || v != nil && match.ID != v.ID {
+				t.Errorf("%v is %v, not %v", a, match, v)
 			}
 		}
 		if got, err := w.Behind(t.Context(), nil); len(got) != 0 || err != nil {
-			t.Errorf("%v, %v", got, err)
+			t.Errorf("no algorithms: got %v, error %v, want none", got, err)
 		}
 	})
 }
@@ -101,36 +101,36 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		all, err := w.List(t.Context(), `in\_%`, page.Request{})
 		must(t, err)
 		if len(all.Nodes) != 1 || all.Nodes[0].Name != "in_ects" {
-			t.Errorf("%v", all.Nodes)
+			t.Errorf("bundles that match in\\_%%: got %v, want in_ects", all.Nodes)
 		}
 		all, err = w.List(t.Context(), "%", page.Request{First: new(2)})
 		must(t, err)
 		if total, err := all.TotalCount(t.Context()); len(all.Nodes) != 2 || all.Nodes[0].Name != "birds" || !all.PageInfo.HasNextPage || total != 3 || err != nil {
-			t.Errorf("%v %+v %d %v", all.Nodes, all.PageInfo, total, err)
+			t.Errorf("first page: got %v, %+v, total %d, error %v, want 2 of 3 from birds on", all.Nodes, all.PageInfo, total, err)
 		}
 		insects, err := w.Named(t.Context(), "insects")
 		must(t, err)
-		both := []*ent.Bundle{insects, all.Nodes[0]}
-		first, err := w.Versions(t.Context(), both, page.Request{First: new(3)})
+		parents := []*ent.Bundle{insects, all.Nodes[0]}
+		first, err := w.Versions(t.Context(), parents, page.Request{First: new(3)})
 		must(t, err)
-		next, err := w.Versions(t.Context(), both, page.Request{After: first[insects.ID].PageInfo.EndCursor})
+		next, err := w.Versions(t.Context(), parents, page.Request{After: first[insects.ID].PageInfo.EndCursor})
 		must(t, err)
-		if got := next[insects.ID].Nodes; len(got) != 2 || got[0].Number != 4 || got[1].Number != 5 || len(first[both[1].ID].Nodes) != 1 || len(next[both[1].ID].Nodes) != 0 {
-			t.Errorf("%v, %v", first, next)
+		if got := next[insects.ID].Nodes; len(got) != 2 || got[0].Number != 4 || got[1].Number != 5 || len(first[parents[1].ID].Nodes) != 1 || len(next[parents[1].ID].Nodes) != 0 {
+			t.Errorf("pages of versions: got %v, then %v, want numbers 4 and 5 on the second", first, next)
 		}
 		if total, err := first[insects.ID].TotalCount(t.Context()); total != 5 || err != nil {
-			t.Errorf("%d, %v", total, err)
+			t.Errorf("total of versions: got %d, error %v, want 5", total, err)
 		}
-		latest, err := w.Latest(t.Context(), both)
+		latest, err := w.Latest(t.Context(), parents)
 		must(t, err)
-		numbered, err := w.Numbered(t.Context(), both, 4)
+		numbered, err := w.Numbered(t.Context(), parents, 4)
 		must(t, err)
-		if latest[insects.ID].Number != 5 || latest[both[1].ID].Number != 1 || numbered[insects.ID].Number != 4 || numbered[both[1].ID] != nil {
-			t.Errorf("%v, %v", latest, numbered)
+		if latest[insects.ID].Number != 5 || latest[parents[1].ID].Number != 1 || numbered[insects.ID].Number != 4 || numbered[parents[1].ID] != nil {
+			t.Errorf("got latest %v and numbered %v, want numbers 5 and 1, and 4 and none", latest, numbered)
 		}
 		for _, name := range []string{"nothing", "", "a\x00b", "../insects"} {
-			if found, err := w.Named(t.Context(), name); found != nil || err != nil {
-				t.Errorf("%q: %v, %v", name, found, err)
+			if match, err := w.Named(t.Context(), name); match != nil || err != nil {
+				t.Errorf("bundle %q: got %v, error %v, want nil", name, match, err)
 			}
 		}
 	})

@@ -18,32 +18,31 @@ import (
 	"tagma/internal/rawjson"
 )
 
-// Lifetime is how long an upload may wait to be published, from when it was
-// last asked for.
+// Lifetime is the time between the last request for an upload and its expiry.
 const Lifetime = 24 * time.Hour
 
-// maxOpen bounds the uploads of one person that wait to be published.
+// maxOpen is the largest number of unpublished uploads of one person.
 const maxOpen = 100
 
-// Upload is a version on its way.
+// Upload is an unpublished version.
 type Upload struct {
 	*ent.BundleUpload
 	Wanted    []Wanted
-	Unchanged []string // the keys of all other files, which need not be sent
+	Unchanged []string // keys of all other files, which need not be sent
 }
 
-// Wanted is a file that must be sent before the upload can be published.
+// Wanted is a file that the caller must send before publishing.
 type Wanted struct {
 	Key      string
 	MD5      string
 	Size     int64
-	StoredAs string // its name in the store, if it is sent through a server,
-	Incoming string // and if it is sent to the store itself
+	StoredAs string // name in the store, if sent through a server
+	Incoming string // name in the store, if sent to the store directly
 }
 
-// Request says which of the files that the caller means to publish under a name
-// must be sent. Asked again for the same, it finds the same upload, and what
-// has come meanwhile is not wanted any more.
+// Request returns an upload with the files that the caller must send to publish
+// files under a bundle's name. A second request for the same files returns the
+// same upload, without the files that have arrived meanwhile.
 func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
 	m, err := b.check(name, files)
 	if err != nil {
@@ -53,127 +52,128 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 	if err != nil {
 		return nil, err
 	}
-	upload, err := b.begin(ctx, name, text, sum)
+	upload, err := b.findOrCreateUpload(ctx, name, text, sum)
 	if err != nil {
 		return nil, err
 	}
-	have, err := b.have(ctx, upload, m)
+	inv, err := b.inventory(ctx, upload, m)
 	if err != nil {
 		return nil, err
 	}
-	answer := &Upload{BundleUpload: upload}
-	asked := map[string]bool{}
+	result := &Upload{BundleUpload: upload}
+	requestedMD5s := map[string]bool{}
 	for _, f := range m {
-		_, arrived := have.arrived[f.MD5]
-		_, waits := have.waiting[f.MD5]
-		if arrived || waits || have.content(f) != nil || asked[f.MD5] {
-			answer.Unchanged = append(answer.Unchanged, f.Key)
+		_, arrived := inv.arrivals[f.MD5]
+		_, stored := inv.stored[f.MD5]
+		if arrived || stored || inv.content(f) != nil || requestedMD5s[f.MD5] {
+			result.Unchanged = append(result.Unchanged, f.Key)
 			continue
 		}
-		asked[f.MD5] = true
-		answer.Wanted = append(answer.Wanted, Wanted{f.Key, f.MD5, f.Size, storedAs(upload.FileID, f.MD5), incomingAs(upload.FileID, f.MD5)})
+		requestedMD5s[f.MD5] = true
+		result.Wanted = append(result.Wanted, Wanted{f.Key, f.MD5, f.Size, storedName(upload.FileID, f.MD5), incomingName(upload.FileID, f.MD5)})
 	}
-	return answer, nil
+	return result, nil
 }
 
-// begin finds the caller's upload of that manifest, or makes one.
-func (b *Bundles) begin(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
-	by := caller.From(ctx)
-	if by == nil {
+// findOrCreateUpload returns the caller's upload of a manifest, and creates the
+// upload if necessary.
+func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
+	c := caller.From(ctx)
+	if c == nil {
 		return nil, fault.New(fault.Unauthenticated, "sign in to upload a bundle")
 	}
 	now := b.clock()
-	open := func() *ent.BundleUploadQuery {
+	openUploads := func() *ent.BundleUploadQuery {
 		return b.db.BundleUpload.Query().Where(
-			bundleupload.CreatedByID(by.UserID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(now))
+			bundleupload.CreatedByID(c.UserID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(now))
 	}
-	found, err := open().Where(bundleupload.ManifestSha256(sum)).Order(bundleupload.ByID()).First(ctx)
+	upload, err := openUploads().Where(bundleupload.ManifestSha256(sum)).Order(bundleupload.ByID()).First(ctx)
 	switch {
 	case err == nil:
-		renewed, err := found.Update().SetExpiresAt(now.Add(Lifetime)).Save(ctx)
-		if !ent.IsNotFound(err) { // else the sweep was faster
-			return renewed, err
+		renewedUpload, err := upload.Update().SetExpiresAt(now.Add(Lifetime)).Save(ctx)
+		if !ent.IsNotFound(err) { // otherwise the sweep has deleted the upload
+			return renewedUpload, err
 		}
 	case !ent.IsNotFound(err):
 		return nil, err
 	}
-	waiting, err := open().Count(ctx)
+	openCount, err := openUploads().Count(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if waiting >= maxOpen {
-		return nil, fault.New(fault.TooLarge, "%d uploads of yours wait to be published: publish them, or wait until they are cleared away after a day", waiting)
+	if openCount >= maxOpen {
+		return nil, fault.New(fault.TooLarge, "%d uploads of yours wait to be published: publish them, or wait until they are cleared away after a day", openCount)
 	}
 	return b.db.BundleUpload.Create().SetName(name).SetManifest(text).SetManifestSha256(sum).SetFileID(newFileID()).
-		SetCreatedAt(now).SetExpiresAt(now.Add(Lifetime)).SetCreatedByID(by.UserID).Save(ctx)
+		SetCreatedAt(now).SetExpiresAt(now.Add(Lifetime)).SetCreatedByID(c.UserID).Save(ctx)
 }
 
-// had is what the store has of a manifest.
-type had struct {
-	waiting  map[string]*blob.ListObject     // what is in the store for this upload, by MD5
-	arrived  map[string]*ent.BundleArrival   // what has come for it and is recorded, by MD5
-	contents map[string][]*ent.BundleContent // that are published, by MD5
+// inventory holds the files of a manifest that the store has.
+type inventory struct {
+	stored   map[string]*blob.ListObject     // in the store for this upload, by MD5
+	arrivals map[string]*ent.BundleArrival   // arrived and recorded for this upload, by MD5
+	contents map[string][]*ent.BundleContent // published, by MD5
 }
 
-func (b *Bundles) have(ctx context.Context, upload *ent.BundleUpload, m manifest) (had, error) {
-	// The store first: a file that another request has just checked is gone from
-	// there, and was recorded before that.
-	waiting, err := b.waiting(ctx, upload)
-	have := had{waiting, map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
+func (b *Bundles) inventory(ctx context.Context, upload *ent.BundleUpload, m manifest) (inventory, error) {
+	// List the store first: a file that another request has just checked is
+	// missing there, but was recorded before.
+	stored, err := b.storedFiles(ctx, upload)
+	inv := inventory{stored, map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
 	if err != nil {
-		return have, err
+		return inv, err
 	}
 	arrivals, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
 	if err != nil {
-		return have, err
+		return inv, err
 	}
 	for _, a := range arrivals {
-		have.arrived[a.Md5] = a
+		inv.arrivals[a.Md5] = a
 	}
 	contents, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, m.md5s())).All(ctx)
 	for _, c := range contents {
-		have.contents[c.Md5] = append(have.contents[c.Md5], c)
+		inv.contents[c.Md5] = append(inv.contents[c.Md5], c)
 	}
-	return have, err
+	return inv, err
 }
 
-// content is the published content that a file is, or nil. An MD5 can be
-// forged: where two contents share it, or the file's SHA-256 is another, the
-// bytes must come.
-func (h had) content(f NewFile) *ent.BundleContent {
-	var found *ent.BundleContent
+// content returns the published content of a file, or nil. An MD5 can be
+// forged: if two contents share the MD5, or the SHA-256 differs, the client
+// must send the bytes.
+func (h inventory) content(f NewFile) *ent.BundleContent {
+	var match *ent.BundleContent
 	for _, c := range h.contents[f.MD5] {
 		switch {
 		case c.Size != f.Size, f.SHA256 != nil && *f.SHA256 != c.Sha256:
-		case found != nil:
+		case match != nil:
 			return nil
 		default:
-			found = c
+			match = c
 		}
 	}
-	return found
+	return match
 }
 
-// waiting is the files that the store has for an upload, by MD5. They need not be
-// what they should be: whoever sends to the store itself is checked by nobody
-// else. A file that came through a server is not recorded, if that was killed in
-// between.
-func (b *Bundles) waiting(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
-	there := map[string]*blob.ListObject{}
-	for _, prefix := range []string{incoming, folder} { // of two, take the one that a server has checked
-		files := b.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
+// storedFiles returns the files in the store for an upload, by MD5. A file may
+// have any bytes, because nobody checks a client that sends to the store
+// directly. A file sent through a server is not recorded if the server was
+// killed before.
+func (b *Bundles) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
+	files := map[string]*blob.ListObject{}
+	for _, prefix := range []string{incoming, folder} { // bundles/ last: its checked file replaces one of incoming/
+		list := b.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
 		for {
-			file, err := files.Next(ctx)
+			file, err := list.Next(ctx)
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
 				return nil, err
 			}
-			if at, ok := placeOf(file.Key); ok && !at.copied {
-				there[at.md5] = file
+			if loc, ok := parseLocation(file.Key); ok && !loc.copied {
+				files[loc.md5] = file
 			}
 		}
 	}
-	return there, nil
+	return files, nil
 }

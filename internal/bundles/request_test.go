@@ -27,14 +27,14 @@ func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 		}
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.NotFound, "upload.data/a.svg", "upload.data/b.svg", "upload.output/model_final.pth")
-		if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != 3 {
-			t.Errorf("%+v", known.Problems)
+		if refusal, _ := errors.AsType[*fault.Error](err); len(refusal.Problems) != 3 {
+			t.Errorf("got problems %+v, want 3", refusal.Problems)
 		}
-		again := w.request(w.maria, "insects", insects)
-		if again.ID != upload.ID || !slices.Equal(keys(again.Wanted), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
-			t.Errorf("%d: %v", again.ID, again.Wanted)
+		repeat := w.request(w.maria, "insects", insects)
+		if repeat.ID != upload.ID || !slices.Equal(keys(repeat.Wanted), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
+			t.Errorf("second request: got upload %d with wanted %v, want the same upload with 3 files", repeat.ID, repeat.Wanted)
 		}
-		w.send(again, insects)
+		w.send(repeat, insects)
 		published, err := w.Publish(w.maria, upload.ID)
 		must(t, err)
 		w.holds(published.Version, insects)
@@ -44,17 +44,17 @@ func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 func TestRequest_WhatSomebodyElseIsSendingIsNobodysToClaim(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		secret := folder{"output/w": "not published"}
-		mine := w.request(w.maria, "insects", secret)
-		w.send(mine, secret)
-		theirs := w.request(w.jonas, "insects", secret)
-		if theirs.ID == mine.ID || len(theirs.Wanted) != 1 {
-			t.Errorf("%+v", theirs)
+		ownUpload := w.request(w.maria, "insects", secret)
+		w.send(ownUpload, secret)
+		otherUpload := w.request(w.jonas, "insects", secret)
+		if otherUpload.ID == ownUpload.ID || len(otherUpload.Wanted) != 1 {
+			t.Errorf("request of another person: got %+v, want another upload that wants the file", otherUpload)
 		}
-		_, err := w.Publish(w.jonas, theirs.ID)
+		_, err := w.Publish(w.jonas, otherUpload.ID)
 		refused(t, err, fault.NotFound, "has not come")
-		_, err = w.Publish(w.jonas, mine.ID)
+		_, err = w.Publish(w.jonas, ownUpload.ID)
 		refused(t, err, fault.NotFound)
-		_, err = w.Publish(t.Context(), mine.ID)
+		_, err = w.Publish(t.Context(), ownUpload.ID)
 		refused(t, err, fault.Unauthenticated)
 	})
 }
@@ -95,11 +95,11 @@ func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T
 		}
 		// Nor are the two mistaken for each other in the next version.
 		if next := w.push(w.maria, "evil", files); next.Verdict != bundles.Created || next.Version.Number != 2 {
-			t.Errorf("%+v", next)
+			t.Errorf("next version: got %+v, want CREATED, number 2", next)
 		}
 		manifest[0].SHA256 = sha256Of("something else")
 		if upload, err = w.Request(w.maria, "lie", manifest); err != nil || len(upload.Wanted) != 1 {
-			t.Fatalf("%+v, %v", upload, err)
+			t.Fatalf("another SHA-256: got %+v, error %v, want 1 wanted file", upload, err)
 		}
 		w.send(upload, files)
 		_, err = w.Publish(w.maria, upload.ID)
@@ -116,9 +116,9 @@ func TestRequest_EveryProblemIsToldAtOnce(t *testing.T) {
 		"%2e%2e/a": "%XX", "a%2F..%2Fb": "%XX", "%252e%252e/a": "%XX", "a%5Cb": "%XX", "%00": "%XX",
 	}
 	var files []bundles.NewFile
-	var said []string
+	var texts []string
 	for key, reason := range bad {
-		said = append(said, fmt.Sprintf("files.%d.key: ", len(files)), reason)
+		texts = append(texts, fmt.Sprintf("files.%d.key: ", len(files)), reason)
 		files = append(files, bundles.NewFile{Key: key, MD5: md5Of(key), Size: 1})
 	}
 	n := len(files)
@@ -133,10 +133,10 @@ func TestRequest_EveryProblemIsToldAtOnce(t *testing.T) {
 	)
 	at := func(more int, field string) string { return fmt.Sprintf("files.%d.%s: ", n+more, field) }
 	_, err := w.Request(w.maria, "../x", files)
-	refused(t, err, fault.BadInput, append(said, "name: ", at(0, "md5"), at(0, "sha256"), at(0, "size"), at(1, "size"),
+	refused(t, err, fault.BadInput, append(texts, "name: ", at(0, "md5"), at(0, "sha256"), at(0, "size"), at(1, "size"),
 		at(2, "key")+`"ok" is there twice`, at(3, "key")+`"ok/below" lies in "ok"`, at(3, "md5"), "at most 2097152")...)
-	if known, _ := errors.AsType[*fault.Error](err); len(known.Problems) != n+9 {
-		t.Errorf("%d problems: %v", len(known.Problems), known.Problems)
+	if refusal, _ := errors.AsType[*fault.Error](err); len(refusal.Problems) != n+9 {
+		t.Errorf("%d problems: %v", len(refusal.Problems), refusal.Problems)
 	}
 	_, err = w.Request(w.maria, "x", nil)
 	refused(t, err, fault.BadInput, "files: there are none")

@@ -10,29 +10,30 @@ import (
 	"tagma/internal/database"
 )
 
-// AllStored is the contents of all versions in a database, by age. Their files
-// are never deleted.
+// AllStored returns the contents of all versions in a database, the oldest
+// first. The files of contents are never deleted.
 func AllStored(ctx context.Context, db *database.DB) iter.Seq2[*ent.BundleContent, error] {
 	return StoredAfter(ctx, db, 0)
 }
 
-// StoredAfter is the contents whose ids are above an id, by age.
-func StoredAfter(ctx context.Context, db *database.DB, last int64) iter.Seq2[*ent.BundleContent, error] {
+// StoredAfter returns the contents with an id greater than lastID, the oldest
+// first.
+func StoredAfter(ctx context.Context, db *database.DB, lastID int64) iter.Seq2[*ent.BundleContent, error] {
 	return func(yield func(*ent.BundleContent, error) bool) {
-		const part = 1000
+		const pageSize = 1000
 		for {
-			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(last)).Order(bundlecontent.ByID()).Limit(part).All(ctx)
+			rows, err := db.BundleContent.Query().Where(bundlecontent.IDGT(lastID)).Order(bundlecontent.ByID()).Limit(pageSize).All(ctx)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, row := range rows {
-				last = row.ID
+				lastID = row.ID
 				if !yield(row, nil) {
 					return
 				}
 			}
-			if len(rows) < part {
+			if len(rows) < pageSize {
 				return
 			}
 		}
@@ -54,8 +55,9 @@ func FilesOf(ctx context.Context, db *database.DB, contentID int64, limit int) (
 	return names, err
 }
 
-// ForgetUploads takes all uploads out of a database that is not a server's, and
-// leaves files alone: without its files, an upload would say what is not so.
+// ForgetUploads deletes all uploads of a database that no server uses, and
+// leaves files alone. Use it if the files of uploads are missing, because the
+// uploads would claim otherwise.
 func ForgetUploads(ctx context.Context, db *database.DB) error {
 	_, err := db.BundleUpload.Delete().Exec(ctx)
 	return err

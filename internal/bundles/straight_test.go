@@ -19,20 +19,20 @@ import (
 
 func TestPublish_WhatWasSentToTheStoreItselfAndIsAnotherFileIsRefused(t *testing.T) {
 	w := newWorldInS3(t)
-	for other, said := range map[string]string{"WEIGHTS": md5Of("WEIGHTS"), "weights!": "8 bytes, not 7", "": "0 bytes, not 7"} {
+	for content, text := range map[string]string{"WEIGHTS": md5Of("WEIGHTS"), "weights!": "8 bytes, not 7", "": "0 bytes, not 7"} {
 		upload := w.request(w.maria, "insects", folder{"output/w": "weights", "data/a": "right"})
 		for _, file := range upload.Wanted {
 			if file.Key == "output/w" {
-				must(t, w.take(file, other))
+				must(t, w.take(file, content))
 			} else {
 				must(t, w.take(file, "right"))
 			}
 		}
 		_, err := w.Publish(w.maria, upload.ID)
-		refused(t, err, fault.BadInput, "upload.output/w", said, "given up")
+		refused(t, err, fault.BadInput, "upload.output/w", text, "given up")
 	}
-	if of, err := w.Named(t.Context(), "insects"); of != nil || err != nil {
-		t.Errorf("there is %v, %v", of, err)
+	if row, err := w.Named(t.Context(), "insects"); row != nil || err != nil {
+		t.Errorf("there is %v, %v", row, err)
 	}
 }
 
@@ -43,8 +43,8 @@ func TestPublish_WhatCameThroughTheServerAndPastItIsOneVersion(t *testing.T) {
 		w.straight = n%2 == 0 // as with a file that is large, and goes through the server
 		must(t, w.take(file, insects[file.Key]))
 	}
-	if again := w.request(w.maria, "insects", insects); again.ID != upload.ID || len(again.Wanted) != 0 {
-		t.Errorf("%+v", again)
+	if repeat := w.request(w.maria, "insects", insects); repeat.ID != upload.ID || len(repeat.Wanted) != 0 {
+		t.Errorf("second request: got %+v, want the same upload without wanted files", repeat)
 	}
 	published, err := w.Publish(w.maria, upload.ID)
 	must(t, err)
@@ -62,14 +62,14 @@ func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.
 		upload := w.request(w.maria, "insects", folder{"output/w": either[0]})
 		w.send(upload, folder{"output/w": either[0]})
 		// A store that minds no condition takes both, again and again.
-		again := func(ctx context.Context, content string) error {
+		repeat := func(ctx context.Context, content string) error {
 			return w.bucket.WriteAll(ctx, upload.Wanted[0].Incoming, []byte(content), nil)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var rival sync.WaitGroup
 		rival.Go(func() {
 			for turn := n; ctx.Err() == nil; turn++ {
-				_ = again(ctx, either[turn%2])
+				_ = repeat(ctx, either[turn%2])
 			}
 		})
 		published, err := w.Publish(w.maria, upload.ID)
@@ -80,7 +80,7 @@ func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.
 		if w.sha256(published) == *sha256Of(other) {
 			content, other = other, content
 		}
-		must(t, again(t.Context(), other))
+		must(t, repeat(t.Context(), other))
 		versions, contents = append(versions, published), append(contents, content)
 	}
 	for n, published := range versions {
@@ -111,7 +111,7 @@ func TestPublish_OneUploadOnTwoServersAtOnceIsOneVersion(t *testing.T) {
 			together.Go(func() {
 				published, err := server.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != n+1 {
-					t.Errorf("%+v, %v", published, err)
+					t.Errorf("publish: got %+v, error %v, want number %d", published, err, n+1)
 				} else {
 					w.holds(published.Version, many)
 				}
@@ -142,8 +142,8 @@ func TestSweep_TakesWhatCameToTheStoreItselfWhenItIsPublishedOrTooLate(t *testin
 	must(t, err)
 	// Its target still holds.
 	must(t, w.bucket.WriteAll(t.Context(), upload.Wanted[0].Incoming, []byte("others!"), nil))
-	waiting := w.request(w.maria, "insects", folder{"output/w": "others!"})
-	w.send(waiting, folder{"output/w": "others!"})
+	unpublished := w.request(w.maria, "insects", folder{"output/w": "others!"})
+	w.send(unpublished, folder{"output/w": "others!"})
 	if removed, err := w.Sweep(t.Context()); removed != 1 || err != nil {
 		t.Errorf("%d are removed, %v: %q", removed, err, w.stored())
 	}
@@ -152,8 +152,8 @@ func TestSweep_TakesWhatCameToTheStoreItselfWhenItIsPublishedOrTooLate(t *testin
 		t.Errorf("%d are removed a day later, %v: %q", removed, err, w.stored())
 	}
 	w.holds(published.Version, folder{"output/w": "weights"})
-	if left := w.stored(); len(left) != 1 {
-		t.Errorf("there are left %q", left)
+	if remaining := w.stored(); len(remaining) != 1 {
+		t.Errorf("there are left %q", remaining)
 	}
 }
 
@@ -180,37 +180,37 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 			}
 			together.Wait()
 		})
-		there := 0
+		count := 0
 		for i, published := range results {
 			if published != nil {
 				acknowledged[fmt.Sprintf("insects-%d-%d", round, i)] = published
-				there++
+				count++
 			}
 		}
-		t.Logf("%s: %d of %d acknowledged", name, there, atOnce)
+		t.Logf("%s: %d of %d acknowledged", name, count, atOnce)
 	}
-	check := func() (there int) {
+	check := func() (count int) {
 		t.Helper()
 		for name, f := range sent {
-			of, err := w.Named(t.Context(), name)
+			row, err := w.Named(t.Context(), name)
 			must(t, err)
-			if of == nil {
+			if row == nil {
 				if acknowledged[name] != nil {
 					t.Errorf("%s was acknowledged and is not there", name)
 				}
 				continue
 			}
-			there++
-			all, err := w.Versions(t.Context(), []*ent.Bundle{of}, page.Request{})
+			count++
+			pages, err := w.Versions(t.Context(), []*ent.Bundle{row}, page.Request{})
 			must(t, err)
-			for _, v := range all[of.ID].Nodes {
+			for _, v := range pages[row.ID].Nodes {
 				w.holds(v, f)
 			}
 		}
-		return there
+		return count
 	}
-	if there := check(); there < atOnce || there > len(sent)-atOnce {
-		t.Errorf("%d of %d are there: too little went wrong, or too much", there, len(sent))
+	if count := check(); count < atOnce || count > len(sent)-atOnce {
+		t.Errorf("%d of %d are there: too little went wrong, or too much", count, len(sent))
 	}
 
 	// Who tries again gets in, and what the failures left is swept.
@@ -221,8 +221,8 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 			t.Errorf("%s is version %d", name, published.Version.Number)
 		}
 	}
-	if there := check(); there != len(sent) {
-		t.Errorf("%d of %d are there", there, len(sent))
+	if count := check(); count != len(sent) {
+		t.Errorf("%d of %d are there", count, len(sent))
 	}
 	w.ahead.Store((26 * time.Hour).Milliseconds())
 	swept, err := w.Sweep(t.Context())

@@ -11,22 +11,22 @@ import (
 	"tagma/internal/database"
 )
 
-// grace is how old a file that nothing speaks of must be before it is cleared
-// away. A request that might still record it has ended by then.
-const grace = time.Hour
+// gracePeriod is the age at which an unreferenced file may be deleted. Any
+// request that might still record the file has ended by then.
+const gracePeriod = time.Hour
 
-// Sweep clears away uploads that nobody has published within their time, and
-// the files that neither an upload nor a version speaks of. It tells how many
-// files. Several servers may sweep at once.
+// Sweep deletes expired uploads, and the files that neither an upload nor a
+// version references. Sweep returns the number of deleted files. Several
+// servers may sweep at once.
 func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	if _, err := b.db.BundleUpload.Delete().Where(bundleupload.ExpiresAtLTE(b.clock())).Exec(ctx); err != nil {
 		return 0, err
 	}
-	limit := b.clock().Add(-grace).Time()
+	limit := b.clock().Add(-gracePeriod).Time()
 	removed := 0
 	for _, prefix := range []string{folder, incoming} {
-		gone, err := b.sweep(ctx, prefix, limit)
-		removed += gone
+		count, err := b.sweep(ctx, prefix, limit)
+		removed += count
 		if err != nil {
 			return removed, err
 		}
@@ -52,46 +52,46 @@ func (b *Bundles) sweep(ctx context.Context, prefix string, limit time.Time) (re
 	return removed, nil
 }
 
-// Orphans are those of the files in the store that nothing in the database
-// speaks of. A name that this package did not give is nobody's orphan.
+// Orphans returns the files that no row of the database references. A name that
+// this package did not create is never an orphan.
 func Orphans(ctx context.Context, db *database.DB, files []string) ([]string, error) {
 	var fileIDs []string
 	for _, file := range files {
-		if at, ok := placeOf(file); ok {
-			fileIDs = append(fileIDs, at.fileID)
+		if loc, ok := parseLocation(file); ok {
+			fileIDs = append(fileIDs, loc.fileID)
 		}
 	}
 	if len(fileIDs) == 0 {
 		return nil, nil
 	}
-	// Uploads first: one that is gone now has been published before, and then
-	// its contents are found, or never will be.
+	// Query uploads first: an upload missing here was published before, and
+	// then its contents are found, or will never exist.
 	uploads, err := db.BundleUpload.Query().Where(database.AmongTexts(bundleupload.FieldFileID, fileIDs)).
 		Select(bundleupload.FieldFileID, bundleupload.FieldVersionID).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldStoredAs, files)).
+	contentNames, err := db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldStoredAs, files)).
 		Select(bundlecontent.FieldStoredAs).Strings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	uploadOf := map[string]*ent.BundleUpload{}
+	uploadByFileID := map[string]*ent.BundleUpload{}
 	for _, upload := range uploads {
-		uploadOf[upload.FileID] = upload
+		uploadByFileID[upload.FileID] = upload
 	}
-	spoken := map[string]bool{}
-	for _, name := range kept {
-		spoken[name] = true
+	isContent := map[string]bool{}
+	for _, name := range contentNames {
+		isContent[name] = true
 	}
 	var orphans []string
 	for _, file := range files {
-		at, ok := placeOf(file)
-		if !ok || spoken[file] {
+		loc, ok := parseLocation(file)
+		if !ok || isContent[file] {
 			continue
 		}
-		// What has come to the store itself was copied before it was published.
-		if upload := uploadOf[at.fileID]; upload == nil || at.incoming && upload.VersionID != nil {
+		// Publishing copies a file of incoming/, so the original is not needed.
+		if upload := uploadByFileID[loc.fileID]; upload == nil || loc.incoming && upload.VersionID != nil {
 			orphans = append(orphans, file)
 		}
 	}

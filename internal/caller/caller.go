@@ -1,7 +1,7 @@
-// Package caller owns who is asking: the person or the trap behind a request,
-// and what their role lets them do. It does not own how that was proved, which
-// is package people's, nor which field wants which role, which the schema says
-// and package guard holds.
+// Package caller owns the identity behind a request: the person or the trap,
+// and the rights of the role. It does not own authentication (package people).
+// It does not own the role that a field requires: the schema states the role,
+// and package guard checks it.
 package caller
 
 import (
@@ -14,24 +14,25 @@ import (
 	"tagma/internal/instant"
 )
 
-// Role is what a person may do. Each role may do what the ones before it may.
+// Role is the set of rights of a person. Each role includes the rights of the
+// roles before.
 type Role string
 
 // The roles, from the least to the greatest.
 const (
-	Reader Role = "READER" // looks at everything but other people's accounts
+	Reader Role = "READER" // reads everything except the accounts of other people
 	Writer Role = "WRITER" // adds images, annotations, labels and bundles
-	Admin  Role = "ADMIN"  // deletes, and looks after people
+	Admin  Role = "ADMIN"  // deletes, and manages people
 )
 
 var ranks = []Role{Reader, Writer, Admin}
 
-// Values lists the roles for ent.
+// Values returns the roles for ent.
 func (Role) Values() []string {
 	return []string{string(Reader), string(Writer), string(Admin)}
 }
 
-// Includes says whether r may do all that other may.
+// Includes reports whether r has all rights of other.
 func (r Role) Includes(other Role) bool {
 	rank := slices.Index(ranks, other)
 	return rank >= 0 && slices.Index(ranks, r) >= rank
@@ -50,44 +51,44 @@ func (r *Role) UnmarshalGQL(v any) error {
 	return nil
 }
 
-// Caller is who is asking. A nil *Caller is an anonymous one, and may do
-// nothing that is not open to all.
+// Caller is the person or trap behind a request. A nil *Caller is anonymous,
+// and may use only fields that are open to everybody.
 type Caller struct {
 	UserID  int64
 	TokenID int64
 	Role    Role
 
-	// Session says that the token is that of a sign-in. One that was made by
-	// hand is for one job: it looks after no other tokens, unless it is an
-	// admin's in full.
+	// Session reports whether the token belongs to a sign-in. Any other token
+	// serves one purpose: it manages no tokens, unless it has the full rights
+	// of an admin.
 	Session bool
 
-	// Until is when the token ends; nil if it holds for good.
+	// Until is the time at which the token expires; nil means never.
 	Until *instant.Instant
 
-	// Device is set for the token of a trap. Its bearer adds images of that
-	// device and may do nothing else: its Role counts for nothing.
+	// Device is set for the token of a trap. The trap adds images of Device and
+	// may do nothing else: Role is ignored.
 	Device string
 }
 
-// Has says whether c is a person with at least that role.
+// Has reports whether c is a person with at least the given role.
 func (c *Caller) Has(role Role) bool {
 	return c != nil && c.Device == "" && c.Role.Includes(role)
 }
 
-// Is says whether c is the person with that id.
+// Is reports whether c is the person with the given id.
 func (c *Caller) Is(userID int64) bool {
 	return c != nil && c.Device == "" && c.UserID == userID
 }
 
 type key struct{}
 
-// With puts c into the context of a request.
+// With returns a context that carries c.
 func With(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, key{}, c)
 }
 
-// From is who is asking, or nil for an anonymous caller.
+// From returns the caller of a request, or nil for an anonymous caller.
 func From(ctx context.Context) *Caller {
 	c, _ := ctx.Value(key{}).(*Caller)
 	return c

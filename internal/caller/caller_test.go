@@ -23,7 +23,7 @@ func TestIncludes_EachRoleMayDoWhatTheOnesBeforeItMay(t *testing.T) {
 		}
 	}
 	if !slices.Equal(Reader.Values(), []string{"READER", "WRITER", "ADMIN"}) {
-		t.Error(Reader.Values())
+		t.Errorf("Values: got %q, want READER, WRITER, ADMIN", Reader.Values())
 	}
 }
 
@@ -32,18 +32,18 @@ func TestCaller_NobodyAndATrapAreNoPersons(t *testing.T) {
 	trap := &Caller{UserID: 1, Role: Admin, Device: "0a5bb6f4"}
 	for _, c := range []*Caller{nobody, trap} {
 		if c.Has(Reader) || c.Is(1) || c.Is(0) {
-			t.Errorf("%+v", c)
+			t.Errorf("got the rights of a person for %+v, want none", c)
 		}
 	}
 	anna := &Caller{UserID: 1, Role: Writer}
 	if !anna.Has(Reader) || !anna.Has(Writer) || anna.Has(Admin) || !anna.Is(1) || anna.Is(2) {
-		t.Errorf("%+v", anna)
+		t.Errorf("got wrong rights for the writer %+v", anna)
 	}
 }
 
 func TestFrom_IsWhoWasPutThere(t *testing.T) {
 	if c := From(t.Context()); c != nil {
-		t.Errorf("%+v", c)
+		t.Errorf("without a caller: got %+v, want nil", c)
 	}
 	anna := &Caller{UserID: 1}
 	if From(With(t.Context(), anna)) != anna {
@@ -58,16 +58,16 @@ func TestRole_OnlyThoseOfTheListAreRead(t *testing.T) {
 	for _, v := range []any{nil, 1, "", "reader", "OWNER", []any{"READER"}} {
 		var r Role
 		if err := r.UnmarshalGQL(v); fault.CodeOf(err) != fault.BadInput || r != "" {
-			t.Errorf("%v: %q, %v", v, r, err)
+			t.Errorf("%v: got role %q, error %v, want code %s", v, r, err, fault.BadInput)
 		}
 	}
 	var r Role
 	if err := r.UnmarshalGQL("WRITER"); err != nil || r != Writer {
-		t.Errorf("%q, %v", r, err)
+		t.Errorf("WRITER: got role %q, error %v", r, err)
 	}
 	var wire strings.Builder
 	r.MarshalGQL(&wire)
 	if wire.String() != `"WRITER"` {
-		t.Error(wire.String())
+		t.Errorf(`MarshalGQL: got %s, want "WRITER"`, wire.String())
 	}
 }

@@ -1,5 +1,7 @@
-// Package contour owns the geometry of an annotated object: a polygon in
-// pixels of the original image, origin top left, x to the right, y down.
+// Package contour owns the geometry of an annotated object: a polygon in pixels
+// of the original image, origin top left, x to the right, y down. Package
+// contour does not own the other properties of an object: package annotations
+// does.
 package contour
 
 import (
@@ -10,25 +12,25 @@ import (
 	"strconv"
 )
 
-// Bounds of one polygon. No image comes near the coordinate; it keeps boxes and
-// areas finite.
+// Bounds of one polygon. No image has coordinates near maxCoordinate; the bound
+// keeps boxes and areas finite.
 const (
 	MaxVertices   = 100_000
-	maxCoordinate = 1e9 // pixels, either way
+	maxCoordinate = 1e9 // pixels, positive or negative
 )
 
 // Point is a vertex: x, y.
 type Point [2]float64
 
-// Polygon is a closed outline, its vertices in order, the last joined to the
-// first. Parse gives at least three.
+// Polygon is a closed outline: the vertices in order, the last joined to the
+// first. Parse returns at least three vertices.
 type Polygon []Point
 
-// Parse reads a polygon from decoded JSON: [[x, y], …], or [[[x, y]], …] as
-// OpenCV nests it. All numbers must be finite and
-// not beyond reason.
+// Parse returns the polygon of decoded JSON: [[x, y], …], or [[[x, y]], …] as
+// OpenCV nests points. Parse returns an error unless every coordinate is a
+// finite number within maxCoordinate.
 func Parse(v any) (Polygon, error) {
-	if polygon, ok := v.(Polygon); ok { // as it was read at once
+	if polygon, ok := v.(Polygon); ok { // already parsed by Unchecked.Read
 		if err := checkLength(len(polygon)); err != nil {
 			return nil, err
 		}
@@ -72,7 +74,7 @@ func parsePoint(v any) (Point, error) {
 	}
 	var point Point
 	for i, coordinate := range pair {
-		n, err := number(coordinate)
+		n, err := parseNumber(coordinate)
 		if err != nil {
 			return Point{}, err
 		}
@@ -81,7 +83,7 @@ func parsePoint(v any) (Point, error) {
 	return point, nil
 }
 
-func number(v any) (float64, error) {
+func parseNumber(v any) (float64, error) {
 	var n float64
 	var err error
 	switch v := v.(type) {
@@ -102,7 +104,7 @@ func number(v any) (float64, error) {
 	return n, nil
 }
 
-// Box is the least upright rectangle around p: x, y, width, height.
+// Box returns the smallest upright rectangle around p: x, y, width, height.
 func (p Polygon) Box() [4]float64 {
 	low, high := p[0], p[0]
 	for _, point := range p[1:] {
@@ -114,28 +116,29 @@ func (p Polygon) Box() [4]float64 {
 	return [4]float64{low[0], low[1], high[0] - low[0], high[1] - low[1]}
 }
 
-// Area is what p encloses, in square pixels, by the shoelace formula
-// (A. L. F. Meister, 1769). Of an outline that crosses itself, parts that run
-// the other way round count against the rest.
+// Area returns the area that p encloses, in square pixels, by the shoelace
+// formula (A. L. F. Meister, 1769). In an outline that crosses itself, parts of
+// opposite direction are subtracted from each other.
 func (p Polygon) Area() float64 {
-	// Differences from the first vertex keep the products small, and with
-	// them the loss of digits far from the origin.
-	origin, twice := p[0], 0.0
+	// Differences from the first vertex keep the products small, and so keep
+	// digits far from the origin.
+	origin, doubleArea := p[0], 0.0
 	for i := 1; i+1 < len(p); i++ {
 		ax, ay := p[i][0]-origin[0], p[i][1]-origin[1]
 		bx, by := p[i+1][0]-origin[0], p[i+1][1]-origin[1]
-		twice += ax*by - bx*ay
+		doubleArea += ax*by - bx*ay
 	}
-	return math.Abs(twice) / 2
+	return math.Abs(doubleArea) / 2
 }
 
-// AppendJSON writes p as [[x,y],…], whole numbers without a point.
-func (p Polygon) AppendJSON(b []byte) []byte { return p.append(b, false) }
+// AppendJSON appends p as [[x,y],…], with whole numbers without a decimal
+// point.
+func (p Polygon) AppendJSON(b []byte) []byte { return p.appendVertices(b, false) }
 
-// AppendOpenCV writes p as [[[x,y]],…].
-func (p Polygon) AppendOpenCV(b []byte) []byte { return p.append(b, true) }
+// AppendOpenCV appends p as [[[x,y]],…].
+func (p Polygon) AppendOpenCV(b []byte) []byte { return p.appendVertices(b, true) }
 
-func (p Polygon) append(b []byte, nested bool) []byte {
+func (p Polygon) appendVertices(b []byte, nested bool) []byte {
 	b = append(b, '[')
 	for i, point := range p {
 		if i > 0 {
@@ -156,31 +159,32 @@ func (p Polygon) append(b []byte, nested bool) []byte {
 	return append(b, ']')
 }
 
-// AppendNumber writes a finite number as JSON, in the fewest digits that give
-// it back, just as encoding/json does.
+// AppendNumber appends a finite number as JSON, in the fewest digits that parse
+// to the same number, exactly as encoding/json does.
 func AppendNumber(b []byte, n float64) []byte {
 	abs := math.Abs(n)
-	if whole := int64(n); float64(whole) == n && whole != 0 && abs < 1e15 { // as most are
-		return strconv.AppendInt(b, whole, 10)
+	if integer := int64(n); float64(integer) == n && integer != 0 && abs < 1e15 { // the common case
+		return strconv.AppendInt(b, integer, 10)
 	}
 	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(b, n, 'f', -1, 64)
 	}
 	b = strconv.AppendFloat(b, n, 'e', -1, 64)
-	if end := len(b); b[end-4] == 'e' && b[end-2] == '0' { // e-07
+	if end := len(b); b[end-4] == 'e' && b[end-2] == '0' { // encoding/json writes e-7 for e-07
 		b = append(b[:end-2], b[end-1])
 	}
 	return b
 }
 
-// Unchecked is a contour as a request gave it: any JSON value. It is checked
-// together with the rest of an annotation, so that all problems are told.
+// Unchecked is the contour of a request: any JSON value. Check runs together
+// with the checks of the rest of an annotation, so that all problems are
+// reported at once.
 type Unchecked struct{ value any }
 
-// Uncheck holds a value until it is checked.
+// Uncheck returns v as an unchecked contour.
 func Uncheck(v any) Unchecked { return Unchecked{value: v} }
 
-// Check is Parse of what was given.
+// Check returns the polygon of u, or the error of Parse.
 func (u Unchecked) Check() (Polygon, error) { return Parse(u.value) }
 
 // MarshalGQL writes the scalar Contour.

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// decoded is JSON as a request brings it: numbers as they were written.
-func decoded(t testing.TB, text string) any {
+// decode is JSON as a request brings it: numbers as they were written.
+func decode(t testing.TB, text string) any {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -29,8 +29,8 @@ func TestParse_BothNestingsAreTheSamePolygon(t *testing.T) {
 		`[[[0,0]],[[10,0.5]],[[-3,1000]]]`,
 		`[[0,0],[[10,0.5]],[-3,1000.0]]`,
 	} {
-		if got, err := Parse(decoded(t, text)); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, %v", text, got, err)
+		if got, err := Parse(decode(t, text)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, error %v, want %v", text, got, err, want)
 		}
 	}
 	literals := []any{[]any{int64(0), 0}, []any{int64(10), 0.5}, []any{-3, 1000.0}}
@@ -58,8 +58,8 @@ func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 		`[[0,0],[1,-1e400],[0,1]]`:    "not a finite number",
 		`[[0,0],[1,-1e10],[0,1]]`:     "not a finite number",
 	} {
-		if _, err := Parse(decoded(t, text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+		if _, err := Parse(decode(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one that contains %q", text, err, want)
 		}
 	}
 	for _, n := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
@@ -191,42 +191,42 @@ func FuzzAppendNumber(f *testing.F) {
 
 func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
 	vertex := rapid.Custom(func(r *rapid.T) Point {
-		any := rapid.Float64Range(-maxCoordinate, maxCoordinate)
-		return Point{any.Draw(r, "x"), any.Draw(r, "y")}
+		coordinate := rapid.Float64Range(-maxCoordinate, maxCoordinate)
+		return Point{coordinate.Draw(r, "x"), coordinate.Draw(r, "y")}
 	})
 	rapid.Check(t, func(r *rapid.T) {
 		polygon := Polygon(rapid.SliceOfN(vertex, 3, 20).Draw(r, "polygon"))
 		for _, text := range []string{string(polygon.AppendJSON(nil)), string(polygon.AppendOpenCV(nil))} {
-			got, err := Parse(decoded(t, text))
+			got, err := Parse(decode(t, text))
 			if err != nil || !slices.Equal(got, polygon) {
 				r.Errorf("%s is read as %v: %v", text, got, err)
 			}
 		}
 		box, area := polygon.Box(), polygon.Area()
-		if most := box[2] * box[3] * float64(len(polygon)); math.IsInf(most, 0) || !(area >= 0 && area <= most*1.01) {
+		if limit := box[2] * box[3] * float64(len(polygon)); math.IsInf(limit, 0) || !(area >= 0 && area <= limit*1.01) {
 			r.Errorf("the box is %v and the area %v", box, area)
 		}
 	})
 	square := Polygon{{0, 0}, {2, 0}, {2, 2.5}}
 	if got := string(square.AppendJSON([]byte("c="))); got != "c=[[0,0],[2,0],[2,2.5]]" {
-		t.Error(got)
+		t.Errorf("AppendJSON: got %s, want c=[[0,0],[2,0],[2,2.5]]", got)
 	}
 	if got := string(square.AppendOpenCV(nil)); got != "[[[0,0]],[[2,0]],[[2,2.5]]]" {
-		t.Error(got)
+		t.Errorf("AppendOpenCV: got %s, want [[[0,0]],[[2,0]],[[2,2.5]]]", got)
 	}
 }
 
 func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
 	var u Unchecked
 	if err := u.UnmarshalGQL("no contour"); err != nil {
-		t.Error(err)
+		t.Errorf("UnmarshalGQL: got error %v, want nil", err)
 	}
 	if _, err := u.Check(); err == nil {
 		t.Error("it was checked, and taken")
 	}
 	var text strings.Builder
-	Uncheck(decoded(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
+	Uncheck(decode(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
 	if strings.TrimSpace(text.String()) != "[[0,0],[1,0.50],[0,1]]" {
-		t.Error(text.String())
+		t.Errorf("MarshalGQL: got %s, want [[0,0],[1,0.50],[0,1]]", text.String())
 	}
 }

@@ -8,12 +8,13 @@ import (
 	"tagma/internal/jsonscan"
 )
 
-// Read reads any JSON value. A plain polygon is read as one, in either nesting;
-// whatever else it is stays what it is, for Check to judge.
+// Read reads any JSON value. A plain polygon in either nesting is parsed at
+// once; any other value is kept for Check to refuse. Read reports whether the
+// value is valid JSON.
 func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
-	plain := *s
-	if polygon, ok := read(&plain); ok {
-		u.value, *s = polygon, plain
+	probe := *s
+	if polygon, ok := readPolygon(&probe); ok {
+		u.value, *s = polygon, probe
 		return true
 	}
 	text, ok := s.Skip()
@@ -25,16 +26,18 @@ func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
 	return d.Decode(&u.value) == nil
 }
 
-// IsNull says whether nothing was given.
+// IsNull reports whether the value is null or absent.
 func (u Unchecked) IsNull() bool { return u.value == nil }
 
-// usual is how many vertices there is room for before it is known how many come.
-const usual = 64
+// stackVertices is the number of vertices that fit into a buffer on the stack,
+// before the length of the contour is known.
+const stackVertices = 64
 
-// read reads [[x,y],…] or [[[x,y]],…].
-func read(s *jsonscan.Scanner) (Polygon, bool) {
-	var room [usual]Point
-	polygon := Polygon(room[:0])
+// readPolygon reads [[x,y],…] or [[[x,y]],…]. It reports whether s holds a
+// plain polygon within bounds.
+func readPolygon(s *jsonscan.Scanner) (Polygon, bool) {
+	var buffer [stackVertices]Point
+	polygon := Polygon(buffer[:0])
 	ok := s.List(func() bool {
 		nested := s.Take('[') && s.Next() == '['
 		if nested {
@@ -46,9 +49,9 @@ func read(s *jsonscan.Scanner) (Polygon, bool) {
 		}
 		y, ok := s.Number()
 		polygon = append(polygon, Point{x, y})
-		return ok && within(x) && within(y) && s.Take(']') && (!nested || s.Take(']'))
+		return ok && inBounds(x) && inBounds(y) && s.Take(']') && (!nested || s.Take(']'))
 	})
 	return slices.Clone(polygon), ok && len(polygon) > 0
 }
 
-func within(x float64) bool { return x <= maxCoordinate && x >= -maxCoordinate }
+func inBounds(x float64) bool { return x <= maxCoordinate && x >= -maxCoordinate }

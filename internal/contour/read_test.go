@@ -36,18 +36,18 @@ func TestUnchecked_IsReadAtOnceAsItIsReadInSteps(t *testing.T) {
 		if rapid.IntRange(0, 20).Draw(r, "else") == 0 {
 			text = numbers[rapid.IntRange(0, len(numbers)-1).Draw(r, "number")]
 		}
-		var at, steps Unchecked
-		if s := jsonscan.New(text); !at.Read(s) || !s.End() {
+		var direct, generic Unchecked
+		if s := jsonscan.New(text); !direct.Read(s) || !s.End() {
 			r.Fatalf("%s is not read", text)
 		}
-		steps = Uncheck(decoded(t, text))
-		got, err := at.Check()
-		want, wanted := steps.Check()
-		if !slices.Equal(got, want) || (err == nil) != (wanted == nil) || err != nil && err.Error() != wanted.Error() {
-			r.Errorf("%s is %v (%v), want %v (%v)", text, got, err, want, wanted)
+		generic = Uncheck(decode(t, text))
+		got, err := direct.Check()
+		want, wantErr := generic.Check()
+		if !slices.Equal(got, want) || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+			r.Errorf("%s is %v (%v), want %v (%v)", text, got, err, want, wantErr)
 		}
-		if at.IsNull() != (text == "null") {
-			r.Errorf("%s: null is %t", text, at.IsNull())
+		if direct.IsNull() != (text == "null") {
+			r.Errorf("%s: null is %t", text, direct.IsNull())
 		}
 	})
 }

@@ -1,9 +1,9 @@
-// Package doctest owns the way from a page of documentation to the code blocks
-// in it, and runs those of the shell, so that what a page tells a reader to do
-// is done in CI too. Only tests import it.
+// Package doctest owns extracting the code blocks of a documentation page, and
+// running its shell blocks, so that CI executes every command on a page. Only
+// tests import it.
 //
-// It does not own what a page needs around it, such as a server: the test that
-// calls it starts that. Nor does it run blocks in other languages.
+// Package doctest does not own the environment of a page, such as a server: the
+// calling test starts the server. It does not run blocks in other languages.
 package doctest
 
 import (
@@ -19,17 +19,17 @@ import (
 
 // Block is a fenced code block.
 type Block struct {
-	Path string // of the page, as it was given
-	Line int    // of the first line of Text on the page, from 1
+	Path string // of the page, as passed to Blocks
+	Line int    // line number of the first line of Text on the page, from 1
 	Lang string // the first word after the fence, or ""
-	Info string // what follows that word
-	Text string // with a line end after each line, without the fence's indentation
+	Info string // the words after Lang
+	Text string // each line ends with a newline; without the indentation of the fence
 }
 
-// Blocks are the fenced code blocks of a Markdown page, in order, by the rules
-// of CommonMark (0.31, section 4.5), and in lists too, however deep: a fence of
-// three or more ` or ~, closed by one that is no shorter. A fence that is not
-// closed is an error here.
+// Blocks returns the fenced code blocks of a Markdown page, in order, by the
+// rules of CommonMark (0.31, section 4.5), also in nested lists: a fence has
+// three or more ` or ~, and a fence of at least the same length closes the
+// block. Unlike CommonMark, Blocks returns an error for an unclosed fence.
 func Blocks(path string) ([]Block, error) {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func Blocks(path string) ([]Block, error) {
 
 func parse(path, page string) ([]Block, error) {
 	var blocks []Block
-	var open fence // of the last of blocks; none while between blocks
+	var open fence // fence of the last block; zero between blocks
 	line := 0
 	for text := range strings.Lines(page) {
 		line++
@@ -85,7 +85,7 @@ func fenceOf(line string) (fence, bool) {
 		indent: len(line) - len(trimmed),
 		info:   strings.TrimSpace(rest),
 	}
-	if f.length < 3 || f.mark == '`' && strings.Contains(f.info, "`") { // code in a line of prose
+	if f.length < 3 || f.mark == '`' && strings.Contains(f.info, "`") { // code within a line of prose
 		return fence{}, false
 	}
 	return f, true
@@ -95,7 +95,7 @@ func (f fence) closes(open fence) bool {
 	return f.mark == open.mark && f.length >= open.length && f.info == ""
 }
 
-// dedent takes up to n spaces off the front of a line.
+// dedent removes up to n leading spaces of a line.
 func dedent(line string, n int) string {
 	for ; n > 0 && strings.HasPrefix(line, " "); n-- {
 		line = line[1:]
@@ -103,11 +103,11 @@ func dedent(line string, n int) string {
 	return line
 }
 
-// RunShell runs the blocks of one page whose language is sh, in order, as one
-// bash script in the folder dir, and returns what it wrote to either output. A
-// command that fails ends it and fails the test, which says what and where on
-// the page. Entries of env (NAME=value) come on top of this process's
-// environment. What the script leaves in the background is killed at its end.
+// RunShell runs the sh blocks of one page in order, as one bash script in the
+// folder dir, and returns the output of both streams. A failing command ends
+// the script and fails the test with the command and its line on the page. Env
+// (NAME=value) is added to the environment of this process. Background
+// processes of the script are killed at its end.
 func RunShell(t testing.TB, dir string, env []string, blocks ...Block) string {
 	t.Helper()
 	out, err := runShell(t, dir, env, blocks)
@@ -122,7 +122,7 @@ func runShell(t testing.TB, dir string, env []string, blocks []Block) (string, e
 	if err != nil {
 		return "", err
 	}
-	// A file, because a program in the background may hold on to a pipe.
+	// Use a file, because a background program may keep a pipe open.
 	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
 		return "", err
@@ -133,17 +133,17 @@ func runShell(t testing.TB, dir string, env []string, blocks []Block) (string, e
 	bash.Env = append(os.Environ(), env...)
 	bash.Stdout, bash.Stderr = out, out
 	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	failed := bash.Run()
+	runErr := bash.Run()
 	if bash.Process != nil {
-		_ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) // fails if nothing is left, as is usual
+		_ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) // fails if no process is left, the usual case
 	}
-	written, err := os.ReadFile(out.Name())
-	return string(written), errors.Join(failed, err)
+	output, err := os.ReadFile(out.Name())
+	return string(output), errors.Join(runErr, err)
 }
 
-// script puts the blocks of the shell into one script where each line has the
-// number that it has on the page, so that bash itself reports the page's. The
-// first line is free, because no block can begin before the second.
+// script joins the sh blocks into one script in which each line has its line
+// number on the page, so that bash reports the line of the page. The first line
+// is free, because no block can begin before the second line.
 func script(blocks []Block) (page, script string, err error) {
 	script = `set -eEuo pipefail; trap 'echo "$0: line $LINENO: failed with status $?: $BASH_COMMAND" >&2' ERR` + "\n"
 	line := 2

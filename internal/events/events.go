@@ -1,13 +1,14 @@
-// Package events owns that what was committed is told to whoever listens, on
-// every server of the database: at once on the one that committed it, soon on
-// the others, by PostgreSQL's NOTIFY.
+// Package events owns the delivery of committed changes to listeners on every
+// server of the database: at once on the server that committed, soon on the
+// other servers, by PostgreSQL's NOTIFY.
 //
-// Those who commit tell ids, after the commit, and wait for nothing. The row is
-// loaded once for all listeners. What was not told (a server died between the
-// commit and the telling, a connection was gone, another program wrote) is
-// found by looking for new ids every few seconds, so that none is missed.
+// After a commit, the committer passes ids to Tell and waits for nothing. Each
+// row is loaded once for all listeners. A change may miss its notification: a
+// server died between commit and Tell, a connection was lost, another program
+// wrote. A scan for new ids every few seconds finds such changes, so that none
+// is missed.
 //
-// It does not own who may see a row, nor how it gets to them.
+// It does not own the right to see a row, nor the transport to a client.
 package events
 
 import (
@@ -23,46 +24,47 @@ import (
 )
 
 const (
-	channel     = "tagma_events"
-	maxMessage  = 7000 // bytes: PostgreSQL takes 8,000
-	gather      = 5 * time.Millisecond
-	lookEvery   = 5 * time.Second
-	maxUntold   = 10_000 // ids that wait to be told; what is beyond is found by looking
-	longestTell = 10 * time.Second
+	channel       = "tagma_events"
+	maxMessage    = 7000 // bytes; PostgreSQL's limit is 8,000
+	gatherDelay   = 5 * time.Millisecond
+	scanInterval  = 5 * time.Second
+	maxPending    = 10_000 // ids that wait for a notification; a scan finds ids beyond the limit
+	notifyTimeout = 10 * time.Second
 )
 
-// Hub is the events of one server.
+// Hub delivers the events of one server.
 type Hub struct {
-	db   *database.DB
-	log  *slog.Logger
-	self string // tells the server's own messages apart
+	db       *database.DB
+	log      *slog.Logger
+	serverID string // marks the server's own messages
 
 	topics map[string]topic
 
-	mu     sync.Mutex
-	untold map[string][]int64 // what other servers are to hear, by topic
-	wake   chan struct{}
+	mu      sync.Mutex
+	pending map[string][]int64 // ids to send to other servers, by topic
+	wake    chan struct{}
 }
 
 // topic is a Topic of any type.
 type topic interface {
-	hear(ids []int64)
-	look()
+	enqueue(ids []int64)
+	requestScan()
 	run(ctx context.Context)
 }
 
-// New is a hub for topics on db.
+// New returns a hub for topics on db.
 func New(db *database.DB, log *slog.Logger) *Hub {
-	return &Hub{db: db, log: log, self: rand.Text(), topics: map[string]topic{}, untold: map[string][]int64{}, wake: make(chan struct{}, 1)}
+	return &Hub{db: db, log: log, serverID: rand.Text(), topics: map[string]topic{}, pending: map[string][]int64{}, wake: make(chan struct{}, 1)}
 }
 
-// Start tells and listens, in the background, until ctx ends. All topics are
-// made before. The channel is closed when nothing is under way.
+// Start sends, receives and delivers events in the background until ctx ends.
+// Make all topics before Start. Start closes the channel when all work has
+// ended.
 func (h *Hub) Start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	var work sync.WaitGroup
-	work.Go(func() { h.tellOthers(ctx) })
-	work.Go(func() { h.db.Listen(ctx, channel, h.heard, h.lookAll) })
+	work.Go(func() { h.notifyLoop(ctx) })
+	work.Go(func() { h.db.Listen(ctx, channel, h.receive, h.scanAll) })
 	for _, t := range h.topics {
 		work.Go(func() { t.run(ctx) })
 	}
@@ -73,18 +75,18 @@ func (h *Hub) Start(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-func (h *Hub) lookAll() {
+func (h *Hub) scanAll() {
 	for _, t := range h.topics {
-		t.look()
+		t.requestScan()
 	}
 }
 
-// tell puts ids where tellOthers finds them.
-func (h *Hub) tell(topic string, ids []int64) {
+// queueNotify queues ids for notifyLoop.
+func (h *Hub) queueNotify(topic string, ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.untold[topic])+len(ids) <= maxUntold {
-		h.untold[topic] = append(h.untold[topic], ids...)
+	if len(h.pending[topic])+len(ids) <= maxPending {
+		h.pending[topic] = append(h.pending[topic], ids...)
 	}
 	select {
 	case h.wake <- struct{}{}:
@@ -92,26 +94,26 @@ func (h *Hub) tell(topic string, ids []int64) {
 	}
 }
 
-// tellOthers sends what is to be told, many ids in a message. A message that
-// cannot be sent is lost: others find what was in it by looking.
-func (h *Hub) tellOthers(ctx context.Context) {
+// notifyLoop sends the queued ids, many ids in one message. A message that
+// cannot be sent is lost; other servers find its ids by scanning.
+func (h *Hub) notifyLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.wake:
 		}
-		timer := time.NewTimer(gather)
+		timer := time.NewTimer(gatherDelay)
 		<-timer.C
 		h.mu.Lock()
-		all := h.untold
-		h.untold = map[string][]int64{}
+		batch := h.pending
+		h.pending = map[string][]int64{}
 		h.mu.Unlock()
-		for topic, ids := range all {
+		for topic, ids := range batch {
 			for _, message := range h.messages(topic, ids) {
-				sending, cancel := context.WithTimeout(ctx, longestTell)
-				if err := h.db.Notify(sending, channel, message); err != nil && ctx.Err() == nil {
-					h.log.WarnContext(ctx, "other servers hear of a change later", "topic", topic, "error", err)
+				sendCtx, cancel := context.WithTimeout(ctx, notifyTimeout)
+				if err := h.db.Notify(sendCtx, channel, message); err != nil && ctx.Err() == nil {
+					h.log.WarnContext(ctx, "notification of other servers failed; they find the change by scanning", "topic", topic, "error", err)
 				}
 				cancel()
 			}
@@ -119,39 +121,39 @@ func (h *Hub) tellOthers(ctx context.Context) {
 	}
 }
 
-// messages is who speaks, the topic and the ids, in messages that are short
-// enough.
+// messages returns messages with the server id, the topic and the ids, each
+// within PostgreSQL's limit.
 func (h *Hub) messages(topic string, ids []int64) []string {
-	var all []string
+	var messages []string
 	var b strings.Builder
 	for _, id := range ids {
 		if b.Len() == 0 {
-			b.WriteString(h.self + " " + topic)
+			b.WriteString(h.serverID + " " + topic)
 		}
 		b.WriteByte(' ')
 		b.WriteString(strconv.FormatInt(id, 10))
 		if b.Len() > maxMessage {
-			all = append(all, b.String())
+			messages = append(messages, b.String())
 			b.Reset()
 		}
 	}
 	if b.Len() > 0 {
-		all = append(all, b.String())
+		messages = append(messages, b.String())
 	}
-	return all
+	return messages
 }
 
-// heard takes a message of another server in.
-func (h *Hub) heard(message string) {
-	words := strings.Fields(message)
-	if len(words) < 3 || words[0] == h.self || h.topics[words[1]] == nil {
+// receive queues the ids in a message of another server.
+func (h *Hub) receive(message string) {
+	fields := strings.Fields(message)
+	if len(fields) < 3 || fields[0] == h.serverID || h.topics[fields[1]] == nil {
 		return
 	}
 	var ids []int64
-	for _, word := range words[2:] {
-		if id, err := strconv.ParseInt(word, 10, 64); err == nil {
+	for _, field := range fields[2:] {
+		if id, err := strconv.ParseInt(field, 10, 64); err == nil {
 			ids = append(ids, id)
 		}
 	}
-	h.topics[words[1]].hear(ids)
+	h.topics[fields[1]].enqueue(ids)
 }

@@ -8,60 +8,62 @@ import (
 )
 
 const (
-	// kept is how many ids a topic remembers to have told: a row that is
-	// committed after so many later ones is not found by looking.
-	kept = 1000
-	// loaded is how many rows are loaded at once.
-	loaded = 500
-	// maxHeard is how many ids may wait to be loaded.
-	maxHeard = 10_000
-	// waiting is how many rows may wait for one listener: a thousand annotations
-	// that were put at once are no reason to let anybody go.
-	waiting = 2048
+	// maxRemembered is the number of delivered ids that a topic remembers. A
+	// scan does not find a row that is committed after so many rows with larger
+	// ids.
+	maxRemembered = 1000
+	// loadBatch is the number of rows loaded by one query.
+	loadBatch = 500
+	// maxQueued is the largest number of ids that wait for loading.
+	maxQueued = 10_000
+	// listenerBuffer is the largest number of rows that wait for one listener.
+	// It is large enough for a thousand annotations stored at once.
+	listenerBuffer = 2048
 )
 
-// Source says where the rows of a topic come from.
+// Source defines the rows of a topic.
 type Source[T any] struct {
-	Name  string // in messages between servers: one word
-	Table string // with a column id, which grows
+	Name  string // one word, used in messages between servers
+	Table string // has an ascending column id
 	Load  func(ctx context.Context, ids []int64) (map[int64]T, error)
 
-	// State tells apart what may be told of a row more than once, and whether
-	// it may still change. Nil is for rows that are told once.
+	// State returns the state of a row, and whether the state is final. A row
+	// is delivered once in each state. Nil means that a row is delivered once
+	// only.
 	State func(T) (state string, final bool)
 }
 
-// Topic is one kind of row that may be listened to.
+// Topic is one kind of row, with listeners.
 type Topic[T any] struct {
 	hub    *Hub
 	source Source[T]
 
-	mu        sync.Mutex
-	listeners map[*Listener[T]]struct{}
-	heard     []int64
-	looking   bool
-	wake      chan struct{}
-	begun     bool
-	ready     chan struct{} // closed once begun
+	mu            sync.Mutex
+	listeners     map[*Listener[T]]struct{}
+	queue         []int64
+	scanRequested bool
+	wake          chan struct{}
+	started       bool
+	ready         chan struct{} // closed when started
 
-	// Of run alone, and of meaning once begun:
-	floor int64            // what is at or below it is not looked for
-	told  map[int64]string // the state in which a row was told last
-	open  map[int64]bool   // rows that were told and may still change
-	order []int64          // told, the earliest first
+	// Only run uses the following fields, after started:
+	floor         int64            // a scan skips ids at or below floor
+	lastState     map[int64]string // state of a row at its last delivery
+	openRows      map[int64]bool   // delivered rows whose state is not final
+	deliveryOrder []int64          // delivered ids, the oldest first
 }
 
-// NewTopic adds a topic to a hub that is not started yet.
+// NewTopic adds a topic to a hub. Call NewTopic before Hub.Start.
 func NewTopic[T any](h *Hub, source Source[T]) *Topic[T] {
 	t := &Topic[T]{hub: h, source: source, listeners: map[*Listener[T]]struct{}{}, wake: make(chan struct{}, 1), ready: make(chan struct{})}
 	h.topics[source.Name] = t
 	return t
 }
 
-// Listener is one who listens to a topic.
+// Listener receives the rows of a topic.
 type Listener[T any] struct {
-	// C gives rows that were committed after Listen. It is closed by Close, or
-	// when its reader is too slow.
+	// C receives rows committed after Listen. Close closes C; so does the topic
+	// if the reader is too slow.
 	C <-chan T
 
 	c     chan T
@@ -70,15 +72,16 @@ type Listener[T any] struct {
 	topic *Topic[T]
 }
 
-// Listen hears of the rows that wants says yes to, until Close. Wants is called
-// from one goroutine at a time, and must be quick.
+// Listen returns a listener for the rows for which wants returns true. The
+// caller must call Close. Wants is called from one goroutine at a time, and
+// must be quick.
 func (t *Topic[T]) Listen(ctx context.Context, wants func(T) bool) (*Listener[T], error) {
-	c := make(chan T, waiting)
+	c := make(chan T, listenerBuffer)
 	l := &Listener[T]{C: c, c: c, wants: wants, topic: t}
 	t.mu.Lock()
 	t.listeners[l] = struct{}{}
 	ready := t.ready
-	t.awake()
+	t.signal()
 	t.mu.Unlock()
 	select {
 	case <-ready:
@@ -89,21 +92,21 @@ func (t *Topic[T]) Listen(ctx context.Context, wants func(T) bool) (*Listener[T]
 	}
 }
 
-// Close ends listening. It may be called twice.
+// Close ends the listener. A second call has no effect.
 func (l *Listener[T]) Close() {
 	l.topic.mu.Lock()
 	defer l.topic.mu.Unlock()
 	l.topic.drop(l)
 }
 
-// Slow says whether C was closed because its reader was too slow.
+// Slow reports whether the topic closed C because the reader was too slow.
 func (l *Listener[T]) Slow() bool {
 	l.topic.mu.Lock()
 	defer l.topic.mu.Unlock()
 	return l.slow
 }
 
-// drop ends a listener. The topic is locked.
+// drop ends a listener. The caller holds t.mu.
 func (t *Topic[T]) drop(l *Listener[T]) {
 	if _, ok := t.listeners[l]; ok {
 		delete(t.listeners, l)
@@ -111,60 +114,60 @@ func (t *Topic[T]) drop(l *Listener[T]) {
 	}
 }
 
-// Tell says that rows were committed, new or changed. It does not wait.
+// Tell announces committed rows, new or changed. Tell does not block.
 func (t *Topic[T]) Tell(ids ...int64) {
-	t.hear(ids)
-	t.hub.tell(t.source.Name, ids)
+	t.enqueue(ids)
+	t.hub.queueNotify(t.source.Name, ids)
 }
 
-// hear takes ids in that were committed here or elsewhere.
-func (t *Topic[T]) hear(ids []int64) {
+// enqueue queues ids of rows committed on any server.
+func (t *Topic[T]) enqueue(ids []int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.listeners) == 0 {
 		return
 	}
-	if len(t.heard)+len(ids) <= maxHeard {
-		t.heard = append(t.heard, ids...)
+	if len(t.queue)+len(ids) <= maxQueued {
+		t.queue = append(t.queue, ids...)
 	}
-	t.awake()
+	t.signal()
 }
 
-// look has the topic look for what nobody told.
-func (t *Topic[T]) look() {
+// requestScan makes run scan for rows without a notification.
+func (t *Topic[T]) requestScan() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.looking = true
-	t.awake()
+	t.scanRequested = true
+	t.signal()
 }
 
-func (t *Topic[T]) awake() {
+func (t *Topic[T]) signal() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run loads rows and gives them to listeners, until ctx ends.
+// run loads rows and delivers them to listeners until ctx ends.
 func (t *Topic[T]) run(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			t.end()
+			t.closeAll()
 			return
 		case <-ticker.C:
-			t.look()
+			t.requestScan()
 		case <-t.wake:
 		}
-		if err := t.step(ctx); err != nil && ctx.Err() == nil {
-			t.hub.log.WarnContext(ctx, "listeners hear of a change later", "topic", t.source.Name, "error", err)
+		if err := t.deliverQueued(ctx); err != nil && ctx.Err() == nil {
+			t.hub.log.WarnContext(ctx, "delivery to listeners failed; it is repeated at the next scan", "topic", t.source.Name, "error", err)
 		}
 	}
 }
 
-func (t *Topic[T]) end() {
+func (t *Topic[T]) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.listeners {
@@ -172,74 +175,74 @@ func (t *Topic[T]) end() {
 	}
 }
 
-// step tells what there is to tell.
-func (t *Topic[T]) step(ctx context.Context) error {
+// deliverQueued delivers the queued rows, and scans if requested.
+func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	t.mu.Lock()
-	ids, looking, nobody, begun := t.heard, t.looking, len(t.listeners) == 0, t.begun
-	t.heard, t.looking = nil, false
-	if nobody && begun {
-		t.begun, t.ready = false, make(chan struct{})
+	queuedIDs, scanRequested, idle, started := t.queue, t.scanRequested, len(t.listeners) == 0, t.started
+	t.queue, t.scanRequested = nil, false
+	if idle && started {
+		t.started, t.ready = false, make(chan struct{})
 	}
 	t.mu.Unlock()
-	if nobody {
+	if idle {
 		return nil
 	}
-	if !begun {
-		if err := t.begin(ctx); err != nil {
+	if !started {
+		if err := t.start(ctx); err != nil {
 			return err
 		}
 	}
-	err := t.tell(ctx, ids)
-	if err == nil && looking {
-		err = t.tellMissed(ctx)
+	err := t.deliver(ctx, queuedIDs)
+	if err == nil && scanRequested {
+		err = t.scan(ctx)
 	}
-	if err != nil { // again, the next time that the topic looks
+	if err != nil { // the next scan retries
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.heard = append(t.heard, ids...)
+		t.queue = append(t.queue, queuedIDs...)
 	}
 	return err
 }
 
-// begin notes where the first listener comes in.
-func (t *Topic[T]) begin(ctx context.Context) error {
+// start sets the floor: the first listener receives only later rows.
+func (t *Topic[T]) start(ctx context.Context) error {
 	err := t.hub.db.SQL.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM "+t.source.Table).Scan(&t.floor)
 	if err != nil {
 		return err
 	}
-	t.told, t.open, t.order = map[int64]string{}, map[int64]bool{}, nil
+	t.lastState, t.openRows, t.deliveryOrder = map[int64]string{}, map[int64]bool{}, nil
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.begun = true
+	t.started = true
 	close(t.ready)
 	return nil
 }
 
-// tellMissed looks for rows above the floor, and at those that may change.
-func (t *Topic[T]) tellMissed(ctx context.Context) error {
-	var changing []int64
-	for id := range t.open {
-		changing = append(changing, id)
+// scan delivers missed rows above the floor, and open rows whose state changed.
+func (t *Topic[T]) scan(ctx context.Context) error {
+	var openIDs []int64
+	for id := range t.openRows {
+		openIDs = append(openIDs, id)
 	}
-	if err := t.tell(ctx, changing); err != nil {
+	if err := t.deliver(ctx, openIDs); err != nil {
 		return err
 	}
-	for above := t.floor; ; {
-		ids, err := t.above(ctx, above)
+	for floor := t.floor; ; {
+		ids, err := t.idsAbove(ctx, floor)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		above = ids[len(ids)-1]
-		missed := slices.DeleteFunc(ids, func(id int64) bool { _, ok := t.told[id]; return ok })
-		if err := t.tell(ctx, missed); err != nil {
+		floor = ids[len(ids)-1]
+		missedIDs := slices.DeleteFunc(ids, func(id int64) bool { _, ok := t.lastState[id]; return ok })
+		if err := t.deliver(ctx, missedIDs); err != nil {
 			return err
 		}
 	}
 }
 
-// above gives some ids above one, in order.
-func (t *Topic[T]) above(ctx context.Context, id int64) ([]int64, error) {
-	rows, err := t.hub.db.SQL.QueryContext(ctx, "SELECT id FROM "+t.source.Table+" WHERE id > $1 ORDER BY id LIMIT $2", id, loaded)
+// idsAbove returns up to loadBatch ids above id, ascending.
+func (t *Topic[T]) idsAbove(ctx context.Context, id int64) ([]int64, error) {
+	rows, err := t.hub.db.SQL.QueryContext(ctx, "SELECT id FROM "+t.source.Table+" WHERE id > $1 ORDER BY id LIMIT $2", id, loadBatch)
 	if err != nil {
 		return nil, err
 	}
@@ -254,58 +257,58 @@ func (t *Topic[T]) above(ctx context.Context, id int64) ([]int64, error) {
 	return ids, rows.Err()
 }
 
-// tell loads rows and gives those to listeners that are new or have changed.
-func (t *Topic[T]) tell(ctx context.Context, ids []int64) error {
+// deliver loads rows, and sends new and changed rows to listeners.
+func (t *Topic[T]) deliver(ctx context.Context, ids []int64) error {
 	ids = slices.Clone(ids)
 	if t.source.State == nil {
-		ids = slices.DeleteFunc(ids, func(id int64) bool { _, ok := t.told[id]; return ok })
+		ids = slices.DeleteFunc(ids, func(id int64) bool { _, ok := t.lastState[id]; return ok })
 	}
 	slices.Sort(ids)
-	for part := range slices.Chunk(slices.Compact(ids), loaded) {
-		rows, err := t.source.Load(ctx, part)
+	for chunk := range slices.Chunk(slices.Compact(ids), loadBatch) {
+		rows, err := t.source.Load(ctx, chunk)
 		if err != nil {
 			return err
 		}
-		for _, id := range part {
-			if row, ok := rows[id]; ok && t.note(id, row) {
-				t.give(row)
+		for _, id := range chunk {
+			if row, ok := rows[id]; ok && t.remember(id, row) {
+				t.send(row)
 			}
 		}
 	}
 	return nil
 }
 
-// note remembers a row, and says whether there is something new about it.
-func (t *Topic[T]) note(id int64, row T) bool {
+// remember records the state of a row, and reports whether the state is new.
+func (t *Topic[T]) remember(id int64, row T) bool {
 	state, final := "", true
 	if t.source.State != nil {
 		state, final = t.source.State(row)
 	}
-	before, known := t.told[id]
-	if known && before == state {
+	previous, ok := t.lastState[id]
+	if ok && previous == state {
 		return false
 	}
-	t.told[id] = state
-	delete(t.open, id)
+	t.lastState[id] = state
+	delete(t.openRows, id)
 	if !final {
-		t.open[id] = true
+		t.openRows[id] = true
 	}
-	if !known {
-		t.order = append(t.order, id)
-		if len(t.order) > kept {
-			first := t.order[0]
-			t.order = t.order[1:]
-			t.floor = max(t.floor, first)
-			delete(t.told, first)
-			delete(t.open, first)
+	if !ok {
+		t.deliveryOrder = append(t.deliveryOrder, id)
+		if len(t.deliveryOrder) > maxRemembered {
+			oldest := t.deliveryOrder[0]
+			t.deliveryOrder = t.deliveryOrder[1:]
+			t.floor = max(t.floor, oldest)
+			delete(t.lastState, oldest)
+			delete(t.openRows, oldest)
 		}
 	}
 	return true
 }
 
-// give hands a row to those who want it. One who has not taken what they got
-// before is let go: they would hold everything up, or memory would grow.
-func (t *Topic[T]) give(row T) {
+// send sends a row to every listener that wants it. A listener with a full
+// buffer is dropped: waiting would delay all listeners, or memory would grow.
+func (t *Topic[T]) send(row T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.listeners {

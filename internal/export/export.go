@@ -1,6 +1,7 @@
-// Package export owns how a series is written down: as CSV, for tables and
-// statistics, or as JSON, one image a line, for programs. It writes as images
-// come and keeps none.
+// Package export owns the output forms of a series: CSV, for tables and
+// statistics, or JSON, one image per line, for programs. A writer writes each
+// image at once and stores none. Package export does not own the query of the
+// series.
 package export
 
 import (
@@ -14,19 +15,19 @@ import (
 	"tagma/internal/contour"
 )
 
-// Writer writes images. What one call was given is written when it returns.
+// Writer writes images. When Write returns, its images are written.
 type Writer interface {
 	Write(images []generated.Image) error
 }
 
-// jsonLines writes one image a line, with the contract's names.
+// jsonLines writes one image per line, with the names of the contract.
 type jsonLines struct {
 	out         *json.Encoder
 	annotations bool
 }
 
-// JSON writes one image a line. With annotations each has the documents of
-// those that were made of it.
+// JSON returns a Writer of one image per line. With annotations, each image
+// includes the documents of its annotations.
 func JSON(w io.Writer, annotations bool) Writer { return jsonLines{json.NewEncoder(w), annotations} }
 
 func (j jsonLines) Write(images []generated.Image) error {
@@ -50,14 +51,15 @@ func (j jsonLines) Write(images []generated.Image) error {
 	return nil
 }
 
-// table writes CSV as in RFC 4180, under a line of names.
+// table writes CSV as in RFC 4180, below a line of names.
 type table struct {
 	out         *csv.Writer
 	annotations bool
 }
 
-// CSV writes one image a line or, with annotations, one object a line: an image
-// or an annotation without objects has one line, in which theirs are empty.
+// CSV returns a Writer of one image per line or, with annotations, one object
+// per line. An image or annotation without objects has one line with empty
+// cells.
 func CSV(w io.Writer, annotations bool) (Writer, error) {
 	t := table{csv.NewWriter(w), annotations}
 	names := []string{
@@ -84,7 +86,7 @@ func (t table) Write(images []generated.Image) error {
 			text(i.NoFlashShutterSpeed), text(i.NoFlashExposureTime), text(i.NoFlashBrightness), text(i.NoFlashIso),
 		}
 		if !t.annotations {
-			_ = t.out.Write(line) // Error has it
+			_ = t.out.Write(line) // t.out.Error returns the error
 			continue
 		}
 		if len(i.Annotations) == 0 {
@@ -100,7 +102,7 @@ func (t table) Write(images []generated.Image) error {
 	return t.out.Error()
 }
 
-// annotation writes a line for each object, after what is said of the image.
+// annotation writes a line for each object, after the cells of the image.
 func (t table) annotation(image []string, document json.RawMessage) error {
 	var d struct {
 		Annotations []struct {
@@ -137,7 +139,7 @@ func (t table) annotation(image []string, document json.RawMessage) error {
 	return nil
 }
 
-// text is a value, or nothing where there is none.
+// text returns a value as text, or "" for nil.
 func text[T any](v *T) string {
 	if v == nil {
 		return ""

@@ -1,9 +1,9 @@
-// Package fault owns what may go wrong in the eyes of a caller: a closed list
-// of codes, and errors that carry one of them with a message fit for print.
+// Package fault owns the errors that a caller may read: a closed list of codes,
+// and errors with a code and a message fit for print.
 //
-// It does not own how they travel: package graph writes them into an answer,
-// and shows nothing of an error that is not a *fault.Error but that it
-// happened. A wrapped *fault.Error keeps its code.
+// It does not own how errors reach the caller: package graph writes errors into
+// an answer. Of any other error, package graph shows only that an error
+// occurred. A wrapped *fault.Error keeps its code.
 package fault
 
 import (
@@ -13,60 +13,59 @@ import (
 	"time"
 )
 
-// Code says what kind of thing went wrong, in the words of the schema's
-// ErrorCode.
+// Code is the kind of an error, spelt as in the schema's ErrorCode.
 type Code string
 
-// The whole list. docs/errors.md says what a caller should do about each.
+// All codes. docs/errors.md says how a caller should handle each code.
 const (
-	Unauthenticated Code = "UNAUTHENTICATED" // no caller, or one whose token no longer counts
-	Forbidden       Code = "FORBIDDEN"       // a known caller who may not do this
-	BadInput        Code = "BAD_USER_INPUT"  // the request is wrong, and will be wrong again
-	NotFound        Code = "NOT_FOUND"       // what it names is not there
-	Conflict        Code = "CONFLICT"        // something else is already there
-	TooLarge        Code = "TOO_LARGE"       // beyond a limit in force
-	RateLimited     Code = "RATE_LIMITED"    // too often; try again later
-	Unavailable     Code = "UNAVAILABLE"     // a passing fault; try again
+	Unauthenticated Code = "UNAUTHENTICATED" // no caller, or the token is no longer valid
+	Forbidden       Code = "FORBIDDEN"       // the caller is known, and lacks the right
+	BadInput        Code = "BAD_USER_INPUT"  // the request is wrong, and a retry will fail again
+	NotFound        Code = "NOT_FOUND"       // a named object does not exist
+	Conflict        Code = "CONFLICT"        // the request contradicts existing data
+	TooLarge        Code = "TOO_LARGE"       // the request exceeds a limit in force
+	RateLimited     Code = "RATE_LIMITED"    // too many requests; retry later
+	Unavailable     Code = "UNAVAILABLE"     // a temporary failure; retry
 	Internal        Code = "INTERNAL"        // a defect of the server
 
-	KeyReused          Code = "IDEMPOTENCY_KEY_REUSED"    // the key was sent with something else
-	NotPersisted       Code = "PERSISTED_QUERY_NOT_FOUND" // named by a hash that is not known: send the text
-	DocumentNotTrusted Code = "DOCUMENT_NOT_TRUSTED"      // not on the operator's list
+	KeyReused          Code = "IDEMPOTENCY_KEY_REUSED"    // the key was sent before with a different request
+	NotPersisted       Code = "PERSISTED_QUERY_NOT_FOUND" // the hash of the query is unknown: send the text
+	DocumentNotTrusted Code = "DOCUMENT_NOT_TRUSTED"      // the document is not on the operator's list
 
-	AnswerNotKept Code = "ANSWER_NOT_KEPT" // it took effect once, and cannot be answered again
+	AnswerNotKept Code = "ANSWER_NOT_KEPT" // the request took effect once; its answer cannot be repeated
 )
 
-// Problem is one thing that is wrong with an input.
+// Problem is one error in an input.
 type Problem struct {
 	Code    Code     `json:"code"`
 	Path    []string `json:"path"`    // from the argument inwards: input, 0, md5
-	Message string   `json:"message"` // the field, the value and the remedy
+	Message string   `json:"message"` // names the field, the value and the remedy
 }
 
 // Error is an error that a caller may read.
 type Error struct {
 	Code       Code
 	Message    string
-	Problems   []Problem     // everything that is wrong, where the input has parts
-	RetryAfter time.Duration // for RateLimited and Unavailable, where it is known
+	Problems   []Problem     // all errors of an input with several parts
+	RetryAfter time.Duration // for RateLimited and Unavailable, if known
 
 	cause error // for the log only
 }
 
-// New makes an error that a caller may read.
+// New returns an error that a caller may read.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Because makes an error that a caller may read of one that a caller may not.
-// The cause goes no further than the log.
+// Because returns an error that a caller may read, with a cause that a caller
+// may not read. Only the log shows the cause.
 func Because(cause error, code Code, format string, args ...any) *Error {
 	e := New(code, format, args...)
 	e.cause = cause
 	return e
 }
 
-// Error is the message, and for the log the cause.
+// Error returns the message followed by the cause, for the log.
 func (e *Error) Error() string {
 	if e.cause == nil {
 		return e.Message
@@ -74,10 +73,10 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.cause.Error()
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// CodeOf is the code that err carries, however deep, or Internal.
+// CodeOf returns the code of the *Error in the chain of err, or Internal.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
@@ -86,27 +85,27 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// Problems gathers everything that is wrong with an input, so that the caller
-// hears it all at once. The zero value is ready for use.
+// Problems collects all errors of an input, so that the caller sees all errors
+// at once. The zero value is ready for use.
 type Problems struct{ list []Problem }
 
-// Add notes one problem. Path may hold strings and integers.
+// Add adds a problem. Path may hold strings and integers.
 func (p *Problems) Add(code Code, path []any, format string, args ...any) {
-	words := make([]string, len(path))
-	for i, part := range path {
-		words[i] = fmt.Sprint(part)
+	keys := make([]string, len(path))
+	for i, element := range path {
+		keys[i] = fmt.Sprint(element)
 	}
-	p.list = append(p.list, Problem{Code: code, Path: words, Message: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, Problem{Code: code, Path: keys, Message: fmt.Sprintf(format, args...)})
 }
 
-// Append notes all that another has noted.
+// Append adds all problems of other.
 func (p *Problems) Append(other Problems) { p.list = append(p.list, other.list...) }
 
-// List is what was noted, in order.
+// List returns the problems in the order of Add.
 func (p *Problems) List() []Problem { return p.list }
 
-// Err is nil if nothing is wrong, else one error with every problem. Its code
-// is that of the first.
+// Err returns nil if there are no problems. Otherwise Err returns one error
+// with every problem and the code of the first problem.
 func (p *Problems) Err() error {
 	if len(p.list) == 0 {
 		return nil
@@ -116,8 +115,8 @@ func (p *Problems) Err() error {
 	if len(first.Path) > 0 {
 		message = strings.Join(first.Path, ".") + ": " + message
 	}
-	if more := len(p.list) - 1; more > 0 {
-		message += fmt.Sprintf(" (and %d more)", more)
+	if rest := len(p.list) - 1; rest > 0 {
+		message += fmt.Sprintf(" (and %d more)", rest)
 	}
 	return &Error{Code: first.Code, Message: message, Problems: p.list}
 }

@@ -13,11 +13,11 @@ func TestCodeOf_AWrappedErrorKeepsItsCode(t *testing.T) {
 		err = errors.Join(errors.New("other"), fmt.Errorf("wrapped: %w", err))
 	}
 	if CodeOf(err) != NotFound {
-		t.Error(CodeOf(err))
+		t.Errorf("code: got %s, want NOT_FOUND", CodeOf(err))
 	}
 	for _, err := range []error{nil, errors.New("no")} {
 		if CodeOf(err) != Internal {
-			t.Errorf("%v: %s", err, CodeOf(err))
+			t.Errorf("code of %v: got %s, want INTERNAL", err, CodeOf(err))
 		}
 	}
 }
@@ -26,25 +26,25 @@ func TestBecause_TheCauseIsForTheLogAlone(t *testing.T) {
 	cause := errors.New("secret")
 	err := Because(cause, Unavailable, "try again in %d s", 5)
 	if err.Message != "try again in 5 s" || err.Error() != "try again in 5 s: secret" || !errors.Is(err, cause) {
-		t.Errorf("%q, %q", err.Message, err)
+		t.Errorf("got message %q and log text %q, want the cause in the log text only", err.Message, err)
 	}
 }
 
 func TestProblems_AreAllTold(t *testing.T) {
-	var none Problems
-	if none.Err() != nil || none.List() != nil {
-		t.Error(none)
+	var empty Problems
+	if empty.Err() != nil || empty.List() != nil {
+		t.Errorf("no problems: got %v, want nil", empty)
 	}
-	var some, more Problems
-	some.Add(BadInput, []any{"input", 0, "md5"}, "%q is not an MD5", "x")
-	more.Add(Conflict, nil, "twice")
-	some.Append(more)
-	err, ok := errors.AsType[*Error](some.Err())
+	var problems, extra Problems
+	problems.Add(BadInput, []any{"input", 0, "md5"}, "%q is not an MD5", "x")
+	extra.Add(Conflict, nil, "twice")
+	problems.Append(extra)
+	err, ok := errors.AsType[*Error](problems.Err())
 	if !ok || err.Code != BadInput || err.Message != `input.0.md5: "x" is not an MD5 (and 1 more)` || len(err.Problems) != 2 {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want 2 problems with the code of the first", err)
 	}
-	if more.Err().Error() != "twice" {
-		t.Error(more.Err())
+	if extra.Err().Error() != "twice" {
+		t.Errorf("got %v, want twice", extra.Err())
 	}
 	text, _ := json.Marshal(err.Problems)
 	if want := `[{"code":"BAD_USER_INPUT","path":["input","0","md5"],"message":"\"x\" is not an MD5"},{"code":"CONFLICT","path":[],"message":"twice"}]`; string(text) != want {

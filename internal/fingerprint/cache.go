@@ -11,21 +11,21 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// cache keeps the fingerprints of files by path, size and time of change, so
-// that a folder is read once and not at every push. Several pushes may use it
-// at once. It saves time and nothing else: if it fails, files are read. A nil
-// cache has nothing and keeps nothing.
+// cache stores the fingerprints of files by path, size and modification time,
+// so that a folder is not read at every push. Several pushes may use the cache
+// at once. The cache only saves time: if it fails, files are read. A nil cache
+// is empty and stores nothing.
 type cache struct {
 	db *sql.DB
 
-	mu    sync.Mutex
-	fresh []*File // not written yet
+	mu      sync.Mutex
+	pending []*File // not yet written
 }
 
-// writtenAtOnce is how many fingerprints are written in one transaction.
-const writtenAtOnce = 500
+// batchSize is the number of fingerprints in one transaction.
+const batchSize = 500
 
-// openCache opens the cache, a file that is made where there is none.
+// openCache opens the cache, and creates the file if necessary.
 func openCache(ctx context.Context, path string) (*cache, error) {
 	if path == "" {
 		return nil, errors.New("there is no folder for caches")
@@ -45,37 +45,37 @@ func openCache(ctx context.Context, path string) (*cache, error) {
 	return &cache{db: db}, nil
 }
 
-// get is the MD5 of a file, or empty if it is not known.
+// get returns the MD5 of a file, or "" if the cache has none.
 func (c *cache) get(ctx context.Context, f *File) string {
 	var md5 string
 	if c != nil {
 		_ = c.db.QueryRowContext(ctx, `SELECT md5 FROM fingerprints WHERE path = ? AND size = ? AND modified = ?`,
-			f.Path, f.Size, f.Modified).Scan(&md5) // which fails where there is none
+			f.Path, f.Size, f.Modified).Scan(&md5) // fails if there is no row
 	}
 	return md5
 }
 
-// put keeps the MD5 of a file.
+// put stores the MD5 of a file.
 func (c *cache) put(ctx context.Context, f *File) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fresh = append(c.fresh, f); len(c.fresh) >= writtenAtOnce {
+	if c.pending = append(c.pending, f); len(c.pending) >= batchSize {
 		c.write(ctx)
 	}
 }
 
 func (c *cache) write(ctx context.Context) {
-	fresh := c.fresh
-	c.fresh = nil
+	batch := c.pending
+	c.pending = nil
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, f := range fresh {
+	for _, f := range batch {
 		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO fingerprints (path, size, modified, md5) VALUES (?, ?, ?, ?)`,
 			f.Path, f.Size, f.Modified, f.MD5); err != nil {
 			return
@@ -84,7 +84,7 @@ func (c *cache) write(ctx context.Context) {
 	_ = tx.Commit()
 }
 
-// close writes what is not written yet, even after an interruption.
+// close writes the pending fingerprints, even after an interruption.
 func (c *cache) close() {
 	if c == nil {
 		return

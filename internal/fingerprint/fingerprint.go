@@ -1,8 +1,7 @@
-// Package fingerprint owns the MD5 of files on this machine: several files are
-// read at once, and one that was read before and has not changed since is not
-// read again.
+// Package fingerprint owns the MD5 of files on this machine. It reads several
+// files at once, and does not read an unchanged file again.
 //
-// It does not own what the fingerprints are compared with.
+// Package fingerprint does not own the comparison of fingerprints.
 package fingerprint
 
 import (
@@ -21,63 +20,63 @@ import (
 	"tagma/internal/progress"
 )
 
-// tooFresh is how old a file must be for its fingerprint to be kept: one that
-// is still being written may change without a new size or time.
-const tooFresh = 2 * time.Second
+// minAge is the age at which the fingerprint of a file may be stored. A younger
+// file may still change without a new size or time.
+const minAge = 2 * time.Second
 
 // File is a file and its fingerprint.
 type File struct {
-	Path     string // from the root
+	Path     string // absolute
 	Size     int64
 	Modified int64  // nanoseconds since the Unix epoch
-	MD5      string // 32 hex digits; empty until it is known
-	Err      error  // why it cannot be read
+	MD5      string // 32 hex digits; empty until computed
+	Err      error  // read error
 }
 
-// Of is a file without its fingerprint.
+// Of returns a file without its fingerprint.
 func Of(path string, info fs.FileInfo) File {
 	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
 }
 
 // Options of Take.
 type Options struct {
-	Cache  string // the file of the cache; empty for none
+	Cache  string // path of the cache; empty for none
 	Output *progress.Output
 }
 
-// Take finds the MD5 of each file, or why it cannot be read. Its error is an
-// interruption.
-func Take(ctx context.Context, all []*File, o Options) error {
-	kept, err := openCache(ctx, o.Cache)
+// Take computes the MD5 of each file, or sets its Err. Take returns an error
+// only if ctx ends.
+func Take(ctx context.Context, files []*File, o Options) error {
+	fileCache, err := openCache(ctx, o.Cache)
 	if err != nil {
-		o.Output.Say("fingerprints are not kept: %s", err)
-		kept = nil
+		o.Output.Say("fingerprints are not stored: %s", err)
+		fileCache = nil
 	}
-	defer kept.close()
-	var unread []*File
+	defer fileCache.close()
+	var missing []*File
 	var total int64
-	for _, f := range all {
-		if f.MD5 = kept.get(ctx, f); f.MD5 == "" {
-			unread = append(unread, f)
+	for _, f := range files {
+		if f.MD5 = fileCache.get(ctx, f); f.MD5 == "" {
+			missing = append(missing, f)
 			total += f.Size
 		}
 	}
-	if len(unread) == 0 {
+	if len(missing) == 0 {
 		return context.Cause(ctx)
 	}
-	bar := o.Output.Start(fmt.Sprintf("reading %d of %d files", len(unread), len(all)), total)
+	bar := o.Output.Start(fmt.Sprintf("reading %d of %d files", len(missing), len(files)), total)
 	defer bar.Done()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, f := range unread {
+	for _, f := range missing {
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			began := time.Now()
+			start := time.Now()
 			f.Err = f.read(bar)
-			if f.Err == nil && began.Sub(time.Unix(0, f.Modified)) > tooFresh {
-				kept.put(ctx, f)
+			if f.Err == nil && start.Sub(time.Unix(0, f.Modified)) > minAge {
+				fileCache.put(ctx, f)
 			}
 			return nil
 		})
@@ -85,15 +84,15 @@ func Take(ctx context.Context, all []*File, o Options) error {
 	return group.Wait()
 }
 
-// read takes the fingerprint of a file.
+// read computes the fingerprint of a file.
 func (f *File) read(bar *progress.Bar) error {
-	from, err := os.Open(f.Path)
+	file, err := os.Open(f.Path)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer file.Close()
 	sum := md5.New() //nolint:gosec // see above
-	if _, err := io.Copy(sum, bar.Reader(from)); err != nil {
+	if _, err := io.Copy(sum, bar.Reader(file)); err != nil {
 		return err
 	}
 	f.MD5 = hex.EncodeToString(sum.Sum(nil))

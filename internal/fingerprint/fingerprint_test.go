@@ -13,8 +13,8 @@ import (
 	"tagma/internal/progress"
 )
 
-// found is a file on the disk, changed so long ago.
-func found(t *testing.T, folder, content string, ago time.Duration) *File {
+// newFile is a file on the disk, changed so long ago.
+func newFile(t *testing.T, folder, content string, ago time.Duration) *File {
 	t.Helper()
 	path := filepath.Join(folder, "file")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -35,11 +35,11 @@ func found(t *testing.T, folder, content string, ago time.Duration) *File {
 // take takes the fingerprint of a file, and tells whether it was read for it.
 func take(t *testing.T, f *File, cache string) (fromFile bool) {
 	t.Helper()
-	var said bytes.Buffer
-	if err := Take(t.Context(), []*File{f}, Options{Cache: cache, Output: progress.To(&said)}); err != nil || f.Err != nil {
+	var output bytes.Buffer
+	if err := Take(t.Context(), []*File{f}, Options{Cache: cache, Output: progress.To(&output)}); err != nil || f.Err != nil {
 		t.Fatal(err, f.Err)
 	}
-	return strings.Contains(said.String(), "reading 1 of 1 files")
+	return strings.Contains(output.String(), "reading 1 of 1 files")
 }
 
 func TestTake_AFileIsReadAgainOnlyIfItChanged(t *testing.T) {
@@ -52,7 +52,7 @@ func TestTake_AFileIsReadAgainOnlyIfItChanged(t *testing.T) {
 		{"another size", "abcd", time.Hour},
 		{"another time", "abce", 30 * time.Minute},
 	} {
-		f := found(t, folder, step.content, step.ago)
+		f := newFile(t, folder, step.content, step.ago)
 		if !take(t, f, cache) {
 			t.Errorf("%s: it is not read", step.what)
 		}
@@ -65,7 +65,7 @@ func TestTake_AFileIsReadAgainOnlyIfItChanged(t *testing.T) {
 }
 
 func TestTake_AFileThatWasJustWrittenIsNotTrusted(t *testing.T) {
-	f, cache := found(t, t.TempDir(), "abc", 0), filepath.Join(t.TempDir(), "cache.db")
+	f, cache := newFile(t, t.TempDir(), "abc", 0), filepath.Join(t.TempDir(), "cache.db")
 	for range 2 {
 		if !take(t, f, cache) {
 			t.Error("it is not read")
@@ -79,9 +79,9 @@ func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, cache := range []string{"", broken, filepath.Join(broken, "below")} {
-		f := found(t, t.TempDir(), "abc", time.Hour)
+		f := newFile(t, t.TempDir(), "abc", time.Hour)
 		if !take(t, f, cache) || f.MD5 != "900150983cd24fb0d6963f7d28e17f72" {
-			t.Errorf("%q: %+v", cache, f)
+			t.Errorf("cache %q: got %+v, want the MD5 of abc", cache, f)
 		}
 	}
 }
@@ -89,6 +89,6 @@ func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 func TestTake_AFileThatCannotBeReadSaysSo(t *testing.T) {
 	f := &File{Path: filepath.Join(t.TempDir(), "nowhere")}
 	if err := Take(t.Context(), []*File{f}, Options{Output: progress.To(&bytes.Buffer{})}); err != nil || f.Err == nil || f.MD5 != "" {
-		t.Errorf("%v, %+v", err, f)
+		t.Errorf("missing file: got error %v and %+v, want the error in the file", err, f)
 	}
 }

@@ -1,8 +1,8 @@
-// Package githost owns a git repository as a git host keeps it, for tests and
-// for measuring: bare, behind smart HTTP with Basic authentication, served by
-// git's own http-backend. It can be down, hang, answer with errors, lose an
-// answer and reject pushes. It owns too how the ordinary git is run beside it,
-// in the name of somebody else.
+// Package githost owns a git repository on a simulated git host, for tests and
+// benchmarks: bare, behind smart HTTP with Basic authentication, served by
+// git's http-backend. The host can be down, hang, answer with errors, lose an
+// answer and reject pushes. Package githost also owns running the ordinary git
+// in the name of another person. It does not own the product's access to git.
 package githost
 
 import (
@@ -22,8 +22,8 @@ import (
 	"sync/atomic"
 )
 
-// Who may enter. The token has what URLs and headers write in other ways, and
-// a word by which tests find where it should not be.
+// Credentials of the host. The token has characters that URLs and headers
+// encode, and a word that tests search for in places without secrets.
 const (
 	User  = "robot"
 	Token = "canary-Tok3n/with+signs"
@@ -31,24 +31,24 @@ const (
 
 // Host serves one repository.
 type Host struct {
-	Dir string // the repository
+	Dir string // path of the repository
 
-	address string // host and port; the same each time that it is up
+	address string // host and port, the same after each Up
 	mu      sync.Mutex
-	server  *http.Server // nil: down
+	server  *http.Server // nil if the host is down
 
-	requests atomic.Int64
-	fault    atomic.Pointer[http.HandlerFunc] // answers in the place of git, if set
-	spoil    atomic.Bool                      // lose the answer to the next push that git took
+	requests       atomic.Int64
+	fault          atomic.Pointer[http.HandlerFunc] // answers instead of git, if set
+	loseNextAnswer atomic.Bool                      // lose the answer to the next push after git has accepted it
 }
 
-// Start makes a bare repository in dir and serves it.
+// Start creates a bare repository in dir and serves it.
 func Start(dir string) (*Host, error) {
 	if err := Init(dir); err != nil {
 		return nil, err
 	}
 	h := &Host{Dir: dir}
-	// An address that nobody else takes while the host is down; not every
+	// An address that no other process takes while the host is down. Not every
 	// system has more than one loopback address.
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.N(250), rand.N(250), 2+rand.N(250)))
 	if err != nil {
@@ -62,9 +62,9 @@ func Start(dir string) (*Host, error) {
 	return h, nil
 }
 
-// Init makes an empty bare repository in dir, which takes no damaged objects. Git
-// does not tidy it up by itself: that would go on in the background, while others
-// look at the repository or remove it.
+// Init creates an empty bare repository in dir that refuses damaged objects.
+// Automatic garbage collection is off, because it would run in the background
+// while a test reads or removes the repository.
 func Init(dir string) error {
 	if out, err := Git("", "init", "--quiet", "--bare", "--initial-branch=main", dir); err != nil {
 		return fmt.Errorf("git init: %w: %s", err, out)
@@ -78,18 +78,18 @@ func Init(dir string) error {
 }
 
 func (h *Host) serve(listener net.Listener) {
-	server := &http.Server{Handler: http.HandlerFunc(h.answer)} //nolint:gosec // its only clients are tests
+	server := &http.Server{Handler: http.HandlerFunc(h.handle)} //nolint:gosec // its only clients are tests
 	h.server = server
 	go func() { _ = server.Serve(listener) }()
 }
 
-// Address is the URL of the repository.
+// Address returns the URL of the repository.
 func (h *Host) Address() string { return "http://" + h.address + "/" + filepath.Base(h.Dir) }
 
-// Requests is how many there were.
+// Requests returns the number of requests.
 func (h *Host) Requests() int64 { return h.requests.Load() }
 
-// Down refuses connections, and breaks those that are there.
+// Down refuses new connections, and breaks existing connections.
 func (h *Host) Down() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +110,8 @@ func (h *Host) Up() error {
 	return err
 }
 
-// Fault makes the host answer everything with f; nil mends it.
+// Fault makes the host answer every request with f; nil restores normal
+// answers.
 func (h *Host) Fault(f http.HandlerFunc) {
 	if f == nil {
 		h.fault.Store(nil)
@@ -119,24 +120,24 @@ func (h *Host) Fault(f http.HandlerFunc) {
 	h.fault.Store(&f)
 }
 
-// Status is a fault: every answer has this code, and repeats what it was asked
-// with, secrets included.
+// Status returns a fault: every answer has the given code, and repeats the
+// credentials of the request.
 func Status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "seen: "+r.Header.Get("Authorization")+" "+Token, code)
 	}
 }
 
-// Hang is a fault: there is no answer.
+// Hang is a fault: the host never answers.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// LoseAnswer breaks the connection at the next push, after git took it.
-func (h *Host) LoseAnswer() { h.spoil.Store(true) }
+// LoseAnswer breaks the connection of the next push, after git has accepted it.
+func (h *Host) LoseAnswer() { h.loseNextAnswer.Store(true) }
 
-func (h *Host) answer(w http.ResponseWriter, r *http.Request) {
+func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	h.requests.Add(1)
 	if fault := h.fault.Load(); fault != nil {
-		_, _ = io.Copy(io.Discard, r.Body) // then the server notices a client that left
+		_, _ = io.Copy(io.Discard, r.Body) // so that the server notices a client that left
 		(*fault)(w, r)
 		return
 	}
@@ -146,13 +147,13 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "who is %s?", r.Header.Get("Authorization"))
 		return
 	}
-	body, err := io.ReadAll(r.Body) // net/http/cgi takes no chunks
+	body, err := io.ReadAll(r.Body) // net/http/cgi does not accept chunked bodies
 	if err != nil {
 		return
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
-	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.spoil.Swap(false) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.loseNextAnswer.Swap(false) {
 		h.backend().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	}
@@ -170,13 +171,13 @@ func (h *Host) backend() *cgi.Handler {
 	}, InheritEnv: []string{"PATH"}}
 }
 
-// Hook gives the repository in dir a pre-receive hook, a shell script.
+// Hook installs a shell script as pre-receive hook of the repository in dir.
 func Hook(dir, script string) error {
 	return os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+script), 0o700)
 }
 
-// Git runs the real git in dir, in the name of somebody else, and gives what
-// it prints.
+// Git runs the ordinary git in dir in the name of another person, and returns
+// its output.
 func Git(dir string, args ...string) (string, error) {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
@@ -186,17 +187,18 @@ func Git(dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Copy makes a bare repository of what the branches of another reach. A push
-// that was cut off may still be moving objects there that no branch names.
-func Copy(repository, to string) error {
-	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, to); err != nil {
+// Copy creates a bare repository with the objects that the branches of another
+// repository reach. An interrupted push may still be moving objects outside the
+// branches.
+func Copy(repository, target string) error {
+	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, target); err != nil {
 		return fmt.Errorf("git clone: %w: %s", err, out)
 	}
 	return nil
 }
 
-// Push writes files into a working copy, commits them as author, Name
-// <address>, and pushes: it takes in first what others have pushed.
+// Push pulls the commits of others, writes files into a working copy, commits
+// them as author, Name <address>, and pushes.
 func Push(work, author, message string, files map[string]string) error {
 	run := func(args ...string) error {
 		out, err := Git(work, args...)
@@ -211,11 +213,11 @@ func Push(work, author, message string, files map[string]string) error {
 		}
 	}
 	for path, content := range files {
-		full := filepath.Join(work, path)
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		fullPath := filepath.Join(work, path)
+		if err := os.MkdirAll(filepath.Dir(fullPath), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(full, []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(fullPath, []byte(content), 0o600); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,10 @@
-// Package instant owns Tagma's one notion of time: a moment in UTC, to the
-// millisecond, held as the number of milliseconds since 1970-01-01T00:00:00Z.
+// Package instant owns Tagma's single representation of time: a moment in UTC,
+// to the millisecond, as the number of milliseconds since 1970-01-01T00:00:00Z.
 //
-// It is that integer in both databases too, so that a time sorts, compares and
-// falls into a bucket in the same way everywhere (docs/adr/0003-times.md). It
-// does not own time zones: a time without one is read as UTC only in the form
-// that the traps use for file names.
+// Both databases store the same integer, so that a time sorts, compares and
+// falls into a bucket in the same way everywhere (docs/adr/0003-times.md).
+// Package instant does not own time zones: a time without a zone is read as UTC
+// only in the form of the traps' file names.
 package instant
 
 import (
@@ -16,44 +16,47 @@ import (
 	"tagma/internal/fault"
 )
 
-// TrapLayout is the form of a time in the name of a trap's file, always UTC.
+// TrapLayout is the form of the time in a trap's file name, always UTC.
 const TrapLayout = "2006-01-02_15-04-05"
 
-// layout is what Tagma writes. Milliseconds appear only where there are some.
+// layout is the form that Tagma writes, with milliseconds only if they are not
+// 0.
 const layout = "2006-01-02T15:04:05.999Z"
 
 // Instant is a moment: milliseconds since the Unix epoch, UTC.
 type Instant int64
 
-// Clock tells the present. Everything that needs the time is given one, so
-// that a test can say what time it is.
+// Clock returns the present. Every part that needs the time takes a Clock, so
+// that a test can set the time.
 type Clock func() Instant
 
-// System is the machine's clock.
+// System returns the time of the machine's clock.
 func System() Instant { return Of(time.Now()) }
 
-// Of is t without what lies below the millisecond.
+// Of returns t truncated to the millisecond.
 func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 
-// forms is what an error tells to write.
+// forms is the part of an error that names the accepted forms.
 const forms = "write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)"
 
-// Parse reads RFC 3339 with a zone, or the traps' own form, which is UTC.
-// Years outside 0001–9999 are refused, because they cannot be written back.
+// Parse returns the moment of a text in RFC 3339 with a zone, or in the traps'
+// form, which is UTC. Parse refuses years outside 0001–9999, because String
+// cannot write them. The error is a *fault.Error.
 func Parse(s string) (Instant, error) {
-	if i, ok := usual(s); ok {
+	if i, ok := parseWholeSeconds(s); ok {
 		return i, nil
 	}
-	t, ok := read(s)
+	t, ok := parseText(s)
 	if year := t.UTC().Year(); !ok || year < 1 || year > 9999 {
 		return 0, fault.New(fault.BadInput, "%.40q is not a time: %s", s, forms)
 	}
 	return Of(t), nil
 }
 
-// usual reads the form that Tagma writes for whole seconds, 2020-06-20T21:33:24Z,
-// at a tenth of what time.Parse takes. It leaves all else to read.
-func usual(s string) (Instant, bool) {
+// parseWholeSeconds parses the form that Tagma writes for whole seconds,
+// 2020-06-20T21:33:24Z, in a tenth of the time of time.Parse. It returns false
+// for every other form; parseText parses the other forms.
+func parseWholeSeconds(s string) (Instant, bool) {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {
 		return 0, false
@@ -63,18 +66,18 @@ func usual(s string) (Instant, bool) {
 			return 0, false
 		}
 	}
-	two := func(n int) int { return 10*int(s[n]-'0') + int(s[n+1]-'0') }
-	year, month, day := 100*two(0)+two(2), two(5), two(8)
-	t := time.Date(year, time.Month(month), day, two(11), two(14), two(17), 0, time.UTC)
-	// What is not a date, or not a time of day, has become another.
+	twoDigits := func(n int) int { return 10*int(s[n]-'0') + int(s[n+1]-'0') }
+	year, month, day := 100*twoDigits(0)+twoDigits(2), twoDigits(5), twoDigits(8)
+	t := time.Date(year, time.Month(month), day, twoDigits(11), twoDigits(14), twoDigits(17), 0, time.UTC)
+	// time.Date normalises an invalid date or time of day into a different one.
 	y, m, d := t.Date()
-	ok := year > 0 && y == year && int(m) == month && d == day && two(14) < 60 && two(17) < 60
+	ok := year > 0 && y == year && int(m) == month && d == day && twoDigits(14) < 60 && twoDigits(17) < 60
 	return Of(t), ok
 }
 
-// read is strict where time.Parse is not: that takes hours of one digit, a
-// comma before a fraction, and a zone a day away.
-func read(s string) (time.Time, bool) {
+// parseText is stricter than time.Parse, which accepts hours of one digit, a
+// comma before a fraction, and a zone of 24 hours or more.
+func parseText(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		_, offset := t.Zone()
 		return t, strings.HasPrefix(s, t.Format("2006-01-02T15:04:05")) && !strings.Contains(s, ",") && max(offset, -offset) < 24*3600
@@ -83,49 +86,49 @@ func read(s string) (time.Time, bool) {
 	return t, err == nil && t.Format(TrapLayout) == s
 }
 
-// Time is i as Go's own type, in UTC.
+// Time returns i as a time.Time in UTC.
 func (i Instant) Time() time.Time { return time.UnixMilli(int64(i)).UTC() }
 
-// Add is i moved by d.
+// Add returns i plus d, truncated to the millisecond.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Milliseconds()) }
 
-// Sub is the time that passed from earlier to i.
+// Sub returns the duration from earlier to i.
 func (i Instant) Sub(earlier Instant) time.Duration {
 	return time.Duration(i-earlier) * time.Millisecond
 }
 
-// String is RFC 3339 in UTC.
+// String returns i in RFC 3339, in UTC.
 func (i Instant) String() string { return i.Time().Format(layout) }
 
-// Trap is i in the form of the traps' file names.
+// Trap returns i in the form of the traps' file names.
 func (i Instant) Trap() string { return i.Time().Format(TrapLayout) }
 
-// AppendJSON writes String's text as JSON.
+// AppendJSON appends the text of String as a JSON string.
 func (i Instant) AppendJSON(b []byte) []byte {
 	t := i.Time()
 	year, month, day := t.Date()
 	if year < 0 || year > 9999 || i%1000 != 0 {
 		return append(t.AppendFormat(append(b, '"'), layout), '"')
 	}
-	// time.Format would read its layout anew, at five times the cost.
+	// time.Format parses its layout on each call and takes five times as long.
 	hour, minute, second := t.Clock()
-	two := func(n int, before byte) { b = append(b, before, '0'+byte(n/10), '0'+byte(n%10)) }
-	two(year/100, '"')
+	appendTwo := func(n int, separator byte) { b = append(b, separator, '0'+byte(n/10), '0'+byte(n%10)) }
+	appendTwo(year/100, '"')
 	b = append(b, '0'+byte(year/10%10), '0'+byte(year%10))
-	two(int(month), '-')
-	two(day, '-')
-	two(hour, 'T')
-	two(minute, ':')
-	two(second, ':')
+	appendTwo(int(month), '-')
+	appendTwo(day, '-')
+	appendTwo(hour, 'T')
+	appendTwo(minute, ':')
+	appendTwo(second, ':')
 	return append(b, 'Z', '"')
 }
 
-// MarshalJSON writes RFC 3339 in UTC.
+// MarshalJSON returns RFC 3339 in UTC as a JSON string.
 func (i Instant) MarshalJSON() ([]byte, error) {
 	return i.AppendJSON(nil), nil
 }
 
-// UnmarshalJSON reads what Parse reads.
+// UnmarshalJSON accepts every text that Parse accepts.
 func (i *Instant) UnmarshalJSON(b []byte) error {
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {

@@ -29,7 +29,7 @@ func anyInstant() *rapid.Generator[Instant] {
 func TestInstant_IsTheSameInJSONAsInText(t *testing.T) {
 	for _, i := range []Instant{first, last, first - 1, last + 1, 0, -1, -1000} {
 		if got := string(i.AppendJSON(nil)); got != `"`+i.String()+`"` {
-			t.Errorf("%d is %s, not %s", i, got, i)
+			t.Errorf("JSON of %d: got %s, want the quoted %s", i, got, i)
 		}
 	}
 	rapid.Check(t, func(r *rapid.T) {
@@ -43,16 +43,16 @@ func TestInstant_IsTheSameInJSONAsInText(t *testing.T) {
 func TestInstant_ComesBackAsItWasWritten(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		i := anyInstant().Draw(r, "i")
-		if again, err := Parse(i.String()); err != nil || again != i {
-			r.Errorf("%s is read as %s: %v", i, again, err)
+		if parsed, err := Parse(i.String()); err != nil || parsed != i {
+			r.Errorf("%s is read as %s: %v", i, parsed, err)
 		}
-		if again, err := Parse(i.Trap()); err != nil || again != i-((i%1000)+1000)%1000 {
-			r.Errorf("%s, written as %s, is read as %s: %v", i, i.Trap(), again, err)
+		if parsed, err := Parse(i.Trap()); err != nil || parsed != i-((i%1000)+1000)%1000 {
+			r.Errorf("%s, written as %s, is read as %s: %v", i, i.Trap(), parsed, err)
 		}
 		text, err := json.Marshal(i)
-		var again Instant
-		if err != nil || json.Unmarshal(text, &again) != nil || again != i {
-			r.Errorf("%s is %s in JSON, and read as %s: %v", i, text, again, err)
+		var parsed Instant
+		if err != nil || json.Unmarshal(text, &parsed) != nil || parsed != i {
+			r.Errorf("%s is %s in JSON, and read as %s: %v", i, text, parsed, err)
 		}
 		var wire strings.Builder
 		i.MarshalGQL(&wire)
@@ -108,7 +108,7 @@ func TestParse_RefusesWhatIsNotOneMoment(t *testing.T) {
 		"2020-06-20T1:33:24Z", "2020-06-20T21:33:24,5Z", "2020-06-20T21:33:24+24:00", "2020-06-20T21:33:24-24:00", "2020-06-20_21-33-24.5", "2020-06-20_1-33-24",
 	} {
 		if got, err := Parse(text); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%q is read as %s: %v", text, got, err)
+			t.Errorf("%q: got %s, error %v, want code %s", text, got, err, fault.BadInput)
 		}
 	}
 }
@@ -118,20 +118,20 @@ func TestParse_TheUsualFormIsReadAsAllOthersAre(t *testing.T) {
 		"2020-06-20T21:33:24Z", "2020-02-29T00:00:00Z", "2021-02-29T00:00:00Z", "2020-06-20T24:00:00Z", "2020-06-20T23:60:00Z",
 		"2020-06-20T23:59:60Z", "2020-00-20T21:33:24Z", "2020-06-00T21:33:24Z", "0000-01-01T00:00:00Z", "2020-06-20t21:33:24Z", "2020-06-20T21:33:24z",
 	} {
-		checkUsual(t, text)
+		checkWholeSeconds(t, text)
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		text := []byte(anyInstant().Draw(r, "i").String())
 		if rapid.Bool().Draw(r, "changed") {
 			text[rapid.IntRange(0, len(text)-1).Draw(r, "where")] = byte(rapid.IntRange(' ', '~').Draw(r, "byte"))
 		}
-		checkUsual(r, string(text))
+		checkWholeSeconds(r, string(text))
 	})
 }
 
-func checkUsual(t rapid.TB, text string) {
-	got, ok := usual(text)
-	want, valid := read(text)
+func checkWholeSeconds(t rapid.TB, text string) {
+	got, ok := parseWholeSeconds(text)
+	want, valid := parseText(text)
 	if year := want.UTC().Year(); ok && (!valid || Of(want) != got || year < 1 || year > 9999) {
 		t.Errorf("%q is read as %s, want %s (%t)", text, got, Of(want), valid)
 	}
@@ -147,15 +147,15 @@ func FuzzParse(f *testing.F) {
 		i, err := Parse(text)
 		if err != nil {
 			if fault.CodeOf(err) != fault.BadInput {
-				t.Error(err)
+				t.Errorf("error: got %v, want code %s", err, fault.BadInput)
 			}
 			return
 		}
 		if i < first || i > last {
 			t.Errorf("%q is read as %d", text, i)
 		}
-		if again, err := Parse(i.String()); err != nil || again != i {
-			t.Errorf("%q is written as %s, which is read as %s: %v", text, i, again, err)
+		if parsed, err := Parse(i.String()); err != nil || parsed != i {
+			t.Errorf("%q is written as %s, which is read as %s: %v", text, i, parsed, err)
 		}
 	})
 }
@@ -164,13 +164,13 @@ func TestUnmarshal_WhatIsNotATextIsTheCallersFault(t *testing.T) {
 	for _, v := range []any{nil, 1592688804, 1.5, true, json.Number("1592688804"), []any{}, map[string]any{}, "yesterday"} {
 		i := Instant(7)
 		if err := i.UnmarshalGQL(v); fault.CodeOf(err) != fault.BadInput || i != 7 {
-			t.Errorf("%#v: %d, %v", v, i, err)
+			t.Errorf("%#v: got %d, error %v, want 7 unchanged and code %s", v, i, err, fault.BadInput)
 		}
 	}
 	for _, text := range []string{`1`, `{}`, `"yesterday"`} {
 		i := Instant(7)
 		if err := json.Unmarshal([]byte(text), &i); err == nil || i != 7 {
-			t.Errorf("%s: %d", text, i)
+			t.Errorf("%s: got %d, want an error and 7 unchanged", text, i)
 		}
 	}
 }
@@ -179,8 +179,8 @@ func TestAddAndSub_AreEachOthersOpposite(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		i := Instant(rapid.Int64Range(0, 4e12).Draw(r, "i"))
 		d := time.Duration(rapid.Int64Range(-4e12, 4e12).Draw(r, "d")) * time.Millisecond
-		if back := i.Add(d).Sub(i); back != d {
-			r.Errorf("%s after %s later: %s", i, d, back)
+		if difference := i.Add(d).Sub(i); difference != d {
+			r.Errorf("%s after %s later: %s", i, d, difference)
 		}
 		if want := i.Time().Add(d); i.Add(d).Time() != want {
 			r.Errorf("%s and %s is %s, want %s", i, d, i.Add(d), want)

@@ -1,10 +1,10 @@
-// Package jpegwrite owns the writing of JPEG files as image/jpeg writes them,
-// in a third of its time: sequential, 8 bits, grey or 4:2:0, with the Huffman
-// tables of annex K.3. The format is ITU-T T.81 (1992); the comments name its
+// Package jpegwrite owns writing JPEG files with the format of image/jpeg, in a
+// third of the time: sequential, 8 bits, grey or 4:2:0, with the Huffman tables
+// of annex K.3. The format is ITU-T T.81 (1992); comments refer to its
 // sections.
 //
-// Headers are the standard library's own. What it does not own is which pixels
-// are written: thumbnail makes them.
+// The standard library writes the headers. Package jpegwrite does not own the
+// pixels: package thumbnail makes them.
 package jpegwrite
 
 import (
@@ -15,27 +15,27 @@ import (
 	"image/jpeg"
 )
 
-// errKind says of an image that it is of no kind that is written here.
+// errKind means that an image is of an unsupported type.
 var errKind = errors.New("jpegwrite: neither grey nor 4:2:0")
 
-// Encode writes an *image.Gray, or an *image.YCbCr of the subsampling 4:2:0,
-// whose bounds begin at 0, 0 and which has at most 65,535 pixels each way.
-// Quality is that of image/jpeg.
+// Encode returns the JPEG file of an *image.Gray, or of an *image.YCbCr with
+// the subsampling 4:2:0. The bounds must begin at 0, 0, with at most 65,535
+// pixels horizontally and vertically. Quality is as in image/jpeg.
 func Encode(m image.Image, quality int) ([]byte, error) {
 	size := m.Bounds().Size()
-	var all []plane
-	var one image.Image // of the same kind
+	var planes []plane
+	var sample image.Image // of the same type
 	switch m := m.(type) {
 	case *image.Gray:
-		one = image.NewGray(image.Rect(0, 0, 1, 1))
-		all = []plane{{pix: m.Pix, stride: m.Stride, width: size.X, height: size.Y, blocks: 1}}
+		sample = image.NewGray(image.Rect(0, 0, 1, 1))
+		planes = []plane{{pix: m.Pix, stride: m.Stride, width: size.X, height: size.Y, blocks: 1}}
 	case *image.YCbCr:
 		if m.SubsampleRatio != image.YCbCrSubsampleRatio420 {
 			return nil, errKind
 		}
-		one = image.NewYCbCr(image.Rect(0, 0, 1, 1), m.SubsampleRatio)
+		sample = image.NewYCbCr(image.Rect(0, 0, 1, 1), m.SubsampleRatio)
 		w, h := (size.X+1)/2, (size.Y+1)/2
-		all = []plane{
+		planes = []plane{
 			{pix: m.Y, stride: m.YStride, width: size.X, height: size.Y, blocks: 2},
 			{pix: m.Cb, stride: m.CStride, width: w, height: h, blocks: 1},
 			{pix: m.Cr, stride: m.CStride, width: w, height: h, blocks: 1},
@@ -43,22 +43,22 @@ func Encode(m image.Image, quality int) ([]byte, error) {
 	default:
 		return nil, errKind
 	}
-	header, err := headerOf(one, size, quality)
+	header, err := newHeader(sample, size, quality)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
+	for i := range planes {
 		chroma := min(i, 1)
-		all[i].scale = scaleOf(header.quant[chroma])
-		all[i].dc, all[i].ac = codesOf(header.huffman[2*chroma]), codesOf(header.huffman[2*chroma+1])
+		planes[i].scale = scaleTable(header.quant[chroma])
+		planes[i].dc, planes[i].ac = codeTable(header.huffman[2*chroma]), codeTable(header.huffman[2*chroma+1])
 	}
 	w := &writer{out: make([]byte, len(header.bytes), len(header.bytes)+size.X*size.Y/4+1<<10)}
 	copy(w.out, header.bytes)
-	mcu := 8 * all[0].blocks // A.2.3
+	mcu := 8 * planes[0].blocks // A.2.3
 	for y := 0; y < size.Y; y += mcu {
 		for x := 0; x < size.X; x += mcu {
-			for i := range all {
-				p := &all[i]
+			for i := range planes {
+				p := &planes[i]
 				for n := range p.blocks * p.blocks {
 					p.write(w, (x/mcu*p.blocks+n%p.blocks)*8, (y/mcu*p.blocks+n/p.blocks)*8)
 				}
@@ -68,24 +68,25 @@ func Encode(m image.Image, quality int) ([]byte, error) {
 	return append(w.end(), 0xFF, 0xD9), nil
 }
 
-// header is all that stands before the entropy-coded data.
+// header holds the bytes before the entropy-coded data.
 type header struct {
 	bytes   []byte
 	quant   [][]byte // tables in zigzag order: luminance, chrominance
 	huffman [][]byte // DC and AC of luminance, then of chrominance: 16 counts, then the symbols
 }
 
-// headerOf is that of a picture of the same kind as one, with a size.
-func headerOf(one image.Image, size image.Point, quality int) (*header, error) {
+// newHeader returns the header of a picture of the given size and of the type
+// of sample.
+func newHeader(sample image.Image, size image.Point, quality int) (*header, error) {
 	var file bytes.Buffer
-	if err := jpeg.Encode(&file, one, &jpeg.Options{Quality: quality}); err != nil {
+	if err := jpeg.Encode(&file, sample, &jpeg.Options{Quality: quality}); err != nil {
 		return nil, err
 	}
-	all := file.Bytes()
+	data := file.Bytes()
 	h := &header{}
-	for at := 2; ; {
-		marker, end := all[at+1], at+2+int(binary.BigEndian.Uint16(all[at+2:]))
-		body := all[at+4 : end]
+	for pos := 2; ; {
+		marker, end := data[pos+1], pos+2+int(binary.BigEndian.Uint16(data[pos+2:]))
+		body := data[pos+4 : end]
 		switch marker {
 		case 0xDB: // B.2.4.1
 			for ; len(body) > 0; body = body[65:] {
@@ -104,39 +105,39 @@ func headerOf(one image.Image, size image.Point, quality int) (*header, error) {
 				body = body[n:]
 			}
 		case 0xDA:
-			h.bytes = all[:end]
+			h.bytes = data[:end]
 			return h, nil
 		}
-		at = end
+		pos = end
 	}
 }
 
-// code is a Huffman code's bits, and how many they are.
+// code is a Huffman code and its length in bits.
 type code struct{ bits, length uint16 }
 
-// codesOf is the codes by symbol: C.2.
-func codesOf(table []byte) *[256]code {
-	var all [256]code
+// codeTable returns the codes by symbol (C.2).
+func codeTable(table []byte) *[256]code {
+	var codes [256]code
 	next, i := uint16(0), 16
 	for length := 1; length <= 16; length++ {
 		for range table[length-1] {
-			all[table[i]] = code{next, uint16(length)}
+			codes[table[i]] = code{next, uint16(length)}
 			next++
 			i++
 		}
 		next <<= 1
 	}
-	return &all
+	return &codes
 }
 
-// writer gathers bits.
+// writer collects bits.
 type writer struct {
 	out  []byte
-	bits uint64 // the last n of them are not in out
+	bits uint64 // the last n bits are not yet in out
 	n    uint
 }
 
-// put takes up to 32 bits.
+// put appends up to 32 bits.
 func (w *writer) put(bits uint64, n uint) {
 	w.bits = w.bits<<(n&63) | bits
 	if w.n += n; w.n >= 32 {
@@ -144,11 +145,11 @@ func (w *writer) put(bits uint64, n uint) {
 	}
 }
 
-// flush writes 32 bits out. A byte of ones is followed by one of zeros (F.1.2.3).
+// flush appends 32 bits to out. A zero byte follows each byte 0xFF (F.1.2.3).
 func (w *writer) flush() {
 	w.n -= 32
 	word := uint32(w.bits >> (w.n & 63))
-	// Some byte is 255 if its complement is 0: then a 1 is borrowed from it.
+	// A byte is 0xFF if its complement is 0: then the subtraction borrows a 1.
 	if (^word-0x01010101)&word&0x80808080 == 0 {
 		w.out = binary.BigEndian.AppendUint32(w.out, word)
 		return
@@ -164,7 +165,7 @@ func (w *writer) byte(b byte) {
 	}
 }
 
-// end is all that was written, filled up with ones to the next byte.
+// end fills the last byte with ones, and returns all bytes.
 func (w *writer) end() []byte {
 	if fill := -w.n & 7; fill > 0 {
 		w.put(1<<fill-1, fill)

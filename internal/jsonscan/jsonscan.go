@@ -1,13 +1,14 @@
-// Package jsonscan reads JSON from front to back by whoever knows what comes
-// next: an object with these members, a list, a text, a number. A long list of
-// input is read so in one pass, straight into values.
+// Package jsonscan owns reading JSON front to back for callers that know the
+// next value: an object with given members, a list, a text, a number. A long
+// list of input is read in one pass, straight into values.
 //
-// What it reads is valid JSON (RFC 8259) and means what encoding/json takes it
-// to mean. It says no to all else, and to some that is valid: an object that has
-// a member twice, which is read in more than one way. Whoever hears no reads the
-// text with encoding/json, whose errors are those that callers are told.
+// Every value that Scanner accepts is valid JSON (RFC 8259) and means the same
+// in encoding/json. Scanner refuses all invalid JSON, and some valid JSON: an
+// object with a duplicate member, which has more than one reading. After a
+// refusal the caller reads the text with encoding/json, and reports the error
+// of encoding/json to the client. Package jsonscan does not own error messages.
 //
-// Its texts are parts of the one that is read, and keep it in memory.
+// Returned texts are substrings of the input, and keep the input in memory.
 package jsonscan
 
 import (
@@ -18,35 +19,36 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Scanner is what is left to be read. Each of its methods reads what comes next,
-// if that is what it reads; else it says no, and nothing more is to be read.
+// Scanner holds the unread rest of a text. Each method reads the next value if
+// the value has the method's type. Otherwise the method returns false, and the
+// caller must stop reading.
 type Scanner struct{ rest string }
 
-// New reads a text, which must be UTF-8.
+// New returns a Scanner of a text, which must be UTF-8.
 func New(text string) *Scanner { return &Scanner{text} }
 
-// End says whether all is read.
+// End reports whether the whole text is read.
 func (s *Scanner) End() bool {
-	s.space()
+	s.skipSpace()
 	return s.rest == ""
 }
 
-func (s *Scanner) space() {
+func (s *Scanner) skipSpace() {
 	for len(s.rest) > 0 && s.rest[0] <= ' ' && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\t' || s.rest[0] == '\r') {
 		s.rest = s.rest[1:]
 	}
 }
 
-// Next is the first byte of what comes next, or 0.
+// Next returns the first byte of the next value, or 0 at the end.
 func (s *Scanner) Next() byte {
-	s.space()
+	s.skipSpace()
 	if s.rest == "" {
 		return 0
 	}
 	return s.rest[0]
 }
 
-// Take reads a byte of punctuation.
+// Take reads the byte of punctuation c.
 func (s *Scanner) Take(c byte) bool {
 	if s.Next() != c {
 		return false
@@ -55,26 +57,26 @@ func (s *Scanner) Take(c byte) bool {
 	return true
 }
 
-// Null reads a null. Its no is not the last word: something else is there.
-func (s *Scanner) Null() bool { return s.word("null") }
+// Null reads a null. After false, the caller may read another value.
+func (s *Scanner) Null() bool { return s.literal("null") }
 
 // Bool reads true or false.
 func (s *Scanner) Bool() (value, ok bool) {
-	if s.word("true") {
+	if s.literal("true") {
 		return true, true
 	}
-	return false, s.word("false")
+	return false, s.literal("false")
 }
 
-func (s *Scanner) word(word string) bool {
-	if s.Next() != word[0] || !strings.HasPrefix(s.rest, word) {
+func (s *Scanner) literal(literal string) bool {
+	if s.Next() != literal[0] || !strings.HasPrefix(s.rest, literal) {
 		return false
 	}
-	s.rest = s.rest[len(word):]
+	s.rest = s.rest[len(literal):]
 	return true
 }
 
-// List reads a list, each item of which is read by item.
+// List reads a list, and calls item to read each item.
 func (s *Scanner) List(item func() bool) bool {
 	if !s.Take('[') {
 		return false
@@ -93,7 +95,7 @@ func (s *Scanner) List(item func() bool) bool {
 	return false
 }
 
-// Members reads an object, each member's value by member.
+// Members reads an object, and calls member to read the value of each member.
 func (s *Scanner) Members(member func(name string) bool) bool {
 	if !s.Take('{') {
 		return false
@@ -114,24 +116,24 @@ func (s *Scanner) Members(member func(name string) bool) bool {
 	}
 }
 
-// Object reads an object that has the first so many of the names, of which there
-// are 32 at most, and may have the others, each once. Member reads the value of
-// the one that has this number.
+// Object reads an object whose members are among names, each at most once. The
+// first required names must be present. Names holds at most 32 names. Object
+// calls member with the index of a name to read the value.
 func (s *Scanner) Object(names []string, required int, member func(number int) bool) bool {
-	n, seen := 0, uint32(0)
+	n, present := 0, uint32(0)
 	ok := s.Members(func(name string) bool {
-		if n == len(names) || names[n] != name { // most come in the names' order
+		if n == len(names) || names[n] != name { // members mostly come in the order of names
 			n = slices.Index(names, name)
 		}
-		if n < 0 || seen&(1<<n) != 0 || !member(n) {
+		if n < 0 || present&(1<<n) != 0 || !member(n) {
 			return false
 		}
-		seen |= 1 << n
+		present |= 1 << n
 		n++
 		return true
 	})
-	all := uint32(1)<<required - 1
-	return ok && seen&all == all
+	mask := uint32(1)<<required - 1
+	return ok && present&mask == mask
 }
 
 // Text reads a string.
@@ -145,7 +147,7 @@ func (s *Scanner) Text() (text string, ok bool) {
 			text, s.rest = s.rest[1:n], s.rest[n+1:]
 			return text, true
 		case c == '\\':
-			return s.escaped(n)
+			return s.textWithEscapes(n)
 		case c < ' ':
 			return "", false
 		}
@@ -153,36 +155,36 @@ func (s *Scanner) Text() (text string, ok bool) {
 	return "", false
 }
 
-// escaped reads a string whose first escape is at n.
-func (s *Scanner) escaped(n int) (string, bool) {
+// textWithEscapes reads a string whose first escape is at n.
+func (s *Scanner) textWithEscapes(n int) (string, bool) {
 	for ; n < len(s.rest) && s.rest[n] != '"'; n++ {
 		if s.rest[n] == '\\' {
-			n++ // the next is no end
+			n++ // the escaped byte does not end the string
 		}
 	}
 	if n >= len(s.rest) {
 		return "", false
 	}
-	// It says no to half a pair of surrogates, which encoding/json replaces.
+	// AppendUnquote refuses a lone surrogate, which encoding/json replaces.
 	text, err := jsontext.AppendUnquote(nil, s.rest[:n+1])
 	s.rest = s.rest[n+1:]
 	return string(text), err == nil
 }
 
-// Number reads a number. What a float64 cannot hold is none.
+// Number reads a number that fits a float64.
 func (s *Scanner) Number() (float64, bool) {
 	if s.Next() == 0 {
 		return 0, false
 	}
-	// Most are small and whole.
-	n, whole := 0, 0
+	// Fast path: most numbers are small and whole.
+	n, integer := 0, 0
 	for n < len(s.rest) && n < 9 && s.rest[n]-'0' <= 9 {
-		whole = 10*whole + int(s.rest[n]-'0')
+		integer = 10*integer + int(s.rest[n]-'0')
 		n++
 	}
 	if n > 0 && n < len(s.rest) && (s.rest[n] == ',' || s.rest[n] == ']') && (s.rest[0] != '0' || n == 1) {
 		s.rest = s.rest[n:]
-		return float64(whole), true
+		return float64(integer), true
 	}
 	text, _, ok := s.number()
 	if !ok {
@@ -192,16 +194,16 @@ func (s *Scanner) Number() (float64, bool) {
 	return x, err == nil
 }
 
-// Spelling reads a number as it is written.
+// Spelling reads a number and returns its text unchanged.
 func (s *Scanner) Spelling() (string, bool) {
-	s.space()
+	s.skipSpace()
 	text, _, ok := s.number()
 	return text, ok
 }
 
-// Whole reads a number that is written as a whole one, of 32 bits.
+// Whole reads a number without fraction and exponent that fits 32 bits.
 func (s *Scanner) Whole() (int, bool) {
-	s.space()
+	s.skipSpace()
 	text, whole, ok := s.number()
 	if !ok || !whole {
 		return 0, false
@@ -210,36 +212,37 @@ func (s *Scanner) Whole() (int, bool) {
 	return int(n), err == nil
 }
 
-// number reads a number, and says whether it has neither fraction nor exponent.
+// number reads a number, and reports whether it has neither fraction nor
+// exponent.
 func (s *Scanner) number() (text string, whole, ok bool) {
 	n := 0
-	next := func(of string) bool {
-		if n < len(s.rest) && strings.IndexByte(of, s.rest[n]) >= 0 {
+	accept := func(set string) bool {
+		if n < len(s.rest) && strings.IndexByte(set, s.rest[n]) >= 0 {
 			n++
 			return true
 		}
 		return false
 	}
 	digits := func() bool {
-		from := n
+		start := n
 		for n < len(s.rest) && s.rest[n]-'0' <= 9 {
 			n++
 		}
-		return n > from
+		return n > start
 	}
-	next("-")
-	if !next("0") && !digits() {
+	accept("-")
+	if !accept("0") && !digits() {
 		return "", false, false
 	}
 	whole = true
-	if next(".") {
+	if accept(".") {
 		if whole = false; !digits() {
 			return "", false, false
 		}
 	}
-	if next("eE") {
+	if accept("eE") {
 		whole = false
-		if next("+-"); !digits() {
+		if accept("+-"); !digits() {
 			return "", false, false
 		}
 	}
@@ -247,15 +250,16 @@ func (s *Scanner) number() (text string, whole, ok bool) {
 	return text, whole, true
 }
 
-// Skip passes over a value, and gives it as it stands. It looks for its end only:
-// that is where it is if the value is valid, which is for its reader to find out.
+// Skip passes over a value and returns the text of the value. Skip only looks
+// for the end of the value, and finds the end if the value is valid. The reader
+// of the returned text must check its validity.
 func (s *Scanner) Skip() (value string, ok bool) {
-	s.space()
+	s.skipSpace()
 	depth, n := 0, 0
 scan:
 	for n < len(s.rest) {
 		c := s.rest[n]
-		if depth > 0 && c != '"' && c|0x20 != '{' && c|0x20 != '}' { // which the brackets become too
+		if depth > 0 && c != '"' && c|0x20 != '{' && c|0x20 != '}' { // c|0x20 maps brackets to braces
 			n++
 			continue
 		}
@@ -263,7 +267,7 @@ scan:
 		case '"':
 			for n++; n < len(s.rest) && s.rest[n] != '"'; n++ {
 				if s.rest[n] == '\\' {
-					n++ // the next is no end
+					n++ // the escaped byte does not end the string
 				}
 			}
 		case '{', '[':

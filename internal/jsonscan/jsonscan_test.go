@@ -10,22 +10,22 @@ import (
 	"pgregory.net/rapid"
 )
 
-// value reads any value as encoding/json reads it.
-func value(s *Scanner) (v any, ok bool) {
+// scanValue reads any value as encoding/json reads it.
+func scanValue(s *Scanner) (v any, ok bool) {
 	switch c := s.Next(); {
 	case c == '{':
-		all := map[string]any{}
+		object := map[string]any{}
 		ok = s.Members(func(name string) bool {
-			_, twice := all[name]
-			all[name], ok = value(s)
+			_, twice := object[name]
+			object[name], ok = scanValue(s)
 			return ok && !twice
 		})
-		return all, ok
+		return object, ok
 	case c == '[':
 		list := []any{}
 		ok = s.List(func() bool {
-			one, ok := value(s)
-			list = append(list, one)
+			item, ok := scanValue(s)
+			list = append(list, item)
 			return ok
 		})
 		return list, ok
@@ -45,7 +45,7 @@ func check(t rapid.TB, text string) (read bool) {
 		return false
 	}
 	s := New(text)
-	got, ok := value(s)
+	got, ok := scanValue(s)
 	var want any
 	err := json.Unmarshal([]byte(text), &want)
 	if ok = ok && s.End(); ok && (err != nil || !reflect.DeepEqual(got, want)) {
@@ -68,25 +68,25 @@ func TestScanner_ReadsWhatEncodingJSONReads(t *testing.T) {
 	for _, text := range texts {
 		check(t, text)
 	}
-	read := 0
+	count := 0
 	rapid.Check(t, func(r *rapid.T) {
 		text := []byte(rapid.SampledFrom([]string{
 			`{"device": "0a5bb6f4", "takenAt": ["x", {"y": "\u00e9z"}], "n": null}`, `[[1,2],[3.5,-4],[[5,6e1]]]`, `[{"a":"b","c":12},{"a":"","c":-0}]`,
 		}).Draw(r, "text"))
 		for range rapid.IntRange(0, 2).Draw(r, "changes") {
-			at := rapid.IntRange(0, len(text)-1).Draw(r, "where")
+			pos := rapid.IntRange(0, len(text)-1).Draw(r, "where")
 			if rapid.Bool().Draw(r, "out") && len(text) > 1 {
-				text = append(text[:at], text[at+1:]...)
+				text = append(text[:pos], text[pos+1:]...)
 			} else {
-				text[at] = rapid.SampledFrom([]byte(`{}[]",:\ 0eux-.n`)).Draw(r, "byte")
+				text[pos] = rapid.SampledFrom([]byte(`{}[]",:\ 0eux-.n`)).Draw(r, "byte")
 			}
 		}
 		if check(r, string(text)) {
-			read++
+			count++
 		}
 	})
-	if read < 20 {
-		t.Errorf("%d texts were read", read)
+	if count < 20 {
+		t.Errorf("got %d texts that were read, want at least 20", count)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestObject_HasItsMembersAndNoOthers(t *testing.T) {
 			return ok
 		})
 		if ok != want || ok && (got[0] != 1 || got[1] != 2) {
-			t.Errorf("%s: %t, %v", text, ok, got)
+			t.Errorf("%s: got %t, %v, want %t", text, ok, got, want)
 		}
 	}
 }

@@ -1,10 +1,12 @@
-// Package leader owns that some work is done by one server at a time, whatever
-// their number: by whichever holds an advisory lock of the PostgreSQL database
-// that they share. The lock goes with the connection, so that a server that
-// dies is followed within seconds. On SQLite there is one server, and it leads.
+// Package leader owns the choice of the one server that does some work, among
+// all servers of a PostgreSQL database: the server that holds an advisory lock.
+// The lock ends with its connection, so another server takes over within
+// seconds after the leader dies. On SQLite there is one server, which always
+// leads.
 //
-// One that has lost its connection notices within seconds too, and until then
-// two may believe that they lead: the work must bear that.
+// A leader that has lost its connection notices within seconds. Until then two
+// servers may both work as leader, and the work must tolerate this. Package
+// leader does not own the work.
 package leader
 
 import (
@@ -21,13 +23,14 @@ import (
 	"tagma/internal/database"
 )
 
-// look is the time between two looks at who holds the lock, and between two
-// tries of work that has failed.
-const look = 2 * time.Second
+// checkInterval is the time between two checks of the lock, and between two
+// attempts at failed work.
+const checkInterval = 2 * time.Second
 
-// Start does the work, in the background, whenever this server leads it, until
-// ctx ends. The work's context ends when it leads no more; work that returns
-// before is begun again. The channel is closed when nothing is under way.
+// Start runs work in the background while this server leads, until ctx ends.
+// The context of work ends when the server stops leading; work that returns
+// before is started again. Start closes the returned channel when work has
+// ended.
 func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, work func(context.Context) error) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -42,7 +45,8 @@ func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, 
 	return ended
 }
 
-// lead does the work if nobody else does, until it returns or the lock is lost.
+// lead runs work if no other server does, until work returns or the lock is
+// lost.
 func lead(ctx context.Context, db *database.DB, name string, work func(context.Context) error) error {
 	if db.Dialect == dialect.SQLite {
 		return work(ctx)
@@ -52,47 +56,48 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 		return err
 	}
 	defer conn.Close()
-	var mine bool
-	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key(name)).Scan(&mine); err != nil || !mine {
+	var acquired bool
+	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key(name)).Scan(&acquired); err != nil || !acquired {
 		return err
 	}
 	defer release(conn, name)
-	working, stop := context.WithCancel(ctx)
+	workCtx, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- work(working) }()
+	go func() { done <- work(workCtx) }()
 	for {
 		select {
 		case err := <-done:
 			stop()
 			return err
-		case <-time.After(look):
+		case <-time.After(checkInterval):
 		}
-		if err := ping(working, conn); err != nil { // the connection is gone, and the lock with it
+		if err := ping(workCtx, conn); err != nil { // the connection is lost, and the lock with it
 			stop()
 			return errors.Join(err, <-done)
 		}
 	}
 }
 
-// ping does not wait long: a network that swallows what is sent must not hide
-// that the lock is gone.
+// ping has a short timeout, so that a network that drops packets cannot hide
+// the loss of the lock.
 func ping(ctx context.Context, conn *stdsql.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, look)
+	ctx, cancel := context.WithTimeout(ctx, checkInterval)
 	defer cancel()
 	return conn.PingContext(ctx)
 }
 
-// release gives the lock back, for the connection goes back to the pool.
+// release unlocks the advisory lock, because the connection returns to the
+// pool.
 func release(conn *stdsql.Conn, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), look)
+	ctx, cancel := context.WithTimeout(context.Background(), checkInterval)
 	defer cancel()
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", key(name)); err != nil {
-		// The lock must not stay with a connection that others will use.
+		// Close the connection: a pooled connection must not hold the lock.
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 }
 
-// key is the lock's number.
+// key returns the number of the lock.
 func key(name string) int64 {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("tagma " + name))
@@ -100,7 +105,7 @@ func key(name string) int64 {
 }
 
 func pause(ctx context.Context) {
-	timer := time.NewTimer(look)
+	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

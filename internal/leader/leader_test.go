@@ -77,7 +77,7 @@ func TestStart_OneOfTwoLeadsAndTheOtherFollowsWhenItEnds(t *testing.T) {
 	select {
 	case e := <-events:
 		t.Fatalf("while %s leads, %+v", first.server, e)
-	case <-time.After(look + look/2): // time enough to look
+	case <-time.After(checkInterval + checkInterval/2): // time enough to look
 	}
 	servers[first.server].stop()
 	<-servers[first.server].stopped
@@ -99,21 +99,21 @@ func TestStart_WhoseConnectionIsKilledLeadsNoMoreUntilItHasTheLockAgain(t *testi
 	err := open(t, address).SQL.QueryRowContext(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_locks
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&killed)
 	if err != nil || killed != 1 {
-		t.Fatalf("%d killed, %v", killed, err)
+		t.Fatalf("killed: got %d connections, error %v, want 1", killed, err)
 	}
 	// The one ends its work, and one of both leads; their order is not told.
-	seen := []event{next(t, events), next(t, events)}
-	ended, began := seen[0], seen[1]
+	pair := []event{next(t, events), next(t, events)}
+	ended, began := pair[0], pair[1]
 	if ended.begins {
 		ended, began = began, ended
 	}
 	if ended != (event{first.server, false}) || !began.begins {
-		t.Errorf("after the connection was killed: %+v", seen)
+		t.Errorf("after the connection was killed: %+v", pair)
 	}
 	select {
 	case e := <-events:
 		t.Errorf("and then %+v", e)
-	case <-time.After(look + look/2):
+	case <-time.After(checkInterval + checkInterval/2):
 	}
 }
 
@@ -122,19 +122,19 @@ func TestStart_WorkThatFailsIsBegunAgainAndTheLogTellsWhy(t *testing.T) {
 	for name, address := range map[string]string{"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "db"), "PostgreSQL": testenv.Postgres(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var lines strings.Builder
+			var log strings.Builder
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			times := 0
-			stopped := Start(ctx, open(t, address), slog.New(slog.NewTextHandler(&lines, nil)), "work", func(context.Context) error {
+			stopped := Start(ctx, open(t, address), slog.New(slog.NewTextHandler(&log, nil)), "work", func(context.Context) error {
 				if times++; times == 2 {
 					stop()
 				}
 				return errors.New("no luck")
 			})
 			<-stopped
-			if times != 2 || !strings.Contains(lines.String(), "no luck") || !strings.Contains(lines.String(), "work=work") {
-				t.Errorf("%d times, and the log is %s", times, lines.String())
+			if times != 2 || !strings.Contains(log.String(), "no luck") || !strings.Contains(log.String(), "work=work") {
+				t.Errorf("got %d runs and the log %s, want 2 runs and the error in the log", times, log.String())
 			}
 			// The lock is given back: another may lead at once.
 			events := make(chan event, 2)

@@ -1,4 +1,5 @@
-// Package leash owns that a process which tests or benchmarks have started ends
-// with them, however they end. Linux alone can do that; elsewhere the process
-// may be left over when they are killed. It does not start or stop anything.
+// Package leash owns the end of child processes: a process that a test or a
+// benchmark started ends with its parent, however the parent ends. Only Linux
+// supports this; on other systems the child may survive a killed parent.
+// Package leash does not own starting or stopping processes.
 package leash

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// On has a command that is not started yet get the signal when this process is
-// gone.
+// On makes the kernel send signal to the process of cmd when this process ends.
+// Call On before cmd.Start.
 func On(cmd *exec.Cmd, signal syscall.Signal) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

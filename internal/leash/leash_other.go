@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// On does nothing: only Linux has a way.
+// On does nothing: only Linux sends a signal when the parent ends.
 func On(*exec.Cmd, syscall.Signal) {}

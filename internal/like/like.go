@@ -1,6 +1,7 @@
-// Package like owns the patterns with which the API selects by name: those of
-// SQL's LIKE, meaning the same on both databases. % stands for any run of
-// characters, _ for any one, and \ takes the next character as it is.
+// Package like owns the patterns by which the API selects names: the patterns
+// of SQL's LIKE, with the same meaning on both databases. % matches any run of
+// characters, _ matches any one character, and \ makes the next character
+// literal. Package like does not own the queries.
 package like
 
 import (
@@ -13,18 +14,18 @@ import (
 	"tagma/internal/fault"
 )
 
-// maxLength bounds a pattern, in bytes.
+// maxLength is the largest length of a pattern, in bytes.
 const maxLength = 200
 
-// Pattern is a pattern that was checked.
+// Pattern is a checked pattern.
 type Pattern struct {
 	text   string
-	prefix string // what every match begins with
-	exact  bool   // there is nothing but the prefix
-	all    bool   // everything matches
+	prefix string // every match begins with prefix
+	exact  bool   // whether only prefix itself matches
+	all    bool   // whether every text matches
 }
 
-// Parse checks a pattern. Its error is a *fault.Error.
+// Parse returns the pattern of a text. The error is a *fault.Error.
 func Parse(text string) (Pattern, error) {
 	if len(text) > maxLength {
 		return Pattern{}, fault.New(fault.BadInput, "the pattern %.40q… has %d bytes: at most %d are taken", text, len(text), maxLength)
@@ -57,38 +58,38 @@ func Parse(text string) (Pattern, error) {
 	return p, nil
 }
 
-// Matches says whether a text matches.
+// Matches reports whether a text matches the pattern.
 func (p Pattern) Matches(text string) bool {
 	pattern := []rune(p.text)
 	rest := []rune(text)
-	// A run of any characters is tried at its shortest; where what follows does
-	// not fit, the last such run is made one longer.
-	at, back, from := 0, -1, 0
+	// A % first matches the empty run. When the rest of the pattern does not
+	// match, the run of the last % grows by one character.
+	pos, retryPos, retryText := 0, -1, 0
 	for n := 0; n < len(rest); {
 		switch {
-		case at < len(pattern) && pattern[at] == '%':
-			back, from = at+1, n
-			at++
-		case at < len(pattern) && pattern[at] == '\\' && pattern[at+1] == rest[n]:
-			at, n = at+2, n+1
-		case at < len(pattern) && pattern[at] != '\\' && (pattern[at] == '_' || pattern[at] == rest[n]):
-			at, n = at+1, n+1
-		case back >= 0:
-			from++
-			at, n = back, from
+		case pos < len(pattern) && pattern[pos] == '%':
+			retryPos, retryText = pos+1, n
+			pos++
+		case pos < len(pattern) && pattern[pos] == '\\' && pattern[pos+1] == rest[n]:
+			pos, n = pos+2, n+1
+		case pos < len(pattern) && pattern[pos] != '\\' && (pattern[pos] == '_' || pattern[pos] == rest[n]):
+			pos, n = pos+1, n+1
+		case retryPos >= 0:
+			retryText++
+			pos, n = retryPos, retryText
 		default:
 			return false
 		}
 	}
-	return strings.Trim(string(pattern[at:]), "%") == ""
+	return strings.Trim(string(pattern[pos:]), "%") == ""
 }
 
-// All says whether everything matches.
+// All reports whether every text matches the pattern.
 func (p Pattern) All() bool { return p.all }
 
-// Match is the condition that the column matches. Where the pattern begins
-// with plain characters it is also a range of the column, which an index
-// serves.
+// Match returns the condition that the column matches the pattern. If the
+// pattern begins with literal characters, the condition contains a range of the
+// column too, which an index serves.
 func (p Pattern) Match(column string) *sql.Predicate {
 	switch {
 	case p.all:
@@ -96,51 +97,53 @@ func (p Pattern) Match(column string) *sql.Predicate {
 	case p.exact:
 		return sql.EQ(column, p.prefix)
 	case p.prefix == "":
-		return p.like(column)
+		return p.likePredicate(column)
 	}
-	parts := []*sql.Predicate{bytewise(column, ">=", p.prefix), p.like(column)}
+	conditions := []*sql.Predicate{compareBytes(column, ">=", p.prefix), p.likePredicate(column)}
 	if next, ok := successor(p.prefix); ok {
-		parts = append(parts, bytewise(column, "<", next))
+		conditions = append(conditions, compareBytes(column, "<", next))
 	}
-	return sql.And(parts...)
+	return sql.And(conditions...)
 }
 
-// MatchFold is the condition that the column matches, whatever the case of its
-// ASCII letters. No index serves it: it is for short tables.
+// MatchFold returns the condition that the column matches the pattern,
+// regardless of the case of ASCII letters. No index serves the condition, so
+// use MatchFold for short tables only.
 func (p Pattern) MatchFold(column string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.WriteString("lower(").Ident(column)
-		writeBytewise(b)
-		b.WriteString(") LIKE ").Arg(lower(p.text)).WriteString(` ESCAPE '\'`)
+		writeByteCollation(b)
+		b.WriteString(") LIKE ").Arg(lowerASCII(p.text)).WriteString(` ESCAPE '\'`)
 	})
 }
 
-func (p Pattern) like(column string) *sql.Predicate {
+func (p Pattern) likePredicate(column string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(column).WriteString(" LIKE ").Arg(p.text).WriteString(` ESCAPE '\'`)
 	})
 }
 
-// bytewise compares a column with a text by their bytes, which is by their
-// code points.
-func bytewise(column, operator, text string) *sql.Predicate {
+// compareBytes compares a column with a text by bytes. In UTF-8 the order of
+// bytes is the order of code points.
+func compareBytes(column, operator, text string) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(column)
-		writeBytewise(b)
+		writeByteCollation(b)
 		b.WriteString(" " + operator + " ").Arg(text)
 	})
 }
 
-// writeBytewise makes PostgreSQL mind bytes and nothing of a language, as
-// SQLite always does.
-func writeBytewise(b *sql.Builder) {
+// writeByteCollation makes PostgreSQL compare bytes instead of using the rules
+// of a language. SQLite always compares bytes.
+func writeByteCollation(b *sql.Builder) {
 	if b.Dialect() == dialect.Postgres {
 		b.WriteString(` COLLATE "C"`)
 	}
 }
 
-// lower makes ASCII letters small, as the databases do.
-func lower(text string) string {
+// lowerASCII returns text with ASCII letters in lower case, as the databases'
+// lower does.
+func lowerASCII(text string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			r += 'a' - 'A'
@@ -149,16 +152,17 @@ func lower(text string) string {
 	}, text)
 }
 
-// successor is the least string that is greater than all that begin with
-// prefix, in the order of code points. There may be none.
+// successor returns the least string greater than every string that begins with
+// prefix, in the order of code points. It returns false if no such string
+// exists.
 func successor(prefix string) (string, bool) {
 	runes := []rune(prefix)
 	for n := len(runes) - 1; n >= 0; n-- {
 		if runes[n] == utf8.MaxRune {
-			continue // nothing is greater in this place: the one before it must be
+			continue // no code point is greater: increment the one before
 		}
 		runes[n]++
-		if runes[n] == 0xD800 { // not a character, nor are those up to 0xDFFF
+		if runes[n] == 0xD800 { // U+D800 to U+DFFF are surrogates, not characters
 			runes[n] = 0xE000
 		}
 		return string(runes[:n+1]), true

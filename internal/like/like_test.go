@@ -17,25 +17,25 @@ import (
 	"tagma/internal/testenv"
 )
 
-// matches is what a pattern means, said as plainly as can be.
-func matches(pattern, text []rune) bool {
+// referenceMatch is what a pattern means, said as plainly as can be.
+func referenceMatch(pattern, text []rune) bool {
 	if len(pattern) == 0 {
 		return len(text) == 0
 	}
 	switch pattern[0] {
 	case '%':
 		for n := range len(text) + 1 {
-			if matches(pattern[1:], text[n:]) {
+			if referenceMatch(pattern[1:], text[n:]) {
 				return true
 			}
 		}
 		return false
 	case '_':
-		return len(text) > 0 && matches(pattern[1:], text[1:])
+		return len(text) > 0 && referenceMatch(pattern[1:], text[1:])
 	case '\\':
 		pattern = pattern[1:]
 	}
-	return len(text) > 0 && text[0] == pattern[0] && matches(pattern[1:], text[1:])
+	return len(text) > 0 && text[0] == pattern[0] && referenceMatch(pattern[1:], text[1:])
 }
 
 // fold makes ASCII letters small.
@@ -65,62 +65,62 @@ type table struct {
 
 // each runs a test on both databases, and on a column that PostgreSQL sorts as
 // English is sorted: punctuation counts for little there, and case for less.
-func each(t *testing.T, test func(t *testing.T, at table)) {
+func each(t *testing.T, test func(t *testing.T, tbl table)) {
 	t.Helper()
-	on := func(name, url, column string) {
+	open := func(name, url, column string) {
 		t.Run(name, func(t *testing.T) {
 			db, err := database.Open(t.Context(), url, database.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = db.Close() })
-			at := table{db, t}
-			at.exec("CREATE TABLE names (name " + column + ")")
-			test(t, at)
+			tbl := table{db, t}
+			tbl.exec("CREATE TABLE names (name " + column + ")")
+			test(t, tbl)
 		})
 	}
-	on("SQLite", "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), "text")
-	on("PostgreSQL", testenv.Postgres(t), "text")
-	on("PostgreSQL in English", testenv.Postgres(t), `text COLLATE "en-x-icu"`)
+	open("SQLite", "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), "text")
+	open("PostgreSQL", testenv.Postgres(t), "text")
+	open("PostgreSQL in English", testenv.Postgres(t), `text COLLATE "en-x-icu"`)
 }
 
-func (at table) exec(statement string, args ...any) {
-	at.t.Helper()
-	if _, err := at.SQL.ExecContext(at.t.Context(), statement, args...); err != nil {
-		at.t.Fatalf("%s: %v", statement, err)
+func (tbl table) exec(statement string, args ...any) {
+	tbl.t.Helper()
+	if _, err := tbl.SQL.ExecContext(tbl.t.Context(), statement, args...); err != nil {
+		tbl.t.Fatalf("%s: %v", statement, err)
 	}
 }
 
-// hold makes the names those that the table holds.
-func (at table) hold(names []string) {
-	at.t.Helper()
-	from := "json_each($1)"
-	if at.Dialect == dialect.Postgres {
-		from = "json_array_elements_text($1::json) AS t(value)"
+// storeNames makes the names those that the table holds.
+func (tbl table) storeNames(names []string) {
+	tbl.t.Helper()
+	source := "json_each($1)"
+	if tbl.Dialect == dialect.Postgres {
+		source = "json_array_elements_text($1::json) AS t(value)"
 	}
-	at.exec("DELETE FROM names")
-	at.exec("INSERT INTO names SELECT value FROM "+from, database.JSON(names))
+	tbl.exec("DELETE FROM names")
+	tbl.exec("INSERT INTO names SELECT value FROM "+source, database.JSON(names))
 }
 
-// where gives the names for which a condition holds, sorted.
-func (at table) where(condition *sql.Predicate) []string {
-	at.t.Helper()
-	query, args := sql.Dialect(at.Dialect).Select("name").From(sql.Table("names")).Where(condition).Query()
-	rows, err := at.SQL.QueryContext(at.t.Context(), query, args...)
+// selectNames gives the names for which a condition holds, sorted.
+func (tbl table) selectNames(condition *sql.Predicate) []string {
+	tbl.t.Helper()
+	query, args := sql.Dialect(tbl.Dialect).Select("name").From(sql.Table("names")).Where(condition).Query()
+	rows, err := tbl.SQL.QueryContext(tbl.t.Context(), query, args...)
 	if err != nil {
-		at.t.Fatalf("%s: %v", query, err)
+		tbl.t.Fatalf("%s: %v", query, err)
 	}
 	defer rows.Close()
-	var found []string
-	if err := sql.ScanSlice(rows, &found); err != nil {
-		at.t.Fatal(err)
+	var names []string
+	if err := sql.ScanSlice(rows, &names); err != nil {
+		tbl.t.Fatal(err)
 	}
-	slices.Sort(found)
-	return found
+	slices.Sort(names)
+	return names
 }
 
 func TestMatch_SelectsWhatAPlainReadingOfThePatternDoesOnBothDatabases(t *testing.T) {
-	each(t, func(t *testing.T, at table) {
+	each(t, func(t *testing.T, tbl table) {
 		rapid.Check(t, func(r *rapid.T) {
 			pattern := texts().Draw(r, "pattern") + rapid.SampledFrom([]string{"", "%", "_"}).Draw(r, "wild")
 			names := rapid.SliceOfN(texts(), 1, 30).Draw(r, "names")
@@ -133,22 +133,22 @@ func TestMatch_SelectsWhatAPlainReadingOfThePatternDoesOnBothDatabases(t *testin
 			if err != nil {
 				return // ends with a lone \: see below
 			}
-			at.hold(names)
+			tbl.storeNames(names)
 			want, wantFold := []string{}, []string{}
 			for _, name := range names {
-				if matches([]rune(pattern), []rune(name)) {
+				if referenceMatch([]rune(pattern), []rune(name)) {
 					want = append(want, name)
 				}
-				if matches([]rune(fold(pattern)), []rune(fold(name))) {
+				if referenceMatch([]rune(fold(pattern)), []rune(fold(name))) {
 					wantFold = append(wantFold, name)
 				}
 			}
 			slices.Sort(want)
 			slices.Sort(wantFold)
-			if got := at.where(parsed.Match("name")); !slices.Equal(got, want) {
+			if got := tbl.selectNames(parsed.Match("name")); !slices.Equal(got, want) {
 				r.Errorf("%q matches %q of %q, want %q", pattern, got, names, want)
 			}
-			if got := at.where(parsed.MatchFold("name")); !slices.Equal(got, wantFold) {
+			if got := tbl.selectNames(parsed.MatchFold("name")); !slices.Equal(got, wantFold) {
 				r.Errorf("%q matches, whatever the case, %q of %q, want %q", pattern, got, names, wantFold)
 			}
 		})
@@ -165,10 +165,10 @@ func TestMatch_APlainBeginningIsARangeThatAnIndexServes(t *testing.T) {
 		condition.SetDialect(d)
 		query, args := condition.Query()
 		if !strings.Contains(query, ">=") || !strings.Contains(query, "<") {
-			t.Errorf("%s: no range: %s", d, query)
+			t.Errorf("%s: got condition %s, want a range", d, query)
 		}
 		if !slices.Equal(args, []any{driver.Value("0a"), driver.Value("0a%"), driver.Value("0b")}) {
-			t.Errorf("%s: %q", d, args)
+			t.Errorf("%s: got arguments %q, want the pattern and its range", d, args)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestAll_IsSaidOnlyOfWhatMatchesEveryText(t *testing.T) {
 		if err != nil || !parsed.All() {
 			return
 		}
-		if name := texts().Draw(r, "name"); !matches([]rune(pattern), []rune(name)) {
+		if name := texts().Draw(r, "name"); !referenceMatch([]rune(pattern), []rune(name)) {
 			r.Errorf("%q is said to match all, but not %q", pattern, name)
 		}
 	})
@@ -194,24 +194,24 @@ func TestAll_IsSaidOnlyOfWhatMatchesEveryText(t *testing.T) {
 func TestParse_RefusesWhatIsNoPatternAsTheCallersFault(t *testing.T) {
 	for _, pattern := range []string{`\`, `abc\`, `a\\\`, "a\x00b", "a\xffb", strings.Repeat("a", maxLength+1)} {
 		if _, err := Parse(pattern); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%.20q: %v", pattern, err)
+			t.Errorf("pattern %.20q: got error %v, want code %s", pattern, err, fault.BadInput)
 		}
 	}
 	for _, pattern := range []string{"", `\\`, `\%\_`, strings.Repeat("a", maxLength)} {
 		if _, err := Parse(pattern); err != nil {
-			t.Errorf("%.20q: %v", pattern, err)
+			t.Errorf("pattern %.20q: got error %v, want nil", pattern, err)
 		}
 	}
 }
 
 func TestSuccessor_StandsBetweenThePrefixesTextsAndTheRest(t *testing.T) {
-	awkward := rapid.OneOf(rapid.SampledFrom(letters), rapid.Rune())
-	text := rapid.StringOf(awkward)
+	anyRune := rapid.OneOf(rapid.SampledFrom(letters), rapid.Rune())
+	text := rapid.StringOf(anyRune)
 	rapid.Check(t, func(r *rapid.T) {
-		prefix := rapid.StringOfN(awkward, 1, 4, -1).Draw(r, "prefix")
+		prefix := rapid.StringOfN(anyRune, 1, 4, -1).Draw(r, "prefix")
 		next, ok := successor(prefix)
-		if within := prefix + text.Draw(r, "rest"); ok && within >= next {
-			r.Errorf("%q is not below %q", within, next)
+		if longer := prefix + text.Draw(r, "rest"); ok && longer >= next {
+			r.Errorf("%q is not below %q", longer, next)
 		}
 		other := text.Draw(r, "other")
 		if ok && prefix <= other && other < next && !strings.HasPrefix(other, prefix) {
@@ -233,8 +233,8 @@ func TestMatches_SaysTheSameAsAPlainReadingOfThePattern(t *testing.T) {
 		if err != nil {
 			return // it ends with a lone backslash
 		}
-		if got, want := p.Matches(text), matches([]rune(p.text), []rune(text)); got != want {
-			t.Fatalf("%q matches %q: %v", p.text, text, got)
+		if got, want := p.Matches(text), referenceMatch([]rune(p.text), []rune(text)); got != want {
+			t.Fatalf("Matches of %q for %q: got %v, want %v", p.text, text, got, want)
 		}
 	})
 }

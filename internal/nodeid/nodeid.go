@@ -1,7 +1,7 @@
-// Package nodeid owns the global ids of the API: what `Node.id` holds and
-// `node(id)` takes. An id names a type and a row of it, as `Image:42` or
-// `Device:0a5bb6f4`. It is stable for the life of the row. To a caller it is
-// opaque.
+// Package nodeid owns the global ids of the API: the values of `Node.id` and of
+// the argument of `node(id)`. An id holds a type and a row of the type, as in
+// `Image:42` or `Device:0a5bb6f4`. The id is stable for the life of the row,
+// and opaque to callers. Package nodeid does not own the rows.
 package nodeid
 
 import (
@@ -15,16 +15,17 @@ import (
 
 // ID is a global id.
 type ID struct {
-	Type string // the GraphQL type
-	Key  string // the row's primary key
+	Type string // name of the GraphQL type
+	Key  string // primary key of the row
 }
 
-// Of is the id of a row of the type.
+// Of returns the id of the row of a type.
 func Of[K int64 | string](typename string, key K) ID {
 	return ID{Type: typename, Key: fmt.Sprint(key)}
 }
 
-// Parse reads what String writes.
+// Parse returns the ID of a text written by String. The error is a
+// *fault.Error.
 func Parse(s string) (ID, error) {
 	typename, key, ok := strings.Cut(s, ":")
 	if !ok || typename == "" || key == "" || len(s) > 100 || strings.ContainsFunc(s, unprintable) {
@@ -35,14 +36,14 @@ func Parse(s string) (ID, error) {
 
 func unprintable(r rune) bool { return r <= ' ' || r > '~' }
 
-// Number is the key of a type whose rows are numbered. False means that no row
-// can have this id.
+// Number returns the key of a type with numbered rows. It returns false if no
+// row can have the id.
 func (id ID) Number() (int64, bool) {
 	n, err := strconv.ParseInt(id.Key, 10, 64)
 	return n, err == nil && n > 0 && strconv.FormatInt(n, 10) == id.Key
 }
 
-// String is the id as callers see it.
+// String returns the id in the form of the API.
 func (id ID) String() string { return id.Type + ":" + id.Key }
 
 // MarshalGQL writes the scalar ID.

@@ -29,9 +29,9 @@ func TestID_ComesBackAsItWasGiven(t *testing.T) {
 		if err := json.Unmarshal([]byte(wire.String()), &text); err != nil || text != id.String() {
 			r.Fatalf("%s is written as %s: %v", id, wire.String(), err)
 		}
-		var again ID
-		if err := again.UnmarshalGQL(text); err != nil || again != id {
-			r.Errorf("%s is read as %s: %v", id, again, err)
+		var parsed ID
+		if err := parsed.UnmarshalGQL(text); err != nil || parsed != id {
+			r.Errorf("%s is read as %s: %v", id, parsed, err)
 		}
 	})
 }
@@ -43,7 +43,7 @@ func TestID_WhatThisServerNeverGaveIsRefused(t *testing.T) {
 	} {
 		var id ID
 		if err := id.UnmarshalGQL(v); fault.CodeOf(err) != fault.BadInput || id != (ID{}) {
-			t.Errorf("%#v: %s, %v", v, id, err)
+			t.Errorf("%#v: got %s, error %v, want code %s", v, id, err, fault.BadInput)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestID_WhatThisServerNeverGaveIsRefused(t *testing.T) {
 func TestNumber_IsOnlyWhatARowCanHave(t *testing.T) {
 	for _, key := range []string{"0", "-1", "+1", "01", "1.0", "1e3", "0x1", "1_000", "９", "1:1", "9223372036854775808", "x"} {
 		if n, ok := (ID{"Image", key}).Number(); ok {
-			t.Errorf("%s is %d", key, n)
+			t.Errorf("Number of the key %s: got %d, want none", key, n)
 		}
 	}
 	if n, ok := (ID{"Image", strconv.Itoa(math.MaxInt64)}).Number(); !ok || n != math.MaxInt64 {
@@ -65,10 +65,10 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		id, err := Parse(s)
 		if err == nil && id.String() != s {
-			t.Errorf("%q is read as %q", s, id)
+			t.Errorf("%q: got %q", s, id)
 		}
 		if err != nil && fault.CodeOf(err) != fault.BadInput {
-			t.Error(err)
+			t.Errorf("error: got %v, want code %s", err, fault.BadInput)
 		}
 	})
 }

@@ -1,12 +1,13 @@
-// Package page owns paging: how the arguments of a Relay connection become one
-// keyset query, and its rows a page.
+// Package page owns paging: it turns the arguments of a Relay connection into
+// one keyset query, and the rows of the query into a page.
 //
-// A cursor is the place of a row in an order that is total, not a count of
-// rows. So a walk through all pages repeats none and skips none that was there
-// throughout, whatever is inserted or deleted meanwhile, and the last page
-// costs what the first does. Nothing is counted unless totalCount is asked for.
+// A cursor is the place of a row in a total order, not a count of rows. A walk
+// through all pages therefore repeats no row and skips no row that existed
+// throughout, whatever is inserted or deleted meanwhile. The last page costs as
+// much as the first page. Rows are counted only when a caller requests
+// totalCount.
 //
-// It does not own the order, nor the query: those are the caller's.
+// Package page does not own the order or the query: the caller does.
 package page
 
 import (
@@ -21,10 +22,10 @@ import (
 	"tagma/internal/fault"
 )
 
-// Limits of a page's length.
+// Limits bounds the length of a page.
 type Limits struct{ Default, Max int }
 
-// Request is the arguments of a connection, as they came.
+// Request holds the arguments of a connection, unchecked.
 type Request struct {
 	First  *int
 	After  *string
@@ -32,34 +33,34 @@ type Request struct {
 	Before *string
 }
 
-// Key is a place in an order: the values of the columns that it sorts by,
-// strings and int64s.
+// Key is a place in an order: the values of the sort columns, each a string or
+// an int64.
 type Key []any
 
-// Column is one of the columns that an order sorts by.
+// Column is a sort column of an order.
 type Column struct {
-	Table string // of a joined table; empty for the query's own
+	Table string // name of a joined table; empty for the table of the query
 	Name  string
-	Text  bool // its values are strings, not int64s
+	Text  bool // whether the values are strings; otherwise int64s
 }
 
-// Order is a total order of rows: the columns that it sorts by, ascending, and
-// the key of a row. No two rows have the same key.
+// Order is a total order of rows: the sort columns, ascending, and a function
+// that returns the key of a row. No two rows have the same key.
 type Order[T any] struct {
 	Columns []Column
 	Key     func(T) Key
 }
 
-func (c Column) in(s *sql.Selector) string {
+func (c Column) ident(s *sql.Selector) string {
 	if c.Table == "" {
 		return s.C(c.Name)
 	}
 	return sql.Table(c.Table).C(c.Name)
 }
 
-// Query fetches rows. It adds what it is given to its own conditions, and
-// gives the rows in that order.
-type Query[T any] func(ctx context.Context, add func(*sql.Selector)) ([]T, error)
+// Query returns rows. The implementation applies narrow to its own query and
+// returns the rows in the order that narrow sets.
+type Query[T any] func(ctx context.Context, narrow func(*sql.Selector)) ([]T, error)
 
 // Page is one page: a Relay connection.
 type Page[T any] struct {
@@ -68,16 +69,16 @@ type Page[T any] struct {
 
 	order   Order[T]
 	count   func(context.Context) (int, error)
-	cursors []string // of a page made by Map, whose order is of other rows
+	cursors []string // set by Map only, because order does not sort the mapped values
 }
 
-// Edge is a row with its cursor.
+// Edge is a row with the cursor of the row.
 type Edge[T any] struct {
 	Cursor string
 	Node   T
 }
 
-// Info says where a page stands.
+// Info holds the cursors of a page, and whether further pages exist.
 type Info struct {
 	HasNextPage     bool
 	HasPreviousPage bool
@@ -85,84 +86,84 @@ type Info struct {
 	EndCursor       *string
 }
 
-// Fetch gives the page that was asked for. Count is called only if somebody
-// asks for the total. Errors about the request are *fault.Error.
+// Fetch returns the page for a request. Count is called only when a caller
+// requests the total. Fetch returns a *fault.Error for an invalid request.
 func Fetch[T any](
 	ctx context.Context, limits Limits, request Request, order Order[T],
 	query Query[T], count func(context.Context) (int, error),
 ) (*Page[T], error) {
-	wanted, err := order.Want(limits, request, count)
+	keyset, err := order.Want(limits, request, count)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := query(ctx, func(s *sql.Selector) {
-		wanted.Narrow(s)
-		wanted.Limit(s)
+		keyset.Narrow(s)
+		keyset.Limit(s)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return order.Page(wanted.Plan, rows, count), nil
+	return order.Page(keyset.Plan, rows, count), nil
 }
 
-// Wanted is a page that a reader fetches by itself, with the columns of its
-// choice.
+// Wanted is a page for a reader that runs the query itself, with columns of its
+// own.
 type Wanted struct {
 	Plan    Plan
-	Columns []Column // whose values are the key of a row
+	Columns []Column // sort columns; their values are the key of a row
 	Count   func(context.Context) (int, error)
 }
 
-// Want checks a request. Errors about it are *fault.Error.
+// Want checks a request. The error is a *fault.Error.
 func (o Order[T]) Want(limits Limits, request Request, count func(context.Context) (int, error)) (Wanted, error) {
 	plan, err := o.Plan(limits, request)
 	return Wanted{plan, o.Columns, count}, err
 }
 
-// Narrow makes a query one of the rows of the page and all that follow, in the
-// plan's direction. The reader takes one more than the plan's length, which
-// tells whether there is a further page: see Limit.
+// Narrow restricts a query to the rows of the page and all rows after the page,
+// in the direction of the plan. The reader takes one row more than the length
+// of the plan, to learn whether a further page exists: see Limit.
 func (w Wanted) Narrow(s *sql.Selector) {
 	w.From(s)
 	w.Order(s)
 }
 
-// From lets only the rows of the page through and all that follow.
+// From restricts a query to the rows of the page and all rows after the page.
 func (w Wanted) From(s *sql.Selector) {
-	beyond(s, w.Columns, ">", w.Plan.After)
-	beyond(s, w.Columns, "<", w.Plan.Before)
+	addBound(s, w.Columns, ">", w.Plan.After)
+	addBound(s, w.Columns, "<", w.Plan.Before)
 }
 
-// Order puts a query in the plan's direction.
+// Order sorts a query in the direction of the plan.
 func (w Wanted) Order(s *sql.Selector) {
 	direction := sql.Asc
 	if w.Plan.Backwards {
 		direction = sql.Desc
 	}
 	for _, column := range w.Columns {
-		s.OrderBy(direction(column.in(s)))
+		s.OrderBy(direction(column.ident(s)))
 	}
 }
 
-// Limit ends a query one row after the page.
+// Limit limits a query to one row more than the page.
 func (w Wanted) Limit(s *sql.Selector) { s.Limit(w.Plan.Length + 1) }
 
-// Leading is the page as a query of another table narrows it, which has only
-// the first columns of the order, under the names that are given. The row where
-// the page begins or ends is let through.
+// Leading returns the page for a query of another table that has only the first
+// columns of the order, under the given names. The query returns the row at
+// which the page begins or ends as well.
 func (w Wanted) Leading(columns []Column) Wanted {
 	return Wanted{Plan: w.Plan, Columns: columns}
 }
 
-// Plan is a request that was checked.
+// Plan is a checked request.
 type Plan struct {
 	Length    int  // of the page
-	Backwards bool // from the end
-	After     Key  // nil, or what the page comes after
-	Before    Key  // nil, or what the page comes before
+	Backwards bool // whether the page is at the end of the list
+	After     Key  // the page begins after this key; nil for no bound
+	Before    Key  // the page ends before this key; nil for no bound
 }
 
-// Plan checks a request. Its error is a *fault.Error.
+// Plan checks a request. The error is a *fault.Error.
 func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 	length, backwards, err := request.length(limits)
 	if err != nil {
@@ -178,12 +179,13 @@ func (o Order[T]) Plan(limits Limits, request Request) (Plan, error) {
 	return plan, problems.Err()
 }
 
-// Info says where the page stands that has rows from the first key to the
-// last, nil if it has none. More says that the query gave one row more.
-func (p Plan) Info(more bool, first, last Key) Info {
-	info := Info{HasNextPage: more, HasPreviousPage: p.After != nil}
+// Info returns the Info of the page from key first to key last. Both keys are
+// nil if the page is empty. HasMore reports whether the query returned one row
+// more than the page.
+func (p Plan) Info(hasMore bool, first, last Key) Info {
+	info := Info{HasNextPage: hasMore, HasPreviousPage: p.After != nil}
 	if p.Backwards {
-		info = Info{HasPreviousPage: more, HasNextPage: p.Before != nil}
+		info = Info{HasPreviousPage: hasMore, HasNextPage: p.Before != nil}
 	}
 	if first != nil {
 		start, end := first.Cursor(), last.Cursor()
@@ -192,11 +194,11 @@ func (p Plan) Info(more bool, first, last Key) Info {
 	return info
 }
 
-// Page makes a page of rows, which may be one more than the plan's length and
-// are in the plan's direction.
+// Page returns the page of rows. The rows are in the direction of the plan, and
+// may be one more than the length of the plan.
 func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, error)) *Page[T] {
-	more := len(rows) > plan.Length
-	if more {
+	hasMore := len(rows) > plan.Length
+	if hasMore {
 		rows = rows[:plan.Length]
 	}
 	if plan.Backwards {
@@ -206,19 +208,19 @@ func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, er
 	if len(rows) > 0 {
 		first, last = o.Key(rows[0]), o.Key(rows[len(rows)-1])
 	}
-	return &Page[T]{Nodes: rows, PageInfo: plan.Info(more, first, last), order: o, count: count}
+	return &Page[T]{Nodes: rows, PageInfo: plan.Info(hasMore, first, last), order: o, count: count}
 }
 
-// Map is the same page of other values, with the same cursors.
-func Map[T, U any](p *Page[T], to func(T) U) *Page[U] {
+// Map returns the same page with converted nodes and the same cursors.
+func Map[T, U any](p *Page[T], convert func(T) U) *Page[U] {
 	nodes := make([]U, len(p.Nodes))
 	for n, row := range p.Nodes {
-		nodes[n] = to(row)
+		nodes[n] = convert(row)
 	}
 	return &Page[U]{Nodes: nodes, PageInfo: p.PageInfo, count: p.count, cursors: p.Cursors()}
 }
 
-// Cursors are the rows' cursors.
+// Cursors returns the cursor of each row.
 func (p *Page[T]) Cursors() []string {
 	if p.cursors != nil {
 		return p.cursors
@@ -230,7 +232,7 @@ func (p *Page[T]) Cursors() []string {
 	return cursors
 }
 
-// Edges are the rows with their cursors.
+// Edges returns the rows with their cursors.
 func (p *Page[T]) Edges() []*Edge[T] {
 	edges := make([]*Edge[T], len(p.Nodes))
 	for n, cursor := range p.Cursors() {
@@ -239,19 +241,20 @@ func (p *Page[T]) Edges() []*Edge[T] {
 	return edges
 }
 
-// TotalCount counts the rows on all pages.
+// TotalCount returns the number of rows on all pages.
 func (p *Page[T]) TotalCount(ctx context.Context) (int, error) { return p.count(ctx) }
 
-// Cursor is the key as callers see it.
+// Cursor returns the key in the opaque form of the API.
 func (k Key) Cursor() string {
 	text, err := json.Marshal(k)
-	if err != nil { // strings and integers always can be
+	if err != nil { // json.Marshal accepts every string and integer
 		panic(err)
 	}
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// parse reads a cursor. One of another list, or made up, is a problem.
+// parse returns the key of a cursor. A cursor of another list, or an invented
+// cursor, is a problem.
 func (o Order[T]) parse(problems *fault.Problems, argument string, cursor *string) Key {
 	if cursor == nil {
 		return nil
@@ -269,33 +272,33 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 	if err != nil || len(text) > 1024 {
 		return nil, false
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(text, &parts) != nil || len(parts) != len(columns) {
+	var values []json.RawMessage
+	if json.Unmarshal(text, &values) != nil || len(values) != len(columns) {
 		return nil, false
 	}
 	key := make(Key, len(columns))
-	for i, part := range parts {
+	for i, value := range values {
 		var text string
 		var number int64
 		if columns[i].Text {
-			err = json.Unmarshal(part, &text)
+			err = json.Unmarshal(value, &text)
 			key[i] = text
 		} else {
-			err = json.Unmarshal(part, &number)
+			err = json.Unmarshal(value, &number)
 			key[i] = number
 		}
-		if err != nil || strings.ContainsRune(text, 0) { // which PostgreSQL does not take
+		if err != nil || strings.ContainsRune(text, 0) { // PostgreSQL refuses U+0000 in text
 			return nil, false
 		}
 	}
-	return key, key.Cursor() == cursor // there is one way to write each place
+	return key, key.Cursor() == cursor // a key has exactly one cursor
 }
 
-// beyond lets only rows through that stand before or after a key, if there is
-// one; those too that stand at it, if the columns are only the first of the
-// key's. It is one comparison of rows, so that an index over the columns serves
-// it.
-func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
+// addBound restricts a query to the rows before or after a key; a nil key is no
+// bound. If columns are only the first columns of the key, rows that equal the
+// key in columns pass too. The condition is one comparison of rows, so that an
+// index over the columns serves the condition.
+func addBound(s *sql.Selector, columns []Column, operator string, key Key) {
 	if key == nil {
 		return
 	}
@@ -308,28 +311,29 @@ func beyond(s *sql.Selector, columns []Column, operator string, key Key) {
 			if i > 0 {
 				b.Comma()
 			}
-			b.Ident(column.in(s))
+			b.Ident(column.ident(s))
 		}
 		b.WriteString(") " + operator + " (").Args(key[:len(columns)]...).WriteByte(')')
 	}))
 }
 
-// length is how long a page is asked for, and from which end. The guard has
-// checked it before, so that the caller hears of all problems at once; this
-// holds for whoever asks without it.
+// length returns the length of the requested page, and whether the page is at
+// the end of the list. The guard checks the length too, so that a caller learns
+// of all problems at once. The check here covers callers that do not pass the
+// guard.
 func (r Request) length(limits Limits) (length int, backwards bool, err error) {
 	if r.First != nil && r.Last != nil {
 		return 0, false, fault.New(fault.BadInput, "give first or last, not both")
 	}
-	asked, name := r.First, "first"
+	argument, name := r.First, "first"
 	if r.Last != nil {
-		asked, name, backwards = r.Last, "last", true
+		argument, name, backwards = r.Last, "last", true
 	}
-	if asked == nil {
+	if argument == nil {
 		return limits.Default, false, nil
 	}
-	if *asked < 0 || *asked > limits.Max {
-		return 0, false, fault.New(fault.BadInput, "%s is %d: a page has from 0 to %d; ask for more by pages", name, *asked, limits.Max)
+	if *argument < 0 || *argument > limits.Max {
+		return 0, false, fault.New(fault.BadInput, "%s is %d: a page has from 0 to %d; ask for more by pages", name, *argument, limits.Max)
 	}
-	return *asked, backwards, nil
+	return *argument, backwards, nil
 }

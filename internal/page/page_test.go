@@ -42,85 +42,85 @@ type table struct {
 	t *testing.T
 }
 
-func each(t *testing.T, test func(t *testing.T, at table)) {
+func each(t *testing.T, test func(t *testing.T, tbl table)) {
 	t.Helper()
-	on := func(name, url, text string) {
+	open := func(name, url, text string) {
 		t.Run(name, func(t *testing.T) {
 			db, err := database.Open(t.Context(), url, database.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = db.Close() })
-			at := table{db, t}
-			at.exec(fmt.Sprintf("CREATE TABLE numbered (name %s, number bigint, PRIMARY KEY (name, number))", text))
-			test(t, at)
+			tbl := table{db, t}
+			tbl.exec(fmt.Sprintf("CREATE TABLE numbered (name %s, number bigint, PRIMARY KEY (name, number))", text))
+			test(t, tbl)
 		})
 	}
-	on("SQLite", "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), "text")
-	on("PostgreSQL", testenv.Postgres(t), `text COLLATE "C"`)
+	open("SQLite", "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), "text")
+	open("PostgreSQL", testenv.Postgres(t), `text COLLATE "C"`)
 }
 
-func (at table) exec(statement string, args ...any) {
-	at.t.Helper()
-	if _, err := at.SQL.ExecContext(at.t.Context(), statement, args...); err != nil {
-		at.t.Fatalf("%s: %v", statement, err)
+func (tbl table) exec(statement string, args ...any) {
+	tbl.t.Helper()
+	if _, err := tbl.SQL.ExecContext(tbl.t.Context(), statement, args...); err != nil {
+		tbl.t.Fatalf("%s: %v", statement, err)
 	}
 }
 
-// hold makes the rows those that the table holds.
-func (at table) hold(rows []row) {
-	at.t.Helper()
-	at.exec("DELETE FROM numbered")
+// storeRows makes the rows those that the table holds.
+func (tbl table) storeRows(rows []row) {
+	tbl.t.Helper()
+	tbl.exec("DELETE FROM numbered")
 	for chunk := range slices.Chunk(rows, 100) {
-		insert := sql.Dialect(at.Dialect).Insert("numbered").Columns("name", "number")
+		insert := sql.Dialect(tbl.Dialect).Insert("numbered").Columns("name", "number")
 		for _, r := range chunk {
 			insert.Values(r.name, r.number)
 		}
 		statement, args := insert.Query()
-		at.exec(statement, args...)
+		tbl.exec(statement, args...)
 	}
 }
 
 // query is how the rows of the table are asked for.
-func (at table) query(ctx context.Context, add func(*sql.Selector)) ([]row, error) {
-	s := sql.Dialect(at.Dialect).Select("name", "number").From(sql.Table("numbered"))
-	add(s)
+func (tbl table) query(ctx context.Context, narrow func(*sql.Selector)) ([]row, error) {
+	s := sql.Dialect(tbl.Dialect).Select("name", "number").From(sql.Table("numbered"))
+	narrow(s)
 	query, args := s.Query()
-	found, err := at.SQL.QueryContext(ctx, query, args...)
+	records, err := tbl.SQL.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer found.Close()
+	defer records.Close()
 	var rows []row
-	for found.Next() {
+	for records.Next() {
 		var r row
-		if err := found.Scan(&r.name, &r.number); err != nil {
+		if err := records.Scan(&r.name, &r.number); err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
 	}
-	return rows, found.Err()
+	return rows, records.Err()
 }
 
-func (at table) fetch(order Order[row], request Request) (*Page[row], error) {
-	return Fetch(at.t.Context(), Limits{Default: 3, Max: 50}, request, order, at.query,
+func (tbl table) fetch(order Order[row], request Request) (*Page[row], error) {
+	return Fetch(tbl.t.Context(), Limits{Default: 3, Max: 50}, request, order, tbl.query,
 		func(context.Context) (int, error) { panic("nobody asked for the total") })
 }
 
 // someRows are rows with equal names and equal numbers among them, and names
 // that need care in JSON and SQL.
 func someRows() *rapid.Generator[[]row] {
-	one := rapid.Custom(func(r *rapid.T) row {
+	anyRow := rapid.Custom(func(r *rapid.T) row {
 		return row{
 			rapid.SampledFrom([]string{"", "a", "A", "ab", "b", "ä", "<&>", `"`, `\`, "%", "😀"}).Draw(r, "name"),
 			rapid.OneOf(rapid.Int64Range(-2, 2), rapid.Int64()).Draw(r, "number"),
 		}
 	})
-	return rapid.SliceOfNDistinct(one, 0, 30, rapid.ID[row])
+	return rapid.SliceOfNDistinct(anyRow, 0, 30, rapid.ID[row])
 }
 
-// sorted gives the rows in an order, as it reads.
-func sorted(rows []row, order Order[row]) []row {
+// sortRows gives the rows in an order, as it reads.
+func sortRows(rows []row, order Order[row]) []row {
 	return slices.SortedFunc(slices.Values(rows), func(a, b row) int { return compareKeys(order.Key(a), order.Key(b)) })
 }
 
@@ -141,33 +141,33 @@ func compareKeys(a, b Key) int {
 }
 
 func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
-	each(t, func(t *testing.T, at table) {
+	each(t, func(t *testing.T, tbl table) {
 		rapid.Check(t, func(r *rapid.T) {
 			rows := someRows().Draw(r, "rows")
-			at.hold(rows)
+			tbl.storeRows(rows)
 			order := rapid.SampledFrom([]Order[row]{byName, byNumber}).Draw(r, "order")
-			want := sorted(rows, order)
+			want := sortRows(rows, order)
 
 			// A cursor may be of a row that has gone.
 			places := append(someRows().Draw(r, "gone"), rows...)
 			var request Request
-			bound := func(name string, keep func(Key, Key) bool) *string {
+			bound := func(name string, inside func(Key, Key) bool) *string {
 				if len(places) == 0 || rapid.Bool().Draw(r, "no "+name) {
 					return nil
 				}
 				key := order.Key(rapid.SampledFrom(places).Draw(r, name))
-				want = slices.DeleteFunc(want, func(one row) bool { return !keep(order.Key(one), key) })
+				want = slices.DeleteFunc(want, func(candidate row) bool { return !inside(order.Key(candidate), key) })
 				cursor := key.Cursor()
 				return &cursor
 			}
-			request.After = bound("after", func(one, key Key) bool { return compareKeys(one, key) > 0 })
-			request.Before = bound("before", func(one, key Key) bool { return compareKeys(one, key) < 0 })
-			length, more := 3, false
+			request.After = bound("after", func(candidate, key Key) bool { return compareKeys(candidate, key) > 0 })
+			request.Before = bound("before", func(candidate, key Key) bool { return compareKeys(candidate, key) < 0 })
+			length, hasMore := 3, false
 			if rapid.Bool().Draw(r, "length given") {
 				length = rapid.IntRange(0, 10).Draw(r, "length")
 				request.First = &length
 			}
-			more = len(want) > length
+			hasMore = len(want) > length
 			if request.First != nil && rapid.Bool().Draw(r, "backwards") {
 				request.First, request.Last = nil, request.First
 				want = want[max(0, len(want)-length):]
@@ -175,16 +175,16 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 				want = want[:min(length, len(want))]
 			}
 
-			p, err := at.fetch(order, request)
+			p, err := tbl.fetch(order, request)
 			if err != nil {
 				r.Fatal(err)
 			}
 			if !slices.Equal(p.Nodes, want) {
 				r.Errorf("got %v, want %v", p.Nodes, want)
 			}
-			wantMore := Info{HasNextPage: more, HasPreviousPage: request.After != nil}
+			wantMore := Info{HasNextPage: hasMore, HasPreviousPage: request.After != nil}
 			if request.Last != nil {
-				wantMore = Info{HasPreviousPage: more, HasNextPage: request.Before != nil}
+				wantMore = Info{HasPreviousPage: hasMore, HasNextPage: request.Before != nil}
 			}
 			if p.PageInfo.HasNextPage != wantMore.HasNextPage || p.PageInfo.HasPreviousPage != wantMore.HasPreviousPage {
 				r.Errorf("got %+v, want %+v", p.PageInfo, wantMore)
@@ -196,8 +196,8 @@ func TestFetch_APageIsThatPieceOfTheSortedRows(t *testing.T) {
 
 func checkCursors(t *rapid.T, p *Page[row], order Order[row]) {
 	cursors := p.Cursors()
-	for n, one := range p.Nodes {
-		if cursors[n] != order.Key(one).Cursor() || p.Edges()[n].Cursor != cursors[n] || p.Edges()[n].Node != one {
+	for n, node := range p.Nodes {
+		if cursors[n] != order.Key(node).Cursor() || p.Edges()[n].Cursor != cursors[n] || p.Edges()[n].Node != node {
 			t.Errorf("row %d has the cursor %q", n, cursors[n])
 		}
 	}
@@ -212,10 +212,10 @@ func checkCursors(t *rapid.T, p *Page[row], order Order[row]) {
 }
 
 func TestFetch_AWalkWhileOthersInsertAndDeleteRepeatsNoneAndSkipsNone(t *testing.T) {
-	each(t, func(t *testing.T, at table) {
+	each(t, func(t *testing.T, tbl table) {
 		rapid.Check(t, func(r *rapid.T) {
-			there := someRows().Draw(r, "there throughout")
-			at.hold(there)
+			existingRows := someRows().Draw(r, "there throughout")
+			tbl.storeRows(existingRows)
 			backwards := rapid.Bool().Draw(r, "backwards")
 			length := rapid.IntRange(1, 5).Draw(r, "length")
 			request := Request{First: &length}
@@ -223,37 +223,37 @@ func TestFetch_AWalkWhileOthersInsertAndDeleteRepeatsNoneAndSkipsNone(t *testing
 				request = Request{Last: &length}
 			}
 			seen := map[row]bool{}
-			var last Key
+			var newKey Key
 			for {
-				p, err := at.fetch(byName, request)
+				p, err := tbl.fetch(byName, request)
 				if err != nil {
 					r.Fatal(err)
 				}
-				for _, one := range p.Nodes {
-					if seen[one] {
-						r.Fatalf("%v comes twice", one)
+				for _, node := range p.Nodes {
+					if seen[node] {
+						r.Fatalf("%v comes twice", node)
 					}
-					seen[one] = true
+					seen[node] = true
 				}
-				more := p.PageInfo.HasNextPage
+				hasMore := p.PageInfo.HasNextPage
 				request.After = p.PageInfo.EndCursor
 				if backwards {
-					more = p.PageInfo.HasPreviousPage
+					hasMore = p.PageInfo.HasPreviousPage
 					request.After, request.Before = nil, p.PageInfo.StartCursor
 				}
-				if !more {
+				if !hasMore {
 					break
 				}
-				if last != nil && rapid.Bool().Draw(r, "delete the last") {
-					at.exec("DELETE FROM numbered WHERE name = $1 AND number = $2", last...)
+				if newKey != nil && rapid.Bool().Draw(r, "delete the last") {
+					tbl.exec("DELETE FROM numbered WHERE name = $1 AND number = $2", newKey...)
 				}
-				late := row{rapid.SampledFrom([]string{"", "aa", "z"}).Draw(r, "name"), rapid.Int64Range(100, 110).Draw(r, "number")}
-				at.exec("INSERT INTO numbered VALUES ($1, $2) ON CONFLICT DO NOTHING", late.name, late.number)
-				last = Key{late.name, late.number}
+				newRow := row{rapid.SampledFrom([]string{"", "aa", "z"}).Draw(r, "name"), rapid.Int64Range(100, 110).Draw(r, "number")}
+				tbl.exec("INSERT INTO numbered VALUES ($1, $2) ON CONFLICT DO NOTHING", newRow.name, newRow.number)
+				newKey = Key{newRow.name, newRow.number}
 			}
-			for _, one := range there {
-				if !seen[one] {
-					r.Errorf("%v was skipped", one)
+			for _, node := range existingRows {
+				if !seen[node] {
+					r.Errorf("%v was skipped", node)
 				}
 			}
 		})
@@ -261,21 +261,21 @@ func TestFetch_AWalkWhileOthersInsertAndDeleteRepeatsNoneAndSkipsNone(t *testing
 }
 
 func TestPlan_ACursorOfAnotherListIsRefusedByName(t *testing.T) {
-	of := row{"a", 1}
+	r := row{"a", 1}
 	byNumberAlone := Order[row]{Columns: byNumber.Columns[:1], Key: func(r row) Key { return Key{r.number} }}
 	for _, c := range []struct{ from, to Order[row] }{
 		{byName, byNumber}, {byNumber, byName}, {byName, byNumberAlone}, {byNumberAlone, byName},
 	} {
-		cursor := c.from.Key(of).Cursor()
+		cursor := c.from.Key(r).Cursor()
 		for argument, request := range map[string]Request{"after": {After: &cursor}, "before": {Before: &cursor}} {
 			_, err := c.to.Plan(Limits{Default: 1, Max: 1}, request)
 			if fault.CodeOf(err) != fault.BadInput || !strings.HasPrefix(err.Error(), argument+": ") {
-				t.Errorf("%s of %v for %v: %v", argument, c.from.Columns, c.to.Columns, err)
+				t.Errorf("%s of %v for %v: got error %v, want code %s and the argument's name", argument, c.from.Columns, c.to.Columns, err, fault.BadInput)
 			}
 		}
 	}
-	one, other := byNumber.Key(of).Cursor(), "?"
-	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &one, Before: &other})
+	foreign, invalid := byNumber.Key(r).Cursor(), "?"
+	_, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &foreign, Before: &invalid})
 	if e, ok := errors.AsType[*fault.Error](err); !ok || len(e.Problems) != 2 {
 		t.Errorf("not both are told: %v", err)
 	}
@@ -292,13 +292,13 @@ func TestPlan_AMadeUpCursorIsRefused(t *testing.T) {
 		encode([]byte(`["` + strings.Repeat("a", 2000) + `",1]`)), encode([]byte(strings.Repeat("[", 500))),
 	} {
 		if _, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%.40q: %v", cursor, err)
+			t.Errorf("cursor %.40q: got error %v, want code %s", cursor, err, fault.BadInput)
 		}
 	}
 	// The one that it would have given is taken.
 	cursor := encode([]byte(`["a",1]`))
 	if plan, err := byName.Plan(Limits{Default: 1, Max: 1}, Request{After: &cursor}); err != nil || !slices.Equal(plan.After, Key{"a", int64(1)}) {
-		t.Errorf("%v, %v", plan.After, err)
+		t.Errorf("valid cursor: got key %v, error %v, want [a 1], nil", plan.After, err)
 	}
 }
 
@@ -334,7 +334,7 @@ func TestPlan_TheLengthsOutsideTheLimitsAreRefused(t *testing.T) {
 	} {
 		plan, err := byName.Plan(limits, c.request)
 		if c.fails != (fault.CodeOf(err) == fault.BadInput) || plan.Length != c.length || plan.Backwards != c.backwards {
-			t.Errorf("%s: %+v, %v", name, plan, err)
+			t.Errorf("%s: got plan %+v, error %v, want length %d, backwards %t, error %t", name, plan, err, c.length, c.backwards, c.fails)
 		}
 	}
 }
@@ -344,13 +344,13 @@ func TestMap_ThePageOfOtherValuesHasTheSameCursorsAndTotal(t *testing.T) {
 	p := byName.Page(Plan{Length: 5}, rows, func(context.Context) (int, error) { return 7, nil })
 	named := Map(Map(p, func(r row) string { return r.name }), strings.ToUpper)
 	if !slices.Equal(named.Nodes, []string{"A", "B"}) || !slices.Equal(named.Cursors(), p.Cursors()) || named.PageInfo != p.PageInfo {
-		t.Errorf("%+v", named)
+		t.Errorf("mapped page: got %+v, want nodes A and B with the cursors %q", named, p.Cursors())
 	}
 	if edges := named.Edges(); len(edges) != 2 || edges[1].Node != "B" || edges[1].Cursor != p.Cursors()[1] {
-		t.Errorf("%+v", edges)
+		t.Errorf("edges: got %+v, want 2 with the cursors %q", edges, p.Cursors())
 	}
 	if total, err := named.TotalCount(t.Context()); total != 7 || err != nil {
-		t.Errorf("%d, %v", total, err)
+		t.Errorf("total: got %d, error %v, want 7", total, err)
 	}
 	empty := Map(byName.Page(Plan{Length: 5}, nil, nil), func(r row) int { return 0 })
 	if list, err := json.Marshal(empty.Nodes); string(list) != "[]" || err != nil || len(empty.Edges()) != 0 {

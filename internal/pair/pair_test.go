@@ -18,7 +18,7 @@ func TestPair_SumsAndProductsAreThoseOfItsTwoNumbers(t *testing.T) {
 			low, high = low+weight*a, high+weight*b
 		}
 		if gotLow, gotHigh := pair.Split(sum); gotLow != low || gotHigh != high {
-			t.Fatalf("%d, %d, not %d, %d", gotLow, gotHigh, low, high)
+			t.Fatalf("sum: got %d, %d, want %d, %d", gotLow, gotHigh, low, high)
 		}
 	}
 }
@@ -28,7 +28,7 @@ func TestPair_TheExtremesAreKept(t *testing.T) {
 	for _, a := range ends {
 		for _, b := range ends {
 			if low, high := pair.Split(pair.Of(a, b)); low != a || high != b {
-				t.Errorf("%d, %d became %d, %d", a, b, low, high)
+				t.Errorf("Split of the pair %d, %d: got %d, %d", a, b, low, high)
 			}
 		}
 	}

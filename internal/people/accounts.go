@@ -21,7 +21,7 @@ import (
 	"tagma/internal/password"
 )
 
-// NewUser is an account to make.
+// NewUser is an account to create.
 type NewUser struct {
 	Username string
 	Password string
@@ -29,9 +29,10 @@ type NewUser struct {
 	Role     caller.Role
 }
 
-// Create makes accounts: all or none. They come back in the input's order.
+// Create creates all accounts or none, and returns the accounts in the order of
+// the input.
 //
-// Faults: every problem with the input at once, BAD_USER_INPUT and CONFLICT;
+// Faults: every problem of the input at once, BAD_USER_INPUT and CONFLICT;
 // TOO_LARGE for more than MaxNewUsers.
 func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, error) {
 	if len(input) > MaxNewUsers {
@@ -39,12 +40,12 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	}
 	names := make([]string, len(input))
 	for i, u := range input {
-		names[i], _ = canonical(u.Username)
+		names[i], _ = canonicalName(u.Username)
 	}
 	if err := p.checkNew(ctx, input, names); err != nil {
 		return nil, err
 	}
-	// One after the other, which leaves room for those who sign in meanwhile.
+	// Hash one after another, so that concurrent sign-ins are not delayed.
 	hashes := make([]string, len(input))
 	for i, u := range input {
 		var err error
@@ -52,15 +53,15 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 			return nil, err
 		}
 	}
-	var made []*ent.User
+	var users []*ent.User
 	err := p.db.InTx(ctx, func(tx *ent.Tx) (err error) {
-		made, err = tx.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
+		users, err = tx.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
 			c.SetUsername(names[i]).SetPasswordHash(hashes[i]).SetNillableEmail(input[i].Email).
 				SetRole(input[i].Role).SetCreatedAt(p.clock())
 		}).Save(ctx)
 		return err
 	})
-	if database.IsUnique(err) { // somebody else was faster
+	if database.IsUnique(err) { // another request was faster
 		if err := p.checkNew(ctx, input, names); err != nil {
 			return nil, err
 		}
@@ -68,63 +69,63 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range made {
+	for _, u := range users {
 		u.PasswordHash = ""
 	}
-	return together(made), nil
+	return setGroup(users), nil
 }
 
-// checkNew tells of every problem with accounts to make. Names are theirs in
-// lower case.
+// checkNew reports every problem of the accounts to create. Names are the
+// usernames in lower case.
 func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) error {
-	taken, err := p.taken(ctx, names)
+	existing, err := p.existingNames(ctx, names)
 	if err != nil {
 		return err
 	}
 	var problems fault.Problems
 	first := map[string]int{}
 	for i, u := range input {
-		at := func(field string) []any { return []any{"input", i, field} }
-		if _, ok := canonical(u.Username); !ok {
-			problems.Add(fault.BadInput, at("username"), "%.80q is not a name: write 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit", u.Username)
+		path := func(field string) []any { return []any{"input", i, field} }
+		if _, ok := canonicalName(u.Username); !ok {
+			problems.Add(fault.BadInput, path("username"), "%.80q is not a name: write 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit", u.Username)
 		} else if other, twice := first[names[i]]; twice {
-			problems.Add(fault.Conflict, at("username"), "%q is the name of input %d too: choose another", names[i], other)
-		} else if taken[names[i]] {
-			problems.Add(fault.Conflict, at("username"), "%q has an account already: choose another name", names[i])
+			problems.Add(fault.Conflict, path("username"), "%q is the name of input %d too: choose another", names[i], other)
+		} else if existing[names[i]] {
+			problems.Add(fault.Conflict, path("username"), "%q has an account already: choose another name", names[i])
 		}
 		if _, twice := first[names[i]]; !twice {
 			first[names[i]] = i
 		}
 		if err := password.Check(u.Password, names[i]); err != nil {
-			problems.Add(fault.BadInput, at("password"), "%s", err)
+			problems.Add(fault.BadInput, path("password"), "%s", err)
 		}
 		if err := checkEmail(u.Email); err != nil {
-			problems.Add(fault.BadInput, at("email"), "%s", err)
+			problems.Add(fault.BadInput, path("email"), "%s", err)
 		}
 	}
 	return problems.Err()
 }
 
-// taken says which of the names have an account.
-func (p *People) taken(ctx context.Context, names []string) (map[string]bool, error) {
-	// PostgreSQL refuses text that is none: only what may be a name is asked.
-	var possible []string
+// existingNames returns the names that have an account.
+func (p *People) existingNames(ctx context.Context, names []string) (map[string]bool, error) {
+	// PostgreSQL refuses invalid text, so the query includes valid names only.
+	var validNames []string
 	for _, name := range names {
-		if _, ok := canonical(name); ok {
-			possible = append(possible, name)
+		if _, ok := canonicalName(name); ok {
+			validNames = append(validNames, name)
 		}
 	}
-	found, err := p.db.User.Query().Where(database.AmongTexts(user.FieldUsername, possible)).
+	rows, err := p.db.User.Query().Where(database.AmongTexts(user.FieldUsername, validNames)).
 		Select(user.FieldUsername).Strings(ctx)
-	taken := make(map[string]bool, len(found))
-	for _, name := range found {
-		taken[name] = true
+	existingNames := make(map[string]bool, len(rows))
+	for _, name := range rows {
+		existingNames[name] = true
 	}
-	return taken, err
+	return existingNames, err
 }
 
-// checkEmail finds slips of the pen. Whether an address works, only a letter
-// can tell. A nil address is none.
+// checkEmail detects mistyped addresses. Only a message can show whether an
+// address works. A nil address means no address.
 func checkEmail(email *string) error {
 	if email == nil {
 		return nil
@@ -139,43 +140,43 @@ func checkEmail(email *string) error {
 	return nil
 }
 
-// Change is what to change of an account. What is nil stays as it is.
+// Change lists changes to an account. Nil means no change.
 type Change struct {
-	SetEmail bool    // whether the address is changed,
-	Email    *string // to this; nil takes it away
+	SetEmail bool    // whether to change the address
+	Email    *string // new address; nil removes the address
 	Role     *caller.Role
 	Disabled *bool
 	Password *string
 }
 
-// Update changes an account. To disable it ends its sessions and revokes its
-// tokens; a new password ends its sessions.
+// Update changes an account. Disabling an account ends its sessions and revokes
+// its tokens; a new password ends its sessions.
 //
-// Faults: NOT_FOUND, BAD_USER_INPUT with every problem, and CONFLICT for what
-// would leave the server without an admin who can sign in.
+// Faults: NOT_FOUND; BAD_USER_INPUT with every problem; CONFLICT if no enabled
+// admin would remain.
 func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User, error) {
-	before, err := p.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
+	account, err := p.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, fault.New(fault.NotFound, "there is no such person")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := change.check(before.Username); err != nil {
+	if err := change.check(account.Username); err != nil {
 		return nil, err
 	}
 	var hash *string
 	if change.Password != nil {
-		made, err := p.hasher.Hash(ctx, *change.Password)
+		newHash, err := p.hasher.Hash(ctx, *change.Password)
 		if err != nil {
 			return nil, err
 		}
-		hash = &made
+		hash = &newHash
 	}
-	var after *ent.User
-	defer p.recent.Forget()
+	var result *ent.User
+	defer p.callerCache.Forget()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := p.keepAnAdmin(ctx, tx, id, change); err != nil {
+		if err := p.requireAdmin(ctx, tx, id, change); err != nil {
 			return err
 		}
 		update := tx.User.UpdateOneID(id).SetNillableRole(change.Role).SetNillableDisabled(change.Disabled).SetNillablePasswordHash(hash)
@@ -184,12 +185,12 @@ func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User
 		} else if change.SetEmail {
 			update.SetEmail(*change.Email)
 		}
-		if after, err = update.Select(userColumns[0], userColumns[1:]...).Save(ctx); err != nil {
+		if result, err = update.Select(userColumns[0], userColumns[1:]...).Save(ctx); err != nil {
 			return err
 		}
 		return change.endTokens(ctx, tx, id)
 	})
-	return after, err
+	return result, err
 }
 
 func (change Change) check(username string) error {
@@ -205,11 +206,11 @@ func (change Change) check(username string) error {
 	return problems.Err()
 }
 
-// keepAnAdmin fails if the change would leave no admin who may sign in. It
-// locks the account and all admins, in the order of their ids, so that of two
-// admins who demote each other one waits, and then hears that the other is the
-// last.
-func (p *People) keepAnAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
+// requireAdmin fails if no enabled admin would remain after the change. It
+// locks the account and all admins in the order of their ids. If two admins
+// demote each other, the second waits, and then fails because the first
+// demotion is done.
+func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
 	var problems fault.Problems
 	if change.Role != nil && *change.Role != caller.Admin {
 		problems.Add(fault.Conflict, []any{"input", "role"}, "the last admin stays one: make another first")
@@ -220,44 +221,44 @@ func (p *People) keepAnAdmin(ctx context.Context, tx *ent.Tx, id int64, change C
 	if problems.Err() == nil {
 		return nil
 	}
-	able := user.And(user.RoleEQ(caller.Admin), user.Disabled(false))
-	locked, err := p.lock(tx.User.Query().Where(user.Or(user.ID(id), able)).Order(user.ByID())).
+	activeAdmin := user.And(user.RoleEQ(caller.Admin), user.Disabled(false))
+	rows, err := p.lock(tx.User.Query().Where(user.Or(user.ID(id), activeAdmin)).Order(user.ByID())).
 		Select(user.FieldRole, user.FieldDisabled).All(ctx)
 	if err != nil {
 		return err
 	}
-	// What another change waited for may have made the rows other than they
-	// were when they were looked for.
+	// The change that held the lock may have changed the rows after the query
+	// selected them.
 	isAdmin := func(u *ent.User) bool { return u.Role == caller.Admin && !u.Disabled }
-	admins := slices.DeleteFunc(locked, func(u *ent.User) bool { return !isAdmin(u) })
+	admins := slices.DeleteFunc(rows, func(u *ent.User) bool { return !isAdmin(u) })
 	if len(admins) == 1 && admins[0].ID == id {
 		return problems.Err()
 	}
 	return nil
 }
 
-// endTokens deletes the tokens that do not outlive a change.
+// endTokens deletes the tokens that the change invalidates.
 func (change Change) endTokens(ctx context.Context, tx *ent.Tx, id int64) error {
-	ended := []predicate.AccessToken{accesstoken.UserID(id)}
+	conditions := []predicate.AccessToken{accesstoken.UserID(id)}
 	switch {
 	case change.Disabled != nil && *change.Disabled:
 	case change.Password != nil:
-		ended = append(ended, accesstoken.KindEQ(accesstoken.KindSESSION))
+		conditions = append(conditions, accesstoken.KindEQ(accesstoken.KindSESSION))
 	default:
 		return nil
 	}
-	_, err := tx.AccessToken.Delete().Where(ended...).Exec(ctx)
+	_, err := tx.AccessToken.Delete().Where(conditions...).Exec(ctx)
 	return err
 }
 
-// Filter selects people: all of its patterns must match. What is nil does not
-// matter.
+// Filter selects people: all patterns must match. A nil pattern matches
+// everybody.
 type Filter struct {
 	Username, Email, Role *string
 }
 
-// List gives a page of the people whom at least one filter matches, or of all
-// if there is no filter, by name.
+// List returns a page of the people that match at least one filter, or of all
+// people if there is no filter, by name.
 func (p *People) List(ctx context.Context, filters []Filter, request page.Request) (*page.Page[*ent.User], error) {
 	matches, err := union(filters)
 	if err != nil {
@@ -267,55 +268,55 @@ func (p *People) List(ctx context.Context, filters []Filter, request page.Reques
 		Columns: []page.Column{{Name: user.FieldUsername, Text: true}},
 		Key:     func(u *ent.User) page.Key { return page.Key{u.Username} },
 	}
-	matching := func() *ent.UserQuery { return p.db.User.Query().Where(matches) }
+	query := func() *ent.UserQuery { return p.db.User.Query().Where(matches) }
 	return page.Fetch(ctx, p.limits, request, byName,
-		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.User, error) {
-			found, err := matching().Where(add).Select(userColumns...).All(ctx)
-			return together(found), err
+		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.User, error) {
+			rows, err := query().Where(narrow).Select(userColumns...).All(ctx)
+			return setGroup(rows), err
 		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
 
-// union is the condition that at least one filter matches.
+// union returns the condition that at least one filter matches.
 func union(filters []Filter) (predicate.User, error) {
 	var problems fault.Problems
 	if len(filters) > MaxFilters {
 		problems.Add(fault.TooLarge, []any{"filter"}, "%d filters: at most %d are taken at once", len(filters), MaxFilters)
 		return nil, problems.Err()
 	}
-	all := len(filters) == 0
-	var either []*sql.Predicate
+	matchAll := len(filters) == 0
+	var alternatives []*sql.Predicate
 	for i, filter := range filters {
-		var both []*sql.Predicate
-		for _, part := range []struct {
+		var conditions []*sql.Predicate
+		for _, field := range []struct {
 			column string
 			text   *string
 		}{{user.FieldUsername, filter.Username}, {user.FieldEmail, filter.Email}, {user.FieldRole, filter.Role}} {
-			if part.text == nil {
+			if field.text == nil {
 				continue
 			}
-			pattern, err := like.Parse(*part.text)
+			pattern, err := like.Parse(*field.text)
 			if err != nil {
-				problems.Add(fault.BadInput, []any{"filter", i, part.column}, "%s", err)
+				problems.Add(fault.BadInput, []any{"filter", i, field.column}, "%s", err)
 			}
-			both = append(both, pattern.MatchFold(part.column))
+			conditions = append(conditions, pattern.MatchFold(field.column))
 		}
-		all = all || len(both) == 0
-		either = append(either, sql.And(both...))
+		matchAll = matchAll || len(conditions) == 0
+		alternatives = append(alternatives, sql.And(conditions...))
 	}
 	return func(s *sql.Selector) {
-		if !all {
-			s.Where(sql.Or(either...))
+		if !matchAll {
+			s.Where(sql.Or(alternatives...))
 		}
 	}, problems.Err()
 }
 
-// ByIDs gives the people with these ids that there are.
+// ByIDs returns the existing people with the given ids, by id.
 func (p *People) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
-	all, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
-	found := make(map[int64]*ent.User, len(all))
-	for _, u := range together(all) {
-		found[u.ID] = u
+	rows, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
+	byID := make(map[int64]*ent.User, len(rows))
+	for _, u := range setGroup(rows) {
+		byID[u.ID] = u
 	}
-	return found, err
+	return byID, err
 }

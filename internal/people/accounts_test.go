@@ -13,21 +13,21 @@ import (
 
 func TestCreate_MakesThemInTheInputsOrder(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		made := get(w.Create(t.Context(), []NewUser{
+		users := get(w.Create(t.Context(), []NewUser{
 			{Username: "Zoe.B-1_x", Password: secret, Email: new("zoe@example.org"), Role: caller.Writer},
 			{Username: "0", Password: secret, Role: caller.Admin},
 			{Username: strings.Repeat("n", 64), Password: secret, Role: caller.Reader},
 		}))(t)
-		found := get(w.ByIDs(t.Context(), []int64{made[0].ID, made[1].ID, made[2].ID, 1 << 40}))(t)
-		if len(found) != 3 {
-			t.Fatalf("%d are there", len(found))
+		byID := get(w.ByIDs(t.Context(), []int64{users[0].ID, users[1].ID, users[2].ID, 1 << 40}))(t)
+		if len(byID) != 3 {
+			t.Fatalf("%d are there", len(byID))
 		}
 		for i, want := range []ent.User{
 			{Username: "zoe.b-1_x", Email: new("zoe@example.org"), Role: caller.Writer},
 			{Username: "0", Role: caller.Admin},
 			{Username: strings.Repeat("n", 64), Role: caller.Reader},
 		} {
-			for _, got := range []*ent.User{made[i], found[made[i].ID]} {
+			for _, got := range []*ent.User{users[i], byID[users[i].ID]} {
 				if got.Username != want.Username || got.Role != want.Role || got.Disabled || got.CreatedAt != w.clock() ||
 					(got.Email == nil) != (want.Email == nil) || got.Email != nil && *got.Email != *want.Email || got.Group == nil {
 					t.Errorf("got %v, want %v", got, &want)
@@ -84,16 +84,16 @@ func TestCreate_OfTwoAtOnceOneHearsOfTheConflict(t *testing.T) {
 				errs <- err
 			}()
 		}
-		made := 0
+		successes := 0
 		for range 8 {
 			if err := <-errs; err == nil {
-				made++
+				successes++
 			} else {
 				code(t, err, fault.Conflict, "input.0.username: CONFLICT", "input.1.username: CONFLICT")
 			}
 		}
-		if made != 1 || w.db.User.Query().CountX(t.Context()) != 2 {
-			t.Errorf("%d calls made %d people", made, w.db.User.Query().CountX(t.Context()))
+		if successes != 1 || w.db.User.Query().CountX(t.Context()) != 2 {
+			t.Errorf("%d calls made %d people", successes, w.db.User.Query().CountX(t.Context()))
 		}
 	})
 }
@@ -101,13 +101,13 @@ func TestCreate_OfTwoAtOnceOneHearsOfTheConflict(t *testing.T) {
 func TestCheckEmail_FindsSlips(t *testing.T) {
 	for _, good := range []string{"a@b", "ada.l+traps@example.org", "ä@example.org", strings.Repeat("a", 242) + "@example.org"} {
 		if err := checkEmail(&good); err != nil {
-			t.Error(err)
+			t.Errorf("valid address: got error %v, want nil", err)
 		}
 	}
 	for _, bad := range []string{"", "ada", "ada@", "@example.org", "Ada <ada@example.org>", " ada@example.org", "ada@example.org\n",
 		"a@b, c@d", "a\x00@example.org", "\xff@example.org", strings.Repeat("a", 243) + "@example.org"} {
 		if err := checkEmail(&bad); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%q: %v", bad, err)
+			t.Errorf("address %q: got error %v, want code %s", bad, err, fault.BadInput)
 		}
 	}
 }

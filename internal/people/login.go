@@ -16,62 +16,62 @@ import (
 	"tagma/internal/token"
 )
 
-// Session is what a login gives.
+// Session is the result of a login.
 type Session struct {
 	Token     token.Secret
 	ExpiresAt instant.Instant
 	User      *ent.User
 }
 
-// Login signs a person in from an address, with or without a port. Whether the
-// name or the password is wrong, or the account disabled, makes no difference
-// to the answer or to the time that it takes.
+// Login signs in a person from an address, with or without a port. The error
+// and the time are the same for a wrong name, a wrong password and a disabled
+// account.
 //
 // Faults: UNAUTHENTICATED, and RATE_LIMITED with the time to wait.
 func (p *People) Login(ctx context.Context, username, plain, address string) (*Session, error) {
-	name, ok := canonical(username)
+	name, ok := canonicalName(username)
 	if err := p.allow(name, address); err != nil {
 		return nil, err
 	}
-	var account *ent.User // nil if nobody may sign in by that name
+	var account *ent.User // nil if the name has no enabled account
 	if ok {
-		found, err := p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
+		row, err := p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
 		if err != nil && !ent.IsNotFound(err) {
 			return nil, err
 		}
-		account = found
+		account = row
 	}
-	right, err := p.matches(ctx, name, account, plain)
+	ok, err := p.matches(ctx, name, account, plain)
 	if err != nil {
 		return nil, err
 	}
-	if !right {
+	if !ok {
 		return nil, wrongLogin()
 	}
-	fresh := account.PasswordHash
-	if p.hasher.NeedsRehash(fresh) {
-		if fresh, err = p.hasher.Hash(ctx, plain); err != nil {
+	newHash := account.PasswordHash
+	if p.hasher.NeedsRehash(newHash) {
+		if newHash, err = p.hasher.Hash(ctx, plain); err != nil {
 			return nil, err
 		}
 	}
-	return p.begin(ctx, account, fresh)
+	return p.createSession(ctx, account, newHash)
 }
 
-// begin makes a session for an account whose password was just proved, and
-// keeps the fresh hash of that password.
-func (p *People) begin(ctx context.Context, account *ent.User, fresh string) (*Session, error) {
+// createSession creates a session for an account whose password was just
+// verified, and stores the new hash of the password.
+func (p *People) createSession(ctx context.Context, account *ent.User, newHash string) (*Session, error) {
 	secret, hash := token.New()
 	now := p.clock()
 	session := &Session{Token: secret, ExpiresAt: now.Add(SessionLifetime)}
 	err := p.db.InTx(ctx, func(tx *ent.Tx) error {
-		// To hash took a while. If the account was disabled or had its
-		// password changed meanwhile, its sessions are gone, and this must not
-		// be one that comes after.
-		if err := p.unchanged(ctx, tx, account); err != nil {
+		// Hashing took some time. If the account was disabled or got a new
+		// password meanwhile, its sessions were ended, and no new session may
+		// follow.
+		if err := p.lockUnchanged(ctx, tx, account); err != nil {
 			return err
 		}
-		if fresh != account.PasswordHash {
-			if err := tx.User.UpdateOneID(account.ID).SetPasswordHash(fresh).Exec(ctx); err != nil {
+		if newHash != account.PasswordHash {
+			if err := tx.User.UpdateOneID(account.ID).SetPasswordHash(newHash).Exec(ctx); err != nil {
 				return err
 			}
 		}
@@ -87,21 +87,21 @@ func (p *People) begin(ctx context.Context, account *ent.User, fresh string) (*S
 	return session, nil
 }
 
-// unchanged locks an account, and fails if its password is another by now or
-// if it was disabled.
-func (p *People) unchanged(ctx context.Context, tx *ent.Tx, account *ent.User) error {
-	still, err := p.lock(tx.User.Query().Where(user.ID(account.ID), user.Disabled(false))).
+// lockUnchanged locks an account, and fails if the account was disabled or has
+// another password now.
+func (p *People) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.User) error {
+	current, err := p.lock(tx.User.Query().Where(user.ID(account.ID), user.Disabled(false))).
 		Select(user.FieldPasswordHash).Only(ctx)
-	if ent.IsNotFound(err) || err == nil && still.PasswordHash != account.PasswordHash {
+	if ent.IsNotFound(err) || err == nil && current.PasswordHash != account.PasswordHash {
 		return wrongLogin()
 	}
 	return err
 }
 
-// wrongLogin says the same of all that can be wrong.
+// wrongLogin returns the same error for every cause.
 func wrongLogin() error { return fault.New(fault.Unauthenticated, "wrong name or password") }
 
-// allow takes one attempt at an account.
+// allow counts one attempt at an account.
 func (p *People) allow(name, address string) error {
 	ok, wait := p.throttle.Allow(name, address)
 	if ok {
@@ -112,42 +112,42 @@ func (p *People) allow(name, address string) error {
 	return e
 }
 
-// matches says whether plain is the password of the account, and tells the
-// throttle. A nil account has none, which takes as long to find out.
-func (p *People) matches(ctx context.Context, name string, account *ent.User, plain string) (right bool, err error) {
+// matches reports whether plain is the password of the account, and informs the
+// throttle. For a nil account matches returns false after the same time.
+func (p *People) matches(ctx context.Context, name string, account *ent.User, plain string) (ok bool, err error) {
 	if account == nil {
 		err = p.hasher.VerifyNothing(ctx, plain)
 	} else {
-		right, err = p.hasher.Verify(ctx, account.PasswordHash, plain)
+		ok, err = p.hasher.Verify(ctx, account.PasswordHash, plain)
 	}
-	if right {
+	if ok {
 		p.throttle.Succeeded(name)
 	} else {
 		p.throttle.Failed(name)
 	}
-	return right, err
+	return ok, err
 }
 
-// authenticate finds the token with a hash, if it holds and its owner's account
-// may be used: one statement, since every request begins with it.
-const authenticate = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role, t.kind, t.expires_at
+// authenticateQuery finds a valid token by hash, if the account of its owner is
+// enabled. It is one statement because every request runs it.
+const authenticateQuery = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role, t.kind, t.expires_at
 FROM access_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disabled`
 
-// Authenticate is who sent a request with that bearer token. Their role is the
-// lesser of the token's and the owner's present one. What another server has
-// changed holds here after recent.Moment.
+// Authenticate returns the caller of a request with the given bearer token. The
+// role is the lesser of the token's role and the owner's present role. A change
+// made on another server takes effect after recent.Moment.
 //
-// Faults: UNAUTHENTICATED, the same for all that can be wrong with it.
+// Faults: UNAUTHENTICATED, the same for every cause.
 func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {
 	secret, ok := token.Parse(bearer)
 	if !ok {
-		return nil, noLongerHolds()
+		return nil, invalidToken()
 	}
 	now, hash := p.clock(), secret.Hash()
-	known, ok, changes := p.recent.Get(hash, now)
-	if ok && (known.Until == nil || *known.Until > now) {
-		return &known, nil
+	cached, ok, generation := p.callerCache.Get(hash, now)
+	if ok && (cached.Until == nil || *cached.Until > now) {
+		return &cached, nil
 	}
 	var (
 		c        caller.Caller
@@ -156,64 +156,64 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 		lastUsed *instant.Instant
 		kind     accesstoken.Kind
 	)
-	err := p.db.SQL.QueryRowContext(ctx, authenticate, hash, int64(now)).
+	err := p.db.SQL.QueryRowContext(ctx, authenticateQuery, hash, int64(now)).
 		Scan(&c.TokenID, &c.UserID, &c.Role, &device, &lastUsed, &owner, &kind, &c.Until)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, noLongerHolds()
+		return nil, invalidToken()
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.Role, c.Session = lesser(c.Role, owner), kind == accesstoken.KindSESSION
+	c.Role, c.Session = minRole(c.Role, owner), kind == accesstoken.KindSESSION
 	if device != nil {
 		c.Device = *device
 		if !owner.Includes(caller.Writer) {
-			return nil, noLongerHolds()
+			return nil, invalidToken()
 		}
 	}
-	if lastUsed == nil || now.Sub(*lastUsed) >= usedEvery {
-		p.noteUse(ctx, c.TokenID, now)
+	if lastUsed == nil || now.Sub(*lastUsed) >= lastUsedResolution {
+		p.recordUse(ctx, c.TokenID, now)
 	}
-	p.recent.Put(hash, c, now, changes)
+	p.callerCache.Put(hash, c, now, generation)
 	return &c, nil
 }
 
-func noLongerHolds() error {
+func invalidToken() error {
 	return fault.New(fault.Unauthenticated, "this token does not hold any more: sign in again")
 }
 
-func lesser(a, b caller.Role) caller.Role {
+func minRole(a, b caller.Role) caller.Role {
 	if a.Includes(b) {
 		return b
 	}
 	return a
 }
 
-// noteUse keeps when a token was last used. The condition lets one of many
-// requests at once write it. That it could not be written is no reason to
-// refuse the request: the next one tries again. On SQLite it waits for whoever
-// is writing, as any write does.
-func (p *People) noteUse(ctx context.Context, id int64, now instant.Instant) {
+// recordUse stores the time of a token's last use. The condition makes one of
+// many concurrent requests write. A failed write does not fail the request,
+// because the next request tries again. On SQLite the write waits for other
+// writers.
+func (p *People) recordUse(ctx context.Context, id int64, now instant.Instant) {
 	_ = p.db.AccessToken.Update().
-		Where(accesstoken.ID(id), accesstoken.Or(accesstoken.LastUsedAtIsNil(), accesstoken.LastUsedAtLTE(now.Add(-usedEvery)))).
+		Where(accesstoken.ID(id), accesstoken.Or(accesstoken.LastUsedAtIsNil(), accesstoken.LastUsedAtLTE(now.Add(-lastUsedResolution)))).
 		SetLastUsedAt(now).Exec(ctx)
 }
 
-// Logout revokes the token that the request came with. It is false if the
-// token was gone already.
+// Logout revokes the token of the request. It returns false if the token was
+// revoked already.
 func (p *People) Logout(ctx context.Context) (bool, error) {
 	c := caller.From(ctx)
 	if c == nil {
 		return false, fault.New(fault.Unauthenticated, "nobody is signed in")
 	}
-	defer p.recent.Forget()
+	defer p.callerCache.Forget()
 	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
 	return n > 0, err
 }
 
-// ChangePassword gives the caller, at an address, another password, and ends
-// all their sessions but the one that asks. Guesses at the present password
-// count as those of a login do.
+// ChangePassword changes the password of the caller at an address, and ends all
+// sessions of the caller except the current session. Guesses at the current
+// password count like guesses of Login.
 //
 // Faults: BAD_USER_INPUT at "current" or "new", and RATE_LIMITED.
 func (p *People) ChangePassword(ctx context.Context, current, next, address string) error {
@@ -233,11 +233,11 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 	if err := p.allow(account.Username, address); err != nil {
 		return err
 	}
-	right, err := p.matches(ctx, account.Username, account, current)
+	ok, err := p.matches(ctx, account.Username, account, current)
 	if err != nil {
 		return err
 	}
-	if !right {
+	if !ok {
 		problems.Add(fault.BadInput, []any{"current"}, "that is not the present password")
 		return problems.Err()
 	}
@@ -245,9 +245,9 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 	if err != nil {
 		return err
 	}
-	defer p.recent.Forget()
+	defer p.callerCache.Forget()
 	return p.db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := p.unchanged(ctx, tx, account); err != nil {
+		if err := p.lockUnchanged(ctx, tx, account); err != nil {
 			return err
 		}
 		if err := tx.User.UpdateOneID(account.ID).SetPasswordHash(hash).Exec(ctx); err != nil {

@@ -46,8 +46,8 @@ func TestLogin_WhateverIsWrongTheAnswerIsTheSame(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.add("root", caller.Admin)
 		w.add("kim", caller.Reader)
-		gone := w.add("gone", caller.Reader)
-		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		disabledUser := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), disabledUser.ID, Change{Disabled: new(true)})
 		must(t, err)
 		for name, try := range map[string][2]string{
 			"a wrong password":           {"kim", "not the password"},
@@ -63,7 +63,7 @@ func TestLogin_WhateverIsWrongTheAnswerIsTheSame(t *testing.T) {
 		} {
 			_, err := w.Login(t.Context(), try[0], try[1], home)
 			if e := code(t, err, fault.Unauthenticated); e.Message != "wrong name or password" || e.Error() != e.Message {
-				t.Errorf("%s: %v", name, e)
+				t.Errorf("%s: got %v, want the same message without a cause", name, e)
 			}
 		}
 	})
@@ -75,8 +75,8 @@ func TestLogin_AnUnknownOrDisabledNameCostsAHashAsAKnownOneDoes(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.hasher = password.New(password.Options{})
 		w.add("root", caller.Admin)
-		gone := w.add("gone", caller.Reader)
-		_, err := w.Update(t.Context(), gone.ID, Change{Disabled: new(true)})
+		disabledUser := w.add("gone", caller.Reader)
+		_, err := w.Update(t.Context(), disabledUser.ID, Change{Disabled: new(true)})
 		must(t, err)
 		for _, name := range []string{"root", "nobody", "gone", "no name"} {
 			var before, after runtime.MemStats
@@ -139,7 +139,7 @@ func TestLogin_ThatAChangeOvertakesBeginsNoSession(t *testing.T) {
 		} {
 			proved := get(w.db.User.Query().Where(user.ID(ada.ID)).Only(t.Context()))(t)
 			get(w.Update(t.Context(), ada.ID, change))(t)
-			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			_, err := w.createSession(t.Context(), proved, proved.PasswordHash)
 			code(t, err, fault.Unauthenticated)
 			if n := w.db.AccessToken.Query().CountX(t.Context()); n != 0 {
 				t.Errorf("%s: %d sessions", name, n)
@@ -155,7 +155,7 @@ func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
 		err := w.during(func(tx *ent.Tx) {
 			must(t, tx.User.UpdateOneID(ada.ID).SetPasswordHash("another").Exec(t.Context()))
 		}, func() error {
-			_, err := w.begin(t.Context(), proved, proved.PasswordHash)
+			_, err := w.createSession(t.Context(), proved, proved.PasswordHash)
 			return err
 		})
 		code(t, err, fault.Unauthenticated)
@@ -165,11 +165,11 @@ func TestLogin_ThatComesDuringAChangeOfPasswordBeginsNoSession(t *testing.T) {
 func TestAuthenticate_TakesOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, bearer := w.in(w.add("ada", caller.Reader))
-		w.pass(watchEvery)
+		w.pass(watchInterval)
 		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 1 {
 			t.Errorf("sent %q", sent)
 		}
-		w.pass(watchEvery - time.Millisecond)
+		w.pass(watchInterval - time.Millisecond)
 		if sent := w.counted(func() { w.holds(bearer) }); len(sent) != 0 {
 			t.Errorf("what is known was asked for: %q", sent)
 		}
@@ -205,10 +205,10 @@ func TestAuthenticate_TheRoleIsTheLesserOfTheTokensAndItsOwners(t *testing.T) {
 			{caller.Writer, caller.Reader, caller.Reader},
 		} {
 			get(w.Update(t.Context(), ada.ID, Change{Role: new(caller.Admin)}))(t)
-			made, _, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &tt.token})
+			bearer, _, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &tt.token})
 			must(t, err)
 			get(w.Update(t.Context(), ada.ID, Change{Role: &tt.owner}))(t)
-			if got := caller.From(w.with(made)).Role; got != tt.want {
+			if got := caller.From(w.with(bearer)).Role; got != tt.want {
 				t.Errorf("%s by %s: %s", tt.token, tt.owner, got)
 			}
 		}
@@ -241,14 +241,14 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		ctx, bearer := w.in(w.add("ada", caller.Reader))
 		id := caller.From(ctx).TokenID
 		first := w.clock()
-		w.recent.Forget()
+		w.callerCache.Forget()
 		for _, step := range []struct {
-			after      time.Duration
+			delay      time.Duration
 			statements int
 		}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}, {time.Second, 1}} {
-			w.pass(step.after)
+			w.pass(step.delay)
 			if sent := w.counted(func() { w.holds(bearer) }); len(sent) != step.statements {
-				t.Errorf("%s later: %q", step.after, sent)
+				t.Errorf("%s later: %q", step.delay, sent)
 			}
 		}
 		used := get(w.TokenByID(ctx, id))(t).LastUsedAt
@@ -262,7 +262,7 @@ func TestAuthenticate_OfManyAtOnceOneNotesTheUse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx, _ := w.in(w.add("ada", caller.Reader))
 		id, first := caller.From(ctx).TokenID, w.clock()
-		w.noteUse(ctx, id, first.Add(usedEvery-time.Millisecond)) // read the row before the first wrote
+		w.recordUse(ctx, id, first.Add(lastUsedResolution-time.Millisecond)) // read the row before the first wrote
 		if used := get(w.TokenByID(ctx, id))(t).LastUsedAt; *used != first {
 			t.Errorf("it was written again after %s", used.Sub(first))
 		}
@@ -275,7 +275,7 @@ func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
 		_, bearer := w.in(ada)
 		// Not by Update, which deletes the token too.
 		must(t, w.db.User.UpdateOneID(ada.ID).SetDisabled(true).Exec(t.Context()))
-		w.pass(watchEvery)
+		w.pass(watchInterval)
 		if w.holds(bearer) {
 			t.Error("it holds")
 		}
@@ -285,7 +285,7 @@ func TestAuthenticate_ADisabledOwnersTokenDoesNotHold(t *testing.T) {
 func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.add("root", caller.Admin)
-		elsewhere := New(w.db, w.clock, w.hasher, w.throttle, w.limits)
+		otherServer := New(w.db, w.clock, w.hasher, w.throttle, w.limits)
 		for name, change := range map[string]func(context.Context, *ent.User) error{
 			"logout": func(ctx context.Context, _ *ent.User) error { _, err := w.Logout(ctx); return err },
 			"revoked": func(ctx context.Context, _ *ent.User) error {
@@ -304,7 +304,7 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 		} {
 			ada := w.add(strings.ReplaceAll(name, " ", "-"), caller.Writer)
 			ctx, bearer := w.in(ada)
-			for _, people := range []*People{w.People, elsewhere} {
+			for _, people := range []*People{w.People, otherServer} {
 				if _, err := people.Authenticate(t.Context(), bearer.Reveal()); err != nil {
 					t.Fatal(err)
 				}
@@ -313,8 +313,8 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 			if w.holds(bearer) {
 				t.Errorf("%s: the token still holds", name)
 			}
-			w.pass(watchEvery)
-			if _, err := elsewhere.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
+			w.pass(watchInterval)
+			if _, err := otherServer.Authenticate(t.Context(), bearer.Reveal()); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Errorf("%s: elsewhere the token still holds: %v", name, err)
 			}
 		}

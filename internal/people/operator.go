@@ -12,14 +12,15 @@ import (
 	"tagma/internal/password"
 )
 
-// FirstAdmin is the name of the account that a new server begins with.
+// FirstAdmin is the name of the first account of a new server.
 const FirstAdmin = "admin"
 
-// EnsureAdmin makes the first account, on a server that has none, and gives its
-// password: this once, to one of all servers that start on the database. It is
-// "" for the others, and where there are people already.
+// EnsureAdmin creates the first account of a server without accounts, and
+// returns its password. If several servers start on one database, only one
+// server gets the password. EnsureAdmin returns "" on the other servers, and if
+// accounts exist.
 func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
-	if some, err := p.db.User.Query().Exist(ctx); some || err != nil {
+	if exists, err := p.db.User.Query().Exist(ctx); exists || err != nil {
 		return "", err
 	}
 	plain, hash, err := p.generate(ctx)
@@ -37,31 +38,30 @@ func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
 	return plain, nil
 }
 
-// ResetPassword gives an account a new password, and makes it usable again for
-// an operator who has lost theirs: the account is enabled, and its sessions
-// end.
+// ResetPassword sets a new password for the account of an operator who has lost
+// the old password. It also enables the account and ends its sessions.
 //
 // Fault: NOT_FOUND.
 func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
-	name, _ := canonical(username)
-	taken, err := p.taken(ctx, []string{name})
+	name, _ := canonicalName(username)
+	existing, err := p.existingNames(ctx, []string{name})
 	if err != nil {
 		return "", err
 	}
-	if !taken[name] {
+	if !existing[name] {
 		return "", fault.New(fault.NotFound, "nobody has the name %.80q", username)
 	}
 	plain, hash, err := p.generate(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer p.recent.Forget()
+	defer p.callerCache.Forget()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		its := user.Username(name)
-		if err := tx.User.Update().Where(its).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
+		byName := user.Username(name)
+		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(its), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
+		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(byName), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
 		return err
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func (p *People) ResetPassword(ctx context.Context, username string) (plain stri
 	return plain, nil
 }
 
-// generate makes a password and its hash.
+// generate returns a new password and its hash.
 func (p *People) generate(ctx context.Context) (plain, hash string, err error) {
 	plain = password.Generate()
 	hash, err = p.hasher.Hash(ctx, plain)

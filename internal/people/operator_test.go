@@ -40,7 +40,7 @@ func TestEnsureAdmin_OfManyServersThatStartAtOnceOneGetsThePassword(t *testing.T
 				<-start
 				plain, err := w.EnsureAdmin(t.Context())
 				if err != nil {
-					t.Error(err)
+					t.Errorf("EnsureAdmin: got error %v, want nil", err)
 				}
 				if plain != "" {
 					passwords <- plain

@@ -1,19 +1,18 @@
-// Package people owns accounts, sessions and access tokens: who may sign in,
-// what proves who is asking, and how that ends.
+// Package people owns accounts, sessions and access tokens: creating,
+// validating and ending them.
 //
-// What may do what is a matter of roles. The schema says which field wants
-// which role, and package guard holds it before anything here is called; here
-// is held only what depends on the rows: that a token is one's own, that no
-// token exceeds its owner, and that an admin remains.
+// Roles decide about rights. The schema states the role that a field requires,
+// and package guard checks the role before it calls this package. Package
+// people checks only rules about rows: a token belongs to the caller, no token
+// exceeds its owner, and one admin remains.
 //
-// It does not own what a password may be and how it is hashed (package
-// password), how often one may be guessed (package throttle), the form of a
-// token (package token), nor where a token stands in a request (package
-// transport).
+// Package people does not own password rules and hashing (package password),
+// the rate of guesses (package throttle), the form of a token (package token),
+// nor the place of a token in a request (package transport).
 //
-// Secrets stay inside. Only Login, Authenticate and the changes of a password
-// look at hashes; what is given out was read without them, and no error holds
-// any.
+// Secrets stay in this package. Only Login, Authenticate and the changes of a
+// password read hashes. Returned rows contain no hash, and neither does any
+// error.
 package people
 
 import (
@@ -40,54 +39,56 @@ import (
 	"tagma/internal/throttle"
 )
 
-// The bounds, where the schema names no other place for them.
+// Bounds without another place in the schema.
 const (
 	SessionLifetime = 24 * time.Hour
-	MaxNewUsers     = 100 // made at once
-	MaxFilters      = 100 // of one query
-	MaxTokens       = 100 // made by hand, of one person
+	MaxNewUsers     = 100 // created at once
+	MaxFilters      = 100 // in one query
+	MaxTokens       = 100 // access tokens of one person
 	MaxTokenName    = 100 // characters
-	MaxEmail        = 254 // bytes: what fits into a path of RFC 5321
+	MaxEmail        = 254 // bytes; the longest address in a path of RFC 5321
 
-	// usedEvery is how exactly it is kept when a token was last used. To
-	// write it each time would make a write of every read.
-	usedEvery = time.Minute
+	// lastUsedResolution is the precision of a token's time of last use. An
+	// exact time would turn every read into a write.
+	lastUsedResolution = time.Minute
 )
 
-// People is the accounts of one server. It is safe for concurrent use.
+// People holds the accounts of one server. It is safe for concurrent use.
 type People struct {
-	db       *database.DB
-	clock    instant.Clock
-	hasher   *password.Hasher
-	throttle *throttle.Throttle
-	limits   page.Limits
-	recent   recent.Memory[string, caller.Caller] // by the hash of the token
+	db          *database.DB
+	clock       instant.Clock
+	hasher      *password.Hasher
+	throttle    *throttle.Throttle
+	limits      page.Limits
+	callerCache recent.Memory[string, caller.Caller] // by the hash of the token
 }
 
-// New is the people in db. The caller closes db.
+// New returns the people in db. The caller closes db.
 func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle *throttle.Throttle, limits page.Limits) *People {
 	return &People{db: db, clock: clock, hasher: hasher, throttle: throttle, limits: limits}
 }
 
-// The columns that are given out: all but the hashes.
+// Columns without hashes.
 var (
-	userColumns  = without(user.Columns, user.FieldPasswordHash)       //nolint:gochecknoglobals // a table
-	tokenColumns = without(accesstoken.Columns, accesstoken.FieldHash) //nolint:gochecknoglobals // a table
+	userColumns  = withoutColumn(user.Columns, user.FieldPasswordHash)       //nolint:gochecknoglobals // a table
+	tokenColumns = withoutColumn(accesstoken.Columns, accesstoken.FieldHash) //nolint:gochecknoglobals // a table
 )
 
-func without(columns []string, secret string) []string {
+func withoutColumn(columns []string, secret string) []string {
 	return slices.DeleteFunc(slices.Clone(columns), func(column string) bool { return column == secret })
 }
 
-// usernames is the form of a name, before it is brought into lower case.
-var usernames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+// usernameForm is the form of a username, in upper or lower case.
+var usernameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// canonical is a name in the form in which accounts are kept.
-func canonical(username string) (name string, ok bool) {
-	return strings.ToLower(username), usernames.MatchString(username)
+// canonicalName returns a username in its stored form, and reports whether the
+// username is valid.
+func canonicalName(username string) (name string, ok bool) {
+	return strings.ToLower(username), usernameForm.MatchString(username)
 }
 
-// person is the caller, who must be one: not anonymous, and not a trap.
+// person returns the caller, who must be a person: not anonymous, and not a
+// trap.
 func person(ctx context.Context) (*caller.Caller, error) {
 	c := caller.From(ctx)
 	if c == nil {
@@ -99,8 +100,8 @@ func person(ctx context.Context) (*caller.Caller, error) {
 	return c, nil
 }
 
-// lock keeps the rows that a transaction reads from changing until it ends.
-// SQLite needs no such thing: it has one writer at a time.
+// lock locks the rows of a query until the transaction ends. SQLite needs no
+// locks, because it has one writer at a time.
 func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 	if p.db.Dialect == dialect.Postgres {
 		query.ForUpdate()
@@ -108,16 +109,17 @@ func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 	return query
 }
 
-// holds is the condition that a token has not expired.
-func holds(now instant.Instant) predicate.AccessToken {
+// notExpired returns the condition that a token has not expired.
+func notExpired(now instant.Instant) predicate.AccessToken {
 	return accesstoken.Or(accesstoken.ExpiresAtIsNil(), accesstoken.ExpiresAtGT(now))
 }
 
-// together tells people that they were loaded together: see package batch.
-func together(all []*ent.User) []*ent.User {
-	group := batch.NewGroup(all)
-	for _, u := range all {
+// setGroup makes one group of people that were loaded together: see package
+// batch.
+func setGroup(rows []*ent.User) []*ent.User {
+	group := batch.NewGroup(rows)
+	for _, u := range rows {
 		u.Group = group
 	}
-	return all
+	return rows
 }

@@ -93,9 +93,9 @@ func (w *world) counted(do func()) []string { // the statements that do sends
 // add makes an account with the password secret.
 func (w *world) add(name string, role caller.Role) *ent.User {
 	w.t.Helper()
-	made, err := w.Create(w.t.Context(), []NewUser{{Username: name, Password: secret, Role: role}})
+	users, err := w.Create(w.t.Context(), []NewUser{{Username: name, Password: secret, Role: role}})
 	must(w.t, err)
-	return made[0]
+	return users[0]
 }
 
 // in is the context of somebody who has just signed in, and their token.
@@ -126,13 +126,13 @@ func (w *world) holds(s token.Secret) bool {
 // tokens makes n tokens for somebody, each a second after the last.
 func (w *world) tokens(u *ent.User, n int) {
 	w.t.Helper()
-	made := make([]*ent.AccessTokenCreate, n)
-	for i := range made {
+	rows := make([]*ent.AccessTokenCreate, n)
+	for i := range rows {
 		_, hash := token.New()
-		made[i] = w.db.AccessToken.Create().SetUserID(u.ID).SetKind("ACCESS").SetName(fmt.Sprint(i)).SetHash(hash).
+		rows[i] = w.db.AccessToken.Create().SetUserID(u.ID).SetKind("ACCESS").SetName(fmt.Sprint(i)).SetHash(hash).
 			SetRole(caller.Reader).SetCreatedAt(w.clock().Add(time.Duration(i) * time.Second))
 	}
-	must(w.t, w.db.AccessToken.CreateBulk(made...).Exec(w.t.Context()))
+	must(w.t, w.db.AccessToken.CreateBulk(rows...).Exec(w.t.Context()))
 }
 
 // during begins do while a transaction that made changes is open, commits that
@@ -221,25 +221,25 @@ func TestPeople_StatementsDoNotGrowWithTheRows(t *testing.T) {
 
 func TestPeople_WhatIsGivenOutHoldsNoHash(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		made := w.add("ada", caller.Admin)
+		ada := w.add("ada", caller.Admin)
 		session := get(w.Login(t.Context(), "ada", secret, home))(t)
 		ctx := w.with(session.Token)
 		given, tokenMade, err := w.CreateToken(ctx, TokenInput{Name: "script"})
 		must(t, err)
-		changed := get(w.Update(ctx, made.ID, Change{SetEmail: true}))(t)
+		changed := get(w.Update(ctx, ada.ID, Change{SetEmail: true}))(t)
 		listed := get(w.List(ctx, nil, page.Request{}))(t)
-		found := get(w.ByIDs(ctx, []int64{made.ID}))(t)
+		byID := get(w.ByIDs(ctx, []int64{ada.ID}))(t)
 		for name, u := range map[string]*ent.User{
-			"Create": made, "Login": session.User, "Update": changed, "List": listed.Nodes[0], "ByIDs": found[made.ID],
+			"Create": ada, "Login": session.User, "Update": changed, "List": listed.Nodes[0], "ByIDs": byID[ada.ID],
 		} {
 			if u.PasswordHash != "" {
 				t.Errorf("%s gives the hash of the password", name)
 			}
-			if u.ID != made.ID || u.Username != "ada" || u.Role != caller.Admin || u.CreatedAt != w.clock() {
+			if u.ID != ada.ID || u.Username != "ada" || u.Role != caller.Admin || u.CreatedAt != w.clock() {
 				t.Errorf("%s gives %v", name, u)
 			}
 		}
-		tokens := get(w.TokensOf(ctx, []*ent.User{made}))(t)[made.ID]
+		tokens := get(w.TokensOf(ctx, []*ent.User{ada}))(t)[ada.ID]
 		one := get(w.TokenByID(ctx, tokenMade.ID))(t)
 		for _, tok := range append(tokens, tokenMade, one) {
 			if tok.Hash != "" {
@@ -269,9 +269,9 @@ func TestPeople_NoErrorHoldsASecret(t *testing.T) {
 			_, create := w.Create(ctx, []NewUser{{Username: "eve", Password: secret, Role: caller.Reader}, {Username: "ada", Password: other}})
 			_, update := w.Update(ctx, u.ID, Change{Password: new(other), Role: new(caller.Reader)})
 			change := w.ChangePassword(ctx, other, other, home)
-			_, _, made := w.CreateToken(ctx, TokenInput{Name: secret, Role: new(caller.Role("GOD"))})
+			_, _, createToken := w.CreateToken(ctx, TokenInput{Name: secret, Role: new(caller.Role("GOD"))})
 			_, err := w.ResetPassword(ctx, "nobody")
-			return []error{login, wrong, authenticate, half, logout, create, update, change, made, err}
+			return []error{login, wrong, authenticate, half, logout, create, update, change, createToken, err}
 		}
 		failed := 0
 		check := func() {

@@ -17,11 +17,11 @@ func TestCreateToken_HoldsUntilItExpires(t *testing.T) {
 		ada := w.add("ada", caller.Writer)
 		ctx, _ := w.in(ada)
 		until := w.clock().Add(time.Hour)
-		bearer, made, err := w.CreateToken(ctx, TokenInput{Name: "script", ExpiresAt: &until})
+		bearer, row, err := w.CreateToken(ctx, TokenInput{Name: "script", ExpiresAt: &until})
 		must(t, err)
-		if made.Name != "script" || made.Role != caller.Writer || made.UserID != ada.ID || made.Kind != "ACCESS" ||
-			made.CreatedAt != w.clock() || *made.ExpiresAt != until || made.Device != nil || made.LastUsedAt != nil {
-			t.Errorf("made %v", made)
+		if row.Name != "script" || row.Role != caller.Writer || row.UserID != ada.ID || row.Kind != "ACCESS" ||
+			row.CreatedAt != w.clock() || *row.ExpiresAt != until || row.Device != nil || row.LastUsedAt != nil {
+			t.Errorf("made %v", row)
 		}
 		w.pass(time.Hour - time.Millisecond)
 		if !w.holds(bearer) {
@@ -64,15 +64,15 @@ func TestCreateToken_IsBoundedByTheTokenThatAsks(t *testing.T) {
 		must(t, err)
 		_, _, err = w.CreateToken(w.with(small), TokenInput{Name: "great", Role: new(caller.Writer)})
 		code(t, err, fault.Forbidden)
-		_, made, err := w.CreateToken(w.with(small), TokenInput{Name: "as small"})
+		_, row, err := w.CreateToken(w.with(small), TokenInput{Name: "as small"})
 		must(t, err)
-		if made.Role != caller.Reader {
-			t.Errorf("a READER's token made one of %s", made.Role)
+		if row.Role != caller.Reader {
+			t.Errorf("a READER's token made one of %s", row.Role)
 		}
-		trap, made, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0a5bb6f4")})
+		trap, row, err := w.CreateToken(ctx, TokenInput{Name: "trap", Device: new("0a5bb6f4")})
 		must(t, err)
-		if made.Role != caller.Writer || *made.Device != "0a5bb6f4" {
-			t.Errorf("made %v", made)
+		if row.Role != caller.Writer || *row.Device != "0a5bb6f4" {
+			t.Errorf("made %v", row)
 		}
 		_, _, err = w.CreateToken(w.with(trap), TokenInput{Name: "from a trap"})
 		code(t, err, fault.Forbidden)
@@ -86,11 +86,11 @@ func TestCreateToken_AHundredAreTheMost(t *testing.T) {
 		ada := w.add("ada", caller.Reader)
 		ctx, _ := w.in(ada)
 		w.tokens(ada, 99)
-		_, made, err := w.CreateToken(ctx, TokenInput{Name: "the last"})
+		_, row, err := w.CreateToken(ctx, TokenInput{Name: "the last"})
 		must(t, err)
 		_, _, err = w.CreateToken(ctx, TokenInput{Name: "one too many"})
 		code(t, err, fault.TooLarge)
-		get(w.RevokeToken(ctx, made.ID))(t)
+		get(w.RevokeToken(ctx, row.ID))(t)
 		_, _, err = w.CreateToken(ctx, TokenInput{Name: "another"})
 		must(t, err)
 	})
@@ -102,7 +102,7 @@ func TestCreateToken_AHundredAreTheMostAlsoWhenAskedForAtOnce(t *testing.T) {
 		ctx, _ := w.in(ada)
 		w.tokens(ada, 99)
 		err := w.during(func(tx *ent.Tx) {
-			must(t, w.roomForToken(ctx, tx, ada.ID, w.clock()))
+			must(t, w.checkTokenLimit(ctx, tx, ada.ID, w.clock()))
 			must(t, tx.AccessToken.Create().SetUserID(ada.ID).SetKind("ACCESS").SetName("the last").SetHash("h").
 				SetRole(caller.Reader).SetCreatedAt(w.clock()).Exec(ctx))
 		}, func() error {
@@ -129,38 +129,38 @@ func TestRevokeToken_OnesOwnOrForAnAdminAnyones(t *testing.T) {
 		adaCtx, _ := w.in(w.add("ada", caller.Writer))
 		eveCtx, _ := w.in(w.add("eve", caller.Writer))
 		rootCtx, _ := w.in(w.add("root", caller.Admin))
-		bearer, made, err := w.CreateToken(adaCtx, TokenInput{Name: "n"})
+		bearer, row, err := w.CreateToken(adaCtx, TokenInput{Name: "n"})
 		must(t, err)
 
-		if get(w.RevokeToken(eveCtx, made.ID))(t) || !w.holds(bearer) {
+		if get(w.RevokeToken(eveCtx, row.ID))(t) || !w.holds(bearer) {
 			t.Error("another's token could be revoked")
 		}
-		if get(w.TokenByID(eveCtx, made.ID))(t) != nil {
+		if get(w.TokenByID(eveCtx, row.ID))(t) != nil {
 			t.Error("another's token can be seen")
 		}
-		if get(w.TokenByID(adaCtx, made.ID))(t) == nil || get(w.TokenByID(rootCtx, made.ID))(t) == nil {
+		if get(w.TokenByID(adaCtx, row.ID))(t) == nil || get(w.TokenByID(rootCtx, row.ID))(t) == nil {
 			t.Error("a token cannot be seen by whom it concerns")
 		}
 		for _, want := range []bool{true, false} {
-			if got := get(w.RevokeToken(adaCtx, made.ID))(t); got != want {
+			if got := get(w.RevokeToken(adaCtx, row.ID))(t); got != want {
 				t.Errorf("RevokeToken = %v, want %v", got, want)
 			}
 		}
-		if w.holds(bearer) || get(w.TokenByID(adaCtx, made.ID))(t) != nil {
+		if w.holds(bearer) || get(w.TokenByID(adaCtx, row.ID))(t) != nil {
 			t.Error("a revoked token holds")
 		}
-		_, made, err = w.CreateToken(adaCtx, TokenInput{Name: "n"})
+		_, row, err = w.CreateToken(adaCtx, TokenInput{Name: "n"})
 		must(t, err)
-		if !get(w.RevokeToken(rootCtx, made.ID))(t) {
+		if !get(w.RevokeToken(rootCtx, row.ID))(t) {
 			t.Error("an admin cannot revoke another's token")
 		}
-		trap, made, err := w.CreateToken(adaCtx, TokenInput{Name: "n", Device: new("0a5bb6f4")})
+		trap, row, err := w.CreateToken(adaCtx, TokenInput{Name: "n", Device: new("0a5bb6f4")})
 		must(t, err)
-		_, err = w.RevokeToken(w.with(trap), made.ID)
+		_, err = w.RevokeToken(w.with(trap), row.ID)
 		code(t, err, fault.Forbidden)
-		_, err = w.TokenByID(w.with(trap), made.ID)
+		_, err = w.TokenByID(w.with(trap), row.ID)
 		code(t, err, fault.Forbidden)
-		_, err = w.RevokeToken(t.Context(), made.ID)
+		_, err = w.RevokeToken(t.Context(), row.ID)
 		code(t, err, fault.Unauthenticated)
 	})
 }
@@ -172,16 +172,16 @@ func TestRevokeToken_OneThatWasMadeForAJobEndsNothingElse(t *testing.T) {
 		for role, may := range map[caller.Role]bool{caller.Reader: false, caller.Writer: false, caller.Admin: true} {
 			other, otherMade, err := w.CreateToken(ctx, TokenInput{Name: "other", Role: new(caller.Reader)})
 			must(t, err)
-			script, made, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &role})
+			script, row, err := w.CreateToken(ctx, TokenInput{Name: "script", Role: &role})
 			must(t, err)
-			gone, err := w.RevokeToken(w.with(script), otherMade.ID)
+			revoked, err := w.RevokeToken(w.with(script), otherMade.ID)
 			if !may {
 				code(t, err, fault.Forbidden)
 			}
-			if gone != may || w.holds(other) == may || !w.holds(session) {
-				t.Errorf("a token of %s revokes another: %v", role, gone)
+			if revoked != may || w.holds(other) == may || !w.holds(session) {
+				t.Errorf("a token of %s revokes another: %v", role, revoked)
 			}
-			if !get(w.RevokeToken(w.with(script), made.ID))(t) || w.holds(script) {
+			if !get(w.RevokeToken(w.with(script), row.ID))(t) || w.holds(script) {
 				t.Errorf("a token of %s cannot revoke itself", role)
 			}
 		}
@@ -214,16 +214,16 @@ func TestTokensOf_ThoseThatHoldTheNewestFirst(t *testing.T) {
 			must(t, err)
 		}
 		w.pass(time.Hour)
-		found := get(w.TokensOf(t.Context(), []*ent.User{ada, eve}))(t)
+		byOwner := get(w.TokensOf(t.Context(), []*ent.User{ada, eve}))(t)
 		var names []string
-		for _, tok := range found[ada.ID] {
+		for _, tok := range byOwner[ada.ID] {
 			names = append(names, tok.Name)
 			if tok.Group == nil {
 				t.Error("a token does not know the others")
 			}
 		}
-		if !slices.Equal(names, []string{"last", "first", "login"}) || len(found[eve.ID]) != 0 {
-			t.Errorf("got %v and %v", names, found[eve.ID])
+		if !slices.Equal(names, []string{"last", "first", "login"}) || len(byOwner[eve.ID]) != 0 {
+			t.Errorf("got %v and %v", names, byOwner[eve.ID])
 		}
 	})
 }
@@ -232,8 +232,8 @@ func TestSweep_DeletesWhatHasExpiredAndNothingElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.add("ada", caller.Reader)
 		ctx, bearer := w.in(ada)
-		for _, after := range []time.Duration{time.Minute, time.Hour, 2 * time.Hour} {
-			until := w.clock().Add(after)
+		for _, lifetime := range []time.Duration{time.Minute, time.Hour, 2 * time.Hour} {
+			until := w.clock().Add(lifetime)
 			_, _, err := w.CreateToken(ctx, TokenInput{Name: "n", ExpiresAt: &until})
 			must(t, err)
 		}

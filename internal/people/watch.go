@@ -16,110 +16,112 @@ import (
 )
 
 const (
-	// watchEvery is how soon one who listens for long is let go when their
-	// token holds no more.
-	watchEvery = recent.Moment
-	// longestBlind is how long they may stay while the database cannot say.
-	longestBlind = 15 * time.Second
+	// watchInterval is the time within which a long-lived listener is ended
+	// after its token was revoked.
+	watchInterval = recent.Moment
+	// maxOutage is the time that listeners stay while the database does not
+	// answer.
+	maxOutage = 15 * time.Second
 )
 
-// Watch ends what is going on for long under a token when the token holds no
-// more, wherever it was revoked. All tokens are looked at by one statement.
+// Watch ends long-lived work under a token when the token becomes invalid, on
+// any server. One statement checks all tokens.
 type Watch struct {
 	people *People
 
 	mu      sync.Mutex
-	watched map[*watched]struct{}
+	entries map[*entry]struct{}
 }
 
-type watched struct {
+type entry struct {
 	caller *caller.Caller
-	end    context.CancelCauseFunc
+	cancel context.CancelCauseFunc
 }
 
-// NewWatch is a watch, which Start begins.
-func NewWatch(p *People) *Watch { return &Watch{people: p, watched: map[*watched]struct{}{}} }
+// NewWatch returns a watch. Start starts it.
+func NewWatch(p *People) *Watch { return &Watch{people: p, entries: map[*entry]struct{}{}} }
 
-// While is a context that ends, with a *fault.Error as its cause, when the
-// caller's token holds no more or allows another role. The caller of While
-// cancels it.
+// While returns a context that ends when the caller's token becomes invalid or
+// changes its role. The cause is a *fault.Error. The caller of While must
+// cancel the context.
 func (w *Watch) While(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	one := &watched{c, end}
+	e := &entry{c, end}
 	w.mu.Lock()
-	w.watched[one] = struct{}{}
+	w.entries[e] = struct{}{}
 	w.mu.Unlock()
 	return ctx, func() {
 		w.mu.Lock()
-		delete(w.watched, one)
+		delete(w.entries, e)
 		w.mu.Unlock()
 		end(nil)
 	}
 }
 
-// Start watches until ctx ends. The channel is closed when it has stopped.
+// Start checks tokens until ctx ends. The returned channel is closed when
+// Start's work has ended.
 func (w *Watch) Start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(watchEvery)
+		ticker := time.NewTicker(watchInterval)
 		defer ticker.Stop()
-		seen := time.Now()
+		lastSuccess := time.Now()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
-			if err := w.look(ctx); err == nil {
-				seen = time.Now()
-			} else if time.Since(seen) > longestBlind {
-				w.end(w.all())
+			if err := w.checkAll(ctx); err == nil {
+				lastSuccess = time.Now()
+			} else if time.Since(lastSuccess) > maxOutage {
+				w.endAll(w.snapshot())
 			}
 		}
 	}()
 	return ended
 }
 
-// look lets those go whose tokens hold no more.
-func (w *Watch) look(ctx context.Context) error {
-	all := w.all()
-	if len(all) == 0 {
+// checkAll ends the work of all invalid tokens.
+func (w *Watch) checkAll(ctx context.Context) error {
+	list := w.snapshot()
+	if len(list) == 0 {
 		return nil
 	}
-	ids := make([]int64, len(all))
-	for n, one := range all {
-		ids[n] = one.caller.TokenID
+	ids := make([]int64, len(list))
+	for n, e := range list {
+		ids[n] = e.caller.TokenID
 	}
-	asking, cancel := context.WithTimeout(ctx, longestBlind)
+	queryCtx, cancel := context.WithTimeout(ctx, maxOutage)
 	defer cancel()
 	tokens, err := w.people.db.AccessToken.Query().
-		Where(database.AmongNumbers(accesstoken.FieldID, ids), holds(w.people.clock()), accesstoken.HasUserWith(user.Disabled(false))).
+		Where(database.AmongNumbers(accesstoken.FieldID, ids), notExpired(w.people.clock()), accesstoken.HasUserWith(user.Disabled(false))).
 		Select(accesstoken.FieldID, accesstoken.FieldRole, accesstoken.FieldUserID).
-		WithUser(func(q *ent.UserQuery) { q.Select(user.FieldID, user.FieldRole) }).All(asking)
+		WithUser(func(q *ent.UserQuery) { q.Select(user.FieldID, user.FieldRole) }).All(queryCtx)
 	if err != nil {
 		return err
 	}
 	roles := make(map[int64]caller.Role, len(tokens))
 	for _, t := range tokens {
-		roles[t.ID] = lesser(t.Role, t.Edges.User.Role)
+		roles[t.ID] = minRole(t.Role, t.Edges.User.Role)
 	}
-	w.end(slices.DeleteFunc(all, func(one *watched) bool { return roles[one.caller.TokenID] == one.caller.Role }))
+	w.endAll(slices.DeleteFunc(list, func(e *entry) bool { return roles[e.caller.TokenID] == e.caller.Role }))
 	return nil
 }
 
-func (w *Watch) all() []*watched {
+func (w *Watch) snapshot() []*entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Collect(maps.Keys(w.watched))
+	return slices.Collect(maps.Keys(w.entries))
 }
 
-// end lets some go.
-func (w *Watch) end(these []*watched) {
+// endAll ends the given entries.
+func (w *Watch) endAll(list []*entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, one := range these {
-		one.end(noLongerHolds())
-		delete(w.watched, one)
+	for _, e := range list {
+		e.cancel(invalidToken())
+		delete(w.entries, e)
 	}
 }

@@ -1,10 +1,11 @@
-// Package pgserver owns how a PostgreSQL server of this process's own is found,
-// started and stopped: for tests (package testenv) and for the benchmark. It
-// owns nothing of the product, which is given a server that runs.
+// Package pgserver owns finding, starting and stopping a PostgreSQL server of
+// this process, for tests (package testenv) and benchmarks. It does not own any
+// part of the product, which uses a running server.
 //
-// A server ends with the process that started it, however that ends. Its users
-// need no password, and it listens on the loopback interface only: it is for a
-// machine without enemies. It works on Unix only.
+// A server ends with the process that started it, however the process ends.
+// Users need no password, and the server listens on the loopback interface
+// only: use it only on a machine whose users are trusted. Package pgserver
+// works on Unix only.
 package pgserver
 
 import (
@@ -14,25 +15,27 @@ import (
 
 // Options of Start.
 type Options struct {
-	// Data is the folder where the databases are kept, made if it is not
-	// there. If it is empty they go with the server. As root it becomes
-	// nobody's, who must have a way to it: PostgreSQL does not run as root.
+	// Data is the folder of the databases, created if necessary. If Data is
+	// empty, the databases are removed with the server. If the process runs as
+	// root, the folder is given to the user nobody, who must have access to it:
+	// PostgreSQL does not run as root.
 	Data string
-	// Durable waits for the disk at each commit, as in earnest.
+	// Durable waits for the disk at each commit, as in production.
 	Durable bool
 }
 
 // Server is a running server.
 type Server struct {
-	// Address (postgres://…) of the database "postgres", as a user who may
-	// create databases and no more.
+	// Address is the URL (postgres://…) of the database "postgres", with a user
+	// who may create databases and has no other rights.
 	Address url.URL
 
-	leash *leash
+	process *process
 }
 
-// Start starts a server. PostgreSQL cannot be told to take any free port, so
-// another process may get to the one we picked first; then it picks another.
+// Start starts a server. PostgreSQL cannot choose a free port itself, so
+// another process may take the port that Start chose: then Start chooses
+// another port.
 func Start(o Options) (*Server, error) {
 	for range 5 {
 		s, err := startOnce(o)
@@ -43,5 +46,5 @@ func Start(o Options) (*Server, error) {
 	return nil, errPortTaken
 }
 
-// Stop stops the server, now rather than when the process ends.
-func (s *Server) Stop() { s.leash.release() }
+// Stop stops the server before the process ends.
+func (s *Server) Stop() { s.process.release() }

@@ -28,7 +28,7 @@ func TestStart_TheServerAndItsFolderGoWhenTheProcessIsKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println(s.leash.folder)
+		fmt.Println(s.process.folder)
 		_, _ = io.Copy(io.Discard, os.Stdin) // until killed
 		return
 	}
@@ -103,13 +103,13 @@ func reachable(t *testing.T) string {
 }
 
 func TestCopyPrograms_MakesTheLinksThatThePackageLists(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
+	source, target := t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
 		"bin/postgres":     "a program",
 		"lib/libx.so.1.2":  "a library",
 		"pg-symlinks.json": `[{"source":"native/lib/libx.so.1.2","target":"native/lib/libx.so.1"}]`,
 	} {
-		path := filepath.Join(from, name)
+		path := filepath.Join(source, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestCopyPrograms_MakesTheLinksThatThePackageLists(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bin, err := copyPrograms(from, to)
+	bin, err := copyPrograms(source, target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestCopyPrograms_MakesTheLinksThatThePackageLists(t *testing.T) {
 			t.Errorf("%s holds %q (%v), want %q", path, got, err, want)
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(from, "lib/libx.so.1")); err == nil {
+	if _, err := os.Lstat(filepath.Join(source, "lib/libx.so.1")); err == nil {
 		t.Error("the package's own folder was changed")
 	}
 }
@@ -143,7 +143,7 @@ func TestNewEnough_ReadsWhatPostgresSaysOfItself(t *testing.T) {
 		"postgres (PostgreSQL)":                                  false,
 		"":                                                       false,
 	} {
-		if got := newEnough(version) == nil; got != want {
+		if got := checkVersion(version) == nil; got != want {
 			t.Errorf("newEnough(%q) is %v, want %v", version, got, want)
 		}
 	}

@@ -13,21 +13,21 @@ import (
 	"strings"
 )
 
-// oldest is the oldest PostgreSQL that Tagma works with.
-const oldest = 14
+// minVersion is the oldest major version of PostgreSQL that Tagma supports.
+const minVersion = 14
 
-// binaries is where PostgreSQL's programs are.
+// binaries is the location of PostgreSQL's programs.
 type binaries struct {
 	folder string
-	copied bool // must be copied before they run, see copyPrograms
+	copied bool // whether the programs must be copied first: see copyPrograms
 }
 
-// programs looks for PostgreSQL on the PATH, then where Debian puts it, then
-// in the npm package that `make deps` installs where there is none.
+// programs searches for PostgreSQL on the PATH, then in Debian's folder, then
+// in the npm package that `make deps` installs if there is no other.
 func programs() (binaries, error) {
 	var candidates []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// A link leads to the folder that has initdb and the rest too.
+		// The target of a link has initdb and the other programs beside it.
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			candidates = append(candidates, filepath.Dir(path))
 		}
@@ -36,27 +36,27 @@ func programs() (binaries, error) {
 	if err != nil {
 		return binaries{}, err
 	}
-	slices.Reverse(debian) // the newest first
+	slices.Reverse(debian) // newest first
 	candidates = append(candidates, debian...)
 	var rejected []error
 	for _, folder := range candidates {
-		if err := usable(folder); err != nil {
+		if err := checkPrograms(folder); err != nil {
 			rejected = append(rejected, err)
 			continue
 		}
 		return binaries{folder: folder}, nil
 	}
-	folder, err := packaged()
+	folder, err := npmFolder()
 	if err == nil {
 		return binaries{folder: folder, copied: true}, nil
 	}
 	rejected = append(rejected, err)
 	return binaries{}, fmt.Errorf("run `make deps`, or install PostgreSQL %d or newer (Debian: apt-get install postgresql):\n%w",
-		oldest, errors.Join(rejected...))
+		minVersion, errors.Join(rejected...))
 }
 
-// usable is nil if folder has the programs in a version that will do.
-func usable(folder string) error {
+// checkPrograms returns nil if folder has the programs in a supported version.
+func checkPrograms(folder string) error {
 	if _, err := os.Stat(filepath.Join(folder, "initdb")); err != nil {
 		return err
 	}
@@ -64,12 +64,12 @@ func usable(folder string) error {
 	if err != nil {
 		return fmt.Errorf("%s/postgres --version: %w", folder, err)
 	}
-	return newEnough(string(out))
+	return checkVersion(string(out))
 }
 
-// newEnough reads what `postgres --version` says, such as
-// "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
-func newEnough(version string) error {
+// checkVersion checks the output of `postgres --version`, such as "postgres
+// (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+func checkVersion(version string) error {
 	_, number, _ := strings.Cut(version, "(PostgreSQL) ")
 	digits := strings.IndexFunc(number, func(r rune) bool { return r < '0' || r > '9' })
 	if digits < 0 {
@@ -79,15 +79,15 @@ func newEnough(version string) error {
 	if err != nil {
 		return fmt.Errorf("%q does not name a version of PostgreSQL", version)
 	}
-	if major < oldest {
-		return fmt.Errorf("PostgreSQL %d is too old, %d is the oldest that will do", major, oldest)
+	if major < minVersion {
+		return fmt.Errorf("PostgreSQL %d is too old, %d is the oldest that will do", major, minVersion)
 	}
 	return nil
 }
 
-// packaged is the folder of the npm package for this machine, whose version
-// package.json sets.
-func packaged() (string, error) {
+// npmFolder returns the folder of the npm package for this machine. The file
+// package.json sets the version.
+func npmFolder() (string, error) {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok {
 		return "", errors.New("the folder of Tagma's sources is not known")
@@ -98,14 +98,14 @@ func packaged() (string, error) {
 	return folder, err
 }
 
-// copyPrograms copies the npm package's programs from the folder `from` into
-// `to`, and returns the folder of the copies. A copy, because the account that
-// runs them may have no way into the checkout. An npm package cannot hold
-// symbolic links: this one lists those that its libraries need in
+// copyPrograms copies the npm package's programs from the folder source to
+// target, and returns the folder of the copies. The account that runs the
+// programs may have no access to the checkout. An npm package cannot hold
+// symbolic links: the package lists the links of its libraries in
 // pg-symlinks.json, as {source, target} below the package's folder.
-func copyPrograms(from, to string) (string, error) {
-	native := filepath.Join(to, "native")
-	if err := os.CopyFS(native, os.DirFS(from)); err != nil {
+func copyPrograms(source, target string) (string, error) {
+	native := filepath.Join(target, "native")
+	if err := os.CopyFS(native, os.DirFS(source)); err != nil {
 		return "", err
 	}
 	list, err := os.ReadFile(filepath.Join(native, "pg-symlinks.json"))
@@ -117,8 +117,8 @@ func copyPrograms(from, to string) (string, error) {
 		return "", fmt.Errorf("pg-symlinks.json: %w", err)
 	}
 	for _, link := range links {
-		// Both lie in one folder.
-		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(to, link.Target)); err != nil {
+		// Source and target are in one folder.
+		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(target, link.Target)); err != nil {
 			return "", err
 		}
 	}

@@ -22,11 +22,12 @@ import (
 	"github.com/lib/pq"
 )
 
-// keeper is the shell script that runs the server and outlives this process.
-// Its input is a pipe that this process holds: when the process ends, even by
-// SIGKILL, the pipe closes, and the keeper stops the server and removes its
-// temporary folder. It lets go of the log, so that the log ends when the server does.
-const keeper = `
+// supervisor is the shell script that runs the server and outlives this
+// process. Its input is a pipe that this process holds. When the process ends,
+// even by SIGKILL, the pipe closes, and the supervisor stops the server and
+// removes its temporary folder. The supervisor closes its standard error, so
+// that the log ends with the server.
+const supervisor = `
 folder=$1; shift
 "$@" </dev/null &
 server=$!
@@ -38,10 +39,10 @@ cd /
 rm -rf "$folder"
 `
 
-// ready is what PostgreSQL logs when it begins to serve.
-const ready = "database system is ready to accept connections"
+// readyLine is the log line of PostgreSQL when the server accepts connections.
+const readyLine = "database system is ready to accept connections"
 
-// errPortTaken says that another process got the port first.
+// errPortTaken means that another process took the port first.
 var errPortTaken = errors.New("the port was taken by another process")
 
 // startOnce starts a server on a port that was free just before.
@@ -58,7 +59,7 @@ func startOnce(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &leash{folder: folder}
+	l := &process{folder: folder}
 	defer func() {
 		if err != nil {
 			l.release()
@@ -76,7 +77,7 @@ func startOnce(o Options) (_ *Server, err error) {
 			return nil, err
 		}
 	}
-	account, err := unprivileged(folder, data)
+	account, err := unprivilegedAccount(folder, data)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +94,13 @@ func startOnce(o Options) (_ *Server, err error) {
 	if o.Durable {
 		durable = "on"
 	}
-	server := command(account, folder, "/bin/sh", "-c", keeper, "keeper", folder,
+	server := command(account, folder, "/bin/sh", "-c", supervisor, "keeper", folder,
 		filepath.Join(bin.folder, "postgres"), "-D", data, "-p", strconv.Itoa(port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable,
 		"-c", "full_page_writes="+durable,
 		"-c", "max_connections=200",
-		// A zone that nobody expects, so that nothing leans on the server's.
+		// An unusual zone, so that no test depends on the server's zone.
 		"-c", "timezone=Pacific/Chatham")
 	if err := l.run(server); err != nil {
 		return nil, err
@@ -116,15 +117,15 @@ func startOnce(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	address.User = url.User(owner)
-	return &Server{Address: address, leash: l}, nil
+	return &Server{Address: address, process: l}, nil
 }
 
-// owner is the user who works on the server: one who may create databases and
-// no more, as a server in earnest would be; but that tests drop databases at
-// which the server itself may just be cleaning up.
+// owner is the user of the server: a user who may create databases, as in
+// production. In addition the user may terminate backends, because a test may
+// drop a database while the server is cleaning up in it.
 const owner = "tagma"
 
-// makeOwner makes that user, where the data are new.
+// makeOwner creates the user owner, unless the user exists.
 func makeOwner(address url.URL) error {
 	db, err := sql.Open("postgres", address.String())
 	if err != nil {
@@ -134,71 +135,70 @@ func makeOwner(address url.URL) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err = db.ExecContext(ctx, `CREATE ROLE `+owner+` LOGIN CREATEDB IN ROLE pg_signal_backend`)
-	if refused, ok := errors.AsType[*pq.Error](err); ok && refused.Code.Name() == "duplicate_object" {
+	if pgErr, ok := errors.AsType[*pq.Error](err); ok && pgErr.Code.Name() == "duplicate_object" {
 		return nil
 	}
 	return err
 }
 
-// leash ties a server to this process.
-type leash struct {
-	folder string
-	keeper *exec.Cmd
-	pipe   *os.File // the keeper's input; it stops the server when this closes
+// process ties a server to this process.
+type process struct {
+	folder     string
+	supervisor *exec.Cmd
+	pipe       *os.File // input of the supervisor, which stops the server when the pipe closes
 }
 
-// run starts the keeper and returns when the server serves.
-func (l *leash) run(cmd *exec.Cmd) error {
+// run starts the supervisor and returns when the server accepts connections.
+func (l *process) run(cmd *exec.Cmd) error {
 	input, pipe, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer input.Close()
 	l.pipe = pipe
-	log, logged, err := os.Pipe()
+	log, logWriter, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	defer logged.Close()
-	cmd.Stdin, cmd.Stderr = input, logged
+	defer logWriter.Close()
+	cmd.Stdin, cmd.Stderr = input, logWriter
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	l.keeper = cmd
+	l.supervisor = cmd
 
-	var said strings.Builder
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), ready) {
-			// Somebody must go on reading, or a full pipe would stop the server.
+	var output strings.Builder
+	scanner := bufio.NewScanner(log)
+	for scanner.Scan() {
+		if strings.Contains(scanner.Text(), readyLine) {
+			// Keep reading, because a full pipe would stop the server.
 			go func() {
 				_, _ = io.Copy(io.Discard, log)
 				_ = log.Close()
 			}()
 			return nil
 		}
-		said.WriteString(lines.Text() + "\n")
+		output.WriteString(scanner.Text() + "\n")
 	}
 	_ = log.Close()
-	if strings.Contains(said.String(), "Address already in use") {
+	if strings.Contains(output.String(), "Address already in use") {
 		return errPortTaken
 	}
-	return fmt.Errorf("PostgreSQL did not start:\n%s", said.String())
+	return fmt.Errorf("PostgreSQL did not start:\n%s", output.String())
 }
 
-// release stops the server and removes its folder, now rather than when the
-// process ends.
-func (l *leash) release() {
+// release stops the server and removes its folder before the process ends.
+func (l *process) release() {
 	if l.pipe != nil {
 		_ = l.pipe.Close()
 	}
-	if l.keeper != nil {
-		_ = l.keeper.Wait() // fails if the server did, which was reported
+	if l.supervisor != nil {
+		_ = l.supervisor.Wait() // fails if the server failed, which was reported
 	}
 	_ = os.RemoveAll(l.folder)
 }
 
-// freePort is a port of the loopback interface that is free just now.
+// freePort returns a port of the loopback interface that is free at present.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -208,10 +208,10 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// command is a program of PostgreSQL's, run in folder as account (nil for this
-// process's own). None of this process's environment reaches it (PGPORT,
-// PGOPTIONS, …), and it is in a process group of its own, so that Ctrl-C in a
-// terminal reaches this process only.
+// command returns a command for a PostgreSQL program, run in folder as account
+// (nil for the account of this process). The program gets no environment of
+// this process (PGPORT, PGOPTIONS, …). It has a process group of its own, so
+// that Ctrl-C in a terminal reaches this process only.
 func command(account *syscall.Credential, folder, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
@@ -220,10 +220,10 @@ func command(account *syscall.Credential, folder, name string, args ...string) *
 	return cmd
 }
 
-// unprivileged is the account for PostgreSQL to run as, which it refuses to do
-// as root. For root it is nobody's, and the folders become nobody's with all
-// that is in them; for others it is nil, their own.
-func unprivileged(folders ...string) (*syscall.Credential, error) {
+// unprivilegedAccount returns the account for PostgreSQL, which refuses to run
+// as root. For root it returns the account nobody, and gives the folders and
+// their files to nobody. Otherwise it returns nil, the account of this process.
+func unprivilegedAccount(folders ...string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // this process's own account
 	}

@@ -5,19 +5,19 @@ import (
 	"encoding/binary"
 )
 
-// This is a reader for two EXIF tags, and a writer for the same two. The
-// libraries at hand give a UserComment without its line breaks, and none at all
-// where it lacks the eight bytes that name its character code. A trap's has two
-// lines and lacks those bytes.
+// A reader and a writer for two EXIF tags. Existing libraries remove the line
+// breaks of a UserComment, and return nothing if a UserComment lacks the eight
+// bytes of its character code. A trap's UserComment has two lines and lacks the
+// eight bytes.
 //
 // The format is Exif 2.3 (CIPA DC-008): a TIFF file inside the JPEG's first
-// APP1 segment that begins with Exif. A TIFF file is a byte order, then
-// directories (IFD) of fields of twelve bytes: tag, type, count, and the
-// value, or its offset where it is longer than four bytes. Offsets count from
-// the byte order.
+// APP1 segment that begins with Exif. A TIFF file is a byte order, followed by
+// directories (IFD) of fields of twelve bytes: tag, type, count, and the value,
+// or its offset if the value is longer than four bytes. Offsets count from the
+// byte order.
 
-// maxSegments is how many segments are looked at. A trap writes its EXIF into
-// the first.
+// maxSegments is the number of segments that findTags reads. A trap writes EXIF
+// into the first segment.
 const maxSegments = 64
 
 const (
@@ -25,7 +25,7 @@ const (
 	exifHeader = "Exif\x00\x00"
 
 	segmentAPP1 = 0xe1
-	segmentSOS  = 0xda // what follows are pixels
+	segmentSOS  = 0xda // pixels follow
 
 	tagMake        = 0x010f
 	tagExifIFD     = 0x8769
@@ -36,8 +36,8 @@ const (
 	typeUndefined = 7
 )
 
-// findTags gives the values of Make and UserComment, nil where there is none.
-// They are parts of jpeg, not copies.
+// findTags returns the values of Make and UserComment, or nil. The values are
+// slices of jpeg, not copies.
 func findTags(jpeg []byte) (maker, userComment []byte) {
 	t, ifd0, ok := parseTIFF(exifSegment(jpeg))
 	if !ok {
@@ -49,7 +49,7 @@ func findTags(jpeg []byte) (maker, userComment []byte) {
 	return t.value(ifd0, tagMake), userComment
 }
 
-// exifSegment is the TIFF file inside a JPEG, or nil.
+// exifSegment returns the TIFF file inside a JPEG, or nil.
 func exifSegment(jpeg []byte) []byte {
 	rest, ok := bytes.CutPrefix(jpeg, []byte(markerSOI))
 	if !ok {
@@ -59,7 +59,7 @@ func exifSegment(jpeg []byte) []byte {
 		if len(rest) < 4 || rest[0] != 0xff || rest[1] == segmentSOS {
 			return nil
 		}
-		end := 2 + int(binary.BigEndian.Uint16(rest[2:])) // the length counts its own two bytes
+		end := 2 + int(binary.BigEndian.Uint16(rest[2:])) // the length includes its own two bytes
 		if end < 4 || end > len(rest) {
 			return nil
 		}
@@ -72,13 +72,13 @@ func exifSegment(jpeg []byte) []byte {
 	return nil
 }
 
-// tiff is a TIFF file, of which no byte is trusted.
+// tiff is an untrusted TIFF file.
 type tiff struct {
 	order binary.ByteOrder
 	bytes []byte
 }
 
-// parseTIFF gives a TIFF file and the offset of its first directory.
+// parseTIFF returns a TIFF file and the offset of its first directory.
 func parseTIFF(b []byte) (t tiff, ifd0 uint32, ok bool) {
 	if len(b) < 8 {
 		return tiff{}, 0, false
@@ -94,23 +94,23 @@ func parseTIFF(b []byte) (t tiff, ifd0 uint32, ok bool) {
 	return t, t.order.Uint32(b[4:]), true
 }
 
-// at is n bytes from an offset, or nil if they are not all there.
-func (t tiff) at(offset, n uint64) []byte {
+// bytesAt returns n bytes from an offset, or nil if the file is too short.
+func (t tiff) bytesAt(offset, n uint64) []byte {
 	if end := offset + n; n <= uint64(len(t.bytes)) && end <= uint64(len(t.bytes)) {
 		return t.bytes[offset:end]
 	}
 	return nil
 }
 
-// value is the value of the first field with that tag in the directory at ifd,
-// or nil.
+// value returns the value of the first field with the given tag in the
+// directory at ifd, or nil.
 func (t tiff) value(ifd uint32, tag uint16) []byte {
-	head := t.at(uint64(ifd), 2)
+	head := t.bytesAt(uint64(ifd), 2)
 	if head == nil {
 		return nil
 	}
 	for i := range uint64(t.order.Uint16(head)) {
-		field := t.at(uint64(ifd)+2+12*i, 12)
+		field := t.bytesAt(uint64(ifd)+2+12*i, 12)
 		if field == nil {
 			return nil
 		}
@@ -124,19 +124,19 @@ func (t tiff) value(ifd uint32, tag uint16) []byte {
 		if length <= 4 {
 			return field[8 : 8+length]
 		}
-		return t.at(uint64(t.order.Uint32(field[8:])), length)
+		return t.bytesAt(uint64(t.order.Uint32(field[8:])), length)
 	}
 	return nil
 }
 
-// WithMetadata is a copy of a JPEG with the EXIF tags Make and UserComment, as
-// a camera would have written them: for tests and the demo. An empty text
-// leaves its tag out. UserComment is written as it stands, as the traps do, so
-// a character code must be part of it. It hides any EXIF that was there. With
-// neither text the copy is as the original.
+// WithMetadata returns a copy of a JPEG with the EXIF tags Make and
+// UserComment, in the form of a camera, for tests and the demo. An empty text
+// omits its tag. UserComment is written unchanged, as traps do, so the text
+// must contain any character code. Existing EXIF is hidden. Without both texts
+// the copy equals the original.
 //
-// It panics if jpeg does not begin like one, or if the texts do not fit into
-// a segment, which holds just under 64 KiB.
+// WithMetadata panics if jpeg does not begin like a JPEG, or if the texts
+// exceed a segment, which holds just under 64 KiB.
 func WithMetadata(jpeg []byte, maker, userComment string) []byte {
 	pixels, ok := bytes.CutPrefix(jpeg, []byte(markerSOI))
 	if !ok {
@@ -155,8 +155,8 @@ func WithMetadata(jpeg []byte, maker, userComment string) []byte {
 	return append(append(b, segment...), pixels...)
 }
 
-// buildTIFF writes the directory with the comment first, so that its offset is
-// known when the directory that points to it is written.
+// buildTIFF returns a TIFF file. The comment comes first, so that its offset is
+// known when the directory that refers to it is written.
 func buildTIFF(maker, userComment string) []byte {
 	b := []byte("MM\x00*\x00\x00\x00\x00")
 	var ifd0 []field
@@ -177,7 +177,8 @@ type field struct {
 	value     []byte
 }
 
-// appendIFD writes a directory and then the values that it has no room for.
+// appendIFD appends a directory, followed by the values that are too long for
+// the directory.
 func appendIFD(b []byte, fields []field) []byte {
 	order := binary.BigEndian
 	var values []byte
@@ -195,7 +196,7 @@ func appendIFD(b []byte, fields []field) []byte {
 		b = order.AppendUint32(b, uint32(valuesAt+len(values)))
 		values = append(values, f.value...)
 	}
-	b = append(b, 0, 0, 0, 0) // there is no next directory
+	b = append(b, 0, 0, 0, 0) // no next directory
 	b = append(b, values...)
 	if len(b)%2 == 1 {
 		b = append(b, 0) // a directory begins at an even offset

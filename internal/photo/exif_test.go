@@ -48,7 +48,7 @@ func segment(marker byte, body string) []byte {
 func TestReadMetadata_EitherByteOrder(t *testing.T) {
 	want := show(read(realDict, realTable))
 	if !strings.Contains(want, "version 3.1.0") || !strings.Contains(want, "temp 13.5") {
-		t.Fatal(want)
+		t.Fatalf("metadata: got %s, want version 3.1.0 and temp 13.5", want)
 	}
 	for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
 		if got := show(photo.ReadMetadata(handmade(order, realDict, realTable))); got != want {
@@ -73,7 +73,7 @@ func TestReadMetadata_OtherSegmentsMayComeFirst(t *testing.T) {
 func TestReadMetadata_NotAJPEGSaysNothing(t *testing.T) {
 	for _, b := range []string{"", "\xff", "\xff\xd8", blank, "\x89PNG\r\n\x1a\n", "GIF89a", "II*\x00\x08\x00\x00\x00", strings.Repeat("\xff\xd8", 1000)} {
 		if got := string(photo.ReadMetadata([]byte(b)).Raw); got != "{}" {
-			t.Errorf("%.20q: %s", b, got)
+			t.Errorf("metadata of %.20q: got %s, want {}", b, got)
 		}
 	}
 	if got := string(photo.ReadMetadata(nil).Raw); got != "{}" {
@@ -103,22 +103,22 @@ func TestReadMetadata_FiveThousandMutantsAreReadSoundlyAndFast(t *testing.T) {
 	for range 5000 {
 		b := bytes.Clone(originals[random.IntN(len(originals))])
 		for range 1 + random.IntN(8) {
-			at := random.IntN(len(b))
+			offset := random.IntN(len(b))
 			if random.IntN(2) == 0 {
-				at = random.IntN(min(len(b), 120)) // the headers and directories
+				offset = random.IntN(min(len(b), 120)) // the headers and directories
 			}
 			switch random.IntN(5) {
 			case 0:
-				b[at] ^= 1 << random.IntN(8)
+				b[offset] ^= 1 << random.IntN(8)
 			case 1:
-				b[at] = hostile[random.IntN(len(hostile))]
+				b[offset] = hostile[random.IntN(len(hostile))]
 			case 2:
-				copy(b[at:], "\xff\xff\xff\xff")
+				copy(b[offset:], "\xff\xff\xff\xff")
 			case 3:
-				b = slices.Delete(b, at, min(len(b)-1, at+random.IntN(16))+1)
+				b = slices.Delete(b, offset, min(len(b)-1, offset+random.IntN(16))+1)
 				b = append(b, 0)
 			case 4:
-				b = slices.Insert(b, at, b[at:min(len(b), at+random.IntN(64))]...)
+				b = slices.Insert(b, offset, b[offset:min(len(b), offset+random.IntN(64))]...)
 			}
 		}
 		checkSound(t, photo.ReadMetadata(b))
@@ -145,7 +145,7 @@ func TestWithMetadata_ShortAndLongTexts(t *testing.T) {
 		{"{'b': '" + long + "'}", "a\n" + long, `{"a":"` + long + `","b":"` + long + `"}`},
 	} {
 		if got := string(read(c.maker, c.comment).Raw); got != c.want {
-			t.Errorf("%.20q, %.20q: %.40s", c.maker, c.comment, got)
+			t.Errorf("metadata of %.20q, %.20q: got %.40s, want %s", c.maker, c.comment, got, c.want)
 		}
 	}
 }

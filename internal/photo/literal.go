@@ -9,20 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxTuple is how many values a tuple may have.
+// maxTuple is the largest length of a tuple.
 const maxTuple = 8
 
-// parseDict reads the form of early traps: a Python dict, as Python prints
-// one, in the tag Make:
+// parseDict reads the form of early traps: the printed form of a Python dict,
+// in the tag Make:
 //
 //	{'lat': 0.0, 'datetime': '2020-06-20 04:50:10', 'no_flash_bv': (46, 100)}
 //
 // Nothing is evaluated. Keys are strings; values are strings, numbers, True,
-// False, None, or flat tuples of these. Whatever else there is, the whole is
-// no dict, and no reading: nil. Only nan, inf and numbers too large for a
-// float64 are dropped one by one, since a broken sensor may cause them.
+// False, None, or flat tuples of these. For any other text parseDict returns
+// nil. Only nan, inf and numbers too large for a float64 are dropped one by
+// one, because a broken sensor may cause them.
 func parseDict(tag []byte) readings {
-	text := untilNUL(tag)
+	text := cutAtNUL(tag)
 	if len(text) > maxTag {
 		return nil
 	}
@@ -44,8 +44,8 @@ type literals struct{ rest string }
 
 func (p *literals) skipSpace() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// take skips white space and token, and says whether token was there.
-func (p *literals) take(token string) (ok bool) {
+// accept skips white space and token, and reports whether token was present.
+func (p *literals) accept(token string) (ok bool) {
 	p.skipSpace()
 	p.rest, ok = strings.CutPrefix(p.rest, token)
 	return ok
@@ -53,19 +53,19 @@ func (p *literals) take(token string) (ok bool) {
 
 func (p *literals) dict() (readings, error) {
 	r := readings{}
-	if !p.take("{") {
+	if !p.accept("{") {
 		return nil, errLiteral
 	}
-	for n := 0; !p.take("}"); n++ {
-		if n == maxNames || n > 0 && !p.take(",") {
+	for n := 0; !p.accept("}"); n++ {
+		if n == maxNames || n > 0 && !p.accept(",") {
 			return nil, errLiteral
 		}
-		if n > 0 && p.take("}") { // after a comma at the end
+		if n > 0 && p.accept("}") { // trailing comma
 			break
 		}
 		p.skipSpace()
 		name, err := p.text()
-		if err != nil || !p.take(":") {
+		if err != nil || !p.accept(":") {
 			return nil, errLiteral
 		}
 		value, err := p.value()
@@ -73,7 +73,7 @@ func (p *literals) dict() (readings, error) {
 		case err == nil:
 			r[name] = value
 		case errors.Is(err, errNotFinite):
-			delete(r, name) // as everywhere, the last of two equal names counts
+			delete(r, name) // the last of two equal names counts
 		default:
 			return nil, err
 		}
@@ -86,16 +86,16 @@ func (p *literals) dict() (readings, error) {
 
 // value reads a scalar or a flat tuple.
 func (p *literals) value() (any, error) {
-	if !p.take("(") {
+	if !p.accept("(") {
 		return p.scalar()
 	}
 	tuple := []any{}
 	var notFinite error
-	for n := 0; !p.take(")"); n++ {
-		if n == maxTuple || n > 0 && !p.take(",") {
+	for n := 0; !p.accept(")"); n++ {
+		if n == maxTuple || n > 0 && !p.accept(",") {
 			return nil, errLiteral
 		}
-		if n > 0 && p.take(")") { // (46,)
+		if n > 0 && p.accept(")") { // (46,)
 			break
 		}
 		value, err := p.scalar()
@@ -120,7 +120,7 @@ func (p *literals) scalar() (any, error) {
 		return !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '+' || c == '-' || c == '.')
 	})
 	if end < 0 {
-		return nil, errLiteral // at least the dict's brace must follow
+		return nil, errLiteral // at least the closing brace of the dict must follow
 	}
 	word := p.rest[:end]
 	p.rest = p.rest[end:]
@@ -139,7 +139,7 @@ func (p *literals) scalar() (any, error) {
 	return parseNumber(word)
 }
 
-// parseNumber reads a decimal number: as an int64 where it is one, else as a
+// parseNumber returns a decimal number, as an int64 if possible, otherwise as a
 // float64.
 func parseNumber(s string) (any, error) {
 	if strings.Trim(s, "0123456789+-.eE") != "" { // hexadecimal, 1_000, Infinity
@@ -158,7 +158,7 @@ func parseNumber(s string) (any, error) {
 	return n, nil
 }
 
-// text reads a string in either kind of quotes.
+// text reads a string in single or double quotes.
 func (p *literals) text() (string, error) {
 	if p.rest == "" || p.rest[0] != '\'' && p.rest[0] != '"' {
 		return "", errLiteral
@@ -171,9 +171,8 @@ func (p *literals) text() (string, error) {
 			s = s[1:]
 			continue
 		}
-		// UnquoteChar knows the escapes that Python's repr writes, among
-		// others. It takes \" for a mistake in '…', and the reverse, where
-		// Python does not.
+		// UnquoteChar handles the escapes of Python's repr, and more. Unlike
+		// Python, it refuses \" in '…' and \' in "…".
 		if len(s) > 1 && (s[1] == '\'' || s[1] == '"') {
 			b.WriteByte(s[1])
 			s = s[2:]
@@ -193,8 +192,8 @@ func (p *literals) text() (string, error) {
 	return cleanText(b.String()), nil
 }
 
-// cleanText drops control characters, which JSON in PostgreSQL cannot all
-// hold, and replaces what is not UTF-8.
+// cleanText removes control characters, because JSON in PostgreSQL cannot hold
+// all of them, and replaces invalid UTF-8.
 func cleanText(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {

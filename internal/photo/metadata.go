@@ -7,55 +7,56 @@ import (
 	"math"
 )
 
-// Metadata is what the camera wrote into a photograph, cleaned: a field is nil
-// where nothing was written, or nothing that a working sensor could have read.
+// Metadata holds the cleaned values that the camera wrote into a photograph. A
+// field is nil if its value is missing, or outside the range of a working
+// sensor.
 type Metadata struct {
-	DeviceVersion *string // of the trap's software, such as 3.1.0
+	DeviceVersion *string // version of the trap's software, such as 3.1.0
 
 	Altitude            *float64 // metres, -500 to 10,000
 	Latitude, Longitude *float64 // degrees north, degrees east; both or neither
-	Temperature         *float64 // °C, above -40, at most 100
+	Temperature         *float64 // degrees north, degrees east; both or neither
 	Humidity            *float64 // % relative, above 0, at most 100
 
-	// How the camera metered the scene before it fired the flash. The
-	// photograph's ordinary EXIF tags tell of the flash exposure, and are
-	// left alone.
+	// The metering of the scene before the flash. The ordinary EXIF tags of the
+	// photograph describe the exposure with flash, and are not read.
 	NoFlashShutterSpeed *float64 // APEX
 	NoFlashExposureTime *float64 // seconds
 	NoFlashBrightness   *float64 // APEX
 	NoFlashIso          *float64
 
-	// Raw is an object with everything that was read, under the names and
-	// with the values that the trap wrote: fractions as [numerator,
-	// denominator], numbers, strings. It is {} where nothing was.
+	// Raw is an object with all values under the trap's names, as the trap
+	// wrote them: fractions as [numerator, denominator], numbers, strings. Raw
+	// is {} if there are none.
 	Raw json.RawMessage
 }
 
-// ReadMetadata reads what the camera wrote into a JPEG. It knows the two forms
-// that traps have used: at first (2020) a Python dict in the EXIF tag Make, as
-// parseDict says, and later (2022) two lines of CSV in the tag UserComment, as
-// parseTable says. A photograph with both has the names of both; where they
-// share one, the dict's value counts.
+// ReadMetadata returns the metadata that the camera wrote into a JPEG. Traps
+// have used two forms: at first (2020) a Python dict in the EXIF tag Make, see
+// parseDict, and later (2022) two lines of CSV in the tag UserComment, see
+// parseTable. If a photograph has both forms, the result has the names of both;
+// for a common name, the dict's value counts.
 //
-// Odd metadata is no reason to refuse a photograph, so there is no error: what
-// cannot be read is not there. The cost is bounded, whatever the bytes: of the
-// segments before the pixels the first 64, of the two tags 4 KiB each.
+// There is no error, because odd metadata is no reason to refuse a photograph:
+// unreadable values are missing. The cost is bounded for any input:
+// ReadMetadata reads the first 64 segments before the pixels, and 4 KiB of each
+// of the two tags.
 func ReadMetadata(jpeg []byte) Metadata {
 	dict, table := findTags(jpeg)
-	all := parseTable(table)
-	maps.Copy(all, parseDict(dict))
-	return all.metadata()
+	merged := parseTable(table)
+	maps.Copy(merged, parseDict(dict))
+	return merged.metadata()
 }
 
-// What is larger is taken for something that no trap wrote: a trap's tag has
-// 300 bytes and a dozen names.
+// Larger metadata cannot be a trap's: a trap's tag has 300 bytes and a dozen
+// names.
 const (
 	maxTag     = 4 << 10 // bytes
 	maxNames   = 64
 	maxVersion = 64 // bytes of DeviceVersion
 )
 
-// readings are values as the trap wrote them, by the trap's names. A value is
+// readings holds values as the trap wrote them, by the trap's names. A value is
 // a string, an int64, a finite float64, a bool, nil, or a flat []any of these.
 type readings map[string]any
 
@@ -83,8 +84,8 @@ func isTemperature(celsius float64) bool { return celsius > -40 && celsius <= 10
 func isHumidity(percent float64) bool    { return percent > 0 && percent <= 100 }
 func isAltitude(metres float64) bool     { return metres >= -500 && metres <= 10_000 }
 
-// cleanPosition mends a position that the trap wrote the wrong way round, and
-// drops one that cannot be.
+// cleanPosition swaps a swapped latitude and longitude, and drops an impossible
+// position.
 func (m *Metadata) cleanPosition() {
 	if m.Latitude == nil || m.Longitude == nil {
 		m.Latitude, m.Longitude = nil, nil
@@ -93,12 +94,12 @@ func (m *Metadata) cleanPosition() {
 	latitude, longitude := *m.Latitude, *m.Longitude
 	switch noAltitude := m.Altitude == nil || *m.Altitude == 0; {
 	case latitude == 0 && longitude == 0 && noAltitude:
-		// What a trap writes before its GPS has found itself.
+		// A trap writes zeros before its GPS has a position.
 		m.Latitude, m.Longitude, m.Altitude = nil, nil, nil
 	case isPosition(latitude, longitude):
 	case isPosition(longitude, latitude):
-		// In the summer of 2020 traps at 49° N 121° W called the one the
-		// other. It shows where the longitude cannot be a latitude.
+		// In summer 2020 traps at 49° N 121° W swapped the two names. The swap
+		// is evident only where the longitude cannot be a latitude.
 		m.Latitude, m.Longitude = m.Longitude, m.Latitude
 	default:
 		m.Latitude, m.Longitude = nil, nil
@@ -109,7 +110,7 @@ func isPosition(latitude, longitude float64) bool {
 	return math.Abs(latitude) <= 90 && math.Abs(longitude) <= 180
 }
 
-// number is the first acceptable number under one of the names.
+// number returns the first accepted number under one of the names.
 func (r readings) number(accept func(float64) bool, names ...string) *float64 {
 	for _, name := range names {
 		if n, ok := toNumber(r[name]); ok && accept(n) {
@@ -119,7 +120,7 @@ func (r readings) number(accept func(float64) bool, names ...string) *float64 {
 	return nil
 }
 
-// toNumber reads a number or a fraction.
+// toNumber returns the value of a number or a fraction.
 func toNumber(value any) (n float64, ok bool) {
 	switch v := value.(type) {
 	case int64:
@@ -141,7 +142,7 @@ func toNumber(value any) (n float64, ok bool) {
 	return 0, false
 }
 
-// version is the first text under one of the names.
+// version returns the first text under one of the names.
 func (r readings) version(names ...string) *string {
 	for _, name := range names {
 		if s, ok := r[name].(string); ok && s != "" && len(s) <= maxVersion {
@@ -156,7 +157,7 @@ func (r readings) json() json.RawMessage {
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(r); err != nil {
-		// Readings hold nothing that JSON cannot.
+		// Readings hold only values that JSON supports.
 		panic("photo: " + err.Error())
 	}
 	return bytes.TrimSpace(b.Bytes())

@@ -114,7 +114,7 @@ func TestReadMetadata_TheTableOfLaterTraps(t *testing.T) {
 	} {
 		m := read("", comment)
 		if got := show(m); got != want {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 		if string(m.Raw) != raw {
 			t.Errorf("%s: raw %s", name, m.Raw)
@@ -290,18 +290,18 @@ func checkSound(t *testing.T, m photo.Metadata) {
 	if len(raw) > 128 || len(m.Raw) > 64<<10 || strings.Contains(string(m.Raw), `\u0000`) {
 		t.Fatalf("raw has %d names, %d bytes: %.200q", len(raw), len(m.Raw), m.Raw)
 	}
-	within := func(name string, v *float64, low, high float64) {
+	inRange := func(name string, v *float64, low, high float64) {
 		if v != nil && !(*v >= low && *v <= high) {
 			t.Fatalf("%s is %v", name, *v)
 		}
 	}
-	within("altitude", m.Altitude, -500, 10_000)
-	within("latitude", m.Latitude, -90, 90)
-	within("longitude", m.Longitude, -180, 180)
-	within("temperature", m.Temperature, -40, 100)
-	within("humidity", m.Humidity, 0, 100)
+	inRange("altitude", m.Altitude, -500, 10_000)
+	inRange("latitude", m.Latitude, -90, 90)
+	inRange("longitude", m.Longitude, -180, 180)
+	inRange("temperature", m.Temperature, -40, 100)
+	inRange("humidity", m.Humidity, 0, 100)
 	for _, v := range []*float64{m.NoFlashShutterSpeed, m.NoFlashExposureTime, m.NoFlashBrightness, m.NoFlashIso} {
-		within("exposure", v, -math.MaxFloat64, math.MaxFloat64)
+		inRange("exposure", v, -math.MaxFloat64, math.MaxFloat64)
 	}
 	if (m.Latitude == nil) != (m.Longitude == nil) {
 		t.Fatalf("half a position: %s", m.Raw)

@@ -24,11 +24,11 @@ func TestParseName_GivesTheDeviceAndTheTimeInUTC(t *testing.T) {
 	} {
 		name, err := photo.ParseName(filename)
 		if err != nil {
-			t.Errorf("%s: %v", filename, err)
+			t.Errorf("name %s: got error %v, want nil", filename, err)
 			continue
 		}
 		if name.Device != "0a5bb6f4" || name.TakenAt.String() != "2020-06-20T20:19:15Z" || name.String() != want {
-			t.Errorf("%s: %+v, %s", filename, name, name)
+			t.Errorf("name %s: got %+v, written %s, want %s", filename, name, name, want)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func TestParseName_AcceptsTheLeapDayAndTheFirstSecond(t *testing.T) {
 		"ffffffff.9999-12-31_23-59-59.jpg",
 	} {
 		if name, err := photo.ParseName(filename); err != nil || name.String() != filename {
-			t.Errorf("%s: %v, %v", filename, name, err)
+			t.Errorf("name %s: got %v, error %v, want the same name", filename, name, err)
 		}
 	}
 }
@@ -121,14 +121,14 @@ func TestParseName_WhatIsAcceptedRoundTrips(t *testing.T) {
 			name, err := photo.ParseName(filename)
 			if err != nil {
 				if fault.CodeOf(err) != fault.BadInput || !utf8.ValidString(err.Error()) {
-					t.Fatalf("%q: %v", filename, err)
+					t.Fatalf("name %q: got error %v, want valid UTF-8 with the code %s", filename, err, fault.BadInput)
 				}
 				return
 			}
 			accepted++
-			again, err := photo.ParseName(name.String())
-			if err != nil || again != name {
-				t.Fatalf("%q gives %s, and that gives %v, %v", filename, name, again, err)
+			parsed, err := photo.ParseName(name.String())
+			if err != nil || parsed != name {
+				t.Fatalf("%q gives %s, and that gives %v, %v", filename, name, parsed, err)
 			}
 			if strings.ContainsAny(name.String(), `/\`) || len(name.String()) != 32 {
 				t.Fatalf("%q gives %q", filename, name)
@@ -142,22 +142,22 @@ func TestParseName_WhatIsAcceptedRoundTrips(t *testing.T) {
 
 func TestParseDevice_GivesLowerCase(t *testing.T) {
 	if device, err := photo.ParseDevice("0A5bB6F4"); err != nil || device != "0a5bb6f4" {
-		t.Errorf("%q, %v", device, err)
+		t.Errorf("device 0A5bB6F4: got %q, error %v, want 0a5bb6f4", device, err)
 	}
 	for _, s := range []string{"", "0a5bb6f", "0a5bb6f40", "0a5bb6g4", "0a5bb6@4", "0a5bb6:4", "0a5bb6G4", "0a5bb6f\xff", " 0a5bb6f", "0a5bb6f4\n", "%", "________"} {
 		device, err := photo.ParseDevice(s)
 		if fault.CodeOf(err) != fault.BadInput || device != "" {
-			t.Errorf("%q: %q, %v", s, device, err)
+			t.Errorf("device %q: got %q, error %v, want code %s", s, device, err, fault.BadInput)
 		}
 	}
 }
 
 func TestIsHex_IsTheDigitsInEitherCaseAndNoOtherByte(t *testing.T) {
 	for c := range 256 {
-		one := string([]byte{byte(c)})
-		want := strings.Contains("0123456789abcdefABCDEF", one)
-		if photo.IsHex(one, 1) != want || photo.IsHex("0"+one+"f", 3) != want || photo.IsHex(one, 2) {
-			t.Errorf("%q", one)
+		digit := string([]byte{byte(c)})
+		want := strings.Contains("0123456789abcdefABCDEF", digit)
+		if photo.IsHex(digit, 1) != want || photo.IsHex("0"+digit+"f", 3) != want || photo.IsHex(digit, 2) {
+			t.Errorf("IsHex of %q: want %t for its single digit, false for two", digit, want)
 		}
 	}
 }

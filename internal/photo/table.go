@@ -14,21 +14,21 @@ import (
 //	v,T,H,B,L,lat,lng,a,l,b
 //	3.1.0,20.6,42.6,72,1.20,49.26,-123.25,97.3,1652813182,1
 //
-// which are the version of the trap's software, temperature, humidity,
+// The values are the version of the trap's software, temperature, humidity,
 // battery, luminosity, latitude, longitude, altitude, the time of the last
-// synchronisation and whether a button was pressed. Anything else is no
-// reading at all. The result is never nil.
+// synchronisation, and whether a button was pressed. For any other text
+// parseTable returns no readings. The result is never nil.
 func parseTable(userComment []byte) readings {
 	r := readings{}
 	text := commentText(userComment)
 	if len(text) > maxTag {
 		return r
 	}
-	lines := csv.NewReader(strings.NewReader(text))
-	lines.FieldsPerRecord = -1
-	names, err1 := lines.Read()
-	values, err2 := lines.Read()
-	_, err3 := lines.Read()
+	reader := csv.NewReader(strings.NewReader(text))
+	reader.FieldsPerRecord = -1
+	names, err1 := reader.Read()
+	values, err2 := reader.Read()
+	_, err3 := reader.Read()
 	if err1 != nil || err2 != nil || err3 != io.EOF || len(names) > maxNames {
 		return r
 	}
@@ -37,7 +37,7 @@ func parseTable(userComment []byte) readings {
 		number, err := parseNumber(value)
 		switch {
 		case name == "":
-		case err == nil && name != "v": // as a number, version 3.10 would be 3.1
+		case err == nil && name != "v": // as a number, version 3.10 would become 3.1
 			r[name] = number
 		default:
 			r[name] = cleanText(value)
@@ -46,9 +46,9 @@ func parseTable(userComment []byte) readings {
 	return r
 }
 
-// commentText is the text of an EXIF UserComment, which by the book (Exif 2.3,
-// table 6) begins with eight bytes that name its character code. The traps
-// leave them out; editors put them in.
+// commentText returns the text of an EXIF UserComment. In the standard (Exif
+// 2.3, table 6) a UserComment begins with eight bytes for the character code.
+// Traps omit the eight bytes; editors write them.
 func commentText(b []byte) string {
 	if text, ok := bytes.CutPrefix(b, []byte("UNICODE\x00")); ok && bytes.IndexByte(text, 0) >= 0 {
 		return fromUTF16(text)
@@ -59,11 +59,11 @@ func commentText(b []byte) string {
 			break
 		}
 	}
-	return untilNUL(b)
+	return cutAtNUL(b)
 }
 
-// fromUTF16 decodes a text whose first character is ASCII. Its zero byte then
-// tells the byte order, which writers of EXIF do not agree on.
+// fromUTF16 decodes a text whose first character is ASCII. The zero byte of the
+// first character shows the byte order, because writers of EXIF differ in it.
 func fromUTF16(b []byte) string {
 	b = bytes.TrimPrefix(bytes.TrimPrefix(b, []byte{0xfe, 0xff}), []byte{0xff, 0xfe})
 	high, low := 1, 0
@@ -81,8 +81,9 @@ func fromUTF16(b []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// untilNUL is what comes before the zero bytes that end and pad texts in EXIF.
-func untilNUL(b []byte) string {
+// cutAtNUL returns the text before the zero bytes that end and pad a text in
+// EXIF.
+func cutAtNUL(b []byte) string {
 	text, _, _ := bytes.Cut(b, []byte{0})
 	return string(text)
 }

@@ -1,6 +1,6 @@
-// Package progress owns what a long command says while it works: on a terminal
-// a bar with rate and remaining time, and elsewhere, such as in a log, a plain
-// line now and then.
+// Package progress owns the progress output of a long command: on a terminal a
+// bar with rate and remaining time, elsewhere, such as in a log, a plain line
+// at intervals. Package progress does not own the work.
 package progress
 
 import (
@@ -15,43 +15,43 @@ import (
 	"golang.org/x/term"
 )
 
-// between is the time between two plain lines.
-const between = 10 * time.Second
+// lineInterval is the time between two plain lines.
+const lineInterval = 10 * time.Second
 
-// Output is where progress is shown, usually standard error.
+// Output shows progress, usually on standard error.
 type Output struct {
 	w        io.Writer
 	terminal bool
 
 	mu  sync.Mutex
-	bar *Bar // that is being drawn, on a terminal
+	bar *Bar // bar on the terminal, if any
 }
 
-// To shows progress on w.
+// To returns an Output that writes to w.
 func To(w io.Writer) *Output {
 	f, ok := w.(*os.File)
 	return &Output{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
-// Bar is one piece of work, measured in bytes. It is safe for concurrent use.
+// Bar shows the progress of one task, in bytes. It is safe for concurrent use.
 type Bar struct {
-	out   *Output
-	what  string
-	total int64
-	began time.Time
+	out       *Output
+	what      string
+	total     int64
+	startedAt time.Time
 
-	mu    sync.Mutex
-	done  int64
-	said  time.Time
-	drawn *progressbar.ProgressBar // nil elsewhere than on a terminal
+	mu          sync.Mutex
+	done        int64
+	lastLineAt  time.Time
+	terminalBar *progressbar.ProgressBar // nil without a terminal
 }
 
-// Start begins a piece of work, such as "sending 12 photographs". One piece is
-// under way at a time.
+// Start starts a task, such as "sending 12 photographs". Only one task runs at
+// a time.
 func (o *Output) Start(what string, total int64) *Bar {
-	b := &Bar{out: o, what: what, total: total, began: time.Now(), said: time.Now()}
+	b := &Bar{out: o, what: what, total: total, startedAt: time.Now(), lastLineAt: time.Now()}
 	if o.terminal {
-		b.drawn = progressbar.NewOptions64(max(total, 1),
+		b.terminalBar = progressbar.NewOptions64(max(total, 1),
 			progressbar.OptionSetWriter(o.w), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
 			progressbar.OptionShowTotalBytes(true), progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
@@ -64,31 +64,31 @@ func (o *Output) Start(what string, total int64) *Bar {
 	return b
 }
 
-// Add notes that n bytes more are done; or fewer, where n is negative, because
-// they have to be done again.
+// Add adds n bytes to the progress. A negative n means that n bytes must be
+// processed again.
 func (b *Bar) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done += n
-	if b.drawn != nil {
-		_ = b.drawn.Set64(min(b.done, max(b.total, 1)-1)) // the whole is Done's to say
+	if b.terminalBar != nil {
+		_ = b.terminalBar.Set64(min(b.done, max(b.total, 1)-1)) // only Done completes the bar
 		return
 	}
-	if now := time.Now(); now.Sub(b.said) >= between {
-		b.said = now
+	if now := time.Now(); now.Sub(b.lastLineAt) >= lineInterval {
+		b.lastLineAt = now
 		fmt.Fprintf(b.out.w, "%s: %s of %s%s\n", b.what, Bytes(b.done), Bytes(b.total), b.pace(now))
 	}
 }
 
-// Reader notes what is read from another reader.
-func (b *Bar) Reader(from io.Reader) io.Reader { return &reader{from, b} }
+// Reader returns a reader that adds the bytes read from r to the progress.
+func (b *Bar) Reader(r io.Reader) io.Reader { return &reader{r, b} }
 
-// ReadCloser is Reader for what is closed in the end.
-func (b *Bar) ReadCloser(from io.ReadCloser) io.ReadCloser {
+// ReadCloser is Reader for an io.ReadCloser.
+func (b *Bar) ReadCloser(r io.ReadCloser) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{b.Reader(from), from}
+	}{b.Reader(r), r}
 }
 
 type reader struct {
@@ -102,40 +102,40 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pace is the rate until now, and the time that the rest takes at it.
+// pace returns the rate until now and the remaining time at that rate.
 func (b *Bar) pace(now time.Time) string {
-	seconds := now.Sub(b.began).Seconds()
+	seconds := now.Sub(b.startedAt).Seconds()
 	rate := float64(b.done) / seconds
 	if rate <= 0 {
 		return ""
 	}
-	left := time.Duration(float64(b.total-b.done) / rate * float64(time.Second))
-	return fmt.Sprintf(", %s/s, %s left", Bytes(int64(rate)), left.Round(time.Second))
+	remaining := time.Duration(float64(b.total-b.done) / rate * float64(time.Second))
+	return fmt.Sprintf(", %s/s, %s left", Bytes(int64(rate)), remaining.Round(time.Second))
 }
 
-// Done ends the piece of work.
+// Done ends the task.
 func (b *Bar) Done() {
 	b.out.mu.Lock()
 	b.out.bar = nil
 	b.out.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.drawn != nil {
-		_ = b.drawn.Finish()
+	if b.terminalBar != nil {
+		_ = b.terminalBar.Finish()
 	}
 }
 
-// Say shows a line, above the bar if there is one.
+// Say writes a line, above the bar if there is one.
 func (o *Output) Say(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.bar != nil && o.bar.drawn != nil {
+	if o.bar != nil && o.bar.terminalBar != nil {
 		o.bar.mu.Lock()
 		defer o.bar.mu.Unlock()
-		_ = o.bar.drawn.Clear()
+		_ = o.bar.terminalBar.Clear()
 	}
 	fmt.Fprintf(o.w, format+"\n", args...)
 }
 
-// Bytes is a number of bytes as people read it: 1.2 MB.
+// Bytes returns a number of bytes in readable form: 1.2 MB.
 func Bytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

@@ -25,7 +25,7 @@ func TestBar_ALogHasALineNowAndThen(t *testing.T) {
 			"sending: 3.0 MB of 4.0 MB, 100 kB/s, 10s left\n" +
 			"the server hesitates\n"
 		if log.String() != want {
-			t.Errorf("%s", log.String())
+			t.Errorf("log: got %s, want %s", log.String(), want)
 		}
 	})
 }

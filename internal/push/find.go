@@ -12,28 +12,28 @@ import (
 	"tagma/internal/photo"
 )
 
-// trapForm is what a trap's photograph is called, be its date a real one or not.
+// trapForm is the form of a trap's file name, without a check of the date.
 var trapForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpe?g$`)
 
-// finding is what was found in folders.
-type finding struct {
-	photographs []*photograph
-	passedOver  int // files with other names
-	seen        map[string]bool
+// scanResult holds the files found in folders.
+type scanResult struct {
+	photographs  []*photograph
+	skippedFiles int // files with other names
+	paths        map[string]bool
 }
 
-// find looks for photographs in folders and the folders in them. A file that is
-// named itself is meant to be one, whatever its name; of those in a folder, the
-// name says so. Links to files are followed, links to folders are not.
-func find(ctx context.Context, paths []string) (*finding, error) {
-	found := &finding{seen: map[string]bool{}}
+// find searches for photographs in folders and their subfolders. A path to a
+// file counts as a photograph with any name; files in folders count by name.
+// Links to files are followed, links to folders are not.
+func find(ctx context.Context, paths []string) (*scanResult, error) {
+	scan := &scanResult{paths: map[string]bool{}}
 	for _, root := range paths {
 		info, err := os.Stat(root)
 		if err != nil {
 			return nil, err
 		}
 		if !info.IsDir() {
-			found.add(root, info)
+			scan.add(root, info)
 			continue
 		}
 		root, err = filepath.EvalSymlinks(root)
@@ -48,13 +48,13 @@ func find(ctx context.Context, paths []string) (*finding, error) {
 				return context.Cause(ctx)
 			case entry.IsDir():
 			case !trapForm.MatchString(entry.Name()):
-				found.passedOver++
+				scan.skippedFiles++
 			default:
 				info, err := os.Stat(path)
 				if err != nil {
-					found.refuse(path, err.Error())
+					scan.refuse(path, err.Error())
 				} else if info.Mode().IsRegular() {
-					found.add(path, info)
+					scan.add(path, info)
 				}
 			}
 			return nil
@@ -63,18 +63,18 @@ func find(ctx context.Context, paths []string) (*finding, error) {
 			return nil, err
 		}
 	}
-	return found, nil
+	return scan, nil
 }
 
-// add notes a file, once.
-func (f *finding) add(path string, info fs.FileInfo) {
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
+// add adds a file, unless the file was added before.
+func (f *scanResult) add(path string, info fs.FileInfo) {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
 	}
-	if f.seen[path] {
+	if f.paths[path] {
 		return
 	}
-	f.seen[path] = true
+	f.paths[path] = true
 	name, err := photo.ParseName(filepath.Base(path))
 	if err != nil {
 		f.refuse(path, err.Error())
@@ -83,12 +83,12 @@ func (f *finding) add(path string, info fs.FileInfo) {
 	f.photographs = append(f.photographs, &photograph{File: fingerprint.Of(path, info), name: name})
 }
 
-func (f *finding) refuse(path, reason string) {
+func (f *scanResult) refuse(path, reason string) {
 	f.photographs = append(f.photographs, &photograph{File: fingerprint.File{Path: path}, verdict: Rejected, reason: reason})
 }
 
-// count is a number of photographs, in words.
-func count(n int) string {
+// photographCount returns a number of photographs, in words.
+func photographCount(n int) string {
 	if n == 1 {
 		return "1 photograph"
 	}

@@ -1,11 +1,11 @@
-// Package push owns how the photographs of a folder get to a server: which
-// files they are, their fingerprints, what the server lacks of them, and the
-// sending of that. Nothing is remembered of an earlier push but fingerprints:
-// the server is asked what it has, so that a push that was interrupted is taken
-// up by another, and one that has nothing to do sends nothing.
+// Package push owns pushing the photographs of a folder to a server: finding
+// the files, computing fingerprints, asking the server for missing files, and
+// sending them. A push stores nothing but fingerprints: the server is asked
+// every time. So a second push continues an interrupted push, and a push
+// without new files sends nothing.
 //
-// It does not own the requests (package client), nor what makes a photograph
-// good: that is the server's to say.
+// Package push does not own the requests (package client), nor the validation
+// of photographs: the server validates.
 package push
 
 import (
@@ -22,135 +22,138 @@ import (
 
 // Options of Images.
 type Options struct {
-	Replace  bool // put files in the place of other images of the same device and time
+	Replace  bool // replace other images of the same device and time
 	DryRun   bool // send nothing
-	Parallel int  // requests at once
+	Parallel int  // concurrent requests
 	Cache    string
 	Output   *progress.Output
 }
 
-// photograph is a file on its way out.
+// photograph is a file to send.
 type photograph struct {
 	fingerprint.File
 	name    photo.Name
 	verdict Verdict
-	reason  string // why it was refused
-	deleted int    // annotations that went with the image that it replaced
+	reason  string // reason for the refusal
+	deleted int    // annotations deleted with a replaced image
 }
 
-func (p *photograph) judge(verdict Verdict, reason string) { p.verdict, p.reason = verdict, reason }
+func (p *photograph) setVerdict(verdict Verdict, reason string) {
+	p.verdict, p.reason = verdict, reason
+}
 
-// fingerprintsAtOnce is how many fingerprints one question holds: 200 kB of
-// the megabyte that servers take unless they are told otherwise.
-const fingerprintsAtOnce = 2000
+// maxFingerprints is the largest number of fingerprints in one request: 200 kB
+// of the default limit of 1 MB.
+const maxFingerprints = 2000
 
-// fingerprintBytes is more than one fingerprint takes in a request.
+// fingerprintBytes is an upper bound of the size of a fingerprint in a request.
 const fingerprintBytes = 128
 
-// Images pushes the photographs that are in folders, or are named themselves,
-// and tells what became of each. With an error, which is no single file's, the
-// report has what was done until then.
+// Images pushes the photographs in folders and the photographs given as files,
+// and reports the result of each. If Images returns an error, which concerns no
+// single file, the report covers the work until then.
 func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*Report, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := find(ctx, paths)
+	scan, err := find(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{found: found, DryRun: o.DryRun}
-	known := unjudged(found.photographs)
-	files := make([]*fingerprint.File, len(known))
-	for n, p := range known {
+	report := &Report{scan: scan, DryRun: o.DryRun}
+	pending := withoutVerdict(scan.photographs)
+	files := make([]*fingerprint.File, len(pending))
+	for n, p := range pending {
 		files[n] = &p.File
 	}
 	if err := fingerprint.Take(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return report, err
 	}
-	for _, p := range known {
+	for _, p := range pending {
 		if p.Err != nil {
-			p.judge(Rejected, p.Err.Error())
+			p.setVerdict(Rejected, p.Err.Error())
 		}
 	}
-	known = unjudged(known)
-	markTwice(known)
-	known = unjudged(known)
-	page := max(1, min(fingerprintsAtOnce, int(limits.BodyBytes/fingerprintBytes)-8))
-	if err := compare(ctx, c, known, page, func(p *photograph, there generated.DiffVerdict) {
+	pending = withoutVerdict(pending)
+	markDuplicates(pending)
+	pending = withoutVerdict(pending)
+	page := max(1, min(maxFingerprints, int(limits.BodyBytes/fingerprintBytes)-8))
+	if err := compare(ctx, c, pending, page, func(p *photograph, verdict generated.DiffVerdict) {
 		switch {
-		case there == generated.DiffVerdictSame:
-			p.judge(Unchanged, "")
-		case there == generated.DiffVerdictConflict && !o.Replace:
-			p.judge(Conflict, "the server has another photograph of that trap and time; --replace puts this one in its place, and deletes the annotations of the old one")
+		case verdict == generated.DiffVerdictSame:
+			p.setVerdict(Unchanged, "")
+		case verdict == generated.DiffVerdictConflict && !o.Replace:
+			p.setVerdict(Conflict, "the server has another photograph of that trap and time; --replace puts this one in its place, and deletes the annotations of the old one")
 		case p.Size > limits.FileBytes:
-			p.judge(Rejected, fmt.Sprintf("it has %d bytes, and the server takes at most %d", p.Size, limits.FileBytes))
+			p.setVerdict(Rejected, fmt.Sprintf("it has %d bytes, and the server takes at most %d", p.Size, limits.FileBytes))
 		}
 	}); err != nil {
 		return report, err
 	}
-	lacking := unjudged(known)
-	if len(lacking) == 0 {
+	missing := withoutVerdict(pending)
+	if len(missing) == 0 {
 		return report, nil
 	}
 	if o.DryRun {
-		for _, p := range lacking {
-			p.judge(wouldSend, "")
+		for _, p := range missing {
+			p.setVerdict(wouldSend, "")
 		}
 		return report, nil
 	}
-	if err := send(ctx, c, lacking, limits, o); err != nil {
+	if err := send(ctx, c, missing, limits, o); err != nil {
 		return report, err
 	}
-	// What was taken is asked for again: a file that was changed while it was
-	// sent, or spoiled on the way, has another fingerprint there.
-	taken := slices.DeleteFunc(slices.Clone(lacking), func(p *photograph) bool { return p.reason != "" })
-	return report, compare(ctx, c, taken, page, func(p *photograph, there generated.DiffVerdict) {
-		switch there {
+	// Ask again for the accepted files: a file that changed during the
+	// transfer, or was damaged on the way, has another fingerprint on the
+	// server.
+	sent := slices.DeleteFunc(slices.Clone(missing), func(p *photograph) bool { return p.reason != "" })
+	return report, compare(ctx, c, sent, page, func(p *photograph, verdict generated.DiffVerdict) {
+		switch verdict {
 		case generated.DiffVerdictConflict:
-			p.judge(Conflict, "the server did not get the bytes that were read before: was the file changed meanwhile? Push it again")
+			p.setVerdict(Conflict, "the server did not get the bytes that were read before: was the file changed meanwhile? Push it again")
 		case generated.DiffVerdictNew:
-			p.judge(Rejected, "the server had taken it, and does not have it any more")
+			p.setVerdict(Rejected, "the server had taken it, and does not have it any more")
 		}
 	})
 }
 
-// unjudged is the photographs that have no verdict yet.
-func unjudged(all []*photograph) []*photograph {
-	return slices.DeleteFunc(slices.Clone(all), func(p *photograph) bool { return p.verdict != "" })
+// withoutVerdict returns the photographs without a verdict.
+func withoutVerdict(photographs []*photograph) []*photograph {
+	return slices.DeleteFunc(slices.Clone(photographs), func(p *photograph) bool { return p.verdict != "" })
 }
 
-// markTwice judges what has the same trap and time as a file before it: the
-// same bytes need not be sent again, and other bytes have no place.
-func markTwice(all []*photograph) {
+// markDuplicates sets the verdict of a file with the trap and time of an
+// earlier file: equal bytes need not be sent again, and other bytes conflict.
+func markDuplicates(photographs []*photograph) {
 	first := map[photo.Name]*photograph{}
-	for _, p := range all {
-		switch before := first[p.name]; {
-		case before == nil:
+	for _, p := range photographs {
+		switch original := first[p.name]; {
+		case original == nil:
 			first[p.name] = p
-		case before.MD5 == p.MD5:
-			p.judge(Unchanged, "")
+		case original.MD5 == p.MD5:
+			p.setVerdict(Unchanged, "")
 		default:
-			p.judge(Conflict, before.Path+" is of the same trap and time, and has other bytes")
+			p.setVerdict(Conflict, original.Path+" is of the same trap and time, and has other bytes")
 		}
 	}
 }
 
-// compare asks the server what it has of photographs, page by page.
-func compare(ctx context.Context, c *client.Client, all []*photograph, page int, judge func(*photograph, generated.DiffVerdict)) error {
-	for some := range slices.Chunk(all, page) {
-		prints := make([]generated.ImageFingerprint, len(some))
-		for n, p := range some {
+// compare asks the server to compare photographs, page by page.
+func compare(ctx context.Context, c *client.Client, photographs []*photograph, page int, judge func(*photograph, generated.DiffVerdict)) error {
+	for chunk := range slices.Chunk(photographs, page) {
+		prints := make([]generated.ImageFingerprint, len(chunk))
+		for n, p := range chunk {
 			prints[n] = generated.ImageFingerprint{Device: p.name.Device, TakenAt: p.name.TakenAt, Md5: p.MD5}
 		}
-		got, err := client.Retry(ctx, c, func() (*generated.DiffImagesResponse, error) {
+		response, err := client.Retry(ctx, c, func() (*generated.DiffImagesResponse, error) {
 			return generated.DiffImages(ctx, c, prints)
 		})
 		if err != nil {
 			return err
 		}
-		for n, p := range some {
-			judge(p, got.DiffImages[n].Verdict)
+		for n, p := range chunk {
+			judge(p, response.DiffImages[n].Verdict)
 		}
 	}
 	return nil

@@ -14,20 +14,20 @@ import (
 const night = "0a5bb6f4.2020-06-20_20-00-00.jpg"
 
 func TestBatches_NoneIsBeyondTheLimitsAndNoneIsLost(t *testing.T) {
-	all := make([]*photograph, 0, 40)
+	scan := make([]*photograph, 0, 40)
 	for n := range 40 {
-		all = append(all, &photograph{File: fingerprint.File{Path: fmt.Sprint(n), Size: int64(n%7) * 1000}})
+		scan = append(scan, &photograph{File: fingerprint.File{Path: fmt.Sprint(n), Size: int64(n%7) * 1000}})
 	}
-	all[9].Size = 50_000 // alone beyond it, which the server may say
+	scan[9].Size = 50_000 // alone beyond it, which the server may say
 	for _, limit := range []struct {
 		files int
 		bytes int64
 	}{{1, 1 << 30}, {7, 20_000}, {100, 12_000}, {100, 1 << 30}} {
 		n := 0
-		for _, batch := range batches(all, limit.files, limit.bytes) {
+		for _, batch := range batches(scan, limit.files, limit.bytes) {
 			bytes := int64(formBytes)
 			for _, p := range batch {
-				if p != all[n] {
+				if p != scan[n] {
 					t.Fatalf("%v: %s is out of order", limit, p.Path)
 				}
 				n++
@@ -37,8 +37,8 @@ func TestBatches_NoneIsBeyondTheLimitsAndNoneIsLost(t *testing.T) {
 				t.Errorf("%v: a batch of %d files and %d bytes", limit, len(batch), bytes)
 			}
 		}
-		if n != len(all) {
-			t.Errorf("%v: %d of %d", limit, n, len(all))
+		if n != len(scan) {
+			t.Errorf("%v: %d of %d", limit, n, len(scan))
 		}
 	}
 }
@@ -61,12 +61,12 @@ func TestFind_LinksToFilesAreFollowedAndAFileIsFoundOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := find(t.Context(), []string{filepath.Join(folder, "top"), filepath.Join(folder, "a"), folder})
-	if err != nil || len(all.photographs) != 1 {
-		t.Fatalf("%+v, %v", all, err)
+	scan, err := find(t.Context(), []string{filepath.Join(folder, "top"), filepath.Join(folder, "a"), folder})
+	if err != nil || len(scan.photographs) != 1 {
+		t.Fatalf("find: got %+v, error %v, want 1 photograph", scan, err)
 	}
 	want := photo.Name{Device: "0a5bb6f4", TakenAt: 1592683200000}
-	if p := all.photographs[0]; p.name != want || p.Size != 3 {
-		t.Errorf("%+v", p)
+	if p := scan.photographs[0]; p.name != want || p.Size != 3 {
+		t.Errorf("photograph: got %+v, want name %v and 3 bytes", p, want)
 	}
 }

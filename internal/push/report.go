@@ -8,32 +8,32 @@ import (
 	"tagma/internal/progress"
 )
 
-// Verdict is what became of a file: the server's word, or one of the below.
+// Verdict is the result for a file: the server's verdict, or one of the two
+// below.
 type Verdict string
 
-// The verdicts.
+// Results for a file.
 const (
 	Created   Verdict = "CREATED"
 	Replaced  Verdict = "REPLACED"
-	Unchanged Verdict = "UNCHANGED" // it was there before
+	Unchanged Verdict = "UNCHANGED" // the server had the file before
 	Conflict  Verdict = "CONFLICT"
 	Rejected  Verdict = "REJECTED"
 
 	wouldSend Verdict = "WOULD SEND" // of a dry run
-	notSent   Verdict = "NOT SENT"   // of one that was interrupted
+	notSent   Verdict = "NOT SENT"   // of an interrupted push
 )
 
-// Report is what became of a push.
+// Report is the result of a push.
 type Report struct {
 	DryRun bool
-	found  *finding
+	scan   *scanResult
 }
 
-// Refused is how many photographs the server does not have now because they
-// were refused.
+// Refused returns the number of photographs that were refused.
 func (r *Report) Refused() int {
 	n := 0
-	for _, p := range r.found.photographs {
+	for _, p := range r.scan.photographs {
 		if p.verdict == Conflict || p.verdict == Rejected {
 			n++
 		}
@@ -41,8 +41,8 @@ func (r *Report) Refused() int {
 	return n
 }
 
-// Write writes what was refused and why, and how many photographs had each
-// verdict.
+// Write writes the refused photographs with the reasons, and the number of
+// photographs by verdict.
 func (r *Report) Write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	type sum struct {
@@ -51,7 +51,7 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	sums := map[Verdict]sum{}
 	deleted := 0
-	for _, p := range r.found.photographs {
+	for _, p := range r.scan.photographs {
 		verdict := p.verdict
 		if verdict == "" {
 			verdict = notSent
@@ -67,14 +67,14 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	for _, verdict := range []Verdict{Created, Replaced, Unchanged, wouldSend, Conflict, Rejected, notSent} {
 		if s, ok := sums[verdict]; ok {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, count(s.files), progress.Bytes(s.bytes))
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, photographCount(s.files), progress.Bytes(s.bytes))
 		}
 	}
 	if len(sums) == 0 {
 		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
 	}
-	if r.found.passedOver > 0 {
-		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.found.passedOver)
+	if r.scan.skippedFiles > 0 {
+		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.scan.skippedFiles)
 	}
 	if deleted > 0 {
 		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)

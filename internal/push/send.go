@@ -15,15 +15,16 @@ import (
 	"tagma/internal/progress"
 )
 
-// One request holds so much at most, within the server's limits. It is little,
-// so that on a slow line it arrives before the server loses patience, and that
-// little has to be sent again where it does not.
+// Bounds of one request, within the server's limits. They are small, so that a
+// request over a slow line ends before the server's timeout, and little is sent
+// again after a failure.
 const (
-	filesAtOnce = 32
-	bytesAtOnce = 16 << 20
+	maxFiles = 32
+	maxBytes = 16 << 20
 )
 
-// What a form holds besides the files: the operation, and the head of each.
+// Sizes of a form besides the files: the operation, and the header of each
+// file.
 const (
 	formBytes = 4 << 10
 	headBytes = 512
@@ -36,44 +37,44 @@ type sender struct {
 	bar    *progress.Bar
 }
 
-// send sends photographs, several in a request and several requests at once,
-// and judges each. An error is no single file's.
-func send(ctx context.Context, c *client.Client, all []*photograph, limits generated.Limits, o Options) error {
+// send sends photographs, several per request and several requests at once, and
+// sets the verdict of each. An error concerns no single file.
+func send(ctx context.Context, c *client.Client, photographs []*photograph, limits generated.Limits, o Options) error {
 	var total int64
-	for _, p := range all {
+	for _, p := range photographs {
 		total += p.Size
 	}
-	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+count(len(all)), total)}
+	s := &sender{client: c, policy: generated.ConflictPolicyRefuse, bar: o.Output.Start("sending "+photographCount(len(photographs)), total)}
 	defer s.bar.Done()
 	if o.Replace {
 		s.policy = generated.ConflictPolicyReplace
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, o.Parallel))
-	for _, batch := range batches(all, min(filesAtOnce, limits.Files), min(bytesAtOnce, limits.UploadBytes)) {
+	for _, batch := range batches(photographs, min(maxFiles, limits.Files), min(maxBytes, limits.UploadBytes)) {
 		group.Go(func() error { return s.send(ctx, batch) })
 	}
 	return group.Wait()
 }
 
-// batches cuts photographs into requests of at most so many files and bytes,
-// but of one file at least.
-func batches(all []*photograph, files int, most int64) [][]*photograph {
-	var cut [][]*photograph
-	begin, bytes := 0, int64(formBytes)
-	for n, p := range all {
+// batches splits photographs into requests of at most the given number of files
+// and bytes, but at least one file.
+func batches(photographs []*photograph, files int, byteLimit int64) [][]*photograph {
+	var result [][]*photograph
+	start, bytes := 0, int64(formBytes)
+	for n, p := range photographs {
 		size := p.Size + headBytes
-		if n > begin && (n-begin >= files || bytes+size > most) {
-			cut = append(cut, all[begin:n])
-			begin, bytes = n, formBytes
+		if n > start && (n-start >= files || bytes+size > byteLimit) {
+			result = append(result, photographs[start:n])
+			start, bytes = n, formBytes
 		}
 		bytes += size
 	}
-	return append(cut, all[begin:])
+	return append(result, photographs[start:])
 }
 
-// send sends a few photographs in one request. If that is refused as a whole,
-// it sends each half by itself, until it is known which file is to blame.
+// send sends some photographs in one request. If the whole request is refused,
+// send sends each half separately, until the refused file is known.
 func (s *sender) send(ctx context.Context, batch []*photograph) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -81,7 +82,7 @@ func (s *sender) send(ctx context.Context, batch []*photograph) error {
 	results, err := client.Retry(ctx, s.client, func() ([]generated.UploadResult, error) { return s.try(ctx, batch) })
 	if err == nil {
 		for n, result := range results {
-			batch[n].take(result)
+			batch[n].setResult(result)
 		}
 		return nil
 	}
@@ -97,11 +98,11 @@ func (s *sender) send(ctx context.Context, batch []*photograph) error {
 		}
 		return s.send(ctx, batch[half:])
 	}
-	batch[0].judge(Rejected, err.Error())
+	batch[0].setVerdict(Rejected, err.Error())
 	return nil
 }
 
-// try sends a few photographs, once.
+// try sends some photographs in one attempt.
 func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.UploadResult, error) {
 	var sent atomic.Int64
 	files := make([]upload.File, len(batch))
@@ -111,18 +112,18 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 			return &counter{f, func(n int64) { sent.Add(n); s.bar.Add(n) }}, err
 		}}
 	}
-	got, err := generated.UploadImages(ctx, s.client, files, s.policy)
-	if err == nil && len(got.UploadImages.Results) != len(batch) {
-		err = fault.New(fault.Internal, "the server judges %d files of %d", len(got.UploadImages.Results), len(batch))
+	response, err := generated.UploadImages(ctx, s.client, files, s.policy)
+	if err == nil && len(response.UploadImages.Results) != len(batch) {
+		err = fault.New(fault.Internal, "the server judges %d files of %d", len(response.UploadImages.Results), len(batch))
 	}
 	if err != nil {
 		s.bar.Add(-sent.Load())
 		return nil, err
 	}
-	return got.UploadImages.Results, nil
+	return response.UploadImages.Results, nil
 }
 
-// counter tells how much is read.
+// counter calls add with the number of bytes read.
 type counter struct {
 	io.ReadCloser
 	add func(int64)
@@ -134,9 +135,9 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// take notes the server's verdict.
-func (p *photograph) take(result generated.UploadResult) {
-	p.judge(Verdict(result.Verdict), "")
+// setResult stores the server's verdict.
+func (p *photograph) setResult(result generated.UploadResult) {
+	p.setVerdict(Verdict(result.Verdict), "")
 	if result.Problem != nil {
 		p.reason = result.Problem.Message
 	}

@@ -1,8 +1,8 @@
-// Package rawjson owns JSON that passes through Tagma as it stands: the
-// scalars JSON and Contour, and the columns that hold them. It is written into
-// an answer without being read again, which is what makes it cheap. It owns
-// also how texts and numbers are spelt in answers, so that what is kept in that
-// spelling need not be read to be the same.
+// Package rawjson owns JSON passed through Tagma unchanged: the scalars JSON
+// and Contour, and the columns with such JSON. An answer contains the JSON
+// without decoding, to keep answers cheap. Package rawjson also owns the
+// spelling of texts and numbers in answers, so that stored JSON in this
+// spelling is written unchanged. It does not own the meaning of the JSON.
 package rawjson
 
 import (
@@ -13,17 +13,17 @@ import (
 	"tagma/internal/fault"
 )
 
-// Value is one JSON value, valid by construction: it comes from json.Marshal
-// or from a column that was written so.
+// Value is one valid JSON value: the result of json.Marshal, or a column that
+// stores such a result.
 type Value []byte
 
-// Of is v as JSON. It fails as json.Marshal does.
+// Of returns v as JSON, or the error of json.Marshal.
 func Of(v any) (Value, error) {
 	b, err := json.Marshal(v)
 	return Value(b), err
 }
 
-// MarshalJSON passes the value through.
+// MarshalJSON returns the value unchanged.
 func (v Value) MarshalJSON() ([]byte, error) {
 	if len(v) == 0 {
 		return []byte("null"), nil
@@ -31,13 +31,13 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return v, nil
 }
 
-// UnmarshalJSON keeps a copy of the value.
+// UnmarshalJSON stores a copy of the value.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	*v = append((*v)[:0], b...)
 	return nil
 }
 
-// MarshalGQL passes the value through.
+// MarshalGQL writes the value unchanged.
 func (v Value) MarshalGQL(w io.Writer) {
 	if len(v) == 0 {
 		v = Value("null")
@@ -45,9 +45,9 @@ func (v Value) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(v)
 }
 
-// UnmarshalGQL takes any JSON value of a request.
-func (v *Value) UnmarshalGQL(in any) error {
-	b, err := json.Marshal(in)
+// UnmarshalGQL accepts any JSON value of a request.
+func (v *Value) UnmarshalGQL(value any) error {
+	b, err := json.Marshal(value)
 	if err != nil {
 		return fault.New(fault.BadInput, "the value is not JSON")
 	}
@@ -57,7 +57,7 @@ func (v *Value) UnmarshalGQL(in any) error {
 
 const hex = "0123456789ABCDEF"
 
-// AppendText writes a text as answers have it: gqlgen's String.
+// AppendText appends a text in the spelling of answers: gqlgen's String.
 func AppendText[T string | []byte](b []byte, text T) []byte {
 	b = append(b, '"')
 	start := 0
@@ -84,10 +84,11 @@ func AppendText[T string | []byte](b []byte, text T) []byte {
 	return append(append(b, text[start:]...), '"')
 }
 
-// AppendFloat writes a finite number as answers have it: gqlgen's Float.
+// AppendFloat appends a finite number in the spelling of answers: gqlgen's
+// Float.
 func AppendFloat(b []byte, n float64) []byte {
-	if whole := int64(n); float64(whole) == n && whole != 0 && whole > -1e6 && whole < 1e6 { // as many are
-		return strconv.AppendInt(b, whole, 10)
+	if integer := int64(n); float64(integer) == n && integer != 0 && integer > -1e6 && integer < 1e6 { // the common case
+		return strconv.AppendInt(b, integer, 10)
 	}
 	return strconv.AppendFloat(b, n, 'g', -1, 64)
 }

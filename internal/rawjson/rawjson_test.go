@@ -20,9 +20,9 @@ func TestValue_PassesThroughAsItStands(t *testing.T) {
 		if wire.String() != text {
 			t.Errorf("%s is written as %s", text, &wire)
 		}
-		var again struct{ V Value }
-		if err := json.Unmarshal([]byte(`{"V":`+text+`}`), &again); err != nil || text != "null" && string(again.V) != text {
-			t.Errorf("%s is read as %s: %v", text, again.V, err)
+		var result struct{ V Value }
+		if err := json.Unmarshal([]byte(`{"V":`+text+`}`), &result); err != nil || text != "null" && string(result.V) != text {
+			t.Errorf("%s is read as %s: %v", text, result.V, err)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func TestValue_NothingIsNull(t *testing.T) {
 	Value(nil).MarshalGQL(&wire)
 	text, err := json.Marshal(struct{ V Value }{})
 	if wire.String() != "null" || string(text) != `{"V":null}` || err != nil {
-		t.Errorf("%s, %s, %v", &wire, text, err)
+		t.Errorf("the empty value: got %s in GraphQL and %s in JSON, error %v, want null", &wire, text, err)
 	}
 }
 
@@ -50,18 +50,18 @@ func TestValue_KeepsACopyOfWhatItRead(t *testing.T) {
 
 func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		in := rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Int())).Draw(r, "in")
-		v, err := Of(in)
+		input := rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Int())).Draw(r, "in")
+		v, err := Of(input)
 		if err != nil {
 			r.Fatal(err)
 		}
-		var out map[string][]int
-		if err := json.Unmarshal(v, &out); err != nil || len(in) != len(out) {
+		var output map[string][]int
+		if err := json.Unmarshal(v, &output); err != nil || len(input) != len(output) {
 			r.Errorf("%s: %v", v, err)
 		}
-		var asked Value
-		if err := asked.UnmarshalGQL(in); err != nil || !reflect.DeepEqual(asked, v) {
-			r.Errorf("%s, by a request %s: %v", v, asked, err)
+		var fromRequest Value
+		if err := fromRequest.UnmarshalGQL(input); err != nil || !reflect.DeepEqual(fromRequest, v) {
+			r.Errorf("%s, by a request %s: %v", v, fromRequest, err)
 		}
 	})
 }
@@ -69,7 +69,7 @@ func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 func TestUnmarshalGQL_WhatIsNotJSONIsTheCallersFault(t *testing.T) {
 	var v Value
 	if err := v.UnmarshalGQL(math.NaN()); fault.CodeOf(err) != fault.BadInput {
-		t.Error(err)
+		t.Errorf("NaN: got error %v, want code %s", err, fault.BadInput)
 	}
 	if _, err := Of(math.Inf(1)); err == nil {
 		t.Errorf("infinity is %s", v)

@@ -1,7 +1,8 @@
-// Package recent remembers for a moment what was looked up, where to ask the
-// database each time takes a good part of a small request. It owns how long, how
-// much, and that nothing is remembered of what changed while it was looked up.
-// What must be forgotten is for those to say who change it.
+// Package recent owns a cache of values read from the database less than half a
+// second ago, for lookups that take a large share of the time of a small
+// request. Package recent owns the lifetime and the size. It also owns the rule
+// for races: Put stores nothing if Forget ran during the lookup. It does not
+// own invalidation: the code that changes the data calls Forget.
 package recent
 
 import (
@@ -11,56 +12,58 @@ import (
 	"tagma/internal/instant"
 )
 
-// Moment is how long something is remembered. What this server changes it
-// forgets at once; what others change, it knows after that time.
+// Moment is the lifetime of a value. Changes by this server take effect at
+// once, because the server calls Forget; changes by others take effect after
+// Moment.
 const Moment = 500 * time.Millisecond
 
-// most bounds the memory: more is not in use at once.
-const most = 10_000
+// maxEntries is the size at which Put empties the cache: no more are in use at
+// once.
+const maxEntries = 10_000
 
-// Memory is what was looked up lately. The zero value is empty. It is safe for
-// concurrent use.
+// Memory is a cache of recently looked up values. The zero value is empty.
+// Memory is safe for concurrent use.
 type Memory[K comparable, V any] struct {
-	mu      sync.Mutex
-	seen    map[K]sighting[V]
-	changes int // how often everything was forgotten
+	mu         sync.Mutex
+	entries    map[K]entry[V]
+	generation int // number of calls of Forget
 }
 
-type sighting[V any] struct {
-	value V
-	at    instant.Instant
+type entry[V any] struct {
+	value    V
+	storedAt instant.Instant
 }
 
-// Get is what was found, if that was a moment ago. A change that comes while it
-// is looked up anew is known by the number that is given back.
-func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, known bool, changes int) {
+// Get returns the value of key if the value is younger than Moment. Get also
+// returns the generation, which the caller passes to Put after a new lookup.
+func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	one, known := m.seen[key]
-	if age := now.Sub(one.at); !known || age < 0 || age >= Moment {
-		return value, false, m.changes
+	e, ok := m.entries[key]
+	if age := now.Sub(e.storedAt); !ok || age < 0 || age >= Moment {
+		return value, false, m.generation
 	}
-	return one.value, true, m.changes
+	return e.value, true, m.generation
 }
 
-// Put remembers what was looked up at a moment, unless something has changed
-// since Get.
-func (m *Memory[K, V]) Put(key K, value V, at instant.Instant, changes int) {
+// Put stores a value looked up at storedAt, unless Forget was called
+// since the Get that returned generation.
+func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.changes != changes {
+	if m.generation != generation {
 		return
 	}
-	if m.seen == nil || len(m.seen) >= most {
-		m.seen = map[K]sighting[V]{}
+	if m.entries == nil || len(m.entries) >= maxEntries {
+		m.entries = map[K]entry[V]{}
 	}
-	m.seen[key] = sighting[V]{value, at}
+	m.entries[key] = entry[V]{value, storedAt}
 }
 
-// Forget forgets everything, because something has changed.
+// Forget empties the cache, because the data has changed.
 func (m *Memory[K, V]) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen = nil
-	m.changes++
+	m.entries = nil
+	m.generation++
 }

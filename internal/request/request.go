@@ -1,6 +1,6 @@
-// Package request owns what is known of the HTTP request behind an operation:
-// its id, by which a caller and the log speak of the same thing, and the
-// address that it came from.
+// Package request owns the facts about the HTTP request behind an operation:
+// the id, which both the caller and the log show, and the client's address. It
+// does not own the caller (package caller).
 package request
 
 import (
@@ -13,15 +13,15 @@ import (
 // Request is one HTTP request.
 type Request struct {
 	ID      string // 16 hex digits
-	Address string // the client's, without a port
+	Address string // the client's IP address, without a port
 
-	// Statements counts the SQL statements that were sent for it.
+	// Statements counts the SQL statements of the request.
 	Statements *atomic.Int64
 
-	connection context.Context // what Lasting goes back to
+	connection context.Context // context of the connection, for Lasting
 }
 
-// New is a request with an id of its own.
+// New returns a request with a new id.
 func New(address string) Request {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: see its documentation
@@ -30,36 +30,37 @@ func New(address string) Request {
 
 type key struct{}
 
-// With puts the request into its context.
+// With returns a context that carries the request.
 func With(ctx context.Context, r Request) context.Context {
 	r.connection = ctx
 	return context.WithValue(ctx, key{}, r)
 }
 
-// From is the request behind an operation; its zero value outside one.
+// From returns the request of an operation, or the zero value outside a
+// request.
 func From(ctx context.Context) Request {
 	r, _ := ctx.Value(key{}).(Request)
 	return r
 }
 
-// Lasting is the context of a request that goes on beyond the deadline of
-// others: it ends with its connection.
+// Lasting returns a context for a request without a deadline: the context ends
+// with the connection.
 func Lasting(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	detachedCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := func() bool { return true }
 	if connection := From(ctx).connection; connection != nil {
 		stop = context.AfterFunc(connection, func() { cancel(context.Cause(connection)) })
 	}
-	return lasting, func(cause error) {
+	return detachedCtx, func(cause error) {
 		stop()
 		cancel(cause)
 	}
 }
 
-// ID is the id of the request behind an operation.
+// ID returns the id of the request behind an operation.
 func ID(ctx context.Context) string { return From(ctx).ID }
 
-// CountStatement notes that a SQL statement is sent for the request.
+// CountStatement counts one SQL statement of the request.
 func CountStatement(ctx context.Context, _ string) {
 	if r := From(ctx); r.Statements != nil {
 		r.Statements.Add(1)

@@ -1,7 +1,8 @@
-// Package schemalint owns one rule about schema.graphql: whatever a caller can
-// name there has a description. Only tests import it.
+// Package schemalint owns one rule about schema.graphql: every element that a
+// caller can name has a description. Only tests import it.
 //
-// It does not say whether the description is any good, nor what is valid.
+// Package schemalint does not own the quality of descriptions, nor the validity
+// of the schema.
 package schemalint
 
 import (
@@ -12,11 +13,11 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 )
 
-// Undescribed lists what in source, in SDL, has no description, in order: types
-// of all kinds, fields, input fields, arguments, enum values, directives and
-// their arguments. An entry names the thing and its line, such as
-// "Query.images(first:), line 12". The error is that of source that cannot be
-// read.
+// Undescribed returns the elements of source, in SDL, without a description, in
+// order: types of all kinds, fields, input fields, arguments, enum values,
+// directives and their arguments. An entry holds the element and its line, such
+// as "Query.images(first:), line 12". Undescribed returns an error for invalid
+// SDL.
 func Undescribed(source string) ([]string, error) {
 	document, err := parser.ParseSchema(&ast.Source{Name: "schema", Input: source})
 	if err != nil {
@@ -35,7 +36,7 @@ func Undescribed(source string) ([]string, error) {
 		l.check(definition.Name, definition.Description, definition.Position)
 		l.members(definition)
 	}
-	for _, extension := range document.Extensions { // cannot be described themselves
+	for _, extension := range document.Extensions { // cannot have a description
 		l.members(extension)
 	}
 	return l, nil
@@ -43,9 +44,9 @@ func Undescribed(source string) ([]string, error) {
 
 type list []string
 
-func (l *list) check(name, description string, at *ast.Position) {
+func (l *list) check(name, description string, position *ast.Position) {
 	if strings.TrimSpace(description) == "" {
-		*l = append(*l, fmt.Sprintf("%s, line %d", name, at.Line))
+		*l = append(*l, fmt.Sprintf("%s, line %d", name, position.Line))
 	}
 }
 
@@ -60,8 +61,8 @@ func (l *list) members(definition *ast.Definition) {
 	}
 }
 
-func (l *list) arguments(of string, arguments ast.ArgumentDefinitionList) {
+func (l *list) arguments(parent string, arguments ast.ArgumentDefinitionList) {
 	for _, argument := range arguments {
-		l.check(of+"("+argument.Name+":)", argument.Description, argument.Position)
+		l.check(parent+"("+argument.Name+":)", argument.Description, argument.Position)
 	}
 }

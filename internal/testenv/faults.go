@@ -10,14 +10,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy stands between a server under test and one that it needs, and can be
-// made to fail.
+// Proxy is a TCP proxy between a server under test and a server it uses. The
+// proxy can inject faults.
 type Proxy struct {
 	Host  string // and port
 	proxy *toxiproxy.Proxy
 }
 
-// ProxyTo starts a proxy to a host and port, and stops it when the test ends.
+// ProxyTo starts a proxy to a host and port, and stops the proxy when the test
+// ends.
 func ProxyTo(t testing.TB, host string) *Proxy {
 	t.Helper()
 	toxics.Register("error_500", new(error500))
@@ -29,7 +30,7 @@ func ProxyTo(t testing.TB, host string) *Proxy {
 	return &Proxy{proxy.Listen, proxy}
 }
 
-// Faults are what a network and a store may do wrong, in the form of toxiproxy.
+// Faults returns faults of a network and a store, in toxiproxy's form.
 func Faults() []string {
 	return []string{
 		`{"name": "latency", "type": "latency", "stream": "downstream", "toxicity": 1, "attributes": {"latency": 50, "jitter": 50}}`,
@@ -41,23 +42,22 @@ func Faults() []string {
 	}
 }
 
-// While does something while the proxy does something wrong, of which it gives
-// the name.
-func (p *Proxy) While(t testing.TB, fault string, do func()) (name string) {
+// While runs action during a fault of the proxy, and returns the fault's name.
+func (p *Proxy) While(t testing.TB, fault string, action func()) (name string) {
 	t.Helper()
 	toxic, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(fault))
 	if err != nil {
 		t.Fatal(fault, err)
 	}
-	do()
+	action()
 	if err := p.proxy.Toxics.RemoveToxic(t.Context(), toxic.Name); err != nil {
 		t.Fatal(err)
 	}
 	return toxic.Name
 }
 
-// error500 answers 500 in the place of what the server says, which has done
-// what it was asked to.
+// error500 replaces the answer of the server by status 500, after the server
+// has processed the request.
 type error500 struct{}
 
 // Pipe implements toxics.Toxic.

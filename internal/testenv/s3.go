@@ -22,19 +22,20 @@ import (
 	"tagma/internal/leash"
 )
 
-// gateway is the program of the S3 server, VersityGW. Go builds it when it is
-// first asked for and keeps it in its build cache; it is a module of its own, so
-// that what it is made of stays out of Tagma's go.mod.
+// gateway builds the S3 server, VersityGW, and returns the path of the program.
+// Go builds the program at first use, and stores it in the build cache. The
+// program is a separate module, so that its dependencies stay out of Tagma's
+// go.mod.
 var gateway = sync.OnceValues(func() (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	find := exec.Command("go", "tool", "-n", "versitygw")
-	find.Dir = filepath.Join(filepath.Dir(here), "..", "tools", "s3server")
-	find.Env = append(os.Environ(), "CGO_ENABLED=0")
-	var said bytes.Buffer
-	find.Stderr = &said
-	path, err := find.Output()
+	_, sourceFile, _, _ := runtime.Caller(0)
+	tool := exec.Command("go", "tool", "-n", "versitygw")
+	tool.Dir = filepath.Join(filepath.Dir(sourceFile), "..", "tools", "s3server")
+	tool.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var output bytes.Buffer
+	tool.Stderr = &output
+	path, err := tool.Output()
 	if err != nil {
-		return "", fmt.Errorf("build the S3 server: %w\n%s", err, &said)
+		return "", fmt.Errorf("build the S3 server: %w\n%s", err, &output)
 	}
 	return strings.TrimSpace(string(path)), nil
 })
@@ -42,17 +43,18 @@ var gateway = sync.OnceValues(func() (string, error) {
 // S3Server is a real S3 server with one empty bucket, for one test.
 type S3Server struct {
 	Bucket, Region         string
-	Host                   string // and port; it speaks plain HTTP
+	Host                   string // and port, for plain HTTP
 	AccessKeyID, SecretKey string
-	Folder                 string // that holds the bucket's files
+	Folder                 string // parent folder of the bucket's files
 	process                *exec.Cmd
-	ended                  chan struct{} // closed when the process has
-	said                   bytes.Buffer  // by the process, complete when it has ended
-	health                 string        // the path at which it says that it is well
+	exited                 chan struct{} // closed when the process has exited
+	output                 bytes.Buffer  // output of the process, complete after exited
+	health                 string        // path of the health check
 }
 
-// S3 starts an S3 server that checks signatures, and stops it when the test
-// ends. The test fails if it cannot be built or started; it is never skipped.
+// S3 starts an S3 server that checks signatures, and stops the server when the
+// test ends. The test fails if the server cannot be built or started; it is
+// never skipped.
 func S3(t testing.TB) *S3Server {
 	t.Helper()
 	program, err := gateway()
@@ -62,13 +64,13 @@ func S3(t testing.TB) *S3Server {
 	s := &S3Server{
 		Bucket: "photographs", Region: "eu-test-1", Folder: t.TempDir(),
 		AccessKeyID: "TESTKEY" + rand.Text()[:13], SecretKey: rand.Text(),
-		health: "/health-" + strings.ToLower(rand.Text()), // which no other server has
+		health: "/health-" + strings.ToLower(rand.Text()), // unique, so that no other server answers
 	}
 	if err := os.Mkdir(filepath.Join(s.Folder, s.Bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.stop)
-	for range 5 { // another process may get to the port that we picked
+	for range 5 { // another process may take the port first
 		if err = s.start(t.Context(), program); err == nil {
 			return s
 		}
@@ -78,70 +80,70 @@ func S3(t testing.TB) *S3Server {
 }
 
 func (s *S3Server) start(ctx context.Context, program string) error {
-	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	s.Host = free.Addr().String()
-	_ = free.Close()
+	s.Host = listener.Addr().String()
+	_ = listener.Close()
 	s.process = exec.Command(program, "--port", s.Host, "--region", s.Region, "--health", s.health, "--keep-alive", "--quiet", "posix", s.Folder)
 	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKeyID, "ROOT_SECRET_KEY="+s.SecretKey)
 	leash.On(s.process, syscall.SIGKILL)
-	s.process.Stdout, s.process.Stderr = &s.said, &s.said
+	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	s.ended = make(chan struct{})
-	go func(process *exec.Cmd, ended chan struct{}) {
-		defer close(ended)
-		_ = process.Wait() // killed, which is no news; else what it said tells
-	}(s.process, s.ended)
+	s.exited = make(chan struct{})
+	go func(process *exec.Cmd, exited chan struct{}) {
+		defer close(exited)
+		_ = process.Wait() // killed at the end of a test; otherwise output explains
+	}(s.process, s.exited)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		select {
-		case <-s.ended:
-			return fmt.Errorf("it ended:\n%s", &s.said)
+		case <-s.exited:
+			return fmt.Errorf("it ended:\n%s", &s.output)
 		case <-ctx.Done():
 			return errors.New("it does not answer")
-		case <-time.After(5 * time.Millisecond): // it does not say when it listens
+		case <-time.After(5 * time.Millisecond): // the server does not announce that it listens
 		}
-		if s.well(ctx) {
+		if s.healthy(ctx) {
 			return nil
 		}
 	}
 }
 
-func (s *S3Server) well(ctx context.Context) bool {
+func (s *S3Server) healthy(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Host+s.health, nil)
 	if err != nil {
 		return false
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false
 	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 func (s *S3Server) stop() {
 	if s.process != nil && s.process.Process != nil {
 		_ = s.process.Process.Kill()
-		<-s.ended
+		<-s.exited
 	}
 }
 
-// URL is the address of the bucket, as --storage takes it.
+// URL returns the address of the bucket, in the form of --storage.
 func (s *S3Server) URL() string { return s.Through(s.Host) }
 
-// Through is URL by way of a proxy at that host and port.
+// Through returns the URL with the host and port of a proxy.
 func (s *S3Server) Through(host string) string {
 	return "s3://" + s.Bucket + "?" + url.Values{"region": {s.Region}, "endpoint": {"http://" + host}}.Encode()
 }
 
-// Environment is the variables that let a process in, and keep it from the AWS
-// settings of whoever runs the test.
+// Environment returns the variables that give a process access, and that
+// override the AWS settings of the person who runs the test.
 func (s *S3Server) Environment() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
@@ -153,7 +155,7 @@ func (s *S3Server) Environment() []string {
 	}
 }
 
-// Enter gives this process the Environment until the test ends.
+// Enter sets the Environment of this process until the test ends.
 func (s *S3Server) Enter(t *testing.T) {
 	t.Helper()
 	for _, variable := range s.Environment() {
@@ -162,10 +164,10 @@ func (s *S3Server) Enter(t *testing.T) {
 	}
 }
 
-// Age makes the file of key as old as if it had come at that time.
-func (s *S3Server) Age(t testing.TB, key string, at time.Time) {
+// Age sets the modification time of the file of key.
+func (s *S3Server) Age(t testing.TB, key string, modified time.Time) {
 	t.Helper()
-	if err := os.Chtimes(filepath.Join(s.Folder, s.Bucket, filepath.FromSlash(key)), at, at); err != nil {
+	if err := os.Chtimes(filepath.Join(s.Folder, s.Bucket, filepath.FromSlash(key)), modified, modified); err != nil {
 		t.Fatal(err)
 	}
 }

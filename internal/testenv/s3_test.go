@@ -29,10 +29,10 @@ func TestS3_EachTestHasAServerOfItsOwnAndItEndsWithTheTest(t *testing.T) {
 	t.Run("the first", func(t *testing.T) {
 		first = S3(t)
 		if second := S3(t); second.Host == first.Host || second.SecretKey == first.SecretKey || second.Folder == first.Folder {
-			t.Errorf("%+v, %+v", first, second)
+			t.Errorf("two servers share a host, secret or folder: %+v, %+v", first, second)
 		}
 	})
-	if first.well(t.Context()) {
+	if first.healthy(t.Context()) {
 		t.Error("it is still there")
 	}
 }

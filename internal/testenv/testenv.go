@@ -1,15 +1,16 @@
-// Package testenv owns what tests need from outside the process: a real
-// PostgreSQL server, and real S3 servers. Only tests import it.
+// Package testenv owns the servers that tests need: a real PostgreSQL server,
+// and real S3 servers. Only tests import it.
 //
-// Each process of tests starts a PostgreSQL of its own when it first asks for
-// one, so that `go test ./internal/foo` works by hand and two packages never
-// meet. The server ends with the process, however that ends. With the address of
-// another server in TAGMA_TEST_POSTGRES, whose user must have the right to
-// create databases, that one is used instead and none is started. An S3 server
-// starts at once, so each test has its own.
+// Each test process starts a PostgreSQL server at the first request, so that
+// `go test ./internal/foo` works by hand and two packages never share a server.
+// The server ends with the process, however the process ends. If
+// TAGMA_TEST_POSTGRES holds the address of another server, testenv uses that
+// server and starts none; its user must have the right to create databases. An
+// S3 server starts quickly, so each test has its own.
 //
-// It does not own how PostgreSQL is started (package pgserver), nor schemas: a
-// database comes empty, and the caller migrates it. It works on Unix only.
+// Package testenv does not own starting PostgreSQL (package pgserver), nor
+// schemas: a database is empty, and the caller migrates it. It works on Unix
+// only.
 package testenv
 
 import (
@@ -29,29 +30,30 @@ import (
 	"tagma/internal/pgserver"
 )
 
-// variable names the server to use instead of one of our own.
-const variable = "TAGMA_TEST_POSTGRES"
+// addressVariable names the environment variable with the address of a server
+// to use.
+const addressVariable = "TAGMA_TEST_POSTGRES"
 
-// The servers of this process: started when first asked for, then the same for
-// every test.
+// The servers of this process, started at the first request and shared by all
+// tests.
 var (
 	quick   = sync.OnceValues(func() (*server, error) { return find(pgserver.Options{}) })
 	durable = sync.OnceValues(func() (*server, error) { return find(pgserver.Options{Durable: true}) })
 )
 
-// Postgres is the address (postgres://…) of a new, empty database for this
-// test alone, on a server that does not wait for its disk. The address is that
-// of the database's owner, who has no other rights. The database is dropped
-// when the test ends, with any connection still open.
+// Postgres returns the address (postgres://…) of a new, empty database for this
+// test, on a server that does not wait for its disk. The user of the address is
+// the database's owner, who has no other rights. When the test ends, the
+// database is dropped, with any open connection.
 //
-// The test fails if there is no PostgreSQL to be had; it is never skipped.
+// The test fails if no PostgreSQL is available; it is never skipped.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return database(t, quick)
 }
 
-// DurablePostgres is Postgres on a server that writes as in earnest (fsync),
-// for tests and benchmarks that are about that.
+// DurablePostgres is Postgres on a server that waits for its disk (fsync), for
+// tests and benchmarks of durability.
 func DurablePostgres(t testing.TB) string {
 	t.Helper()
 	return database(t, durable)
@@ -64,8 +66,8 @@ func database(t testing.TB, server func() (*server, error)) string {
 		t.Fatalf("testenv: no PostgreSQL server: %v", err)
 	}
 	name := "tagma_test_" + strings.ToLower(rand.Text())
-	// template0, because nobody can be connected to it; a database with an open
-	// connection cannot be copied.
+	// Nobody can be connected to template0; a database with an open connection
+	// cannot be copied.
 	if err := s.exec(`CREATE DATABASE ` + name + ` TEMPLATE template0`); err != nil {
 		t.Fatalf("testenv: create a database: %v", err)
 	}
@@ -79,34 +81,35 @@ func database(t testing.TB, server func() (*server, error)) string {
 	return address.String()
 }
 
-// server is a running PostgreSQL server, ours or another's.
+// server is a running PostgreSQL server, started by this process or another.
 type server struct {
-	address url.URL // of its database "postgres", as a user who may create databases
-	db      *sql.DB // connections to that address
+	address url.URL // of its database "postgres", with a user who may create databases
+	db      *sql.DB // connections to address
 
-	// ours is nil for another's. A server of ours ends when nothing refers to
-	// it any more, because the pipe that it hangs on is closed then.
-	ours *pgserver.Server
+	// own is the server if this process started it, otherwise nil. The
+	// reference keeps the server running: when the server is garbage-collected,
+	// its pipe closes and the server ends.
+	own *pgserver.Server
 }
 
-// find is the server that the environment names, or a new one.
+// find returns the server that the environment names, or a new server.
 func find(o pgserver.Options) (*server, error) {
-	given := os.Getenv(variable)
-	if given == "" {
-		ours, err := pgserver.Start(o)
+	configuredAddress := os.Getenv(addressVariable)
+	if configuredAddress == "" {
+		own, err := pgserver.Start(o)
 		if err != nil {
-			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, variable)
+			return nil, fmt.Errorf("%w\nor set %s to a server's address", err, addressVariable)
 		}
-		s, err := open(ours.Address)
+		s, err := open(own.Address)
 		if err != nil {
 			return nil, err
 		}
-		s.ours = ours
+		s.own = own
 		return s, nil
 	}
-	address, err := url.Parse(given)
+	address, err := url.Parse(configuredAddress)
 	if err != nil || address.Host == "" {
-		return nil, fmt.Errorf("%s: write postgres://user:password@host:port/database", variable)
+		return nil, fmt.Errorf("%s: write postgres://user:password@host:port/database", addressVariable)
 	}
 	return open(*address)
 }
@@ -125,8 +128,8 @@ func open(address url.URL) (*server, error) {
 	return s, nil
 }
 
-// exec runs one statement. It has a deadline of its own, not the test's
-// context, which has ended by the time that a cleanup runs.
+// exec runs one statement. It has its own deadline, because the test's context
+// has ended when a cleanup runs.
 func (s *server) exec(statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

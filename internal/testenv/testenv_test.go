@@ -54,31 +54,31 @@ func TestPostgres_TheDatabaseIsGoneWhenTheTestEnds(t *testing.T) {
 }
 
 func TestPostgres_AServerThatIsNamedIsUsed(t *testing.T) {
-	ours, err := url.Parse(Postgres(t))
+	own, err := url.Parse(Postgres(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(variable, ours.String())
+	t.Setenv(addressVariable, own.String())
 	s, err := find(pgserver.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.db.Close()
-	if s.address.Host != ours.Host {
-		t.Errorf("started a server at %s, want the one at %s", s.address.Host, ours.Host)
+	if s.address.Host != own.Host {
+		t.Errorf("started a server at %s, want the one at %s", s.address.Host, own.Host)
 	}
 }
 
 func TestPostgres_AnAddressThatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
-	t.Setenv(variable, "tagma:secret@host")
+	t.Setenv(addressVariable, "tagma:secret@host")
 	_, err := find(pgserver.Options{})
-	if err == nil || !strings.Contains(err.Error(), variable) || strings.Contains(err.Error(), "secret") {
-		t.Errorf("got %v, want an error that names %s only", err, variable)
+	if err == nil || !strings.Contains(err.Error(), addressVariable) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want an error that names %s only", err, addressVariable)
 	}
 }
 
 func TestDurablePostgres_WaitsForTheDiskAndGivesNoSuperuser(t *testing.T) {
-	t.Setenv(variable, "")
+	t.Setenv(addressVariable, "")
 	db := connect(t, DurablePostgres(t))
 	for setting, want := range map[string]string{"fsync": "on", "is_superuser": "off"} {
 		var got string

@@ -8,34 +8,34 @@ import (
 
 type key [sha256.Size]byte
 
-// table remembers values by key: at most room of them, and each for keep after
-// it was last put. If there is no room, the least hot value goes, and of
-// equally hot ones the one that was put longest ago.
+// table stores values by key: at most capacity values, each until ttl after the
+// last put. A full table evicts the value of least heat; of equal heat, the
+// value with the oldest put.
 type table[V any] struct {
-	room   int
-	keep   time.Duration
-	byKey  map[key]*list.Element
-	byHeat []list.List // of *entry[V]; in each the one put longest ago is in front
+	capacity int
+	ttl      time.Duration
+	byKey    map[key]*list.Element
+	byHeat   []list.List // of *entry[V]; each list starts with the oldest put
 }
 
 type entry[V any] struct {
-	key   key
-	value V
-	heat  int
-	put   time.Duration
+	key      key
+	value    V
+	heat     int
+	storedAt time.Duration
 }
 
-// newTable makes a table for values whose heat is 0 to hottest.
-func newTable[V any](room int, keep time.Duration, hottest int) table[V] {
+// newTable returns a table for values of heat 0 to maxHeat.
+func newTable[V any](capacity int, ttl time.Duration, maxHeat int) table[V] {
 	return table[V]{
-		room:   room,
-		keep:   keep,
-		byKey:  make(map[key]*list.Element),
-		byHeat: make([]list.List, hottest+1),
+		capacity: capacity,
+		ttl:      ttl,
+		byKey:    make(map[key]*list.Element),
+		byHeat:   make([]list.List, maxHeat+1),
 	}
 }
 
-// get is the value of a key, or the zero value.
+// get returns the value of a key, or the zero value.
 func (t *table[V]) get(now time.Duration, k key) V {
 	element, ok := t.byKey[k]
 	if !ok || t.stale(now, element) {
@@ -45,24 +45,24 @@ func (t *table[V]) get(now time.Duration, k key) V {
 	return element.Value.(*entry[V]).value
 }
 
-// put sets the value of a key, and makes room for it.
+// put sets the value of a key, and evicts another value from a full table.
 func (t *table[V]) put(now time.Duration, k key, heat int, value V) {
 	t.drop(k)
-	t.forgetStale(now)
-	if len(t.byKey) >= t.room {
-		t.forgetColdest()
+	t.evictStale(now)
+	if len(t.byKey) >= t.capacity {
+		t.evictColdest()
 	}
-	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, put: now})
+	t.byKey[k] = t.byHeat[heat].PushBack(&entry[V]{key: k, value: value, heat: heat, storedAt: now})
 }
 
-// drop forgets a key, if it is known.
+// drop removes a key, if present.
 func (t *table[V]) drop(k key) {
 	if element, ok := t.byKey[k]; ok {
 		t.remove(element)
 	}
 }
 
-func (t *table[V]) forgetStale(now time.Duration) {
+func (t *table[V]) evictStale(now time.Duration) {
 	for i := range t.byHeat {
 		for e := t.byHeat[i].Front(); e != nil && t.stale(now, e); e = t.byHeat[i].Front() {
 			t.remove(e)
@@ -70,7 +70,7 @@ func (t *table[V]) forgetStale(now time.Duration) {
 	}
 }
 
-func (t *table[V]) forgetColdest() {
+func (t *table[V]) evictColdest() {
 	for i := range t.byHeat {
 		if e := t.byHeat[i].Front(); e != nil {
 			t.remove(e)
@@ -80,7 +80,7 @@ func (t *table[V]) forgetColdest() {
 }
 
 func (t *table[V]) stale(now time.Duration, e *list.Element) bool {
-	return now-e.Value.(*entry[V]).put >= t.keep
+	return now-e.Value.(*entry[V]).storedAt >= t.ttl
 }
 
 func (t *table[V]) remove(element *list.Element) {

@@ -1,28 +1,25 @@
-// Package throttle owns how often passwords may be guessed, by account and by
-// address. It does not own passwords, nor what is answered to one who must
-// wait.
+// Package throttle owns the rate of password guesses, by account and by
+// address. It does not own passwords, nor the answer to a refused attempt.
 //
-// An attempt counts from the moment it is allowed, as if it had failed, until
-// Succeeded takes that back: so guesses made side by side cannot slip through
-// before the first has been answered. A refused attempt counts for nothing, so
-// that asking again does not lengthen the wait.
+// Allow counts an attempt as failed at once, and Succeeded undoes the count. So
+// concurrent guesses cannot pass before the first guess is answered. A refused
+// attempt is not counted, so a retry does not lengthen the wait.
 //
-//   - An account has five attempts; then each needs a wait, of 1 s, 2 s, 4 s and
-//     so on up to 5 min. A success ends the series, as does an hour of quiet.
-//     Besides, ten in a minute that did not succeed are the most, even if the
-//     owner's successes keep ending the series.
+//   - An account has five attempts. Each later attempt waits 1 s, 2 s, 4 s and so
+//     on up to 5 min. A success resets the wait, as does an hour without attempts.
+//     In addition, at most ten unsuccessful attempts a minute are allowed, even if
+//     the owner's successes keep resetting the wait.
 //   - An address, which for IPv6 is a /64, has sixty attempts a minute, half of
-//     them at once. A success does not give them back: else one who has an
-//     account would guess at the others' for nothing.
+//     them at once. A success does not return the attempt: otherwise the owner of
+//     an account could guess the passwords of others without limit.
 //
-// What it remembers is in memory and bounded. To make it forget k guesses at
-// one account by guessing at others takes k guesses at each of as many
-// accounts as it has room for: the accounts with the fewest are forgotten
-// first. Whether an account exists makes no difference.
+// The state is in memory and bounded. To make the throttle forget k guesses at
+// one account, an attacker must make k guesses at each of Entries other
+// accounts: the throttle forgets the accounts with the fewest guesses first.
+// Existing and unknown accounts are treated alike.
 //
-// One who never stops guessing keeps an account's wait at 5 min and may take
-// each turn before the owner does. Tokens that were given out work all the
-// same.
+// An attacker who never stops guessing keeps an account's wait at 5 min, and
+// may take each attempt before the owner does. Existing tokens keep working.
 package throttle
 
 import (
@@ -37,50 +34,51 @@ import (
 const (
 	freeAttempts = 5
 	firstWait    = time.Second
-	longestWait  = 5 * time.Minute
-	// hottest is where counting ends: firstWait doubled nine times is beyond
-	// longestWait.
-	hottest = freeAttempts + 9
+	maxWait      = 5 * time.Minute
+	// maxSeries is the largest count: firstWait doubled nine times exceeds
+	// maxWait.
+	maxSeries = freeAttempts + 9
 
-	window      = time.Minute
-	perWindow   = 10        // unsuccessful attempts at an account
-	quietPeriod = time.Hour // after it, starting anew gives about as many guesses a day as going on
+	window       = time.Minute
+	maxPerWindow = 10        // unsuccessful attempts at one account
+	quietPeriod  = time.Hour // starting anew after an hour allows about as many guesses a day as going on
 )
 
-// Options are the choices of an operator. Zero means the default.
+// Options are the settings of an operator. Zero means the default.
 type Options struct {
-	Entries          int // accounts, and as many addresses, that are remembered; 10,000
+	Entries          int // largest number of accounts, and of addresses; 10,000
 	AddressPerMinute int // attempts from one address; 60
 }
 
-// Throttle decides on attempts to log in. It is safe for concurrent use.
+// Throttle allows or refuses attempts to log in. It is safe for concurrent use.
 type Throttle struct {
 	clock instant.Clock
 
-	burst    int           // attempts that an address has at once
-	interval time.Duration // in which it gets back one
+	burst    int           // attempts that an address may make at once
+	interval time.Duration // time in which an address regains one attempt
 
-	mu        sync.Mutex
-	reading   instant.Instant // what the clock said last
-	now       time.Duration   // time that passed since New
-	accounts  table[account]
-	addresses table[address]
+	mu           sync.Mutex
+	clockReading instant.Instant // last reading of the clock
+	now          time.Duration   // time since New
+	accounts     table[account]
+	addresses    table[address]
 }
 
 // account is the state of an account.
 type account struct {
-	series int             // attempts since the last success, up to hottest
-	last   time.Duration   // when the last was allowed, or answered
-	recent []time.Duration // when the unsuccessful of the last minute were allowed, in order
+	series   int             // attempts since the last success, up to maxSeries
+	lastAt   time.Duration   // time of the last attempt or of its answer
+	attempts []time.Duration // times of the unsuccessful attempts of the last minute, ascending
 }
 
-// address is a bucket of attempts that fills up steadily. The time when it
-// will be full says all about it (the "generic cell rate algorithm" of ATM).
+// address is a bucket of attempts that fills at a constant rate. The time at
+// which the bucket is full describes its whole state (the "generic cell rate
+// algorithm" of ATM).
 type address struct {
-	full time.Duration
+	fullAt time.Duration
 }
 
-// New makes a Throttle that remembers nothing yet.
+// New returns an empty Throttle.
 func New(clock instant.Clock, o Options) *Throttle {
 	if o.Entries <= 0 {
 		o.Entries = 10_000
@@ -88,126 +86,127 @@ func New(clock instant.Clock, o Options) *Throttle {
 	if o.AddressPerMinute <= 0 {
 		o.AddressPerMinute = 60
 	}
-	// What is there at once and what comes back in a minute make up the
-	// whole, in the worst minute.
+	// In the worst minute an address uses the whole burst and the attempts
+	// regained during the minute; together they make AddressPerMinute.
 	burst := max(1, o.AddressPerMinute/2)
 	interval := window / time.Duration(max(1, o.AddressPerMinute-burst))
-	const finest = time.Millisecond // of the clock
-	interval = (interval + finest - 1).Truncate(finest)
+	const clockResolution = time.Millisecond
+	interval = (interval + clockResolution - 1).Truncate(clockResolution)
 	return &Throttle{
-		clock:     clock,
-		burst:     burst,
-		interval:  interval,
-		reading:   clock(),
-		accounts:  newTable[account](o.Entries, quietPeriod, hottest),
-		addresses: newTable[address](o.Entries, window, 0),
+		clock:        clock,
+		burst:        burst,
+		interval:     interval,
+		clockReading: clock(),
+		accounts:     newTable[account](o.Entries, quietPeriod, maxSeries),
+		addresses:    newTable[address](o.Entries, window, 0),
 	}
 }
 
-// Allow asks for one attempt at an account from an address. Where ok is false,
-// retryAfter is the time until it may be asked again, 5 min at the most.
+// Allow reports whether an attempt at an account from an address is allowed. If
+// not, retryAfter is the time until the next allowed attempt, at most 5 min.
 //
-// The name is the one that the account is looked up by, so that Alice and
-// alice do not count apart if they are the same. The address is an IP, with or
-// without a port; all that is neither counts as one.
+// AccountName is the name used to look up the account: if Alice and alice are
+// the same account, pass the same name. Remote is an IP address, with or
+// without a port; all other texts count as one address.
 func (t *Throttle) Allow(accountName, remote string) (ok bool, retryAfter time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.tick()
 
-	name, from := digest(accountName), digest(network(remote))
-	who := t.accounts.get(now, name)
-	where := t.addresses.get(now, from)
+	accountKey, addressKey := digest(accountName), digest(network(remote))
+	acct := t.accounts.get(now, accountKey)
+	addr := t.addresses.get(now, addressKey)
 
-	wait := max(who.wait(now), where.full-time.Duration(t.burst-1)*t.interval-now)
+	wait := max(acct.wait(now), addr.fullAt-time.Duration(t.burst-1)*t.interval-now)
 	if wait > 0 {
 		return false, wait
 	}
 
-	if len(who.recent) == perWindow {
-		who.recent = who.recent[1:]
+	if len(acct.attempts) == maxPerWindow {
+		acct.attempts = acct.attempts[1:]
 	}
-	who.recent = append(who.recent, now)
-	who.series = min(who.series+1, hottest)
-	who.last = now
-	t.accounts.put(now, name, who.series, who)
+	acct.attempts = append(acct.attempts, now)
+	acct.series = min(acct.series+1, maxSeries)
+	acct.lastAt = now
+	t.accounts.put(now, accountKey, acct.series, acct)
 
-	where.full = max(where.full, now) + t.interval
-	t.addresses.put(now, from, 0, where)
+	addr.fullAt = max(addr.fullAt, now) + t.interval
+	t.addresses.put(now, addressKey, 0, addr)
 	return true, 0
 }
 
-// wait is the time until the next attempt at the account.
+// wait returns the time until the next attempt at the account.
 func (a account) wait(now time.Duration) time.Duration {
 	var next time.Duration
 	if a.series >= freeAttempts {
-		next = a.last + min(firstWait<<(a.series-freeAttempts), longestWait)
+		next = a.lastAt + min(firstWait<<(a.series-freeAttempts), maxWait)
 	}
-	if len(a.recent) == perWindow {
-		next = max(next, a.recent[0]+window)
+	if len(a.attempts) == maxPerWindow {
+		next = max(next, a.attempts[0]+window)
 	}
 	return next - now
 }
 
-// Failed says that an allowed attempt was wrong. It counts already; now the
-// wait runs from its answer, which may have taken time.
+// Failed records that an allowed attempt was wrong. Allow has already counted
+// the attempt; Failed restarts the wait at the time of the answer.
 func (t *Throttle) Failed(accountName string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := t.tick(), digest(accountName)
+	now, accountKey := t.tick(), digest(accountName)
 
-	who := t.accounts.get(now, name)
-	if who.series == 0 {
-		return // a success has ended the series meanwhile
+	acct := t.accounts.get(now, accountKey)
+	if acct.series == 0 {
+		return // a success has reset the account meanwhile
 	}
-	who.last = now
-	t.accounts.put(now, name, who.series, who)
+	acct.lastAt = now
+	t.accounts.put(now, accountKey, acct.series, acct)
 }
 
-// Succeeded says that an allowed attempt was right. The account has its
-// attempts again. It is for answers within a minute, as those of a request
-// are: what came later could take an attempt of another's out of the count.
+// Succeeded records that an allowed attempt was right, and resets the account's
+// wait. Call Succeeded within a minute of Allow, as a request does: a later
+// call could remove another attempt from the count.
 func (t *Throttle) Succeeded(accountName string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := t.tick(), digest(accountName)
+	now, accountKey := t.tick(), digest(accountName)
 
-	who := t.accounts.get(now, name)
-	who.series = 0
-	// One of the recent attempts was this one. Which, is not known; to take
-	// out the oldest errs on the safe side, as the others count for longer.
-	if len(who.recent) > 0 {
-		who.recent = who.recent[1:]
+	acct := t.accounts.get(now, accountKey)
+	acct.series = 0
+	// One of the recent attempts is the successful attempt, but which is
+	// unknown. Removing the oldest is safe, because the others count for
+	// longer.
+	if len(acct.attempts) > 0 {
+		acct.attempts = acct.attempts[1:]
 	}
-	if len(who.recent) == 0 {
-		t.accounts.drop(name)
+	if len(acct.attempts) == 0 {
+		t.accounts.drop(accountKey)
 		return
 	}
-	t.accounts.put(now, name, who.series, who)
+	t.accounts.put(now, accountKey, acct.series, acct)
 }
 
-// tick is the time that passed since New. Where the clock was set back, it
-// goes on from there, lest an account be locked for the difference.
+// tick returns the time since New. If the clock was set back, tick continues
+// from the new reading, so that no account is locked for the difference.
 func (t *Throttle) tick() time.Duration {
-	reading := t.clock()
-	t.now += max(0, reading.Sub(t.reading))
-	t.reading = reading
+	clockReading := t.clock()
+	t.now += max(0, clockReading.Sub(t.clockReading))
+	t.clockReading = clockReading
 	return t.now
 }
 
-// digest makes keys of one size, whatever the length of a name.
+// digest returns a key of fixed size for a name of any length.
 func digest(s string) key { return sha256.Sum256([]byte(s)) }
 
-// network is what counts as one address. Whoever has one IPv6 address has the
-// 2⁶⁴ of its network.
+// network returns the text that stands for one address. The owner of one IPv6
+// address owns the 2⁶⁴ addresses of its network.
 func network(remote string) string {
 	ip, err := netip.ParseAddr(remote)
 	if err != nil {
-		withPort, err := netip.ParseAddrPort(remote)
+		addrPort, err := netip.ParseAddrPort(remote)
 		if err != nil {
 			return "unreadable"
 		}
-		ip = withPort.Addr()
+		ip = addrPort.Addr()
 	}
 	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {

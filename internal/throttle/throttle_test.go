@@ -15,23 +15,23 @@ import (
 	"tagma/internal/instant"
 )
 
-// hand is a clock that a test moves by hand.
-type hand struct{ at atomic.Int64 }
+// manualClock is a clock that a test moves by hand.
+type manualClock struct{ millis atomic.Int64 }
 
-func (h *hand) read() instant.Instant    { return instant.Instant(h.at.Load()) }
-func (h *hand) move(d time.Duration)     { h.at.Add(d.Milliseconds()) }
-func (h *hand) since() time.Duration     { return time.Duration(h.at.Load()) * time.Millisecond }
-func addressNumber(n int) string         { return fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255) }
-func start(o Options) (*Throttle, *hand) { h := new(hand); return New(h.read, o), h }
+func (h *manualClock) read() instant.Instant    { return instant.Instant(h.millis.Load()) }
+func (h *manualClock) move(d time.Duration)     { h.millis.Add(d.Milliseconds()) }
+func (h *manualClock) since() time.Duration     { return time.Duration(h.millis.Load()) * time.Millisecond }
+func addressNumber(n int) string                { return fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255) }
+func start(o Options) (*Throttle, *manualClock) { h := new(manualClock); return New(h.read, o), h }
 
-// most is the greatest number of times in any minute.
-func most(times []time.Duration) int {
-	greatest, from := 0, 0
-	for i, at := range times {
-		for times[from] <= at-time.Minute {
-			from++
+// maxInAnyMinute is the greatest number of times in any minute.
+func maxInAnyMinute(times []time.Duration) int {
+	greatest, start := 0, 0
+	for i, moment := range times {
+		for times[start] <= moment-time.Minute {
+			start++
 		}
-		greatest = max(greatest, i-from+1)
+		greatest = max(greatest, i-start+1)
 	}
 	return greatest
 }
@@ -61,12 +61,12 @@ func TestAllow_TenThousandGuessesFromManyAddressesGiveTenAMinute(t *testing.T) {
 		if ok, wait := th.Allow("ada", addressNumber(i)); ok {
 			allowed = append(allowed, clock.since())
 			th.Failed("ada")
-		} else if wait <= 0 || wait > longestWait {
+		} else if wait <= 0 || wait > maxWait {
 			t.Fatalf("guess %d is to wait for %v", i, wait)
 		}
 		clock.move(100 * time.Millisecond)
 	}
-	if n := most(allowed); n != 10 {
+	if n := maxInAnyMinute(allowed); n != 10 {
 		t.Errorf("%d guesses in one minute", n)
 	}
 	if n := len(allowed); n > 20 {
@@ -76,7 +76,7 @@ func TestAllow_TenThousandGuessesFromManyAddressesGiveTenAMinute(t *testing.T) {
 
 func TestAllow_APatientGuesserHasSomeThreeHundredGuessesADay(t *testing.T) {
 	// One who would wait longer than patience rests until all is forgotten.
-	for _, patience := range []time.Duration{0, time.Second, 16 * time.Second, time.Minute, 256 * time.Second, longestWait} {
+	for _, patience := range []time.Duration{0, time.Second, 16 * time.Second, time.Minute, 256 * time.Second, maxWait} {
 		th, clock := start(Options{})
 		guesses := 0
 		for clock.since() < 24*time.Hour {
@@ -111,7 +111,7 @@ func TestAllow_TenThousandGuessesFromOneAddressGiveAtMostSixtyAMinute(t *testing
 		}
 		clock.move(100 * time.Millisecond)
 	}
-	if n := most(allowed); n > 60 || n < 58 {
+	if n := maxInAnyMinute(allowed); n > 60 || n < 58 {
 		t.Errorf("%d guesses in one minute", n)
 	}
 	if ok, _ := th.Allow("ada", "192.0.2.2"); !ok {
@@ -227,7 +227,7 @@ func TestSucceeded_OneWhoNeverErrsIsBoundOnlyByTheAddress(t *testing.T) {
 func TestAllow_AddressesOfOneNetworkCountAsOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		addresses func(i int) string
-		one       bool
+		shared    bool
 	}{
 		"IPv4":                     {func(i int) string { return fmt.Sprintf("192.0.2.%d", i) }, false},
 		"IPv4 with a port":         {func(i int) string { return fmt.Sprintf("192.0.2.1:%d", 1000+i) }, true},
@@ -246,7 +246,7 @@ func TestAllow_AddressesOfOneNetworkCountAsOne(t *testing.T) {
 				allowed++
 			}
 		}
-		if want := map[bool]int{true: 10, false: 100}[c.one]; allowed != want {
+		if want := map[bool]int{true: 10, false: 100}[c.shared]; allowed != want {
 			t.Errorf("%s: %d of 100 at the same moment, want %d", name, allowed, want)
 		}
 	}
@@ -308,9 +308,9 @@ func TestAllow_TheBoundsHoldWhateverHappens(t *testing.T) {
 			account string
 			at      time.Duration
 		}
-		failed := map[string][]time.Duration{}
-		from := map[string][]time.Duration{}
-		var underWay []attempt
+		byAccount := map[string][]time.Duration{}
+		byAddress := map[string][]time.Duration{}
+		var pending []attempt
 
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		errs := rapid.Float64Range(0, 1).Draw(t, "errs")
@@ -320,7 +320,7 @@ func TestAllow_TheBoundsHoldWhateverHappens(t *testing.T) {
 			account := []string{"ada", "bo"}[random.IntN(2)]
 			address := []string{"192.0.2.1", "192.0.2.2", "2001:db8::1"}[random.IntN(3)]
 			ok, wait := th.Allow(account, address)
-			if ok == (wait > 0) || wait > longestWait {
+			if ok == (wait > 0) || wait > maxWait {
 				t.Fatalf("Allow = %v, %v", ok, wait)
 			}
 			if !ok && random.IntN(4) == 0 {
@@ -330,37 +330,37 @@ func TestAllow_TheBoundsHoldWhateverHappens(t *testing.T) {
 				}
 			}
 			if ok {
-				from[address] = append(from[address], clock.since())
-				underWay = append(underWay, attempt{account, clock.since()})
+				byAddress[address] = append(byAddress[address], clock.since())
+				pending = append(pending, attempt{account, clock.since()})
 			}
 			// Attempts end in any order, some never, but none after a minute.
-			for len(underWay) > 0 && underWay[0].at <= clock.since()-window {
-				failed[underWay[0].account] = append(failed[underWay[0].account], underWay[0].at)
-				underWay = underWay[1:]
+			for len(pending) > 0 && pending[0].at <= clock.since()-window {
+				byAccount[pending[0].account] = append(byAccount[pending[0].account], pending[0].at)
+				pending = pending[1:]
 			}
-			if len(underWay) > 0 && random.IntN(3) > 0 {
-				i := random.IntN(len(underWay))
-				a := underWay[i]
-				underWay = append(underWay[:i], underWay[i+1:]...)
+			if len(pending) > 0 && random.IntN(3) > 0 {
+				i := random.IntN(len(pending))
+				att := pending[i]
+				pending = append(pending[:i], pending[i+1:]...)
 				if random.Float64() < errs {
-					th.Failed(a.account)
-					failed[a.account] = append(failed[a.account], a.at)
+					th.Failed(att.account)
+					byAccount[att.account] = append(byAccount[att.account], att.at)
 				} else {
-					th.Succeeded(a.account)
+					th.Succeeded(att.account)
 				}
 			}
 		}
-		for _, a := range underWay {
-			failed[a.account] = append(failed[a.account], a.at)
+		for _, att := range pending {
+			byAccount[att.account] = append(byAccount[att.account], att.at)
 		}
-		for account, times := range failed {
+		for account, times := range byAccount {
 			slices.Sort(times)
-			if n := most(times); n > perWindow {
+			if n := maxInAnyMinute(times); n > maxPerWindow {
 				t.Errorf("%d guesses at %s in one minute", n, account)
 			}
 		}
-		for address, times := range from {
-			if n := most(times); n > perMinute {
+		for address, times := range byAddress {
+			if n := maxInAnyMinute(times); n > perMinute {
 				t.Errorf("%d guesses from %s in one minute", n, address)
 			}
 		}

@@ -5,11 +5,11 @@ import (
 	"image/color"
 )
 
-// picture is what JPEG stores of one: a plane of luminance, and for colour two
-// of chrominance. It is reduced in this form, because RGB would be three whole
-// planes, and two conversions.
+// picture is a photograph in JPEG's form: a plane of luminance, and for colour
+// two planes of chrominance. Resizing this form is cheaper than RGB, which
+// would need three full planes and two conversions.
 type picture struct {
-	width, height float64 // in pixels of luminance; the last may be a part
+	width, height float64 // in pixels of luminance; may have a fraction
 	planes        []plane
 }
 
@@ -18,11 +18,11 @@ type plane struct {
 	pix           []byte
 	stride        int
 	width, height int
-	perX, perY    int // pixels of luminance to one of this plane
+	perX, perY    int // pixels of luminance per pixel of this plane
 }
 
-// pictureOf takes an image apart, width × height pixels of it.
-func pictureOf(m image.Image, width, height float64) picture {
+// newPicture returns width × height pixels of an image.
+func newPicture(m image.Image, width, height float64) picture {
 	b := m.Bounds()
 	p := picture{width: width, height: height}
 	switch m := m.(type) {
@@ -37,7 +37,7 @@ func pictureOf(m image.Image, width, height float64) picture {
 			{m.Cr, m.CStride, w, h, perX, perY},
 		}
 	default:
-		return pictureOf(toYCbCr(m), width, height)
+		return newPicture(toYCbCr(m), width, height)
 	}
 	return p
 }
@@ -59,7 +59,7 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (x, y int) {
 	}
 }
 
-// toYCbCr converts what is stored otherwise, which is RGB and CMYK.
+// toYCbCr converts an image of another type, such as RGB or CMYK.
 func toYCbCr(m image.Image) *image.YCbCr {
 	b := m.Bounds()
 	out := image.NewYCbCr(image.Rect(0, 0, b.Dx(), b.Dy()), image.YCbCrSubsampleRatio444)
@@ -73,28 +73,28 @@ func toYCbCr(m image.Image) *image.YCbCr {
 	return out
 }
 
-// resize makes a picture of w × h pixels, with half as much chrominance each
-// way.
+// resize returns a picture of w × h pixels, with chrominance at half the width
+// and height.
 func (p picture) resize(w, h int) picture {
-	out := picture{width: float64(w), height: float64(h)}
-	var across, down filter
-	for i, from := range p.planes {
-		to := plane{width: w, height: h, perX: 1, perY: 1}
+	result := picture{width: float64(w), height: float64(h)}
+	var horizontal, vertical filter
+	for i, src := range p.planes {
+		dst := plane{width: w, height: h, perX: 1, perY: 1}
 		if i > 0 {
-			to = plane{width: (w + 1) / 2, height: (h + 1) / 2, perX: 2, perY: 2}
+			dst = plane{width: (w + 1) / 2, height: (h + 1) / 2, perX: 2, perY: 2}
 		}
-		to.stride = to.width
-		if i < 2 { // the planes of chrominance are alike
-			across = newFilter(to.width, from.width, p.width/out.width*float64(to.perX)/float64(from.perX))
-			down = newFilter(to.height, from.height, p.height/out.height*float64(to.perY)/float64(from.perY))
+		dst.stride = dst.width
+		if i < 2 { // both planes of chrominance use the same filters
+			horizontal = newFilter(dst.width, src.width, p.width/result.width*float64(dst.perX)/float64(src.perX))
+			vertical = newFilter(dst.height, src.height, p.height/result.height*float64(dst.perY)/float64(src.perY))
 		}
-		to.pix = from.resize(across, down)
-		out.planes = append(out.planes, to)
+		dst.pix = src.resize(horizontal, vertical)
+		result.planes = append(result.planes, dst)
 	}
-	return out
+	return result
 }
 
-// image is what resize made, as the standard library has it.
+// image returns the result of resize as an image of the standard library.
 func (p picture) image() image.Image {
 	y := p.planes[0]
 	rect := image.Rect(0, 0, y.width, y.height)

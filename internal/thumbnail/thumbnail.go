@@ -1,12 +1,12 @@
-// Package thumbnail owns the making of small pictures of a photograph, and with
-// it the check that the whole of the photograph decodes.
+// Package thumbnail owns making small pictures of a photograph, and with it the
+// check that the whole photograph decodes.
 //
-// The two go together because both must read every block, and that is most of
-// the work. It owns neither where pictures are kept nor how many are made at
-// once: the caller bounds the work by cores and the memory by Weight.
+// Both must read every block, which is most of the work. Package thumbnail does
+// not own storing pictures, nor concurrency: the caller limits the work by
+// cores and the memory by Weight.
 //
-// A photograph is taken as its pixels are stored. EXIF does not turn it, because
-// annotations are drawn on those pixels.
+// EXIF does not rotate a photograph: the pixels are used as stored, because
+// annotations refer to these pixels.
 package thumbnail
 
 import (
@@ -23,7 +23,7 @@ import (
 	"tagma/internal/jpegwrite"
 )
 
-// The boxes that the two pictures fit in, in pixels.
+// Largest sizes of the two pictures, in pixels.
 const (
 	Width      = 512
 	Height     = 384
@@ -31,33 +31,33 @@ const (
 	MiniHeight = 96
 )
 
-// quality is that of both pictures, on libjpeg's scale.
+// quality of both pictures, on libjpeg's scale.
 const quality = 85
 
-// Set is what is made of a photograph. Both pictures are JPEG, keep its aspect
-// and are never larger than it.
+// Set holds the pictures made of a photograph. Both pictures are JPEG, keep the
+// aspect ratio, and are never larger than the photograph.
 type Set struct {
 	Width, Height int    // of the photograph, in pixels as stored
 	Thumbnail     []byte // within Width × Height
 	Mini          []byte // within MiniWidth × MiniHeight
 }
 
-// Make checks the whole photograph and makes its small pictures, on one core.
+// Make checks the whole photograph and returns its small pictures, on one core.
 //
-// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, which the
-// header tells before anything is allocated, and BAD_USER_INPUT for what is no
-// JPEG, cut off or damaged, or of a kind that nothing here can read.
+// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, known from
+// the header before any allocation, and BAD_USER_INPUT for a file that is no
+// JPEG, is truncated or damaged, or is of an unsupported kind.
 func Make(data []byte, maxPixels int64) (*Set, error) {
 	photo, err := open(data, maxPixels)
 	if err != nil {
 		return nil, err
 	}
-	whole, err := decode(photo, data)
+	source, err := decode(photo, data)
 	if err != nil {
-		return nil, refused(err)
+		return nil, inputError(err)
 	}
 	sizes := SizesOf(photo.Width, photo.Height)
-	large := whole.resize(sizes.Thumbnail.X, sizes.Thumbnail.Y)
+	large := source.resize(sizes.Thumbnail.X, sizes.Thumbnail.Y)
 	small := large.resize(sizes.Mini.X, sizes.Mini.Y)
 
 	set := &Set{Width: photo.Width, Height: photo.Height}
@@ -70,8 +70,8 @@ func Make(data []byte, maxPixels int64) (*Set, error) {
 	return set, nil
 }
 
-// Weight is the most memory that Make allocates for the photograph, in bytes
-// and without the data themselves. It is known from the header alone. The
+// Weight returns the largest amount of memory that Make allocates for the
+// photograph, in bytes, without the data. Weight reads the header only. The
 // errors are those of Make for a header.
 func Weight(data []byte, maxPixels int64) (int64, error) {
 	photo, err := open(data, maxPixels)
@@ -81,13 +81,13 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 	const tablesAndPictures = 2 << 20
 	pixels := (int64(photo.Width) + 32) * (int64(photo.Height) + 32) // whole MCUs
 	switch {
-	case quarterIsEnough(photo):
+	case canUseQuarter(photo):
 		return tablesAndPictures + pixels/2, nil
 	case photo.Ordinary:
 		return tablesAndPictures + 8*pixels, nil
 	default:
-		// The standard library holds all coefficients of a progressive file,
-		// which is 4 bytes to each of up to four components.
+		// For a progressive file the standard library holds all coefficients: 4
+		// bytes for each of up to four components.
 		return tablesAndPictures + 36*pixels, nil
 	}
 }
@@ -95,7 +95,7 @@ func Weight(data []byte, maxPixels int64) (int64, error) {
 func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
 	photo, err := jpegscan.Open(data)
 	if err != nil {
-		return nil, refused(err)
+		return nil, inputError(err)
 	}
 	if pixels := int64(photo.Width) * int64(photo.Height); pixels > maxPixels {
 		return nil, fault.New(fault.TooLarge,
@@ -105,38 +105,38 @@ func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
 	return photo, nil
 }
 
-// refused makes an error of the file fit for whoever sent it.
-func refused(err error) error {
+// inputError returns an error about the file for the sender.
+func inputError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the file is cut off")
 	}
 	return fault.New(fault.BadInput, "the image cannot be read: %v. Send the whole file as the camera wrote it", err)
 }
 
-// decode checks the photograph and gives its pixels, at the scale that is
-// enough.
+// decode checks the photograph and returns its pixels, at full or quarter
+// scale.
 func decode(photo *jpegscan.Photo, data []byte) (picture, error) {
 	if photo.Ordinary {
 		quarter, err := photo.Quarter()
 		if err != nil {
 			return picture{}, err
 		}
-		if quarterIsEnough(photo) {
-			return pictureOf(quarter, float64(photo.Width)/4, float64(photo.Height)/4), nil
+		if canUseQuarter(photo) {
+			return newPicture(quarter, float64(photo.Width)/4, float64(photo.Height)/4), nil
 		}
-		// The file is whole, but small, and reading it again is cheap.
+		// The file is intact but small, so decoding again is cheap.
 	}
-	all, err := jpeg.Decode(bytes.NewReader(data))
+	full, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		return picture{}, err
 	}
-	return pictureOf(all, float64(photo.Width), float64(photo.Height)), nil
+	return newPicture(full, float64(photo.Width), float64(photo.Height)), nil
 }
 
-// quarterIsEnough reports whether the pictures can be had of a quarter. It wants
-// some pixels more than the larger of them has: at 4 times its size, not 5, what
-// the reduced transform folds into each pixel costs 0.8 dB against Lanczos.
-func quarterIsEnough(p *jpegscan.Photo) bool {
+// canUseQuarter reports whether a quarter is large enough for the pictures. It
+// requires a quarter larger than the larger picture: at 4 times the size of the
+// picture instead of 5, the reduced transform costs 0.8 dB against Lanczos.
+func canUseQuarter(p *jpegscan.Photo) bool {
 	return p.Ordinary && (p.Width >= 5*Width || p.Height >= 5*Height)
 }
 

@@ -181,7 +181,7 @@ func TestMake_WhatIsNoPhotographIsRefused(t *testing.T) {
 		"arithmetic code": arithmetic,
 	} {
 		if _, err := thumbnail.Make(data, limit); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func TestMake_TooManyPixelsAreRefusedBeforeAnythingIsAllocated(t *testing.T) {
 	copy(bomb[frame+5:], []byte{0xFF, 0xFF, 0xFF, 0xFF})
 	used := allocated(func() {
 		if _, err := thumbnail.Make(bomb, limit); fault.CodeOf(err) != fault.TooLarge {
-			t.Error(err)
+			t.Errorf("bomb: got error %v, want code %s", err, fault.TooLarge)
 		}
 	})
 	if used > 1<<16 {

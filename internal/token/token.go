@@ -1,15 +1,15 @@
-// Package token owns the form of a bearer token: how one is made, recognised,
-// hashed, and kept out of logs. It does not own whose a token is, what it
-// allows or when it ends, which is package account's.
+// Package token owns the form of a bearer token: making, recognising and
+// hashing tokens, and keeping tokens out of logs. It does not own the owner,
+// the rights or the expiry of a token (package people).
 //
 // A token is
 //
 //	tagma_ + 30 random characters + 6 characters of checksum
 //
-// all of 0–9, A–Z and a–z, so that a double click selects it and a scanner for
-// leaked secrets finds it by tagma_[0-9A-Za-z]{36} and is sure by the checksum:
-// the CRC-32 (IEEE) of all that precedes it, in base 62, with leading zeros.
-// The idea is GitHub's.
+// of the alphabet 0–9, A–Z and a–z, so that a double click selects the whole
+// token. A scanner for leaked secrets finds a token by tagma_[0-9A-Za-z]{36}
+// and verifies the checksum: the CRC-32 (IEEE) of the preceding characters, in
+// base 62, with leading zeros. GitHub's tokens have the same structure.
 package token
 
 import (
@@ -31,21 +31,22 @@ const (
 	alphabet  = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// Secret is a bearer token. Whatever prints, logs or encodes it writes
-// "tagma_[redacted]"; only Reveal gives the text. The zero value is no token.
+// Secret is a bearer token. Printing, logging or encoding a Secret writes
+// "tagma_[redacted]"; only Reveal returns the text. The zero value is no token.
 //
-// It is a pointer in a struct, and not a string, because fmt and encoding/json
-// ask no method of an unexported field, of a map's key or for an odd verb:
-// there, a string would show, and this shows an address. So == is of no use; compare hashes.
+// Secret is a struct with a pointer, not a string. For an unexported field, a
+// map key or an unusual verb, fmt and encoding/json call no method: they would
+// print a string, but print an address for a pointer. So == is useless; compare
+// hashes.
 type Secret struct{ text *string }
 
-// New makes a token and the hash by which it is kept.
+// New returns a new token and the hash to store.
 func New() (secret Secret, hash string) {
 	var b strings.Builder
 	b.WriteString(prefix)
 	for range randomLen {
-		// rand.Int takes no character more often than another. Its error can
-		// only be the reader's, and crypto/rand.Reader has none.
+		// rand.Int is uniform. An error can only come from the reader, and
+		// crypto/rand.Reader returns none.
 		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
 		b.WriteByte(alphabet[n.Int64()])
 	}
@@ -54,8 +55,8 @@ func New() (secret Secret, hash string) {
 	return secret, secret.Hash()
 }
 
-// Parse recognises a token. It spares the database what cannot be one: text of
-// another form, and a token with a slip of the pen.
+// Parse returns the token of a text. Parse returns false for text of another
+// form and for a mistyped token, without a query of the database.
 func Parse(text string) (Secret, bool) {
 	if len(text) != length || !strings.HasPrefix(text, prefix) {
 		return Secret{}, false
@@ -72,7 +73,7 @@ func Parse(text string) (Secret, bool) {
 	return Secret{&text}, true
 }
 
-// checksum is no proof of anything, for anyone can compute it.
+// checksum detects mistakes. It proves nothing, because anyone can compute it.
 func checksum(body string) string {
 	var digits [sumLen]byte
 	n := crc32.ChecksumIEEE([]byte(body))
@@ -83,16 +84,16 @@ func checksum(body string) string {
 	return string(digits[:])
 }
 
-// Hash is the SHA-256 of the token in lower-case hexadecimal: what the database
-// holds and looks up. A slow hash would add nothing to 178 random bits. Nor
-// does the time of the look-up tell anything: nobody can choose hashes that
-// come near another.
+// Hash returns the SHA-256 of the token in lower-case hexadecimal, which the
+// database stores. A slow hash would add nothing to 178 random bits. The time
+// of a lookup reveals nothing either: nobody can choose a hash close to another
+// hash.
 func (s Secret) Hash() string {
 	sum := sha256.Sum256([]byte(s.Reveal()))
 	return hex.EncodeToString(sum[:])
 }
 
-// Reveal is the token itself. It is for the answer that hands it out, once.
+// Reveal returns the text of the token, for the one answer to its creator.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -100,19 +101,19 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-const redacted = prefix + "[redacted]"
+const redactedText = prefix + "[redacted]"
 
-// String hides the token.
-func (Secret) String() string { return redacted }
+// String returns the redacted text.
+func (Secret) String() string { return redactedText }
 
-// GoString hides the token.
-func (Secret) GoString() string { return redacted }
+// GoString returns the redacted text.
+func (Secret) GoString() string { return redactedText }
 
-// LogValue hides the token.
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+// LogValue returns the redacted text.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redactedText) }
 
-// MarshalJSON hides the token.
-func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+// MarshalJSON returns the redacted text.
+func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redactedText) }
 
-// MarshalText hides the token.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// MarshalText returns the redacted text.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redactedText), nil }

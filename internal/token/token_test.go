@@ -41,14 +41,14 @@ func TestNew_ATokenIsRecognisedByItsFormAndByParse(t *testing.T) {
 // The checksum and the hash were computed with another program (Python's zlib
 // and hashlib), so that tokens in use are not lost to a slip in this one.
 const (
-	known     = "tagma_0123456789ABCDEFGHIJKLMNOPQRST" + knownSum
-	knownSum  = "3ehaf6"
-	knownHash = "1ad2b38aa419d28ca8acc1d13c4c16e67b7eee5f8948673ed2014c7ae631266f"
+	knownToken = "tagma_0123456789ABCDEFGHIJKLMNOPQRST" + knownSum
+	knownSum   = "3ehaf6"
+	knownHash  = "1ad2b38aa419d28ca8acc1d13c4c16e67b7eee5f8948673ed2014c7ae631266f"
 )
 
 func TestParse_AKnownTokenKeepsItsChecksumAndHash(t *testing.T) {
-	secret, ok := Parse(known)
-	if !ok || secret.Reveal() != known || secret.Hash() != knownHash {
+	secret, ok := Parse(knownToken)
+	if !ok || secret.Reveal() != knownToken || secret.Hash() != knownHash {
 		t.Errorf("Parse = %q, %v with the hash %s", secret.Reveal(), ok, secret.Hash())
 	}
 }
@@ -57,15 +57,15 @@ func TestParse_WhatIsNoTokenIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":               "",
 		"the prefix":          prefix,
-		"another prefix":      "TAGMA_" + known[len(prefix):],
-		"one short":           known[:length-1],
-		"one long":            known + "0",
-		"a space in front":    " " + known[:length-1],
-		"a hyphen":            strings.Replace(known, "5", "-", 1),
-		"a NUL":               strings.Replace(known, "5", "\x00", 1),
-		"no ASCII":            strings.Replace(known, "56", "é", 1),
-		"two letters swapped": strings.Replace(known, "AB", "BA", 1),
-		"another checksum":    known[:length-1] + "!",
+		"another prefix":      "TAGMA_" + knownToken[len(prefix):],
+		"one short":           knownToken[:length-1],
+		"one long":            knownToken + "0",
+		"a space in front":    " " + knownToken[:length-1],
+		"a hyphen":            strings.Replace(knownToken, "5", "-", 1),
+		"a NUL":               strings.Replace(knownToken, "5", "\x00", 1),
+		"no ASCII":            strings.Replace(knownToken, "56", "é", 1),
+		"two letters swapped": strings.Replace(knownToken, "AB", "BA", 1),
+		"another checksum":    knownToken[:length-1] + "!",
 		"redacted":            Secret{}.String(),
 	} {
 		if secret, ok := Parse(text); ok || secret.Reveal() != "" {
@@ -76,9 +76,9 @@ func TestParse_WhatIsNoTokenIsRefused(t *testing.T) {
 
 func TestParse_OneWrongCharacterIsAlwaysFound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		at := rapid.IntRange(0, length-1).Draw(t, "at")
-		c := rapid.Byte().Filter(func(c byte) bool { return c != known[at] }).Draw(t, "c")
-		if text := known[:at] + string([]byte{c}) + known[at+1:]; text != known {
+		pos := rapid.IntRange(0, length-1).Draw(t, "at")
+		c := rapid.Byte().Filter(func(c byte) bool { return c != knownToken[pos] }).Draw(t, "c")
+		if text := knownToken[:pos] + string([]byte{c}) + knownToken[pos+1:]; text != knownToken {
 			if _, ok := Parse(text); ok {
 				t.Fatalf("%q is taken for a token", text)
 			}
@@ -101,39 +101,39 @@ func TestSecret_NothingPrintsIt(t *testing.T) {
 		Token  Secret
 		hidden Secret
 	}
-	secret, _ := Parse(known)
+	secret, _ := Parse(knownToken)
 	values := []any{secret, &secret, bearer{"a", secret, secret}, &bearer{"a", secret, secret}, []Secret{secret},
 		map[string]Secret{"a": secret}, map[Secret]int{secret: 1}, fmt.Errorf("no: %w", fmt.Errorf("%v", secret))}
 
-	var out bytes.Buffer
+	var buf bytes.Buffer
 	for _, value := range values {
 		for _, verb := range strings.Fields("%v %+v %#v %s %q %x %X %d %t %e %c %U %p %T %10.3s %!") {
-			fmt.Fprintf(&out, verb+"\n", value)
+			fmt.Fprintf(&buf, verb+"\n", value)
 		}
-		fmt.Fprintln(&out, value)
-		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		fmt.Fprintln(&buf, value)
+		for _, handler := range []slog.Handler{slog.NewTextHandler(&buf, nil), slog.NewJSONHandler(&buf, nil)} {
 			slog.New(handler).Info("a", "value", value)
 		}
 		encoded, err := json.Marshal(value)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("encode a value with a token: %v", err)
 		}
-		out.Write(encoded)
+		buf.Write(encoded)
 	}
 	// Anything of its random part, also in hexadecimal, would be too much.
-	for _, part := range []string{"0123456789AB", "QRST", knownSum, fmt.Sprintf("%x", "6789AB"), fmt.Sprintf("%X", "6789AB")} {
-		if line := lineWith(out.String(), part); line != "" {
-			t.Errorf("%q shows in %q", part, line)
+	for _, fragment := range []string{"0123456789AB", "QRST", knownSum, fmt.Sprintf("%x", "6789AB"), fmt.Sprintf("%X", "6789AB")} {
+		if line := lineWith(buf.String(), fragment); line != "" {
+			t.Errorf("%q shows in %q", fragment, line)
 		}
 	}
-	if !strings.Contains(out.String(), redacted) {
+	if !strings.Contains(buf.String(), redactedText) {
 		t.Error("nothing says that something is left out")
 	}
 }
 
-func lineWith(text, part string) string {
+func lineWith(text, fragment string) string {
 	for line := range strings.Lines(text) {
-		if strings.Contains(line, part) {
+		if strings.Contains(line, fragment) {
 			return line
 		}
 	}
