@@ -21,11 +21,11 @@ import (
 	"tagma/internal/pairing"
 )
 
-// noted is how many sums of small pictures are written in one transaction.
+// noted is the number of sums of small pictures in one transaction.
 const noted = 200
 
-// ImagesAfter reads the files of the images whose ids are above an id. Done, if it
-// is given, is told of each image that has been read.
+// ImagesAfter checks the files of the images with ids above id. Done, if set, is
+// called with the id of each image after its check.
 func (c *Checker) ImagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
 	return c.goOn("images", c.imagesAfter(ctx, id, done))
 }
@@ -58,7 +58,7 @@ func (c *Checker) flushNotes(ctx context.Context) error {
 	return images.NoteSums(ctx, c.DB, notes)
 }
 
-// image reads the files of one image.
+// image checks the files of one image.
 func (c *Checker) image(ctx context.Context, one images.Stored) error {
 	for {
 		findings, err := c.filesOf(ctx, one)
@@ -90,7 +90,7 @@ func (c *Checker) image(ctx context.Context, one images.Stored) error {
 	}
 }
 
-// filesOf reads the files of one image, and returns what is wrong.
+// filesOf reads the files of one image, and returns their faults.
 func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Finding, err error) {
 	about := func(what string) string {
 		return fmt.Sprintf("%s of the image of %s at %s", what, one.Key.Device, one.Key.TakenAt)
@@ -123,7 +123,7 @@ func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Fi
 	return findings, c.over(ctx)
 }
 
-// judge makes a finding of a file that was read, if something is wrong.
+// judge returns the finding for a file, and whether there is a fault.
 func judge(key, about, sum, want string, err error) (Finding, bool) {
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
@@ -136,8 +136,8 @@ func judge(key, about, sum, want string, err error) (Finding, bool) {
 	return Finding{}, false
 }
 
-// makeThumbnails makes the small pictures of an image again, and marks the
-// findings that are mended.
+// makeThumbnails makes the small pictures of an image again, and sets Mended or Err
+// of their findings.
 func (c *Checker) makeThumbnails(ctx context.Context, one images.Stored, findings []Finding) {
 	small := func(f Finding) bool { return f.Key != one.Original }
 	if !slices.ContainsFunc(findings, small) {
@@ -155,8 +155,8 @@ func (c *Checker) makeThumbnails(ctx context.Context, one images.Stored, finding
 	}
 }
 
-// BundlesAfter reads the contents of bundles whose ids are above an id. Done, if it
-// is given, is told of each content that has been read.
+// BundlesAfter checks the contents of bundles with ids above id. Done, if set, is
+// called with the id of each content after its check.
 func (c *Checker) BundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
 	return c.goOn("bundles", c.bundlesAfter(ctx, id, done))
 }
@@ -201,7 +201,7 @@ func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) er
 	return nil
 }
 
-// Orphans looks for files that came before a moment and that no row speaks of.
+// Orphans looks for files from before a moment without a row.
 func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
 	return c.goOn("files without a row", c.orphans(ctx, before))
 }
@@ -230,7 +230,7 @@ func (c *Checker) orphans(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// PairingFile reads the file by which the store and the database know each other.
+// PairingFile compares the pairing file of the bucket with the database.
 func (c *Checker) PairingFile(ctx context.Context) error {
 	err := c.goOn("pairing", c.Pairing.Check(ctx))
 	switch {
@@ -244,8 +244,8 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 	return nil
 }
 
-// read reads a file and returns its SHA-256, and its content if it is to be kept:
-// that of a small picture.
+// read reads a file, and returns its SHA-256. If keep is set, read returns the
+// content too: that of a small picture.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
 	in, err := c.Bucket.NewReader(ctx, key, nil)
 	if err != nil {

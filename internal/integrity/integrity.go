@@ -1,10 +1,10 @@
-// Package integrity owns the check that a store is as its database says: every
-// file, the database itself, and the label repository. It finds what is wrong,
-// goes on after each fault, and makes again what can be made again.
+// Package integrity owns the comparison of a store with its database: every file,
+// the database itself, and the label repository. The check goes on after each
+// fault. Mending makes thumbnails and objects of the label repository again.
 //
-// The package does not own what a thumbnail looks like (package images), how a
-// database checks itself (package database), how a repository is read and mended
-// (package labelrepo), nor when a server checks its own store (package scrub).
+// The package does not own the making of thumbnails (package images), the checks
+// of a database (package database), the reading and mending of a repository
+// (package labelrepo), nor the time of a server's own checks (package scrub).
 package integrity
 
 import (
@@ -23,15 +23,15 @@ import (
 	"tagma/internal/pairing"
 )
 
-// Kind is what is wrong with something.
+// Kind is the kind of a finding.
 type Kind string
 
 // The kinds of findings.
 const (
-	Missing    Kind = "missing"    // a row or an object speaks of it, and it is not there
-	Altered    Kind = "altered"    // its bytes are not those that were written
-	Unreadable Kind = "unreadable" // the disk or the store does not give it
-	Orphaned   Kind = "orphaned"   // no row speaks of it
+	Missing    Kind = "missing"    // a row or an object names a file or object, and there is none
+	Altered    Kind = "altered"    // the bytes have another hash than the row says
+	Unreadable Kind = "unreadable" // the disk or the bucket returns an error
+	Orphaned   Kind = "orphaned"   // no row names the file
 	Damaged    Kind = "damaged"    // the database or the label repository contradicts itself
 	Foreign    Kind = "foreign"    // the files belong to another database
 )
@@ -39,16 +39,16 @@ const (
 // Kinds are all kinds.
 var Kinds = []Kind{Missing, Altered, Unreadable, Orphaned, Damaged, Foreign} //nolint:gochecknoglobals // a table
 
-// Finding is one thing that is wrong.
+// Finding is one fault of a store.
 type Finding struct {
 	Kind   Kind
-	Key    string // the file's name in the store; the table; the object of the label repository
-	About  string // what that is, for a person
-	Err    error  // more about the fault, or why it could not be mended; nil if there is no more to say
+	Key    string // a file's key in the bucket, a table, or an object of the label repository
+	About  string // describes the key for a person: the image, or the bundle and version
+	Err    error  // the error of the disk, or the reason why mending failed; may be nil
 	Mended bool
 }
 
-// String is the finding as a line.
+// String returns the finding as one line.
 func (f Finding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", f.Kind, f.Key)
@@ -63,62 +63,61 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Store is what is checked.
+// Store is a store to check.
 type Store struct {
 	DB      *database.DB
 	Bucket  *blob.Bucket
 	Images  *images.Images
 	Pairing *pairing.Pairing
 	Labels  *labels.Labels
-	// Repository is where the label repository is. Without a Dir none is checked.
+	// Repository names the label repository. Without a Dir none is checked.
 	Repository labelrepo.Config
 }
 
 // Checker checks a store, part by part. It is for one goroutine.
 type Checker struct {
 	Store
-	// Found is told of each finding.
+	// Found is called with each finding.
 	Found func(Finding)
-	// Pace is told how many bytes were read, and may wait; nil does not. Its
-	// error ends the check.
+	// Pace, if set, is called with the number of bytes after each read, and may
+	// block. An error of Pace ends the check.
 	Pace func(context.Context, int64) error
-	// Mend makes again what can be made again, before Found is told.
+	// Mend has the check mend each fault before the call of Found, if possible.
 	Mend bool
 	// Clone is the folder of a clone of the label repository, or the address of a
-	// remote, from which Mend may take objects; or empty.
+	// remote: a source of objects for Mend. Clone may be empty.
 	Clone string
 
-	right   int // files that are as they should be
-	objects int // of the label repository, likewise
+	right   int // files without a fault
+	objects int // objects of the label repository without a fault
 	notes   []images.Sum
 	ended   error // what Pace returned
 }
 
-// Report is what Verify has done.
+// Report is the result of Verify.
 type Report struct {
-	Files    int    // that are as they should be
-	Objects  int    // of the label repository, likewise
-	Database string // how the database was checked
+	Files    int    // files without a fault
+	Objects  int    // objects of the label repository without a fault
+	Database string // the name of the check of the database
 	Found    int    // findings
-	Mended   int    // of these
+	Mended   int    // mended findings
 }
 
-// Left is how many findings are left.
+// Left returns the number of findings that were not mended.
 func (r Report) Left() int { return r.Found - r.Mended }
 
-// String is the report in one line.
+// String returns the report as one line.
 func (r Report) String() string {
 	return fmt.Sprintf("%d files and %d objects of the label repository are as they should be; the database was checked by %s; %d faults were found, %d are mended, %d are left.",
 		r.Files, r.Objects, r.Database, r.Found, r.Mended, r.Left())
 }
 
-// Verify checks everything once: the database, every file that it speaks of, the
-// files that it does not speak of, and the label repository. Files without a row
-// that are younger than a day are left out: an upload may be under way. A server
-// may be working meanwhile.
+// Verify checks everything once: the database, the files of all rows, files
+// without a row, and the label repository. Verify leaves out files without a row
+// from the last day: an upload may be under way. A server may run at the same time.
 //
-// Verify writes nothing but the SHA-256 of small pictures whose rows do not know
-// it, and the note by which servers push nothing upon a damaged label repository.
+// Without Mend, Verify writes two things: the SHA-256 of small pictures into rows
+// without one, and the note that a label repository is damaged (labels.NoteDamage).
 func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	var report Report
 	tell := c.Found
@@ -148,8 +147,8 @@ func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	return report, err
 }
 
-// goOn makes a finding of an error by which the database says that it is damaged,
-// so that the next part is checked, and returns any other error.
+// goOn makes a finding of an error of a damaged database, so that the next part is
+// checked. goOn returns any other error.
 func (c *Checker) goOn(part string, err error) error {
 	if !database.IsDamaged(err) {
 		return err
@@ -158,7 +157,7 @@ func (c *Checker) goOn(part string, err error) error {
 	return nil
 }
 
-// pace tells Pace.
+// pace calls Pace.
 func (c *Checker) pace(ctx context.Context, bytes int64) error {
 	if c.Pace != nil && ctx.Err() == nil {
 		c.ended = c.Pace(ctx, bytes)
@@ -166,11 +165,11 @@ func (c *Checker) pace(ctx context.Context, bytes int64) error {
 	return c.over(ctx)
 }
 
-// over returns why the check must end, or nil. It tells the end of a check from a
-// file that cannot be read.
+// over returns the reason to end the check, or nil. Callers tell the end of a
+// check from an unreadable file with over.
 func (c *Checker) over(ctx context.Context) error { return cmp.Or(c.ended, ctx.Err()) }
 
-// Database checks the whole database, and returns how.
+// Database checks the whole database, and returns the name of the check.
 func (c *Checker) Database(ctx context.Context) (how string, err error) {
 	return c.DB.Check(ctx, c.foundInDatabase)
 }
@@ -189,7 +188,7 @@ func (c *Checker) foundInDatabase(f database.Fault) {
 	c.Found(Finding{Kind: Damaged, Key: key, About: "in the database", Err: textError(f.Text)})
 }
 
-// textError is a text as an error.
+// textError is an error without a cause.
 type textError string
 
 func (e textError) Error() string { return string(e) }

@@ -9,13 +9,13 @@ import (
 	"tagma/internal/labelrepo"
 )
 
-// lockTime is how long Mend waits for a server to let the repository's folder go:
+// lockTime is the longest wait for a server to release the repository's folder:
 // longer than a push may take.
 const lockTime = 2 * time.Minute
 
-// LabelRepository checks the label repository, without its lock. If it is damaged,
-// LabelRepository notes that, so that no server pushes upon it. If it is whole and
-// settle is given, the note is taken back.
+// LabelRepository checks the label repository, without its lock. LabelRepository
+// notes damage, so that servers stop pushing. If settle is set and the repository
+// is whole, LabelRepository removes the note.
 func (c *Checker) LabelRepository(ctx context.Context, settle bool) error {
 	if c.Repository.Dir == "" {
 		return nil
@@ -62,7 +62,7 @@ func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
 	return nil
 }
 
-// readRepository reads the repository and returns what is wrong.
+// readRepository reads the repository, and returns its faults.
 func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err error) {
 	c.objects, err = labelrepo.Check(ctx, c.Repository.Dir,
 		func(bytes int64) error { return c.pace(ctx, bytes) },
@@ -88,8 +88,8 @@ func findingOf(f labelrepo.Fault) Finding {
 	return one
 }
 
-// mendRepository makes objects again, and returns the findings with what became of
-// them.
+// mendRepository mends the repository, and returns the findings with Mended or Err
+// set.
 func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Finding, error) {
 	from := c.Clone
 	if from == "" {

@@ -1,10 +1,9 @@
-// Package scrub owns when a server checks its own store: slowly, all of it within
-// days, so that what a disk has lost is known while there are backups of it. One
-// server does so, whichever leads.
+// Package scrub owns the pace of a server's check of its own store: slow, with a
+// whole pass in days, so that faults of a disk are known while there are backups.
+// The server that leads runs the scrub.
 //
-// The package does not own what is checked, or how: package integrity does. A
-// scrub mends nothing, and looks for no files without a row, which the sweep
-// clears away.
+// The package does not own the check itself (package integrity). A scrub mends
+// nothing, and does not look for files without a row: the sweep removes those.
 package scrub
 
 import (
@@ -25,19 +24,19 @@ import (
 )
 
 const (
-	// checkpointID is the id of the row that says how far the scrub has got.
+	// checkpointID is the id of the row with the scrub's state.
 	checkpointID = "scrub"
 
 	// apart is the least time between the beginnings of two passes: a small store
 	// is read in minutes.
 	apart = 24 * time.Hour
 
-	// savedEvery is how many images or contents of bundles are read between two
-	// writings of the checkpoint. After a crash that many are read again.
+	// savedEvery is the number of images or contents of bundles between two writes
+	// of the checkpoint. After a crash the scrub reads so many again.
 	savedEvery = 500
 
-	// rest is how many times as long as the check of a table took the scrub waits
-	// after it: a check of a table is one statement, which cannot be slowed.
+	// rest is the pause after the check of a table, as a multiple of the time of the
+	// check: a check is one statement, so nothing can slow it.
 	rest = 9
 )
 
@@ -54,7 +53,7 @@ const (
 	ended   part = "" // the pass is complete
 )
 
-// state is how far the scrub has got, as the checkpoint holds it.
+// state is the progress of the scrub, as stored in the checkpoint.
 type state struct {
 	Part  part            `json:"part"`
 	Table string          `json:"table,omitempty"` // the last table that was checked
@@ -63,7 +62,7 @@ type state struct {
 	Ended instant.Instant `json:"ended,omitempty"` // the last complete pass
 }
 
-// Metrics is what a scrub counts.
+// Metrics are the metrics of a scrub.
 type Metrics struct {
 	lastPass prometheus.Gauge
 	bytes    prometheus.Counter
@@ -121,8 +120,8 @@ func New(st integrity.Store, o Options) *Scrub {
 	return s
 }
 
-// Run makes passes until ctx ends or something fails that is no fault of what is
-// checked. Begun again, Run goes on where the last one was.
+// Run makes passes until ctx ends or the check itself fails. A later Run, also
+// after a restart, goes on from the checkpoint.
 func (s *Scrub) Run(ctx context.Context) error {
 	for {
 		now, err := s.load(ctx)
@@ -144,7 +143,7 @@ func (s *Scrub) Run(ctx context.Context) error {
 	}
 }
 
-// pass goes on with a pass until the pass is complete.
+// pass completes a pass from a state.
 func (s *Scrub) pass(ctx context.Context, now state) error {
 	for now.Part != ended {
 		next, err := s.step(ctx, now)
@@ -164,7 +163,7 @@ func (s *Scrub) pass(ctx context.Context, now state) error {
 	return nil
 }
 
-// step does one part, or one table, and returns what comes next.
+// step checks one part, or one table, and returns the next state.
 func (s *Scrub) step(ctx context.Context, now state) (state, error) {
 	s.unsaved = 0
 	upTo := func(id int64) error {
@@ -198,7 +197,7 @@ func (s *Scrub) step(ctx context.Context, now state) (state, error) {
 	return then(ended, fmt.Errorf("the scrub does not know the part %q of its checkpoint", now.Part))
 }
 
-// nextTable returns the table behind one, or "" behind the last.
+// nextTable returns the table after last, or "" at the end.
 func (s *Scrub) nextTable(ctx context.Context, last string) (string, error) {
 	names, err := s.checker.DB.Tables(ctx)
 	for _, name := range names {
@@ -209,7 +208,7 @@ func (s *Scrub) nextTable(ctx context.Context, last string) (string, error) {
 	return "", err
 }
 
-// table checks a table, and waits in proportion.
+// table checks a table, and blocks in proportion.
 func (s *Scrub) table(ctx context.Context, name string) error {
 	began := s.Clock()
 	if err := s.checker.Table(ctx, name); err != nil {
@@ -218,13 +217,13 @@ func (s *Scrub) table(ctx context.Context, name string) error {
 	return s.Wait(ctx, rest*s.Clock().Sub(began))
 }
 
-// found tells of a fault.
+// found counts and logs a finding.
 func (s *Scrub) found(f integrity.Finding) {
 	s.Metrics.findings.WithLabelValues(string(f.Kind)).Inc()
 	s.Log.Error("the scrub has found a fault: run tagma verify --mend with the server's settings", "kind", f.Kind, "key", f.Key, "about", f.About, "error", f.Err)
 }
 
-// pace waits as long as bytes take at the rate.
+// pace blocks for the time of bytes at the rate.
 func (s *Scrub) pace(ctx context.Context, bytes int64) error {
 	s.Metrics.bytes.Add(float64(bytes))
 	s.owed += time.Duration(float64(bytes) / float64(s.Rate) * float64(time.Second))
