@@ -15,14 +15,13 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// AbsentError is returned by OpenExisting for a database that no server has
-// made.
+// AbsentError is returned by OpenExisting if there is no database of Tagma.
 type AbsentError struct {
-	Database string // as Name has it
+	Database string // by Name
 	Reason   string // what is missing
 }
 
-// Error says which database it is, and what to do.
+// Error names the database and the remedy.
 func (e *AbsentError) Error() string {
 	return fmt.Sprintf("there is no store: the database %s %s; correct --data or --database (only the server, demo and restore make a store)", e.Database, e.Reason)
 }
@@ -30,7 +29,7 @@ func (e *AbsentError) Error() string {
 // VersionError is returned for a database of another version than this
 // binary's. A version is the number of the last migration.
 type VersionError struct {
-	Database string // as Name has it
+	Database string // by Name
 	Version  int64  // of the database
 	Latest   int64  // of this binary
 }
@@ -38,7 +37,7 @@ type VersionError struct {
 // Newer reports whether the database is newer than the binary.
 func (e *VersionError) Newer() bool { return e.Version > e.Latest }
 
-// Error names both versions, and says what to do.
+// Error names the database, both versions and the remedy.
 func (e *VersionError) Error() string {
 	if e.Newer() {
 		return fmt.Sprintf("the database %s has version %d, which is newer than version %d of this binary: use the binary that brought the database to version %d, or a newer one",
@@ -48,13 +47,11 @@ func (e *VersionError) Error() string {
 		e.Database, e.Version, e.Latest)
 }
 
-// ErrForeign is returned by Open for an SQLite file that another program has
-// made.
+// ErrForeign is returned by Open for another program's SQLite file.
 var ErrForeign = errors.New("the file is another program's database: correct --data or --database")
 
-// OpenExisting opens a database that a server has made and that has exactly the
-// version of this binary. OpenExisting makes no file and no folder, migrates
-// nothing and writes nothing.
+// OpenExisting opens an existing database of exactly this binary's version.
+// OpenExisting creates no file and no folder, migrates nothing and writes nothing.
 //
 // OpenExisting returns an *AbsentError if there is no database, and a
 // *VersionError if the database is older or newer than this binary.
@@ -96,9 +93,8 @@ func OpenExisting(ctx context.Context, databaseURL string, options Options) (*DB
 	return nil, errors.Join(err, db.Close())
 }
 
-// Check returns an error for a database that Open would refuse to touch: a newer
-// one, another program's file, or a file on a network file system. Check writes
-// nothing.
+// Check returns an error for a newer database, another program's file, and a file
+// on a network file system: Open would refuse them. Check writes nothing.
 func Check(ctx context.Context, databaseURL string) error {
 	latest, err := Latest()
 	if err != nil {
@@ -143,15 +139,14 @@ func Check(ctx context.Context, databaseURL string) error {
 	return err
 }
 
-// sqlitePath returns the path of an SQLite database, and whether the URL names
-// one.
+// sqlitePath returns the path of an SQLite database, and false for another URL.
 func sqlitePath(databaseURL string) (string, bool) {
 	path, ok := strings.CutPrefix(databaseURL, "sqlite:")
 	return path, ok && path != ""
 }
 
-// fileSize returns the size of an SQLite database's file, or an error that says
-// why the path cannot be a database.
+// fileSize returns the size of an SQLite database's file. The error says why the
+// path cannot be a database.
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,9 +161,8 @@ func fileSize(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// Name returns what a database is called in messages: the absolute path of an
-// SQLite file, or the host and name of a PostgreSQL database, without user and
-// password.
+// Name returns the name of a database for messages: the absolute path of an SQLite
+// file, or the host and name of a PostgreSQL database, without user and password.
 func Name(databaseURL string) string {
 	if path, ok := sqlitePath(databaseURL); ok {
 		return absolute(path)
@@ -187,8 +181,8 @@ func absolute(path string) string {
 	return path
 }
 
-// explain says which database a fault is of, and what to do, where SQLite says
-// neither.
+// explain returns an error naming the database and the remedy, because SQLite's own
+// errors name neither.
 func explain(name string, err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -212,8 +206,8 @@ func explain(name string, err error) error {
 	return fmt.Errorf("the database %s %s: %w", name, what, err)
 }
 
-// isEmpty reports whether an SQLite database has no rows but those that say
-// which migrations were applied.
+// isEmpty reports whether an SQLite database has no rows, apart from the list of
+// applied migrations.
 func (db *DB) isEmpty(ctx context.Context) (bool, error) {
 	if db.Dialect != dialect.SQLite {
 		return false, errors.ErrUnsupported

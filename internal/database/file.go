@@ -14,13 +14,13 @@ import (
 	"path/filepath"
 )
 
-// secretMode is the mode of a database's files: hashes of passwords and the key
-// that signs links are in them.
+// secretMode is the mode of a database's files, because the files hold hashes of
+// passwords and the key for signing links.
 const secretMode = 0o600
 
-// prepareFile makes an SQLite database's file if the file is missing, and takes
-// from everybody but its owner the right to read the file and its companions.
-// SQLite gives companions that it makes the mode of the database.
+// prepareFile creates the missing file of an SQLite database, and sets the mode of
+// the file and its companions to 0600. SQLite creates companions with the mode of
+// the database.
 func prepareFile(path string, log *slog.Logger) error {
 	folder := filepath.Dir(path)
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
@@ -48,11 +48,10 @@ func prepareFile(path string, log *slog.Logger) error {
 	return nil
 }
 
-// copyBeforeMigration copies an SQLite database beside itself, under a name that
-// says the version of the copy, and returns the name. The copy is whole when it
-// has that name, and is on the disk. A copy that is there already is never
-// written over: if its bytes are others, the new copy gets a number behind its
-// name.
+// copyBeforeMigration copies an SQLite database beside itself and returns the name,
+// which holds the version of the copy. A copy gets its name once the copy is whole
+// and on the disk. An existing copy is never overwritten: if the bytes differ, the
+// new copy gets a number behind its name.
 func (db *DB) copyBeforeMigration(ctx context.Context, path string, version int64) (string, error) {
 	name := fmt.Sprintf("%s.version-%d", absolute(path), version)
 	temporary := name + ".unfinished-" + rand.Text()

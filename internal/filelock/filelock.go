@@ -1,7 +1,7 @@
-// Package filelock owns exclusive locks on files. A lock ends with the process
-// that holds the lock, however the process ends.
+// Package filelock owns exclusive locks on files. The system releases a lock when
+// the holding process ends, however the process ends.
 //
-// The package does not own what the locks protect, nor what the files say.
+// The package does not own the data behind a lock, nor the content of the file.
 package filelock
 
 import (
@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// ErrLocked is returned for a file that another process has locked.
+// ErrLocked is returned for a file locked by another process.
 var ErrLocked = errors.New("another process holds the lock")
 
 // pause is the time between two tries, because flock cannot wait for a limited
 // time.
 const pause = 25 * time.Millisecond
 
-// patience is how long Lock waits. A process that was killed while it started a
-// child has left the lock to that child until the child runs its own program.
+// patience is how long Lock waits. A process killed while starting a child leaves
+// the lock to the child until the child runs its own program.
 const patience = 500 * time.Millisecond
 
-// Lock is Acquire for a process that expects no other: Lock waits half a second
-// for a holder that was killed. Where there are no such locks, Lock only opens the
-// file: there the operator sees to it that one process at a time works.
+// Lock is Acquire with a wait of half a second, for a holder killed just now. Where
+// the system has no locks, Lock returns the open file without a lock: there the
+// operator must run one process at a time.
 func Lock(path string) (*os.File, error) {
 	file, err := Acquire(context.Background(), path, patience)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -33,13 +33,12 @@ func Lock(path string) (*os.File, error) {
 	return file, err
 }
 
-// Acquire takes an exclusive lock on the file at path, and makes the file,
-// readable by its owner alone, if the file is missing. Closing the file that
-// Acquire returns releases the lock.
+// Acquire takes an exclusive lock on the file at path and returns the open file. A
+// missing file is created with mode 0600. Closing the file releases the lock.
 //
-// While another process holds the lock, Acquire tries again until the time wait
-// has passed, and returns ErrLocked then. Acquire returns errors.ErrUnsupported if
-// the system, or the file system of path, has no such locks.
+// Acquire blocks for at most wait while another process holds the lock, and then
+// returns ErrLocked. Acquire returns errors.ErrUnsupported if the system or the
+// file system has no locks.
 func Acquire(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	return acquire(ctx, path, wait, lock)
 }

@@ -24,17 +24,16 @@ func OpenLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*label
 	return labelrepo.Open(ctx, settings)
 }
 
-// OpenExistingLabels opens the label repository that the settings name, for a
-// command that reads it. OpenExistingLabels makes no repository, and lays no
-// damaged one aside. Of a repository on a git host it makes the copy that Tagma
-// reads, if the copy is missing.
+// OpenExistingLabels opens an existing label repository, for a reading command.
+// OpenExistingLabels creates no repository, and moves no damaged repository aside.
+// Of a repository on a git host, OpenExistingLabels creates the local copy.
 func OpenExistingLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
 	return openLabels(ctx, c, log, false)
 }
 
-// MakeLabels opens the label repository that the settings name, for a command
-// that fills it. MakeLabels makes a repository in the data folder if the
-// repository is missing, and lays no damaged one aside.
+// MakeLabels opens the label repository, for a command filling an empty one.
+// MakeLabels creates a missing repository in the data folder, and moves no damaged
+// repository aside.
 func MakeLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
 	return openLabels(ctx, c, log, true)
 }

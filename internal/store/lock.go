@@ -17,11 +17,12 @@ import (
 	"tagma/internal/instant"
 )
 
-// lockName is the file in the data folder that a server locks for its life.
+// lockName is the name of the file in the data folder. A server locks the file for
+// its life.
 const lockName = "server.lock"
 
-// overlap is how much longer than --drain a server waits for the server before
-// it: that one may have begun to stop just now.
+// overlap is how much longer than --drain a server waits for its predecessor: the
+// predecessor may have begun to stop just now.
 const overlap = 5 * time.Second
 
 // Lock is a server's sole use of its data folder and SQLite database.
@@ -30,14 +31,15 @@ type Lock struct {
 	started instant.Instant
 }
 
-// Acquire refuses what Open would refuse, before it leaves a file anywhere. Then
-// Acquire makes the data folder if it is missing, and takes the folder, and an
-// SQLite database elsewhere, for this server alone. While another server has one
-// of them, Acquire waits, for as long as that server may take to stop. Then
-// Acquire returns an error that says who has it.
+// Acquire locks the data folder, and an SQLite database outside the folder, for
+// this server. Acquire blocks while another server holds a lock, for as long as
+// the other server may take to stop, and then returns an error naming the other
+// server. The caller calls Release.
 //
-// Where the file system has no locks, Acquire warns and goes on. Other commands
-// take no lock: they may run beside a server.
+// Acquire creates a missing data folder, but returns an error first, and leaves
+// nothing behind, if Open would refuse the settings or the database. Where the
+// file system has no locks, Acquire logs a warning and returns no error. Other
+// commands take no lock, because they may run beside a server.
 func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, error) {
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, er
 	return l, l.Describe("")
 }
 
-// lockPaths returns the files to lock, always in the same order.
+// lockPaths returns the files to lock. The order is always the same.
 func lockPaths(c *config.Config) []string {
 	paths := []string{filepath.Join(c.Data, lockName)}
 	path, ok := strings.CutPrefix(c.Database, "sqlite:")
@@ -82,7 +84,7 @@ func lockPaths(c *config.Config) []string {
 	return paths
 }
 
-// acquire takes one lock, or returns nil where there are no locks.
+// acquire takes one lock. It returns nil where the file system has no locks.
 func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Logger) (*os.File, error) {
 	file, err := filelock.Acquire(ctx, path, 0)
 	if errors.Is(err, filelock.ErrLocked) {
@@ -101,8 +103,8 @@ func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Log
 	return file, nil
 }
 
-// Describe writes into the locked files who holds them, for the messages of
-// others. Nothing judges by it. Address is where the server listens, or empty.
+// Describe writes host, process, start and address of this server into the locked
+// files. The text is for messages of other servers alone. The address may be empty.
 func (l *Lock) Describe(address string) error {
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("host %s, process %d, started %s", host, os.Getpid(), l.started)
@@ -130,7 +132,7 @@ func (l *Lock) Release() error {
 // maxHolder bounds what holder reads.
 const maxHolder = 300
 
-// holder returns what a lock's file says of the server that holds the lock.
+// holder returns the text in a lock's file, which describes the holding server.
 func holder(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

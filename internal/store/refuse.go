@@ -8,9 +8,9 @@ import (
 	"tagma/internal/config"
 )
 
-// refuseBackup returns an error if the settings lead into a backup. A backup looks
-// like a store, because it has a database and files, and a server or command that
-// works there would destroy the backup.
+// refuseBackup returns an error if the settings lead into a backup. A backup has a
+// database and files, like a store, and a server or command working there would
+// destroy the backup.
 func refuseBackup(c *config.Config) error {
 	places := map[string]string{"--data": c.Data}
 	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
@@ -31,8 +31,7 @@ func refuseBackup(c *config.Config) error {
 	return nil
 }
 
-// backupAround returns the folder of the backup that a folder is or lies in, or
-// nothing.
+// backupAround returns the folder of the backup around a folder, or "".
 func backupAround(folder string) string {
 	for folder = absolute(folder); ; folder = filepath.Dir(folder) {
 		has := func(name string) bool { return present(filepath.Join(folder, name)) }

@@ -1,8 +1,8 @@
 // Package store opens what a server keeps its data in, the database and the
 // files, as the settings say. All commands begin with it.
 //
-// It owns which of them may make a store, which may migrate a store, and that
-// one server at a time has a data folder.
+// The package owns the rules of who creates a store, who migrates a store, and of
+// one server to a data folder. The package does not own the content of a store.
 package store
 
 import (
@@ -35,16 +35,15 @@ type Store struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
 	Folder string // of the files, where they are on the local disk
-	// Identity tells stores apart. Identity is empty in a store that Make has
-	// made and that has no id yet.
+	// Identity tells stores apart. Identity is empty if Make opened a store without
+	// an id.
 	Identity identity.Identity
 
 	files files
 }
 
-// Open opens a store for a server: Open makes what is missing, brings the
-// database up to date, and gives a store without an id a new one. The caller
-// closes the store.
+// Open opens a store for a server. Open creates a missing store, migrates an older
+// database, and writes an id into a store without one. The caller closes the store.
 func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(context.Context, string)) (*Store, error) {
 	return create(ctx, c, log, func() (*database.DB, error) {
 		return database.Open(ctx, c.Database, database.Options{Connections: c.Connections, Observe: observe, Log: log})
@@ -53,8 +52,8 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(
 	})
 }
 
-// Make opens a store for a command that fills an empty one: Make makes what is
-// missing, but migrates no store that is there, and gives no id. The caller
+// Make opens a store for a command that fills an empty store. Make creates a
+// missing store, but migrates no existing database and writes no id. The caller
 // closes the store.
 func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
 	options := database.Options{Connections: c.Connections, Log: log}
@@ -73,8 +72,8 @@ func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, erro
 	})
 }
 
-// create makes the folders that are missing, and opens a store by open and
-// identify. If the database is refused, the new folders are removed again.
+// create creates the missing folders, and opens a store by open and identify. On
+// an error, create removes the new folders again.
 func create(ctx context.Context, c *config.Config, log *slog.Logger, open func() (*database.DB, error), identify func(*database.DB) (identity.Identity, error)) (st *Store, err error) {
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
@@ -115,13 +114,13 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	return complete(db, files, identify)
 }
 
-// OpenExisting opens a store that a server has made, for any other command.
-// OpenExisting makes nothing, migrates nothing and writes nothing. The caller
-// closes the store.
+// OpenExisting opens an existing store, for every command but the server, demo and
+// restore. OpenExisting creates nothing, migrates nothing and writes nothing. The
+// caller closes the store.
 //
-// A store is there if its database has exactly this binary's version and an id,
-// and its files have their folder or bucket. The error says what is missing,
-// where, and what to do.
+// A store exists if the database has exactly this binary's version and an id, and
+// the folder or bucket of the files exists. The error says what is missing, where,
+// and what to do.
 func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
@@ -130,8 +129,8 @@ func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Sto
 	if err != nil {
 		return nil, err
 	}
-	// The id comes before the files: an answer of the wrong database is more to
-	// the point than the folder that it lacks.
+	// The id comes before the files, because a wrong database is the better
+	// explanation of a missing folder.
 	found, err := identity.Of(ctx, db.Client)
 	if errors.Is(err, identity.ErrNone) {
 		err = fmt.Errorf("the store of the database %s has no id yet: start the server on it once, which gives it one", database.Name(c.Database))
@@ -154,14 +153,14 @@ func complete(db *database.DB, files files, identify func(*database.DB) (identit
 	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: found, files: files}, nil
 }
 
-// EnsureIdentity gives a store that has no id a new one.
+// EnsureIdentity writes an id into a store without one.
 func (s *Store) EnsureIdentity(ctx context.Context, now instant.Instant) (err error) {
 	s.Identity, err = identity.Ensure(ctx, s.DB, now)
 	return err
 }
 
-// LogOpening logs which store it is: the places of its database and files, its
-// id, and its newest image. None of its statements takes longer for more data.
+// LogOpening logs the places of the database and the files, the store's id, and
+// the newest image. LogOpening takes no longer for more data.
 func (s *Store) LogOpening(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	facts := []any{
 		"data", absolute(c.Data), "database", database.Name(c.Database), "files", s.files.name(),
@@ -232,7 +231,7 @@ func Logger(c *config.Config) (*slog.Logger, error) {
 	return nil, errors.New("--log-format must be text or json")
 }
 
-// absolute returns a path as messages have it.
+// absolute returns the absolute path, for messages.
 func absolute(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
@@ -240,8 +239,8 @@ func absolute(path string) string {
 	return path
 }
 
-// missingFolders returns a folder and those above it, as far as they are
-// missing, the innermost first.
+// missingFolders returns a folder and its parents, as far as they are missing, the
+// innermost first.
 func missingFolders(folder string) []string {
 	var all []string
 	for folder = absolute(folder); missing(folder); folder = filepath.Dir(folder) {
@@ -250,19 +249,19 @@ func missingFolders(folder string) []string {
 	return all
 }
 
-// present reports whether something is at a path.
+// present reports whether a path exists.
 func present(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// folderExists reports whether a folder is at a path.
+// folderExists reports whether a path is an existing folder.
 func folderExists(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
-// missing reports whether nothing is at a path.
+// missing reports whether a path does not exist.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
