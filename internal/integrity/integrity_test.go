@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"image"
@@ -22,6 +23,8 @@ import (
 	entimage "tagma/ent/generated/image"
 	"tagma/internal/images"
 	"tagma/internal/instant"
+	"tagma/internal/photo"
+	"tagma/internal/photo/scene"
 )
 
 func md5Of(content string) string {
@@ -187,6 +190,49 @@ func TestVerify_BesideUploadsAndDeletionsFindsNothing(t *testing.T) {
 		}
 		stop()
 		must(t, work.Wait())
+	})
+}
+
+func TestVerify_AnImageThatIsDeletedWhileItIsReadIsNoFinding(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		must(t, w.upload(0, 3))
+		deleted := false
+		c := &Checker{Store: w.Store, Found: func(f Finding) { t.Errorf("got %v", f) }, Pace: func(ctx context.Context, _ int64) error {
+			if deleted {
+				return nil
+			}
+			deleted = true
+			_, err := w.Images.Delete(ctx, []images.Key{w.stored()[0].Key}, false)
+			return err
+		}}
+		report, err := c.Verify(t.Context(), time.Now())
+		must(t, err)
+		if report.Files != 6 {
+			t.Errorf("%d files are right, want 6", report.Files)
+		}
+	})
+}
+
+func TestUpload_TheRowKnowsTheSumsOfItsThumbnailsAndOfThoseOfItsReplacement(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		must(t, w.upload(0, 1))
+		for _, seed := range []uint64{1, 2} {
+			one := w.stored()[0]
+			for n, key := range one.Others {
+				content, err := w.Bucket.ReadAll(t.Context(), key)
+				must(t, err)
+				sum := sha256.Sum256(content)
+				if want := hex.EncodeToString(sum[:]); one.OtherSums[n] != want {
+					t.Errorf("of %s the row says %q, want %s", key, one.OtherSums[n], want)
+				}
+			}
+			content := scene.JPEG(scene.Options{Width: 160, Height: 120, Seed: 100 + seed})
+			name := photo.Name{Device: "0a5bb6f4", TakenAt: night}.String()
+			results, err := w.Images.Upload(w.by, []images.File{{Name: name, Size: int64(len(content)), Content: bytes.NewReader(content)}}, images.Replace)
+			if err != nil || results[0].Verdict != images.Replaced {
+				t.Errorf("%v, %v", results, err)
+			}
+		}
 	})
 }
 
