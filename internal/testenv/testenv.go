@@ -8,6 +8,8 @@
 // create databases, that one is used instead and none is started. An S3 server
 // starts at once, so each test has its own.
 //
+// Beside these there is FlatJPEG, a photograph that is made to be hard work.
+//
 // It does not own how PostgreSQL is started (package pgserver), nor schemas: a
 // database comes empty, and the caller migrates it. It works on Unix only.
 package testenv
