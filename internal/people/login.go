@@ -27,7 +27,8 @@ type Session struct {
 // name or the password is wrong, or the account disabled, makes no difference
 // to the answer or to the time that it takes.
 //
-// Faults: UNAUTHENTICATED, and RATE_LIMITED with the time to wait.
+// Faults: UNAUTHENTICATED, RATE_LIMITED with the time to wait, and UNAVAILABLE if
+// too many are signing in.
 func (p *People) Login(ctx context.Context, username, plain, address string) (*Session, error) {
 	name, ok := canonical(username)
 	if err := p.allow(name, address); err != nil {
@@ -215,7 +216,7 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 // all their sessions but the one that asks. Guesses at the present password
 // count as those of a login do.
 //
-// Faults: BAD_USER_INPUT at "current" or "new", and RATE_LIMITED.
+// Faults: BAD_USER_INPUT at "current" or "new", RATE_LIMITED, and UNAVAILABLE.
 func (p *People) ChangePassword(ctx context.Context, current, next, address string) error {
 	c, err := person(ctx)
 	if err != nil {
