@@ -52,6 +52,7 @@ import (
 	"tagma/internal/store"
 	"tagma/internal/sweep"
 	"tagma/internal/throttle"
+	"tagma/internal/thumbnail"
 	"tagma/internal/transport"
 	"tagma/web"
 )
@@ -181,6 +182,10 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 // "tagma push" sends at once.
 const uploadMemory = 64 << 20
 
+// decodedMemory is how many bytes large JSON bodies take that are under way: eight
+// of a MiB, as they are decoded.
+const decodedMemory = 256 << 20
+
 // handler puts the server together.
 func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
 	links, files, err := st.Links(ctx, c, log)
@@ -196,11 +201,13 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	edge := transport.Options{
-		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory), RequestID: request.ID, Idempotency: d.keyed, Log: log,
+		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
+		Decoded: transport.NewMemory(decodedMemory), RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
-		}, c.Streams),
+			Limits: c.Streams,
+		}),
 	}
 	trusted, err := c.Documents()
 	if err != nil {
@@ -279,6 +286,14 @@ func info(c *config.Config) model.ServerInfo {
 		Vertices:           contour.MaxVertices,
 		Users:              people.MaxNewUsers,
 		Tokens:             people.MaxTokens,
+
+		Streams:                  c.Streams.All,
+		StreamsPerPerson:         c.Streams.Person,
+		PendingSockets:           c.Streams.Pending,
+		PendingSocketsPerAddress: c.Streams.PendingAddress,
+		SocketOperations:         c.Operations,
+		Scans:                    thumbnail.MaxScans,
+		DecodeBytes:              images.MaxDecodeBytes,
 	}}
 }
 

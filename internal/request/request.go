@@ -1,12 +1,13 @@
 // Package request owns what is known of the HTTP request behind an operation:
-// its id, by which a caller and the log speak of the same thing, and the
-// address that it came from.
+// its id, by which a caller and the log speak of the same thing, the address
+// that it came from, and which addresses count as one client.
 package request
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -64,4 +65,23 @@ func CountStatement(ctx context.Context, _ string) {
 	if r := From(ctx); r.Statements != nil {
 		r.Statements.Add(1)
 	}
+}
+
+// Network returns what counts as one client of the address, an IP with or
+// without a port: whoever has one IPv6 address has the 2⁶⁴ of its network. All
+// that is no IP counts as one.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return "unreadable"
+		}
+		ip = withPort.Addr()
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
 }

@@ -27,11 +27,11 @@ package throttle
 
 import (
 	"crypto/sha256"
-	"net/netip"
 	"sync"
 	"time"
 
 	"tagma/internal/instant"
+	"tagma/internal/request"
 )
 
 const (
@@ -115,7 +115,7 @@ func (t *Throttle) Allow(accountName, remote string) (ok bool, retryAfter time.D
 	defer t.mu.Unlock()
 	now := t.tick()
 
-	name, from := digest(accountName), digest(network(remote))
+	name, from := digest(accountName), digest(request.Network(remote))
 	who := t.accounts.get(now, name)
 	where := t.addresses.get(now, from)
 
@@ -197,21 +197,3 @@ func (t *Throttle) tick() time.Duration {
 
 // digest makes keys of one size, whatever the length of a name.
 func digest(s string) key { return sha256.Sum256([]byte(s)) }
-
-// network is what counts as one address. Whoever has one IPv6 address has the
-// 2⁶⁴ of its network.
-func network(remote string) string {
-	ip, err := netip.ParseAddr(remote)
-	if err != nil {
-		withPort, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return "unreadable"
-		}
-		ip = withPort.Addr()
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() {
-		return netip.PrefixFrom(ip, 64).Masked().String()
-	}
-	return ip.String()
-}
