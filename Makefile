@@ -72,6 +72,11 @@ test-go: ## the Go tests, with the race detector
 	GORACE=atexit_sleep_ms=20 go test -race -gcflags=modernc.org/sqlite/lib=-race=false \
 		-parallel 4 -timeout 40m ./...
 
+# `make test` runs the seeds of the fuzz targets, and what was found before.
+.PHONY: fuzz
+fuzz: ## each fuzz target for a minute (SECONDS=60)
+	@internal/tools/fuzz.sh $(or $(SECONDS),60)
+
 .PHONY: bench
 bench: ## the Go benchmarks, then the load runs of docs/performance.md; half an hour
 	go test -run '^$$' -bench . -benchmem -benchtime 100ms ./...

@@ -18,6 +18,7 @@ import (
 	"tagma/internal/config"
 	"tagma/internal/store"
 	"tagma/internal/testenv"
+	"tagma/internal/transport"
 )
 
 // BenchmarkServer answers the jobs of `make bench` within this process, without
@@ -82,6 +83,7 @@ type benched struct {
 func open(b *testing.B, databaseURL string) *benched {
 	b.Helper()
 	c := config.Default()
+	c.Streams = transport.StreamLimits{All: 2000, Person: 2000, Pending: 2000, PendingAddress: 2000} // one person, from one address
 	c.Data, c.Database, c.Transport.JSONBytes = b.TempDir(), databaseURL, 64<<20
 	if err := c.Check(); err != nil {
 		b.Fatal(err)

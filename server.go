@@ -60,6 +60,7 @@ import (
 	"tagma/internal/store"
 	"tagma/internal/sweep"
 	"tagma/internal/throttle"
+	"tagma/internal/thumbnail"
 	"tagma/internal/transport"
 	buildversion "tagma/internal/version"
 	"tagma/web"
@@ -270,6 +271,10 @@ func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain
 // "tagma push" sends at once.
 const uploadMemory = 64 << 20
 
+// decodedMemory is how many bytes large JSON bodies take that are under way: eight
+// of a MiB, as they are decoded.
+const decodedMemory = 256 << 20
+
 // handler puts the server together.
 func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, log *slog.Logger, metrics *prometheus.Registry) (http.Handler, error) {
 	links, files, err := st.Links(ctx, c, log)
@@ -298,11 +303,12 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Failed: writes.Observe,
 
 		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
-		Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.keyed, Log: log,
+		Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.keyed, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
-		}, c.Streams),
+			Limits: c.Streams,
+		}),
 	}
 	trusted, err := c.Documents()
 	if err != nil {
@@ -387,6 +393,14 @@ func info(c *config.Config) model.ServerInfo {
 		Vertices:           contour.MaxVertices,
 		Users:              people.MaxNewUsers,
 		Tokens:             people.MaxTokens,
+
+		Streams:                  c.Streams.All,
+		StreamsPerPerson:         c.Streams.Person,
+		PendingSockets:           c.Streams.Pending,
+		PendingSocketsPerAddress: c.Streams.PendingAddress,
+		SocketOperations:         c.Operations,
+		Scans:                    thumbnail.MaxScans,
+		DecodeBytes:              images.MaxDecodeBytes,
 	}}
 }
 

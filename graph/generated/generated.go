@@ -1952,7 +1952,7 @@ type ServerInfo @access(to: [ANYONE, DEVICE]) {
 The bounds in force.
 """
 type Limits @access(to: [ANYONE, DEVICE]) {
-  "Bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload."
+  "Bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. Without a token it is 65,536 at most."
   bodyBytes: Long!
   "Bytes of a query."
   queryBytes: Int!
@@ -2000,12 +2000,26 @@ type Limits @access(to: [ANYONE, DEVICE]) {
   uploadBytes: Long!
   "Pixels of a photograph."
   pixels: Long!
+  "Scans of a photograph that is not baseline. They may have 40 times as many blocks as the picture, all together."
+  scans: Int!
+  "Bytes of memory that it may take to decode one photograph."
+  decodeBytes: Long!
   "Files of a version of a bundle."
   bundleFiles: Int!
   "Bytes of a file of a bundle."
   bundleFileBytes: Long!
   "Bytes of a version of a bundle."
   bundleBytes: Long!
+  "Sockets and event streams that the server has open at once."
+  streams: Int!
+  "Sockets and event streams that one person has open at once."
+  streamsPerPerson: Int!
+  "Sockets that are open at once without ` + "`" + `connection_init` + "`" + `."
+  pendingSockets: Int!
+  "Sockets that are open at once without ` + "`" + `connection_init` + "`" + ` from one address, or from one /64 of IPv6."
+  pendingSocketsPerAddress: Int!
+  "Operations at once on one socket."
+  socketOperations: Int!
   "Seconds that a request may take."
   requestSeconds: Int!
   "Seconds that the body of an upload may take besides."
@@ -2659,12 +2673,26 @@ func (ec *executionContext) childFields_Limits(ctx context.Context, field graphq
 		return ec.fieldContext_Limits_uploadBytes(ctx, field)
 	case "pixels":
 		return ec.fieldContext_Limits_pixels(ctx, field)
+	case "scans":
+		return ec.fieldContext_Limits_scans(ctx, field)
+	case "decodeBytes":
+		return ec.fieldContext_Limits_decodeBytes(ctx, field)
 	case "bundleFiles":
 		return ec.fieldContext_Limits_bundleFiles(ctx, field)
 	case "bundleFileBytes":
 		return ec.fieldContext_Limits_bundleFileBytes(ctx, field)
 	case "bundleBytes":
 		return ec.fieldContext_Limits_bundleBytes(ctx, field)
+	case "streams":
+		return ec.fieldContext_Limits_streams(ctx, field)
+	case "streamsPerPerson":
+		return ec.fieldContext_Limits_streamsPerPerson(ctx, field)
+	case "pendingSockets":
+		return ec.fieldContext_Limits_pendingSockets(ctx, field)
+	case "pendingSocketsPerAddress":
+		return ec.fieldContext_Limits_pendingSocketsPerAddress(ctx, field)
+	case "socketOperations":
+		return ec.fieldContext_Limits_socketOperations(ctx, field)
 	case "requestSeconds":
 		return ec.fieldContext_Limits_requestSeconds(ctx, field)
 	case "uploadSeconds":
@@ -8934,6 +8962,52 @@ func (ec *executionContext) fieldContext_Limits_pixels(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
 }
 
+func (ec *executionContext) _Limits_scans(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_scans(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Scans, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_scans(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_decodeBytes(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_decodeBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DecodeBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_decodeBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
 func (ec *executionContext) _Limits_bundleFiles(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9001,6 +9075,121 @@ func (ec *executionContext) _Limits_bundleBytes(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_Limits_bundleBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Long does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_streams(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_streams(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Streams, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_streams(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_streamsPerPerson(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_streamsPerPerson(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StreamsPerPerson, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_streamsPerPerson(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_pendingSockets(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_pendingSockets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PendingSockets, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_pendingSockets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_pendingSocketsPerAddress(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_pendingSocketsPerAddress(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PendingSocketsPerAddress, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_pendingSocketsPerAddress(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Limits_socketOperations(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_socketOperations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SocketOperations, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_socketOperations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Limits_requestSeconds(ctx context.Context, field graphql.CollectedField, obj *model.Limits) (ret graphql.Marshaler) {
@@ -18041,6 +18230,16 @@ func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "scans":
+			out.Values[i] = ec._Limits_scans(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "decodeBytes":
+			out.Values[i] = ec._Limits_decodeBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "bundleFiles":
 			out.Values[i] = ec._Limits_bundleFiles(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -18053,6 +18252,31 @@ func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "bundleBytes":
 			out.Values[i] = ec._Limits_bundleBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "streams":
+			out.Values[i] = ec._Limits_streams(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "streamsPerPerson":
+			out.Values[i] = ec._Limits_streamsPerPerson(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pendingSockets":
+			out.Values[i] = ec._Limits_pendingSockets(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pendingSocketsPerAddress":
+			out.Values[i] = ec._Limits_pendingSocketsPerAddress(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "socketOperations":
+			out.Values[i] = ec._Limits_socketOperations(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -78,7 +78,7 @@ type LabelSetInput struct {
 
 // The bounds in force.
 type Limits struct {
-	// Bytes of a JSON body, and of the part `operations` of an upload.
+	// Bytes of a JSON body, and of the part `operations` of an upload. Without a token it is 65,536 at most.
 	BodyBytes int64 `json:"bodyBytes"`
 	// Bytes of a query.
 	QueryBytes int `json:"queryBytes"`
@@ -126,12 +126,26 @@ type Limits struct {
 	UploadBytes int64 `json:"uploadBytes"`
 	// Pixels of a photograph.
 	Pixels int64 `json:"pixels"`
+	// Scans of a photograph that is not baseline. They may have 40 times as many blocks as the picture, all together.
+	Scans int `json:"scans"`
+	// Bytes of memory that it may take to decode one photograph.
+	DecodeBytes int64 `json:"decodeBytes"`
 	// Files of a version of a bundle.
 	BundleFiles int `json:"bundleFiles"`
 	// Bytes of a file of a bundle.
 	BundleFileBytes int64 `json:"bundleFileBytes"`
 	// Bytes of a version of a bundle.
 	BundleBytes int64 `json:"bundleBytes"`
+	// Sockets and event streams that the server has open at once.
+	Streams int `json:"streams"`
+	// Sockets and event streams that one person has open at once.
+	StreamsPerPerson int `json:"streamsPerPerson"`
+	// Sockets that are open at once without `connection_init`.
+	PendingSockets int `json:"pendingSockets"`
+	// Sockets that are open at once without `connection_init` from one address, or from one /64 of IPv6.
+	PendingSocketsPerAddress int `json:"pendingSocketsPerAddress"`
+	// Operations at once on one socket.
+	SocketOperations int `json:"socketOperations"`
 	// Seconds that a request may take.
 	RequestSeconds int `json:"requestSeconds"`
 	// Seconds that the body of an upload may take besides.

@@ -54,7 +54,7 @@ type Config struct {
 
 	ScrubRate int64 // bytes in a second
 
-	Streams     int // sockets and streams at once
+	Streams     transport.StreamLimits
 	Operations  int // at once on one socket
 	InitTimeout time.Duration
 
@@ -83,12 +83,15 @@ func Default() *Config {
 		UploadTimeout: 10 * time.Minute,
 		Drain:         30 * time.Second,
 		ScrubRate:     4 << 20,
-		Streams:       2000,
+		Streams:       transport.StreamLimits{All: 2000, Person: 50, Pending: 200, PendingAddress: 20},
 		Operations:    20,
 		InitTimeout:   5 * time.Second,
 		Transport: transport.Limits{
 			QueryBytes: 15 << 10,
 			JSONBytes:  1 << 20,
+
+			AnonymousBytes: 64 << 10,
+
 			MapBytes:   64 << 10,
 			Files:      100,
 			FileBytes:  32 << 20,
@@ -158,7 +161,10 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.LinkLifetime, "link-lifetime", c.LinkLifetime, "longest life of a link to a file")
 	flags.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest time of a request")
 	flags.DurationVar(&c.UploadTimeout, "upload-timeout", c.UploadTimeout, "time that the body of an upload, and the client to read an answer, may take besides")
-	flags.IntVar(&c.Streams, "max-streams", c.Streams, "sockets and event streams at once")
+	flags.IntVar(&c.Streams.All, "max-streams", c.Streams.All, "sockets and event streams at once")
+	flags.IntVar(&c.Streams.Person, "max-streams-per-person", c.Streams.Person, "sockets and event streams of one person at once")
+	flags.IntVar(&c.Streams.Pending, "max-pending-sockets", c.Streams.Pending, "sockets at once whose clients have not signed in")
+	flags.IntVar(&c.Streams.PendingAddress, "max-pending-sockets-per-address", c.Streams.PendingAddress, "sockets at once from one address, or one /64 of IPv6, whose clients have not signed in")
 	flags.IntVar(&c.Operations, "max-socket-operations", c.Operations, "operations at once on one socket")
 	flags.DurationVar(&c.InitTimeout, "socket-init-timeout", c.InitTimeout, "time that a socket has to say who is asking")
 	c.Backup.flags(flags)
@@ -243,7 +249,10 @@ func (c *Config) Check() error {
 		{"max-upload-bytes", c.Transport.TotalBytes},
 		{"max-pixels", c.Pixels},
 		{"decoders", int64(c.Decoders)},
-		{"max-streams", int64(c.Streams)},
+		{"max-streams", int64(c.Streams.All)},
+		{"max-streams-per-person", int64(c.Streams.Person)},
+		{"max-pending-sockets", int64(c.Streams.Pending)},
+		{"max-pending-sockets-per-address", int64(c.Streams.PendingAddress)},
 		{"max-socket-operations", int64(c.Operations)},
 		{"max-bundle-files", int64(c.Bundles.Files)},
 		{"max-bundle-file-bytes", c.Bundles.FileBytes},

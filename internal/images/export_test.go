@@ -1,10 +1,26 @@
 package images
 
+import "golang.org/x/sync/semaphore"
+
 // HoldMemory takes all the memory for decoding. Waiting says whether somebody
 // waits for it, and release gives it back.
 func (c *Images) HoldMemory() (waiting func() bool, release func()) {
-	if !c.memory.TryAcquire(decodeMemory) {
+	return hold(c.memory, MaxDecodeBytes)
+}
+
+// HoldSlow is HoldMemory for the photographs whose decoding is slow.
+func (c *Images) HoldSlow() (waiting func() bool, release func()) {
+	return hold(c.slow, MaxDecodeBytes)
+}
+
+// HoldContent is HoldMemory for the files that are read from the disk.
+func (c *Images) HoldContent() (waiting func() bool, release func()) {
+	return hold(c.content, contentMemory)
+}
+
+func hold(memory *semaphore.Weighted, all int64) (waiting func() bool, release func()) {
+	if !memory.TryAcquire(all) {
 		panic("the memory is in use")
 	}
-	return func() bool { return !c.memory.TryAcquire(0) }, func() { c.memory.Release(decodeMemory) }
+	return func() bool { return !memory.TryAcquire(0) }, func() { memory.Release(all) }
 }

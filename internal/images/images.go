@@ -44,9 +44,12 @@ type Images struct {
 	clock  instant.Clock
 	limits Limits
 
-	decoders chan struct{}       // one place for each photograph being decoded
-	memory   *semaphore.Weighted // what those being decoded may take
-	flight   chan struct{}       // one place for each that is in memory
+	decoders  chan struct{}       // one place for each photograph being decoded
+	memory    *semaphore.Weighted // what those being decoded may take
+	slow      *semaphore.Weighted // the same for those whose decoding is slow
+	slowShare int64               // the least that each of them takes of slow, so that they leave decoders to others
+	flight    chan struct{}       // one place for each that is decoded or stored
+	content   *semaphore.Weighted // bytes of files that were read into memory here
 
 	onAdded func(ids ...int64)
 }
@@ -63,20 +66,29 @@ type Limits struct {
 	Decoders  int   // photographs decoded at once: as many as there are cores
 }
 
-// decodeMemory bounds, in bytes, what photographs take that are decoded at once,
-// but for one that takes more alone: it waits until there is no other. An
-// ordinary one of 5 megapixels takes a hundredth of it.
-const decodeMemory = 512 << 20
+const (
+	// MaxDecodeBytes bounds the memory that photographs take that are decoded at
+	// once: the ordinary ones, and as much again for the others. One that takes
+	// more alone is refused. An ordinary photograph of 5 megapixels takes 5 MB,
+	// and one of 64 megapixels 34 MB.
+	MaxDecodeBytes = 192 << 20
+	// contentMemory bounds the bytes of files that wait on the disk for their
+	// turn and are then read into memory.
+	contentMemory = 64 << 20
+)
 
 // New is the photographs in db and bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Images {
 	decoders := max(1, limits.Decoders)
 	return &Images{
 		db: db, bucket: bucket, clock: clock, limits: limits,
-		decoders: make(chan struct{}, decoders),
-		memory:   semaphore.NewWeighted(decodeMemory),
+		decoders:  make(chan struct{}, decoders),
+		memory:    semaphore.NewWeighted(MaxDecodeBytes),
+		slow:      semaphore.NewWeighted(MaxDecodeBytes),
+		slowShare: MaxDecodeBytes / int64(max(1, decoders/2)),
 		// While some are decoded, others are read or written to the store.
-		flight: make(chan struct{}, 4*decoders),
+		flight:  make(chan struct{}, 4*decoders),
+		content: semaphore.NewWeighted(max(contentMemory, limits.FileBytes)),
 	}
 }
 

@@ -27,10 +27,6 @@ var ErrOriginal = errors.New("the original is missing or altered too")
 // those. The bytes go first and the row second. After a crash in between the row
 // has the old SHA-256, and to call MakeThumbnails again does no harm.
 func (c *Images) MakeThumbnails(ctx context.Context, one Stored) error {
-	if err := enter(ctx, c.flight); err != nil {
-		return err
-	}
-	defer leave(c.flight)
 	original, err := c.bucket.ReadAll(ctx, one.Original)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOriginal, err)
@@ -40,8 +36,14 @@ func (c *Images) MakeThumbnails(ctx context.Context, one Stored) error {
 	}
 	p := &photograph{row: &ent.Image{}, files: map[Variant][]byte{}}
 	p.files[Original] = original
-	// The photograph was taken in under a limit that may have been another.
-	if err := c.decode(ctx, p, max(c.limits.Pixels, int64(one.Width)*int64(one.Height))); err != nil {
+	// The photograph was accepted, perhaps under a higher limit than today's.
+	pixels := max(c.limits.Pixels, int64(one.Width)*int64(one.Height))
+	leave, err := c.admit(ctx, p, pixels)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := c.decode(ctx, p, pixels); err != nil {
 		return err
 	}
 	for n, variant := range OtherVariants {
@@ -60,9 +62,9 @@ func (c *Images) MakeThumbnails(ctx context.Context, one Stored) error {
 // CheckThumbnail reports why the content of a small picture, Others[n] of the
 // image, cannot be what Tagma made of the original. It is for a picture whose
 // SHA-256 the row does not know.
-func CheckThumbnail(one Stored, n int, content []byte) error {
+func CheckThumbnail(ctx context.Context, one Stored, n int, content []byte) error {
 	sizes := thumbnail.SizesOf(one.Width, one.Height)
-	return thumbnail.Check(content, []stdimage.Point{sizes.Thumbnail, sizes.Mini}[n])
+	return thumbnail.Check(ctx, content, []stdimage.Point{sizes.Thumbnail, sizes.Mini}[n])
 }
 
 // Sum is the SHA-256 of a small picture, for a row that does not know it.

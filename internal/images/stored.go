@@ -28,10 +28,10 @@ type Stored struct {
 }
 
 // OtherVariants are the sizes whose files Stored has in Others, in their order.
-var OtherVariants = []Variant{Thumbnail, ThumbnailMini} //nolint:gochecknoglobals // a table
+var OtherVariants = []Variant{Thumbnail, ThumbnailMini}
 
 // storedColumns are the columns that Stored is made of.
-var storedColumns = []string{ //nolint:gochecknoglobals // a table
+var storedColumns = []string{
 	image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID, image.FieldWidth, image.FieldHeight,
 	image.FieldSha256, image.FieldSize, image.FieldThumbnailSha256, image.FieldThumbnailMiniSha256,
 }

@@ -103,10 +103,13 @@ func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, er
 		return rejected(err)
 	}
 	// From here on the file is in memory.
-	if err := enter(ctx, c.flight); err != nil {
-		return Result{}, err
+	if _, loaded := file.Content.(inMemory); !loaded {
+		size := min(max(file.Size, 0), c.limits.FileBytes)
+		if err := c.content.Acquire(ctx, size); err != nil {
+			return Result{}, err
+		}
+		defer c.content.Release(size)
 	}
-	defer leave(c.flight)
 	p, err := c.load(ctx, key, file)
 	if err != nil {
 		return rejected(err)
@@ -118,6 +121,11 @@ func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, er
 	if there != nil && there.Md5 == p.row.Md5 { // checked when it came
 		return standing(there, p.row.Md5), nil
 	}
+	leave, err := c.admit(ctx, p, c.limits.Pixels)
+	if err != nil {
+		return rejected(err)
+	}
+	defer leave()
 	if there != nil && policy != Replace {
 		if err := c.develop(ctx, p); err != nil {
 			return rejected(err)
@@ -165,8 +173,42 @@ func (c *Images) mayAdd(ctx context.Context, file File) (Key, error) {
 
 // photograph is a file on its way in.
 type photograph struct {
-	row   *ent.Image // what will be known of it
-	files map[Variant][]byte
+	row    *ent.Image // what will be known of it
+	files  map[Variant][]byte
+	weight thumbnail.Weight
+}
+
+// admit waits until a photograph may be decoded and stored. It refuses a photograph
+// with more than so many pixels, or one that takes too much to decode. The caller of admit calls leave when the photograph
+// is stored.
+//
+// A photograph whose decoding is slow waits for others of the kind first, and
+// meanwhile keeps no place from those that are not.
+func (c *Images) admit(ctx context.Context, p *photograph, pixels int64) (leave func(), err error) {
+	if p.weight, err = thumbnail.Weigh(p.files[Original], pixels); err != nil {
+		return nil, err
+	}
+	if p.weight.Bytes > MaxDecodeBytes {
+		return nil, fault.New(fault.TooLarge,
+			"the image takes %d MiB to decode, and the limit is %d MiB: save it as a baseline JPEG, or with fewer pixels",
+			(p.weight.Bytes+1<<20-1)>>20, int64(MaxDecodeBytes)>>20)
+	}
+	done := func() {}
+	if p.weight.Slow {
+		share := max(p.weight.Bytes, c.slowShare)
+		if err := c.slow.Acquire(ctx, share); err != nil {
+			return nil, err
+		}
+		done = func() { c.slow.Release(share) }
+	}
+	if err := enter(ctx, c.flight); err != nil {
+		done()
+		return nil, err
+	}
+	return func() {
+		exit(c.flight)
+		done()
+	}, nil
 }
 
 // load reads a file and takes its MD5.
@@ -193,11 +235,14 @@ func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, err
 	return &photograph{row: row, files: map[Variant][]byte{Original: content}}, nil
 }
 
+// inMemory is the content of a file that need not be read.
+type inMemory interface{ Bytes() []byte }
+
 // read gives the content of a file, of a large one a byte more than is allowed. It
 // copies nothing that is in memory already.
 func (c *Images) read(file File) ([]byte, error) {
-	if there, ok := file.Content.(interface{ Bytes() []byte }); ok {
-		return there.Bytes(), nil
+	if loaded, ok := file.Content.(inMemory); ok {
+		return loaded.Bytes(), nil
 	}
 	var content bytes.Buffer
 	content.Grow(int(min(file.Size, c.limits.FileBytes)) + bytes.MinRead)
@@ -234,20 +279,17 @@ func (c *Images) develop(ctx context.Context, p *photograph) error {
 // decode is develop for a photograph of at most so many pixels.
 func (c *Images) decode(ctx context.Context, p *photograph, pixels int64) error {
 	content := p.files[Original]
-	weight, err := thumbnail.Weight(content, pixels)
-	if err != nil {
-		return err
+	if !p.weight.Slow {
+		if err := c.memory.Acquire(ctx, p.weight.Bytes); err != nil {
+			return err
+		}
+		defer c.memory.Release(p.weight.Bytes)
 	}
-	weight = min(weight, decodeMemory)
-	if err := c.memory.Acquire(ctx, weight); err != nil {
-		return err
-	}
-	defer c.memory.Release(weight)
 	if err := enter(ctx, c.decoders); err != nil {
 		return err
 	}
-	defer leave(c.decoders)
-	small, err := thumbnail.Make(content, pixels)
+	defer exit(c.decoders)
+	small, err := thumbnail.Make(ctx, content, pixels)
 	if err != nil {
 		return err
 	}
@@ -283,7 +325,7 @@ func enter(ctx context.Context, places chan struct{}) error {
 	}
 }
 
-func leave(places chan struct{}) { <-places }
+func exit(places chan struct{}) { <-places }
 
 // record writes the row of a photograph whose files are in the store, in one
 // transaction, and takes away what it replaces.

@@ -108,7 +108,7 @@ func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Fi
 		want := one.OtherSums[n]
 		sum, content, err := c.read(ctx, key, want == "")
 		if want == "" && err == nil {
-			if err := images.CheckThumbnail(one, n, content); err != nil {
+			if err := images.CheckThumbnail(ctx, one, n, content); err != nil {
 				findings = append(findings, Finding{Kind: Altered, Key: key, About: what, Err: err})
 				continue
 			}

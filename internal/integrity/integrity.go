@@ -37,7 +37,7 @@ const (
 )
 
 // Kinds are all kinds.
-var Kinds = []Kind{Missing, Altered, Unreadable, Orphaned, Damaged, Foreign} //nolint:gochecknoglobals // a table
+var Kinds = []Kind{Missing, Altered, Unreadable, Orphaned, Damaged, Foreign}
 
 // Finding is one fault of a store.
 type Finding struct {

@@ -3,12 +3,14 @@ package jpegscan
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // Markers: T.81, table B.1.
 const (
 	sof0 = 0xC0 // baseline
 	sof1 = 0xC1 // extended sequential
+	sof2 = 0xC2 // progressive
 	dht  = 0xC4
 	jpg  = 0xC8 // reserved; the other markers from C0 to CF begin a frame
 	dac  = 0xCC
@@ -19,8 +21,10 @@ const (
 	sos  = 0xDA
 	dqt  = 0xDB
 	dri  = 0xDD
+	app0 = 0xE0
 	adob = 0xEE // APP14, where Adobe notes the colour transform
-	tem  = 0x01
+	appF = 0xEF
+	com  = 0xFE
 )
 
 // Photo is a JPEG file of which the header was read, up to the first scan. It
@@ -30,12 +34,14 @@ type Photo struct {
 	Ordinary      bool // Quarter can read it
 
 	data       []byte
+	script     int // where the first scan header is looked for
 	scan       int // where the entropy-coded data begin
+	frame      byte
 	components []component
 	quant      [4]*[64]uint16 // in zigzag order
 	dc, ac     [4][]byte      // Huffman tables as they stand in the file
 	interval   int            // MCUs between restart markers, or 0
-	rgb        bool
+	adobe, rgb bool
 }
 
 // component is one plane of the picture.
@@ -52,75 +58,104 @@ func Open(data []byte) (*Photo, error) {
 		return nil, ErrNotJPEG
 	}
 	p := &Photo{data: data}
-	var frame byte
 	for at := 2; ; {
-		marker, body, next := segment(data, at)
-		if next < 0 {
-			return nil, damage("the file is cut off in its header, at byte %d", len(data))
-		}
-		at = next
-		var err error
+		marker, body, next, err := segment(data, at)
 		switch {
-		case marker == eoi:
-			return nil, damage("the file holds no picture")
-		case marker == dqt:
-			err = p.readQuant(body)
-		case marker == dht:
-			err = p.readHuffman(body)
-		case marker == dri && len(body) == 2:
-			p.interval = int(binary.BigEndian.Uint16(body))
-		case marker == adob && bytes.HasPrefix(body, []byte("Adobe")) && len(body) >= 12:
-			p.rgb = p.rgb || body[11] == 0
-		case marker >= sof0 && marker <= 0xCF && marker != jpg && marker != dac:
-			if frame != 0 {
-				return nil, damage("the file has two frame headers")
-			}
-			frame = marker
-			err = p.readFrame(body)
+		case err != nil:
 		case marker == sos:
-			if frame == 0 {
-				return nil, damage("the file has no frame header")
-			}
-			p.scan = at
-			p.Ordinary = p.readScan(body) && p.ordinary(frame)
-			return p, nil
+			p.script, p.scan = at, next
+			return p, p.start(body)
+		case marker == eoi:
+			err = damage("the file holds no picture")
+		default:
+			err = p.readSegment(marker, body)
 		}
 		if err != nil {
 			return nil, err
 		}
+		at = next
 	}
 }
 
-// segment finds the marker at or behind at, with what it holds. Bytes that
-// belong to no segment are passed over, as libjpeg and the standard library do.
-// next is where to go on, or −1 if the data end before.
-func segment(data []byte, at int) (marker byte, body []byte, next int) {
+// start completes p with the header of the first scan.
+func (p *Photo) start(scan []byte) error {
+	switch {
+	case p.frame == 0:
+		return damage("the file has no frame header")
+	case len(p.components) == 4 && !p.adobe:
+		return damage("the file has four components and no Adobe marker that tells their colours")
+	}
+	p.Ordinary = p.readScan(scan) && p.ordinary()
+	return nil
+}
+
+// readSegment reads one segment of the header. A marker that decoders do not
+// expect there ends the reading of the image in image/jpeg and in libjpeg, so
+// that a photograph with such a marker is of no use to anybody.
+func (p *Photo) readSegment(marker byte, body []byte) error {
+	switch {
+	case marker == dqt:
+		return p.readQuant(body)
+	case marker == dht:
+		return p.readHuffman(body)
+	case marker == dri && len(body) == 2:
+		p.interval = int(binary.BigEndian.Uint16(body))
+	case marker == dri:
+		return damage("the file has a restart interval of %d bytes, not 2", len(body))
+	case marker == adob && bytes.HasPrefix(body, []byte("Adobe")) && len(body) >= 12:
+		p.adobe = true
+		p.rgb = p.rgb || body[11] == 0
+	case marker >= app0 && marker <= appF || marker == com:
+	case marker == sof0 || marker == sof1 || marker == sof2:
+		if p.frame != 0 {
+			return damage("the file has two frame headers")
+		}
+		p.frame = marker
+		return p.readFrame(body)
+	case marker > sof2 && marker <= 0xCF && marker != jpg && marker != dac:
+		return damage("the frame of the file is of the kind SOF%d: baseline, extended sequential and progressive files in Huffman code can be read", marker-sof0)
+	default:
+		return damage("the header of the file has the marker FF%02X, which no photograph has there", marker)
+	}
+	return nil
+}
+
+// segment returns the first marker at or behind at, its body, and the place
+// behind the body. It passes over bytes that belong to no segment and over
+// restart markers, as libjpeg and image/jpeg do.
+func segment(data []byte, at int) (marker byte, body []byte, next int, err error) {
+	cut := func() (byte, []byte, int, error) {
+		return 0, nil, 0, damage("the file is cut off in its header, at byte %d", len(data))
+	}
 	for {
 		skip := bytes.IndexByte(data[at:], 0xFF)
 		if skip < 0 {
-			return 0, nil, -1
+			return cut()
 		}
 		for at += skip; at < len(data) && data[at] == 0xFF; at++ {
 		}
 		if at == len(data) {
-			return 0, nil, -1
+			return cut()
 		}
 		marker = data[at]
 		at++
 		switch {
-		case marker == 0, marker == tem, marker >= rst0 && marker <= soi:
+		case marker == 0, marker >= rst0 && marker <= rst7:
 			continue // they have no body
-		case marker == eoi:
-			return marker, nil, at
+		case marker < sof0, marker == soi, marker == eoi:
+			return marker, nil, at, nil
 		}
 		if at+2 > len(data) {
-			return 0, nil, -1
+			return cut()
 		}
-		end := at + max(2, int(binary.BigEndian.Uint16(data[at:])))
-		if end > len(data) {
-			return 0, nil, -1
+		length := int(binary.BigEndian.Uint16(data[at:]))
+		if length < 2 {
+			return 0, nil, 0, damage("the segment FF%02X of the file has the length %d: a length counts its own 2 bytes", marker, length)
 		}
-		return marker, data[at+2 : end], end
+		if at+length > len(data) {
+			return cut()
+		}
+		return marker, data[at+2 : at+length], at + length, nil
 	}
 }
 
@@ -155,7 +190,7 @@ func (p *Photo) readHuffman(body []byte) error {
 		for _, count := range body[1:min(17, len(body))] {
 			size += int(count)
 		}
-		if class > 1 || id > 3 || len(body) < 1+size || size > 16+256 {
+		if class > 1 || id > 3 || len(body) < 1+size || size == 16 || size > 16+256 {
 			return damage("the file has a Huffman table that makes no sense")
 		}
 		if class == 0 {
@@ -179,12 +214,20 @@ func (p *Photo) readFrame(body []byte) error {
 		return damage("the frame header says %d × %d pixels", p.Width, p.Height)
 	}
 	if body[0] != 8 {
-		return nil // and without components, it is not ordinary
+		return damage("the file has %d bits a sample: 8 can be read", body[0])
+	}
+	if n := body[5]; n != 1 && n != 3 && n != 4 {
+		return damage("the file has %d components: 1, 3 or 4 can be read", n)
 	}
 	for c := body[6:]; len(c) > 0; c = c[3:] {
-		p.components = append(p.components, component{
-			id: c[0], h: int(c[1] >> 4), v: int(c[1] & 15), quant: c[2],
-		})
+		next := component{id: c[0], h: int(c[1] >> 4), v: int(c[1] & 15), quant: c[2]}
+		if next.h < 1 || next.h > 4 || next.v < 1 || next.v > 4 {
+			return damage("a component of the file has the sampling factors %d × %d: each is 1 to 4", next.h, next.v)
+		}
+		if slices.ContainsFunc(p.components, func(c component) bool { return c.id == next.id }) {
+			return damage("two components of the file have the id %d", next.id)
+		}
+		p.components = append(p.components, next)
 	}
 	return nil
 }
@@ -207,20 +250,24 @@ func (p *Photo) readScan(body []byte) bool {
 }
 
 // ordinary reports whether the frame is of the kind that Quarter reads.
-func (p *Photo) ordinary(frame byte) bool {
-	if frame != sof0 && frame != sof1 {
+func (p *Photo) ordinary() bool {
+	mostTable := byte(3)
+	switch p.frame {
+	case sof0:
+		mostTable = 1 // table B.5
+	case sof2:
 		return false
 	}
 	for _, c := range p.components {
-		if c.quant > 3 || c.dc > 3 || c.ac > 3 {
+		if c.quant > 3 || c.dc > mostTable || c.ac > mostTable {
 			return false
 		}
 	}
 	switch c := p.components; len(c) {
 	case 1:
-		return c[0].h >= 1 && c[0].h <= 4 && c[0].v >= 1 && c[0].v <= 4
+		return true
 	case 3:
-		if p.rgb || (c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B') {
+		if p.rgb || p.namedRGB() {
 			return false
 		}
 		return (c[0].h == 1 || c[0].h == 2) && (c[0].v == 1 || c[0].v == 2) &&

@@ -3,9 +3,10 @@
 //
 // Ordinary is what cameras write: sequential, Huffman-coded, 8 bits, grey or
 // YCbCr, in one scan. Open says whether a file is that. What is not, belongs to
-// the standard library, which is strict but overlooks holes. Nothing here
-// encodes, filters or limits: thumbnail does, and it compares Photo's size with
-// its limit before it asks for pixels.
+// the standard library, which is strict but overlooks holes; Work counts
+// beforehand what image/jpeg will have to do. Nothing here encodes, filters or
+// limits: thumbnail does, and it compares Photo's size and Work with its limits
+// before it asks for pixels.
 //
 // The format is ITU-T T.81 (1992); the comments name its sections. Beyond what
 // decoders commonly check, a file is refused here
@@ -27,6 +28,7 @@
 package jpegscan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -52,8 +54,9 @@ func damage(format string, args ...any) Damage { return Damage(fmt.Sprintf(forma
 // lie partly outside the photograph.
 //
 // It takes as much memory as these pixels, which is a sixteenth of the
-// photograph's, and some 100 kB. The error is a Damage or ErrNotOrdinary.
-func (p *Photo) Quarter() (image.Image, error) {
+// photograph's, and some 100 kB. The error is a Damage, ErrNotOrdinary, or that
+// of ctx, which ends the reading.
+func (p *Photo) Quarter(ctx context.Context) (image.Image, error) {
 	if !p.Ordinary {
 		return nil, ErrNotOrdinary
 	}
@@ -61,7 +64,7 @@ func (p *Photo) Quarter() (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.run(); err != nil {
+	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
 	return s.picture(), nil

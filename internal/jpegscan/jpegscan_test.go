@@ -2,6 +2,7 @@ package jpegscan_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -19,7 +20,7 @@ func read(data []byte) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return photo.Quarter()
+	return photo.Quarter(context.Background())
 }
 
 type plane struct {
@@ -167,7 +168,7 @@ func TestOpen_SaysWhatIsNotOrdinary(t *testing.T) {
 	for name, s := range map[string]sketch{
 		"a scan to each component": {components: 3, style: "scans"},
 		"progressive":              {components: 3, style: "progressive"},
-		"four components":          {components: 4},
+		"four components":          {components: 4, before: adobe},
 		"RGB":                      {components: 3, before: adobe},
 		"three to one":             {components: 3, h: 3},
 	} {
@@ -179,7 +180,7 @@ func TestOpen_SaysWhatIsNotOrdinary(t *testing.T) {
 		if photo.Ordinary || photo.Width != 40 || photo.Height != 30 {
 			t.Errorf("%s: ordinary: %v, %d × %d", name, photo.Ordinary, photo.Width, photo.Height)
 		}
-		if _, err := photo.Quarter(); !errors.Is(err, jpegscan.ErrNotOrdinary) {
+		if _, err := photo.Quarter(context.Background()); !errors.Is(err, jpegscan.ErrNotOrdinary) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

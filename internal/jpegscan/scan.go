@@ -1,6 +1,7 @@
 package jpegscan
 
 import (
+	"context"
 	"encoding/binary"
 	"image"
 )
@@ -102,11 +103,14 @@ func (p *Photo) newScan() (*scan, error) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// run reads every MCU and every marker up to EOI.
-func (s *scan) run() error {
+// run reads every MCU and every marker up to EOI. It ends with ctx.
+func (s *scan) run(ctx context.Context) error {
 	s.open(s.photo.scan)
 	until, restarts := s.photo.interval, 0
 	for row := range s.rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		for col := range s.cols {
 			if until == 0 && s.photo.interval > 0 {
 				if err := s.restart(rst0+byte(restarts&7), row); err != nil {

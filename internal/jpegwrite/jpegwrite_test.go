@@ -2,6 +2,7 @@ package jpegwrite_test
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/jpeg"
 	"math"
@@ -127,7 +128,7 @@ func TestEncode_AnySizeIsReadBackByTheStrictDecoder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := photo.Quarter(); err != nil {
+		if _, err := photo.Quarter(context.Background()); err != nil {
 			t.Errorf("%T of %v: %v", m, size, err)
 		}
 		if got := decode(t, file); got.Bounds().Size() != size || got.ColorModel() != m.ColorModel() {

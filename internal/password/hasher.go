@@ -5,13 +5,18 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
+	"runtime"
+	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"tagma/internal/fault"
 )
 
 // Options are the choices of an operator. Zero means the default.
 type Options struct {
-	Concurrency int // hashes computed at once: 4, which take 76 MiB
+	Concurrency int // hashes computed at once: 2, or 1 on a machine of one core
+	Waiting     int // hashes that may wait for their turn: 100
 
 	// Cheap makes hashes that take next to no time and protect nothing. It is
 	// for tests.
@@ -19,18 +24,23 @@ type Options struct {
 }
 
 // Hasher hashes passwords, a few at a time: each takes 19 MiB and a core for a
-// while, and without a bound a crowd of logins would be the end of the server.
-// It is safe for concurrent use.
+// while, and the garbage of those before takes as much again until it is
+// collected. Whoever waits holds no memory; a crowd that is too large to be
+// served soon is sent away. It is safe for concurrent use.
 type Hasher struct {
 	cost    cost // of a new hash
 	slots   chan struct{}
-	nothing hash // belongs to no password
+	queue   chan struct{} // a place for each that waits or is computed
+	nothing hash          // belongs to no password
 }
 
 // New makes a Hasher.
 func New(o Options) *Hasher {
 	if o.Concurrency <= 0 {
-		o.Concurrency = 4
+		o.Concurrency = min(2, runtime.GOMAXPROCS(0))
+	}
+	if o.Waiting <= 0 {
+		o.Waiting = 100
 	}
 	made := present
 	if o.Cheap {
@@ -39,12 +49,14 @@ func New(o Options) *Hasher {
 	return &Hasher{
 		cost:    made,
 		slots:   make(chan struct{}, o.Concurrency),
+		queue:   make(chan struct{}, o.Concurrency+o.Waiting),
 		nothing: hash{cost: made, salt: random(saltLen), key: random(keyLen)},
 	}
 }
 
 // Hash makes the PHC string of a password, with a new salt. The error is that
-// of ctx, if it ended while others were before.
+// of ctx, if it ended while others were before, or the fault UNAVAILABLE, if too
+// many are waiting.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	made := hash{cost: h.cost, salt: random(saltLen)}
 	key, err := h.key(ctx, made.cost, made.salt, keyLen, plain)
@@ -56,7 +68,7 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 }
 
 // Verify says whether plain is the password that the PHC string was made of.
-// The error is that of ctx, or says that the string is no such hash.
+// The error is one of Hash, or says that the string is no such hash.
 func (h *Hasher) Verify(ctx context.Context, phc, plain string) (bool, error) {
 	kept, err := parse(phc)
 	if err != nil {
@@ -66,7 +78,7 @@ func (h *Hasher) Verify(ctx context.Context, phc, plain string) (bool, error) {
 }
 
 // VerifyNothing takes as long as Verify, for a user who does not exist: else
-// the time would tell who does. The error is that of ctx.
+// the time would tell who does. The error is one of Hash.
 func (h *Hasher) VerifyNothing(ctx context.Context, plain string) error {
 	_, err := h.verify(ctx, h.nothing, plain)
 	return err
@@ -91,6 +103,15 @@ func (h *Hasher) verify(ctx context.Context, kept hash, plain string) (bool, err
 func (h *Hasher) key(ctx context.Context, c cost, salt []byte, length int, plain string) ([]byte, error) {
 	if ctx.Err() != nil { // do not leave it to the luck of select
 		return nil, waiting(ctx)
+	}
+	select {
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
+	default:
+		busy := fault.New(fault.Unavailable, "%d passwords wait to be checked, which is the limit: try again in a second",
+			cap(h.queue)-cap(h.slots))
+		busy.RetryAfter = time.Second
+		return nil, busy
 	}
 	select {
 	case h.slots <- struct{}{}:

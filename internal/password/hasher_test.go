@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"tagma/internal/fault"
 )
 
 func TestHasher_APasswordIsVerifiedAndAnotherIsNot(t *testing.T) {
@@ -125,6 +128,50 @@ func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 			t.Errorf("%d slots are held, 1 by this test", len(h.slots))
 		}
 	})
+}
+
+func TestHasher_ACrowdTooLargeToServeSoonIsSentAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(Options{Concurrency: 1, Waiting: 3})
+		h.slots <- struct{}{} // a hash is under way
+		h.queue <- struct{}{}
+		waiting, stop := context.WithCancel(t.Context())
+		left := make(chan error)
+		for range 3 {
+			go func() { left <- h.VerifyNothing(waiting, "correct horse") }()
+		}
+		synctest.Wait()
+
+		for name, ask := range map[string]func() error{
+			"Hash":          func() error { _, err := h.Hash(t.Context(), "correct horse"); return err },
+			"Verify":        func() error { _, err := h.Verify(t.Context(), modelHash, "correct horse"); return err },
+			"VerifyNothing": func() error { return h.VerifyNothing(t.Context(), "correct horse") },
+		} {
+			var refused *fault.Error
+			if err := ask(); !errors.As(err, &refused) || refused.Code != fault.Unavailable || refused.RetryAfter != time.Second {
+				t.Errorf("%s with 3 waiting = %v, want UNAVAILABLE, to be tried again in 1s", name, err)
+			}
+		}
+
+		// Those that were waiting are not affected, and leave their places.
+		stop()
+		for range 3 {
+			if err := <-left; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want %v", err, context.Canceled)
+			}
+		}
+		<-h.slots
+		<-h.queue
+		if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil || len(h.queue) != 0 {
+			t.Errorf("got %v with %d places taken, want no error and 0", err, len(h.queue))
+		}
+	})
+}
+
+func TestHasher_NoMoreThanTwoHashesAreComputedAtOnce(t *testing.T) {
+	if got := cap(New(Options{}).slots); got < 1 || got > 2 {
+		t.Errorf("%d hashes of 19 MiB are computed at once, want 1 or 2", got)
+	}
 }
 
 func TestHasher_WhoeverHasGoneCostsNothing(t *testing.T) {

@@ -27,7 +27,8 @@ type Session struct {
 // and the time are the same for a wrong name, a wrong password and a disabled
 // account.
 //
-// Faults: UNAUTHENTICATED, and RATE_LIMITED with the time to wait.
+// Faults: UNAUTHENTICATED, RATE_LIMITED with the time to wait, and UNAVAILABLE if
+// too many are signing in.
 func (p *People) Login(ctx context.Context, username, plain, address string) (*Session, error) {
 	name, ok := canonicalName(username)
 	if err := p.allow(name, address); err != nil {
@@ -215,7 +216,7 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 // sessions of the caller except the current session. Guesses at the current
 // password count like guesses of Login.
 //
-// Faults: BAD_USER_INPUT at "current" or "new", and RATE_LIMITED.
+// Faults: BAD_USER_INPUT at "current" or "new", RATE_LIMITED, and UNAVAILABLE.
 func (p *People) ChangePassword(ctx context.Context, current, next, address string) error {
 	c, err := person(ctx)
 	if err != nil {

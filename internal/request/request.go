@@ -1,12 +1,13 @@
 // Package request owns the facts about the HTTP request behind an operation:
-// the id, which both the caller and the log show, and the client's address. It
-// does not own the caller (package caller).
+// the id, which both the caller and the log show, the client's address, and which
+// addresses count as one client. It does not own the caller (package caller).
 package request
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -65,4 +66,23 @@ func CountStatement(ctx context.Context, _ string) {
 	if r := From(ctx); r.Statements != nil {
 		r.Statements.Add(1)
 	}
+}
+
+// Network returns what counts as one client of the address, an IP with or
+// without a port: whoever has one IPv6 address has the 2⁶⁴ of its network. All
+// that is no IP counts as one.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return "unreadable"
+		}
+		ip = withPort.Addr()
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
 }

@@ -8,6 +8,8 @@
 // server and starts none; its user must have the right to create databases. An
 // S3 server starts quickly, so each test has its own.
 //
+// FlatJPEG returns a photograph that takes much work to decode.
+//
 // Package testenv does not own starting PostgreSQL (package pgserver), nor
 // schemas: a database is empty, and the caller migrates it. It works on Unix
 // only.

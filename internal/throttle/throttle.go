@@ -24,11 +24,11 @@ package throttle
 
 import (
 	"crypto/sha256"
-	"net/netip"
 	"sync"
 	"time"
 
 	"tagma/internal/instant"
+	"tagma/internal/request"
 )
 
 const (
@@ -113,7 +113,7 @@ func (t *Throttle) Allow(accountName, remote string) (ok bool, retryAfter time.D
 	defer t.mu.Unlock()
 	now := t.tick()
 
-	accountKey, addressKey := digest(accountName), digest(network(remote))
+	accountKey, addressKey := digest(accountName), digest(request.Network(remote))
 	acct := t.accounts.get(now, accountKey)
 	addr := t.addresses.get(now, addressKey)
 
@@ -196,21 +196,3 @@ func (t *Throttle) tick() time.Duration {
 
 // digest returns a key of fixed size for a name of any length.
 func digest(s string) key { return sha256.Sum256([]byte(s)) }
-
-// network returns the text that stands for one address. The owner of one IPv6
-// address owns the 2⁶⁴ addresses of its network.
-func network(remote string) string {
-	ip, err := netip.ParseAddr(remote)
-	if err != nil {
-		addrPort, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return "unreadable"
-		}
-		ip = addrPort.Addr()
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() {
-		return netip.PrefixFrom(ip, 64).Masked().String()
-	}
-	return ip.String()
-}

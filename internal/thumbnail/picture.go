@@ -63,14 +63,36 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (x, y int) {
 func toYCbCr(m image.Image) *image.YCbCr {
 	b := m.Bounds()
 	out := image.NewYCbCr(image.Rect(0, 0, b.Dx(), b.Dy()), image.YCbCrSubsampleRatio444)
+	at := colours(m)
 	for y := range b.Dy() {
 		for x := range b.Dx() {
-			r, g, b, _ := m.At(b.Min.X+x, b.Min.Y+y).RGBA()
 			i := y*out.YStride + x
-			out.Y[i], out.Cb[i], out.Cr[i] = color.RGBToYCbCr(byte(r>>8), byte(g>>8), byte(b>>8))
+			out.Y[i], out.Cb[i], out.Cr[i] = color.RGBToYCbCr(at(b.Min.X+x, b.Min.Y+y))
 		}
 	}
 	return out
+}
+
+// colours returns a function that reads the colour of a pixel. Those of the two
+// kinds of image that image/jpeg makes allocate nothing, as image.Image.At does
+// for each pixel.
+func colours(m image.Image) func(x, y int) (r, g, b byte) {
+	switch m := m.(type) {
+	case *image.RGBA:
+		return func(x, y int) (r, g, b byte) {
+			c := m.RGBAAt(x, y)
+			return c.R, c.G, c.B
+		}
+	case *image.CMYK:
+		return func(x, y int) (r, g, b byte) {
+			c := m.CMYKAt(x, y)
+			return color.CMYKToRGB(c.C, c.M, c.Y, c.K)
+		}
+	}
+	return func(x, y int) (byte, byte, byte) {
+		r, g, b, _ := m.At(x, y).RGBA()
+		return byte(r >> 8), byte(g >> 8), byte(b >> 8)
+	}
 }
 
 // resize returns a picture of w × h pixels, with chrominance at half the width

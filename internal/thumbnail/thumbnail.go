@@ -10,7 +10,7 @@
 package thumbnail
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -42,17 +42,29 @@ type Set struct {
 	Mini          []byte // within MiniWidth × MiniHeight
 }
 
-// Make checks the whole photograph and returns its small pictures, on one core.
+// The bounds of a photograph that image/jpeg decodes. A progressive file of
+// libjpeg has 10 scans, which visit each block of the picture 4 to 6 times. A
+// file can ask for far more work than it has bytes: a scan of a picture of 64
+// megapixels may have 60 of them.
+const (
+	MaxScans  = 100
+	maxVisits = 40 // of each block of the picture, on average
+)
+
+// Make checks the whole photograph and makes its small pictures, on one core. It
+// ends soon after ctx, with the error of ctx.
 //
-// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, known from
-// the header before any allocation, and BAD_USER_INPUT for a file that is no
-// JPEG, is truncated or damaged, or is of an unsupported kind.
-func Make(data []byte, maxPixels int64) (*Set, error) {
-	photo, err := open(data, maxPixels)
+// Other errors are *fault.Error: those of Weigh, and BAD_USER_INPUT for what is
+// cut off or damaged.
+func Make(ctx context.Context, data []byte, maxPixels int64) (*Set, error) {
+	photo, _, err := open(data, maxPixels)
 	if err != nil {
 		return nil, err
 	}
-	source, err := decode(photo, data)
+	source, err := decode(ctx, photo, data)
+	if ended := ctx.Err(); ended != nil {
+		return nil, ended
+	}
 	if err != nil {
 		return nil, inputError(err)
 	}
@@ -70,39 +82,66 @@ func Make(data []byte, maxPixels int64) (*Set, error) {
 	return set, nil
 }
 
-// Weight returns the largest amount of memory that Make allocates for the
-// photograph, in bytes, without the data. Weight reads the header only. The
-// errors are those of Make for a header.
-func Weight(data []byte, maxPixels int64) (int64, error) {
-	photo, err := open(data, maxPixels)
-	if err != nil {
-		return 0, err
-	}
-	const tablesAndPictures = 2 << 20
-	pixels := (int64(photo.Width) + 32) * (int64(photo.Height) + 32) // whole MCUs
-	switch {
-	case canUseQuarter(photo):
-		return tablesAndPictures + pixels/2, nil
-	case photo.Ordinary:
-		return tablesAndPictures + 8*pixels, nil
-	default:
-		// For a progressive file the standard library holds all coefficients: 4
-		// bytes for each of up to four components.
-		return tablesAndPictures + 36*pixels, nil
-	}
+// Weight is what Make takes for a photograph.
+type Weight struct {
+	// Bytes is the most memory that Make allocates, without the data themselves.
+	Bytes int64
+
+	// Slow is set for what image/jpeg has to decode in several scans. The time
+	// for that has little to do with how many bytes the file has.
+	Slow bool
 }
 
-func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
+// Weigh returns the weight of a photograph. It reads markers and decodes nothing.
+//
+// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, or for more
+// scans, or more blocks in them, than any photograph has; and BAD_USER_INPUT for
+// what is no JPEG, or of a kind that nothing here can read.
+func Weigh(data []byte, maxPixels int64) (Weight, error) {
+	photo, work, err := open(data, maxPixels)
+	if err != nil {
+		return Weight{}, err
+	}
+	const tablesAndPictures = 2 << 20
+	width, height := int64(photo.Width), int64(photo.Height)
+	pixels := (width + 32) * (height + 32) // whole MCUs
+	if canUseQuarter(photo) {
+		return Weight{Bytes: tablesAndPictures + pixels/2}, nil
+	}
+	bytes := tablesAndPictures + work.Bytes + 128*(width+height) // the filters of resize
+	if photo.Ordinary {
+		bytes += pixels / 2 // Quarter checks the file first
+	}
+	if work.Converted {
+		bytes += 3 * pixels // toYCbCr
+	}
+	return Weight{Bytes: bytes, Slow: !photo.Ordinary}, nil
+}
+
+func open(data []byte, maxPixels int64) (*jpegscan.Photo, jpegscan.Work, error) {
 	photo, err := jpegscan.Open(data)
 	if err != nil {
-		return nil, inputError(err)
+		return nil, jpegscan.Work{}, inputError(err)
 	}
 	if pixels := int64(photo.Width) * int64(photo.Height); pixels > maxPixels {
-		return nil, fault.New(fault.TooLarge,
+		return nil, jpegscan.Work{}, fault.New(fault.TooLarge,
 			"the image has %d × %d = %d pixels, and the limit is %d: send a smaller one",
 			photo.Width, photo.Height, pixels, maxPixels)
 	}
-	return photo, nil
+	if canUseQuarter(photo) { // image/jpeg is not asked
+		return photo, jpegscan.Work{}, nil
+	}
+	work := photo.Work()
+	if work.Scans > MaxScans {
+		return nil, work, fault.New(fault.TooLarge,
+			"the image has %d scans, and the limit is %d: save it as a baseline JPEG", work.Scans, MaxScans)
+	}
+	if work.Blocks > maxVisits*work.Picture {
+		return nil, work, fault.New(fault.TooLarge,
+			"the scans of the image have %d blocks, and the limit is %d, which is %d times as many as the picture has: save it as a baseline JPEG",
+			work.Blocks, maxVisits*work.Picture, maxVisits)
+	}
+	return photo, work, nil
 }
 
 // inputError returns an error about the file for the sender.
@@ -113,11 +152,11 @@ func inputError(err error) error {
 	return fault.New(fault.BadInput, "the image cannot be read: %v. Send the whole file as the camera wrote it", err)
 }
 
-// decode checks the photograph and returns its pixels, at full or quarter
-// scale.
-func decode(photo *jpegscan.Photo, data []byte) (picture, error) {
+// decode checks the photograph and returns its pixels, at the scale that is
+// enough.
+func decode(ctx context.Context, photo *jpegscan.Photo, data []byte) (picture, error) {
 	if photo.Ordinary {
-		quarter, err := photo.Quarter()
+		quarter, err := photo.Quarter(ctx)
 		if err != nil {
 			return picture{}, err
 		}
@@ -126,11 +165,35 @@ func decode(photo *jpegscan.Photo, data []byte) (picture, error) {
 		}
 		// The file is intact but small, so decoding again is cheap.
 	}
-	full, err := jpeg.Decode(bytes.NewReader(data))
+	full, err := jpeg.Decode(&reader{ctx, data})
 	if err != nil {
 		return picture{}, err
 	}
 	return newPicture(full, float64(photo.Width), float64(photo.Height)), nil
+}
+
+// reader gives image/jpeg the data in small pieces, until ctx ends: the decoder
+// knows no context, but returns the error of its reader. Some scans of a file
+// that is made to be slow fit into one piece.
+type reader struct {
+	ctx  context.Context
+	data []byte
+}
+
+// piece is how many bytes are read at once.
+const piece = 512
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if len(r.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), piece)], r.data)
+	r.data = r.data[n:]
+	return n, nil
 }
 
 // canUseQuarter reports whether a quarter is large enough for the pictures. It
@@ -149,16 +212,17 @@ func SizesOf(width, height int) Sizes {
 	return Sizes{Thumbnail: within(width, height, Width, Height), Mini: within(width, height, MiniWidth, MiniHeight)}
 }
 
-// Check reports why data is not a whole JPEG picture of that size, or nil.
-func Check(data []byte, size image.Point) error {
-	picture, err := jpegscan.Open(data)
+// Check returns an error unless data is a complete JPEG picture of a size. Check
+// ends soon after ctx, with the error of ctx.
+func Check(ctx context.Context, data []byte, size image.Point) error {
+	picture, _, err := open(data, int64(size.X)*int64(size.Y))
 	if err != nil {
 		return err
 	}
 	if got := image.Pt(picture.Width, picture.Height); got != size {
 		return fmt.Errorf("the picture has %d × %d pixels, and not %d × %d", got.X, got.Y, size.X, size.Y)
 	}
-	_, err = decode(picture, data)
+	_, err = decode(ctx, picture, data)
 	return err
 }
 

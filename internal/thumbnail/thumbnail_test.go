@@ -2,16 +2,20 @@ package thumbnail_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"image"
 	"image/jpeg"
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/image/draw"
 
 	"tagma/internal/fault"
+	"tagma/internal/testenv"
 	"tagma/internal/thumbnail"
 )
 
@@ -73,7 +77,7 @@ func asRGB(data []byte) []byte {
 
 func thumbnails(t testing.TB, data []byte) *thumbnail.Set {
 	t.Helper()
-	set, err := thumbnail.Make(data, limit)
+	set, err := thumbnail.Make(context.Background(), data, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +141,7 @@ func TestMake_ATruncatedFileIsRefused(t *testing.T) {
 		const offsets = 200
 		for i := range offsets {
 			cut := i * (len(data) - 1) / (offsets - 1)
-			if set, err := thumbnail.Make(data[:cut], limit); fault.CodeOf(err) != fault.BadInput || set != nil {
+			if set, err := thumbnail.Make(context.Background(), data[:cut], limit); fault.CodeOf(err) != fault.BadInput || set != nil {
 				t.Fatalf("%s, cut at %d of %d: %v", name, cut, len(data), err)
 			}
 		}
@@ -158,7 +162,7 @@ func TestMake_ASmallPhotographIsCheckedAsStrictly(t *testing.T) {
 			if _, err := jpeg.Decode(bytes.NewReader(data)); err == nil {
 				overlooked++
 			}
-			if _, err := thumbnail.Make(data, limit); fault.CodeOf(err) != fault.BadInput {
+			if _, err := thumbnail.Make(context.Background(), data, limit); fault.CodeOf(err) != fault.BadInput {
 				t.Errorf("%s at byte %d: %v", what, at, err)
 			}
 		}
@@ -180,7 +184,7 @@ func TestMake_WhatIsNoPhotographIsRefused(t *testing.T) {
 		"12 bits":         progressive12bit,
 		"arithmetic code": arithmetic,
 	} {
-		if _, err := thumbnail.Make(data, limit); fault.CodeOf(err) != fault.BadInput {
+		if _, err := thumbnail.Make(t.Context(), data, limit); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
 		}
 	}
@@ -191,18 +195,113 @@ func TestMake_TooManyPixelsAreRefusedBeforeAnythingIsAllocated(t *testing.T) {
 	frame := bytes.Index(bomb, []byte{0xFF, 0xC0})
 	copy(bomb[frame+5:], []byte{0xFF, 0xFF, 0xFF, 0xFF})
 	used := allocated(func() {
-		if _, err := thumbnail.Make(bomb, limit); fault.CodeOf(err) != fault.TooLarge {
+		if _, err := thumbnail.Make(t.Context(), bomb, limit); fault.CodeOf(err) != fault.TooLarge {
 			t.Errorf("bomb: got error %v, want code %s", err, fault.TooLarge)
 		}
 	})
 	if used > 1<<16 {
 		t.Errorf("%d bytes were allocated", used)
 	}
-	if _, err := thumbnail.Make(encode(t, scene(100, 101), 85), 10_100); err != nil {
+	if _, err := thumbnail.Make(context.Background(), encode(t, scene(100, 101), 85), 10_100); err != nil {
 		t.Errorf("just within the limit: %v", err)
 	}
-	if _, err := thumbnail.Make(encode(t, scene(100, 101), 85), 10_099); fault.CodeOf(err) != fault.TooLarge {
+	if _, err := thumbnail.Make(context.Background(), encode(t, scene(100, 101), 85), 10_099); fault.CodeOf(err) != fault.TooLarge {
 		t.Errorf("just beyond the limit: %v", err)
+	}
+}
+
+// The files have some kB, and image/jpeg works on each for minutes or takes
+// gigabytes.
+func TestWeigh_AFileThatAsksForFarMoreWorkThanAnyPhotographIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		file testenv.FlatJPEG
+		want string
+	}{
+		"3,000 scans": {
+			testenv.FlatJPEG{Width: 8000, Height: 8000, Components: 1, Scans: 3000},
+			"3000 scans, and the limit is 100"},
+		"101 scans": {
+			testenv.FlatJPEG{Width: 16, Height: 16, Components: 3, Scans: 101},
+			"101 scans, and the limit is 100"},
+		"41 scans of all blocks": {
+			testenv.FlatJPEG{Width: 800, Height: 800, Components: 1, Scans: 41},
+			"410000 blocks, and the limit is 400000"},
+	} {
+		_, err := thumbnail.Weigh(c.file.Bytes(), limit)
+		if fault.CodeOf(err) != fault.TooLarge || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Weigh = %v, want TOO_LARGE with %q", name, err, c.want)
+		}
+		if _, err := thumbnail.Make(context.Background(), c.file.Bytes(), limit); fault.CodeOf(err) != fault.TooLarge {
+			t.Errorf("%s: Make = %v, want TOO_LARGE", name, err)
+		}
+	}
+}
+
+func TestMake_AsManyScansAsALimitAllowsAreRead(t *testing.T) {
+	for _, file := range []testenv.FlatJPEG{
+		{Width: 80, Height: 60, Components: 1, Scans: 40},
+		{Width: 80, Height: 60, Components: 3, Scans: 100},
+		{Width: 80, Height: 60, Components: 3, Sampling: 0x22, Scans: 60},
+		{Width: 80, Height: 60, Components: 4, Adobe: true, Scans: 100},
+	} {
+		if set, err := thumbnail.Make(context.Background(), file.Bytes(), limit); err != nil || set.Width != 80 {
+			t.Errorf("%+v: Make = %v, want the pictures", file, err)
+		}
+	}
+}
+
+func TestWeigh_TellsWhatIsSlowAndHowLargeItGets(t *testing.T) {
+	const mega = 1 << 20
+	for name, c := range map[string]struct {
+		file     testenv.FlatJPEG
+		slow     bool
+		from, to int64 // bytes
+	}{
+		"64 megapixels":                       {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Sampling: 0x22}, false, 20 * mega, 40 * mega},
+		"64 megapixels, progressive":          {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Sampling: 0x22, Scans: 3}, true, 457 * mega, 480 * mega},
+		"64 megapixels, progressive, 4:4:4":   {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Scans: 3}, true, 915 * mega, 940 * mega},
+		"24 megapixels, progressive":          {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 3, Sampling: 0x22, Scans: 3}, true, 171 * mega, 192 * mega},
+		"24 megapixels, progressive and CMYK": {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 4, Adobe: true, Scans: 4}, true, 549 * mega, 640 * mega},
+	} {
+		weight, err := thumbnail.Weigh(c.file.Bytes(), limit)
+		if err != nil || weight.Slow != c.slow || weight.Bytes < c.from || weight.Bytes > c.to {
+			t.Errorf("%s: Weigh = %+v, %v, want %d to %d bytes, slow: %v", name, weight, err, c.from, c.to, c.slow)
+		}
+	}
+}
+
+// request is the context of a request that ends once its end was asked for so
+// many times.
+type request struct {
+	context.Context
+	left  int
+	asked int
+}
+
+func (r *request) Err() error {
+	if r.asked++; r.asked > r.left {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestMake_EndsWithItsRequest(t *testing.T) {
+	progressive := testenv.FlatJPEG{Width: 160, Height: 120, Components: 3, Scans: 100}.Bytes()
+	ordinary := testenv.FlatJPEG{Width: 2600, Height: 64, Components: 1}.Bytes()
+	for name, data := range map[string][]byte{"progressive": progressive, "ordinary": ordinary} {
+		whole := &request{Context: context.Background(), left: math.MaxInt}
+		if _, err := thumbnail.Make(whole, data, limit); err != nil {
+			t.Fatal(err)
+		}
+		ended := &request{Context: context.Background(), left: 1}
+		if set, err := thumbnail.Make(ended, data, limit); !errors.Is(err, context.Canceled) || set != nil {
+			t.Errorf("%s: Make of a request that has ended = %v, want %v", name, err, context.Canceled)
+		}
+		// It is asked once more to tell its end from damage.
+		if ended.asked > 3 || whole.asked < 4 {
+			t.Errorf("%s: a request that ended after it was asked once was asked %d times, want 3; another was asked %d times, want more",
+				name, ended.asked, whole.asked)
+		}
 	}
 }
 
@@ -231,15 +330,20 @@ func TestWeight_IsNeverExceeded(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"small": small, "medium": medium, "large": large,
 		"small, RGB": asRGB(small), "medium, RGB": asRGB(medium),
-		"wide": encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 8), image.YCbCrSubsampleRatio420), 50),
-		"tall": encode(t, image.NewYCbCr(image.Rect(0, 0, 8, 65000), image.YCbCrSubsampleRatio420), 50),
+		"wide":              encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 8), image.YCbCrSubsampleRatio420), 50),
+		"progressive":       testenv.FlatJPEG{Width: 900, Height: 700, Components: 3, Sampling: 0x22, Scans: 9}.Bytes(),
+		"progressive, wide": testenv.FlatJPEG{Width: 9000, Height: 8, Components: 3, Sampling: 0x42, Scans: 9}.Bytes(),
+		"progressive, tall": testenv.FlatJPEG{Width: 8, Height: 9000, Components: 1, Scans: 9}.Bytes(),
+		"progressive, CMYK": testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true, Scans: 9}.Bytes(),
+		"CMYK":              testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true}.Bytes(),
+		"tall":              encode(t, image.NewYCbCr(image.Rect(0, 0, 8, 65000), image.YCbCrSubsampleRatio420), 50),
 	} {
-		weight, err := thumbnail.Weight(data, limit)
+		weight, err := thumbnail.Weigh(data, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if used := allocated(func() { thumbnails(t, data) }); used > weight {
-			t.Errorf("%s: %d kB were allocated, not %d kB", name, used>>10, weight>>10)
+		if used := allocated(func() { thumbnails(t, data) }); used > weight.Bytes {
+			t.Errorf("%s: %d kB were allocated, not %d kB", name, used>>10, weight.Bytes>>10)
 		}
 	}
 }

@@ -38,10 +38,14 @@ func (t Multipart) Supports(r *http.Request) bool {
 func (t Multipart) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	files := spool{dir: t.Options.TempDir}
 	defer files.clear()
-	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r, &files) })
+	leave := func() {}
+	defer func() { leave() }()
+	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r, &files, &leave) })
 }
 
-func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*graphql.RawParams, error) {
+// read reads the parameters and the files. It sets leave to what gives back the
+// room of the parameters.
+func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool, leave *func()) (*graphql.RawParams, error) {
 	if !onPurpose(r.Header) {
 		return nil, refuse(http.StatusForbidden, fault.Forbidden,
 			"an upload must carry a bearer token, or a header that no other site can set, such as GraphQL-Require-Preflight: 1")
@@ -59,6 +63,11 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool) (*
 	if err != nil {
 		return nil, err
 	}
+	room, err := t.Options.decode(r.Context(), len(operations))
+	if err != nil {
+		return nil, err
+	}
+	*leave = room
 	params, err := decodeParams(`the part "operations"`, operations)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"tagma/internal/caller"
+	"tagma/internal/request"
 )
 
 const eventStream = "text/event-stream"
@@ -28,11 +29,12 @@ func takesEvents(header http.Header) bool {
 // https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md: an event
 // "next" for each answer, and at the end "complete".
 func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, operation *graphql.OperationContext) {
-	if !o.Streams.enter() {
-		o.refuse(w, r, refuse(http.StatusServiceUnavailable, errTooMany.Code, "%s", errTooMany.Message))
+	slot, refused := o.Streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+	if refused != nil {
+		o.refuse(w, r, refused)
 		return
 	}
-	defer o.Streams.leave()
+	defer slot.leave()
 	ctx, done := o.Streams.lasting(r.Context(), caller.From(r.Context()))
 	defer done()
 	connection := clear(w)

@@ -31,7 +31,9 @@ type Streams struct {
 	InitTimeout time.Duration // for a socket's first message
 	Timeout     time.Duration // of a query or mutation on a socket
 
-	places chan struct{} // one for each socket or stream
+	Limits StreamLimits
+
+	slots *slots
 }
 
 const (
@@ -42,28 +44,13 @@ const (
 	keepAlive = 25 * time.Second
 )
 
-// NewStreams completes streams, of which there may be so many at once.
-func NewStreams(s Streams, most int) *Streams {
-	s.places = make(chan struct{}, most)
+// NewStreams returns s with no connection open.
+func NewStreams(s Streams) *Streams {
+	s.slots = newSlots(s.Limits)
 	return &s
 }
 
-// enter takes a place, which the caller gives back by leave.
-func (s *Streams) enter() bool {
-	select {
-	case s.places <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (s *Streams) leave() { <-s.places }
-
-var (
-	errStopping = errors.New("the server stops: connect again")
-	errTooMany  = fault.New(fault.Unavailable, "too many clients are listening: try again later")
-)
+var errStopping = errors.New("the server stops: connect again")
 
 // lasting is a context that outlives the request's deadline, and ends with the
 // connection, the server or the caller's token. Its cause says which.

@@ -37,6 +37,10 @@ import (
 type Limits struct {
 	QueryBytes int   // the GraphQL document; of a GET, the whole query of the URL as sent. 15 KiB
 	JSONBytes  int64 // the body of a POST, and the part "operations" of an upload. 1 MiB
+
+	// AnonymousBytes bounds the body of a POST of an anonymous caller. JSONBytes.
+	AnonymousBytes int64
+
 	MapBytes   int64 // the part "map" of an upload. 64 KiB
 	Files      int   // the files of an upload. 100
 	FileBytes  int64 // one file. 32 MiB
@@ -47,6 +51,9 @@ func (l Limits) orDefaults() Limits {
 	return Limits{
 		QueryBytes: cmp.Or(l.QueryBytes, 15<<10),
 		JSONBytes:  cmp.Or(l.JSONBytes, 1<<20),
+
+		AnonymousBytes: cmp.Or(l.AnonymousBytes, l.JSONBytes, 1<<20),
+
 		MapBytes:   cmp.Or(l.MapBytes, 64<<10),
 		Files:      cmp.Or(l.Files, 100),
 		FileBytes:  cmp.Or(l.FileBytes, 32<<20),
@@ -68,6 +75,10 @@ type Options struct {
 	// Answers is the memory that answers hold until they are read. Nil has no
 	// bound.
 	Answers *cost.Pool
+
+	// Decoded is room for JSON bodies in the form in which they are decoded. Nil
+	// is without bounds.
+	Decoded *Memory
 
 	// RequestID names the request in the errors of this package. Nil, or an
 	// empty name, leaves it out.

@@ -86,12 +86,15 @@ func place(variables map[string]any, path string) (func(graphql.Upload), error) 
 	return put, nil
 }
 
-// Memory is room for uploaded files that all requests of a server share. What
+// Memory is room that all requests of a server share. Of uploaded files, what
 // does not fit in waits in temporary files. Nil is none.
-type Memory struct{ free *semaphore.Weighted }
+type Memory struct {
+	size int64 // in bytes
+	free *semaphore.Weighted
+}
 
 // NewMemory is room for so many bytes.
-func NewMemory(bytes int64) *Memory { return &Memory{semaphore.NewWeighted(bytes)} }
+func NewMemory(bytes int64) *Memory { return &Memory{bytes, semaphore.NewWeighted(bytes)} }
 
 // memoryFile is an uploaded file in memory. Who needs it whole reads Bytes, which
 // are there until the request is over, and must not change them.

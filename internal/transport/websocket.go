@@ -61,11 +61,13 @@ func (t WebSocket) Supports(r *http.Request) bool {
 // Do answers r until the socket is closed.
 func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	streams := t.Options.Streams
-	if !streams.enter() {
-		t.Options.refuse(w, r, refuse(http.StatusServiceUnavailable, errTooMany.Code, "%s", errTooMany.Message))
+	// A script may have sent its token in the header.
+	slot, refused := streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+	if refused != nil {
+		t.Options.refuse(w, r, refused)
 		return
 	}
-	defer streams.leave()
+	defer slot.leave()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:   []string{protocol},
 		OriginPatterns: streams.Origins,
@@ -74,8 +76,8 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		t.Options.log().InfoContext(r.Context(), "a socket was refused", "error", err)
 		return
 	}
-	conn.SetReadLimit(t.Options.Limits.orDefaults().JSONBytes)
-	s := &socket{options: t.Options, conn: conn, exec: exec, operations: map[string]context.CancelFunc{}}
+	conn.SetReadLimit(initBytes)
+	s := &socket{options: t.Options, conn: conn, exec: exec, slot: slot, operations: map[string]context.CancelFunc{}}
 	code, reason := s.serve(r.Context())
 	_ = conn.Close(code, reason)
 }
@@ -85,6 +87,7 @@ type socket struct {
 	options Options
 	conn    *websocket.Conn
 	exec    graphql.GraphExecutor
+	slot    *slot
 
 	work sync.WaitGroup // operations under way
 
@@ -108,6 +111,7 @@ func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	if by == nil {
 		return code, reason
 	}
+	s.conn.SetReadLimit(s.options.Limits.orDefaults().JSONBytes)
 	ctx, done := s.options.Streams.lasting(caller.With(ctx, by), by)
 	defer s.work.Wait()
 	defer done()
@@ -167,7 +171,7 @@ func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode
 	case m.Type != "connection_init":
 		return nil, closeUnauthorized, "Unauthorized"
 	}
-	by := caller.From(ctx) // a script may have sent the header
+	by := caller.From(ctx)
 	if bearer := bearerOf(m.Payload); bearer != "" {
 		var err error
 		if by, err = s.options.Streams.Authenticate(ctx, bearer); err != nil {
@@ -180,6 +184,10 @@ func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode
 	}
 	if by == nil {
 		return nil, closeForbidden, "Forbidden: send your token in connection_init"
+	}
+	if !s.slot.signIn(by) {
+		return nil, closeTryLater, fmt.Sprintf("You have %d sockets and event streams open, the limit for one person: close one",
+			s.options.Streams.Limits.Person)
 	}
 	s.send(ctx, message{Type: "connection_ack"})
 	return by, 0, ""
@@ -218,8 +226,13 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	if m.ID == "" || len(m.ID) > maxOperationID {
 		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
 	}
+	leave, err := s.options.decode(ctx, len(m.Payload))
+	if err != nil {
+		return closeTryLater, "The server has too many large requests: try again later"
+	}
 	params, err := decodeParams("the payload", m.Payload)
 	if err != nil {
+		leave()
 		return closeBadRequest, "the payload must hold query, and may hold operationName, variables and extensions"
 	}
 	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
@@ -232,13 +245,16 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	switch {
 	case known:
 		cancel()
+		leave()
 		return closeDuplicate, "Subscriber for " + m.ID + " already exists"
 	case full:
 		cancel()
+		leave()
 		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
 			fmt.Sprintf("a socket carries %d operations at once: complete one, or open another socket", s.options.Streams.Operations)))
 	default:
 		s.work.Go(func() {
+			defer leave()
 			defer cancel()
 			defer s.forget(m.ID)
 			s.run(running, m.ID, params)

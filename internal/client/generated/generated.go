@@ -611,7 +611,7 @@ func (v *ImageSeriesResponse) GetImageSeries() ImageSeriesImageSeriesImageConnec
 //
 // The bounds in force.
 type Limits struct {
-	// Bytes of a JSON body, and of the part `operations` of an upload.
+	// Bytes of a JSON body, and of the part `operations` of an upload. Without a token it is 65,536 at most.
 	BodyBytes int64 `json:"bodyBytes"`
 	// Files of one upload.
 	Files int `json:"files"`

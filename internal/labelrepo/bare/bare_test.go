@@ -3,6 +3,7 @@ package bare
 import (
 	"bytes"
 	"crypto/sha1"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -414,6 +416,19 @@ func TestIngest_AMutatedPackDoesNoHarm(t *testing.T) {
 		if err == nil && len(entries) != p.Len() {
 			t.Fatalf("%d entries without an error, want %d", len(entries), p.Len())
 		}
+	}
+}
+
+func TestApplyDelta_ASizeThatTheDeltaOnlyClaimsTakesNoMemory(t *testing.T) {
+	base := bytes.Repeat([]byte("abc"), 100)
+	delta := binary.AppendUvarint(binary.AppendUvarint(nil, uint64(len(base))), maxObject)
+	delta = append(delta, 1, 'x')
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := applyDelta(base, delta)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrDamaged) || used > 1<<20 {
+		t.Errorf("got %v and %d bytes allocated, want %v and at most a MiB", err, used, ErrDamaged)
 	}
 }
 

@@ -313,7 +313,7 @@ func applyDelta(base, delta []byte) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	delta = delta[n:]
-	out := make([]byte, 0, size)
+	out := make([]byte, 0, min(size, uint64(len(base)+len(delta))))
 	for len(delta) > 0 {
 		op := delta[0]
 		delta = delta[1:]
