@@ -1,12 +1,10 @@
-// Package cost owns what one answer really costs while it is made: objects,
-// bytes, memory, and time of the database. An answer that passes a limit ends
-// there, with one error.
+// Package cost owns the real cost of an answer, counted while the answer is made:
+// objects, bytes, memory, and time of the database. An answer beyond a limit ends
+// with one error. Package cost owns also the memory of all answers of the process
+// together, until their clients have read them (Pool).
 //
-// It owns also how much memory all answers of the process may hold together,
-// until their clients have read them (Pool).
-//
-// It does not own what an operation may ask for, which package guard reckons
-// before anything runs, nor how the error travels, which package graph writes.
+// Package cost does not own the reckoning before an operation runs, a matter of
+// package guard, nor the form of the error, a matter of package graph.
 package cost
 
 import (
@@ -21,9 +19,9 @@ import (
 // Limits bounds one answer. A zero means the default.
 type Limits struct {
 	Objects  int64         // of the whole answer. 200,000
-	Resolved int64         // of these, objects that resolvers make one by one. 20,000
+	Resolved int64         // of these, objects made by resolvers, one by one. 20,000
 	Bytes    int64         // 32 MiB
-	Database time.Duration // that statements take, one after the other. 20 s
+	Database time.Duration // of all statements, added up. 20 s
 }
 
 // OrDefaults returns the limits in force.
@@ -36,9 +34,9 @@ func (l Limits) OrDefaults() Limits {
 	}
 }
 
-// Meter counts what one answer costs. Each method that counts returns the
-// fault once a limit is passed, and the answer's context ends with that fault
-// as its cause. A nil Meter counts nothing. It is safe for concurrent use.
+// Meter counts the cost of one answer. Beyond a limit every counting method
+// returns the same fault, and the answer's context ends with the fault as its
+// cause. A nil Meter counts nothing. A Meter is safe for concurrent use.
 type Meter struct {
 	limits Limits
 	share  *Share
@@ -54,9 +52,8 @@ type Meter struct {
 
 type meterKey struct{}
 
-// Start begins an answer. The context that Start returns carries the Meter, and
-// ends when the answer passes a limit. The caller calls end when the answer is
-// made.
+// Start begins an answer. Start returns a context with the Meter, which ends when
+// the answer passes a limit. The caller calls end when the answer is made.
 func Start(ctx context.Context, limits Limits) (within context.Context, m *Meter, end func()) {
 	share, _ := ctx.Value(shareKey{}).(*Share)
 	m = &Meter{limits: limits.OrDefaults(), share: share}
@@ -64,13 +61,13 @@ func Start(ctx context.Context, limits Limits) (within context.Context, m *Meter
 	return within, m, func() { m.cancel(nil) }
 }
 
-// From returns the Meter of the answer that the context is of, or nil.
+// From returns the Meter of the context's answer, or nil.
 func From(ctx context.Context) *Meter {
 	m, _ := ctx.Value(meterKey{}).(*Meter)
 	return m
 }
 
-// Err returns the fault that ended the answer, or nil.
+// Err returns the fault of an answer beyond a limit, or nil.
 func (m *Meter) Err() error {
 	if m == nil {
 		return nil
@@ -92,11 +89,11 @@ func (m *Meter) Objects(n int64) error {
 	return m.Err()
 }
 
-// resolvedBytes is about what an object holds until the answer is written that a
-// resolver made: its goroutine's stack, and a context and a value for each field.
+// resolvedBytes is about the memory of an object made by a resolver, until the
+// answer is written: a goroutine's stack, and a context and a value for each field.
 const resolvedBytes = 6 << 10
 
-// Resolve counts objects that a resolver made.
+// Resolve counts objects made by a resolver.
 func (m *Meter) Resolve(n int64) error {
 	if m == nil {
 		return nil
@@ -123,7 +120,7 @@ func (m *Meter) atMost(bytes int64) {
 	}
 }
 
-// Written returns how many bytes were counted.
+// Written returns the number of bytes counted.
 func (m *Meter) Written() int64 {
 	if m == nil {
 		return 0
@@ -131,7 +128,7 @@ func (m *Meter) Written() int64 {
 	return m.bytes.Load()
 }
 
-// Hold counts memory that the answer holds until Made.
+// Hold counts memory, held until Made.
 func (m *Meter) Hold(n int64) error {
 	if m == nil {
 		return nil
@@ -144,8 +141,8 @@ func (m *Meter) Hold(n int64) error {
 	return m.Err()
 }
 
-// Made tells that the answer is written, how many bytes it has, and how much
-// memory it still holds. Made returns the fault that ended the answer, or nil.
+// Made ends the counting: the answer is written, has length bytes, and from now on
+// holds so much memory. Made returns the fault of an answer beyond a limit, or nil.
 func (m *Meter) Made(length, held int64) error {
 	m.atMost(length)
 	if m.Err() != nil {
@@ -155,7 +152,7 @@ func (m *Meter) Made(length, held int64) error {
 	return m.Err()
 }
 
-// Apply tells that the request has changed something.
+// Apply notes a change made by the request.
 func (m *Meter) Apply() {
 	if m != nil {
 		m.applied.Store(true)
@@ -178,14 +175,14 @@ func (m *Meter) slow() {
 
 type streamedKey struct{}
 
-// Streamed returns a context for statements whose rows are written as they come,
-// and not held.
+// Streamed returns a context for statements whose rows are written at once, and
+// not held.
 func Streamed(ctx context.Context) context.Context {
 	return context.WithValue(ctx, streamedKey{}, true)
 }
 
-// Reader returns the Meter that counts bytes that the database gives, or nil if
-// the rows are not held.
+// Reader returns the Meter for the bytes of the database's rows, or nil if the
+// rows are not held.
 func Reader(ctx context.Context) *Meter {
 	if ctx.Value(streamedKey{}) != nil {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"tagma/internal/fault"
 )
 
-// Pool is the memory that the answers of a process may hold together. A nil Pool
-// has no bound.
+// Pool is the memory of all answers of a process together. A nil Pool has no
+// bound.
 type Pool struct {
 	size int64
 	held atomic.Int64
@@ -18,18 +18,18 @@ type Pool struct {
 // NewPool returns a Pool of so many bytes.
 func NewPool(bytes int64) *Pool { return &Pool{size: bytes} }
 
-// Held returns how many bytes are held now.
+// Held returns the number of bytes held now.
 func (p *Pool) Held() int64 { return p.held.Load() }
 
-// Share is what one request, or one subscription, holds of a Pool. A nil Share
-// has no bound. It is safe for concurrent use.
+// Share is the part of a Pool held by one request or subscription. A nil Share
+// has no bound. A Share is safe for concurrent use.
 type Share struct {
 	pool *Pool
 	held atomic.Int64
 }
 
-// Share returns an empty Share. The caller releases it once the client has read
-// the answer, or will not.
+// Share returns an empty Share. The caller releases the Share once the client has
+// read the answer, or was given up.
 func (p *Pool) Share() *Share {
 	if p == nil {
 		return nil
@@ -50,8 +50,8 @@ func WithShare(ctx context.Context, s *Share) context.Context {
 // retryAfter is how long to wait for memory before another try.
 const retryAfter = time.Second
 
-// hold takes bytes of the Pool. One Share gets at most half, so that what is
-// refused with Unavailable can succeed later.
+// hold takes bytes of the Pool. One Share gets at most half: a request refused with
+// Unavailable must be able to succeed later.
 func (s *Share) hold(n int64) *fault.Error {
 	if s == nil {
 		return nil
@@ -70,8 +70,8 @@ func (s *Share) hold(n int64) *fault.Error {
 	return nil
 }
 
-// set makes n bytes what the Share holds. It follows a hold of at least as many,
-// or of nearly as many, and is never refused.
+// set makes the Share hold n bytes. It follows a hold of about as many, and never
+// fails.
 func (s *Share) set(n int64) {
 	if s != nil {
 		s.pool.held.Add(n - s.held.Swap(n))

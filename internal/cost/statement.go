@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Statement is one statement of the database. Its time is the time within Enter
-// and Leave: what is done with a row meanwhile is not the database's.
+// Statement is one statement of the database. Its time runs from Enter to Leave:
+// the work on a row, in between, is not the database's.
 type Statement struct {
 	meter   *Meter
 	base    time.Time
@@ -24,7 +24,7 @@ func (m *Meter) Statement() *Statement {
 		return nil
 	}
 	s := &Statement{meter: m, base: time.Now()}
-	// One call may take longer than all that is left.
+	// One call may take longer than the time left.
 	s.watch.Store(time.AfterFunc(m.left(), s.look))
 	return s
 }
@@ -33,8 +33,8 @@ func (m *Meter) left() time.Duration {
 	return max(0, m.limits.Database-time.Duration(m.database.Load()))
 }
 
-// look ends the answer if the database's time is over, and else looks again
-// when it may be.
+// look ends the answer if the database's time is over, and otherwise looks again
+// at the earliest moment when the time may be over.
 func (s *Statement) look() {
 	left := s.meter.left()
 	if entered := s.entered.Load(); entered != outside {
