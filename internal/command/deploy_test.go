@@ -179,3 +179,10 @@ func TestDockerfile_RunsACommandThatThereIsAsNobodySpecial(t *testing.T) {
 		t.Error("whatever lies about gets into the image's making")
 	}
 }
+
+func TestMakefile_ABuildReusesWhatGoRunHasCompiled(t *testing.T) {
+	found := regexp.MustCompile(`(?m)^build:.*\n\t(.*)$`).FindStringSubmatch(read(t, "Makefile"))
+	if want := "go build -o tagma ."; found == nil || found[1] != want { // any other flag or variable compiles everything again
+		t.Errorf("make build does %q, want %q", found, want)
+	}
+}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -8,13 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // status is the exit status of a command, and what it wrote.
 func (d *desk) status(args ...string) (status int, out, said string) {
 	d.t.Helper()
 	var written, told strings.Builder
-	cmd := d.command(d.t.Context(), args...)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute) // of one that should fail and serves instead
+	defer cancel()
+	cmd := d.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &written, &told
 	err := cmd.Run()
 	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
