@@ -60,7 +60,7 @@ web-check: ## the playground's sources, and that what is built from them is curr
 	@echo "== web-check: the playground's sources and its built files, and the other clients' sources"
 	npm --prefix web/playground run lint
 	npm --prefix web/playground run check
-	web/playground/node_modules/.bin/prettier --check internal/e2e/clients internal/bench/postgraphile
+	web/playground/node_modules/.bin/prettier --check internal/testing/e2e/clients internal/bench/postgraphile
 
 # SQLite is C made into Go, in memory of its own, where the race detector can see
 # nothing: to leave it out there spares tests of SQLite over half of their time.
@@ -85,4 +85,4 @@ bench: ## the Go benchmarks, then the load runs of docs/performance.md; half an 
 
 .PHONY: migration
 migration: ## the next step for both databases: NAME=words_like_this NUMBER=7 POSTGRES=postgres://…
-	go run ./internal/database/newmigration -name '$(NAME)' -number '$(NUMBER)' -postgres '$(POSTGRES)'
+	go run ./internal/storage/database/newmigration -name '$(NAME)' -number '$(NUMBER)' -postgres '$(POSTGRES)'

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"tagma/internal/base/caller"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/caller"
-	"tagma/internal/testenv"
+	"tagma/internal/testing/testenv"
 )
 
 // BenchmarkPutAnnotations puts 1,000 annotations of 20 objects in one request,

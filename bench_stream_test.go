@@ -17,8 +17,8 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"golang.org/x/sync/errgroup"
 
-	"tagma/internal/instant"
-	"tagma/internal/testenv"
+	"tagma/internal/base/instant"
+	"tagma/internal/testing/testenv"
 )
 
 // BenchmarkSubscribers puts one image in, and waits until so many subscribers

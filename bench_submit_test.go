@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
-	"tagma/internal/testenv"
+	"tagma/internal/testing/testenv"
 )
 
 // BenchmarkSubmit submits the labels of one frame after the other, within this

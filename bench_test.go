@@ -12,13 +12,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tagma/internal/base/caller"
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/caller"
-	"tagma/internal/config"
-	"tagma/internal/store"
-	"tagma/internal/testenv"
-	"tagma/internal/transport"
+	"tagma/internal/gql/transport"
+	"tagma/internal/server/config"
+	"tagma/internal/server/store"
+	"tagma/internal/testing/testenv"
 )
 
 // BenchmarkServer answers the jobs of `make bench` within this process, without

@@ -13,7 +13,7 @@ import (
 
 	"tagma/internal/bench/dataset"
 	"tagma/internal/photo"
-	"tagma/internal/testenv"
+	"tagma/internal/testing/testenv"
 )
 
 // BenchmarkUpload sends one photograph after the other over a loopback

@@ -5,4 +5,4 @@ package main
 
 //go:generate go run ent/entc.go
 //go:generate go tool gqlgen generate
-//go:generate go tool genqlient internal/client/genqlient.yaml
+//go:generate go tool genqlient internal/cli/client/genqlient.yaml

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"tagma/internal/schemalint"
+	"tagma/internal/testing/schemalint"
 )
 
 func TestSchema_EverythingInItIsDescribed(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"tagma/internal/config"
-	"tagma/internal/store"
+	"tagma/internal/server/config"
+	"tagma/internal/server/store"
 )
 
 // A full disk is what SQLite says when its file may not grow: to a server it is

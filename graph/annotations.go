@@ -5,10 +5,10 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
-	"tagma/internal/annotations"
-	"tagma/internal/batch"
-	"tagma/internal/fault"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/annotations"
 )
 
 func (a annotation) Image(ctx context.Context, of *ent.Annotation) (*ent.Image, error) {

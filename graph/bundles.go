@@ -7,12 +7,12 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/batch"
-	"tagma/internal/bundles"
-	"tagma/internal/fault"
-	"tagma/internal/filelink"
-	"tagma/internal/nodeid"
-	"tagma/internal/page"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/base/page"
+	"tagma/internal/domain/bundles"
+	"tagma/internal/storage/filelink"
 )
 
 func (q query) Bundles(ctx context.Context, match string, first *int, after *string) (*node.BundleConnection, error) {

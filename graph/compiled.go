@@ -12,14 +12,14 @@ import (
 	imagetable "tagma/ent/generated/image"
 	usertable "tagma/ent/generated/user"
 	"tagma/graph/scalar"
-	"tagma/internal/annotations"
-	"tagma/internal/database"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/page"
-	"tagma/internal/rawjson"
-	"tagma/internal/selection"
-	"tagma/internal/series"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/series"
+	"tagma/internal/gql/selection"
+	"tagma/internal/storage/database"
 )
 
 // known is what package selection answers without the resolvers. Whatever it

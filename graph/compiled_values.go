@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"time"
 
-	"tagma/internal/activity"
-	"tagma/internal/annotations"
-	"tagma/internal/images"
-	"tagma/internal/rawjson"
-	"tagma/internal/selection"
-	"tagma/internal/series"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/activity"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/series"
+	"tagma/internal/gql/selection"
 )
 
 // What package selection answers that is no row of a table.

@@ -3,7 +3,7 @@ package graph
 import (
 	"context"
 
-	"tagma/internal/page"
+	"tagma/internal/base/page"
 )
 
 // connection resolves what gqlgen cannot find in a generic type by itself.

@@ -10,7 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"tagma/internal/cost"
+	"tagma/internal/base/cost"
 )
 
 // bounded ends answers that cost more than the limits, each event of a

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"tagma/internal/cost"
+	"tagma/internal/base/cost"
 )
 
 // circles is an operation whose edges lead back to where they came from, so that

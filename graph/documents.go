@@ -14,10 +14,10 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
-	"tagma/internal/documents"
-	"tagma/internal/fault"
-	"tagma/internal/guard"
-	"tagma/internal/transport"
+	"tagma/internal/base/fault"
+	"tagma/internal/gql/documents"
+	"tagma/internal/gql/guard"
+	"tagma/internal/gql/transport"
 )
 
 // named finds the document that a request names, and has the server learn those

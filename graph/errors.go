@@ -10,11 +10,11 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"tagma/internal/cost"
-	"tagma/internal/database"
-	"tagma/internal/fault"
-	"tagma/internal/health"
-	"tagma/internal/request"
+	"tagma/internal/base/cost"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/request"
+	"tagma/internal/storage/database"
+	"tagma/internal/storage/health"
 )
 
 // presenter writes errors into answers. What is not meant for the caller goes

@@ -16,8 +16,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"tagma/internal/fault"
-	"tagma/internal/request"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/request"
 )
 
 // canary is a text that no caller may read.

@@ -8,14 +8,14 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/annotations"
-	"tagma/internal/batch"
-	"tagma/internal/caller"
-	"tagma/internal/fault"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/page"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/images"
 )
 
 func (i image) Device(ctx context.Context, of *ent.Image) (*ent.Device, error) {

@@ -7,11 +7,11 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/batch"
-	"tagma/internal/caller"
-	"tagma/internal/fault"
-	"tagma/internal/labels"
-	"tagma/internal/page"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/page"
+	"tagma/internal/domain/labels"
 )
 
 // LongestLabelWait bounds `wait` of submitLabels, below the time of a request.

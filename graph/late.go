@@ -10,11 +10,11 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator"
 
-	"tagma/internal/annotations"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/jsonscan"
-	"tagma/internal/transport"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/jsonscan"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/images"
+	"tagma/internal/gql/transport"
 )
 
 // Long lists of input are read straight into the values of the domain. On the

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tagma/graph/generated"
-	"tagma/internal/caller"
+	"tagma/internal/base/caller"
 )
 
 // lists are long ones that are made up.

@@ -8,8 +8,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"tagma/internal/caller"
-	"tagma/internal/request"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/request"
 )
 
 // The bounds of the operation names that are told apart, which are the callers'

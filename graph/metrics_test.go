@@ -10,8 +10,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"tagma/internal/caller"
-	"tagma/internal/request"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/request"
 )
 
 // run measures an operation that sends some statements and answers so.

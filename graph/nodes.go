@@ -5,7 +5,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/graph/node"
-	"tagma/internal/nodeid"
+	"tagma/internal/base/nodeid"
 )
 
 // nodes gives what has these ids, in their order, nil where there is nothing:

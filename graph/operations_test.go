@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tagma/graph/generated"
-	"tagma/internal/page"
+	"tagma/internal/base/page"
 )
 
 // drawing is an operation that is being made up.

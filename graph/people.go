@@ -8,14 +8,14 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/batch"
-	"tagma/internal/caller"
-	"tagma/internal/fault"
-	"tagma/internal/instant"
-	"tagma/internal/nodeid"
-	"tagma/internal/page"
-	"tagma/internal/people"
-	"tagma/internal/request"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/base/page"
+	"tagma/internal/base/request"
+	"tagma/internal/domain/people"
 )
 
 // ownOrAdmin decides a field for SELF: the person's own, or an admin's view.

@@ -4,12 +4,12 @@ import (
 	"context"
 
 	ent "tagma/ent/generated"
-	"tagma/internal/events"
-	"tagma/internal/fault"
-	"tagma/internal/images"
-	"tagma/internal/like"
-	"tagma/internal/nodeid"
-	"tagma/internal/transport"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/like"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/domain/images"
+	"tagma/internal/gql/transport"
+	"tagma/internal/storage/events"
 )
 
 // Events is what can be subscribed to. Annotations come with their images, and

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
-	"tagma/internal/batch"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -9,8 +9,8 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

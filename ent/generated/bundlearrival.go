@@ -7,7 +7,7 @@ import (
 	"strings"
 	"tagma/ent/generated/bundlearrival"
 	"tagma/ent/generated/bundleupload"
-	"tagma/internal/batch"
+	"tagma/internal/base/batch"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

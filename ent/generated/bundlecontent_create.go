@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"tagma/ent/generated/bundlecontent"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

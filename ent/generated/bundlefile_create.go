@@ -9,7 +9,7 @@ import (
 	"tagma/ent/generated/bundlecontent"
 	"tagma/ent/generated/bundlefile"
 	"tagma/ent/generated/bundleversion"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -8,8 +8,8 @@ import (
 	"tagma/ent/generated/bundle"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/batch"
-	"tagma/internal/instant"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

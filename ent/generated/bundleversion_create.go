@@ -10,7 +10,7 @@ import (
 	"tagma/ent/generated/bundlefile"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/checkpoint"
-	"tagma/internal/batch"
+	"tagma/internal/base/batch"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"

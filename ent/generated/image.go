@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/batch"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

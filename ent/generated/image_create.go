@@ -10,8 +10,8 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -10,7 +10,7 @@ import (
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/predicate"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

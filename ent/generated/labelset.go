@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/labelset"
-	"tagma/internal/batch"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

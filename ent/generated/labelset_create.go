@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"tagma/ent/generated/labelset"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

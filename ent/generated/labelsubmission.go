@@ -9,8 +9,8 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/batch"
-	"tagma/internal/instant"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

@@ -10,7 +10,7 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

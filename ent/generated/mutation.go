@@ -25,9 +25,9 @@ import (
 	"tagma/ent/generated/secret"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

@@ -2,7 +2,7 @@
 
 package generated
 
-import "tagma/internal/nodeid"
+import "tagma/internal/base/nodeid"
 
 // NodeID is the global id of this row.
 func (_m *AccessToken) NodeID() nodeid.ID { return nodeid.Of("AccessToken", _m.ID) }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/secret"
-	"tagma/internal/batch"
-	"tagma/internal/instant"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"tagma/ent/generated/secret"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"

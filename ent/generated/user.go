@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/user"
-	"tagma/internal/batch"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"

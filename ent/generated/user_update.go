@@ -9,7 +9,7 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/caller"
+	"tagma/internal/base/caller"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

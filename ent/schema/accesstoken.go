@@ -6,7 +6,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 
-	"tagma/internal/caller"
+	"tagma/internal/base/caller"
 )
 
 // AccessToken is a bearer token: what a login gives (a session) or what a

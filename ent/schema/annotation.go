@@ -6,7 +6,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 
-	"tagma/internal/rawjson"
+	"tagma/internal/base/rawjson"
 )
 
 // Annotation is what one algorithm, or one person under the name of one, saw

@@ -7,7 +7,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 
-	"tagma/internal/rawjson"
+	"tagma/internal/base/rawjson"
 )
 
 // BundleUpload is a version on its way: the manifest that somebody means to

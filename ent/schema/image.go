@@ -7,7 +7,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 
-	"tagma/internal/rawjson"
+	"tagma/internal/base/rawjson"
 )
 
 // Image is one photograph that a trap took of itself. The bytes are in the

@@ -5,7 +5,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 
-	"tagma/internal/rawjson"
+	"tagma/internal/base/rawjson"
 )
 
 // LabelSet is the points that a labeller places on a frame, such as a rat's

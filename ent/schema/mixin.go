@@ -9,7 +9,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/schema/field"
 
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 )
 
 // id is a row's number, given by the database and never used twice.

@@ -6,7 +6,7 @@ import (
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 
-	"tagma/internal/caller"
+	"tagma/internal/base/caller"
 )
 
 // User is a person with an account. Nobody is deleted, because images and

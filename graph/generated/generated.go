@@ -16,21 +16,21 @@ import (
 	"tagma/graph/model"
 	"tagma/graph/node"
 	"tagma/graph/scalar"
-	"tagma/internal/activity"
-	"tagma/internal/annotations"
-	"tagma/internal/bundles"
-	"tagma/internal/caller"
-	"tagma/internal/contour"
-	"tagma/internal/fault"
-	"tagma/internal/filelink"
-	"tagma/internal/guard"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/labels"
-	"tagma/internal/nodeid"
-	"tagma/internal/page"
-	"tagma/internal/rawjson"
-	"tagma/internal/series"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/contour"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/base/page"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/activity"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/bundles"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/labels"
+	"tagma/internal/domain/series"
+	"tagma/internal/gql/guard"
+	"tagma/internal/storage/filelink"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -3084,7 +3084,7 @@ func (ec *executionContext) field_BundleVersion_files_args(ctx context.Context, 
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "part",
 		func(ctx context.Context, v any) (bundles.Part, error) {
-			return ec.unmarshalNBundlePart2tagmaᚋinternalᚋbundlesᚐPart(ctx, v)
+			return ec.unmarshalNBundlePart2tagmaᚋinternalᚋdomainᚋbundlesᚐPart(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3134,7 +3134,7 @@ func (ec *executionContext) field_Device_images_args(ctx context.Context, rawArg
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "start",
 		func(ctx context.Context, v any) (*instant.Instant, error) {
-			return ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			return ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3142,7 +3142,7 @@ func (ec *executionContext) field_Device_images_args(ctx context.Context, rawArg
 	args["start"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "end",
 		func(ctx context.Context, v any) (*instant.Instant, error) {
-			return ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			return ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3172,7 +3172,7 @@ func (ec *executionContext) field_Image_annotations_args(ctx context.Context, ra
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "algorithm",
 		func(ctx context.Context, v any) (*annotations.Filter, error) {
-			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋannotationsᚐFilter(ctx, v)
+			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐFilter(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3186,7 +3186,7 @@ func (ec *executionContext) field_Image_file_args(ctx context.Context, rawArgs m
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "variant",
 		func(ctx context.Context, v any) (images.Variant, error) {
-			return ec.unmarshalNImageVariant2tagmaᚋinternalᚋimagesᚐVariant(ctx, v)
+			return ec.unmarshalNImageVariant2tagmaᚋinternalᚋdomainᚋimagesᚐVariant(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3264,7 +3264,7 @@ func (ec *executionContext) field_Mutation_deleteImages_args(ctx context.Context
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "images",
 		func(ctx context.Context, v any) ([]*images.Key, error) {
-			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋimagesᚐKeyᚄ(ctx, v)
+			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐKeyᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3308,7 +3308,7 @@ func (ec *executionContext) field_Mutation_publishBundle_args(ctx context.Contex
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "upload",
 		func(ctx context.Context, v any) (nodeid.ID, error) {
-			return ec.unmarshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, v)
+			return ec.unmarshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3322,7 +3322,7 @@ func (ec *executionContext) field_Mutation_putAnnotations_args(ctx context.Conte
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) ([]*annotations.Addition, error) {
-			return ec.unmarshalNAnnotationInput2ᚕᚖtagmaᚋinternalᚋannotationsᚐAdditionᚄ(ctx, v)
+			return ec.unmarshalNAnnotationInput2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐAdditionᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3352,7 +3352,7 @@ func (ec *executionContext) field_Mutation_requestBundleUpload_args(ctx context.
 	args["name"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "files",
 		func(ctx context.Context, v any) ([]*bundles.NewFile, error) {
-			return ec.unmarshalNBundleFileInput2ᚕᚖtagmaᚋinternalᚋbundlesᚐNewFileᚄ(ctx, v)
+			return ec.unmarshalNBundleFileInput2ᚕᚖtagmaᚋinternalᚋdomainᚋbundlesᚐNewFileᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3366,7 +3366,7 @@ func (ec *executionContext) field_Mutation_revokeAccessToken_args(ctx context.Co
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (nodeid.ID, error) {
-			return ec.unmarshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, v)
+			return ec.unmarshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3380,7 +3380,7 @@ func (ec *executionContext) field_Mutation_submitLabels_args(ctx context.Context
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (labels.Submission, error) {
-			return ec.unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋlabelsᚐSubmission(ctx, v)
+			return ec.unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋdomainᚋlabelsᚐSubmission(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3402,7 +3402,7 @@ func (ec *executionContext) field_Mutation_updateUser_args(ctx context.Context, 
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (nodeid.ID, error) {
-			return ec.unmarshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, v)
+			return ec.unmarshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3432,7 +3432,7 @@ func (ec *executionContext) field_Mutation_uploadImages_args(ctx context.Context
 	args["files"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "onConflict",
 		func(ctx context.Context, v any) (images.Policy, error) {
-			return ec.unmarshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐPolicy(ctx, v)
+			return ec.unmarshalNConflictPolicy2tagmaᚋinternalᚋdomainᚋimagesᚐPolicy(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3460,7 +3460,7 @@ func (ec *executionContext) field_Query_activity_args(ctx context.Context, rawAr
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "series",
 		func(ctx context.Context, v any) ([]*series.Series, error) {
-			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋseriesᚐSeriesᚄ(ctx, v)
+			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeriesᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3476,7 +3476,7 @@ func (ec *executionContext) field_Query_activity_args(ctx context.Context, rawAr
 	args["every"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "algorithm",
 		func(ctx context.Context, v any) (*annotations.Filter, error) {
-			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋannotationsᚐFilter(ctx, v)
+			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐFilter(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3490,7 +3490,7 @@ func (ec *executionContext) field_Query_annotationSeries_args(ctx context.Contex
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "series",
 		func(ctx context.Context, v any) ([]*series.Series, error) {
-			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋseriesᚐSeriesᚄ(ctx, v)
+			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeriesᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3498,7 +3498,7 @@ func (ec *executionContext) field_Query_annotationSeries_args(ctx context.Contex
 	args["series"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "algorithm",
 		func(ctx context.Context, v any) (*annotations.Filter, error) {
-			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋannotationsᚐFilter(ctx, v)
+			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐFilter(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3528,7 +3528,7 @@ func (ec *executionContext) field_Query_annotations_args(ctx context.Context, ra
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "images",
 		func(ctx context.Context, v any) ([]*images.Key, error) {
-			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋimagesᚐKeyᚄ(ctx, v)
+			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐKeyᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3536,7 +3536,7 @@ func (ec *executionContext) field_Query_annotations_args(ctx context.Context, ra
 	args["images"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "algorithm",
 		func(ctx context.Context, v any) (*annotations.Filter, error) {
-			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋannotationsᚐFilter(ctx, v)
+			return ec.unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐFilter(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3638,7 +3638,7 @@ func (ec *executionContext) field_Query_diffImages_args(ctx context.Context, raw
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "images",
 		func(ctx context.Context, v any) ([]*images.Fingerprint, error) {
-			return ec.unmarshalNImageFingerprint2ᚕᚖtagmaᚋinternalᚋimagesᚐFingerprintᚄ(ctx, v)
+			return ec.unmarshalNImageFingerprint2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐFingerprintᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3652,7 +3652,7 @@ func (ec *executionContext) field_Query_imageSeries_args(ctx context.Context, ra
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "series",
 		func(ctx context.Context, v any) ([]*series.Series, error) {
-			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋseriesᚐSeriesᚄ(ctx, v)
+			return ec.unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeriesᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3692,7 +3692,7 @@ func (ec *executionContext) field_Query_imageSeries_args(ctx context.Context, ra
 	args["before"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) (*series.Order, error) {
-			return ec.unmarshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐOrder(ctx, v)
+			return ec.unmarshalOImageOrder2ᚖtagmaᚋinternalᚋdomainᚋseriesᚐOrder(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3714,7 +3714,7 @@ func (ec *executionContext) field_Query_image_args(ctx context.Context, rawArgs 
 	args["device"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "takenAt",
 		func(ctx context.Context, v any) (instant.Instant, error) {
-			return ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			return ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3728,7 +3728,7 @@ func (ec *executionContext) field_Query_images_args(ctx context.Context, rawArgs
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "keys",
 		func(ctx context.Context, v any) ([]*images.Key, error) {
-			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋimagesᚐKeyᚄ(ctx, v)
+			return ec.unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐKeyᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3756,7 +3756,7 @@ func (ec *executionContext) field_Query_labelSubmissions_args(ctx context.Contex
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
 		func(ctx context.Context, v any) (*labels.Filter, error) {
-			return ec.unmarshalOLabelSubmissionFilter2ᚖtagmaᚋinternalᚋlabelsᚐFilter(ctx, v)
+			return ec.unmarshalOLabelSubmissionFilter2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐFilter(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3802,7 +3802,7 @@ func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs m
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (nodeid.ID, error) {
-			return ec.unmarshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, v)
+			return ec.unmarshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3816,7 +3816,7 @@ func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs 
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
 		func(ctx context.Context, v any) ([]*nodeid.ID, error) {
-			return ec.unmarshalNID2ᚕᚖtagmaᚋinternalᚋnodeidᚐIDᚄ(ctx, v)
+			return ec.unmarshalNID2ᚕᚖtagmaᚋinternalᚋbaseᚋnodeidᚐIDᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3932,7 +3932,7 @@ func (ec *executionContext) field_Subscription_labelSubmissionUpdated_args(ctx c
 	args["video"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "submission",
 		func(ctx context.Context, v any) (*nodeid.ID, error) {
-			return ec.unmarshalOID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx, v)
+			return ec.unmarshalOID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4044,7 +4044,7 @@ func (ec *executionContext) _AccessToken_id(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4113,7 +4113,7 @@ func (ec *executionContext) _AccessToken_role(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v caller.Role) graphql.Marshaler {
-			return ec.marshalNRole2tagmaᚋinternalᚋcallerᚐRole(ctx, selections, v)
+			return ec.marshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4159,7 +4159,7 @@ func (ec *executionContext) _AccessToken_createdAt(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4182,7 +4182,7 @@ func (ec *executionContext) _AccessToken_expiresAt(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4205,7 +4205,7 @@ func (ec *executionContext) _AccessToken_lastUsedAt(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4251,7 +4251,7 @@ func (ec *executionContext) _ActivityBucket_start(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4320,7 +4320,7 @@ func (ec *executionContext) _ActivityBucket_temperature(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *activity.Summary) graphql.Marshaler {
-			return ec.marshalOSummary2ᚖtagmaᚋinternalᚋactivityᚐSummary(ctx, selections, v)
+			return ec.marshalOSummary2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐSummary(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4352,7 +4352,7 @@ func (ec *executionContext) _ActivityBucket_humidity(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *activity.Summary) graphql.Marshaler {
-			return ec.marshalOSummary2ᚖtagmaᚋinternalᚋactivityᚐSummary(ctx, selections, v)
+			return ec.marshalOSummary2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐSummary(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4485,7 +4485,7 @@ func (ec *executionContext) _AnnotatedObject_contour(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
-			return ec.marshalNContour2tagmaᚋinternalᚋrawjsonᚐValue(ctx, selections, v)
+			return ec.marshalNContour2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4623,7 +4623,7 @@ func (ec *executionContext) _Annotation_id(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4734,7 +4734,7 @@ func (ec *executionContext) _Annotation_objects(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*annotations.Object) graphql.Marshaler {
-			return ec.marshalNAnnotatedObject2ᚕᚖtagmaᚋinternalᚋannotationsᚐObjectᚄ(ctx, selections, v)
+			return ec.marshalNAnnotatedObject2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐObjectᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4777,7 +4777,7 @@ func (ec *executionContext) _Annotation_document(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
-			return ec.marshalNJSON2tagmaᚋinternalᚋrawjsonᚐValue(ctx, selections, v)
+			return ec.marshalNJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4800,7 +4800,7 @@ func (ec *executionContext) _Annotation_createdAt(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -4919,7 +4919,7 @@ func (ec *executionContext) _AnnotationConnection_pageInfo(ctx context.Context, 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5029,7 +5029,7 @@ func (ec *executionContext) _Bundle_id(ctx context.Context, field graphql.Collec
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5259,7 +5259,7 @@ func (ec *executionContext) _BundleConnection_pageInfo(ctx context.Context, fiel
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5461,7 +5461,7 @@ func (ec *executionContext) _BundleFile_modifiedAt(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5516,7 +5516,7 @@ func (ec *executionContext) _BundleUpload_id(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5539,7 +5539,7 @@ func (ec *executionContext) _BundleUpload_expiresAt(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5686,7 +5686,7 @@ func (ec *executionContext) _BundleUploadTarget_headers(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*filelink.Header) graphql.Marshaler {
-			return ec.marshalNHeader2ᚕᚖtagmaᚋinternalᚋfilelinkᚐHeaderᚄ(ctx, selections, v)
+			return ec.marshalNHeader2ᚕᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeaderᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5718,7 +5718,7 @@ func (ec *executionContext) _BundleUploadTarget_expiresAt(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5741,7 +5741,7 @@ func (ec *executionContext) _BundleVersion_id(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5865,7 +5865,7 @@ func (ec *executionContext) _BundleVersion_createdAt(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -5921,7 +5921,7 @@ func (ec *executionContext) _BundleVersion_files(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*bundles.File) graphql.Marshaler {
-			return ec.marshalNBundleFile2ᚕᚖtagmaᚋinternalᚋbundlesᚐFileᚄ(ctx, selections, v)
+			return ec.marshalNBundleFile2ᚕᚖtagmaᚋinternalᚋdomainᚋbundlesᚐFileᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6028,7 +6028,7 @@ func (ec *executionContext) _BundleVersionConnection_pageInfo(ctx context.Contex
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6207,7 +6207,7 @@ func (ec *executionContext) _Device_id(ctx context.Context, field graphql.Collec
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6276,7 +6276,7 @@ func (ec *executionContext) _Device_firstTakenAt(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		false,
@@ -6299,7 +6299,7 @@ func (ec *executionContext) _Device_lastTakenAt(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		false,
@@ -6430,7 +6430,7 @@ func (ec *executionContext) _DeviceConnection_pageInfo(ctx context.Context, fiel
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6563,7 +6563,7 @@ func (ec *executionContext) _FileLink_expiresAt(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6632,7 +6632,7 @@ func (ec *executionContext) _Image_id(ctx context.Context, field graphql.Collect
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6687,7 +6687,7 @@ func (ec *executionContext) _Image_takenAt(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7055,7 +7055,7 @@ func (ec *executionContext) _Image_metadata(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
-			return ec.marshalNJSON2tagmaᚋinternalᚋrawjsonᚐValue(ctx, selections, v)
+			return ec.marshalNJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7078,7 +7078,7 @@ func (ec *executionContext) _Image_createdAt(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7349,7 +7349,7 @@ func (ec *executionContext) _ImageConnection_pageInfo(ctx context.Context, field
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7427,7 +7427,7 @@ func (ec *executionContext) _ImageDiff_takenAt(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7450,7 +7450,7 @@ func (ec *executionContext) _ImageDiff_verdict(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v images.DiffVerdict) graphql.Marshaler {
-			return ec.marshalNDiffVerdict2tagmaᚋinternalᚋimagesᚐDiffVerdict(ctx, selections, v)
+			return ec.marshalNDiffVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐDiffVerdict(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7721,7 +7721,7 @@ func (ec *executionContext) _LabelSet_id(ctx context.Context, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7790,7 +7790,7 @@ func (ec *executionContext) _LabelSet_labels(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*labels.Definition) graphql.Marshaler {
-			return ec.marshalNLabelDefinition2ᚕᚖtagmaᚋinternalᚋlabelsᚐDefinitionᚄ(ctx, selections, v)
+			return ec.marshalNLabelDefinition2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinitionᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7822,7 +7822,7 @@ func (ec *executionContext) _LabelSet_createdAt(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7845,7 +7845,7 @@ func (ec *executionContext) _LabelSubmission_id(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7923,7 +7923,7 @@ func (ec *executionContext) _LabelSubmission_timestamp(ctx context.Context, fiel
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7978,7 +7978,7 @@ func (ec *executionContext) _LabelSubmission_labels(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*labels.Label) graphql.Marshaler {
-			return ec.marshalNLabel2ᚕᚖtagmaᚋinternalᚋlabelsᚐLabelᚄ(ctx, selections, v)
+			return ec.marshalNLabel2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8102,7 +8102,7 @@ func (ec *executionContext) _LabelSubmission_pushedAt(ctx context.Context, field
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		false,
@@ -8226,7 +8226,7 @@ func (ec *executionContext) _LabelSubmission_createdAt(ctx context.Context, fiel
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8313,7 +8313,7 @@ func (ec *executionContext) _LabelSubmissionConnection_pageInfo(ctx context.Cont
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9593,7 +9593,7 @@ func (ec *executionContext) _Mutation_deleteImages(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *images.Deleted) graphql.Marshaler {
-			return ec.marshalNDeleteImagesPayload2ᚖtagmaᚋinternalᚋimagesᚐDeleted(ctx, selections, v)
+			return ec.marshalNDeleteImagesPayload2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐDeleted(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9681,7 +9681,7 @@ func (ec *executionContext) _Mutation_submitLabels(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *labels.Receipt) graphql.Marshaler {
-			return ec.marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋlabelsᚐReceipt(ctx, selections, v)
+			return ec.marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐReceipt(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9769,7 +9769,7 @@ func (ec *executionContext) _Mutation_requestBundleUpload(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
-			return ec.marshalNBundleUpload2ᚖtagmaᚋinternalᚋbundlesᚐUpload(ctx, selections, v)
+			return ec.marshalNBundleUpload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9813,7 +9813,7 @@ func (ec *executionContext) _Mutation_publishBundle(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
-			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋbundlesᚐPublished(ctx, selections, v)
+			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10223,7 +10223,7 @@ func (ec *executionContext) _Problem_code(ctx context.Context, field graphql.Col
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v fault.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ctx, selections, v)
+			return ec.marshalNErrorCode2tagmaᚋinternalᚋbaseᚋfaultᚐCode(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10292,7 +10292,7 @@ func (ec *executionContext) _PublishBundlePayload_verdict(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bundles.Verdict) graphql.Marshaler {
-			return ec.marshalNPublishVerdict2tagmaᚋinternalᚋbundlesᚐVerdict(ctx, selections, v)
+			return ec.marshalNPublishVerdict2tagmaᚋinternalᚋdomainᚋbundlesᚐVerdict(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10379,7 +10379,7 @@ func (ec *executionContext) _PutAnnotationResult_problems(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []fault.Problem) graphql.Marshaler {
-			return ec.marshalNProblem2ᚕtagmaᚋinternalᚋfaultᚐProblemᚄ(ctx, selections, v)
+			return ec.marshalNProblem2ᚕtagmaᚋinternalᚋbaseᚋfaultᚐProblemᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10411,7 +10411,7 @@ func (ec *executionContext) _PutAnnotationsPayload_results(ctx context.Context, 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*annotations.Result) graphql.Marshaler {
-			return ec.marshalNPutAnnotationResult2ᚕᚖtagmaᚋinternalᚋannotationsᚐResultᚄ(ctx, selections, v)
+			return ec.marshalNPutAnnotationResult2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10728,7 +10728,7 @@ func (ec *executionContext) _Query_diffImages(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*images.Difference) graphql.Marshaler {
-			return ec.marshalNImageDiff2ᚕᚖtagmaᚋinternalᚋimagesᚐDifferenceᚄ(ctx, selections, v)
+			return ec.marshalNImageDiff2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐDifferenceᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10860,7 +10860,7 @@ func (ec *executionContext) _Query_activity(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*activity.Bucket) graphql.Marshaler {
-			return ec.marshalNActivityBucket2ᚕᚖtagmaᚋinternalᚋactivityᚐBucketᚄ(ctx, selections, v)
+			return ec.marshalNActivityBucket2ᚕᚖtagmaᚋinternalᚋdomainᚋactivityᚐBucketᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11508,7 +11508,7 @@ func (ec *executionContext) _Session_expiresAt(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11563,7 +11563,7 @@ func (ec *executionContext) _SubmitLabelsPayload_outcome(ctx context.Context, fi
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v labels.Outcome) graphql.Marshaler {
-			return ec.marshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOutcome(ctx, selections, v)
+			return ec.marshalNSubmitOutcome2tagmaᚋinternalᚋdomainᚋlabelsᚐOutcome(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11819,7 +11819,7 @@ func (ec *executionContext) _UploadImagesPayload_results(ctx context.Context, fi
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*images.Result) graphql.Marshaler {
-			return ec.marshalNUploadResult2ᚕᚖtagmaᚋinternalᚋimagesᚐResultᚄ(ctx, selections, v)
+			return ec.marshalNUploadResult2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11874,7 +11874,7 @@ func (ec *executionContext) _UploadResult_verdict(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v images.Verdict) graphql.Marshaler {
-			return ec.marshalNUploadVerdict2tagmaᚋinternalᚋimagesᚐVerdict(ctx, selections, v)
+			return ec.marshalNUploadVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐVerdict(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11929,7 +11929,7 @@ func (ec *executionContext) _UploadResult_problem(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *fault.Problem) graphql.Marshaler {
-			return ec.marshalOProblem2ᚖtagmaᚋinternalᚋfaultᚐProblem(ctx, selections, v)
+			return ec.marshalOProblem2ᚖtagmaᚋinternalᚋbaseᚋfaultᚐProblem(ctx, selections, v)
 		},
 		true,
 		false,
@@ -11984,7 +11984,7 @@ func (ec *executionContext) _User_id(ctx context.Context, field graphql.Collecte
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12053,7 +12053,7 @@ func (ec *executionContext) _User_role(ctx context.Context, field graphql.Collec
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v caller.Role) graphql.Marshaler {
-			return ec.marshalNRole2tagmaᚋinternalᚋcallerᚐRole(ctx, selections, v)
+			return ec.marshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12076,7 +12076,7 @@ func (ec *executionContext) _User_createdAt(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, selections, v)
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12218,7 +12218,7 @@ func (ec *executionContext) _UserConnection_pageInfo(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12328,7 +12328,7 @@ func (ec *executionContext) _Video_id(ctx context.Context, field graphql.Collect
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx, selections, v)
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12643,7 +12643,7 @@ func (ec *executionContext) _VideoConnection_pageInfo(ctx context.Context, field
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v page.Info) graphql.Marshaler {
-			return ec.marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx, selections, v)
+			return ec.marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx, selections, v)
 		},
 		true,
 		true,
@@ -13826,7 +13826,7 @@ func (ec *executionContext) unmarshalInputAccessTokenInput(ctx context.Context, 
 			it.Name = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalORole2ᚖtagmaᚋinternalᚋcallerᚐRole(ctx, v)
+			data, err := ec.unmarshalORole2ᚖtagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -13840,7 +13840,7 @@ func (ec *executionContext) unmarshalInputAccessTokenInput(ctx context.Context, 
 			it.Device = data
 		case "expiresAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expiresAt"))
-			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -13951,7 +13951,7 @@ func (ec *executionContext) unmarshalInputAnnotatedObjectInput(ctx context.Conte
 			it.Name = data
 		case "contour":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contour"))
-			data, err := ec.unmarshalNContour2tagmaᚋinternalᚋcontourᚐUnchecked(ctx, v)
+			data, err := ec.unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14002,7 +14002,7 @@ func (ec *executionContext) unmarshalInputAnnotationInput(ctx context.Context, o
 		switch k {
 		case "image":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("image"))
-			data, err := ec.unmarshalNImageKey2tagmaᚋinternalᚋimagesᚐKey(ctx, v)
+			data, err := ec.unmarshalNImageKey2tagmaᚋinternalᚋdomainᚋimagesᚐKey(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14016,14 +14016,14 @@ func (ec *executionContext) unmarshalInputAnnotationInput(ctx context.Context, o
 			it.MD5 = data
 		case "algorithm":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("algorithm"))
-			data, err := ec.unmarshalNAlgorithmInput2tagmaᚋinternalᚋannotationsᚐAlgorithm(ctx, v)
+			data, err := ec.unmarshalNAlgorithmInput2tagmaᚋinternalᚋdomainᚋannotationsᚐAlgorithm(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.Algorithm = data
 		case "objects":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("objects"))
-			data, err := ec.unmarshalNAnnotatedObjectInput2ᚕtagmaᚋinternalᚋannotationsᚐNewObjectᚄ(ctx, v)
+			data, err := ec.unmarshalNAnnotatedObjectInput2ᚕtagmaᚋinternalᚋdomainᚋannotationsᚐNewObjectᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14081,7 +14081,7 @@ func (ec *executionContext) unmarshalInputBundleFileInput(ctx context.Context, o
 			it.Size = data
 		case "modifiedAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("modifiedAt"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14136,7 +14136,7 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 			it.Email = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalNRole2tagmaᚋinternalᚋcallerᚐRole(ctx, v)
+			data, err := ec.unmarshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14173,7 +14173,7 @@ func (ec *executionContext) unmarshalInputImageFingerprint(ctx context.Context, 
 			it.Device = data
 		case "takenAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("takenAt"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14217,7 +14217,7 @@ func (ec *executionContext) unmarshalInputImageKey(ctx context.Context, obj any)
 			it.Device = data
 		case "takenAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("takenAt"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14349,7 +14349,7 @@ func (ec *executionContext) unmarshalInputLabelSetInput(ctx context.Context, obj
 			it.Name = data
 		case "labels":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labels"))
-			data, err := ec.unmarshalNLabelDefinitionInput2ᚕᚖtagmaᚋinternalᚋlabelsᚐDefinitionᚄ(ctx, v)
+			data, err := ec.unmarshalNLabelDefinitionInput2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinitionᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14414,14 +14414,14 @@ func (ec *executionContext) unmarshalInputLabelSubmissionFilter(ctx context.Cont
 			it.Status = data
 		case "since":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("since"))
-			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.Since = data
 		case "until":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("until"))
-			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14493,7 +14493,7 @@ func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Conte
 			it.FrameHeight = data
 		case "timestamp":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timestamp"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14507,7 +14507,7 @@ func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Conte
 			it.LabelSet = data
 		case "labels":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labels"))
-			data, err := ec.unmarshalNLabelInput2ᚕtagmaᚋinternalᚋlabelsᚐLabelᚄ(ctx, v)
+			data, err := ec.unmarshalNLabelInput2ᚕtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14544,14 +14544,14 @@ func (ec *executionContext) unmarshalInputSeriesInput(ctx context.Context, obj a
 			it.Device = data
 		case "start":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("start"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.Start = data
 		case "end":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("end"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -14588,7 +14588,7 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 			it.Email = graphql.OmittableOf(data)
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalORole2ᚖtagmaᚋinternalᚋcallerᚐRole(ctx, v)
+			data, err := ec.unmarshalORole2ᚖtagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -20771,11 +20771,11 @@ func (ec *executionContext) marshalNAccessTokenKind2tagmaᚋentᚋgeneratedᚋac
 	return res
 }
 
-func (ec *executionContext) marshalNActivityBucket2ᚕᚖtagmaᚋinternalᚋactivityᚐBucketᚄ(ctx context.Context, sel ast.SelectionSet, v []*activity.Bucket) graphql.Marshaler {
+func (ec *executionContext) marshalNActivityBucket2ᚕᚖtagmaᚋinternalᚋdomainᚋactivityᚐBucketᚄ(ctx context.Context, sel ast.SelectionSet, v []*activity.Bucket) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNActivityBucket2ᚖtagmaᚋinternalᚋactivityᚐBucket(ctx, sel, v[i])
+		return ec.marshalNActivityBucket2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐBucket(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -20787,7 +20787,7 @@ func (ec *executionContext) marshalNActivityBucket2ᚕᚖtagmaᚋinternalᚋacti
 	return ret
 }
 
-func (ec *executionContext) marshalNActivityBucket2ᚖtagmaᚋinternalᚋactivityᚐBucket(ctx context.Context, sel ast.SelectionSet, v *activity.Bucket) graphql.Marshaler {
+func (ec *executionContext) marshalNActivityBucket2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐBucket(ctx context.Context, sel ast.SelectionSet, v *activity.Bucket) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -20807,16 +20807,16 @@ func (ec *executionContext) marshalNAlgorithm2ᚖtagmaᚋentᚋgeneratedᚐAnnot
 	return ec._Algorithm(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNAlgorithmInput2tagmaᚋinternalᚋannotationsᚐAlgorithm(ctx context.Context, v any) (annotations.Algorithm, error) {
+func (ec *executionContext) unmarshalNAlgorithmInput2tagmaᚋinternalᚋdomainᚋannotationsᚐAlgorithm(ctx context.Context, v any) (annotations.Algorithm, error) {
 	res, err := ec.unmarshalInputAlgorithmInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNAnnotatedObject2ᚕᚖtagmaᚋinternalᚋannotationsᚐObjectᚄ(ctx context.Context, sel ast.SelectionSet, v []*annotations.Object) graphql.Marshaler {
+func (ec *executionContext) marshalNAnnotatedObject2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐObjectᚄ(ctx context.Context, sel ast.SelectionSet, v []*annotations.Object) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNAnnotatedObject2ᚖtagmaᚋinternalᚋannotationsᚐObject(ctx, sel, v[i])
+		return ec.marshalNAnnotatedObject2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐObject(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -20828,7 +20828,7 @@ func (ec *executionContext) marshalNAnnotatedObject2ᚕᚖtagmaᚋinternalᚋann
 	return ret
 }
 
-func (ec *executionContext) marshalNAnnotatedObject2ᚖtagmaᚋinternalᚋannotationsᚐObject(ctx context.Context, sel ast.SelectionSet, v *annotations.Object) graphql.Marshaler {
+func (ec *executionContext) marshalNAnnotatedObject2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐObject(ctx context.Context, sel ast.SelectionSet, v *annotations.Object) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -20838,18 +20838,18 @@ func (ec *executionContext) marshalNAnnotatedObject2ᚖtagmaᚋinternalᚋannota
 	return ec._AnnotatedObject(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNAnnotatedObjectInput2tagmaᚋinternalᚋannotationsᚐNewObject(ctx context.Context, v any) (annotations.NewObject, error) {
+func (ec *executionContext) unmarshalNAnnotatedObjectInput2tagmaᚋinternalᚋdomainᚋannotationsᚐNewObject(ctx context.Context, v any) (annotations.NewObject, error) {
 	res, err := ec.unmarshalInputAnnotatedObjectInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNAnnotatedObjectInput2ᚕtagmaᚋinternalᚋannotationsᚐNewObjectᚄ(ctx context.Context, v any) ([]annotations.NewObject, error) {
+func (ec *executionContext) unmarshalNAnnotatedObjectInput2ᚕtagmaᚋinternalᚋdomainᚋannotationsᚐNewObjectᚄ(ctx context.Context, v any) ([]annotations.NewObject, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]annotations.NewObject, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNAnnotatedObjectInput2tagmaᚋinternalᚋannotationsᚐNewObject(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNAnnotatedObjectInput2tagmaᚋinternalᚋdomainᚋannotationsᚐNewObject(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -20919,13 +20919,13 @@ func (ec *executionContext) marshalNAnnotationEdge2ᚖtagmaᚋgraphᚋnodeᚐAnn
 	return ec._AnnotationEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNAnnotationInput2ᚕᚖtagmaᚋinternalᚋannotationsᚐAdditionᚄ(ctx context.Context, v any) ([]*annotations.Addition, error) {
+func (ec *executionContext) unmarshalNAnnotationInput2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐAdditionᚄ(ctx context.Context, v any) ([]*annotations.Addition, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*annotations.Addition, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNAnnotationInput2ᚖtagmaᚋinternalᚋannotationsᚐAddition(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNAnnotationInput2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐAddition(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -20933,18 +20933,18 @@ func (ec *executionContext) unmarshalNAnnotationInput2ᚕᚖtagmaᚋinternalᚋa
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNAnnotationInput2ᚖtagmaᚋinternalᚋannotationsᚐAddition(ctx context.Context, v any) (*annotations.Addition, error) {
+func (ec *executionContext) unmarshalNAnnotationInput2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐAddition(ctx context.Context, v any) (*annotations.Addition, error) {
 	res, err := ec.unmarshalInputAnnotationInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx context.Context, v any) (guard.Audience, error) {
+func (ec *executionContext) unmarshalNAudience2tagmaᚋinternalᚋgqlᚋguardᚐAudience(ctx context.Context, v any) (guard.Audience, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := guard.Audience(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx context.Context, sel ast.SelectionSet, v guard.Audience) graphql.Marshaler {
+func (ec *executionContext) marshalNAudience2tagmaᚋinternalᚋgqlᚋguardᚐAudience(ctx context.Context, sel ast.SelectionSet, v guard.Audience) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -20955,13 +20955,13 @@ func (ec *executionContext) marshalNAudience2tagmaᚋinternalᚋguardᚐAudience
 	return res
 }
 
-func (ec *executionContext) unmarshalNAudience2ᚕtagmaᚋinternalᚋguardᚐAudienceᚄ(ctx context.Context, v any) ([]guard.Audience, error) {
+func (ec *executionContext) unmarshalNAudience2ᚕtagmaᚋinternalᚋgqlᚋguardᚐAudienceᚄ(ctx context.Context, v any) ([]guard.Audience, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]guard.Audience, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNAudience2tagmaᚋinternalᚋgqlᚋguardᚐAudience(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -20969,11 +20969,11 @@ func (ec *executionContext) unmarshalNAudience2ᚕtagmaᚋinternalᚋguardᚐAud
 	return res, nil
 }
 
-func (ec *executionContext) marshalNAudience2ᚕtagmaᚋinternalᚋguardᚐAudienceᚄ(ctx context.Context, sel ast.SelectionSet, v []guard.Audience) graphql.Marshaler {
+func (ec *executionContext) marshalNAudience2ᚕtagmaᚋinternalᚋgqlᚋguardᚐAudienceᚄ(ctx context.Context, sel ast.SelectionSet, v []guard.Audience) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNAudience2tagmaᚋinternalᚋguardᚐAudience(ctx, sel, v[i])
+		return ec.marshalNAudience2tagmaᚋinternalᚋgqlᚋguardᚐAudience(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21063,11 +21063,11 @@ func (ec *executionContext) marshalNBundleEdge2ᚖtagmaᚋgraphᚋnodeᚐBundleE
 	return ec._BundleEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNBundleFile2ᚕᚖtagmaᚋinternalᚋbundlesᚐFileᚄ(ctx context.Context, sel ast.SelectionSet, v []*bundles.File) graphql.Marshaler {
+func (ec *executionContext) marshalNBundleFile2ᚕᚖtagmaᚋinternalᚋdomainᚋbundlesᚐFileᚄ(ctx context.Context, sel ast.SelectionSet, v []*bundles.File) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNBundleFile2ᚖtagmaᚋinternalᚋbundlesᚐFile(ctx, sel, v[i])
+		return ec.marshalNBundleFile2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐFile(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21079,7 +21079,7 @@ func (ec *executionContext) marshalNBundleFile2ᚕᚖtagmaᚋinternalᚋbundles�
 	return ret
 }
 
-func (ec *executionContext) marshalNBundleFile2ᚖtagmaᚋinternalᚋbundlesᚐFile(ctx context.Context, sel ast.SelectionSet, v *bundles.File) graphql.Marshaler {
+func (ec *executionContext) marshalNBundleFile2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐFile(ctx context.Context, sel ast.SelectionSet, v *bundles.File) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21089,13 +21089,13 @@ func (ec *executionContext) marshalNBundleFile2ᚖtagmaᚋinternalᚋbundlesᚐF
 	return ec._BundleFile(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNBundleFileInput2ᚕᚖtagmaᚋinternalᚋbundlesᚐNewFileᚄ(ctx context.Context, v any) ([]*bundles.NewFile, error) {
+func (ec *executionContext) unmarshalNBundleFileInput2ᚕᚖtagmaᚋinternalᚋdomainᚋbundlesᚐNewFileᚄ(ctx context.Context, v any) ([]*bundles.NewFile, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*bundles.NewFile, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNBundleFileInput2ᚖtagmaᚋinternalᚋbundlesᚐNewFile(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNBundleFileInput2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐNewFile(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21103,18 +21103,18 @@ func (ec *executionContext) unmarshalNBundleFileInput2ᚕᚖtagmaᚋinternalᚋb
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNBundleFileInput2ᚖtagmaᚋinternalᚋbundlesᚐNewFile(ctx context.Context, v any) (*bundles.NewFile, error) {
+func (ec *executionContext) unmarshalNBundleFileInput2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐNewFile(ctx context.Context, v any) (*bundles.NewFile, error) {
 	res, err := ec.unmarshalInputBundleFileInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNBundlePart2tagmaᚋinternalᚋbundlesᚐPart(ctx context.Context, v any) (bundles.Part, error) {
+func (ec *executionContext) unmarshalNBundlePart2tagmaᚋinternalᚋdomainᚋbundlesᚐPart(ctx context.Context, v any) (bundles.Part, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := bundles.Part(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNBundlePart2tagmaᚋinternalᚋbundlesᚐPart(ctx context.Context, sel ast.SelectionSet, v bundles.Part) graphql.Marshaler {
+func (ec *executionContext) marshalNBundlePart2tagmaᚋinternalᚋdomainᚋbundlesᚐPart(ctx context.Context, sel ast.SelectionSet, v bundles.Part) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -21125,7 +21125,7 @@ func (ec *executionContext) marshalNBundlePart2tagmaᚋinternalᚋbundlesᚐPart
 	return res
 }
 
-func (ec *executionContext) marshalNBundleUpload2ᚖtagmaᚋinternalᚋbundlesᚐUpload(ctx context.Context, sel ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
+func (ec *executionContext) marshalNBundleUpload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx context.Context, sel ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21223,13 +21223,13 @@ func (ec *executionContext) marshalNBundleVersionEdge2ᚖtagmaᚋgraphᚋnodeᚐ
 	return ec._BundleVersionEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐPolicy(ctx context.Context, v any) (images.Policy, error) {
+func (ec *executionContext) unmarshalNConflictPolicy2tagmaᚋinternalᚋdomainᚋimagesᚐPolicy(ctx context.Context, v any) (images.Policy, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := images.Policy(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐPolicy(ctx context.Context, sel ast.SelectionSet, v images.Policy) graphql.Marshaler {
+func (ec *executionContext) marshalNConflictPolicy2tagmaᚋinternalᚋdomainᚋimagesᚐPolicy(ctx context.Context, sel ast.SelectionSet, v images.Policy) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -21240,23 +21240,23 @@ func (ec *executionContext) marshalNConflictPolicy2tagmaᚋinternalᚋimagesᚐP
 	return res
 }
 
-func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋcontourᚐUnchecked(ctx context.Context, v any) (contour.Unchecked, error) {
+func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx context.Context, v any) (contour.Unchecked, error) {
 	var res contour.Unchecked
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋcontourᚐUnchecked(ctx context.Context, sel ast.SelectionSet, v contour.Unchecked) graphql.Marshaler {
+func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx context.Context, sel ast.SelectionSet, v contour.Unchecked) graphql.Marshaler {
 	return v
 }
 
-func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋrawjsonᚐValue(ctx context.Context, v any) (rawjson.Value, error) {
+func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, v any) (rawjson.Value, error) {
 	var res rawjson.Value
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋrawjsonᚐValue(ctx context.Context, sel ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
+func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, sel ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21285,17 +21285,17 @@ func (ec *executionContext) unmarshalNCreateUserInput2ᚖtagmaᚋgraphᚋmodel�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx context.Context, v any) (instant.Instant, error) {
+func (ec *executionContext) unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx context.Context, v any) (instant.Instant, error) {
 	var res instant.Instant
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDateTime2tagmaᚋinternalᚋinstantᚐInstant(ctx context.Context, sel ast.SelectionSet, v instant.Instant) graphql.Marshaler {
+func (ec *executionContext) marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx context.Context, sel ast.SelectionSet, v instant.Instant) graphql.Marshaler {
 	return v
 }
 
-func (ec *executionContext) marshalNDeleteImagesPayload2ᚖtagmaᚋinternalᚋimagesᚐDeleted(ctx context.Context, sel ast.SelectionSet, v *images.Deleted) graphql.Marshaler {
+func (ec *executionContext) marshalNDeleteImagesPayload2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐDeleted(ctx context.Context, sel ast.SelectionSet, v *images.Deleted) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21367,13 +21367,13 @@ func (ec *executionContext) marshalNDeviceEdge2ᚖtagmaᚋgraphᚋnodeᚐDeviceE
 	return ec._DeviceEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNDiffVerdict2tagmaᚋinternalᚋimagesᚐDiffVerdict(ctx context.Context, v any) (images.DiffVerdict, error) {
+func (ec *executionContext) unmarshalNDiffVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐDiffVerdict(ctx context.Context, v any) (images.DiffVerdict, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := images.DiffVerdict(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDiffVerdict2tagmaᚋinternalᚋimagesᚐDiffVerdict(ctx context.Context, sel ast.SelectionSet, v images.DiffVerdict) graphql.Marshaler {
+func (ec *executionContext) marshalNDiffVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐDiffVerdict(ctx context.Context, sel ast.SelectionSet, v images.DiffVerdict) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -21400,13 +21400,13 @@ func (ec *executionContext) marshalNDuration2timeᚐDuration(ctx context.Context
 	return res
 }
 
-func (ec *executionContext) unmarshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ctx context.Context, v any) (fault.Code, error) {
+func (ec *executionContext) unmarshalNErrorCode2tagmaᚋinternalᚋbaseᚋfaultᚐCode(ctx context.Context, v any) (fault.Code, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := fault.Code(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNErrorCode2tagmaᚋinternalᚋfaultᚐCode(ctx context.Context, sel ast.SelectionSet, v fault.Code) graphql.Marshaler {
+func (ec *executionContext) marshalNErrorCode2tagmaᚋinternalᚋbaseᚋfaultᚐCode(ctx context.Context, sel ast.SelectionSet, v fault.Code) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -21472,11 +21472,11 @@ func (ec *executionContext) marshalNFloat2ᚕfloat64ᚄ(ctx context.Context, sel
 	return ret
 }
 
-func (ec *executionContext) marshalNHeader2ᚕᚖtagmaᚋinternalᚋfilelinkᚐHeaderᚄ(ctx context.Context, sel ast.SelectionSet, v []*filelink.Header) graphql.Marshaler {
+func (ec *executionContext) marshalNHeader2ᚕᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeaderᚄ(ctx context.Context, sel ast.SelectionSet, v []*filelink.Header) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNHeader2ᚖtagmaᚋinternalᚋfilelinkᚐHeader(ctx, sel, v[i])
+		return ec.marshalNHeader2ᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeader(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21488,7 +21488,7 @@ func (ec *executionContext) marshalNHeader2ᚕᚖtagmaᚋinternalᚋfilelinkᚐH
 	return ret
 }
 
-func (ec *executionContext) marshalNHeader2ᚖtagmaᚋinternalᚋfilelinkᚐHeader(ctx context.Context, sel ast.SelectionSet, v *filelink.Header) graphql.Marshaler {
+func (ec *executionContext) marshalNHeader2ᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeader(ctx context.Context, sel ast.SelectionSet, v *filelink.Header) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21498,23 +21498,23 @@ func (ec *executionContext) marshalNHeader2ᚖtagmaᚋinternalᚋfilelinkᚐHead
 	return ec._Header(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx context.Context, v any) (nodeid.ID, error) {
+func (ec *executionContext) unmarshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, v any) (nodeid.ID, error) {
 	var res nodeid.ID
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNID2tagmaᚋinternalᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
+func (ec *executionContext) marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
 	return v
 }
 
-func (ec *executionContext) unmarshalNID2ᚕᚖtagmaᚋinternalᚋnodeidᚐIDᚄ(ctx context.Context, v any) ([]*nodeid.ID, error) {
+func (ec *executionContext) unmarshalNID2ᚕᚖtagmaᚋinternalᚋbaseᚋnodeidᚐIDᚄ(ctx context.Context, v any) ([]*nodeid.ID, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*nodeid.ID, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21522,10 +21522,10 @@ func (ec *executionContext) unmarshalNID2ᚕᚖtagmaᚋinternalᚋnodeidᚐIDᚄ
 	return res, nil
 }
 
-func (ec *executionContext) marshalNID2ᚕᚖtagmaᚋinternalᚋnodeidᚐIDᚄ(ctx context.Context, sel ast.SelectionSet, v []*nodeid.ID) graphql.Marshaler {
+func (ec *executionContext) marshalNID2ᚕᚖtagmaᚋinternalᚋbaseᚋnodeidᚐIDᚄ(ctx context.Context, sel ast.SelectionSet, v []*nodeid.ID) graphql.Marshaler {
 	ret := make(graphql.Array, len(v))
 	for i := range v {
-		ret[i] = ec.marshalNID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx, sel, v[i])
+		ret[i] = ec.marshalNID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, sel, v[i])
 	}
 
 	for _, e := range ret {
@@ -21537,13 +21537,13 @@ func (ec *executionContext) marshalNID2ᚕᚖtagmaᚋinternalᚋnodeidᚐIDᚄ(c
 	return ret
 }
 
-func (ec *executionContext) unmarshalNID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx context.Context, v any) (*nodeid.ID, error) {
+func (ec *executionContext) unmarshalNID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, v any) (*nodeid.ID, error) {
 	var res = new(nodeid.ID)
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v *nodeid.ID) graphql.Marshaler {
+func (ec *executionContext) marshalNID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v *nodeid.ID) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21589,11 +21589,11 @@ func (ec *executionContext) marshalNImageConnection2ᚖtagmaᚋgraphᚋnodeᚐIm
 	return ec._ImageConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNImageDiff2ᚕᚖtagmaᚋinternalᚋimagesᚐDifferenceᚄ(ctx context.Context, sel ast.SelectionSet, v []*images.Difference) graphql.Marshaler {
+func (ec *executionContext) marshalNImageDiff2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐDifferenceᚄ(ctx context.Context, sel ast.SelectionSet, v []*images.Difference) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNImageDiff2ᚖtagmaᚋinternalᚋimagesᚐDifference(ctx, sel, v[i])
+		return ec.marshalNImageDiff2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐDifference(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21605,7 +21605,7 @@ func (ec *executionContext) marshalNImageDiff2ᚕᚖtagmaᚋinternalᚋimagesᚐ
 	return ret
 }
 
-func (ec *executionContext) marshalNImageDiff2ᚖtagmaᚋinternalᚋimagesᚐDifference(ctx context.Context, sel ast.SelectionSet, v *images.Difference) graphql.Marshaler {
+func (ec *executionContext) marshalNImageDiff2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐDifference(ctx context.Context, sel ast.SelectionSet, v *images.Difference) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21641,13 +21641,13 @@ func (ec *executionContext) marshalNImageEdge2ᚖtagmaᚋgraphᚋnodeᚐImageEdg
 	return ec._ImageEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNImageFingerprint2ᚕᚖtagmaᚋinternalᚋimagesᚐFingerprintᚄ(ctx context.Context, v any) ([]*images.Fingerprint, error) {
+func (ec *executionContext) unmarshalNImageFingerprint2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐFingerprintᚄ(ctx context.Context, v any) ([]*images.Fingerprint, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*images.Fingerprint, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNImageFingerprint2ᚖtagmaᚋinternalᚋimagesᚐFingerprint(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNImageFingerprint2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐFingerprint(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21655,23 +21655,23 @@ func (ec *executionContext) unmarshalNImageFingerprint2ᚕᚖtagmaᚋinternalᚋ
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNImageFingerprint2ᚖtagmaᚋinternalᚋimagesᚐFingerprint(ctx context.Context, v any) (*images.Fingerprint, error) {
+func (ec *executionContext) unmarshalNImageFingerprint2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐFingerprint(ctx context.Context, v any) (*images.Fingerprint, error) {
 	res, err := ec.unmarshalInputImageFingerprint(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNImageKey2tagmaᚋinternalᚋimagesᚐKey(ctx context.Context, v any) (images.Key, error) {
+func (ec *executionContext) unmarshalNImageKey2tagmaᚋinternalᚋdomainᚋimagesᚐKey(ctx context.Context, v any) (images.Key, error) {
 	res, err := ec.unmarshalInputImageKey(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋimagesᚐKeyᚄ(ctx context.Context, v any) ([]*images.Key, error) {
+func (ec *executionContext) unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐKeyᚄ(ctx context.Context, v any) ([]*images.Key, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*images.Key, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNImageKey2ᚖtagmaᚋinternalᚋimagesᚐKey(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNImageKey2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐKey(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21679,18 +21679,18 @@ func (ec *executionContext) unmarshalNImageKey2ᚕᚖtagmaᚋinternalᚋimages�
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNImageKey2ᚖtagmaᚋinternalᚋimagesᚐKey(ctx context.Context, v any) (*images.Key, error) {
+func (ec *executionContext) unmarshalNImageKey2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐKey(ctx context.Context, v any) (*images.Key, error) {
 	res, err := ec.unmarshalInputImageKey(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNImageVariant2tagmaᚋinternalᚋimagesᚐVariant(ctx context.Context, v any) (images.Variant, error) {
+func (ec *executionContext) unmarshalNImageVariant2tagmaᚋinternalᚋdomainᚋimagesᚐVariant(ctx context.Context, v any) (images.Variant, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := images.Variant(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNImageVariant2tagmaᚋinternalᚋimagesᚐVariant(ctx context.Context, sel ast.SelectionSet, v images.Variant) graphql.Marshaler {
+func (ec *executionContext) marshalNImageVariant2tagmaᚋinternalᚋdomainᚋimagesᚐVariant(ctx context.Context, sel ast.SelectionSet, v images.Variant) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -21717,13 +21717,13 @@ func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.Selecti
 	return res
 }
 
-func (ec *executionContext) unmarshalNJSON2tagmaᚋinternalᚋrawjsonᚐValue(ctx context.Context, v any) (rawjson.Value, error) {
+func (ec *executionContext) unmarshalNJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, v any) (rawjson.Value, error) {
 	var res rawjson.Value
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNJSON2tagmaᚋinternalᚋrawjsonᚐValue(ctx context.Context, sel ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
+func (ec *executionContext) marshalNJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, sel ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21733,11 +21733,11 @@ func (ec *executionContext) marshalNJSON2tagmaᚋinternalᚋrawjsonᚐValue(ctx 
 	return v
 }
 
-func (ec *executionContext) marshalNLabel2ᚕᚖtagmaᚋinternalᚋlabelsᚐLabelᚄ(ctx context.Context, sel ast.SelectionSet, v []*labels.Label) graphql.Marshaler {
+func (ec *executionContext) marshalNLabel2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx context.Context, sel ast.SelectionSet, v []*labels.Label) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNLabel2ᚖtagmaᚋinternalᚋlabelsᚐLabel(ctx, sel, v[i])
+		return ec.marshalNLabel2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21749,7 +21749,7 @@ func (ec *executionContext) marshalNLabel2ᚕᚖtagmaᚋinternalᚋlabelsᚐLabe
 	return ret
 }
 
-func (ec *executionContext) marshalNLabel2ᚖtagmaᚋinternalᚋlabelsᚐLabel(ctx context.Context, sel ast.SelectionSet, v *labels.Label) graphql.Marshaler {
+func (ec *executionContext) marshalNLabel2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx context.Context, sel ast.SelectionSet, v *labels.Label) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21759,11 +21759,11 @@ func (ec *executionContext) marshalNLabel2ᚖtagmaᚋinternalᚋlabelsᚐLabel(c
 	return ec._Label(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNLabelDefinition2ᚕᚖtagmaᚋinternalᚋlabelsᚐDefinitionᚄ(ctx context.Context, sel ast.SelectionSet, v []*labels.Definition) graphql.Marshaler {
+func (ec *executionContext) marshalNLabelDefinition2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinitionᚄ(ctx context.Context, sel ast.SelectionSet, v []*labels.Definition) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNLabelDefinition2ᚖtagmaᚋinternalᚋlabelsᚐDefinition(ctx, sel, v[i])
+		return ec.marshalNLabelDefinition2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinition(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21775,7 +21775,7 @@ func (ec *executionContext) marshalNLabelDefinition2ᚕᚖtagmaᚋinternalᚋlab
 	return ret
 }
 
-func (ec *executionContext) marshalNLabelDefinition2ᚖtagmaᚋinternalᚋlabelsᚐDefinition(ctx context.Context, sel ast.SelectionSet, v *labels.Definition) graphql.Marshaler {
+func (ec *executionContext) marshalNLabelDefinition2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinition(ctx context.Context, sel ast.SelectionSet, v *labels.Definition) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -21785,13 +21785,13 @@ func (ec *executionContext) marshalNLabelDefinition2ᚖtagmaᚋinternalᚋlabels
 	return ec._LabelDefinition(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚕᚖtagmaᚋinternalᚋlabelsᚐDefinitionᚄ(ctx context.Context, v any) ([]*labels.Definition, error) {
+func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinitionᚄ(ctx context.Context, v any) ([]*labels.Definition, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*labels.Definition, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNLabelDefinitionInput2ᚖtagmaᚋinternalᚋlabelsᚐDefinition(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNLabelDefinitionInput2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinition(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21799,23 +21799,23 @@ func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚕᚖtagmaᚋinterna
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚖtagmaᚋinternalᚋlabelsᚐDefinition(ctx context.Context, v any) (*labels.Definition, error) {
+func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐDefinition(ctx context.Context, v any) (*labels.Definition, error) {
 	res, err := ec.unmarshalInputLabelDefinitionInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNLabelInput2tagmaᚋinternalᚋlabelsᚐLabel(ctx context.Context, v any) (labels.Label, error) {
+func (ec *executionContext) unmarshalNLabelInput2tagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx context.Context, v any) (labels.Label, error) {
 	res, err := ec.unmarshalInputLabelInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNLabelInput2ᚕtagmaᚋinternalᚋlabelsᚐLabelᚄ(ctx context.Context, v any) ([]labels.Label, error) {
+func (ec *executionContext) unmarshalNLabelInput2ᚕtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx context.Context, v any) ([]labels.Label, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]labels.Label, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNLabelInput2tagmaᚋinternalᚋlabelsᚐLabel(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNLabelInput2tagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -21916,7 +21916,7 @@ func (ec *executionContext) marshalNLabelSubmissionEdge2ᚖtagmaᚋgraphᚋnode�
 	return ec._LabelSubmissionEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋlabelsᚐSubmission(ctx context.Context, v any) (labels.Submission, error) {
+func (ec *executionContext) unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋdomainᚋlabelsᚐSubmission(ctx context.Context, v any) (labels.Submission, error) {
 	res, err := ec.unmarshalInputLabelSubmissionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -21967,19 +21967,19 @@ func (ec *executionContext) marshalNNode2ᚕtagmaᚋgraphᚋnodeᚐNode(ctx cont
 	return ret
 }
 
-func (ec *executionContext) marshalNPageInfo2tagmaᚋinternalᚋpageᚐInfo(ctx context.Context, sel ast.SelectionSet, v page.Info) graphql.Marshaler {
+func (ec *executionContext) marshalNPageInfo2tagmaᚋinternalᚋbaseᚋpageᚐInfo(ctx context.Context, sel ast.SelectionSet, v page.Info) graphql.Marshaler {
 	return ec._PageInfo(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNProblem2tagmaᚋinternalᚋfaultᚐProblem(ctx context.Context, sel ast.SelectionSet, v fault.Problem) graphql.Marshaler {
+func (ec *executionContext) marshalNProblem2tagmaᚋinternalᚋbaseᚋfaultᚐProblem(ctx context.Context, sel ast.SelectionSet, v fault.Problem) graphql.Marshaler {
 	return ec._Problem(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNProblem2ᚕtagmaᚋinternalᚋfaultᚐProblemᚄ(ctx context.Context, sel ast.SelectionSet, v []fault.Problem) graphql.Marshaler {
+func (ec *executionContext) marshalNProblem2ᚕtagmaᚋinternalᚋbaseᚋfaultᚐProblemᚄ(ctx context.Context, sel ast.SelectionSet, v []fault.Problem) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNProblem2tagmaᚋinternalᚋfaultᚐProblem(ctx, sel, v[i])
+		return ec.marshalNProblem2tagmaᚋinternalᚋbaseᚋfaultᚐProblem(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -21991,7 +21991,7 @@ func (ec *executionContext) marshalNProblem2ᚕtagmaᚋinternalᚋfaultᚐProble
 	return ret
 }
 
-func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋbundlesᚐPublished(ctx context.Context, sel ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
+func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx context.Context, sel ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -22001,13 +22001,13 @@ func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋb
 	return ec._PublishBundlePayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNPublishVerdict2tagmaᚋinternalᚋbundlesᚐVerdict(ctx context.Context, v any) (bundles.Verdict, error) {
+func (ec *executionContext) unmarshalNPublishVerdict2tagmaᚋinternalᚋdomainᚋbundlesᚐVerdict(ctx context.Context, v any) (bundles.Verdict, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := bundles.Verdict(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNPublishVerdict2tagmaᚋinternalᚋbundlesᚐVerdict(ctx context.Context, sel ast.SelectionSet, v bundles.Verdict) graphql.Marshaler {
+func (ec *executionContext) marshalNPublishVerdict2tagmaᚋinternalᚋdomainᚋbundlesᚐVerdict(ctx context.Context, sel ast.SelectionSet, v bundles.Verdict) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -22018,11 +22018,11 @@ func (ec *executionContext) marshalNPublishVerdict2tagmaᚋinternalᚋbundlesᚐ
 	return res
 }
 
-func (ec *executionContext) marshalNPutAnnotationResult2ᚕᚖtagmaᚋinternalᚋannotationsᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*annotations.Result) graphql.Marshaler {
+func (ec *executionContext) marshalNPutAnnotationResult2ᚕᚖtagmaᚋinternalᚋdomainᚋannotationsᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*annotations.Result) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNPutAnnotationResult2ᚖtagmaᚋinternalᚋannotationsᚐResult(ctx, sel, v[i])
+		return ec.marshalNPutAnnotationResult2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐResult(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -22034,7 +22034,7 @@ func (ec *executionContext) marshalNPutAnnotationResult2ᚕᚖtagmaᚋinternal�
 	return ret
 }
 
-func (ec *executionContext) marshalNPutAnnotationResult2ᚖtagmaᚋinternalᚋannotationsᚐResult(ctx context.Context, sel ast.SelectionSet, v *annotations.Result) graphql.Marshaler {
+func (ec *executionContext) marshalNPutAnnotationResult2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐResult(ctx context.Context, sel ast.SelectionSet, v *annotations.Result) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -22054,23 +22054,23 @@ func (ec *executionContext) marshalNPutAnnotationsPayload2ᚖtagmaᚋgraphᚋmod
 	return ec._PutAnnotationsPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRole2tagmaᚋinternalᚋcallerᚐRole(ctx context.Context, v any) (caller.Role, error) {
+func (ec *executionContext) unmarshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx context.Context, v any) (caller.Role, error) {
 	var res caller.Role
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNRole2tagmaᚋinternalᚋcallerᚐRole(ctx context.Context, sel ast.SelectionSet, v caller.Role) graphql.Marshaler {
+func (ec *executionContext) marshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx context.Context, sel ast.SelectionSet, v caller.Role) graphql.Marshaler {
 	return v
 }
 
-func (ec *executionContext) unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋseriesᚐSeriesᚄ(ctx context.Context, v any) ([]*series.Series, error) {
+func (ec *executionContext) unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeriesᚄ(ctx context.Context, v any) ([]*series.Series, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]*series.Series, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNSeriesInput2ᚖtagmaᚋinternalᚋseriesᚐSeries(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNSeriesInput2ᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeries(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -22078,7 +22078,7 @@ func (ec *executionContext) unmarshalNSeriesInput2ᚕᚖtagmaᚋinternalᚋserie
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNSeriesInput2ᚖtagmaᚋinternalᚋseriesᚐSeries(ctx context.Context, v any) (*series.Series, error) {
+func (ec *executionContext) unmarshalNSeriesInput2ᚖtagmaᚋinternalᚋdomainᚋseriesᚐSeries(ctx context.Context, v any) (*series.Series, error) {
 	res, err := ec.unmarshalInputSeriesInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -22165,7 +22165,7 @@ func (ec *executionContext) marshalNSubmissionStatus2tagmaᚋentᚋgeneratedᚋl
 	return res
 }
 
-func (ec *executionContext) marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋlabelsᚐReceipt(ctx context.Context, sel ast.SelectionSet, v *labels.Receipt) graphql.Marshaler {
+func (ec *executionContext) marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐReceipt(ctx context.Context, sel ast.SelectionSet, v *labels.Receipt) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -22175,13 +22175,13 @@ func (ec *executionContext) marshalNSubmitLabelsPayload2ᚖtagmaᚋinternalᚋla
 	return ec._SubmitLabelsPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOutcome(ctx context.Context, v any) (labels.Outcome, error) {
+func (ec *executionContext) unmarshalNSubmitOutcome2tagmaᚋinternalᚋdomainᚋlabelsᚐOutcome(ctx context.Context, v any) (labels.Outcome, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := labels.Outcome(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSubmitOutcome2tagmaᚋinternalᚋlabelsᚐOutcome(ctx context.Context, sel ast.SelectionSet, v labels.Outcome) graphql.Marshaler {
+func (ec *executionContext) marshalNSubmitOutcome2tagmaᚋinternalᚋdomainᚋlabelsᚐOutcome(ctx context.Context, sel ast.SelectionSet, v labels.Outcome) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -22274,11 +22274,11 @@ func (ec *executionContext) marshalNUploadImagesPayload2ᚖtagmaᚋgraphᚋmodel
 	return ec._UploadImagesPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNUploadResult2ᚕᚖtagmaᚋinternalᚋimagesᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*images.Result) graphql.Marshaler {
+func (ec *executionContext) marshalNUploadResult2ᚕᚖtagmaᚋinternalᚋdomainᚋimagesᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*images.Result) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUploadResult2ᚖtagmaᚋinternalᚋimagesᚐResult(ctx, sel, v[i])
+		return ec.marshalNUploadResult2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐResult(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -22290,7 +22290,7 @@ func (ec *executionContext) marshalNUploadResult2ᚕᚖtagmaᚋinternalᚋimages
 	return ret
 }
 
-func (ec *executionContext) marshalNUploadResult2ᚖtagmaᚋinternalᚋimagesᚐResult(ctx context.Context, sel ast.SelectionSet, v *images.Result) graphql.Marshaler {
+func (ec *executionContext) marshalNUploadResult2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐResult(ctx context.Context, sel ast.SelectionSet, v *images.Result) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -22300,13 +22300,13 @@ func (ec *executionContext) marshalNUploadResult2ᚖtagmaᚋinternalᚋimagesᚐ
 	return ec._UploadResult(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUploadVerdict2tagmaᚋinternalᚋimagesᚐVerdict(ctx context.Context, v any) (images.Verdict, error) {
+func (ec *executionContext) unmarshalNUploadVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐVerdict(ctx context.Context, v any) (images.Verdict, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := images.Verdict(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUploadVerdict2tagmaᚋinternalᚋimagesᚐVerdict(ctx context.Context, sel ast.SelectionSet, v images.Verdict) graphql.Marshaler {
+func (ec *executionContext) marshalNUploadVerdict2tagmaᚋinternalᚋdomainᚋimagesᚐVerdict(ctx context.Context, sel ast.SelectionSet, v images.Verdict) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -22586,7 +22586,7 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
-func (ec *executionContext) unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋannotationsᚐFilter(ctx context.Context, v any) (*annotations.Filter, error) {
+func (ec *executionContext) unmarshalOAlgorithmFilter2ᚖtagmaᚋinternalᚋdomainᚋannotationsᚐFilter(ctx context.Context, v any) (*annotations.Filter, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22645,7 +22645,7 @@ func (ec *executionContext) marshalOBundleVersion2ᚖtagmaᚋentᚋgeneratedᚐB
 	return ec._BundleVersion(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx context.Context, v any) (*instant.Instant, error) {
+func (ec *executionContext) unmarshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx context.Context, v any) (*instant.Instant, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22654,7 +22654,7 @@ func (ec *executionContext) unmarshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐI
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalODateTime2ᚖtagmaᚋinternalᚋinstantᚐInstant(ctx context.Context, sel ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
+func (ec *executionContext) marshalODateTime2ᚖtagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx context.Context, sel ast.SelectionSet, v *instant.Instant) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -22693,7 +22693,7 @@ func (ec *executionContext) marshalOFloat2ᚖfloat64(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) unmarshalOID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx context.Context, v any) (*nodeid.ID, error) {
+func (ec *executionContext) unmarshalOID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, v any) (*nodeid.ID, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22702,7 +22702,7 @@ func (ec *executionContext) unmarshalOID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx c
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOID2ᚖtagmaᚋinternalᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v *nodeid.ID) graphql.Marshaler {
+func (ec *executionContext) marshalOID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx context.Context, sel ast.SelectionSet, v *nodeid.ID) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -22716,7 +22716,7 @@ func (ec *executionContext) marshalOImage2ᚖtagmaᚋentᚋgeneratedᚐImage(ctx
 	return ec._Image(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐOrder(ctx context.Context, v any) (*series.Order, error) {
+func (ec *executionContext) unmarshalOImageOrder2ᚖtagmaᚋinternalᚋdomainᚋseriesᚐOrder(ctx context.Context, v any) (*series.Order, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22725,7 +22725,7 @@ func (ec *executionContext) unmarshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐ
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOImageOrder2ᚖtagmaᚋinternalᚋseriesᚐOrder(ctx context.Context, sel ast.SelectionSet, v *series.Order) graphql.Marshaler {
+func (ec *executionContext) marshalOImageOrder2ᚖtagmaᚋinternalᚋdomainᚋseriesᚐOrder(ctx context.Context, sel ast.SelectionSet, v *series.Order) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -22760,7 +22760,7 @@ func (ec *executionContext) marshalOLabelSet2ᚖtagmaᚋentᚋgeneratedᚐLabelS
 	return ec._LabelSet(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOLabelSubmissionFilter2ᚖtagmaᚋinternalᚋlabelsᚐFilter(ctx context.Context, v any) (*labels.Filter, error) {
+func (ec *executionContext) unmarshalOLabelSubmissionFilter2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐFilter(ctx context.Context, v any) (*labels.Filter, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22775,14 +22775,14 @@ func (ec *executionContext) marshalONode2tagmaᚋgraphᚋnodeᚐNode(ctx context
 	return ec._Node(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOProblem2ᚖtagmaᚋinternalᚋfaultᚐProblem(ctx context.Context, sel ast.SelectionSet, v *fault.Problem) graphql.Marshaler {
+func (ec *executionContext) marshalOProblem2ᚖtagmaᚋinternalᚋbaseᚋfaultᚐProblem(ctx context.Context, sel ast.SelectionSet, v *fault.Problem) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Problem(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalORole2ᚖtagmaᚋinternalᚋcallerᚐRole(ctx context.Context, v any) (*caller.Role, error) {
+func (ec *executionContext) unmarshalORole2ᚖtagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx context.Context, v any) (*caller.Role, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -22791,7 +22791,7 @@ func (ec *executionContext) unmarshalORole2ᚖtagmaᚋinternalᚋcallerᚐRole(c
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalORole2ᚖtagmaᚋinternalᚋcallerᚐRole(ctx context.Context, sel ast.SelectionSet, v *caller.Role) graphql.Marshaler {
+func (ec *executionContext) marshalORole2ᚖtagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx context.Context, sel ast.SelectionSet, v *caller.Role) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -22835,7 +22835,7 @@ func (ec *executionContext) marshalOSubmissionStatus2ᚖtagmaᚋentᚋgenerated�
 	return res
 }
 
-func (ec *executionContext) marshalOSummary2ᚖtagmaᚋinternalᚋactivityᚐSummary(ctx context.Context, sel ast.SelectionSet, v *activity.Summary) graphql.Marshaler {
+func (ec *executionContext) marshalOSummary2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐSummary(ctx context.Context, sel ast.SelectionSet, v *activity.Summary) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -4,12 +4,12 @@ package model
 
 import (
 	"tagma/ent/generated"
-	"tagma/internal/annotations"
-	"tagma/internal/caller"
-	"tagma/internal/filelink"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/labels"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
+	"tagma/internal/domain/annotations"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/labels"
+	"tagma/internal/storage/filelink"
 
 	"github.com/99designs/gqlgen/graphql"
 )

@@ -4,8 +4,8 @@ package node
 
 import (
 	ent "tagma/ent/generated"
-	"tagma/internal/nodeid"
-	"tagma/internal/page"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/base/page"
 )
 
 // Node is anything with an id of its own: every row of ent.

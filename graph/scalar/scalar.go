@@ -14,7 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/sosodev/duration"
 
-	"tagma/internal/fault"
+	"tagma/internal/base/fault"
 )
 
 var errNumber = errors.New("not a number")

@@ -11,12 +11,12 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"pgregory.net/rapid"
 
-	"tagma/internal/caller"
-	"tagma/internal/contour"
-	"tagma/internal/fault"
-	"tagma/internal/instant"
-	"tagma/internal/nodeid"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/contour"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/nodeid"
+	"tagma/internal/base/rawjson"
 )
 
 func into[T any, P interface {

@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tagma/internal/base/instant"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/database"
-	"tagma/internal/instant"
+	"tagma/internal/storage/database"
 )
 
 const additionsTitle = "putAnnotations, 1,000 at once"

@@ -17,13 +17,13 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/token"
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/caller"
-	"tagma/internal/database"
-	"tagma/internal/instant"
-	"tagma/internal/leash"
-	"tagma/internal/token"
+	"tagma/internal/storage/database"
+	"tagma/internal/testing/leash"
 )
 
 // tokenLifetime is longer than any run.

@@ -13,7 +13,7 @@ import (
 
 	"tagma/ent/migrations"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/database"
+	"tagma/internal/storage/database"
 )
 
 // revision is raised when the data of the same options become other ones.

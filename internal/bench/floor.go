@@ -16,9 +16,9 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"tagma/internal/base/instant"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/database"
-	"tagma/internal/instant"
+	"tagma/internal/storage/database"
 )
 
 // The floor is what a server costs that was written for these jobs alone: it

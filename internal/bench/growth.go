@@ -19,7 +19,7 @@ import (
 
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/database"
+	"tagma/internal/storage/database"
 )
 
 // Growth is measured with one Tagma for each size of the tables, all up at the

@@ -13,12 +13,12 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/database"
-	"tagma/internal/githost"
-	"tagma/internal/instant"
-	"tagma/internal/labels"
-	"tagma/internal/page"
+	"tagma/internal/domain/labels"
+	"tagma/internal/storage/database"
+	"tagma/internal/testing/githost"
 )
 
 // labelFile is the file of a frame as it is in the repository.

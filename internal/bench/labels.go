@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"tagma/internal/bench/dataset"
-	"tagma/internal/githost"
+	"tagma/internal/testing/githost"
 )
 
 // Submissions of labels are measured beside the sequence of git commands that

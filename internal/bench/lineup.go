@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"tagma/internal/bench/jobs"
-	"tagma/internal/database"
+	"tagma/internal/storage/database"
 )
 
 // lineUp is servers that are measured at the same jobs. The first is Tagma.

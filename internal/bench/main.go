@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"tagma/internal/bench/dataset"
-	"tagma/internal/pgserver"
+	"tagma/internal/testing/pgserver"
 )
 
 // settings are the flags.

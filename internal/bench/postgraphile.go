@@ -15,9 +15,9 @@ import (
 	"strconv"
 	"strings"
 
+	"tagma/internal/base/instant"
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/instant"
 )
 
 // PostGraphile makes a GraphQL server of a database's tables. Its version and

@@ -17,14 +17,14 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/bundles"
-	"tagma/internal/database"
-	"tagma/internal/images"
-	"tagma/internal/instant"
-	"tagma/internal/labels"
-	"tagma/internal/page"
-	"tagma/internal/testenv"
+	"tagma/internal/domain/bundles"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/labels"
+	"tagma/internal/storage/database"
+	"tagma/internal/testing/testenv"
 )
 
 // size is how many rows the tables of labels, bundles and people have.

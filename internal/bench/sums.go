@@ -13,7 +13,7 @@ import (
 
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
-	"tagma/internal/database"
+	"tagma/internal/storage/database"
 )
 
 // often is how often the devices take an image of which the hours are summed

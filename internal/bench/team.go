@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"tagma/internal/leash"
+	"tagma/internal/testing/leash"
 )
 
 // team is processes that do the same: each takes a line and answers with one.

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"tagma/internal/fault"
-	"tagma/internal/instant"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
 )
 
 // Name is the information in a photograph's file name: the trap, and the time

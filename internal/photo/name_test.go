@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"tagma/internal/fault"
+	"tagma/internal/base/fault"
 	"tagma/internal/photo"
 )
 

@@ -26,7 +26,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 		apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 
-# Where internal/pgserver looks too.
+# Where internal/testing/pgserver looks too.
 has_postgres() {
 	local postgres major
 	[ -z "${TAGMA_TEST_POSTGRES:-}" ] || return 0
@@ -47,10 +47,10 @@ npm_ci() {
 	npm --prefix "$1" ci --no-progress
 }
 
-has_postgres || npm_ci internal/pgserver/node
+has_postgres || npm_ci internal/testing/pgserver/node
 npm_ci web/playground
-npm_ci internal/e2e/clients
+npm_ci internal/testing/e2e/clients
 
-# As internal/testenv does, so that no test waits for it. Go keeps what it built.
+# As internal/testing/testenv does, so that no test waits for it. Go keeps what it built.
 echo "The S3 server: once, some minutes on a new machine"
 (cd internal/tools/s3server && CGO_ENABLED=0 go tool -n versitygw >/dev/null)

@@ -4,7 +4,7 @@ package accesstoken
 
 import (
 	"fmt"
-	"tagma/internal/caller"
+	"tagma/internal/base/caller"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -4,8 +4,8 @@ package accesstoken
 
 import (
 	"tagma/ent/generated/predicate"
-	"tagma/internal/caller"
-	"tagma/internal/instant"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

@@ -4,7 +4,7 @@ package bundlefile
 
 import (
 	"tagma/ent/generated/predicate"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"

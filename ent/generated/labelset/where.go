@@ -4,7 +4,7 @@ package labelset
 
 import (
 	"tagma/ent/generated/predicate"
-	"tagma/internal/instant"
+	"tagma/internal/base/instant"
 
 	"entgo.io/ent/dialect/sql"
 )

@@ -15,10 +15,10 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"tagma/internal/annotations"
-	"tagma/internal/contour"
-	"tagma/internal/instant"
-	"tagma/internal/rawjson"
+	"tagma/internal/base/contour"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/annotations"
 )
 
 // Options say how much to make.

@@ -9,7 +9,7 @@ import (
 
 	"entgo.io/ent/dialect"
 
-	"tagma/internal/database"
+	"tagma/internal/storage/database"
 )
 
 // Fill writes the data into a database that is up to date and empty, and lets

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"tagma/internal/labels"
+	"tagma/internal/domain/labels"
 )
 
 // Of the labels of video frames.

@@ -4,10 +4,10 @@ package jobs
 
 import (
 	ent "tagma/ent/generated"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
 	"tagma/internal/bench/dataset"
-	"tagma/internal/instant"
-	"tagma/internal/page"
-	order "tagma/internal/series"
+	order "tagma/internal/domain/series"
 )
 
 // Job is one kind of request, in as many variants as rows are asked for in

@@ -1,0 +1,69 @@
+// Package recent owns a cache of values read from the database less than half a
+// second ago, for lookups that take a large share of the time of a small
+// request. Package recent owns the lifetime and the size. It also owns the rule
+// for races: Put stores nothing if Forget ran during the lookup. It does not
+// own invalidation: the code that changes the data calls Forget.
+package recent
+
+import (
+	"sync"
+	"time"
+
+	"tagma/internal/base/instant"
+)
+
+// Moment is the lifetime of a value. Changes by this server take effect at
+// once, because the server calls Forget; changes by others take effect after
+// Moment.
+const Moment = 500 * time.Millisecond
+
+// maxEntries is the size at which Put empties the cache: no more are in use at
+// once.
+const maxEntries = 10_000
+
+// Memory is a cache of recently looked up values. The zero value is empty.
+// Memory is safe for concurrent use.
+type Memory[K comparable, V any] struct {
+	mu         sync.Mutex
+	entries    map[K]entry[V]
+	generation int // number of calls of Forget
+}
+
+type entry[V any] struct {
+	value    V
+	storedAt instant.Instant
+}
+
+// Get returns the value of key if the value is younger than Moment. Get also
+// returns the generation, which the caller passes to Put after a new lookup.
+func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.entries[key]
+	if age := now.Sub(e.storedAt); !ok || age < 0 || age >= Moment {
+		return value, false, m.generation
+	}
+	return e.value, true, m.generation
+}
+
+// Put stores a value looked up at storedAt, unless Forget was called
+// since the Get that returned generation.
+func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.generation != generation {
+		return
+	}
+	if m.entries == nil || len(m.entries) >= maxEntries {
+		m.entries = map[K]entry[V]{}
+	}
+	m.entries[key] = entry[V]{value, storedAt}
+}
+
+// Forget empties the cache, because the data has changed.
+func (m *Memory[K, V]) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.entries = nil
+	m.generation++
+}

@@ -1,0 +1,40 @@
+package recent
+
+import (
+	"testing"
+
+	"tagma/internal/base/instant"
+)
+
+func TestMemory_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
+	var m Memory[string, int]
+	_, _, generation := m.Get("a", 0)
+	m.Forget()
+	m.Put("a", 1, 0, generation)
+	if got, ok, _ := m.Get("a", 0); ok {
+		t.Errorf("remembered %d", got)
+	}
+}
+
+func TestMemory_LastsAMomentWhateverTheClockDoes(t *testing.T) {
+	var m Memory[string, int]
+	m.Put("a", 1, 1000, 0)
+	for now, want := range map[instant.Instant]bool{999: false, 1000: true, 1499: true, 1500: false} {
+		if got, ok, _ := m.Get("a", now); ok != want || ok && got != 1 {
+			t.Errorf("at %d: %d, %v", now, got, ok)
+		}
+	}
+}
+
+func TestMemory_IsBounded(t *testing.T) {
+	var m Memory[int, int]
+	for n := range 2*maxEntries + 1 {
+		m.Put(n, n, 0, 0)
+		if len(m.entries) > maxEntries {
+			t.Fatalf("it has %d things in it", len(m.entries))
+		}
+	}
+	if got, ok, _ := m.Get(2*maxEntries, 0); !ok || got != 2*maxEntries {
+		t.Error("the last is forgotten")
+	}
+}

@@ -1,0 +1,101 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"tagma/internal/base/fault"
+	"tagma/internal/cli/client/generated"
+	"tagma/internal/cli/client/upload"
+)
+
+// Put sends a file to a target that the server gave. It is no error if the file
+// was there already. A target that does not hold any more is UNAVAILABLE: ask
+// for another.
+func (c *Client) Put(ctx context.Context, target generated.BundleTarget, file upload.File) error {
+	header := http.Header{}
+	for _, h := range target.Headers {
+		header.Set(h.Name, h.Value)
+	}
+	answer, done, err := c.transfer(ctx, target.Method, target.Url, header, file.Body(), file.Size) //nolint:bodyclose // done closes it
+	if err != nil {
+		return err
+	}
+	defer done()
+	if answer.StatusCode/100 == 2 || answer.StatusCode == http.StatusPreconditionFailed {
+		return nil
+	}
+	return c.refusedTransfer(answer)
+}
+
+// Get opens a file by a link that the server gave. A link that does not hold any
+// more is UNAVAILABLE: ask for another. The caller closes the file.
+func (c *Client) Get(ctx context.Context, link string) (io.ReadCloser, error) {
+	answer, done, err := c.transfer(ctx, http.MethodGet, link, http.Header{}, nil, 0) //nolint:bodyclose // done closes it
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer done()
+		return nil, c.refusedTransfer(answer)
+	}
+	return &received{answer.Body, done}, nil
+}
+
+// received is a body whose end is the request's.
+type received struct {
+	io.Reader
+	done func()
+}
+
+func (r *received) Close() error { r.done(); return nil }
+
+// transfer sends a request that carries its own permission: no token goes with
+// it, as its address may be another server's.
+func (c *Client) transfer(ctx context.Context, method, address string, header http.Header, body io.ReadCloser, size int64) (*http.Response, func(), error) {
+	base, err := url.Parse(c.endpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err := base.Parse(address) // from the server's own root, if it begins with a slash
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	alive := watch(func() { cancel(errSilent) })
+	done := func() { alive.Stop(); cancel(nil) }
+	var from io.Reader
+	if size > 0 { // else net/http would not know that there is nothing
+		from = watched{body, alive}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, to.String(), from)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	request.Header, request.ContentLength = header, size
+	answer, err := c.http.Do(request)
+	if err != nil {
+		err = c.unreachable(ctx, err)
+		done()
+		return nil, nil, err
+	}
+	answer.Body = watched{answer.Body, alive}
+	return answer, func() { _ = answer.Body.Close(); done() }, nil
+}
+
+// refusedTransfer says what an answer to Put or Get means.
+func (c *Client) refusedTransfer(answer *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
+	said := strings.TrimSpace(string(text))
+	switch status := answer.StatusCode; {
+	case status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone, status == http.StatusConflict,
+		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+	default:
+		return fault.New(fault.BadInput, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+	}
+}

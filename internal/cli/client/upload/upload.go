@@ -1,0 +1,154 @@
+// Package upload owns the files of an operation: where their bytes come from,
+// and the form in which they travel, that of the GraphQL multipart request
+// specification (https://github.com/jaydenseric/graphql-multipart-request-spec).
+// The bytes are read while they are sent, and never held.
+//
+// It does not own the sending.
+package upload
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/textproto"
+	"strconv"
+	"strings"
+
+	"tagma/internal/base/fault"
+)
+
+// File is a value of the scalar Upload.
+type File struct {
+	Name string // without a folder
+	Size int64  // in bytes
+
+	// Open opens the content, from its beginning. It is called anew each time
+	// that the file is sent, and who called it closes it.
+	Open func() (io.ReadCloser, error)
+}
+
+// MarshalJSON is null: the file itself comes in a part of its own.
+func (File) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// Form is the body of a request with files.
+type Form struct {
+	ContentType string
+	Length      int64 // in bytes
+	parts       []func() io.ReadCloser
+}
+
+// NewForm makes a form of an operation, whose variable of that name is a list
+// of files.
+func NewForm(operation []byte, variable string, files []File) (*Form, error) {
+	var head bytes.Buffer
+	w := multipart.NewWriter(&head)
+	if err := w.SetBoundary(rand.Text()); err != nil {
+		return nil, err
+	}
+	f := &Form{ContentType: w.FormDataContentType()}
+	cut := func() { // what was written since the last cut is the next part of the body
+		text := head.String()
+		head.Reset()
+		f.Length += int64(len(text))
+		f.parts = append(f.parts, func() io.ReadCloser { return io.NopCloser(strings.NewReader(text)) })
+	}
+	places := map[string][]string{}
+	for n := range files {
+		places[strconv.Itoa(n)] = []string{fmt.Sprintf("variables.%s.%d", variable, n)}
+	}
+	fileMap, err := json.Marshal(places)
+	if err == nil {
+		err = errors.Join(w.WriteField("operations", string(operation)), w.WriteField("map", string(fileMap)))
+	}
+	for n, file := range files {
+		_, headErr := w.CreatePart(textproto.MIMEHeader{
+			"Content-Disposition": {multipart.FileContentDisposition(strconv.Itoa(n), file.Name)},
+			"Content-Type":        {"application/octet-stream"},
+		})
+		err = errors.Join(err, headErr)
+		cut()
+		f.Length += file.Size
+		f.parts = append(f.parts, func() io.ReadCloser { return file.Body() })
+	}
+	err = errors.Join(err, w.Close())
+	cut()
+	return f, err
+}
+
+// Body is the form from its beginning. Each file is opened when it is its turn.
+func (f *Form) Body() io.ReadCloser { return &body{rest: f.parts} }
+
+// body reads parts one after the other.
+type body struct {
+	now  io.ReadCloser
+	rest []func() io.ReadCloser
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	for {
+		if b.now == nil {
+			if len(b.rest) == 0 {
+				return 0, io.EOF
+			}
+			b.now, b.rest = b.rest[0](), b.rest[1:]
+		}
+		n, err := b.now.Read(p)
+		if !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		err = b.Close()
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// Close closes what is open.
+func (b *body) Close() error {
+	if b.now == nil {
+		return nil
+	}
+	now := b.now
+	b.now = nil
+	return now.Close()
+}
+
+// Body is the file alone, from its beginning. It is opened when it is read.
+func (f File) Body() io.ReadCloser { return &content{file: f} }
+
+// content is what one file holds, which must be as much as was announced.
+type content struct {
+	file File
+	from io.ReadCloser
+	read int64
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	if c.from == nil {
+		from, err := c.file.Open()
+		if err != nil {
+			return 0, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+		}
+		c.from = from
+	}
+	n, err := c.from.Read(p)
+	c.read += int64(n)
+	switch {
+	case c.read > c.file.Size, err == io.EOF && c.read < c.file.Size:
+		return 0, fault.New(fault.BadInput, "%s was changed while it was sent: push it again", c.file.Name)
+	case err != nil && err != io.EOF:
+		return n, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+	}
+	return n, err
+}
+
+func (c *content) Close() error {
+	if c.from == nil {
+		return nil
+	}
+	return c.from.Close()
+}

@@ -1,0 +1,116 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tagma/internal/cli/bundlefolder"
+	"tagma/internal/cli/client/generated"
+	"tagma/internal/cli/progress"
+	"tagma/internal/server/config"
+)
+
+// fingerprints is the file in which fingerprints are kept; empty where there is
+// no folder for it.
+func fingerprints() string {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(folder, "tagma", "fingerprints.db")
+}
+
+func pushBundle(c *config.Client) *cobra.Command {
+	var o bundlefolder.Options
+	cmd := &cobra.Command{
+		Use:   "bundle NAME DIR",
+		Short: "Publish a folder as the next version of a bundle",
+		Long: `Publishes a folder as the next version of a bundle: what training and inference
+of a model need, in data/, config/ and output/. A version that is published is
+never changed, so that an annotation can name the very weights that made it.
+
+It sends the files that no version of any bundle has. If nothing has changed
+since the last version, there is no new one. You can interrupt it, and give the
+same command again within a day: what was sent is not sent again.
+
+It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jpg,
+.txt or .db; with --all, all of them. It never takes what is called .cache.`,
+		Example: `  tagma push bundle insects ~/models/insects`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			server, err := connect(c, o.Output)
+			if err != nil {
+				return err
+			}
+			got, err := bundlefolder.Push(cmd.Context(), server, args[0], args[1], o)
+			if err != nil {
+				return err
+			}
+			what := "there is no new version: it is the same as"
+			if got.New {
+				what = "published"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Sent %d of %d files (%s); %s %s\n", got.Sent, got.Files, progress.Bytes(got.Bytes), what, got.Version)
+			if got.Others > 0 {
+				o.Output.Say("Files of other kinds, passed over: %d", got.Others)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&o.All, "all", false, "files of any kind")
+	cmd.Flags().IntVar(&o.Parallel, "parallel", 4, "how many files to send at once")
+	return cmd
+}
+
+func pulls() *cobra.Command {
+	c := config.DefaultClient()
+	cmd := asking(c, &cobra.Command{Use: "pull", Short: "Fetch files from a server, but for what is here already"})
+	var (
+		o      bundlefolder.Options
+		part   string
+		number int
+	)
+	bundle := &cobra.Command{
+		Use:   "bundle NAME DIR",
+		Short: "Fetch a version of a bundle into a folder",
+		Long: `Fetches the files of a bundle's last version, or of another one, into a folder,
+which it makes if need be. Files that are there already are not fetched again,
+and other files stay as they are. Each file is compared with its MD5 before it
+takes its place, and has the time at which it was changed.`,
+		Example: `  tagma pull bundle insects ~/models/insects
+  tagma pull bundle insects ~/models/insects --part model --version 3`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of := generated.BundlePart(strings.ToUpper(part))
+			if of != generated.BundlePartAll && of != generated.BundlePartData && of != generated.BundlePartModel {
+				return misuse("--part is %q: give data, model or all", part)
+			}
+			if number < 0 {
+				return misuse("--version is %d: give a number from 1 on", number)
+			}
+			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			server, err := connect(c, o.Output)
+			if err != nil {
+				return err
+			}
+			got, err := bundlefolder.Pull(cmd.Context(), server, args[0], args[1], number, of, o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Fetched %d of %d files of %s (%s)\n", got.Fetched, got.Files, got.Version, progress.Bytes(got.Bytes))
+			return nil
+		},
+	}
+	flags := bundle.Flags()
+	flags.StringVar(&part, "part", "all", "data is data/ and config/, model is output/ and config/")
+	flags.IntVar(&number, "version", 0, "which version (default the last)")
+	flags.IntVar(&o.Parallel, "parallel", 4, "how many files to fetch at once")
+	_ = bundle.RegisterFlagCompletionFunc("part", cobra.FixedCompletions([]string{"all", "data", "model"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(bundle)
+	return cmd
+}

@@ -1,0 +1,74 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/cli/client"
+	"tagma/internal/cli/login"
+	"tagma/internal/cli/progress"
+	"tagma/internal/server/config"
+)
+
+// laptop is where a server is that nobody has told to be elsewhere.
+const laptop = "http://127.0.0.1:8080"
+
+// asking makes a command, or a group of them, ask a server.
+func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
+	c.Flags(cmd.PersistentFlags())
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return environment(cmd)
+	}
+	return cmd
+}
+
+// connect makes a client of the settings, and where they are silent of the login
+// that is kept. Out hears why it waits.
+func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
+	kept, err := login.Read()
+	if err != nil && (c.Server == "" || c.Token == "") {
+		return nil, err
+	}
+	if kept == nil {
+		kept = &login.Login{}
+	}
+	server := cmp.Or(c.Server, kept.Server, laptop)
+	token := c.Token
+	if token == "" && sameServer(server, kept.Server) { // a token goes to its own server only
+		if kept.ExpiresAt < instant.System() {
+			return nil, fmt.Errorf("the login at %s has ended: sign in again with tagma login", server)
+		}
+		token = kept.Token
+	}
+	if token == "" {
+		return nil, fmt.Errorf("nobody is signed in at %s: sign in with tagma login %s, or set TAGMA_TOKEN", server, server)
+	}
+	return client.New(client.Options{
+		Server: server, Token: token, Patience: c.RetryFor,
+		Waiting: func(cause error, wait time.Duration) {
+			out.Say("%s; trying again in %s", cause, wait.Round(100*time.Millisecond))
+		},
+	})
+}
+
+func sameServer(a, b string) bool {
+	return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/")
+}
+
+// moment reads a time as people write it on a command line: a date, or one of
+// the forms that the contract takes.
+func moment(s string) (instant.Instant, error) {
+	if date, err := time.Parse(time.DateOnly, s); err == nil {
+		return instant.Of(date), nil
+	}
+	at, err := instant.Parse(s)
+	if err != nil {
+		return 0, misuse("%q is not a time: write a date, as 2020-06-20, or a time with its zone, as 2020-06-20T21:33:24Z", s)
+	}
+	return at, nil
+}

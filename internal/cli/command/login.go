@@ -1,0 +1,174 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tagma/internal/base/fault"
+	"tagma/internal/cli/client"
+	"tagma/internal/cli/client/generated"
+	"tagma/internal/cli/login"
+	"tagma/internal/server/config"
+)
+
+func signIn() *cobra.Command {
+	c := config.DefaultClient()
+	var username string
+	cmd := &cobra.Command{
+		Use:   "login [URL]",
+		Short: "Sign in at a server, for 24 hours",
+		Long: `Asks for your name and password, signs in, and keeps what the server gives for
+it, for 24 hours, in a file that only you can read. The other commands find it
+there. The password is not kept.
+
+Where nobody sits at a terminal, give --username, and the password on standard
+input. A script that runs for long rather has a token of its own: see tagma
+token create.`,
+		Example: `  tagma login https://tagma.example.org
+  tagma login --username ada < password.txt`,
+		Args: cobra.MaximumNArgs(1),
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			return environment(cmd)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			server := c.Server
+			if len(args) > 0 {
+				server = args[0]
+			}
+			if kept, _ := login.Read(); kept != nil { // a damaged one is replaced
+				server = cmp.Or(server, kept.Server)
+			}
+			return signInAt(cmd, strings.TrimSuffix(cmp.Or(server, laptop), "/"), username)
+		},
+	}
+	c.ServerFlag(cmd.Flags())
+	cmd.Flags().StringVar(&username, "username", "", "your name; asked for, if left out")
+	return cmd
+}
+
+// signInAt asks who it is, signs them in, and keeps that.
+func signInAt(cmd *cobra.Command, server, username string) error {
+	ctx := cmd.Context()
+	c, err := client.New(client.Options{Server: server})
+	if err != nil {
+		return err
+	}
+	if _, err := c.Limits(ctx); err != nil { // before anybody types a password
+		return err
+	}
+	if readable(server) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Whoever is on the way to %s can read your password: https:// hides it.\n", server)
+	}
+	username, password, err := ask(cmd.InOrStdin(), cmd.ErrOrStderr(), username)
+	if err != nil {
+		return err
+	}
+	got, err := generated.Login(ctx, c, username, password)
+	if err != nil {
+		return err
+	}
+	session := got.Login
+	path, err := login.Write(login.Login{Server: server, Username: session.User.Username, Token: session.Token, ExpiresAt: session.ExpiresAt})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s (%s) is signed in at %s until %s. %s has it.\n",
+		session.User.Username, session.User.Role, server, session.ExpiresAt, path)
+	return nil
+}
+
+// readable says whether what is sent to a server can be read on its way.
+func readable(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	address := net.ParseIP(u.Hostname())
+	return address == nil || !address.IsLoopback()
+}
+
+// ask gets a name and a password, on a terminal without showing it.
+func ask(in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		if username == "" {
+			return "", "", misuse("standard input is no terminal: give your name by --username, and the password on standard input")
+		}
+		password, err = bufio.NewReader(in).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", "", fmt.Errorf("cannot read the password from standard input: %w", err)
+		}
+		password = strings.TrimRight(password, "\r\n")
+		return username, password, checkPassword(password)
+	}
+	// The terminal shows nothing by itself from before the prompt is there.
+	before, err := term.MakeRaw(int(f.Fd()))
+	if err != nil {
+		return "", "", err
+	}
+	defer func() { err = errors.Join(err, term.Restore(int(f.Fd()), before)) }()
+	terminal := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{in, prompts}, "Name: ")
+	if username == "" {
+		username, err = terminal.ReadLine()
+	}
+	if err == nil {
+		password, err = terminal.ReadPassword("Password: ")
+	}
+	if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
+		err = context.Canceled
+	}
+	return username, password, err
+}
+
+// checkPassword refuses no password, before it counts as a wrong one.
+func checkPassword(password string) error {
+	if password == "" {
+		return misuse("there is no password on standard input: give it there, as in tagma login --username ada < password.txt")
+	}
+	return nil
+}
+
+func signOut() *cobra.Command {
+	return &cobra.Command{
+		Use:   "logout",
+		Short: "End what tagma login began",
+		Long:  "Ends the session that tagma login began, on the server and on this machine.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			kept, err := login.Read()
+			if err != nil {
+				return errors.Join(err, login.Forget())
+			}
+			if kept == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was signed in.")
+				return nil
+			}
+			if err := login.Forget(); err != nil {
+				return err
+			}
+			c, err := client.New(client.Options{Server: kept.Server, Token: kept.Token})
+			if err != nil {
+				return err
+			}
+			if _, err := generated.Logout(cmd.Context(), c); err != nil && fault.CodeOf(err) != fault.Unauthenticated {
+				return fmt.Errorf("%s is signed out on this machine, and on the server at %s: %w", kept.Username, kept.ExpiresAt, err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is signed out at %s.\n", kept.Username, kept.Server)
+			return nil
+		},
+	}
+}

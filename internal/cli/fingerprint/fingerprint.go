@@ -1,0 +1,100 @@
+// Package fingerprint owns the MD5 of files on this machine. It reads several
+// files at once, and does not read an unchanged file again.
+//
+// Package fingerprint does not own the comparison of fingerprints.
+package fingerprint
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the server's fingerprint, not a defence
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tagma/internal/cli/progress"
+)
+
+// minAge is the age at which the fingerprint of a file may be stored. A younger
+// file may still change without a new size or time.
+const minAge = 2 * time.Second
+
+// File is a file and its fingerprint.
+type File struct {
+	Path     string // absolute
+	Size     int64
+	Modified int64  // nanoseconds since the Unix epoch
+	MD5      string // 32 hex digits; empty until computed
+	Err      error  // read error
+}
+
+// Of returns a file without its fingerprint.
+func Of(path string, info fs.FileInfo) File {
+	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
+}
+
+// Options of Take.
+type Options struct {
+	Cache  string // path of the cache; empty for none
+	Output *progress.Output
+}
+
+// Take computes the MD5 of each file, or sets its Err. Take returns an error
+// only if ctx ends.
+func Take(ctx context.Context, files []*File, o Options) error {
+	fileCache, err := openCache(ctx, o.Cache)
+	if err != nil {
+		o.Output.Say("fingerprints are not stored: %s", err)
+		fileCache = nil
+	}
+	defer fileCache.close()
+	var missing []*File
+	var total int64
+	for _, f := range files {
+		if f.MD5 = fileCache.get(ctx, f); f.MD5 == "" {
+			missing = append(missing, f)
+			total += f.Size
+		}
+	}
+	if len(missing) == 0 {
+		return context.Cause(ctx)
+	}
+	bar := o.Output.Start(fmt.Sprintf("reading %d of %d files", len(missing), len(files)), total)
+	defer bar.Done()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range missing {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			start := time.Now()
+			f.Err = f.read(bar)
+			if f.Err == nil && start.Sub(time.Unix(0, f.Modified)) > minAge {
+				fileCache.put(ctx, f)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// read computes the fingerprint of a file.
+func (f *File) read(bar *progress.Bar) error {
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	sum := md5.New() //nolint:gosec // see above
+	if _, err := io.Copy(sum, bar.Reader(file)); err != nil {
+		return err
+	}
+	f.MD5 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}

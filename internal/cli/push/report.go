@@ -1,0 +1,83 @@
+package push
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"tagma/internal/cli/progress"
+)
+
+// Verdict is the result for a file: the server's verdict, or one of the two
+// below.
+type Verdict string
+
+// Results for a file.
+const (
+	Created   Verdict = "CREATED"
+	Replaced  Verdict = "REPLACED"
+	Unchanged Verdict = "UNCHANGED" // the server had the file before
+	Conflict  Verdict = "CONFLICT"
+	Rejected  Verdict = "REJECTED"
+
+	wouldSend Verdict = "WOULD SEND" // of a dry run
+	notSent   Verdict = "NOT SENT"   // of an interrupted push
+)
+
+// Report is the result of a push.
+type Report struct {
+	DryRun bool
+	scan   *scanResult
+}
+
+// Refused returns the number of photographs that were refused.
+func (r *Report) Refused() int {
+	n := 0
+	for _, p := range r.scan.photographs {
+		if p.verdict == Conflict || p.verdict == Rejected {
+			n++
+		}
+	}
+	return n
+}
+
+// Write writes the refused photographs with the reasons, and the number of
+// photographs by verdict.
+func (r *Report) Write(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	type sum struct {
+		files int
+		bytes int64
+	}
+	sums := map[Verdict]sum{}
+	deleted := 0
+	for _, p := range r.scan.photographs {
+		verdict := p.verdict
+		if verdict == "" {
+			verdict = notSent
+		}
+		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.Size}
+		deleted += p.deleted
+		if p.reason != "" {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, p.reason)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, verdict := range []Verdict{Created, Replaced, Unchanged, wouldSend, Conflict, Rejected, notSent} {
+		if s, ok := sums[verdict]; ok {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, photographCount(s.files), progress.Bytes(s.bytes))
+		}
+	}
+	if len(sums) == 0 {
+		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
+	}
+	if r.scan.skippedFiles > 0 {
+		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.scan.skippedFiles)
+	}
+	if deleted > 0 {
+		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,329 @@
+// Package annotations owns the objects seen in images: validating, storing and
+// querying annotations, and their two output forms, the schema's objects and
+// the Sticky Pi API's document.
+//
+// Package annotations does not own the geometry of an outline (package
+// contour), nor the images (package images).
+package annotations
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/image"
+	"tagma/ent/generated/predicate"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/like"
+	"tagma/internal/base/page"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/domain/images"
+	"tagma/internal/domain/series"
+	"tagma/internal/storage/database"
+)
+
+// Annotations holds the annotations of one server. It is safe for concurrent
+// use.
+type Annotations struct {
+	db     *database.DB
+	images *images.Images
+	clock  instant.Clock
+	limits page.Limits
+
+	onAdded func(ids ...int64)
+}
+
+// New returns the annotations in db of the given images.
+func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
+	return &Annotations{db: db, images: images, clock: clock, limits: limits}
+}
+
+// OnAdded sets the function that is called with the ids of new annotations.
+// Call OnAdded before any other method.
+func (a *Annotations) OnAdded(notify func(ids ...int64)) { a.onAdded = notify }
+
+// Filter selects annotations by algorithm. A nil Filter selects all. The fields
+// are patterns of package like.
+type Filter struct{ Name, Version *string }
+
+// Condition returns the filter as a condition on annotations. The error is a
+// *fault.Error.
+func (f *Filter) Condition() (predicate.Annotation, error) {
+	var conditions []predicate.Annotation
+	var problems fault.Problems
+	add := func(field, column string, pattern *string) {
+		if pattern == nil {
+			return
+		}
+		parsed, err := like.Parse(*pattern)
+		if err != nil {
+			problems.Add(fault.BadInput, []any{"algorithm", field}, "%s", err)
+			return
+		}
+		conditions = append(conditions, func(s *sql.Selector) { s.Where(parsed.Match(s.C(column))) })
+	}
+	if f != nil {
+		add("name", annotation.FieldAlgorithmName, f.Name)
+		add("version", annotation.FieldAlgorithmVersion, f.Version)
+	}
+	return func(s *sql.Selector) {
+		for _, condition := range conditions {
+			condition(s)
+		}
+	}, problems.Err()
+}
+
+// listColumns are the columns of an annotation that are cheap to read. Objects
+// reads the objects on demand.
+var listColumns = slices.DeleteFunc(slices.Clone(annotation.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
+	return column == annotation.FieldObjects
+})
+
+func setGroup(rows []*ent.Annotation) []*ent.Annotation {
+	group := batch.NewGroup(rows)
+	for _, a := range rows {
+		a.Group = group
+	}
+	return rows
+}
+
+// WantOfImages returns a function that restricts a query of annotations to the
+// images with the given ids, the oldest annotation first.
+func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
+	condition, err := filter.Condition()
+	return func(s *sql.Selector) {
+		database.AmongNumbers(annotation.FieldImageID, ids)(s)
+		condition(s)
+		s.OrderBy(s.C(annotation.FieldID))
+	}, err
+}
+
+// JoinToImage returns a function that joins the annotations of an image to a
+// query of one image, the oldest first. An image without annotations stays in
+// the result.
+func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
+	condition, err := filter.Condition()
+	return func(s *sql.Selector) {
+		matches := sql.Dialect(s.Dialect()).Select().From(sql.Table(annotation.Table))
+		condition(matches)
+		matches.As(annotation.Table)
+		s.LeftJoin(matches).On(s.C(image.FieldID), matches.C(annotation.FieldImageID))
+		s.OrderBy(matches.C(annotation.FieldID))
+	}, err
+}
+
+// OfImages returns the annotations of each image, by the image's id, the oldest
+// first.
+func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
+	ids := make([]int64, len(parents))
+	for n, i := range parents {
+		ids[n] = i.ID
+	}
+	narrow, err := WantOfImages(ids, filter)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
+	byImage := make(map[int64][]*ent.Annotation, len(parents))
+	for _, row := range setGroup(rows) {
+		byImage[row.ImageID] = append(byImage[row.ImageID], row)
+	}
+	return byImage, err
+}
+
+// Join joins the images to a query of annotations.
+func Join(s *sql.Selector) { join(s) }
+
+func join(s *sql.Selector) *sql.SelectTable {
+	imageTable := sql.Table(image.Table).As(image.Table)
+	s.Join(imageTable).On(s.C(annotation.FieldImageID), imageTable.C(image.FieldID))
+	return imageTable
+}
+
+// WantKeys returns a function that restricts a query of annotations to the
+// images with the given keys, joins the images, and sorts by age. Places maps
+// each key to the position of its image in the answer, from 0.
+func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
+	_, places, err = images.WantKeys("images", keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	condition, err := filter.Condition()
+	uniqueKeys := slices.Collect(maps.Keys(places))
+	return func(s *sql.Selector) {
+		imageTable := join(s)
+		images.AmongJoined(imageTable, uniqueKeys)(s)
+		condition(s)
+		s.OrderBy(s.C(annotation.FieldID))
+	}, places, err
+}
+
+// ByKeys returns the annotations of the images with the given keys, in the
+// order of the keys and then by age.
+func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
+	imageRows, err := a.images.ByKeys(ctx, "images", keys)
+	if err != nil {
+		return nil, err
+	}
+	byImage, err := a.OfImages(ctx, imageRows, filter)
+	var list []*ent.Annotation
+	for _, i := range imageRows {
+		list = append(list, byImage[i.ID]...)
+	}
+	return setGroup(list), err
+}
+
+// ByIDs returns the existing annotations with the given ids, by id.
+func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
+	byID := make(map[int64]*ent.Annotation, len(rows))
+	for _, row := range setGroup(rows) {
+		byID[row.ID] = row
+	}
+	return byID, err
+}
+
+// Followed returns the existing annotations with the given ids, by id, each
+// with its image.
+func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	byID, err := a.ByIDs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var imageIDs []int64
+	for _, row := range byID {
+		imageIDs = append(imageIDs, row.ImageID)
+	}
+	imagesByID, err := a.images.ByIDs(ctx, imageIDs)
+	for _, row := range byID {
+		if row.Edges.Image = imagesByID[row.ImageID]; row.Edges.Image == nil { // deleted meanwhile
+			delete(byID, row.ID)
+		}
+	}
+	return byID, err
+}
+
+// Objects returns the stored objects of annotations, by the annotation's id.
+func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
+	ids := make([]int64, len(list))
+	for n, row := range list {
+		ids[n] = row.ID
+	}
+	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).
+		Select(annotation.FieldID, annotation.FieldObjects).All(ctx)
+	byID := make(map[int64]rawjson.Value, len(rows))
+	for _, row := range rows {
+		byID[row.ID] = row.Objects
+	}
+	return byID, err
+}
+
+// keyedAnnotation is an annotation with the key of its image, which is the sort
+// key of a series.
+type keyedAnnotation struct {
+	*ent.Annotation
+	device  string
+	takenAt instant.Instant
+}
+
+// seriesOrder sorts annotations by device and time of the image, and within an
+// image by age.
+var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a table
+	Columns: []page.Column{
+		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
+		{Table: image.Table, Name: image.FieldTakenAt},
+		{Table: annotation.Table, Name: annotation.FieldID},
+	},
+	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, int64(p.takenAt), p.ID} },
+}
+
+// WantSeries returns the page of Series, and a function that restricts a query
+// of annotations to the page, for a reader that runs the query itself. The
+// function joins the images with the columns of their keys and the MD5.
+func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
+	union, err := series.Parse(list)
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	condition, err := filter.Condition()
+	if err != nil {
+		return page.Wanted{}, nil, err
+	}
+	keyset, err := seriesOrder.Want(a.limits, request, func(ctx context.Context) (int, error) {
+		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, join(s)) }).Count(ctx)
+	})
+	return keyset, func(s *sql.Selector) {
+		// No index spans two tables. So the query selects the images first,
+		// from the start of the page on. The first image may have no further
+		// annotation on the page; each later image has at least one.
+		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.Places().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
+			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
+		imageQuery.As(image.Table)
+		s.Join(imageQuery).On(s.C(annotation.FieldImageID), imageQuery.C(image.FieldID))
+		condition(s)
+		keyset.Narrow(s)
+	}, err
+}
+
+// hasAnnotation returns the condition that an image has an annotation that
+// meets the given condition.
+func hasAnnotation(condition predicate.Annotation) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		annotationQuery := sql.Dialect(s.Dialect()).SelectExpr(sql.Raw("1")).From(sql.Table(annotation.Table))
+		annotationQuery.Where(sql.ColumnsEQ(annotationQuery.C(annotation.FieldImageID), s.C(image.FieldID)))
+		condition(annotationQuery)
+		s.Where(sql.Exists(annotationQuery))
+	}
+}
+
+// Series returns a page of the annotations of the images in at least one of the
+// series.
+func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+	keyset, narrow, err := a.WantSeries(list, filter, request)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.loadWithImages(ctx, func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(narrow, keyset.Limit) })
+	if err != nil {
+		return nil, err
+	}
+	return page.Map(seriesOrder.Page(keyset.Plan, rows, keyset.Count), func(p keyedAnnotation) *ent.Annotation { return p.Annotation }), nil
+}
+
+// loadWithImages runs a query that has joined the images, and returns the rows
+// in order with the keys of their images. If an image is deleted between the
+// two statements, loadWithImages repeats the query: a page that lacks a row
+// would look like the last page.
+func (a *Annotations) loadWithImages(ctx context.Context, query func() *ent.AnnotationQuery) ([]keyedAnnotation, error) {
+	for {
+		list, err := query().Select(listColumns...).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		setGroup(list)
+		ids := make([]int64, len(list))
+		for n, row := range list {
+			ids[n] = row.ImageID
+		}
+		imagesByID, err := a.images.ByIDs(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		keyedRows := make([]keyedAnnotation, 0, len(list))
+		for _, row := range list {
+			if i := imagesByID[row.ImageID]; i != nil {
+				row.Edges.Image = i
+				keyedRows = append(keyedRows, keyedAnnotation{row, i.DeviceID, i.TakenAt})
+			}
+		}
+		if len(keyedRows) == len(list) {
+			return keyedRows, nil
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package annotations
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/base/contour"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/rawjson"
+)
+
+// Bounds of one annotation.
+const (
+	MaxObjects      = 10_000 // of one annotation
+	maxNameLength   = 200    // characters; of an object's name, and an algorithm's name and version
+	maxColourLength = 50
+)
+
+// Object is one object in its stored form, which is the form of the schema too.
+// The order of fields is the schema's, and numbers have the spelling of answers
+// (package rawjson), so that an answer contains stored objects unchanged: see
+// Scan. Null fields are stored as null.
+type Object struct {
+	Name         string        `json:"name"`
+	Contour      rawjson.Value `json:"contour"`
+	FillColour   *string       `json:"fillColour"`
+	StrokeColour *string       `json:"strokeColour"`
+	Value        *int          `json:"value"`
+	BoundingBox  []float64     `json:"boundingBox"` // x, y, width, height
+	Area         float64       `json:"area"`        // square pixels
+}
+
+// NewObject is one object as the caller passes it.
+type NewObject struct {
+	Name         string
+	Contour      contour.Unchecked
+	FillColour   *string
+	StrokeColour *string
+	Value        *int
+}
+
+// Decode returns the objects of a stored annotation. A non-nil name selects the
+// objects of that name.
+func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
+	var objects []Object
+	if err := json.Unmarshal(storedObjects, &objects); err != nil {
+		return nil, err
+	}
+	if name == nil {
+		return objects, nil
+	}
+	matches := objects[:0]
+	for _, object := range objects {
+		if object.Name == *name {
+			matches = append(matches, object)
+		}
+	}
+	return matches, nil
+}
+
+// size is the size of an image, in pixels; the zero value means no image.
+type size struct{ width, height int }
+
+// Keep returns objects in their stored form, for the benchmark and the demo,
+// which fill a database without Put. The error reports every problem.
+func Keep(objects []NewObject) (rawjson.Value, error) {
+	var problems fault.Problems
+	encoded := encodeObjects(objects, size{}, &problems, []any{"objects"})
+	return encoded, problems.Err()
+}
+
+// typicalSize is the typical stored size of an object, in bytes.
+const typicalSize = 300
+
+// encodeObjects returns the stored form of objects, and adds all problems.
+func encodeObjects(objects []NewObject, imageSize size, problems *fault.Problems, path []any) rawjson.Value {
+	b := append(make(rawjson.Value, 0, 2+typicalSize*len(objects)), '[')
+	for n := range objects {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = objects[n].check(b, imageSize, problems, append(path[:len(path):len(path)], n))
+	}
+	return append(b, ']')
+}
+
+// check appends the stored form of an object to b, and adds all problems.
+func (o *NewObject) check(b []byte, imageSize size, problems *fault.Problems, path []any) []byte {
+	subpath := func(field string) []any { return append(path[:len(path):len(path)], field) }
+	if !isPlainText(o.Name) { // avoids the cost of a path for each object
+		checkText(problems, subpath("name"), o.Name, maxNameLength)
+	}
+	if o.FillColour != nil && !isPlainText(*o.FillColour) {
+		checkText(problems, subpath("fillColour"), *o.FillColour, maxColourLength)
+	}
+	if o.StrokeColour != nil && !isPlainText(*o.StrokeColour) {
+		checkText(problems, subpath("strokeColour"), *o.StrokeColour, maxColourLength)
+	}
+	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
+		problems.Add(fault.BadInput, subpath("value"), "%d does not fit in 32 bits", *o.Value)
+	}
+	polygon, err := o.Contour.Check()
+	if err != nil {
+		problems.Add(fault.BadInput, subpath("contour"), "%s", err)
+		return b
+	}
+	for n, point := range polygon {
+		if imageSize != (size{}) && (isFarOutside(point[0], imageSize.width) || isFarOutside(point[1], imageSize.height)) {
+			problems.Add(fault.BadInput, append(subpath("contour"), n),
+				"vertex (%g, %g) is outside the image of %d×%d pixels by more than its own size: is it in pixels of the original image, x first?",
+				point[0], point[1], imageSize.width, imageSize.height)
+			break
+		}
+	}
+	return o.appendJSON(b, polygon)
+}
+
+// isFarOutside reports whether a coordinate is outside 0…side by more than
+// side.
+func isFarOutside(v float64, side int) bool {
+	return v < -float64(side) || v > 2*float64(side)
+}
+
+func checkText(problems *fault.Problems, path []any, s string, maxLength int) {
+	length := utf8.RuneCountInString(s)
+	switch {
+	case length == 0:
+		problems.Add(fault.BadInput, path, "is empty: give it 1 to %d characters", maxLength)
+	case length > maxLength:
+		problems.Add(fault.BadInput, path, "%.40q… has %d characters: at most %d are taken", s, length, maxLength)
+	case !isText(s):
+		problems.Add(fault.BadInput, path, "%.40q is not text", s)
+	}
+}
+
+// isText reports whether both databases can store s.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// isPlainText reports whether s is short ASCII that needs no escapes in JSON.
+func isPlainText(s string) bool {
+	for n := range len(s) {
+		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= maxColourLength
+}
+
+// appendJSON appends an object in the JSON form of Object.
+func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon) []byte {
+	b = append(b, `{"name":`...)
+	b = appendText(b, &o.Name)
+	b = append(b, `,"contour":`...)
+	b = polygon.AppendJSON(b)
+	b = append(b, `,"fillColour":`...)
+	b = appendText(b, o.FillColour)
+	b = append(b, `,"strokeColour":`...)
+	b = appendText(b, o.StrokeColour)
+	b = append(b, `,"value":`...)
+	if o.Value == nil {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(*o.Value), 10)
+	}
+	b = append(b, `,"boundingBox":[`...)
+	for n, v := range polygon.Box() {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = rawjson.AppendFloat(b, v)
+	}
+	b = append(b, `],"area":`...)
+	b = rawjson.AppendFloat(b, polygon.Area())
+	return append(b, '}')
+}
+
+func appendText(b []byte, s *string) []byte {
+	if s != nil && isPlainText(*s) {
+		return append(append(append(b, '"'), *s...), '"')
+	}
+	text, err := json.Marshal(s)
+	if err != nil { // json.Marshal accepts every string
+		panic(err)
+	}
+	return append(b, text...)
+}
+
+// Document returns the annotation as a document of the Sticky Pi API
+// (put_uid_annotations), with contours in OpenCV's nesting. Null fields are
+// left out.
+func Document(ann *ent.Annotation, img *ent.Image, storedObjects rawjson.Value) (rawjson.Value, error) {
+	type object struct {
+		Contour      json.RawMessage `json:"contour"`
+		Name         string          `json:"name"`
+		StrokeColour *string         `json:"stroke_colour,omitempty"`
+		FillColour   *string         `json:"fill_colour,omitempty"`
+		Value        *int            `json:"value,omitempty"`
+	}
+	type metadata struct {
+		AlgoName    string `json:"algo_name"`
+		AlgoVersion string `json:"algo_version"`
+		Device      string `json:"device"`
+		Datetime    string `json:"datetime"`
+		MD5         string `json:"md5"`
+	}
+	objects, err := Decode(storedObjects, nil)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]object, len(objects))
+	for n, o := range objects {
+		var points []any
+		if err := json.Unmarshal(o.Contour, &points); err != nil {
+			return nil, err
+		}
+		polygon, err := contour.Parse(points)
+		if err != nil {
+			return nil, err
+		}
+		items[n] = object{polygon.AppendOpenCV(nil), o.Name, o.StrokeColour, o.FillColour, o.Value}
+	}
+	return rawjson.Of(struct {
+		Annotations []object `json:"annotations"`
+		Metadata    metadata `json:"metadata"`
+	}{items, metadata{ann.AlgorithmName, ann.AlgorithmVersion, img.DeviceID, img.TakenAt.Trap(), img.Md5}})
+}

@@ -1,0 +1,305 @@
+package images
+
+import (
+	"context"
+	"math"
+	"strings"
+	"sync"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/image"
+	"tagma/ent/generated/predicate"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/like"
+	"tagma/internal/base/page"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/storage/database"
+)
+
+// among is the condition that an image has one of the keys.
+func among(keys []Key) predicate.Image {
+	return amongPairs(image.FieldDeviceID, image.FieldTakenAt, keys)
+}
+
+// AmongJoined is among for a query that has joined images as t.
+func AmongJoined(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
+	return amongPairs(t.C(image.FieldDeviceID), t.C(image.FieldTakenAt), keys)
+}
+
+func amongPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
+	devices, times := devicesAndTimes(keys)
+	return database.AmongPairs(device, takenAt, devices, times)
+}
+
+func devicesAndTimes(keys []Key) (devices []string, times []instant.Instant) {
+	devices = make([]string, len(keys))
+	times = make([]instant.Instant, len(keys))
+	for n, key := range keys {
+		devices[n], times[n] = key.Device, key.TakenAt
+	}
+	return devices, times
+}
+
+func devicePattern(text string) (predicate.Device, error) {
+	pattern, err := like.Parse(strings.ToLower(text)) // as names are
+	if err != nil {
+		return nil, err
+	}
+	return func(s *sql.Selector) { s.Where(pattern.Match(s.C("id"))) }, nil
+}
+
+// DevicesOf gives the devices of the images, by name.
+func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
+	seen := map[string]bool{}
+	var names []string
+	for _, i := range all {
+		if !seen[i.DeviceID] {
+			seen[i.DeviceID] = true
+			names = append(names, i.DeviceID)
+		}
+	}
+	return c.DevicesByName(ctx, names)
+}
+
+// Metadata gives what the cameras wrote into the images, by image id.
+func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
+	rows, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
+		Select(image.FieldID, image.FieldMetadata).All(ctx)
+	found := make(map[int64]rawjson.Value, len(rows))
+	for _, row := range rows {
+		found[row.ID] = row.Metadata
+	}
+	return found, err
+}
+
+func ids(all []*ent.Image) []int64 {
+	ids := make([]int64, len(all))
+	for n, i := range all {
+		ids[n] = i.ID
+	}
+	return ids
+}
+
+// Previous gives for each image the one of the same device before it in time,
+// by the image's id.
+func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return c.neighbours(ctx, all, "<", "DESC")
+}
+
+// Next gives for each image the one of the same device after it in time, by
+// the image's id.
+func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return c.neighbours(ctx, all, ">", "ASC")
+}
+
+// WantNeighbours narrows a query of the images to those before, or after, the
+// images with these ids, for a reader that fetches them by itself. The images
+// that were given are joined, as the table Origin.
+func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
+	comparison, order := "<", sql.Desc
+	if after {
+		comparison, order = ">", sql.Asc
+	}
+	return func(s *sql.Selector) {
+		of := sql.Dialect(s.Dialect())
+		origin, row := of.Table(image.Table).As(Origin), of.Table(image.Table).As("n")
+		nearest := of.Select(row.C(image.FieldID)).From(row).Where(sql.And(
+			sql.ColumnsEQ(row.C(image.FieldDeviceID), origin.C(image.FieldDeviceID)),
+			sql.P(func(b *sql.Builder) {
+				b.Ident(row.C(image.FieldTakenAt)).WriteString(" " + comparison + " ").Ident(origin.C(image.FieldTakenAt))
+			}),
+		)).OrderBy(order(row.C(image.FieldTakenAt))).Limit(1)
+		id := s.C(image.FieldID)
+		s.Join(origin).OnP(sql.P(func(b *sql.Builder) { b.Ident(id).WriteString(" = (").Join(nearest).WriteByte(')') }))
+		database.AmongNumbers(origin.C(image.FieldID), ids)(s)
+	}
+}
+
+// Origin is what a query of neighbours calls the images whose they are.
+const Origin = "origin"
+
+func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
+	// For each image one step in the index over (device, taken_at).
+	var pairs []struct{ ID, Neighbour *int64 }
+	step := func(ctx context.Context) ([]int64, error) {
+		pairs = pairs[:0]
+		err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
+			Modify(func(s *sql.Selector) {
+				device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
+				s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
+					b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
+						WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
+						WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
+				}), "neighbour")
+			}).Scan(ctx, &pairs)
+		var wanted []int64
+		for _, pair := range pairs {
+			if pair.Neighbour != nil {
+				wanted = append(wanted, *pair.Neighbour)
+			}
+		}
+		return wanted, err
+	}
+	rows, err := c.chosen(ctx, step)
+	found := byID(rows)
+	neighbours := make(map[int64]*ent.Image, len(pairs))
+	for _, pair := range pairs {
+		if pair.Neighbour != nil {
+			neighbours[*pair.ID] = found[*pair.Neighbour]
+		}
+	}
+	return neighbours, err
+}
+
+// chosen gives the images that choose names, by time. It takes two statements,
+// between which one may be deleted: then it chooses anew, because a page that
+// lacks one would look like the last.
+func (c *Images) chosen(ctx context.Context, choose func(context.Context) ([]int64, error)) ([]*ent.Image, error) {
+	for {
+		wanted, err := choose(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, wanted)).
+			Select(listed...).Order(image.ByTakenAt()).All(ctx)
+		if err != nil || len(found) == len(wanted) {
+			return Together(found), err
+		}
+	}
+}
+
+// Statistics is what is known of all images of a device.
+type Statistics struct {
+	Images      int
+	First, Last *instant.Instant
+}
+
+// Statistics gives that for each device, by name.
+func (c *Images) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
+	var rows []struct {
+		Device string
+		Count  int
+		First  instant.Instant
+		Last   instant.Instant
+	}
+	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, names(devices))).
+		GroupBy(image.FieldDeviceID).
+		Aggregate(ent.As(ent.Count(), "count"), ent.As(ent.Min(image.FieldTakenAt), "first"), ent.As(ent.Max(image.FieldTakenAt), "last")).
+		Scan(ctx, &rows)
+	found := make(map[string]Statistics, len(rows))
+	for _, row := range rows {
+		found[row.Device] = Statistics{Images: row.Count, First: &row.First, Last: &row.Last}
+	}
+	return found, err
+}
+
+// Range is the time between two moments: from Start, included, to End,
+// excluded, or without bound where one is nil.
+type Range struct{ Start, End *instant.Instant }
+
+func (r Range) bounds() (start, end int64) {
+	start, end = math.MinInt64, math.MaxInt64
+	if r.Start != nil {
+		start = int64(*r.Start)
+	}
+	if r.End != nil {
+		end = int64(*r.End)
+	}
+	return start, end
+}
+
+// byTime is the order of the images of one device.
+var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
+	Columns: []page.Column{{Name: image.FieldTakenAt}},
+	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
+}
+
+// WantOfDevices is the pages that OfDevices gives, and what narrows a query of
+// the images to the rows of all of them, for a reader that fetches them by
+// itself. Count is of all devices, by name.
+func (c *Images) WantOfDevices(devices []string, within Range, request page.Request) (
+	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
+) {
+	plan, err = byTime.Plan(c.limits.Page, request)
+	start, end := within.from(plan)
+	return plan, byTime.Columns, func(s *sql.Selector) {
+		database.SelectFirst(s, firstImages(start, end, plan.Length+1), devices)
+		s.OrderBy(sql.Table(image.Table).C(image.FieldTakenAt))
+	}, func(ctx context.Context) (map[string]int, error) { return c.count(ctx, devices, within) }, err
+}
+
+// from is the bounds of the rows of a page, and of those after it.
+func (r Range) from(plan page.Plan) (start, end int64) {
+	start, end = r.bounds()
+	if plan.After != nil {
+		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // a made-up one may be the last there is
+	}
+	return start, end
+}
+
+// OfDevices gives for each device the first page of its images in the range,
+// by the device's name. It takes two statements, however many devices.
+func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
+	plan, err := byTime.Plan(c.limits.Page, request)
+	if err != nil {
+		return nil, err
+	}
+	start, end := within.from(plan)
+	found, err := c.firstOf(ctx, names(devices), start, end, plan.Length+1)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string][]*ent.Image{}
+	for _, i := range found {
+		rows[i.DeviceID] = append(rows[i.DeviceID], i)
+	}
+	counts := sync.OnceValues(func() (map[string]int, error) { return c.count(ctx, names(devices), within) })
+	pages := make(map[string]*page.Page[*ent.Image], len(devices))
+	for _, d := range devices {
+		pages[d.ID] = byTime.Page(plan, rows[d.ID], func(context.Context) (int, error) {
+			all, err := counts()
+			return all[d.ID], err
+		})
+	}
+	return pages, nil
+}
+
+// firstOf gives the first images of each device from start to end, by time.
+func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64, length int) ([]*ent.Image, error) {
+	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
+		return database.FirstOfEach(ctx, c.db, firstImages(start, end, length), devices)
+	})
+}
+
+func firstImages(start, end int64, length int) database.First {
+	return database.First{
+		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: length,
+	}
+}
+
+// count gives how many images each device has in the range.
+func (c *Images) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
+	start, end := within.bounds()
+	var rows []struct {
+		Device string
+		Count  int
+	}
+	err := c.db.Image.Query().
+		Where(database.AmongTexts(image.FieldDeviceID, devices), image.TakenAtGTE(instant.Instant(start)), image.TakenAtLT(instant.Instant(end))).
+		GroupBy(image.FieldDeviceID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
+	counts := make(map[string]int, len(rows))
+	for _, row := range rows {
+		counts[row.Device] = row.Count
+	}
+	return counts, err
+}
+
+func names(devices []*ent.Device) []string {
+	names := make([]string, len(devices))
+	for n, d := range devices {
+		names[n] = d.ID
+	}
+	return names
+}

@@ -1,0 +1,454 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // a fingerprint that traps and clients know, not a defence
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strconv"
+
+	stdsql "database/sql"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"golang.org/x/sync/errgroup"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/annotation"
+	"tagma/ent/generated/device"
+	"tagma/ent/generated/image"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/rawjson"
+	"tagma/internal/photo"
+	"tagma/internal/photo/thumbnail"
+	"tagma/internal/storage/database"
+)
+
+// File is one file of an upload. What has its Content in memory may give it by a
+// method Bytes; then nobody may change it.
+type File struct {
+	Name    string
+	Size    int64
+	Content io.Reader
+}
+
+// Policy is what to do where another image is in the way.
+type Policy string
+
+// The policies.
+const (
+	Refuse  Policy = "REFUSE"
+	Replace Policy = "REPLACE"
+)
+
+// Verdict is what became of a file.
+type Verdict string
+
+// The verdicts.
+const (
+	Created   Verdict = "CREATED"
+	Unchanged Verdict = "UNCHANGED"
+	Replaced  Verdict = "REPLACED"
+	Conflict  Verdict = "CONFLICT"
+	Rejected  Verdict = "REJECTED"
+)
+
+// Result is what became of one file.
+type Result struct {
+	Filename           string
+	Verdict            Verdict
+	Image              *ent.Image     // that is there now; nil for Rejected
+	Problem            *fault.Problem // for Conflict and Rejected
+	AnnotationsDeleted int            // with the image that was replaced
+}
+
+// Upload takes photographs in, each by itself, and tells what became of each.
+// A file that was taken survives a crash and a loss of power from then on; to
+// send one again does no harm. An error is the server's fault, not a file's:
+// files may have been taken nevertheless, and to try again finishes the rest.
+func (c *Images) Upload(ctx context.Context, files []File, policy Policy) ([]Result, error) {
+	results := make([]Result, len(files))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(cap(c.flight))
+	for n, file := range files {
+		group.Go(func() error {
+			result, err := c.take(ctx, file, policy)
+			results[n] = result
+			results[n].Filename = file.Name
+			if result.Problem != nil {
+				results[n].Problem.Path = []string{"files", strconv.Itoa(n)}
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	var there []*ent.Image
+	for _, result := range results {
+		if result.Image != nil {
+			there = append(there, result.Image)
+		}
+	}
+	Together(there)
+	return results, err
+}
+
+// take takes one photograph in.
+func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, error) {
+	key, err := c.mayAdd(ctx, file)
+	if err != nil {
+		return rejected(err)
+	}
+	// From here on the file is in memory.
+	if _, loaded := file.Content.(inMemory); !loaded {
+		size := min(max(file.Size, 0), c.limits.FileBytes)
+		if err := c.content.Acquire(ctx, size); err != nil {
+			return Result{}, err
+		}
+		defer c.content.Release(size)
+	}
+	p, err := c.load(ctx, key, file)
+	if err != nil {
+		return rejected(err)
+	}
+	there, err := c.at(ctx, key)
+	if err != nil {
+		return Result{}, err
+	}
+	if there != nil && there.Md5 == p.row.Md5 { // checked when it came
+		return standing(there, p.row.Md5), nil
+	}
+	leave, err := c.admit(ctx, p, c.limits.Pixels)
+	if err != nil {
+		return rejected(err)
+	}
+	defer leave()
+	if there != nil && policy != Replace {
+		if err := c.develop(ctx, p); err != nil {
+			return rejected(err)
+		}
+		return standing(there, p.row.Md5), nil
+	}
+	// If the files or the row cannot be written, what there is of the files is
+	// the sweep's: the row may be there after all, its answer lost.
+	if err := c.keep(ctx, key, p); err != nil {
+		result, err := rejected(err)
+		if err == nil {
+			c.discard(ctx, p.row)
+		}
+		return result, err
+	}
+	result, err := c.record(ctx, p, policy)
+	if err == nil && result.Verdict != Created && result.Verdict != Replaced {
+		c.discard(ctx, p.row) // another request has won a race
+	}
+	return result, err
+}
+
+// rejected tells a refusal, which is the file's fault, from a failure.
+func rejected(err error) (Result, error) {
+	if refused, ok := errors.AsType[*fault.Error](err); ok && refused.Code != fault.Unavailable {
+		return Result{Verdict: Rejected, Problem: &fault.Problem{Code: refused.Code, Message: refused.Message}}, nil
+	}
+	return Result{}, err
+}
+
+// mayAdd says whether a file's name and the caller allow it to be taken.
+func (c *Images) mayAdd(ctx context.Context, file File) (Key, error) {
+	name, err := photo.ParseName(file.Name)
+	if err != nil {
+		return Key{}, err
+	}
+	if by := caller.From(ctx); by != nil && by.Device != "" && by.Device != name.Device {
+		return Key{}, fault.New(fault.Forbidden, "this token adds images of the device %s only, and this is one of %s", by.Device, name.Device)
+	}
+	if file.Size > c.limits.FileBytes {
+		return Key{}, fault.New(fault.TooLarge, "the file has %d bytes: at most %d are taken", file.Size, c.limits.FileBytes)
+	}
+	return Key(name), nil
+}
+
+// photograph is a file on its way in.
+type photograph struct {
+	row    *ent.Image // what will be known of it
+	files  map[Variant][]byte
+	weight thumbnail.Weight
+}
+
+// admit waits until a photograph may be decoded and stored. It refuses a photograph
+// with more than so many pixels, or one that takes too much to decode. The caller of admit calls leave when the photograph
+// is stored.
+//
+// A photograph whose decoding is slow waits for others of the kind first, and
+// meanwhile keeps no place from those that are not.
+func (c *Images) admit(ctx context.Context, p *photograph, pixels int64) (leave func(), err error) {
+	if p.weight, err = thumbnail.Weigh(p.files[Original], pixels); err != nil {
+		return nil, err
+	}
+	if p.weight.Bytes > MaxDecodeBytes {
+		return nil, fault.New(fault.TooLarge,
+			"the image takes %d MiB to decode, and the limit is %d MiB: save it as a baseline JPEG, or with fewer pixels",
+			(p.weight.Bytes+1<<20-1)>>20, int64(MaxDecodeBytes)>>20)
+	}
+	done := func() {}
+	if p.weight.Slow {
+		share := max(p.weight.Bytes, c.slowShare)
+		if err := c.slow.Acquire(ctx, share); err != nil {
+			return nil, err
+		}
+		done = func() { c.slow.Release(share) }
+	}
+	if err := enter(ctx, c.flight); err != nil {
+		done()
+		return nil, err
+	}
+	return func() {
+		exit(c.flight)
+		done()
+	}, nil
+}
+
+// load reads a file and takes its MD5.
+func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, error) {
+	content, err := c.read(file)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > c.limits.FileBytes {
+		return nil, fault.New(fault.TooLarge, "the file has more than %d bytes", c.limits.FileBytes)
+	}
+	md5Sum := md5.Sum(content) //nolint:gosec // see above
+	row := &ent.Image{
+		DeviceID:  key.Device,
+		TakenAt:   key.TakenAt,
+		Md5:       hex.EncodeToString(md5Sum[:]),
+		Size:      int64(len(content)),
+		FileID:    newFileID(),
+		CreatedAt: c.clock(),
+	}
+	if by := caller.From(ctx); by != nil {
+		row.UploadedByID = &by.UserID
+	}
+	return &photograph{row: row, files: map[Variant][]byte{Original: content}}, nil
+}
+
+// inMemory is the content of a file that need not be read.
+type inMemory interface{ Bytes() []byte }
+
+// read gives the content of a file, of a large one a byte more than is allowed. It
+// copies nothing that is in memory already.
+func (c *Images) read(file File) ([]byte, error) {
+	if loaded, ok := file.Content.(inMemory); ok {
+		return loaded.Bytes(), nil
+	}
+	var content bytes.Buffer
+	content.Grow(int(min(file.Size, c.limits.FileBytes)) + bytes.MinRead)
+	_, err := content.ReadFrom(io.LimitReader(file.Content, c.limits.FileBytes+1))
+	return content.Bytes(), err
+}
+
+// keep puts a photograph's files into the store. Its original goes there while
+// it is decoded: if it is refused then, the original is to be discarded. So it is
+// not called off, for nobody could tell whether it comes nevertheless.
+func (c *Images) keep(ctx context.Context, key Key, p *photograph) error {
+	original := p.files[Original]
+	var group errgroup.Group
+	group.Go(func() error {
+		sum := sha256.Sum256(original)
+		p.row.Sha256 = hex.EncodeToString(sum[:])
+		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Original: original})
+	})
+	group.Go(func() error {
+		if err := c.develop(ctx, p); err != nil {
+			return err
+		}
+		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Thumbnail: p.files[Thumbnail], ThumbnailMini: p.files[ThumbnailMini]})
+	})
+	return group.Wait()
+}
+
+// develop checks that the whole of a photograph decodes, makes its thumbnails,
+// and reads what its camera wrote.
+func (c *Images) develop(ctx context.Context, p *photograph) error {
+	return c.decode(ctx, p, c.limits.Pixels)
+}
+
+// decode is develop for a photograph of at most so many pixels.
+func (c *Images) decode(ctx context.Context, p *photograph, pixels int64) error {
+	content := p.files[Original]
+	if !p.weight.Slow {
+		if err := c.memory.Acquire(ctx, p.weight.Bytes); err != nil {
+			return err
+		}
+		defer c.memory.Release(p.weight.Bytes)
+	}
+	if err := enter(ctx, c.decoders); err != nil {
+		return err
+	}
+	defer exit(c.decoders)
+	small, err := thumbnail.Make(ctx, content, pixels)
+	if err != nil {
+		return err
+	}
+	p.files[Thumbnail], p.files[ThumbnailMini] = small.Thumbnail, small.Mini
+	p.row.ThumbnailSha256, p.row.ThumbnailMiniSha256 = sumOf(small.Thumbnail), sumOf(small.Mini)
+	p.row.Width, p.row.Height = small.Width, small.Height
+
+	seen := photo.ReadMetadata(content)
+	p.row.Metadata = rawjson.Value(seen.Raw)
+	p.row.DeviceVersion = seen.DeviceVersion
+	p.row.Altitude, p.row.Latitude, p.row.Longitude = seen.Altitude, seen.Latitude, seen.Longitude
+	p.row.Temperature, p.row.Humidity = seen.Temperature, seen.Humidity
+	p.row.NoFlashShutterSpeed = seen.NoFlashShutterSpeed
+	p.row.NoFlashExposureTime = seen.NoFlashExposureTime
+	p.row.NoFlashBrightness = seen.NoFlashBrightness
+	p.row.NoFlashIso = seen.NoFlashIso
+	return nil
+}
+
+// sumOf returns the SHA-256 of a small picture, as a row keeps it.
+func sumOf(picture []byte) []byte {
+	sum := sha256.Sum256(picture)
+	return sum[:]
+}
+
+// enter waits for one of the places that a channel has.
+func enter(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func exit(places chan struct{}) { <-places }
+
+// record writes the row of a photograph whose files are in the store, in one
+// transaction, and takes away what it replaces.
+func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Result, error) {
+	key := KeyOf(p.row)
+	for {
+		result := Result{Verdict: Created}
+		var gone *ent.Image
+		err := c.db.InTx(ctx, func(tx *ent.Tx) error {
+			if policy == Replace {
+				var err error
+				if gone, result.AnnotationsDeleted, err = c.removeRow(ctx, tx, key); err != nil {
+					return err
+				}
+			}
+			if gone != nil {
+				if gone.Md5 == p.row.Md5 {
+					return errOvertaken
+				}
+				result.Verdict = Replaced
+			}
+			var err error
+			result.Image, err = insert(ctx, tx, p.row)
+			return err
+		})
+		if err == nil {
+			if c.onAdded != nil {
+				c.onAdded(result.Image.ID)
+			}
+			if gone != nil {
+				c.discard(ctx, gone)
+			}
+			return result, nil
+		}
+		if !database.IsUnique(err) && !errors.Is(err, errOvertaken) {
+			return Result{}, err
+		}
+		// Somebody else has changed this image in this moment: look again.
+		there, err := c.at(ctx, key)
+		if err != nil {
+			return Result{}, err
+		}
+		if there != nil && (there.Md5 == p.row.Md5 || policy != Replace) {
+			return standing(there, p.row.Md5), nil
+		}
+	}
+}
+
+// errOvertaken ends a transaction that another has overtaken.
+var errOvertaken = errors.New("another request changed the image")
+
+// removeRow deletes the image with that key, and tells which it was and how
+// many annotations went with it.
+func (c *Images) removeRow(ctx context.Context, tx *ent.Tx, key Key) (*ent.Image, int, error) {
+	query := tx.Image.Query().Where(image.DeviceID(key.Device), image.TakenAt(key.TakenAt)).Select(listed...)
+	if c.db.Dialect == dialect.Postgres {
+		query.ForUpdate() // so that no annotation comes in between
+	}
+	there, err := query.Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	annotations, err := tx.Annotation.Delete().Where(annotation.ImageID(there.ID)).Exec(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = tx.Image.DeleteOneID(there.ID).Exec(ctx)
+	if ent.IsNotFound(err) {
+		err = errOvertaken
+	}
+	return there, annotations, err
+}
+
+func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error) {
+	err := tx.Device.Create().SetID(row.DeviceID).SetCreatedAt(row.CreatedAt).
+		OnConflict(sql.ConflictColumns(device.FieldID), sql.DoNothing()).Exec(ctx)
+	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the device is known
+		return nil, err
+	}
+	return tx.Image.Create().
+		SetDeviceID(row.DeviceID).
+		SetTakenAt(row.TakenAt).
+		SetMd5(row.Md5).
+		SetSha256(row.Sha256).
+		SetSize(row.Size).
+		SetWidth(row.Width).
+		SetHeight(row.Height).
+		SetFileID(row.FileID).
+		SetThumbnailSha256(row.ThumbnailSha256).
+		SetThumbnailMiniSha256(row.ThumbnailMiniSha256).
+		SetNillableDeviceVersion(row.DeviceVersion).
+		SetNillableAltitude(row.Altitude).
+		SetNillableLatitude(row.Latitude).
+		SetNillableLongitude(row.Longitude).
+		SetNillableTemperature(row.Temperature).
+		SetNillableHumidity(row.Humidity).
+		SetNillableNoFlashShutterSpeed(row.NoFlashShutterSpeed).
+		SetNillableNoFlashExposureTime(row.NoFlashExposureTime).
+		SetNillableNoFlashBrightness(row.NoFlashBrightness).
+		SetNillableNoFlashIso(row.NoFlashIso).
+		SetMetadata(row.Metadata).
+		SetCreatedAt(row.CreatedAt).
+		SetNillableUploadedByID(row.UploadedByID).
+		Save(ctx)
+}
+
+// at is the image with that key, or nil.
+func (c *Images) at(ctx context.Context, key Key) (*ent.Image, error) {
+	found, err := c.among(ctx, []Key{key})
+	return found[key], err
+}
+
+// standing is the verdict on a file in whose place there is an image.
+func standing(there *ent.Image, md5 string) Result {
+	if there.Md5 == md5 {
+		return Result{Verdict: Unchanged, Image: there}
+	}
+	return Result{Verdict: Conflict, Image: there, Problem: &fault.Problem{
+		Code: fault.Conflict,
+		Message: "device " + there.DeviceID + " has another image of " + there.TakenAt.String() + ", with the md5 " + there.Md5 +
+			": send this one with onConflict: REPLACE to put it in its place",
+	}}
+}

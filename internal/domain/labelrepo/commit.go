@@ -1,0 +1,126 @@
+package labelrepo
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/domain/labelrepo/bare"
+)
+
+// Identity is a person or service as git writes them. Characters that git
+// cannot hold there are left out.
+type Identity struct{ Name, Email string }
+
+// clean is the identity without what would break the line of a commit.
+func (i Identity) clean() Identity {
+	strip := func(s string) string {
+		s = strings.Map(func(c rune) rune {
+			if unicode.IsControl(c) || c == '<' || c == '>' {
+				return -1
+			}
+			return c
+		}, strings.ToValidUTF8(s, "\uFFFD"))
+		return strings.Trim(s, " .,:;\"\\'")
+	}
+	email := strings.ReplaceAll(strip(i.Email), " ", "")
+	return Identity{Name: cmp.Or(strip(i.Name), email, "unknown"), Email: email}
+}
+
+// signature is the identity at a moment, in a commit's form. Git counts whole
+// seconds from 1970.
+func (i Identity) signature(at instant.Instant) string {
+	i = i.clean()
+	return fmt.Sprintf("%s <%s> %d +0000", i.Name, i.Email, max(at.Time().Unix(), 0))
+}
+
+// cleanMessage ends with one line feed and has none of a commit's end marks.
+func cleanMessage(message string) string {
+	message = strings.ToValidUTF8(message, "\uFFFD")
+	message = strings.NewReplacer("\x00", "", "\r\n", "\n").Replace(message)
+	return strings.TrimSpace(message) + "\n"
+}
+
+// encodeCommit writes a commit object. parent may be the zero hash.
+func encodeCommit(tree, parent bare.Hash, author, committer, message string, signer Signer) ([]byte, error) {
+	var head strings.Builder
+	fmt.Fprintf(&head, "tree %s\n", tree)
+	if !parent.IsZero() {
+		fmt.Fprintf(&head, "parent %s\n", parent)
+	}
+	fmt.Fprintf(&head, "author %s\ncommitter %s\n", author, committer)
+	body := "\n" + cleanMessage(message)
+	if signer == nil {
+		return []byte(head.String() + body), nil
+	}
+	// What is signed is the commit as it would be without the signature.
+	armored, err := sign(signer, []byte(head.String()+body))
+	if err != nil {
+		return nil, fmt.Errorf("signing a commit: %w", err)
+	}
+	fmt.Fprintf(&head, "gpgsig %s\n", strings.ReplaceAll(strings.TrimSpace(armored), "\n", "\n "))
+	return []byte(head.String() + body), nil
+}
+
+// commitObject is what is read of a commit.
+type commitObject struct {
+	tree      bare.Hash
+	parents   []bare.Hash
+	author    Identity
+	authored  instant.Instant
+	committer Identity
+	committed instant.Instant
+	message   string
+}
+
+var errCommit = errors.New("malformed commit")
+
+// parseCommit reads a commit, of whichever git. Only the tree and the parents
+// must be right: a strange author is no reason to lose a file.
+func parseCommit(content []byte) (commitObject, error) {
+	var c commitObject
+	head, message, _ := bytes.Cut(content, []byte("\n\n"))
+	c.message = strings.ToValidUTF8(string(message), "\uFFFD")
+	for line := range strings.SplitSeq(string(head), "\n") {
+		key, value, _ := strings.Cut(line, " ")
+		switch key {
+		case "tree", "parent":
+			if len(value) != 2*len(bare.Hash{}) {
+				return c, errCommit
+			}
+			hash := hashOf(value)
+			if key == "tree" {
+				c.tree = hash
+			} else {
+				c.parents = append(c.parents, hash)
+			}
+		case "author":
+			c.author, c.authored = parseSignature(value)
+		case "committer":
+			c.committer, c.committed = parseSignature(value)
+		}
+	}
+	if c.tree.IsZero() {
+		return c, errCommit
+	}
+	return c, nil
+}
+
+// parseSignature reads "Name <email> seconds zone". The zone does not change
+// the moment.
+func parseSignature(text string) (Identity, instant.Instant) {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	name, rest, _ := strings.Cut(text, "<")
+	email, when, _ := strings.Cut(rest, ">")
+	var seconds int64
+	if fields := strings.Fields(when); len(fields) > 0 {
+		seconds, _ = strconv.ParseInt(fields[0], 10, 64)
+	}
+	return Identity{Name: strings.TrimSpace(name), Email: email}, instant.Of(time.Unix(seconds, 0))
+}

@@ -1,0 +1,173 @@
+package labelrepo
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/testing/githost"
+)
+
+const (
+	testUser  = githost.User
+	testToken = githost.Token
+)
+
+var (
+	service = Identity{Name: "Tagma", Email: "tagma@example.org"}
+	ana     = Identity{Name: "Ana Ruiz", Email: "ana@example.org"}
+	noon    = instant.Of(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
+)
+
+// git runs the real git in dir, in the name of somebody else.
+func git(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	out, err := githost.Git(dir, args...)
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// newBare is a bare repository as a git host keeps it.
+func newBare(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "labels.git")
+	if err := githost.Init(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// newHost serves a bare repository over smart HTTP.
+func newHost(t testing.TB) *githost.Host {
+	t.Helper()
+	h, err := githost.Start(filepath.Join(t.TempDir(), "labels.git"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Down)
+	return h
+}
+
+// config is a Config with its own cache folder.
+func config(t testing.TB, remote string) Config {
+	return Config{
+		Dir: filepath.Join(t.TempDir(), "cache"), Remote: remote, Committer: service,
+		Credentials: Credentials{Username: testUser, Token: testToken},
+		Clock:       func() instant.Instant { return noon.Add(time.Hour) },
+		Timeout:     20 * time.Second,
+	}
+}
+
+func open(t testing.TB, cfg Config) *Repo {
+	t.Helper()
+	r, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// label is a commit of the i-th file.
+func label(i int, text string) Commit {
+	return Commit{
+		Path:       fmt.Sprintf("annotations/%02x/%06d.json", i%256, i),
+		Content:    fmt.Sprintf("{\"text\": %q}\n", text),
+		Message:    fmt.Sprintf("annotation: %d\n\nSubmission-Id: %s-%d", i, text, i),
+		Author:     ana,
+		AuthorTime: noon.Add(time.Duration(i) * time.Second),
+	}
+}
+
+func apply(t testing.TB, r *Repo, commits ...Commit) []Result {
+	t.Helper()
+	results, err := r.Apply(t.Context(), commits, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, result := range results {
+		if result.Err != nil {
+			t.Fatalf("%s: %v", commits[i].Path, result.Err)
+		}
+	}
+	return results
+}
+
+// clone is an ordinary working copy of the repository in dir.
+func clone(t testing.TB, dir string) string {
+	t.Helper()
+	work := filepath.Join(t.TempDir(), "work")
+	git(t, "", "clone", "--quiet", dir, work)
+	return work
+}
+
+// foreign commits a file with an ordinary git and pushes it.
+func foreign(t testing.TB, work, path, content string) {
+	t.Helper()
+	if err := githost.Push(work, "Foreign <f@example.org>", "foreign "+path, map[string]string{path: content}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func show(t testing.TB, dir, path string) string {
+	t.Helper()
+	return git(t, dir, "show", "main:"+path)
+}
+
+func commitCount(t testing.TB, dir string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(git(t, dir, "rev-list", "--count", "main")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// fsck demands that git finds nothing wrong, and nothing left over.
+func fsck(t testing.TB, dir string) {
+	t.Helper()
+	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
+		t.Errorf("git fsck %s: %s", dir, out)
+	}
+}
+
+// journal is a log that a test can read.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
+
+func (j *journal) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// temporaries is the unfinished files of a repository.
+func temporaries(t testing.TB, dir string) []string {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}

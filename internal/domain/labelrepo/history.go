@@ -1,0 +1,260 @@
+package labelrepo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/domain/labelrepo/bare"
+)
+
+// File is a file as one commit left it, with that commit.
+type File struct {
+	Path    string
+	Content []byte // nil if the commit removed the file, which only Changes shows
+	Removed bool
+
+	SHA        string // the commit
+	Author     Identity
+	AuthorTime instant.Instant // when it was written, whole seconds
+	Committer  Identity
+	CommitTime instant.Instant
+	Message    string // with its trailers
+}
+
+// Files is every file at the tip whose path begins with prefix, each with the
+// commit that last changed it, as git log shows it: the last changed first.
+// Links and submodules are left out. It reads the tip as it was last known
+// (see Refresh), and only as much of the history as it needs. It does not hold
+// writers up. An error ends it.
+func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		tip := *r.tip.Load()
+		if tip.IsZero() {
+			return
+		}
+		open := map[string]bare.Hash{} // files whose last commit is yet to be found
+		commit, err := r.readCommit(tip)
+		if err == nil {
+			err = r.diff(ctx, bare.Hash{}, commit.tree, "", prefix, func(path string, hash bare.Hash) error {
+				open[path] = hash
+				return nil
+			})
+		}
+		if err != nil {
+			yield(File{}, err)
+			return
+		}
+		for hash, err := range r.newestFirst(ctx, tip) {
+			if err != nil {
+				yield(File{}, err)
+				return
+			}
+			if len(open) == 0 {
+				return
+			}
+			for file, err := range r.changesOf(ctx, hash, prefix) {
+				if err != nil {
+					yield(File{}, err)
+					return
+				}
+				if open[file.Path].IsZero() || open[file.Path] != file.blob {
+					continue
+				}
+				delete(open, file.Path)
+				if !r.yieldFile(file, yield) {
+					return
+				}
+			}
+		}
+		// A merge may have taken a file in a way that no commit accounts for.
+		// It is there, and the tip is what holds it.
+		for _, path := range slices.Sorted(maps.Keys(open)) {
+			if !r.yieldFile(changed{describe(path, tip, commit), open[path]}, yield) {
+				return
+			}
+		}
+	}
+}
+
+// Changes is what the commits since from changed, up to the tip as it was last
+// known: commit by commit, parents before children, each file as the commit
+// left it. A merge shows what is in none of its parents. from "" means from
+// the beginning; one that is not in the history gives ErrRewritten. It does
+// not hold writers up. Besides that error, any other ends it.
+func (r *Repo) Changes(ctx context.Context, from, prefix string) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		commits, err := r.commitsSince(ctx, *r.tip.Load(), hashOf(from))
+		if err != nil {
+			yield(File{}, err)
+			return
+		}
+		for _, hash := range commits {
+			for file, err := range r.changesOf(ctx, hash, prefix) {
+				if err != nil {
+					yield(File{}, err)
+					return
+				}
+				if !r.yieldFile(file, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// changed is a file of which the content has yet to be read.
+type changed struct {
+	File
+	blob bare.Hash // zero: removed
+}
+
+func (r *Repo) yieldFile(c changed, yield func(File, error) bool) bool {
+	if c.blob.IsZero() {
+		c.Removed = true
+		return yield(c.File, nil)
+	}
+	content, err := r.readObject(bare.Blob, c.blob)
+	if err != nil {
+		yield(File{}, fmt.Errorf("file %q of commit %s: %w", c.Path, c.SHA, err))
+		return false
+	}
+	c.Content = bytes.Clone(content) // the original is the cache's
+	return yield(c.File, nil)
+}
+
+func describe(path string, hash bare.Hash, c commitObject) File {
+	return File{
+		Path: path, SHA: hash.String(),
+		Author: c.author, AuthorTime: c.authored,
+		Committer: c.committer, CommitTime: c.committed,
+		Message: c.message,
+	}
+}
+
+// changesOf is the files in which a commit differs from all of its parents, by
+// path.
+func (r *Repo) changesOf(ctx context.Context, hash bare.Hash, prefix string) iter.Seq2[changed, error] {
+	return func(yield func(changed, error) bool) {
+		commit, err := r.readCommit(hash)
+		if err != nil {
+			yield(changed{}, err)
+			return
+		}
+		parents := []bare.Hash{{}} // the empty tree
+		if len(commit.parents) > 0 {
+			parents = parents[:0]
+			for _, p := range commit.parents {
+				parent, err := r.readCommit(p)
+				if err != nil {
+					yield(changed{}, err)
+					return
+				}
+				parents = append(parents, parent.tree)
+			}
+		}
+		differs := map[string]bare.Hash{}
+		from := map[string]int{} // from how many parents
+		for _, parent := range parents {
+			err := r.diff(ctx, parent, commit.tree, "", prefix, func(path string, blob bare.Hash) error {
+				differs[path] = blob
+				from[path]++
+				return nil
+			})
+			if err != nil {
+				yield(changed{}, err)
+				return
+			}
+		}
+		for _, path := range slices.Sorted(maps.Keys(differs)) {
+			if from[path] < len(parents) {
+				continue
+			}
+			if !yield(changed{describe(path, hash, commit), differs[path]}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// diff calls visit for each file that is other in tree now than in was, with
+// its hash in now, or the zero hash if it is not there. Either may be the zero
+// hash: the empty tree. Equal folders are not read.
+func (r *Repo) diff(ctx context.Context, was, now bare.Hash, folder, prefix string, visit func(path string, blob bare.Hash) error) error {
+	if was == now {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	before, err := r.cursor(was)
+	if err != nil {
+		return err
+	}
+	after, err := r.cursor(now)
+	if err != nil {
+		return err
+	}
+	each := func(e treeEntry, was, now bare.Hash) error {
+		path := folder + string(e.name)
+		switch {
+		case was == now:
+		case e.isFile() && strings.HasPrefix(path, prefix):
+			return visit(path, now)
+		case e.isFolder() && (strings.HasPrefix(path+"/", prefix) || strings.HasPrefix(prefix, path+"/")):
+			return r.diff(ctx, was, now, path+"/", prefix, visit)
+		}
+		return nil
+	}
+	old, hasOld, err := before.next()
+	for err == nil && hasOld {
+		var e treeEntry
+		var hasNew bool
+		position := after.at
+		if e, hasNew, err = after.next(); err != nil {
+			break
+		}
+		order := -1
+		if hasNew {
+			order = compareEntries(old, e)
+		}
+		switch {
+		case order < 0: // gone: the new one is for the next round
+			after.at = position
+			err = each(old, old.hash, bare.Hash{})
+		case order > 0:
+			err = each(e, bare.Hash{}, e.hash)
+			continue
+		case e.isFile() == old.isFile():
+			err = each(e, old.hash, e.hash)
+		default: // a file gave way to a link, or the other way round
+			err = cmp.Or(each(old, old.hash, bare.Hash{}), each(e, bare.Hash{}, e.hash))
+		}
+		if err == nil {
+			old, hasOld, err = before.next()
+		}
+	}
+	for err == nil {
+		e, hasNew, failed := after.next()
+		if failed != nil || !hasNew {
+			return failed
+		}
+		err = each(e, bare.Hash{}, e.hash)
+	}
+	return err
+}
+
+// cursor is at the beginning of a tree.
+func (r *Repo) cursor(tree bare.Hash) (treeCursor, error) {
+	if tree.IsZero() {
+		return treeCursor{}, nil
+	}
+	content, err := r.readTree(tree)
+	return treeCursor{content: content}, err
+}

@@ -1,0 +1,349 @@
+package labelrepo
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/domain/labelrepo/bare"
+	"tagma/internal/testing/githost"
+)
+
+// kinds are the remotes that every promise about remotes holds for.
+func kinds(t *testing.T, test func(t *testing.T, cfg Config, remoteDir string)) {
+	t.Run("over smart HTTP", func(t *testing.T) {
+		h := newHost(t)
+		test(t, config(t, h.Address()), h.Dir)
+	})
+	t.Run("on a path", func(t *testing.T) {
+		dir := newBare(t)
+		test(t, config(t, dir), dir)
+	})
+	t.Run("without a remote", func(t *testing.T) {
+		cfg := config(t, "")
+		test(t, cfg, cfg.Dir)
+	})
+}
+
+func TestApply_APersonWithGitSeesWhoLabelledWhatAndWhen(t *testing.T) {
+	kinds(t, func(t *testing.T, cfg Config, remote string) {
+		r := open(t, cfg)
+		results := apply(t, r, label(1, "one"), label(2, "two"))
+		got := git(t, remote, "log", "main", "--format=%H|%an|%ae|%aI|%cn|%ce|%cI|%s|%(trailers:key=Submission-Id,valueonly,separator=)")
+		want := fmt.Sprintf("%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:02+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 2|two-2\n"+
+			"%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:01+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 1|one-1\n",
+			results[1].SHA, results[0].SHA)
+		if got != want {
+			t.Errorf("git log shows\n%swant\n%s", got, want)
+		}
+		if got := show(t, remote, "annotations/02/000002.json"); got != "{\"text\": \"two\"}\n" {
+			t.Errorf("the file holds %q", got)
+		}
+		fsck(t, remote)
+		fsck(t, cfg.Dir)
+	})
+}
+
+func TestApply_WhatIsThereAlreadyMakesNoCommit(t *testing.T) {
+	kinds(t, func(t *testing.T, cfg Config, remote string) {
+		r := open(t, cfg)
+		first := apply(t, r, label(1, "one"))[0]
+		again := apply(t, r, label(1, "one"))[0]
+		if again.Changed || again.SHA != first.SHA {
+			t.Errorf("the second time: %+v, the first time: %+v", again, first)
+		}
+		mixed := apply(t, r, label(1, "one"), label(1, "other"), label(1, "one"), label(1, "one"))
+		if mixed[0].Changed || !mixed[1].Changed || !mixed[2].Changed || mixed[3].Changed {
+			t.Errorf("there and back in one batch: %+v", mixed)
+		}
+		if n := commitCount(t, remote); n != 3 {
+			t.Errorf("%d commits, want 3", n)
+		}
+		fsck(t, remote)
+	})
+}
+
+func TestApply_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
+	kinds(t, func(t *testing.T, cfg Config, remote string) {
+		r := open(t, cfg)
+		apply(t, r, label(1, "ours"))
+		work := clone(t, remote)
+		foreign(t, work, "annotations/01/000001.json", "theirs\n") // the same file
+		foreign(t, work, "README.md", "read me\n")
+		theirs := strings.TrimSpace(git(t, work, "rev-parse", "HEAD"))
+
+		apply(t, r, label(1, "ours again"), label(2, "new"))
+		if got := show(t, remote, "annotations/01/000001.json"); !strings.Contains(got, "ours again") {
+			t.Errorf("the last word was ours, but the file holds %q", got)
+		}
+		if got := show(t, remote, "README.md"); got != "read me\n" {
+			t.Errorf("their file holds %q", got)
+		}
+		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // never forced
+		if n := commitCount(t, remote); n != 5 {
+			t.Errorf("%d commits, want 5", n)
+		}
+		fsck(t, remote)
+		fsck(t, cfg.Dir)
+	})
+}
+
+func TestApply_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
+	r := open(t, config(t, ""))
+	apply(t, r, Commit{Path: "taken", Content: "a file\n", Author: ana})
+	paths := map[string]bool{ // whether it can be
+		"taken/x.json": false, "annotations/ok.json": true, "annotations": false, "../x": false, "/x": false, "a//b": false,
+		".git/config": false, "a/.GIT/x": false, "a/GIT~1": false, "": false, "a\x00b": false, "a\nb": false, "a/b.": false, "a:b": false,
+		strings.Repeat("x", 300): false, "\xff": false, "ümläut/ß.json": true,
+	}
+	var commits []Commit
+	for _, path := range []string{"taken/x.json", "annotations/ok.json", "annotations", "../x", "/x", "a//b", ".git/config",
+		"a/.GIT/x", "a/GIT~1", "", "a\x00b", "a\nb", "a/b.", "a:b", strings.Repeat("x", 300), "\xff", "ümläut/ß.json"} {
+		commits = append(commits, Commit{Path: path, Content: "x", Author: ana})
+	}
+	results, err := r.Apply(t.Context(), commits, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, result := range results {
+		path := commits[i].Path
+		if (result.Err == nil) != paths[path] {
+			t.Errorf("%.40q: %v", path, result.Err)
+		}
+	}
+	fsck(t, r.cfg.Dir)
+}
+
+func TestApply_StrangeNamesAndMessagesStayStrictlyValid(t *testing.T) {
+	cfg := config(t, "")
+	r := open(t, cfg)
+	odd := []Identity{{}, {Name: "<script>"}, {Name: "a\nb", Email: "x>y"}, {Name: " . ", Email: "a b@c"}, {Name: "Zoë 🐾", Email: "z@x"}, {Name: "\xff\xfe"}}
+	for i, who := range odd {
+		apply(t, r, Commit{Path: fmt.Sprint(i), Content: string([]byte{byte(i)}), Author: who,
+			Message: "odd\x00\r\nmessage\n\n\n\xff", AuthorTime: instant.Instant(-5_000_000)})
+	}
+	fsck(t, cfg.Dir)
+	if got := git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
+		t.Errorf("the author is %q", got)
+	}
+}
+
+func TestApply_AFlatFolderOfManyFilesWorks(t *testing.T) {
+	cfg := config(t, newBare(t))
+	r := open(t, cfg)
+	var commits []Commit
+	for i := range 500 {
+		c := label(i*7919%500, "text")
+		c.Path = fmt.Sprintf("annotations/%d.json", i*7919%500) // in no order, and of different lengths
+		commits = append(commits, c)
+	}
+	apply(t, r, commits[:300]...)
+	apply(t, r, commits[300:]...)
+	if n := strings.Count(git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
+		t.Errorf("%d files, want 500", n)
+	}
+	fsck(t, cfg.Remote)
+	fsck(t, cfg.Dir)
+}
+
+func TestApply_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
+	h := newHost(t)
+	const each = 25
+	var wg sync.WaitGroup
+	for s := range 2 {
+		r := open(t, config(t, h.Address()))
+		wg.Go(func() {
+			for i := range each {
+				if _, err := r.Apply(t.Context(), []Commit{label(s*1000+i, "x"), label(s*1000+500+i, "y")}, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := commitCount(t, h.Dir); n != 2*2*each {
+		t.Errorf("%d commits, want %d", n, 2*2*each)
+	}
+	if n := strings.Count(git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); n != 2*2*each {
+		t.Errorf("%d files, want %d", n, 2*2*each)
+	}
+	fsck(t, h.Dir)
+}
+
+func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
+	cfg := config(t, "")
+	r := open(t, cfg)
+	apply(t, r, label(0, "first"))
+	work := clone(t, cfg.Dir)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 40 {
+			if _, err := r.Apply(t.Context(), []Commit{label(i+1, "ours")}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	pushed := 0
+	for i := range 5 {
+		path := filepath.Join(work, fmt.Sprintf("theirs-%d", i))
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git(t, work, "add", ".")
+		git(t, work, "commit", "-qm", "theirs")
+		for range 100 { // ours moves on all the time
+			git(t, work, "pull", "-q", "--rebase", "origin", "main")
+			if _, err := githost.Git(work, "push", "-q", "origin", "HEAD:main"); err == nil {
+				pushed++
+				break
+			}
+		}
+	}
+	git(t, cfg.Dir, "gc", "--quiet", "--prune=now")
+	wg.Wait()
+	apply(t, r, label(100, "after git gc"))
+	if n := commitCount(t, cfg.Dir); n != 42+pushed || pushed != 5 {
+		t.Errorf("%d commits, %d of them theirs", n, pushed)
+	}
+	fsck(t, cfg.Dir)
+}
+
+func TestApply_ADamagedCacheIsMadeAgainByItself(t *testing.T) {
+	damages := map[string]func(t *testing.T, dir string){
+		"an empty reference": func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, "refs/heads/main")) },
+		"an emptied pack": func(t *testing.T, dir string) {
+			packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*.pack"))
+			for _, path := range packs {
+				truncate(t, path)
+			}
+		},
+		"packs gone": func(t *testing.T, dir string) { os.RemoveAll(filepath.Join(dir, "objects/pack")) },
+	}
+	for name, damage := range damages {
+		t.Run(name+", before a start", func(t *testing.T) {
+			cfg := config(t, newBare(t))
+			r := open(t, cfg)
+			apply(t, r, label(1, "one"))
+			r.Close()
+			damage(t, cfg.Dir)
+			r = open(t, cfg)
+			apply(t, r, label(2, "two"))
+			if n := commitCount(t, cfg.Remote); n != 2 {
+				t.Errorf("%d commits, want 2", n)
+			}
+			fsck(t, cfg.Dir)
+		})
+	}
+	t.Run("without a remote it is an error that says what to do", func(t *testing.T) {
+		cfg := config(t, "")
+		r := open(t, cfg)
+		apply(t, r, label(1, "one"))
+		r.Close()
+		truncate(t, filepath.Join(cfg.Dir, "refs/heads/main"))
+		if _, err := Open(t.Context(), cfg); !errors.Is(err, ErrDamaged) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("while running", func(t *testing.T) {
+		cfg := config(t, newBare(t))
+		r := open(t, cfg)
+		apply(t, r, label(1, "one"))
+		damages["packs gone"](t, cfg.Dir)
+		r.trees.clear() // as when the folders that are needed are not at hand
+		r.store.Close()
+		var err error
+		if r.store, err = bare.Open(cfg.Dir, "main", true); err != nil {
+			t.Fatal(err)
+		}
+		apply(t, r, label(2, "two"))
+		fsck(t, cfg.Dir)
+	})
+}
+
+func truncate(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpen_AnAddressWithSecretsOrWithoutEncryptionIsRefused(t *testing.T) {
+	for _, remote := range []string{
+		"https://robot:s3cret@example.org/x.git", "https://s3cret@example.org/x.git", "ssh://git:s3cret@example.org/x.git",
+		"https://example.org/x.git?access_token=s3cret", "http://example.org/x.git", "git://example.org/x.git", "https:///x.git", "https://%zzs3cret@x/",
+	} {
+		cfg := config(t, remote)
+		_, err := Open(t.Context(), cfg)
+		if err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", remote, err)
+		}
+	}
+	for _, remote := range []string{"https://example.org/x.git", "ssh://git@example.org/x.git", "git@example.org:x.git", "/tmp/x.git", "http://127.0.0.1:1/x.git"} {
+		if _, err := parseRemote(remote); err != nil {
+			t.Errorf("%s: %v", remote, err)
+		}
+	}
+	cfg := config(t, "")
+	cfg.Branch = "a..b"
+	if _, err := Open(t.Context(), cfg); err == nil {
+		t.Error("a branch that git does not take was taken")
+	}
+}
+
+func TestSigner_GitVerifiesTheSignature(t *testing.T) {
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]any{"ed25519": ed, "rsa": big} {
+		t.Run(name, func(t *testing.T) {
+			signer, err := ssh.NewSignerFromKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := config(t, "")
+			cfg.Signer = signer
+			r := open(t, cfg)
+			apply(t, r, label(1, "one"), label(2, "two"))
+			allowed := filepath.Join(t.TempDir(), "allowed_signers")
+			line := service.Email + " " + string(ssh.MarshalAuthorizedKey(signer.PublicKey()))
+			if err := os.WriteFile(allowed, []byte(line), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out := git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
+			if out != "G tagma@example.org\nG tagma@example.org\n" {
+				t.Errorf("git says %q", out)
+			}
+			fsck(t, cfg.Dir)
+		})
+	}
+}
+
+func TestApply_EndsWithItsContext(t *testing.T) {
+	r := open(t, config(t, ""))
+	r.turn <- struct{}{} // somebody else writes
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Apply(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-r.turn
+}

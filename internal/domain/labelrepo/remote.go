@@ -1,0 +1,305 @@
+package labelrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"tagma/internal/domain/labelrepo/bare"
+)
+
+// remote speaks with the repository that others see, in git's own protocol
+// over go-git's transports. It knows hashes and packs, nothing of their
+// content. It is not safe for concurrent use.
+type remote struct {
+	address   string // for print
+	branch    plumbing.ReferenceName
+	endpoint  *transport.Endpoint
+	auth      transport.AuthMethod
+	transport transport.Transport
+	scrub     scrubber
+	timeout   time.Duration // of one exchange
+	fetchTime time.Duration // of one fetch, which may bring everything
+
+	// Over HTTP a push needs no greeting first: what the remote is capable of
+	// does not change, and where its branch is it will say itself if it is not
+	// where we think. That saves half of the round trips.
+	capabilities *capability.List
+}
+
+// errMoved says that the remote's branch is not where the push expected it.
+var errMoved = errors.New("the branch of the remote has moved")
+
+// push hands over a pack and asks for the branch to go from old to next,
+// which the remote does only if the branch is at old. errMoved if it is not.
+func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.SectionReader) error {
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	known := m.capabilities
+	m.capabilities = nil
+	heard, err := within(ctx, func() (*capability.List, error) { return m.send(ctx, known, old, next, pack) })
+	if err == nil && m.stateless() {
+		m.capabilities = heard
+	}
+	if errors.Is(err, errMoved) {
+		return errMoved
+	}
+	return m.explain(ctx, err)
+}
+
+// send is the exchange of a push. known is what the remote is capable of, if
+// that is known, and so is what comes back.
+func (m *remote) send(ctx context.Context, known *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
+	session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
+	if err != nil {
+		return nil, err
+	}
+	defer closeLater(session)
+	if known == nil {
+		greeting, err := session.AdvertisedReferencesContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if greeting.References[m.branch.String()] != old {
+			return nil, errMoved
+		}
+		known = greeting.Capabilities
+	}
+	request := packp.NewReferenceUpdateRequestFromCapabilities(known)
+	said := &bounded{limit: 4 * maxMessage}
+	if known.Supports(capability.Sideband64k) { // brings what hooks print
+		_ = request.Capabilities.Set(capability.Sideband64k)
+		request.Progress = said
+	}
+	request.Commands = []*packp.Command{{Name: m.branch, Old: old, New: next}}
+	if m.stateless() {
+		ctx = context.WithValue(ctx, packKey{}, pack)
+	} else {
+		request.Packfile = io.NopCloser(pack)
+	}
+	status, err := session.ReceivePack(ctx, request)
+	switch {
+	case status != nil && err != nil:
+		return nil, m.refusal(status, said.String())
+	case err == nil && status == nil:
+		err = errors.New("the remote did not say whether it took the push")
+	}
+	return known, err
+}
+
+// refusal reads why the remote did not take a push.
+func (m *remote) refusal(status *packp.ReportStatus, said string) error {
+	if status.UnpackStatus != "ok" {
+		// A full disk as a rule, and nothing about our commits.
+		return &problem{ErrUnavailable, m.scrub.clean(m.address + " could not unpack the commits: " + status.UnpackStatus + ". " + said)}
+	}
+	for _, command := range status.CommandStatuses {
+		for _, race := range []string{"failed to update ref", "cannot lock", "fetch first", "non-fast-forward", "reference already exists", "incorrect old value"} {
+			if strings.Contains(command.Status, race) {
+				return errMoved
+			}
+		}
+		if command.Status != "ok" {
+			return &problem{ErrRejected, m.scrub.clean(m.address + " answers: " + command.Status + ". " + said)}
+		}
+	}
+	return &problem{ErrRejected, m.scrub.clean(m.address + ": " + said)}
+}
+
+// fetch asks where the branch is, and if that is not have, brings what have
+// does not hold as one pack. The zero hash says that there is no such branch.
+func (m *remote) fetch(ctx context.Context, have bare.Hash, take func(io.Reader) error) (tip bare.Hash, err error) {
+	greetCtx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	type greeted struct {
+		transport.UploadPackSession
+		greeting *packp.AdvRefs
+	}
+	session, err := within(greetCtx, func() (greeted, error) {
+		session, err := m.transport.NewUploadPackSession(m.endpoint, m.auth)
+		if err != nil {
+			return greeted{}, err
+		}
+		greeting, err := session.AdvertisedReferencesContext(greetCtx)
+		if err != nil {
+			closeLater(session)
+		}
+		return greeted{session, greeting}, err
+	})
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return bare.Hash{}, nil
+	}
+	if err != nil {
+		return bare.Hash{}, m.explain(greetCtx, err)
+	}
+	defer closeLater(session)
+	tip = session.greeting.References[m.branch.String()]
+	if tip == have || tip.IsZero() {
+		return tip, nil
+	}
+
+	ctx, cancel = context.WithTimeout(ctx, m.fetchTime)
+	defer cancel()
+	request := packp.NewUploadPackRequestFromCapabilities(session.greeting.Capabilities)
+	_ = request.Capabilities.Set(capability.NoProgress)
+	request.Wants = []bare.Hash{tip}
+	if !have.IsZero() {
+		request.Haves = []bare.Hash{have}
+	}
+	pack, err := within(ctx, func() (io.Reader, error) {
+		answer, err := session.UploadPack(ctx, request)
+		if err != nil || !request.Capabilities.Supports(capability.Sideband64k) {
+			return answer, err
+		}
+		return sideband.NewDemuxer(sideband.Sideband64k, answer), nil
+	})
+	if err == nil {
+		err = take(pack)
+	}
+	return tip, m.explain(ctx, err)
+}
+
+// within runs f, and does not wait for it longer than ctx: a hook or an SSH
+// server that hangs does not hear of contexts. f then ends by itself when the
+// connection does.
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := f()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// closeLater closes a session without waiting for the other side.
+func closeLater(c io.Closer) { go c.Close() }
+
+// stateless says whether every request stands by itself.
+func (m *remote) stateless() bool { return strings.HasPrefix(m.endpoint.Protocol, "http") }
+
+// explain makes an error for print of one that came from a transport.
+func (m *remote) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if known := (*problem)(nil); errors.As(err, &known) {
+		return known
+	}
+	kind := ErrUnavailable
+	var status *githttp.Err
+	var hostKey *knownhosts.KeyError
+	text := err.Error()
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
+		strings.Contains(text, "unable to authenticate"):
+		kind, text = ErrAuth, "the user name, token or key is wrong, or may not write"
+	case errors.As(err, &hostKey):
+		kind, text = ErrAuth, "the SSH host key is not the one in known_hosts"
+	case errors.Is(err, transport.ErrRepositoryNotFound) && m.endpoint.Protocol != "file":
+		kind, text = ErrAuth, "there is no such repository, or these credentials may not see it"
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		text = "there is no git repository at this path"
+	case strings.Contains(text, "http redirect"):
+		text = "it redirects elsewhere, which is not followed because of the credentials: configure the final address"
+	case errors.As(err, &status):
+		text = "the answer was " + status.Response.Status
+	case ctx.Err() != nil, isTimeout(err):
+		text = "no answer in time"
+	}
+	return &problem{kind, m.scrub.clean(m.address + ": " + text)}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// bounded keeps the first limit bytes of what is written to it.
+type bounded struct {
+	strings.Builder
+	limit int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Builder.Write(p[:min(len(p), b.limit-b.Len())])
+	return len(p), nil
+}
+
+// packKey finds the pack that belongs to a request, in its context.
+type packKey struct{}
+
+// tame wraps an HTTP transport for go-git, which would hold all of a pack in
+// memory to send it, leaves answers unread, so that no connection could be used
+// twice, and reads an error page to its end, however long that is.
+type tame struct{ http.RoundTripper }
+
+func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
+	if pack, ok := request.Context().Value(packKey{}).(*io.SectionReader); ok {
+		var err error
+		if request, err = withPack(request, pack); err != nil {
+			return nil, err
+		}
+	}
+	response, err := t.RoundTripper.RoundTrip(request)
+	if err != nil || strings.HasSuffix(response.Header.Get("Content-Type"), "git-upload-pack-result") {
+		return response, err // a pack: to be read as it comes
+	}
+	const enough = 1 << 20
+	start, err := io.ReadAll(io.LimitReader(response.Body, enough))
+	if err != nil {
+		response.Body.Close()
+		return nil, err
+	}
+	if ok := response.StatusCode < 300; ok && len(start) == enough {
+		response.Body = prefixed{io.MultiReader(strings.NewReader(string(start)), response.Body), response.Body}
+		return response, nil
+	}
+	response.Body.Close()
+	response.Body = io.NopCloser(strings.NewReader(string(start)))
+	return response, nil
+}
+
+// withPack is a request with a pack behind its body.
+func withPack(request *http.Request, pack *io.SectionReader) (*http.Request, error) {
+	commands, err := io.ReadAll(request.Body)
+	if err = errors.Join(err, request.Body.Close()); err != nil {
+		return nil, err
+	}
+	both := request.Clone(request.Context())
+	both.ContentLength = int64(len(commands)) + pack.Size()
+	both.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be closed
+		again := io.NewSectionReader(pack, 0, pack.Size())
+		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), again)), nil
+	}
+	both.Body, err = both.GetBody()
+	return both, err
+}
+
+// prefixed is a body of which a part was read already.
+type prefixed struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,327 @@
+package labelrepo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tagma/internal/testing/githost"
+)
+
+func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault http.HandlerFunc
+		want  error
+	}{
+		"500":       {githost.Status(500), ErrUnavailable},
+		"503":       {githost.Status(503), ErrUnavailable},
+		"429":       {githost.Status(429), ErrUnavailable},
+		"401":       {githost.Status(401), ErrAuth},
+		"403":       {githost.Status(403), ErrAuth},
+		"404":       {githost.Status(404), ErrAuth},
+		"not git":   {githost.Status(200), ErrUnavailable},
+		"redirects": {http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, ErrUnavailable},
+		"hangs":     {githost.Hang, ErrUnavailable},
+		"breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(200)
+			panic(http.ErrAbortHandler)
+		}, ErrUnavailable},
+		"an endless error page": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(500)
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+					return
+				}
+			}
+		}, ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			cfg := config(t, h.Address())
+			cfg.Timeout = 300 * time.Millisecond
+			if name != "hangs" {
+				cfg.Timeout = 20 * time.Second
+			}
+			r := open(t, cfg)
+			for _, when := range []string{"at the first push", "later"} {
+				h.Fault(c.fault)
+				began := time.Now()
+				_, err := r.Apply(t.Context(), []Commit{label(1, when)}, nil)
+				if !errors.Is(err, c.want) {
+					t.Errorf("%s: got %v, want %v", when, err, c.want)
+				}
+				if took := time.Since(began); took > 15*time.Second {
+					t.Errorf("%s: it took %v", when, took)
+				}
+				checkNoSecret(t, err.Error())
+				if !strings.Contains(err.Error(), h.Address()) {
+					t.Errorf("%s: which repository? %v", when, err)
+				}
+				h.Fault(nil)
+				r.remote.timeout = 20 * time.Second
+				apply(t, r, label(1, when))
+				r.remote.timeout = cfg.Timeout
+			}
+			if n := commitCount(t, h.Dir); n != 2 {
+				t.Errorf("%d commits, want 2", n)
+			}
+			fsck(t, h.Dir)
+		})
+	}
+}
+
+func TestApply_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
+	for name, remote := range map[string]string{
+		"http": "http://127.0.0.1:1/labels.git",
+		"path": filepath.Join(t.TempDir(), "not mounted"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, config(t, remote)) // starts without it
+			if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.Address())
+	cfg.Credentials.Token = "wrong-canary-Tok3n"
+	r := open(t, cfg)
+	_, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil)
+	if !errors.Is(err, ErrAuth) {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("the token shows: %v", err)
+	}
+}
+
+// hook gives a repository a pre-receive hook.
+func hook(t *testing.T, dir, script string) {
+	t.Helper()
+	if err := githost.Hook(dir, script); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
+	h := newHost(t)
+	for name, cfg := range map[string]Config{"http": config(t, h.Address()), "path": config(t, h.Dir)} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, cfg)
+			apply(t, r, label(1, name))
+			for range 2 {
+				hook(t, h.Dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
+				_, err := r.Apply(t.Context(), []Commit{label(2, name)}, nil)
+				if !errors.Is(err, ErrRejected) {
+					t.Fatalf("got %v", err)
+				}
+				if !strings.Contains(err.Error(), "policy: no labels *** on Sunday") || !strings.Contains(err.Error(), "hook declined") {
+					t.Errorf("the reason is lost: %v", err)
+				}
+				if len(err.Error()) > 1000 {
+					t.Errorf("%d characters of error", len(err.Error()))
+				}
+			}
+			hook(t, h.Dir, "exit 0\n")
+			apply(t, r, label(2, name))
+			fsck(t, h.Dir)
+			fsck(t, cfg.Dir)
+		})
+	}
+}
+
+func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
+	dir := newBare(t)
+	logs := &journal{}
+	cfg := config(t, dir)
+	cfg.Log = logs.logger()
+	r := open(t, cfg)
+	in := func(name, content string) Commit {
+		c := label(1, content)
+		c.Path = "annotations/00/" + name
+		return c
+	}
+	apply(t, r, in("a", "one"), in("b", "one"))
+	hook(t, dir, "exit 1\n")
+	if _, err := r.Apply(t.Context(), []Commit{in("a", "rejected"), in("c", "rejected")}, nil); !errors.Is(err, ErrRejected) {
+		t.Fatalf("got %v", err)
+	}
+	hook(t, dir, "exit 0\n")
+	apply(t, r, in("b", "two"))
+	if got := git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
+		t.Errorf("the commit after it changes %q", got)
+	}
+	if results := apply(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
+		t.Errorf("what is there is committed again: %v", results)
+	}
+	if logs.String() != "" { // that the cache had to be made again
+		t.Errorf("the log says %s", logs)
+	}
+}
+
+func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
+	dir := newBare(t)
+	fifo := filepath.Join(t.TempDir(), "never") // opening it waits for a writer
+	t.Cleanup(func() { _ = os.WriteFile(fifo, nil, 0o600) })
+	hook(t, dir, "rm -f '"+fifo+"'; mkfifo '"+fifo+"'; cat '"+fifo+"'\n")
+	cfg := config(t, dir)
+	cfg.Timeout = time.Second
+	r := open(t, cfg)
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
+	h := newHost(t)
+	r := open(t, config(t, h.Address()))
+	apply(t, r, label(0, "x"))
+	h.LoseAnswer()
+	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	for i, result := range apply(t, r, label(1, "x"), label(2, "x")) {
+		if result.Changed || result.SHA == "" {
+			t.Errorf("commit %d was made again: %+v", i, result)
+		}
+	}
+	if n := commitCount(t, h.Dir); n != 3 {
+		t.Errorf("%d commits, want 3", n)
+	}
+}
+
+func TestApply_APushOverHTTPTakesOneRequest(t *testing.T) {
+	h := newHost(t)
+	r := open(t, config(t, h.Address()))
+	apply(t, r, label(0, "x"))
+	before := h.Requests()
+	for i := range 5 {
+		apply(t, r, label(i+1, "x"))
+	}
+	if n := h.Requests() - before; n != 5 {
+		t.Errorf("5 pushes took %d requests", n)
+	}
+}
+
+func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.Address())
+	var log journal
+	cfg.Log = log.logger()
+	r := open(t, cfg)
+	apply(t, r, label(1, "x"), label(2, "x"))
+	lost := r.Tip()
+	git(t, h.Dir, "update-ref", "refs/heads/main", "main~1")
+
+	apply(t, r, label(3, "x"))
+	if !strings.Contains(log.String(), "forced elsewhere") {
+		t.Errorf("nobody is told: %s", log.String())
+	}
+	if n := commitCount(t, h.Dir); n != 2 {
+		t.Errorf("%d commits, want 2: never force", n)
+	}
+	for _, err := range r.Changes(t.Context(), lost, "") {
+		if !errors.Is(err, ErrRewritten) {
+			t.Errorf("changes since a lost commit: %v", err)
+		}
+	}
+
+	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
+	apply(t, r, label(4, "x"))
+	if n := commitCount(t, h.Dir); n != 1 {
+		t.Errorf("%d commits after the branch was removed, want 1", n)
+	}
+	// What is unchanged as far as we know is asked about all the same.
+	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
+	if again := apply(t, r, label(4, "x"))[0]; !again.Changed {
+		t.Error("a file that the remote no longer has was taken for unchanged")
+	}
+}
+
+func TestCredentials_ShowUpNowhere(t *testing.T) {
+	h := newHost(t)
+	cfg := config(t, h.Address())
+	var log journal
+	cfg.Log = log.logger()
+	r := open(t, cfg)
+	apply(t, r, label(1, "x"))
+	hook(t, h.Dir, "echo \""+testToken+"\" >&2; exit 1\n")
+	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
+	h.Down()
+	_, down := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
+	r.Close()
+	seen := log.String()
+	for _, err := range []error{rejected, down} {
+		if err == nil {
+			t.Fatal("no error")
+		}
+		for ; err != nil; err = errors.Unwrap(err) {
+			seen += err.Error()
+		}
+	}
+	checkNoSecret(t, seen)
+	err := filepath.WalkDir(cfg.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		checkNoSecret(t, string(content))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkNoSecret(t *testing.T, text string) {
+	t.Helper()
+	basic := base64.StdEncoding.EncodeToString([]byte(testUser + ":" + testToken))
+	for _, secret := range []string{testToken, basic, "canary"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("a secret shows in: %.300s", text)
+		}
+	}
+}
+
+func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
+	var got bytes.Buffer
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = r.Header.Write(&got) }))
+	defer thief.Close()
+	h := newHost(t)
+	h.Fault(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
+	})
+	r := open(t, config(t, h.Address()))
+	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if got.Len() > 0 {
+		t.Errorf("the redirect was followed: %s", got.String())
+	}
+}
+
+func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
+	h := newHost(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	h.Fault(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	r := open(t, config(t, h.Address()))
+	if _, err := r.Apply(ctx, []Commit{label(1, "x")}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,302 @@
+package labels
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"strings"
+	"sync"
+
+	"entgo.io/ent/dialect/sql"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/labelset"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/ent/generated/predicate"
+	"tagma/ent/generated/user"
+	"tagma/ent/generated/video"
+	"tagma/internal/base/batch"
+	"tagma/internal/base/instant"
+	"tagma/internal/base/page"
+	"tagma/internal/storage/database"
+)
+
+// Filter selects submissions: all that is given must hold.
+type Filter struct {
+	Video       *string // its URL
+	FrameIndex  *int
+	SubmittedBy *string // a user name
+	LabelSet    *string // a name, of any version
+	Status      *labelsubmission.Status
+	Since       *instant.Instant // submitted then or later
+	Until       *instant.Instant // submitted before
+}
+
+func (f *Filter) conditions() []predicate.LabelSubmission {
+	if f == nil {
+		return nil
+	}
+	var all []predicate.LabelSubmission
+	if f.Video != nil {
+		all = append(all, ofThe(labelsubmission.FieldVideoID, "=", video.Table, video.FieldURL, *f.Video))
+	}
+	if f.FrameIndex != nil {
+		all = append(all, labelsubmission.FrameIndex(*f.FrameIndex))
+	}
+	if f.SubmittedBy != nil {
+		all = append(all, ofThe(labelsubmission.FieldSubmittedByID, "=", user.Table, user.FieldUsername, strings.ToLower(*f.SubmittedBy)))
+	}
+	if f.LabelSet != nil {
+		all = append(all, ofThe(labelsubmission.FieldLabelSetID, "IN", labelset.Table, labelset.FieldName, *f.LabelSet))
+	}
+	if f.Status != nil {
+		all = append(all, labelsubmission.StatusEQ(*f.Status))
+	}
+	if f.Since != nil {
+		all = append(all, labelsubmission.CreatedAtGTE(*f.Since))
+	}
+	if f.Until != nil {
+		all = append(all, labelsubmission.CreatedAtLT(*f.Until))
+	}
+	return all
+}
+
+// ofThe is the condition that a column refers to the row, or for IN the rows,
+// of a table with that value. It is looked up first, so that an index over the
+// column serves: for what ent makes of it (EXISTS), SQLite reads every
+// submission.
+func ofThe(column, operator, table, field, value string) predicate.LabelSubmission {
+	return func(s *sql.Selector) {
+		row := sql.Table(table)
+		find := sql.Select(row.C("id")).From(row).Where(sql.EQ(row.C(field), value))
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.Ident(s.C(column)).WriteString(" " + operator + " ").Wrap(func(b *sql.Builder) { b.Join(find) })
+		}))
+	}
+}
+
+// byAge is the order of submissions: as they came.
+var byAge = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a table
+	Columns: []page.Column{{Name: labelsubmission.FieldID}},
+	Key:     func(s *ent.LabelSubmission) page.Key { return page.Key{s.ID} },
+}
+
+func together(all []*ent.LabelSubmission) []*ent.LabelSubmission {
+	group := batch.NewGroup(all)
+	for _, s := range all {
+		s.Group = group
+	}
+	return all
+}
+
+// Submissions gives a page of submissions, as they came.
+func (l *Labels) Submissions(ctx context.Context, filter *Filter, request page.Request) (*page.Page[*ent.LabelSubmission], error) {
+	matching := func() *ent.LabelSubmissionQuery { return l.db.LabelSubmission.Query().Where(filter.conditions()...) }
+	return page.Fetch(ctx, l.limits, request, byAge,
+		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.LabelSubmission, error) {
+			found, err := matching().Where(add).All(ctx)
+			return together(found), err
+		},
+		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+}
+
+// SubmissionsByID gives the submissions with these ids that are there.
+func (l *Labels) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
+	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
+	found := make(map[int64]*ent.LabelSubmission, len(all))
+	for _, s := range together(all) {
+		found[s.ID] = s
+	}
+	return found, err
+}
+
+// Followed gives the submissions with these ids that are there, each with its
+// video.
+func (l *Labels) Followed(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
+	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
+	if err == nil {
+		err = l.addVideos(ctx, all)
+	}
+	found := make(map[int64]*ent.LabelSubmission, len(all))
+	for _, s := range all {
+		found[s.ID] = s
+	}
+	return found, err
+}
+
+// addVideos gives submissions their videos. What ent has for it would be another
+// statement for each number of videos, and each is kept prepared.
+func (l *Labels) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
+	videos, err := l.VideosByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.VideoID }))
+	for _, row := range rows {
+		row.Edges.Video = videos[row.VideoID]
+	}
+	return err
+}
+
+// addSets gives submissions their label sets, likewise.
+func (l *Labels) addSets(ctx context.Context, rows []*ent.LabelSubmission) error {
+	sets, err := l.SetsByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.LabelSetID }))
+	for _, row := range rows {
+		row.Edges.LabelSet = sets[row.LabelSetID]
+	}
+	return err
+}
+
+// fromEach gives one id of each row.
+func fromEach[T any](rows []T, id func(T) int64) []int64 {
+	ids := make([]int64, len(rows))
+	for n, row := range rows {
+		ids[n] = id(row)
+	}
+	return ids
+}
+
+// State tells a submission's changes apart, and says whether it may change on.
+func State(s *ent.LabelSubmission) (state string, final bool) {
+	state = string(s.Status)
+	if s.Failure != nil {
+		state += " " + *s.Failure
+	}
+	return state, settled(s)
+}
+
+// OfSubmission gives the labels of a submission.
+func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
+	var f struct {
+		Labels []Label `json:"labels"`
+	}
+	err := json.Unmarshal([]byte(s.Content), &f)
+	return f.Labels, err
+}
+
+// Coverage is which part of a video's frames has labels, from 0 to 1.
+func Coverage(v *ent.Video, labelled int) float64 {
+	if v.TotalFrames == 0 {
+		return 0
+	}
+	return min(1, float64(labelled)/float64(v.TotalFrames)) // a later submission may say that it has fewer
+}
+
+// Video gives the video of that URL, or nil if nobody has labelled it.
+func (l *Labels) Video(ctx context.Context, videoURL string) (*ent.Video, error) {
+	found, err := l.db.Video.Query().Where(video.URL(videoURL)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // the schema's null
+	}
+	return found, err
+}
+
+// Videos gives a page of the videos that have been labelled, as they came.
+func (l *Labels) Videos(ctx context.Context, request page.Request) (*page.Page[*ent.Video], error) {
+	order := page.Order[*ent.Video]{
+		Columns: []page.Column{{Name: video.FieldID}},
+		Key:     func(v *ent.Video) page.Key { return page.Key{v.ID} },
+	}
+	return page.Fetch(ctx, l.limits, request, order,
+		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Video, error) {
+			found, err := l.db.Video.Query().Where(add).All(ctx)
+			return togetherVideos(found), err
+		},
+		func(ctx context.Context) (int, error) { return l.db.Video.Query().Count(ctx) })
+}
+
+// VideosByID gives the videos with these ids that are there.
+func (l *Labels) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Video, error) {
+	all, err := l.db.Video.Query().Where(database.AmongNumbers(video.FieldID, ids)).All(ctx)
+	found := make(map[int64]*ent.Video, len(all))
+	for _, v := range togetherVideos(all) {
+		found[v.ID] = v
+	}
+	return found, err
+}
+
+func togetherVideos(all []*ent.Video) []*ent.Video {
+	group := batch.NewGroup(all)
+	for _, v := range all {
+		v.Group = group
+	}
+	return all
+}
+
+// LabelledFrames gives how many frames of each video have labels, by the
+// video's id.
+func (l *Labels) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[int64]int, error) {
+	var rows []struct {
+		VideoID int64 `sql:"video_id"`
+		Frames  int   `sql:"frames"`
+	}
+	err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, videoIDs(videos))).
+		GroupBy(labelsubmission.FieldVideoID).
+		Aggregate(func(s *sql.Selector) string {
+			return sql.As(sql.Count(sql.Distinct(s.C(labelsubmission.FieldFrameIndex))), "frames")
+		}).Scan(ctx, &rows)
+	frames := make(map[int64]int, len(rows))
+	for _, row := range rows {
+		frames[row.VideoID] = row.Frames
+	}
+	return frames, err
+}
+
+func videoIDs(videos []*ent.Video) []int64 {
+	return fromEach(videos, func(v *ent.Video) int64 { return v.ID })
+}
+
+// OfVideos gives for each video the first page of its submissions, or of those
+// of one frame, by the video's id. It takes two statements, however many
+// videos.
+func (l *Labels) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, request page.Request) (map[int64]*page.Page[*ent.LabelSubmission], error) {
+	plan, err := byAge.Plan(l.limits, request)
+	if err != nil {
+		return nil, err
+	}
+	want := database.First{
+		Table: labelsubmission.Table, Parent: labelsubmission.FieldVideoID,
+		Column: labelsubmission.FieldID, Before: math.MaxInt64, Most: plan.Length + 1,
+	}
+	if plan.After != nil {
+		want.From = plan.After[0].(int64) + 1
+	}
+	if frame != nil {
+		want.Filter, want.Value = labelsubmission.FieldFrameIndex, *frame
+	}
+	ids, err := database.FirstOfEach(ctx, l.db, want, videoIDs(videos))
+	if err != nil {
+		return nil, err
+	}
+	found, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
+		Order(labelsubmission.ByID()).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[int64][]*ent.LabelSubmission{}
+	for _, s := range together(found) {
+		rows[s.VideoID] = append(rows[s.VideoID], s)
+	}
+	counts := sync.OnceValues(func() (map[int64]int, error) { return l.count(ctx, videos, frame) })
+	pages := make(map[int64]*page.Page[*ent.LabelSubmission], len(videos))
+	for _, v := range videos {
+		pages[v.ID] = byAge.Page(plan, rows[v.ID], func(context.Context) (int, error) {
+			all, err := counts()
+			return all[v.ID], err
+		})
+	}
+	return pages, nil
+}
+
+func (l *Labels) count(ctx context.Context, videos []*ent.Video, frame *int) (map[int64]int, error) {
+	query := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, videoIDs(videos)))
+	if frame != nil {
+		query.Where(labelsubmission.FrameIndex(*frame))
+	}
+	var rows []struct {
+		VideoID int64 `sql:"video_id"`
+		Count   int
+	}
+	err := query.GroupBy(labelsubmission.FieldVideoID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
+	counts := make(map[int64]int, len(rows))
+	for _, row := range rows {
+		counts[row.VideoID] = row.Count
+	}
+	return counts, err
+}

@@ -1,0 +1,138 @@
+package labels
+
+import (
+	"math"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
+)
+
+// Bounds of a submission.
+const (
+	maxURLLength = 2048
+	maxLabels    = 500
+)
+
+// Submission is the labels of one frame of a video, as a labelling page sends
+// them.
+type Submission struct {
+	VideoURL    string
+	FrameIndex  int // from 0
+	TotalFrames int
+	FPS         float64
+	FrameWidth  int // pixels
+	FrameHeight int // pixels
+	Timestamp   instant.Instant
+	LabelSet    *string // the name of a set; DefaultSet, if nil
+	Labels      []Label
+}
+
+// Label is one point: placed with its coordinates, or not and without.
+// Coordinates are pixels of the frame from its top left corner, x to the right
+// and y down.
+type Label struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name"`
+	Placed bool     `json:"placed"`
+	PixelX *float64 `json:"pixel_x"`
+	PixelY *float64 `json:"pixel_y"`
+}
+
+// check notes everything that is wrong with a submission against the labels
+// of a set; none stand for a set that is not known, which is a problem of its
+// own. The rules are the annotation receiver's, and a few more:
+// docs/labels.md lists where ours are stricter.
+func (s *Submission) check(problems *fault.Problems, set []Definition) {
+	at := func(parts ...any) []any { return append([]any{"input"}, parts...) }
+	s.checkVideo(problems, at)
+	if len(s.Labels) == 0 || len(s.Labels) > maxLabels {
+		problems.Add(fault.BadInput, at("labels"), "has %d labels: give one for each label of the set", len(s.Labels))
+		return
+	}
+	seen := map[string]bool{}
+	for n, label := range s.Labels {
+		path := func(field string) []any { return at("labels", n, field) }
+		switch {
+		case len(set) > 0 && !slices.ContainsFunc(set, func(d Definition) bool { return d.ID == label.ID }):
+			problems.Add(fault.BadInput, path("id"), "%.40q is not a label of the set", label.ID)
+		case seen[label.ID]:
+			problems.Add(fault.BadInput, path("id"), "%.40q is there twice", label.ID)
+		}
+		seen[label.ID] = true
+		checkText(problems, path("name"), label.Name, maxNameLength)
+		s.checkCoordinate(problems, path("pixelX"), label.Placed, label.PixelX, s.FrameWidth)
+		s.checkCoordinate(problems, path("pixelY"), label.Placed, label.PixelY, s.FrameHeight)
+	}
+	var missing []string
+	for _, d := range set {
+		if !seen[d.ID] {
+			missing = append(missing, d.ID)
+		}
+	}
+	if len(missing) > 0 {
+		problems.Add(fault.BadInput, at("labels"), "lacks the labels %s: send those that are not placed too", strings.Join(missing, ", "))
+	}
+}
+
+func (s *Submission) checkVideo(problems *fault.Problems, at func(...any) []any) {
+	if err := checkURL(s.VideoURL); err != "" {
+		problems.Add(fault.BadInput, at("videoUrl"), "%s", err)
+	}
+	if s.TotalFrames < 0 {
+		problems.Add(fault.BadInput, at("totalFrames"), "%d is less than 0", s.TotalFrames)
+	}
+	if s.FrameIndex < 0 || s.FrameIndex >= s.TotalFrames {
+		problems.Add(fault.BadInput, at("frameIndex"), "%d is not a frame of a video of %d: frames count from 0", s.FrameIndex, s.TotalFrames)
+	}
+	if !(s.FPS > 0) || math.IsInf(s.FPS, 0) { // not a number is not more than 0 either
+		problems.Add(fault.BadInput, at("fps"), "%g is not a number of frames per second: give one above 0", s.FPS)
+	}
+	if s.FrameWidth < 0 {
+		problems.Add(fault.BadInput, at("frameWidth"), "%d is less than 0", s.FrameWidth)
+	}
+	if s.FrameHeight < 0 {
+		problems.Add(fault.BadInput, at("frameHeight"), "%d is less than 0", s.FrameHeight)
+	}
+}
+
+func (s *Submission) checkCoordinate(problems *fault.Problems, path []any, placed bool, v *float64, side int) {
+	switch {
+	case placed && v == nil:
+		problems.Add(fault.BadInput, path, "is null, but the label is placed: give its place, or placed: false")
+	case !placed && v != nil:
+		problems.Add(fault.BadInput, path, "is %g, but the label is not placed: give null, or placed: true", *v)
+	case v != nil && !(*v >= 0 && *v <= float64(side)):
+		problems.Add(fault.BadInput, path, "%g is outside the frame, which goes from 0 to %d", *v, side)
+	}
+}
+
+// checkURL says what is wrong with the address of a video, or nothing.
+func checkURL(s string) string {
+	if len(s) > maxURLLength {
+		return "the URL is too long: at most 2048 bytes are taken"
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return "the URL must be a whole http or https URL, such as https://example.com/video.mp4"
+	case u.User != nil:
+		return "the URL holds a user name or password: give it without"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) || !utf8.ValidString(s):
+		return "the URL holds control characters"
+	}
+	return ""
+}
+
+func checkText(problems *fault.Problems, path []any, s string, longest int) {
+	length := utf8.RuneCountInString(s)
+	switch {
+	case length == 0 || length > longest:
+		problems.Add(fault.BadInput, path, "%.40q has %d characters: give it from 1 to %d", s, length, longest)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		problems.Add(fault.BadInput, path, "%.40q holds control characters", s)
+	}
+}

@@ -1,0 +1,120 @@
+package labels
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/base/instant"
+)
+
+// Report compares the database with the repository.
+type Report struct {
+	Same        int // files that both have, alike
+	Waiting     int // files of which a revision is on its way
+	Failed      int // submissions that the repository did not take
+	Differences []string
+}
+
+// kept is what the database says of a file.
+type kept struct {
+	last   revision // recorded
+	pushed revision // that got there last: not the same if others pushed just before us
+	found  bool     // in the repository
+}
+
+// revision is one submission of a file.
+type revision struct {
+	id      int64
+	status  labelsubmission.Status
+	at      instant.Instant   // when the repository had it
+	content [sha256.Size]byte // its hash, as Tagma writes it
+}
+
+// Verify compares the database with the tip of the repository, both ways.
+func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
+	if _, err := o.repo.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	report := &Report{}
+	files, err := o.kept(ctx, report)
+	if err != nil {
+		return nil, err
+	}
+	differ := func(format string, args ...any) {
+		report.Differences = append(report.Differences, fmt.Sprintf(format, args...))
+	}
+	for f, err := range o.repo.Files(ctx, Folder) {
+		if err != nil {
+			return nil, err
+		}
+		name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+		if !filenameForm.MatchString(name) {
+			continue // somebody's notes
+		}
+		ours := files[name]
+		content := sha256.Sum256([]byte(canonical(string(f.Content))))
+		switch {
+		case ours == nil:
+			differ("only in the repository: %s (commit %s)", f.Path, f.SHA)
+			continue
+		case ours.found:
+			differ("twice in the repository: %s (commit %s)", f.Path, f.SHA)
+		case content == ours.last.content, content == ours.pushed.content:
+			report.Same++
+		case ours.pushed.id != 0:
+			differ("not the same in both: %s (submission %d, commit %s)", f.Path, ours.pushed.id, f.SHA)
+		}
+		ours.found = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		ours := files[name]
+		if ours.last.status != labelsubmission.StatusPUSHED {
+			report.Waiting++
+		}
+		if ours.pushed.id != 0 && !ours.found {
+			differ("only in the database: %s (submission %d)", name, ours.pushed.id)
+		}
+	}
+	return report, nil
+}
+
+// kept gives each file that the repository has or shall get.
+func (o *Outbox) kept(ctx context.Context, report *Report) (map[string]*kept, error) {
+	files := map[string]*kept{}
+	const part = 1000
+	for last := int64(0); ; {
+		rows, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.IDGT(last)).
+			Order(ent.Asc(labelsubmission.FieldID)).Limit(part).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			last = row.ID
+			if row.Status == labelsubmission.StatusFAILED {
+				report.Failed++
+				continue
+			}
+			file := files[row.Filename]
+			if file == nil {
+				file = &kept{}
+				files[row.Filename] = file
+			}
+			file.last = revision{id: row.ID, status: row.Status, content: sha256.Sum256([]byte(canonical(row.Content)))}
+			if row.PushedAt != nil {
+				file.last.at = *row.PushedAt
+			}
+			if row.Status == labelsubmission.StatusPUSHED && file.last.at >= file.pushed.at {
+				file.pushed = file.last
+			}
+		}
+		if len(rows) < part {
+			return files, nil
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package people
+
+import (
+	"context"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/accesstoken"
+	"tagma/ent/generated/user"
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/password"
+	"tagma/internal/storage/database"
+)
+
+// FirstAdmin is the name of the first account of a new server.
+const FirstAdmin = "admin"
+
+// EnsureAdmin creates the first account of a server without accounts, and
+// returns its password. If several servers start on one database, only one
+// server gets the password. EnsureAdmin returns "" on the other servers, and if
+// accounts exist.
+func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
+	if exists, err := p.db.User.Query().Exist(ctx); exists || err != nil {
+		return "", err
+	}
+	plain, hash, err := p.generate(ctx)
+	if err != nil {
+		return "", err
+	}
+	err = p.db.User.Create().SetUsername(FirstAdmin).SetRole(caller.Admin).
+		SetPasswordHash(hash).SetCreatedAt(p.clock()).Exec(ctx)
+	if database.IsUnique(err) { // another server was faster
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return plain, nil
+}
+
+// ResetPassword sets a new password for the account of an operator who has lost
+// the old password. It also enables the account and ends its sessions.
+//
+// Fault: NOT_FOUND.
+func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
+	name, _ := canonicalName(username)
+	existing, err := p.existingNames(ctx, []string{name})
+	if err != nil {
+		return "", err
+	}
+	if !existing[name] {
+		return "", fault.New(fault.NotFound, "nobody has the name %.80q", username)
+	}
+	plain, hash, err := p.generate(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer p.callerCache.Forget()
+	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
+		byName := user.Username(name)
+		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
+			return err
+		}
+		_, err = tx.AccessToken.Delete().Where(accesstoken.HasUserWith(byName), accesstoken.KindEQ(accesstoken.KindSESSION)).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return plain, nil
+}
+
+// generate returns a new password and its hash.
+func (p *People) generate(ctx context.Context) (plain, hash string, err error) {
+	plain = password.Generate()
+	hash, err = p.hasher.Hash(ctx, plain)
+	return plain, hash, err
+}

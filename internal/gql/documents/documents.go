@@ -1,0 +1,127 @@
+// Package documents owns GraphQL documents that a request names instead of
+// sending them: those that clients have taught the server (automatic persisted
+// queries, https://www.apollographql.com/docs/apollo-server/performance/apq),
+// and those that its operator trusts, from a file.
+//
+// It does not own how a request names one (package transport) nor what a
+// document may ask (package guard).
+package documents
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tagma/internal/base/fault"
+)
+
+// taught is how many bytes of documents are kept that clients have taught the
+// server: some thousand of them.
+const taught = 4 << 20
+
+// Documents is what a server knows. It is safe for concurrent use.
+type Documents struct {
+	trusted map[string]string // by id
+	texts   map[string]bool   // of those
+	only    bool
+	taught  *Cache[string] // by their SHA-256, hex
+}
+
+// New knows the trusted documents by their ids. With only, it lets no other
+// pass.
+func New(trusted map[string]string, only bool) *Documents {
+	d := &Documents{trusted: trusted, texts: map[string]bool{}, only: only,
+		taught: NewCache(taught, func(hash, text string) int { return len(hash) + len(text) + 200 })}
+	for _, text := range trusted {
+		d.texts[text] = true
+	}
+	return d
+}
+
+// Request is what a request says of its document.
+type Request struct {
+	Text string // empty if it is only named
+	ID   string // of a trusted document
+	Hash string // of one that the server may have been taught
+}
+
+// Find is the text to be carried out.
+//
+// Faults: DocumentNotTrusted where only trusted ones pass, NotPersisted where
+// the client is to send the text too, NotFound for an id that is not trusted,
+// and BadInput where the text is not that of the name.
+func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
+	for _, id := range []string{strings.TrimPrefix(r.ID, "sha256:"), r.ID, r.Hash} {
+		if text, ok := d.trusted[id]; ok && id != "" {
+			if r.Text != "" && r.Text != text {
+				return "", fault.New(fault.BadInput, "the query is not that of the document that the request names: send one of the two")
+			}
+			return text, nil
+		}
+	}
+	switch {
+	case d.only && !d.texts[r.Text]:
+		return "", fault.New(fault.DocumentNotTrusted,
+			"this server answers only the documents that its operator has listed: name one of them with documentId. The contract is at /schema.graphql")
+	case r.ID != "":
+		return "", fault.New(fault.NotFound, "there is no trusted document of the id that the request names: send the query instead")
+	case r.Hash == "":
+		return r.Text, nil
+	case r.Text != "":
+		if r.Hash != hashOf(r.Text) {
+			return "", fault.New(fault.BadInput, "sha256Hash is not that of the query")
+		}
+		return r.Text, nil
+	}
+	text, ok := d.taught.Get(ctx, r.Hash)
+	if !ok {
+		return "", fault.New(fault.NotPersisted, "PersistedQueryNotFound") // clients go by this text
+	}
+	return text, nil
+}
+
+// Teach has the server know a document by its hash. It is for documents that
+// have been found right, so that nobody can fill the room with others.
+func (d *Documents) Teach(ctx context.Context, hash, text string) {
+	if !d.only && hash == hashOf(text) {
+		d.taught.Add(ctx, hash, text)
+	}
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// Read reads a list of trusted documents: a JSON object of documents by their
+// ids, as GraphQL Code Generator and relay-compiler write it, or Apollo's
+// manifest.
+func Read(file []byte) (map[string]string, error) {
+	var manifest struct {
+		Format     string `json:"format"`
+		Version    int    `json:"version"`
+		Operations []struct {
+			ID   string `json:"id"`
+			Body string `json:"body"`
+		} `json:"operations"`
+	}
+	trusted := map[string]string{}
+	if json.Unmarshal(file, &manifest) == nil && manifest.Format == "apollo-persisted-query-manifest" {
+		if manifest.Version != 1 {
+			return nil, fmt.Errorf("the manifest is of version %d: 1 is known", manifest.Version)
+		}
+		for _, operation := range manifest.Operations {
+			trusted[operation.ID] = operation.Body
+		}
+	} else if err := json.Unmarshal(file, &trusted); err != nil {
+		return nil, errors.New(`it must be a JSON object of documents by their ids, {"<id>": "query …"}, or Apollo's manifest`)
+	}
+	if len(trusted) == 0 || trusted[""] != "" {
+		return nil, errors.New("it must list at least one document, each by an id")
+	}
+	return trusted, nil
+}

@@ -1,0 +1,14 @@
+package guard
+
+import (
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tagma/internal/base/caller"
+)
+
+// Look shows the tests what one look at an operation counts: the objects and
+// the fields in its answer, and the selections that were visited to know.
+func (g *Guard) Look(c *caller.Caller, doc *ast.QueryDocument, variables map[string]any) (objects, fields int64, visited int) {
+	w := g.walk(c, doc, doc.Operations[0], variables)
+	return w.whole.objects, w.whole.fields, w.visited
+}

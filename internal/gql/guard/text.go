@@ -1,0 +1,123 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/lexer"
+
+	"tagma/internal/base/fault"
+)
+
+// To tell whether fields of one name can be merged, validation compares them
+// two by two, once more for each inline fragment around them, and it comes
+// before the guard knows the operation. Without these bounds, 2,000 tokens would
+// keep it busy for a minute.
+const (
+	// MostRepeats is how often a query may name one thing outside of arguments.
+	// The longest introspection query of common tools has a name 30 times.
+	MostRepeats = 100
+	// MostComparisons bounds the pairs of one name, times the levels of braces.
+	MostComparisons = 500_000
+)
+
+// Text judges the text of a query before it is parsed and validated: what is
+// too long for either, and numbers that nothing could hold.
+type Text struct {
+	Tokens int // the most that a query may have
+
+	// Passed, if set, says of a text that it has passed before, so that it is
+	// not judged again.
+	Passed func(context.Context, string) bool
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = Text{}
+
+// ExtensionName names it to gqlgen.
+func (Text) ExtensionName() string { return "Text" }
+
+// Validate refuses a limit that would let nothing pass.
+func (t Text) Validate(graphql.ExecutableSchema) error {
+	if t.Tokens <= 0 {
+		return fmt.Errorf("the limit of tokens is %d: it must be positive", t.Tokens)
+	}
+	return nil
+}
+
+// MutateOperationParameters lets a query pass, or says what is wrong with its
+// text. One that is not GraphQL passes: the parser knows how to say so.
+func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	if t.Passed != nil && t.Passed(ctx, params.Query) {
+		return nil
+	}
+	tokens, parentheses, braces, levels := 0, 0, 0, 0
+	names := map[string]int{}
+	for text := lexer.New(&ast.Source{Input: params.Query}); ; {
+		token, err := text.ReadToken()
+		if err != nil || token.Kind == lexer.EOF {
+			break
+		}
+		tokens++
+		switch token.Kind {
+		case lexer.ParenL:
+			parentheses++
+		case lexer.ParenR:
+			parentheses--
+		case lexer.BraceL:
+			braces++
+			levels = max(levels, braces)
+		case lexer.BraceR:
+			braces--
+		case lexer.Name:
+			if parentheses == 0 {
+				names[token.Value]++
+			}
+		case lexer.Int, lexer.Float:
+			if !fits(token) {
+				return wrongText(fault.BadInput, token.Pos, "the number fits into no 64 bits: write a smaller number, or a string")
+			}
+		}
+	}
+	if tokens > t.Tokens {
+		return wrongText(fault.TooLarge, ast.Position{}, "the query has %d tokens, and the limit is %d: send values as variables, or several queries", tokens, t.Tokens)
+	}
+	pairs := 0
+	for _, n := range names {
+		pairs += n * (n - 1) / 2
+		if n > MostRepeats {
+			return wrongText(fault.TooLarge, ast.Position{}, "the query repeats a name %d times, and the limit is %d: send several queries", n, MostRepeats)
+		}
+	}
+	if n := pairs * levels; n > MostComparisons {
+		return wrongText(fault.TooLarge, ast.Position{}, "the query repeats its names in %d pairs within %d levels, which makes %d comparisons, and the limit is %d: nest less, or send several queries", pairs, levels, n, MostComparisons)
+	}
+	return nil
+}
+
+// fits says whether a number can be read. gqlgen panics over one that cannot,
+// where it stands for a scalar of Tagma's own.
+func fits(number lexer.Token) bool {
+	var err error
+	if number.Kind == lexer.Int {
+		_, err = strconv.ParseInt(number.Value, 10, 64)
+	} else {
+		_, err = strconv.ParseFloat(number.Value, 64)
+	}
+	return err == nil
+}
+
+func wrongText(code fault.Code, at ast.Position, format string, args ...any) *gqlerror.Error {
+	err := fault.New(code, format, args...)
+	wrong := &gqlerror.Error{Err: err, Message: err.Message, Extensions: map[string]any{"code": string(code)}}
+	if at.Line > 0 {
+		wrong.Locations = []gqlerror.Location{{Line: at.Line, Column: at.Column}}
+	}
+	return wrong
+}

@@ -1,0 +1,228 @@
+package transport
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/gql/idempotency"
+	"tagma/internal/storage/health"
+)
+
+// keyHeader is that of the IETF's draft "The Idempotency-Key HTTP Header Field"
+// (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
+const keyHeader = "Idempotency-Key"
+
+// replayedHeader marks an answer that was given before.
+const replayedHeader = "Idempotency-Replayed"
+
+// Directives of the schema: a mutation that may be sent again without harm, and
+// a field whose value is shown once.
+const (
+	repeatable = "repeatable"
+	secret     = "secret"
+)
+
+// once begins a run of a mutation that was sent under a key, or gives the answer
+// that it got before. Both are nil where there is no key to go by: without a
+// caller there is nobody whose it could be.
+func (o Options) once(r *http.Request, operation *graphql.OperationContext, variables map[string]any) (*idempotency.Run, []byte, error) {
+	by := caller.From(r.Context())
+	if o.Idempotency == nil || by == nil || len(r.Header.Values(keyHeader)) == 0 || operation.Operation.Operation != ast.Mutation {
+		return nil, nil, nil
+	}
+	key, ok := readKey(r.Header)
+	if !ok {
+		return nil, nil, bad("%s must be one key of 1 to %d visible characters, best a UUID: make one for each request that you mean, and send it again with that request alone",
+			keyHeader, idempotency.MaxKey)
+	}
+	content, err := hashOf(operation, variables)
+	if err != nil {
+		return nil, nil, err
+	}
+	sender := fmt.Sprintf("user %d", by.UserID)
+	if by.Device != "" {
+		sender = fmt.Sprintf("token %d", by.TokenID)
+	}
+	return o.Idempotency.Begin(r.Context(), idempotency.Request{
+		Sender: sender, Key: key, Content: content, Repeatable: every(operation, repeatable),
+	})
+}
+
+// readKey reads the header, whose value is a string as RFC 9651 has it, in
+// quotes, or, as most send it, the bare key.
+func readKey(header http.Header) (key string, ok bool) {
+	values := header.Values(keyHeader)
+	if len(values) != 1 {
+		return "", false
+	}
+	key = strings.TrimSpace(values[0])
+	if inner, quoted := strings.CutPrefix(key, `"`); quoted {
+		inner, quoted = strings.CutSuffix(inner, `"`)
+		if !quoted {
+			return "", false
+		}
+		key = inner
+	}
+	visible := !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+	return key, visible && len(key) >= 1 && len(key) <= idempotency.MaxKey
+}
+
+// hashOf is the SHA-256 of all that a request asks: the document, which of its
+// operations, and the variables, with the bytes of every file.
+func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash [sha256.Size]byte, err error) {
+	hashed, err := withFilesHashed(variables)
+	if err != nil {
+		return hash, err
+	}
+	whole, err := json.Marshal([]any{operation.RawQuery, operation.OperationName, hashed}) // sorts the keys of objects
+	return sha256.Sum256(whole), err
+}
+
+// withFilesHashed is a value of the variables with each file as its name, size
+// and hash. The files are left at their beginning.
+func withFilesHashed(value any) (any, error) {
+	switch v := value.(type) {
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for name, member := range v {
+			hashed, err := withFilesHashed(member)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = hashed
+		}
+		return all, nil
+	case []any:
+		all := make([]any, len(v))
+		for n, element := range v {
+			hashed, err := withFilesHashed(element)
+			if err != nil {
+				return nil, err
+			}
+			all[n] = hashed
+		}
+		return all, nil
+	case graphql.Upload:
+		hash := sha256.New()
+		_, err := io.Copy(hash, v.File)
+		if err == nil {
+			_, err = v.File.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			return nil, noRoom(err)
+		}
+		return []any{"a file", v.Filename, v.Size, hash.Sum(nil)}, nil
+	}
+	return value, nil
+}
+
+// every says whether all fields of the mutation itself have a directive.
+func every(operation *graphql.OperationContext, directive string) bool {
+	var within func(ast.SelectionSet) bool
+	within = func(set ast.SelectionSet) bool {
+		return !slices.ContainsFunc(set, func(selection ast.Selection) bool {
+			switch s := selection.(type) {
+			case *ast.Field:
+				return s.Definition.Directives.ForName(directive) == nil
+			case *ast.InlineFragment:
+				return !within(s.SelectionSet)
+			case *ast.FragmentSpread:
+				return !within(s.Definition.SelectionSet)
+			}
+			return true
+		})
+	}
+	return within(operation.Operation.SelectionSet)
+}
+
+// some says whether any field of the document has a directive.
+func some(operation *graphql.OperationContext, directive string) bool {
+	var within func(ast.SelectionSet) bool
+	within = func(set ast.SelectionSet) bool {
+		return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+			switch s := selection.(type) {
+			case *ast.Field:
+				return s.Definition.Directives.ForName(directive) != nil || within(s.SelectionSet)
+			case *ast.InlineFragment:
+				return within(s.SelectionSet)
+			}
+			return false // a spread: its fragment is gone through by itself
+		})
+	}
+	return within(operation.Operation.SelectionSet) ||
+		slices.ContainsFunc(operation.Doc.Fragments, func(f *ast.FragmentDefinition) bool { return within(f.SelectionSet) })
+}
+
+// carryOut runs a mutation under a key, and records its answer before anybody
+// sees it. Where that fails the answer goes out all the same: the effect is
+// recorded, and is what counts.
+func (o Options) carryOut(r *http.Request, run *idempotency.Run, operation *graphql.OperationContext, dispatch func(context.Context) *graphql.Response) *graphql.Response {
+	ctx, cancel := run.Context(r.Context())
+	defer cancel()
+	var answer *idempotency.Answer
+	defer func() {
+		if err := run.End(ctx, answer); err != nil {
+			o.log().ErrorContext(ctx, "the answer under an Idempotency-Key could not be recorded", "error", err)
+		}
+	}()
+	response := dispatch(ctx)
+	if response == nil {
+		return nil
+	}
+	// An answer that was too large for what had been done stays too large.
+	applied := len(response.Errors) > 0 && response.Errors[0].Extensions["applied"] == true &&
+		response.Errors[0].Extensions["code"] == string(fault.TooLarge)
+	if len(response.Errors) > 0 && !applied && (response.Data == nil || string(response.Data) == "null") {
+		return response
+	}
+	body, err := encode(response)
+	if err == nil {
+		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && some(operation, secret)}
+		if !answer.Large {
+			answer.Body = body.join()
+		}
+	}
+	return response
+}
+
+// statusOfFault is the status of a request under a key that is not carried out.
+func statusOfFault(err *fault.Error) int {
+	switch err.Code {
+	case fault.KeyReused:
+		return http.StatusUnprocessableEntity
+	case fault.AnswerNotKept, fault.Unavailable: // Unavailable: it is under way
+		return http.StatusConflict
+	}
+	return http.StatusBadRequest
+}
+
+// asRefusal is how a fault of the keeper is answered. Any other error of its is
+// the database's.
+func asRefusal(err error) error {
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return err
+	}
+	if known, ok := errors.AsType[*fault.Error](err); ok {
+		r := refuse(statusOfFault(known), known.Code, "%s", known.Message)
+		r.retryAfter = known.RetryAfter
+		return r
+	}
+	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the %s cannot be looked up just now: try again", keyHeader)
+	if refusal := health.Fault(err); refusal != nil {
+		r.message = refusal.Message
+	}
+	r.cause = err
+	return r
+}

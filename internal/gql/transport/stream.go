@@ -1,0 +1,96 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/request"
+)
+
+// Streams is what the transports that answer more than once share.
+type Streams struct {
+	// Authenticate finds out whose a bearer token is.
+	Authenticate func(ctx context.Context, bearer string) (*caller.Caller, error)
+
+	// While is a context that ends when the caller's token holds no more.
+	While func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
+
+	// Stopping ends when the server stops.
+	Stopping context.Context
+
+	// Origins are the host patterns of pages elsewhere that may open a socket.
+	Origins []string
+
+	Operations  int           // at once, on one socket
+	InitTimeout time.Duration // for a socket's first message
+	Timeout     time.Duration // of a query or mutation on a socket
+
+	Limits StreamLimits
+
+	slots *slots
+}
+
+const (
+	// writeTimeout is how long a client may take to read one answer.
+	writeTimeout = 10 * time.Second
+	// keepAlive is the time between two signs of life, below the minute after
+	// which proxies think a connection dead.
+	keepAlive = 25 * time.Second
+)
+
+// NewStreams returns s with no connection open.
+func NewStreams(s Streams) *Streams {
+	s.slots = newSlots(s.Limits)
+	return &s
+}
+
+var errStopping = errors.New("the server stops: connect again")
+
+// lasting is a context that outlives the request's deadline, and ends with the
+// connection, the server or the caller's token. Its cause says which.
+func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
+	ctx, end := request.Lasting(ctx)
+	stop := context.AfterFunc(s.Stopping, func() { end(errStopping) })
+	ctx, done := s.While(context.WithValue(ctx, endKey{}, end), c)
+	return ctx, func() {
+		done()
+		stop()
+		end(nil)
+	}
+}
+
+type endKey struct{}
+
+// EndStream ends the subscription that ctx belongs to, and on a socket
+// everything else that is on it, and tells the client why.
+func EndStream(ctx context.Context, why *fault.Error) {
+	if end, ok := ctx.Value(endKey{}).(context.CancelCauseFunc); ok {
+		end(why)
+	}
+}
+
+// why is the reason for which a context of lasting ended, as an error for the
+// client; nil if the client itself ended it.
+func (o Options) why(ctx context.Context) *graphql.Response {
+	cause := context.Cause(ctx)
+	if known, ok := errors.AsType[*fault.Error](cause); ok {
+		return &graphql.Response{Errors: o.errorList(ctx, known.Code, known.Message)}
+	}
+	if errors.Is(cause, errStopping) || o.Streams.Stopping.Err() != nil { // what is subscribed to may end first
+		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, errStopping.Error())}
+	}
+	return nil
+}
+
+// clear lifts the deadlines of the connection.
+func clear(w http.ResponseWriter) *http.ResponseController {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Time{})
+	return connection
+}

@@ -1,0 +1,399 @@
+package transport
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/coder/websocket"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"tagma/internal/base/caller"
+	"tagma/internal/base/cost"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/request"
+)
+
+// WebSocket takes operations of any kind over a socket, and answers as often as
+// there is something to say. It speaks graphql-transport-ws:
+// https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Who is
+// asking is said in the first message, {"Authorization": "Bearer <token>"},
+// since browsers set no headers here.
+type WebSocket struct{ Options Options }
+
+var _ graphql.Transport = WebSocket{}
+
+const (
+	protocol       = "graphql-transport-ws"
+	maxOperationID = 100 // bytes
+)
+
+// The codes with which a socket is closed: the protocol's own, and three of
+// RFC 6455.
+const (
+	closeBadRequest   websocket.StatusCode = 4400
+	closeUnauthorized websocket.StatusCode = 4401
+	closeForbidden    websocket.StatusCode = 4403
+	closeProtocol     websocket.StatusCode = 4406
+	closeInitTimeout  websocket.StatusCode = 4408
+	closeDuplicate    websocket.StatusCode = 4409
+	closeTooManyInits websocket.StatusCode = 4429
+	closeInternal     websocket.StatusCode = 4500
+	closeTryLater                          = websocket.StatusTryAgainLater
+	closeGoingAway                         = websocket.StatusGoingAway
+	closeNormal                            = websocket.StatusNormalClosure
+)
+
+// Supports says yes to a GET that asks for a WebSocket.
+func (t WebSocket) Supports(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// Do answers r until the socket is closed.
+func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	streams := t.Options.Streams
+	// A script may have sent its token in the header.
+	slot, refused := streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+	if refused != nil {
+		t.Options.refuse(w, r, refused)
+		return
+	}
+	defer slot.leave()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:   []string{protocol},
+		OriginPatterns: streams.Origins,
+	})
+	if err != nil { // it has been answered
+		t.Options.log().InfoContext(r.Context(), "a socket was refused", "error", err)
+		return
+	}
+	conn.SetReadLimit(initBytes)
+	s := &socket{options: t.Options, conn: conn, exec: exec, slot: slot, operations: map[string]context.CancelFunc{}}
+	code, reason := s.serve(r.Context())
+	_ = conn.Close(code, reason)
+}
+
+// socket is one connection.
+type socket struct {
+	options Options
+	conn    *websocket.Conn
+	exec    graphql.GraphExecutor
+	slot    *slot
+
+	work sync.WaitGroup // operations under way
+
+	mu         sync.Mutex
+	operations map[string]context.CancelFunc // by the client's ids
+}
+
+// message is one of the protocol.
+type message struct {
+	ID      string          `json:"id,omitempty"`
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// serve reads messages until the socket is to be closed, and says how.
+func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
+	if s.conn.Subprotocol() != protocol {
+		return closeProtocol, "ask for the subprotocol " + protocol
+	}
+	by, code, reason := s.open(ctx)
+	if by == nil {
+		return code, reason
+	}
+	s.conn.SetReadLimit(s.options.Limits.orDefaults().JSONBytes)
+	ctx, done := s.options.Streams.lasting(caller.With(ctx, by), by)
+	defer s.work.Wait()
+	defer done()
+	// To read with a context that ends would break the connection, and not say why.
+	defer context.AfterFunc(ctx, func() { _ = s.conn.Close(closing(context.Cause(ctx))) })()
+	go s.ping(ctx)
+	for {
+		m, code, reason := s.read()
+		if m == nil {
+			return code, reason
+		}
+		switch m.Type {
+		case "ping":
+			s.send(ctx, message{Type: "pong"})
+		case "pong":
+		case "subscribe":
+			if code, reason := s.subscribe(ctx, m); code != 0 {
+				return code, reason
+			}
+		case "complete":
+			s.cancel(m.ID)
+		case "connection_init":
+			return closeTooManyInits, "Too many initialisation requests"
+		default:
+			return closeBadRequest, "a message of this type is not taken"
+		}
+	}
+}
+
+// closing says how a socket is closed for a cause that is not the client's.
+func closing(cause error) (websocket.StatusCode, string) {
+	known, ok := errors.AsType[*fault.Error](cause)
+	switch {
+	case ok && known.Code == fault.Unauthenticated:
+		return closeForbidden, "Forbidden: " + known.Message
+	case ok && known.Code == fault.Internal:
+		return closeInternal, known.Message
+	case ok:
+		return closeTryLater, known.Message
+	case errors.Is(cause, errStopping):
+		return closeGoingAway, cause.Error()
+	}
+	return closeNormal, ""
+}
+
+// open waits for the first message, and finds out who is asking. It gives nil
+// if the socket is to be closed.
+func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode, string) {
+	late := time.AfterFunc(s.options.Streams.InitTimeout, func() {
+		_ = s.conn.Close(closeInitTimeout, "Connection initialisation timeout")
+	})
+	defer late.Stop()
+	m, code, reason := s.read()
+	switch {
+	case m == nil:
+		return nil, code, reason
+	case m.Type != "connection_init":
+		return nil, closeUnauthorized, "Unauthorized"
+	}
+	by := caller.From(ctx)
+	if bearer := bearerOf(m.Payload); bearer != "" {
+		var err error
+		if by, err = s.options.Streams.Authenticate(ctx, bearer); err != nil {
+			if _, known := errors.AsType[*fault.Error](err); known {
+				return nil, closeForbidden, "Forbidden: this token does not hold any more"
+			}
+			s.options.log().ErrorContext(ctx, "cannot authenticate", "error", err)
+			return nil, closeTryLater, "the token cannot be checked just now"
+		}
+	}
+	if by == nil {
+		return nil, closeForbidden, "Forbidden: send your token in connection_init"
+	}
+	if !s.slot.signIn(by) {
+		return nil, closeTryLater, fmt.Sprintf("You have %d sockets and event streams open, the limit for one person: close one",
+			s.options.Streams.Limits.Person)
+	}
+	s.send(ctx, message{Type: "connection_ack"})
+	return by, 0, ""
+}
+
+// bearerOf is the token in the payload of connection_init.
+func bearerOf(payload json.RawMessage) string {
+	var fields map[string]any
+	if json.Unmarshal(payload, &fields) != nil {
+		return ""
+	}
+	for name, value := range fields {
+		text, ok := value.(string)
+		if scheme, bearer, _ := strings.Cut(text, " "); ok && strings.EqualFold(name, "authorization") && strings.EqualFold(scheme, "Bearer") {
+			return strings.TrimSpace(bearer)
+		}
+	}
+	return ""
+}
+
+// read gives the next message, or nil and how the socket is to be closed.
+func (s *socket) read() (*message, websocket.StatusCode, string) {
+	kind, data, err := s.conn.Read(context.Background())
+	if err != nil { // closed already
+		return nil, closeNormal, ""
+	}
+	var m message
+	if kind != websocket.MessageText || json.Unmarshal(data, &m) != nil {
+		return nil, closeBadRequest, "a message must be a JSON object of the protocol"
+	}
+	return &m, 0, ""
+}
+
+// subscribe begins an operation. Its codes are those of closing the socket.
+func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCode, string) {
+	if m.ID == "" || len(m.ID) > maxOperationID {
+		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
+	}
+	leave, err := s.options.decode(ctx, len(m.Payload))
+	if err != nil {
+		return closeTryLater, "The server has too many large requests: try again later"
+	}
+	params, err := decodeParams("the payload", m.Payload)
+	if err != nil {
+		leave()
+		return closeBadRequest, "the payload must hold query, and may hold operationName, variables and extensions"
+	}
+	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
+	s.mu.Lock()
+	known, full := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
+	if !known && !full {
+		s.operations[m.ID] = cancel
+	}
+	s.mu.Unlock()
+	switch {
+	case known:
+		cancel()
+		leave()
+		return closeDuplicate, "Subscriber for " + m.ID + " already exists"
+	case full:
+		cancel()
+		leave()
+		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
+			fmt.Sprintf("a socket carries %d operations at once: complete one, or open another socket", s.options.Streams.Operations)))
+	default:
+		s.work.Go(func() {
+			defer leave()
+			defer cancel()
+			defer s.forget(m.ID)
+			s.run(running, m.ID, params)
+		})
+	}
+	return 0, ""
+}
+
+func (s *socket) cancel(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cancel := s.operations[id]; cancel != nil {
+		cancel()
+	}
+}
+
+func (s *socket) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.operations, id)
+}
+
+// run answers an operation until it ends.
+func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.options.log().ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+			EndStream(ctx, fault.New(fault.Internal, "internal error"))
+		}
+	}()
+	if limit := s.options.Limits.orDefaults().QueryBytes; len(params.Query) > limit {
+		s.sendErrors(ctx, id, s.options.errorList(ctx, fault.TooLarge, fmt.Sprintf("the query has %d bytes: the limit is %d", len(params.Query), limit)))
+		return
+	}
+	params.ReadTime = graphql.TraceTiming{Start: graphql.Now(), End: graphql.Now()}
+	operation, errs := s.exec.CreateOperationContext(ctx, params)
+	if len(errs) > 0 {
+		response := s.exec.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
+		s.sendErrors(ctx, id, response.Errors)
+		return
+	}
+	if operation.Operation.Operation != ast.Subscription {
+		if defers(operation) {
+			s.sendErrors(ctx, id, s.options.errorList(ctx, fault.BadInput, "@defer is not answered here: leave it out"))
+			return
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.options.Streams.Timeout)
+		defer cancel()
+	}
+	share := s.options.Answers.Share()
+	defer share.Release()
+	next, running := s.exec.DispatchOperation(cost.WithShare(ctx, share), operation)
+	for response := next(running); response != nil; response = next(running) {
+		if err := s.sendNext(id, response); err != nil {
+			s.options.log().ErrorContext(ctx, "an answer could not be written", "error", err)
+			EndStream(ctx, fault.New(fault.Internal, "internal error"))
+			return
+		}
+	}
+	if ctx.Err() == nil || operation.Operation.Operation != ast.Subscription {
+		s.send(ctx, message{ID: id, Type: "complete"})
+	}
+}
+
+// send sends a message. A client that does not take it in time loses the
+// connection.
+func (s *socket) send(ctx context.Context, m message) {
+	data, err := json.Marshal(m)
+	if err != nil {
+		s.options.log().ErrorContext(ctx, "a message could not be written", "error", err)
+		return
+	}
+	// Not ctx: if it ended in the middle of a message, so would the connection.
+	writing, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	_ = s.conn.Write(writing, websocket.MessageText, data)
+}
+
+// longMessage is how many bytes an answer has that goes out in pieces, without
+// another copy of it.
+const longMessage = 64 << 10
+
+// sendNext sends an answer.
+func (s *socket) sendNext(id string, response *graphql.Response) error {
+	payload, err := encode(response)
+	name, nameErr := json.Marshal(id)
+	if err := cmp.Or(err, nameErr); err != nil {
+		return err
+	}
+	var whole object
+	whole.add("id", name)
+	whole.add("type", []byte(`"next"`))
+	whole.add("payload", nil)
+	whole = append(append(whole, payload...), []byte("}"))
+	writing, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
+	defer cancel()
+	if whole.length() <= longMessage {
+		_ = s.conn.Write(writing, websocket.MessageText, whole.join())
+		return nil
+	}
+	w, err := s.conn.Writer(writing, websocket.MessageText)
+	if err != nil { // the connection is closed
+		return nil
+	}
+	for _, piece := range whole {
+		if len(piece) == 0 { // a frame of nothing
+			continue
+		}
+		if _, err := w.Write(piece); err != nil {
+			return nil
+		}
+	}
+	_ = w.Close()
+	return nil
+}
+
+func (s *socket) sendErrors(ctx context.Context, id string, errs gqlerror.List) {
+	payload, _ := json.Marshal(errs)
+	s.send(ctx, message{ID: id, Type: "error", Payload: payload})
+}
+
+// ping finds out whether the client is still there, and keeps proxies from
+// thinking that it is not.
+func (s *socket) ping(ctx context.Context) {
+	ticker := time.NewTicker(keepAlive)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		asking, cancel := context.WithTimeout(ctx, writeTimeout)
+		err := s.conn.Ping(asking)
+		cancel()
+		if err != nil {
+			_ = s.conn.CloseNow()
+			return
+		}
+	}
+}

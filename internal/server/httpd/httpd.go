@@ -1,0 +1,273 @@
+// Package httpd owns what happens to every HTTP request before and after its
+// handler: it gets an id and a deadline, its bearer is found out, panics are
+// caught, headers that keep browsers out of mischief are set, pages of other
+// origins are let in or not, and the log and the metrics hear how it went.
+//
+// It does not own what is answered, nor who holds which token: that is package
+// people's.
+package httpd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
+	"tagma/internal/base/request"
+)
+
+// Options of Wrap.
+type Options struct {
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+
+	// TrustProxy takes the client's address from the last entry of
+	// X-Forwarded-For, which a proxy in front must set.
+	TrustProxy bool
+
+	// Timeout bounds a request. An upload's body may take UploadTimeout more,
+	// and so may the client to read the answer.
+	Timeout       time.Duration
+	UploadTimeout time.Duration
+}
+
+// Wrap surrounds the server's routes.
+func Wrap(next http.Handler, o Options) http.Handler {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "tagma_http_request_seconds",
+		Help:    "How long HTTP requests took, by route, method and status class.",
+		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60},
+	}, []string{"route", "method", "status"})
+	o.Metrics.MustRegister(seconds)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		about := request.New(o.address(r))
+		ctx, cancel := context.WithTimeout(request.With(r.Context(), about), o.timeout(w, r))
+		defer cancel()
+		r = r.WithContext(ctx)
+		answer := &recorder{ResponseWriter: w}
+		header := answer.Header()
+		header.Set("X-Request-Id", about.ID)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Frame-Options", "DENY")
+		defer func() {
+			abort := o.recovered(ctx, answer, recover())
+			took := time.Since(began)
+			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(took.Seconds())
+			o.Log.InfoContext(ctx, "request", "method", r.Method, "route", route(r), "status", answer.code(),
+				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", about.Address)
+			if abort {
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// recovered answers for a handler that panicked. Abort says that the
+// connection must break: part of the answer has been sent, and the client must
+// not take it for the whole.
+func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) (abort bool) {
+	if panicked == nil {
+		return false
+	}
+	if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	o.Log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+	if answer.status != 0 {
+		return true
+	}
+	http.Error(answer, "internal error", http.StatusInternalServerError)
+	return false
+}
+
+// timeout is how long the request may take. Its body is read no longer, and one
+// who does not read the answer is given up in the end, lest they hold it for as
+// long as they like.
+func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
+	timeout := o.Timeout
+	if isForm(r) || r.Method == http.MethodPut {
+		timeout += o.UploadTimeout
+	}
+	// A connection that cannot have a deadline is a test's.
+	connection, now := http.NewResponseController(w), time.Now()
+	_ = connection.SetReadDeadline(now.Add(timeout))
+	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
+	return timeout
+}
+
+// isForm says whether the request is an upload.
+func isForm(r *http.Request) bool {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return mediaType == "multipart/form-data"
+}
+
+func (o Options) address(r *http.Request) string {
+	if o.TrustProxy {
+		entries := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if last := strings.TrimSpace(entries[len(entries)-1]); net.ParseIP(last) != nil {
+			return last
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// route is the pattern that served the request, of which there are few: a path
+// is the client's to choose.
+func route(r *http.Request) string {
+	if r.Pattern == "" {
+		return "none"
+	}
+	return r.Pattern
+}
+
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// recorder notes how a request was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // else there is more to come
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.status = r.code()
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) code() int {
+	if r.status == 0 {
+		return http.StatusOK
+	}
+	return r.status
+}
+
+func (r *recorder) class() string { return string(rune('0'+r.code()/100)) + "xx" }
+
+// Authenticator finds out whose a bearer token is. Its error is a *fault.Error
+// where the token does not hold.
+type Authenticator func(ctx context.Context, bearer string) (*caller.Caller, error)
+
+// Refuser answers a request that is turned away.
+type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string)
+
+// Authenticate finds out who is asking, from `Authorization: Bearer`. Without
+// it the caller is anonymous; with one that does not hold the request is
+// refused, so that nobody believes to be signed in who is not. An anonymous
+// upload is refused before its body is read.
+func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		unauthenticated := func(message string) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			refuse(w, r, http.StatusUnauthorized, fault.Unauthenticated, message)
+		}
+		header := r.Header.Get("Authorization")
+		if header == "" {
+			if isForm(r) {
+				unauthenticated("sign in to upload: send Authorization: Bearer <token>")
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		scheme, bearer, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			unauthenticated("send Authorization: Bearer <token>: other schemes are not taken")
+			return
+		}
+		by, err := who(r.Context(), strings.TrimSpace(bearer))
+		switch known, ok := errors.AsType[*fault.Error](err); {
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
+		case ok && known.Code == fault.Unauthenticated:
+			unauthenticated(known.Message)
+		default:
+			log.ErrorContext(r.Context(), "cannot authenticate", "error", err)
+			refuse(w, r, http.StatusServiceUnavailable, fault.Unavailable, "the token cannot be checked just now: try again")
+		}
+	})
+}
+
+// Checks are what must work for a server to be ready, by their names.
+type Checks map[string]func(context.Context) error
+
+// Ready answers /readyz: 200 if all checks pass, else 503 with the names of those
+// that do not. Obstacle returns why the server cannot write, or nothing: a server
+// that reads is ready, and says so in a second line.
+func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
+	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("ready\n"))
+		if why := obstacle(r.Context()); why != "" {
+			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+		}
+	})
+}
+
+// ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle.
+func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
+	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
+		if why := obstacle(r.Context()); why != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+}
+
+// ready answers 503 unless all checks pass, and leaves the rest to passed.
+func ready(log *slog.Logger, checks Checks, passed http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		var failed []string
+		for name, check := range checks {
+			if err := check(ctx); err != nil {
+				log.WarnContext(ctx, "not ready", "check", name, "error", err)
+				failed = append(failed, name)
+			}
+		}
+		slices.Sort(failed)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if len(failed) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("not ready: " + strings.Join(failed, ", ") + "\n"))
+			return
+		}
+		passed(w, r)
+	})
+}

@@ -1,0 +1,275 @@
+package integrity
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"gocloud.dev/gcerrors"
+
+	ent "tagma/ent/generated"
+	"tagma/internal/domain/bundles"
+	"tagma/internal/domain/images"
+	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/pairing"
+)
+
+// noted is the number of sums of small pictures in one transaction.
+const noted = 200
+
+// ImagesAfter checks the files of the images with ids above id. Done, if set, is
+// called with the id of each image after its check.
+func (c *Checker) ImagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
+	return c.goOn("images", c.imagesAfter(ctx, id, done))
+}
+
+func (c *Checker) imagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
+	for one, err := range images.StoredAfter(ctx, c.DB, id) {
+		if err != nil {
+			return errors.Join(err, c.flushNotes(ctx))
+		}
+		if err := c.image(ctx, one); err != nil {
+			return err
+		}
+		if len(c.notes) >= noted {
+			if err := c.flushNotes(ctx); err != nil {
+				return err
+			}
+		}
+		if done != nil {
+			if err := done(one.ImageID); err != nil {
+				return err
+			}
+		}
+	}
+	return c.flushNotes(ctx)
+}
+
+func (c *Checker) flushNotes(ctx context.Context) error {
+	notes := c.notes
+	c.notes = nil
+	return images.NoteSums(ctx, c.DB, notes)
+}
+
+// image checks the files of one image.
+func (c *Checker) image(ctx context.Context, one images.Stored) error {
+	for {
+		findings, err := c.filesOf(ctx, one)
+		if err != nil {
+			return err
+		}
+		if len(findings) > 0 {
+			// The image may have been deleted, or mended, while its files were read.
+			now, found, err := images.StoredByID(ctx, c.DB, one.ImageID)
+			if err != nil {
+				return err
+			}
+			if !found {
+				return nil
+			}
+			if !slices.Equal(now.OtherSums, one.OtherSums) {
+				one = now
+				continue
+			}
+			if c.Mend {
+				c.makeThumbnails(ctx, one, findings)
+			}
+		}
+		c.right += 1 + len(one.Others) - len(findings)
+		for _, f := range findings {
+			c.Found(f)
+		}
+		return c.over(ctx)
+	}
+}
+
+// filesOf reads the files of one image, and returns their faults.
+func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Finding, err error) {
+	about := func(what string) string {
+		return fmt.Sprintf("%s of the image of %s at %s", what, one.Key.Device, one.Key.TakenAt)
+	}
+	sum, _, err := c.read(ctx, one.Original, false)
+	if f, wrong := judge(one.Original, about("original"), sum, one.SHA256, err); wrong {
+		findings = append(findings, f)
+	}
+	var notes []images.Sum
+	for n, key := range one.Others {
+		if err := c.over(ctx); err != nil {
+			return nil, err
+		}
+		what := about([]string{"thumbnail", "smaller thumbnail"}[n])
+		want := one.OtherSums[n]
+		sum, content, err := c.read(ctx, key, want == "")
+		if want == "" && err == nil {
+			if err := images.CheckThumbnail(ctx, one, n, content); err != nil {
+				findings = append(findings, Finding{Kind: Altered, Key: key, About: what, Err: err})
+				continue
+			}
+			notes = append(notes, images.Sum{ImageID: one.ImageID, Variant: images.OtherVariants[n], SHA256: sha256.Sum256(content)})
+			want = sum
+		}
+		if f, wrong := judge(key, what, sum, want, err); wrong {
+			findings = append(findings, f)
+		}
+	}
+	c.notes = append(c.notes, notes...)
+	return findings, c.over(ctx)
+}
+
+// judge returns the finding for a file, and whether there is a fault.
+func judge(key, about, sum, want string, err error) (Finding, bool) {
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return Finding{Kind: Missing, Key: key, About: about}, true
+	case err != nil:
+		return Finding{Kind: Unreadable, Key: key, About: about, Err: err}, true
+	case sum != want:
+		return Finding{Kind: Altered, Key: key, About: about}, true
+	}
+	return Finding{}, false
+}
+
+// makeThumbnails makes the small pictures of an image again, and sets Mended or Err
+// of their findings.
+func (c *Checker) makeThumbnails(ctx context.Context, one images.Stored, findings []Finding) {
+	small := func(f Finding) bool { return f.Key != one.Original }
+	if !slices.ContainsFunc(findings, small) {
+		return
+	}
+	err := c.Images.MakeThumbnails(ctx, one)
+	for n := range findings {
+		if !small(findings[n]) {
+			continue
+		}
+		findings[n].Mended = err == nil
+		if err != nil {
+			findings[n].Err = fmt.Errorf("cannot be made again: %w", err)
+		}
+	}
+}
+
+// BundlesAfter checks the contents of bundles with ids above id. Done, if set, is
+// called with the id of each content after its check.
+func (c *Checker) BundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
+	return c.goOn("bundles", c.bundlesAfter(ctx, id, done))
+}
+
+func (c *Checker) bundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
+	for content, err := range bundles.StoredAfter(ctx, c.DB, id) {
+		if err != nil {
+			return err
+		}
+		if err := c.bundleFile(ctx, content); err != nil {
+			return err
+		}
+		if done != nil {
+			if err := done(content.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) error {
+	sum, _, err := c.read(ctx, content.StoredAs, false)
+	if c.over(ctx) != nil {
+		return c.over(ctx)
+	}
+	f, wrong := judge(content.StoredAs, "", sum, content.Sha256, err)
+	if !wrong {
+		c.right++
+		return nil
+	}
+	const shown = 3
+	names, err := bundles.FilesOf(ctx, c.DB, content.ID, shown+1)
+	if err != nil {
+		return err
+	}
+	if len(names) > shown {
+		names = append(names[:shown], "and others")
+	}
+	f.About = "file of the bundle " + strings.Join(names, ", ")
+	c.Found(f)
+	return nil
+}
+
+// Orphans looks for files from before a moment without a row.
+func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
+	return c.goOn("files without a row", c.orphans(ctx, before))
+}
+
+func (c *Checker) orphans(ctx context.Context, before time.Time) error {
+	for files, err := range blobs.Old(ctx, c.Bucket, "", before) {
+		if c.over(ctx) != nil {
+			return c.over(ctx)
+		}
+		if err != nil { // the last thing that the list gives
+			c.Found(Finding{Kind: Unreadable, Key: "files", About: "list of the files in the store", Err: err})
+			return nil
+		}
+		ofImages, err := c.Images.Orphans(ctx, files)
+		if err != nil {
+			return err
+		}
+		ofBundles, err := bundles.Orphans(ctx, c.DB, files)
+		if err != nil {
+			return err
+		}
+		for _, key := range append(ofImages, ofBundles...) {
+			c.Found(Finding{Kind: Orphaned, Key: key})
+		}
+	}
+	return nil
+}
+
+// PairingFile compares the pairing file of the bucket with the database.
+func (c *Checker) PairingFile(ctx context.Context) error {
+	err := c.goOn("pairing", c.Pairing.Check(ctx))
+	switch {
+	case err == nil, c.over(ctx) != nil:
+		return c.over(ctx)
+	case errors.Is(err, pairing.ErrApart):
+		c.Found(Finding{Kind: Foreign, Key: "pairing", Err: err})
+	default:
+		c.Found(Finding{Kind: Unreadable, Key: "pairing", Err: err})
+	}
+	return nil
+}
+
+// read reads a file, and returns its SHA-256. If keep is set, read returns the
+// content too: that of a small picture.
+func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
+	in, err := c.Bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	defer in.Close()
+	const longestPicture = 16 << 20 // many times what any small picture has
+	hash := sha256.New()
+	var kept bytes.Buffer
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := in.Read(buffer)
+		hash.Write(buffer[:n])
+		if keep && kept.Len() < longestPicture {
+			kept.Write(buffer[:n])
+		}
+		if err := c.pace(ctx, int64(n)); err != nil {
+			return "", nil, err
+		}
+		if errors.Is(err, io.EOF) {
+			return hex.EncodeToString(hash.Sum(nil)), kept.Bytes(), nil
+		}
+		if err != nil {
+			return "", nil, err
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package integrity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tagma/internal/domain/labelrepo"
+)
+
+// lockTime is the longest wait for a server to release the repository's folder:
+// longer than a push may take.
+const lockTime = 2 * time.Minute
+
+// LabelRepository checks the label repository, without its lock. LabelRepository
+// notes damage, so that servers stop pushing. If settle is set and the repository
+// is whole, LabelRepository removes the note.
+func (c *Checker) LabelRepository(ctx context.Context, settle bool) error {
+	if c.Repository.Dir == "" {
+		return nil
+	}
+	return c.goOn("label repository", c.labelRepository(ctx, settle))
+}
+
+func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
+	noted, err := c.Labels.Damage(ctx)
+	if err != nil {
+		return err
+	}
+	faults, err := c.readRepository(ctx)
+	if err != nil {
+		return err
+	}
+	if len(faults) == 0 {
+		if noted != "" && settle && c.objects > 0 {
+			return c.Labels.ClearDamage(ctx, noted)
+		}
+		return nil
+	}
+	if noted == "" {
+		noted = fmt.Sprintf("%d faults, the first: %s", len(faults), faults[0])
+		if err := c.Labels.NoteDamage(ctx, noted); err != nil {
+			return err
+		}
+	}
+	if c.Mend {
+		if faults, err = c.mendRepository(ctx, faults); err != nil {
+			return err
+		}
+	}
+	left := 0
+	for _, f := range faults {
+		if !f.Mended {
+			left++
+		}
+		c.Found(f)
+	}
+	if left == 0 {
+		return c.Labels.ClearDamage(ctx, noted)
+	}
+	return nil
+}
+
+// readRepository reads the repository, and returns its faults.
+func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err error) {
+	c.objects, err = labelrepo.Check(ctx, c.Repository.Dir,
+		func(bytes int64) error { return c.pace(ctx, bytes) },
+		func(f labelrepo.Fault) { findings = append(findings, findingOf(f)) })
+	if err != nil && c.over(ctx) == nil {
+		findings = append(findings, Finding{Kind: Unreadable, Key: "label repository", Err: err})
+		err = nil
+	}
+	return findings, err
+}
+
+func findingOf(f labelrepo.Fault) Finding {
+	one := Finding{Kind: Damaged, Key: f.Object, About: "object of the label repository", Err: f.Err}
+	if f.Object == "" {
+		one.Key, one.About = f.File, "file of the label repository"
+	} else if f.File != "" {
+		one.About += ", in " + f.File
+	}
+	if f.Kind == labelrepo.Missing {
+		one.Kind, one.Err = Missing, nil
+		one.About += ", which " + f.From + " names"
+	}
+	return one
+}
+
+// mendRepository mends the repository, and returns the findings with Mended or Err
+// set.
+func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Finding, error) {
+	from := c.Clone
+	if from == "" {
+		from = c.Repository.Remote
+	}
+	tip, err := c.Labels.Tip(ctx)
+	if err != nil {
+		return before, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	_, failed := labelrepo.Mend(waiting, c.Repository, labelrepo.MendOptions{Written: c.Labels.Written, Tip: tip, From: from})
+	after, err := c.readRepository(ctx)
+	if err != nil {
+		return before, err
+	}
+	if _, lost := errors.AsType[*labelrepo.NotMendedError](failed); lost {
+		failed = fmt.Errorf("%w with --labels-clone. If nobody has one, tagma labels rebuild makes the repository again from the database: all commit ids change then", failed)
+	}
+	left := map[string]bool{}
+	for _, f := range after {
+		left[f.Key] = true
+	}
+	for n := range before {
+		before[n].Mended = !left[before[n].Key]
+		delete(left, before[n].Key)
+	}
+	for _, f := range after { // what came to light when others were mended
+		if left[f.Key] {
+			before = append(before, f)
+		}
+	}
+	if failed != nil {
+		for n := range before {
+			if !before[n].Mended {
+				before[n].Err = failed
+				break // once is enough
+			}
+		}
+	}
+	return before, nil
+}

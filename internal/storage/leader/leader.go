@@ -1,0 +1,114 @@
+// Package leader owns the choice of the one server that does some work, among
+// all servers of a PostgreSQL database: the server that holds an advisory lock.
+// The lock ends with its connection, so another server takes over within
+// seconds after the leader dies. On SQLite there is one server, which always
+// leads.
+//
+// A leader that has lost its connection notices within seconds. Until then two
+// servers may both work as leader, and the work must tolerate this. Package
+// leader does not own the work.
+package leader
+
+import (
+	"context"
+	stdsql "database/sql"
+	"database/sql/driver"
+	"errors"
+	"hash/fnv"
+	"log/slog"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"tagma/internal/storage/database"
+)
+
+// checkInterval is the time between two checks of the lock, and between two
+// attempts at failed work.
+const checkInterval = 2 * time.Second
+
+// Start runs work in the background while this server leads, until ctx ends.
+// The context of work ends when the server stops leading; work that returns
+// before is started again. Start closes the returned channel when work has
+// ended.
+func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, work func(context.Context) error) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if err := lead(ctx, db, name, work); err != nil && ctx.Err() == nil {
+				log.WarnContext(ctx, "background work is interrupted", "work", name, "error", err)
+			}
+			pause(ctx)
+		}
+	}()
+	return ended
+}
+
+// lead runs work if no other server does, until work returns or the lock is
+// lost.
+func lead(ctx context.Context, db *database.DB, name string, work func(context.Context) error) error {
+	if db.Dialect == dialect.SQLite {
+		return work(ctx)
+	}
+	conn, err := db.SQL.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var acquired bool
+	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key(name)).Scan(&acquired); err != nil || !acquired {
+		return err
+	}
+	defer release(conn, name)
+	workCtx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- work(workCtx) }()
+	for {
+		select {
+		case err := <-done:
+			stop()
+			return err
+		case <-time.After(checkInterval):
+		}
+		if err := ping(workCtx, conn); err != nil { // the connection is lost, and the lock with it
+			stop()
+			return errors.Join(err, <-done)
+		}
+	}
+}
+
+// ping has a short timeout, so that a network that drops packets cannot hide
+// the loss of the lock.
+func ping(ctx context.Context, conn *stdsql.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, checkInterval)
+	defer cancel()
+	return conn.PingContext(ctx)
+}
+
+// release unlocks the advisory lock, because the connection returns to the
+// pool.
+func release(conn *stdsql.Conn, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkInterval)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", key(name)); err != nil {
+		// Close the connection: a pooled connection must not hold the lock.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+}
+
+// key returns the number of the lock.
+func key(name string) int64 {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte("tagma " + name))
+	return int64(sum.Sum64())
+}
+
+func pause(ctx context.Context) {
+	timer := time.NewTimer(checkInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,193 @@
+// Package pairing owns the proof that a database and a store of files belong
+// together. A server that was given another database by mistake, or an older
+// copy of its own, knows nothing of the files that came since: it must not
+// clear them away as files that nobody needs.
+//
+// Both keep the same mark, which is a new one each time that the proof is
+// renewed. A store whose mark a database has not made last is not that
+// database's, or is ahead of it. The package does not own what is cleared away.
+package pairing
+
+import (
+	"context"
+	"crypto/rand"
+	stdsql "database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/checkpoint"
+	"tagma/internal/base/instant"
+	"tagma/internal/storage/database"
+)
+
+// Where the marks are: a file of the store, and a checkpoint.
+const (
+	file         = "pairing"
+	checkpointID = "pairing"
+)
+
+// ErrApart says that the store belongs to another database, or to a later state
+// of this one.
+var ErrApart = errors.New("the files belong to another database, or to a later state of this one: " +
+	"none are cleared away until you say, by tagma verify --claim, that they are this one's")
+
+// Pairing is a database and a store of files.
+type Pairing struct {
+	db     *database.DB
+	bucket *blob.Bucket
+	clock  instant.Clock
+}
+
+// New is the pairing of a database with a store. The caller closes both.
+func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Pairing {
+	return &Pairing{db, bucket, clock}
+}
+
+// lasting is how long a mark stays at least: longer than any server takes to
+// write it, so that none brings back a mark that has been replaced twice.
+const lasting = 30 * time.Minute
+
+// marks are what the database keeps. The store keeps the first of them, or,
+// after a crash, the second.
+type marks struct {
+	Now    string          `json:"now"`
+	Since  instant.Instant `json:"since"`
+	Before string          `json:"before,omitempty"`
+}
+
+// Renew proves that the two belong together, or returns ErrApart. Those that
+// have no mark yet are given one. Several servers may renew at once.
+func (p *Pairing) Renew(ctx context.Context) error {
+	// The store first: if another server renews in between, what was read is the
+	// database's mark of before.
+	there, err := p.ofStore(ctx)
+	if err != nil {
+		return err
+	}
+	of, err := p.ofDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	switch there {
+	case of.Now:
+	case "", of.Before: // what a renewal did not get done, or not yet
+		if err := p.give(ctx, of.Now); err != nil {
+			return err
+		}
+	default:
+		return ErrApart
+	}
+	now := p.clock()
+	if now.Sub(of.Since) < lasting {
+		return nil
+	}
+	next := marks{Now: rand.Text(), Since: now, Before: of.Now}
+	if done, err := p.replace(ctx, of, next); !done || err != nil {
+		return err // not done: another server did
+	}
+	return p.give(ctx, next.Now)
+}
+
+// Check returns ErrApart if the two do not belong together, and writes nothing. A
+// store or a database without a mark belongs to any: Renew has yet to give one.
+func (p *Pairing) Check(ctx context.Context) error {
+	there, err := p.ofStore(ctx) // first, as in Renew
+	if err != nil || there == "" {
+		return err
+	}
+	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var of marks
+	if err := json.Unmarshal([]byte(row.Value), &of); err != nil {
+		return err
+	}
+	if there != of.Now && there != of.Before {
+		return ErrApart
+	}
+	return nil
+}
+
+// Claim says that the store belongs to this database as it is, whatever was
+// true before.
+func (p *Pairing) Claim(ctx context.Context) error {
+	of, err := p.ofDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	return p.give(ctx, of.Now)
+}
+
+// ofDatabase is the database's marks, which are made if there are none.
+func (p *Pairing) ofDatabase(ctx context.Context) (marks, error) {
+	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
+	if ent.IsNotFound(err) {
+		if err = p.begin(ctx); err == nil {
+			row, err = p.db.Checkpoint.Get(ctx, checkpointID)
+		}
+	}
+	if err != nil {
+		return marks{}, err
+	}
+	var m marks
+	return m, json.Unmarshal([]byte(row.Value), &m)
+}
+
+// begin gives the database its first mark, unless another server just has.
+func (p *Pairing) begin(ctx context.Context) error {
+	first, err := json.Marshal(marks{Now: rand.Text(), Since: p.clock()})
+	if err != nil {
+		return err
+	}
+	err = p.db.Write(ctx, func() error {
+		return p.db.Checkpoint.Create().SetID(checkpointID).SetValue(string(first)).
+			OnConflict(sql.ConflictColumns(checkpoint.FieldID), sql.DoNothing()).Exec(ctx)
+	})
+	if errors.Is(err, stdsql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// replace puts other marks in the place of the database's, and says whether they
+// were still the same.
+func (p *Pairing) replace(ctx context.Context, old, next marks) (done bool, err error) {
+	before, err := json.Marshal(old)
+	if err != nil {
+		return false, err
+	}
+	after, err := json.Marshal(next)
+	if err != nil {
+		return false, err
+	}
+	err = p.db.Write(ctx, func() error {
+		n, err := p.db.Checkpoint.Update().Where(checkpoint.ID(checkpointID), checkpoint.Value(string(before))).SetValue(string(after)).Save(ctx)
+		done = n == 1
+		return err
+	})
+	return done, err
+}
+
+// ofStore is the store's mark, or empty.
+func (p *Pairing) ofStore(ctx context.Context) (string, error) {
+	mark, err := p.bucket.ReadAll(ctx, file)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return "", nil
+	}
+	return string(mark), err
+}
+
+// give gives the store a mark.
+func (p *Pairing) give(ctx context.Context, mark string) error {
+	return p.bucket.WriteAll(ctx, file, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
+}

@@ -1,0 +1,71 @@
+package s3store
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"tagma/internal/base/instant"
+	"tagma/internal/storage/filelink"
+)
+
+// MostDirect is how large a file may be that goes straight to the store, in one
+// request that cannot be resumed, and that the store must copy before it is
+// taken for silent. A larger one goes through the server, which sends it in
+// parts.
+const MostDirect = 1 << 30
+
+// Targets makes targets that lead to the store itself. It is safe for concurrent
+// use.
+type Targets struct {
+	clock  instant.Clock
+	puts   *presigner
+	larger filelink.Targets
+}
+
+var _ filelink.Targets = (*Targets)(nil)
+
+// Targets gives the maker of targets. Those of files over MostDirect are made by
+// larger.
+func (s *Store) Targets(ctx context.Context, clock instant.Clock, larger filelink.Targets) (*Targets, error) {
+	puts, err := s.presigner(filelink.TargetLifetime, func(c *s3.PresignClient) error {
+		_, err := c.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &s.name, Key: aws.String(sampleKey), IfNoneMatch: aws.String("*")})
+		return err
+	})
+	return &Targets{clock, puts, larger}, err
+}
+
+// Target implements filelink.Targets: a PUT at the file's Incoming. Length, MD5
+// and If-None-Match are signed, so that the store refuses another file, and a
+// second one, if it looks at them.
+func (t *Targets) Target(ctx context.Context, file filelink.File) (filelink.Target, error) {
+	if file.Size > MostDirect {
+		return t.larger.Target(ctx, file)
+	}
+	sum, err := hex.DecodeString(file.MD5)
+	if err != nil {
+		return filelink.Target{}, err
+	}
+	now := t.clock().Time().Truncate(time.Second) // as it is signed
+	link, signed, until, err := t.puts.sign(ctx, file.Incoming, now, now.Add(filelink.TargetLifetime), func(r *http.Request) {
+		r.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum))
+		r.ContentLength = file.Size
+	})
+	if err != nil {
+		return filelink.Target{}, err
+	}
+	target := filelink.Target{Method: http.MethodPut, URL: link, ExpiresAt: instant.Of(until)}
+	for _, name := range slices.Sorted(maps.Keys(signed)) {
+		if name != "Host" && name != "Content-Length" {
+			target.Headers = append(target.Headers, filelink.Header{Name: name, Value: signed.Get(name)})
+		}
+	}
+	return target, nil
+}
