@@ -375,15 +375,17 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphql", Input: `"""
-Tagma keeps a lab's camera images, what people and models saw in them, and the
-proof of who said so and when: the photographs of insect traps with their
-annotations, and the labels of video frames.
+Tagma stores a lab's camera images, the annotations that people and models made
+on them, and a record of who made each annotation and when. There are two kinds
+of data: photographs of insect traps with their annotations, and labels of video
+frames.
 
-Sign in with the mutation ` + "`" + `login` + "`" + `, then send ` + "`" + `Authorization: Bearer <token>` + "`" + `
-with every request. Times are UTC. Coordinates are pixels of the original
-photograph, origin top left, x to the right and y down. Lists that may be long
-are Relay connections: ask for a page with ` + "`" + `first` + "`" + ` and ` + "`" + `after` + "`" + `, or from the end
-with ` + "`" + `last` + "`" + ` and ` + "`" + `before` + "`" + `. ` + "`" + `server { limits }` + "`" + ` shows every bound in force.
+Sign in with the mutation ` + "`" + `login` + "`" + `, then send the header ` + "`" + `Authorization: Bearer
+<token>` + "`" + ` with every request. Times are UTC. Coordinates are pixels of the
+original photograph: the origin is the top left corner, x grows to the right and
+y grows downwards. Long lists are Relay connections: request a page with ` + "`" + `first` + "`" + `
+and ` + "`" + `after` + "`" + `, or from the end with ` + "`" + `last` + "`" + ` and ` + "`" + `before` + "`" + `. ` + "`" + `server { limits }` + "`" + `
+returns every limit in force.
 """
 schema {
   query: Query
@@ -391,59 +393,63 @@ schema {
   subscription: Subscription
 }
 
-# ─── Who may ask ─────────────────────────────────────────────────────────────
+# ─── Access ──────────────────────────────────────────────────────────────────
 
 """
-Who may ask for a field. On a type it holds for all its fields that say nothing
-themselves. A field without it is for READER.
+The callers that may read a field. On a type, the directive applies to every
+field of the type that has no directive of its own. A field without the directive
+requires READER.
 """
 directive @access(
-  "Any of these may ask."
+  "The callers that may read the field."
   to: [Audience!]!
 ) on OBJECT | FIELD_DEFINITION
 
 """
-Kinds of callers. A role includes those below it: ADMIN, WRITER, READER.
+A kind of caller. ADMIN includes WRITER, and WRITER includes READER.
 """
 enum Audience {
-  "Everyone, signed in or not."
+  "Every caller, signed in or not."
   ANYONE
-  "A trap, by the token that was made for its device."
+  "A trap, signed in with the token of its device."
   DEVICE
-  "People who may look."
+  "A person who may read."
   READER
-  "People who may add images, annotations, labels and bundles."
+  "A person who may also add images, annotations, labels and bundles."
   WRITER
-  "People who may delete, and who look after accounts."
+  "A person who may also delete images and manage accounts."
   ADMIN
-  "The person whom the object is about."
+  "The person that the object describes."
   SELF
 }
 
-# ─── Sending again ───────────────────────────────────────────────────────────
+# ─── Retries ─────────────────────────────────────────────────────────────────
 
 """
-To send this mutation again does no harm, whatever became of it the first time.
-Any other takes effect once for each ` + "`" + `Idempotency-Key` + "`" + `, a header that the client
-makes up: sent again with it, it is answered as before.
+Marks a mutation that a client may repeat safely, whatever the outcome of the
+first request. Every other mutation takes effect once for each value of the header
+` + "`" + `Idempotency-Key` + "`" + `, which the client chooses: a repeated request with the same key
+returns the first answer.
 """
 directive @repeatable on FIELD_DEFINITION
 
 """
-A value that is shown once: no answer with it is kept, so none is given again.
+Marks a secret value. The server does not store an answer that contains a secret,
+so a repeated request cannot return the answer again.
 """
 directive @secret on FIELD_DEFINITION
 
 # ─── Scalars ─────────────────────────────────────────────────────────────────
 
 """
-A moment in UTC, to the millisecond: RFC 3339, "2020-06-20T21:33:24Z". As input
-any zone may be given, or the traps' form "2020-06-20_21-33-24", which is UTC.
+A moment in UTC with millisecond precision, in the form of RFC 3339, such as
+"2020-06-20T21:33:24Z". Input may use any time zone, or the form of the traps'
+file names, "2020-06-20_21-33-24", which is UTC.
 """
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
 
 """
-A file of the GraphQL multipart request specification.
+An uploaded file, sent as the GraphQL multipart request specification says.
 """
 scalar Upload
   @specifiedBy(
@@ -451,9 +457,9 @@ scalar Upload
   )
 
 """
-A polygon, as its vertices in order: [[x, y], …], at least three, in pixels of
-the original image from its top left corner. As input OpenCV's nesting,
-[[[x, y]], …], is taken too.
+A polygon: the list of its vertices in order, [[x, y], …], with at least three
+vertices. Coordinates are pixels of the original image, and the origin is the top
+left corner. Input may also use the nesting of OpenCV, [[[x, y]], …].
 """
 scalar Contour
 
@@ -463,324 +469,324 @@ Any JSON value.
 scalar JSON @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc8259")
 
 """
-A whole number of up to 64 bits, such as a number of bytes.
+A signed 64-bit integer, such as a number of bytes.
 """
 scalar Long
 
 """
-The address of a file.
+The address of a file or a video.
 """
 scalar URL @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3986")
 
 """
-A length of time in ISO 8601, such as "PT1H", "PT15M" or "P1D".
+A length of time in the form of ISO 8601, such as "PT1H", "PT15M" or "P1D".
 """
 scalar Duration @specifiedBy(url: "https://www.iso.org/standard/70907.html")
 
-# ─── Asking ──────────────────────────────────────────────────────────────────
+# ─── Roots ───────────────────────────────────────────────────────────────────
 
 """
-Anything with an id of its own.
+An object with an id.
 """
 interface Node {
-  "Names this object in the whole server, for good. Its form may change: pass it back as it was given."
+  "The id of the object. The id is unique in the server and never changes. Treat the id as opaque text: its form may change between versions."
   id: ID!
 }
 
 """
-What can be asked.
+The root of all queries.
 """
 type Query {
-  "The object with this id, or null if there is none."
+  "Returns the object with an id, or null if no such object exists."
   node(
-    "An id that this server gave."
+    "An id from an earlier answer of this server."
     id: ID!
   ): Node
 
-  "The objects with these ids, in their order; null where there is none."
+  "Returns the objects with the given ids, in the order of the ids. An entry is null if no such object exists."
   nodes(
-    "Ids that this server gave, at most 1,000."
+    "Ids from earlier answers of this server, at most 1,000."
     ids: [ID!]!
   ): [Node]!
 
-  "Who is asking: null for an anonymous caller and for a trap."
+  "Returns the person who is signed in, or null for an anonymous caller or a trap."
   viewer: User @access(to: [ANYONE, DEVICE])
 
-  "What this server is, and its limits. Open to all."
+  "Returns the server's name, version and limits. No sign-in is required."
   server: ServerInfo! @access(to: [ANYONE, DEVICE])
 
-  "One image by its key, or null if it is not there."
+  "Returns the image with a key, or null if no such image exists."
   image(
-    "The device, eight hex digits."
+    "The name of the device: eight hex digits."
     device: String!
-    "When the image was taken, to the second."
+    "The time when the image was taken, in whole seconds."
     takenAt: DateTime!
   ): Image
 
-  "Images by their keys, in the keys' order. One that is not there is left out; a key given twice is answered once."
+  "Returns the images with the given keys, in the order of the keys. Keys without an image are omitted, and repeated keys return one image."
   images(
-    "At most 10,000 keys."
+    "The keys, at most 10,000."
     keys: [ImageKey!]!
   ): [Image!]!
 
-  "The images of one or several series, each image once, by pages."
+  "Returns a page of the images in one or several series. An image in several series is returned once."
   imageSeries(
-    "The series whose union is asked for, at most 100."
+    "The series, at most 100. The result is their union."
     series: [SeriesInput!]!
-    "How many to give from the start."
+    "The length of the page, counted from the start."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
-    "How many to give from the end."
+    "The length of the page, counted from the end."
     last: Int
-    "Give what comes before this cursor."
+    "Return the items before this cursor."
     before: String
-    "The order; by device and then by time, unless it says otherwise."
+    "The order of the images."
     orderBy: ImageOrder = DEVICE_TIME
   ): ImageConnection!
 
-  "What would become of images if they were uploaded: to be asked before anything is sent."
+  "Returns the verdict that an upload of each file would get. A client asks before it sends files, and skips the files that the server has."
   diffImages(
-    "Fingerprints of files, at most 10,000. A trap's token may ask about its own device."
+    "The fingerprints of the files, at most 10,000. The token of a trap may ask about its own device only."
     images: [ImageFingerprint!]!
   ): [ImageDiff!]! @access(to: [READER, DEVICE])
 
-  "The devices that have sent images, by name."
+  "Returns a page of the devices that have sent images, ordered by name."
   devices(
-    "A pattern of the name, as in SQL's LIKE: % stands for any run of characters, _ for any one, \\ takes the next as it is."
+    "A pattern for the name, as in SQL's LIKE: % matches any number of characters, _ matches one character, and \\ makes the next character literal."
     match: String! = "%"
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): DeviceConnection!
 
-  "One device by its name, or null if it has sent nothing."
+  "Returns the device with a name, or null if no such device has sent an image."
   device(
-    "Eight hex digits."
+    "The name of the device: eight hex digits."
     name: String!
   ): Device
 
-  "How many images and objects there were, and how warm and humid it was, for each device and each span of time: what a plot needs. Spans without images are left out. Ordered by device and time."
+  "Returns the number of images and objects and a summary of the weather for each device and each interval of time, as a plot needs them. Intervals without images are omitted. The buckets are ordered by device and time."
   activity(
-    "The series whose union is summed up, at most 100."
+    "The series, at most 100. The sums are over their union."
     series: [SeriesInput!]!
-    "The length of a span, from one minute to 366 days. Spans begin at whole multiples of it since 1970-01-01T00:00:00Z."
+    "The length of an interval, from one minute to 366 days. Intervals begin at whole multiples of the length since 1970-01-01T00:00:00Z."
     every: Duration!
-    "Count the objects of these algorithms only."
+    "Count only objects of the matching algorithms."
     algorithm: AlgorithmFilter
   ): [ActivityBucket!]!
 
-  "The annotations of images, in the keys' order and then by age."
+  "Returns the annotations of images, in the order of the keys; the annotations of an image are ordered from the oldest to the newest."
   annotations(
-    "The images, at most 10,000. One that is not there has no annotations."
+    "The keys of the images, at most 10,000. Keys without an image have no annotations."
     images: [ImageKey!]!
-    "Those of these algorithms only."
+    "Return only annotations of the matching algorithms."
     algorithm: AlgorithmFilter
   ): [Annotation!]!
 
-  "The annotations of the images of one or several series, ordered by device, time and age, by pages."
+  "Returns a page of the annotations of the images in one or several series, ordered by device, time and age."
   annotationSeries(
-    "The series whose union is asked for, at most 100."
+    "The series, at most 100. The result is their union."
     series: [SeriesInput!]!
-    "Those of these algorithms only."
+    "Return only annotations of the matching algorithms."
     algorithm: AlgorithmFilter
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): AnnotationConnection!
 
-  "The label sets, each in its last version, by name."
+  "Returns the latest version of every label set, ordered by name."
   labelSets: [LabelSet!]!
 
-  "The last version of a label set, or null if there is none of that name."
+  "Returns the latest version of the label set with a name, or null if no such set exists."
   labelSet(
     "Its name."
     name: String!
   ): LabelSet
 
-  "A video by its address, or null if none of its frames was labelled."
+  "Returns the video at an address, or null if no frame of the video has labels."
   video(
-    "Where it is: the address as it was submitted."
+    "The address of the video, as it was submitted."
     url: URL!
   ): Video
 
-  "The videos of which frames were labelled, as they came."
+  "Returns a page of the videos with labelled frames, ordered by their first submission."
   videos(
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): VideoConnection!
 
-  "Submissions of labels, as they came, by pages."
+  "Returns a page of the submissions of labels, from the oldest to the newest."
   labelSubmissions(
-    "Those for which all of this holds."
+    "Return only submissions that match every given field."
     filter: LabelSubmissionFilter
-    "How many to give from the start."
+    "The length of the page, counted from the start."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
-    "How many to give from the end: the newest."
+    "The length of the page, counted from the end: the newest submissions."
     last: Int
-    "Give what comes before this cursor."
+    "Return the items before this cursor."
     before: String
   ): LabelSubmissionConnection!
 
-  "The bundles, by name."
+  "Returns a page of the bundles, ordered by name."
   bundles(
-    "A pattern of the name, as in SQL's LIKE; case matters."
+    "A pattern for the name, as in SQL's LIKE. The match is case-sensitive."
     match: String! = "%"
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): BundleConnection!
 
-  "One bundle by its name, or null if no version of it was published."
+  "Returns the bundle with a name, or null if no version of the bundle is published."
   bundle(
     "Its name."
     name: String!
   ): Bundle
 
-  "People with an account, by name."
+  "Returns a page of the accounts, ordered by name."
   users(
-    "Those whom at least one of these filters matches; all, if there is none."
+    "Return only people who match at least one of the filters. Without filters, all people are returned."
     filter: [UserFilter!]
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): UserConnection! @access(to: [ADMIN])
 }
 
 """
-What can be done.
+The root of all mutations.
 """
 type Mutation {
-  "Signs a person in for 24 hours. It takes as long for a name that does not exist. Too many wrong guesses are answered RATE_LIMITED for a while."
+  "Signs a person in for 24 hours. After too many wrong passwords, the server answers RATE_LIMITED for some minutes. The time of the answer does not tell whether the account exists."
   login(
-    "The account's name; case does not matter."
+    "The name of the account. Upper and lower case are the same."
     username: String!
-    "Its password."
+    "The password of the account."
     password: String!
   ): Session! @access(to: [ANYONE])
 
-  "Ends the session, or revokes the token, that this request was sent with."
+  "Ends the session, or revokes the access token, of this request."
   logout: Boolean! @access(to: [READER, DEVICE]) @repeatable
 
-  "Adds photographs. Each file is judged by itself: one that is refused does not spoil the others. To send a file again does no harm."
+  "Adds photographs. Every file gets its own verdict, and a rejected file does not affect the other files. Uploading a file again is harmless."
   uploadImages(
-    "JPEG files named ` + "`" + `<device>.<YYYY-MM-DD_HH-MM-SS>.jpg` + "`" + `: eight hex digits and a time in UTC, not before 2019-11-01."
+    "JPEG files named ` + "`" + `<device>.<YYYY-MM-DD_HH-MM-SS>.jpg` + "`" + `: the device is eight hex digits, and the time is UTC, at or after 2019-11-01."
     files: [Upload!]!
-    "What to do where the device has another image of the same time already."
+    "The policy for a file whose device already has a different image of the same time."
     onConflict: ConflictPolicy! = REFUSE
   ): UploadImagesPayload! @access(to: [WRITER, DEVICE]) @repeatable
 
-  "Deletes images with their annotations and files."
+  "Deletes images together with their annotations and files."
   deleteImages(
-    "The images, at most 10,000. One that is not there is passed over."
+    "The keys of the images, at most 10,000. Keys without an image are ignored."
     images: [ImageKey!]!
-    "Only count what would go."
+    "Count the rows and files, and delete nothing."
     dryRun: Boolean! = false
   ): DeleteImagesPayload! @access(to: [ADMIN]) @repeatable
 
-  "Adds annotations to images. To send one again does no harm."
+  "Adds annotations to images. Adding the same annotation again is harmless."
   putAnnotations(
     "The annotations, at most 10,000."
     input: [AnnotationInput!]!
-    "True: all or none, and an error that tells of every problem. False: those without a problem are added, and each result tells of its own."
+    "If true, either all annotations are added, or none is added and the error lists every problem. If false, the valid annotations are added, and each result lists the problems of its annotation."
     atomic: Boolean! = true
   ): PutAnnotationsPayload! @access(to: [WRITER]) @repeatable
 
-  "Submits the labels of one frame of a video. They are recorded at once, and get into the label repository as one commit soon after: see ` + "`" + `LabelSubmission.status` + "`" + `. To submit the same again does no harm; other labels for the same frame and time are a new commit over the same file."
+  "Submits the labels of one frame of a video. The server records the submission before it answers, and pushes the submission to the label repository as one commit afterwards: see ` + "`" + `LabelSubmission.status` + "`" + `. Submitting the same labels again is harmless. Different labels for the same frame and time become a new revision of the same file, in a new commit."
   submitLabels(
-    "The labels."
+    "The labels of the frame."
     input: LabelSubmissionInput!
-    "How long to wait for the repository to have them, at most 25 seconds. It does not wait while the repository is known to be out of reach."
+    "The longest time to wait until the repository has the commit, at most 25 seconds. The server does not wait while the repository is known to be unreachable."
     wait: Duration! = "PT0S"
   ): SubmitLabelsPayload! @access(to: [WRITER]) @repeatable
 
-  "Makes a label set, or a new version of one. What was submitted keeps the version that it was checked against."
+  "Creates a label set, or a new version of an existing label set. Earlier submissions keep the version that they were checked against."
   createLabelSet(
-    "The set."
+    "The label set."
     input: LabelSetInput!
   ): LabelSet! @access(to: [ADMIN])
 
-  "Says which files of a bundle must be sent before it can be published, and where to. Those whose content a published version of any bundle has already need not be. Asked again for the same files, within a day, it is the same upload: what has come meanwhile is not wanted again, and the rest gets new targets."
+  "Starts the upload of a bundle version, and returns the files to send and their target addresses. Files whose content is already in a published version of any bundle are not requested. A request with the same files within a day returns the same upload: files that have arrived are not requested again, and the other files get new targets."
   requestBundleUpload(
-    "The bundle's name, 1 to 100 letters, digits, dots, dashes or underscores. A bundle comes to be with its first version."
+    "The name of the bundle: 1 to 100 letters, digits, dots, dashes or underscores. Publishing the first version creates the bundle."
     name: String!
     "All files of the version."
     files: [BundleFileInput!]!
   ): BundleUpload! @access(to: [WRITER]) @repeatable
 
-  "Makes the next version of a bundle, once every file of the upload is here with the right bytes: all or nothing, and an error that tells of every file that is not. A version is never changed and never deleted. To publish an upload again does no harm. Where many bytes are still to be checked it may be answered UNAVAILABLE: publish again, and it goes on."
+  "Publishes an upload as the next version of its bundle. Every file must have arrived with the announced bytes; otherwise nothing is published, and the error lists every missing or wrong file. A version is never changed or deleted. Publishing an upload again is harmless. If many bytes remain to be checked, the answer may be UNAVAILABLE: publish again, and the check continues."
   publishBundle(
-    "The upload, one of the caller's own."
+    "The id of the upload, which must be the caller's own."
     upload: ID!
   ): PublishBundlePayload! @access(to: [WRITER]) @repeatable
 
-  "Makes accounts: all or none."
+  "Creates accounts: either all of them, or none."
   createUsers(
-    "The accounts, at most 100."
+    "The accounts to create, at most 100."
     input: [CreateUserInput!]!
   ): [User!]! @access(to: [ADMIN])
 
-  "Changes an account. What the input leaves out stays as it is."
+  "Changes an account. Fields that the input omits stay unchanged."
   updateUser(
-    "Whose."
+    "The id of the account."
     id: ID!
-    "What to change."
+    "The fields to change."
     input: UpdateUserInput!
   ): User! @access(to: [ADMIN])
 
-  "Changes the caller's own password, and ends all their sessions but this one."
+  "Changes the caller's own password, and ends all other sessions of the caller."
   changePassword(
-    "The password until now."
+    "The current password."
     current: String!
-    "The password from now on: 10 to 128 characters."
+    "The new password: 10 to 128 characters."
     new: String!
   ): Boolean! @access(to: [READER])
 
-  "Makes a token for a script or for a trap. Its secret is shown this once. A token that asks for another gets none that may more or lasts longer."
+  "Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry."
   createAccessToken(
-    "What the token is for."
+    "The properties of the token."
     input: AccessTokenInput!
   ): NewAccessToken! @access(to: [READER])
 
-  "Revokes a token or ends a session, at once. One's own, or for an admin anyone's. A token that somebody made revokes itself alone, unless it is an ADMIN's. False if it was gone already."
+  "Revokes an access token or ends a session. You can revoke your own tokens; an admin can revoke any token. An access token (not a session) can revoke only itself, unless its role is ADMIN. Returns false if the token was revoked or expired before."
   revokeAccessToken(
-    "Which."
+    "The id of the token or session."
     id: ID!
   ): Boolean! @access(to: [READER]) @repeatable
 }
 
 """
-Whatever is told as it happens, over a WebSocket (graphql-transport-ws) or by
-server-sent events. Nothing is missed from the moment on at which a subscription
-begins; what was before, a query tells. A client that does not keep up is let
-go, and connects again.
+The root of all subscriptions, over a WebSocket (graphql-transport-ws) or
+server-sent events. A subscription delivers every event from its start on; use a
+query for earlier data. The server disconnects a client that reads too slowly; the
+client then connects again.
 """
 type Subscription {
-  "Each image that comes in."
+  "Delivers each image that is added."
   imageAdded(
-    "Of the devices that match this pattern."
+    "Deliver only events of devices whose name matches this pattern, as in SQL's LIKE."
     device: String! = "%"
   ): Image!
 
-  "Each annotation that is put on an image."
+  "Delivers each annotation that is added to an image."
   annotationAdded(
-    "On images of the devices that match this pattern."
+    "Deliver only annotations on images of devices whose name matches this pattern, as in SQL's LIKE."
     device: String! = "%"
   ): Annotation!
 
-  "Each submission of labels, when it comes and whenever its status changes."
+  "Delivers each submission of labels when it is recorded and whenever its status changes."
   labelSubmissionUpdated(
-    "Of the video at this address."
+    "Deliver only submissions for the video at this address."
     video: URL
-    "This one only."
+    "Deliver only the submission with this id."
     submission: ID
   ): LabelSubmission!
 }
@@ -788,46 +794,46 @@ type Subscription {
 # ─── Images ──────────────────────────────────────────────────────────────────
 
 """
-Names one image: a device takes at most one a second.
+The key of an image. A device takes at most one image per second.
 """
 input ImageKey {
-  "The device, eight hex digits."
+  "The name of the device: eight hex digits."
   device: String!
-  "When the image was taken, to the second."
+  "The time when the image was taken, in whole seconds."
   takenAt: DateTime!
 }
 
 """
-Selects images by device and time.
+A series: the images of matching devices in an interval of time.
 """
 input SeriesInput {
-  "A pattern of the device's name, as in SQL's LIKE: % stands for any run of characters, _ for any one, \\ takes the next as it is."
+  "A pattern for the device's name, as in SQL's LIKE: % matches any number of characters, _ matches one character, and \\ makes the next character literal."
   device: String!
-  "The first moment, included."
+  "The start of the interval, inclusive."
   start: DateTime!
-  "The last moment, excluded."
+  "The end of the interval, exclusive."
   end: DateTime!
 }
 
 """
-Selects annotations by what made them.
+Selects annotations by their algorithm.
 """
 input AlgorithmFilter {
-  "A pattern of the name, as in SQL's LIKE; case matters."
+  "A pattern for the name, as in SQL's LIKE. The match is case-sensitive."
   name: String
-  "A pattern of the version, as in SQL's LIKE; case matters."
+  "A pattern for the version, as in SQL's LIKE. The match is case-sensitive."
   version: String
 }
 
 """
-What is needed to tell whether the server has a file.
+The properties of a local file that the server needs to decide whether it has the file.
 """
 input ImageFingerprint {
-  "The device, eight hex digits."
+  "The name of the device: eight hex digits."
   device: String!
-  "When the image was taken, to the second."
+  "The time when the image was taken, in whole seconds."
   takenAt: DateTime!
-  "MD5 of the file, 32 hex digits."
+  "The MD5 hash of the file, 32 hex digits."
   md5: String!
 }
 
@@ -835,31 +841,31 @@ input ImageFingerprint {
 The order of images.
 """
 enum ImageOrder {
-  "By device, and by time within a device."
+  "By device, then by time."
   DEVICE_TIME
-  "By time, and by device within a second."
+  "By time, then by device."
   TIME_DEVICE
 }
 
 """
-The sizes in which an image is kept.
+A stored size of an image.
 """
 enum ImageVariant {
-  "The file as the trap wrote it."
+  "The original file, byte for byte."
   ORIGINAL
-  "A JPEG within 512×384 pixels."
+  "A JPEG of at most 512×384 pixels."
   THUMBNAIL
-  "A JPEG within 128×96 pixels."
+  "A JPEG of at most 128×96 pixels."
   THUMBNAIL_MINI
 }
 
 """
-What to do with a file where the device has another image of the same time.
+The policy for a file whose device already has a different image of the same time.
 """
 enum ConflictPolicy {
-  "Keep the image that is there."
+  "Keep the existing image. The verdict is CONFLICT."
   REFUSE
-  "Put the file in its place. The annotations of the old image were made on other bytes: they go with it. Not for a trap's token."
+  "Replace the existing image. Its annotations are deleted, because they were made on different bytes. The token of a trap cannot replace images."
   REPLACE
 }
 
@@ -867,104 +873,105 @@ enum ConflictPolicy {
 An insect trap with a camera.
 """
 type Device implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
-  "Eight hex digits, lower case."
+  "The name of the device: eight hex digits in lower case."
   name: String!
-  "How many images it has sent."
+  "The number of stored images of the device."
   imageCount: Int!
-  "When its first image was taken; null if it has none left."
+  "The time of the earliest image, or null if the device has no image."
   firstTakenAt: DateTime
-  "When its last image was taken; null if it has none left."
+  "The time of the latest image, or null if the device has no image."
   lastTakenAt: DateTime
-  "Its images by time, by pages."
+  "A page of the device's images, ordered by time."
   images(
-    "The first moment, included; from the beginning, if left out."
+    "The start of the interval, inclusive. Without a start, the interval begins with the earliest image."
     start: DateTime
-    "The last moment, excluded; to the end, if left out."
+    "The end of the interval, exclusive. Without an end, the interval ends with the latest image."
     end: DateTime
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): ImageConnection!
 }
 
 """
-One photograph.
+A photograph.
 """
 type Image implements Node {
-  "Names this object in the whole server. An image that replaces another has another id."
+  "The id of the image, unique in the server. An image that replaces another image gets a new id."
   id: ID!
-  "The trap that took it."
+  "The trap that took the photograph."
   device: Device!
-  "When it was taken, as the file's name says."
+  "The time when the photograph was taken, from the name of the file."
   takenAt: DateTime!
-  "MD5 of the file, 32 hex digits."
+  "The MD5 hash of the file, 32 hex digits."
   md5: String!
-  "SHA-256 of the file, 64 hex digits."
+  "The SHA-256 hash of the file, 64 hex digits."
   sha256: String!
-  "Bytes of the file."
+  "The size of the file in bytes."
   size: Long!
-  "Pixels."
+  "The width in pixels."
   width: Int!
-  "Pixels."
+  "The height in pixels."
   height: Int!
-  "The version of the trap's software, where it says so."
+  "The version of the trap's software, or null if the file does not name the version."
   deviceVersion: String
-  "Metres above sea level; null where the GPS failed."
+  "The altitude in metres above sea level, or null if the GPS had no fix."
   altitude: Float
-  "Degrees north; null where the GPS failed."
+  "The latitude in degrees north, or null if the GPS had no fix."
   latitude: Float
-  "Degrees east; null where the GPS failed."
+  "The longitude in degrees east, or null if the GPS had no fix."
   longitude: Float
-  "Degrees Celsius; null where the sensor failed."
+  "The temperature in degrees Celsius, or null if the sensor failed."
   temperature: Float
-  "Percent relative humidity; null where the sensor failed."
+  "The relative humidity in percent, or null if the sensor failed."
   humidity: Float
-  "Shutter speed of the exposure that the trap takes without flash, as an APEX value."
+  "The shutter speed of the trap's exposure without flash, as an APEX value."
   noFlashShutterSpeed: Float
-  "Exposure time without flash, in seconds."
+  "The exposure time without flash, in seconds."
   noFlashExposureTime: Float
-  "Brightness without flash, as an APEX value: how light it was."
+  "The brightness without flash, as an APEX value. The brightness measures the ambient light."
   noFlashBrightness: Float
-  "ISO speed without flash."
+  "The ISO speed without flash."
   noFlashIso: Float
-  "What the camera wrote, as it was read: an object, empty if there was nothing to read. The fields above are cleaned; this is not."
+  "The metadata that the camera wrote, as a JSON object. The object is empty if the file has no readable metadata. The values are not corrected, unlike those of the fields above."
   metadata: JSON!
-  "When the server got this file."
+  "The time when the server received the file."
   createdAt: DateTime!
-  "Who sent it."
+  "The person who sent it, or null if a trap sent it."
   uploadedBy: User
-  "Where to get the file, for a while; null if the store cannot say just now."
+  "A temporary link to the file, or null if the storage is unavailable at the moment."
   file(
-    "Which size."
+    "The size of the image to link to."
     variant: ImageVariant! = ORIGINAL
   ): FileLink
-  "What was seen in it, by age."
+  "The annotations of the image, from the oldest to the newest."
   annotations(
-    "Those of these algorithms only."
+    "Return only annotations of the matching algorithms."
     algorithm: AlgorithmFilter
   ): [Annotation!]!
-  "The image of the same device before it in time."
+  "The previous image of the same device in the order of time, or null."
   previous: Image
-  "The image of the same device after it in time."
+  "The next image of the same device in the order of time, or null."
   next: Image
 }
 
 """
-An address from which a file can be fetched without signing in, until it
-expires. It has at least five minutes left when it is given, and the same
-address is given again while that holds, so that browsers can keep the file.
+A temporary link to a file. Anybody who has the link can fetch the file without
+signing in until the link expires. A link is valid for at least five minutes when
+it is returned. The server returns the same link while at least five minutes
+remain, so that browsers can cache the file.
 """
 type FileLink {
   """
-  The address. If it begins with a slash it is of this server, from its root;
-  else it is that of the store itself. Either is fetched with GET, and without
-  the token.
+  The address of the file. An address that begins with a slash is relative to the
+  root of this server; any other address is that of the object storage. Fetch the
+  file with GET and without the header Authorization.
   """
   url: URL!
-  "Until when it holds."
+  "The time when the link expires."
   expiresAt: DateTime!
 }
 
@@ -972,21 +979,21 @@ type FileLink {
 A page of images.
 """
 type ImageConnection {
-  "The images with their cursors."
+  "The images of the page with their cursors."
   edges: [ImageEdge!]!
-  "The images alone."
+  "The images of the page."
   nodes: [Image!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for; costly over millions."
+  "The number of items on all pages. The server counts the items only if the field is selected; counting millions of items takes seconds."
   totalCount: Int!
 }
 
 """
-An image on a page.
+An image on a page, with its cursor.
 """
 type ImageEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
   cursor: String!
   "The image."
   node: Image!
@@ -996,263 +1003,264 @@ type ImageEdge {
 A page of devices.
 """
 type DeviceConnection {
-  "The devices with their cursors."
+  "The devices of the page with their cursors."
   edges: [DeviceEdge!]!
-  "The devices alone."
+  "The devices of the page."
   nodes: [Device!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for."
+  "The number of items on all pages. The server counts the items only if the field is selected."
   totalCount: Int!
 }
 
 """
-A device on a page.
+A device on a page, with its cursor.
 """
 type DeviceEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The device."
   node: Device!
 }
 
 """
-Where a page stands among the others.
+The position of a page in its list.
 """
 type PageInfo {
-  "Whether something comes after this page."
+  "True if there are items after the page."
   hasNextPage: Boolean!
-  "Whether something comes before this page. When paging forwards it tells that a cursor was given, as Relay allows."
+  "True if there are items before the page. When paging forwards, true if ` + "`" + `after` + "`" + ` was given (the Relay specification allows this)."
   hasPreviousPage: Boolean!
-  "The cursor of the first on this page; null on an empty one."
+  "The cursor of the first item, or null if the page is empty."
   startCursor: String
-  "The cursor of the last on this page; null on an empty one."
+  "The cursor of the last item, or null if the page is empty."
   endCursor: String
 }
 
 """
-What became of the files of an upload.
+The result of ` + "`" + `uploadImages` + "`" + `.
 """
 type UploadImagesPayload @access(to: [READER, DEVICE]) {
-  "One for each file, in the files' order."
+  "One result for each file, in the order of the files."
   results: [UploadResult!]!
 }
 
 """
-What became of one file.
+The result for one uploaded file.
 """
 type UploadResult @access(to: [READER, DEVICE]) {
-  "The file's name, as it was sent."
+  "The name of the file, as it was sent."
   filename: String!
-  "What became of it."
+  "The verdict on the file."
   verdict: UploadVerdict!
-  "The image that is there now: the one that was sent, or where the verdict is CONFLICT the one in its way."
+  "The image that the server has now: the uploaded image, or the existing image if the verdict is CONFLICT. Null if the verdict is REJECTED."
   image: Image @access(to: [READER])
-  "Why it was not taken; null if it was."
+  "The reason why the file was not taken, or null if the file was taken."
   problem: Problem
-  "How many annotations went with the image that was replaced; 0 for the other verdicts."
+  "The number of annotations that were deleted with a replaced image; 0 for every other verdict."
   annotationsDeleted: Int!
 }
 
 """
-What became of a file.
+The verdict on an uploaded file.
 """
 enum UploadVerdict {
-  "It is new, and was kept."
+  "The image is new and is stored."
   CREATED
-  "It was there already, to the byte."
+  "The server already had the same file, byte for byte."
   UNCHANGED
-  "It took the place of another image, as was asked."
+  "The image replaced a different image of the same device and time, as REPLACE requested."
   REPLACED
-  "The device has another image of the same time. Nothing was changed."
+  "The device has a different image of the same time. Nothing was changed."
   CONFLICT
-  "It is not a whole photograph with a right name. Nothing was changed."
+  "The file is not a complete photograph, or its name is not valid. Nothing was changed."
   REJECTED
 }
 
 """
-What would become of one file.
+The verdict that an upload of one file would get.
 """
 type ImageDiff @access(to: [READER, DEVICE]) {
-  "The device that was asked about."
+  "The device of the fingerprint."
   device: String!
-  "The time that was asked about."
+  "The time of the fingerprint."
   takenAt: DateTime!
-  "What would become of it."
+  "The verdict."
   verdict: DiffVerdict!
-  "The image that is there; null if there is none."
+  "The image of the server with the same device and time, or null."
   image: Image @access(to: [READER])
 }
 
 """
-What would become of a file.
+The verdict that an upload would get.
 """
 enum DiffVerdict {
-  "The server does not have it."
+  "The server has no image of the device and time."
   NEW
-  "The server has it, to the byte."
+  "The server has the same file, byte for byte."
   SAME
-  "The server has another image of the same device and time."
+  "The server has a different image of the same device and time."
   CONFLICT
 }
 
 """
-What was deleted, or with ` + "`" + `dryRun` + "`" + ` what would be.
+The result of ` + "`" + `deleteImages` + "`" + `: the deleted rows and files, or with ` + "`" + `dryRun` + "`" + ` those that a deletion would delete.
 """
 type DeleteImagesPayload {
-  "Images."
+  "The number of images."
   images: Int!
-  "Annotations of these images."
+  "The number of annotations of the images."
   annotations: Int!
-  "Files of these images: the original and its thumbnails."
+  "The number of files of the images: originals and thumbnails."
   files: Int!
 }
 
 """
-One device over one span of time.
+The sums for one device in one interval of time.
 """
 type ActivityBucket {
-  "The device's name."
+  "The name of the device."
   device: String!
-  "When the span begins."
+  "The start of the interval."
   start: DateTime!
-  "How many images were taken."
+  "The number of images in the interval."
   images: Int!
-  "How many objects were annotated in them."
+  "The number of annotated objects in the images."
   objects: Int!
-  "How warm it was, in degrees Celsius; null if no sensor could tell."
+  "The temperature in degrees Celsius, or null if no image has a temperature."
   temperature: Summary
-  "How humid it was, in percent relative humidity; null if no sensor could tell."
+  "The relative humidity in percent, or null if no image has a humidity."
   humidity: Summary
 }
 
 """
-A measurement over a span of time.
+The summary of a measurement in an interval of time.
 """
 type Summary {
-  "The least."
+  "The minimum."
   min: Float!
-  "The arithmetic mean over the images that have it."
+  "The arithmetic mean over the images that have a value."
   mean: Float!
-  "The greatest."
+  "The maximum."
   max: Float!
 }
 
 # ─── Annotations ─────────────────────────────────────────────────────────────
 
 """
-What one version of an algorithm saw in one image. An image has at most one of
-each algorithm and version. People annotate under a name of their own choice.
+The objects that one version of an algorithm found in one image. An image has at
+most one annotation of each algorithm and version. A person who annotates chooses
+an algorithm name, such as by-hand.
 """
 type Annotation implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
   "The image."
   image: Image!
-  "What made it."
+  "The algorithm that made the annotation."
   algorithm: Algorithm!
-  "How many objects it holds."
+  "The number of objects."
   objectCount: Int!
   "The objects, in the order in which they were sent."
   objects(
-    "Those of this name only."
+    "Return only objects with this name."
     name: String
   ): [AnnotatedObject!]!
-  "The whole annotation as a document of the Sticky Pi API: ` + "`" + `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}` + "`" + `, contours in OpenCV's nesting."
+  "The whole annotation, as a document in the form of the Sticky Pi API: ` + "`" + `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}` + "`" + `. Contours use the nesting of OpenCV."
   document: JSON!
-  "When the server got it."
+  "The time when the server received it."
   createdAt: DateTime!
-  "Who sent it."
+  "The person who sent it, or null if a trap sent it."
   createdBy: User
 }
 
 """
-What makes annotations.
+An algorithm: a program or a person's method that makes annotations.
 """
 type Algorithm {
-  "Its name, such as sticky-pi-universal-insect-detector."
+  "The name of the algorithm, such as sticky-pi-universal-insect-detector."
   name: String!
-  "Its version, such as 1598113346-ad2cd78dfaca12821046dfb8994724d5."
+  "The version of the algorithm, such as 1598113346-ad2cd78dfaca12821046dfb8994724d5."
   version: String!
-  "The bundle version that made it, where the algorithm's version says which: its number, in the bundle that is called as the algorithm; its name, such as insects@3; or, alone or after a dash, its MD5 or that of a file in its ` + "`" + `output/` + "`" + `. Of several with that MD5, one of the bundle that is called as the algorithm comes first, then the oldest. Null where there is none."
+  "The bundle version that made the annotation, or null. The bundle version is found from ` + "`" + `version` + "`" + `, which may be: (1) a number, in the bundle with the algorithm's name; (2) a version name such as insects@3; (3) the MD5 hash of a bundle version or of one of its ` + "`" + `output/` + "`" + ` files, alone or after the last dash. If several bundle versions match, the bundle with the algorithm's name wins, then the oldest version."
   bundleVersion: BundleVersion
 }
 
 """
-One thing that was seen.
+An object that an annotation marks in an image.
 """
 type AnnotatedObject {
-  "What it is, such as insect."
+  "The name of the object's class, such as insect."
   name: String!
-  "Its outline."
+  "The outline of the object."
   contour: Contour!
-  "In which colour to fill it, such as #ff0000."
+  "The colour to fill the object with, such as #ff0000."
   fillColour: String
-  "In which colour to draw its outline, such as #0000ff."
+  "The colour to draw the outline in, such as #0000ff."
   strokeColour: String
-  "A number that says more about it, by the algorithm's own rule."
+  "A number whose meaning the algorithm defines."
   value: Int
-  "The least upright rectangle around it: [x, y, width, height], pixels."
+  "The smallest axis-aligned rectangle that contains the outline: [x, y, width, height] in pixels."
   boundingBox: [Float!]!
-  "What its outline encloses, in square pixels, by the shoelace formula."
+  "The area inside the outline in square pixels, by the shoelace formula."
   area: Float!
 }
 
 """
-An annotation to add.
+An annotation for ` + "`" + `putAnnotations` + "`" + `.
 """
 input AnnotationInput {
-  "The image that it was made on."
+  "The key of the annotated image."
   image: ImageKey!
-  "MD5 of the file that it was made on: it must be that of the image."
+  "The MD5 hash of the annotated file. The hash must equal that of the stored image, so that no annotation lands on a different photograph."
   md5: String!
-  "What made it."
+  "The algorithm that made the annotation."
   algorithm: AlgorithmInput!
-  "What was seen, at most 10,000 objects. An empty list says that there was nothing."
+  "The objects, at most 10,000. An empty list means that the algorithm found no object."
   objects: [AnnotatedObjectInput!]!
 }
 
 """
-What made an annotation.
+The algorithm of an annotation.
 """
 input AlgorithmInput {
-  "Its name, 1 to 200 characters."
+  "The name of the algorithm, 1 to 200 characters."
   name: String!
-  "Its version, 1 to 200 characters."
+  "The version of the algorithm, 1 to 200 characters."
   version: String!
 }
 
 """
-One thing that was seen.
+An object of an annotation.
 """
 input AnnotatedObjectInput {
-  "What it is, 1 to 200 characters."
+  "The name of the object's class, 1 to 200 characters."
   name: String!
-  "Its outline: at least 3 vertices, none further outside the image than the image's own width and height."
+  "The outline of the object: at least 3 vertices. A vertex may lie outside the image by at most the width and height of the image."
   contour: Contour!
-  "In which colour to fill it, at most 50 characters."
+  "The colour to fill the object with, at most 50 characters."
   fillColour: String
-  "In which colour to draw its outline, at most 50 characters."
+  "The colour to draw the outline in, at most 50 characters."
   strokeColour: String
-  "A number that says more about it, by the algorithm's own rule."
+  "A number whose meaning the algorithm defines."
   value: Int
 }
 
 """
-What became of annotations.
+The result of ` + "`" + `putAnnotations` + "`" + `.
 """
 type PutAnnotationsPayload {
-  "One for each input, in order."
+  "One result for each input, in the order of the inputs."
   results: [PutAnnotationResult!]!
 }
 
 """
-What became of one annotation.
+The result for one annotation.
 """
 type PutAnnotationResult {
-  "The annotation that is there now; null if there is a problem."
+  "The stored annotation, or null if there is a problem."
   annotation: Annotation
-  "Everything that is wrong with it."
+  "All problems of the annotation."
   problems: [Problem!]!
 }
 
@@ -1260,21 +1268,21 @@ type PutAnnotationResult {
 A page of annotations.
 """
 type AnnotationConnection {
-  "The annotations with their cursors."
+  "The annotations of the page with their cursors."
   edges: [AnnotationEdge!]!
-  "The annotations alone."
+  "The annotations of the page."
   nodes: [Annotation!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for; costly over millions."
+  "The number of items on all pages. The server counts the items only if the field is selected; counting millions of items takes seconds."
   totalCount: Int!
 }
 
 """
-An annotation on a page.
+An annotation on a page, with its cursor.
 """
 type AnnotationEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The annotation."
   node: Annotation!
@@ -1283,230 +1291,230 @@ type AnnotationEdge {
 # ─── Labels of video frames ──────────────────────────────────────────────────
 
 """
-The points that a labeller places on a frame. The set paws is there from the
-start: a rat's four paws, nose and tail base.
+A label set: the points that a person places on a video frame. Every server has
+the label set paws: the four paws, the nose and the tail base of a rat.
 """
 type LabelSet implements Node {
-  "Names this version in the whole server."
+  "The id of this version of the label set, unique in the server."
   id: ID!
-  "What it is called."
+  "The name of the label set."
   name: String!
-  "1, 2, 3…: a set that is changed is a new version."
+  "The version: 1, 2, 3…. A changed label set is a new version."
   version: Int!
-  "Its labels, in order."
+  "The labels, in order."
   labels: [LabelDefinition!]!
-  "When this version was made."
+  "The time when this version was created."
   createdAt: DateTime!
 }
 
 """
-One label of a set.
+A label of a label set.
 """
 type LabelDefinition {
-  "What programs call it, such as tail_base."
+  "The identifier that programs use, such as tail_base. The identifier is unique within the label set."
   id: String!
-  "What people call it, such as Tail base."
+  "The name for people, such as Tail base."
   name: String!
 }
 
 """
-A label set to make.
+A label set for ` + "`" + `createLabelSet` + "`" + `.
 """
 input LabelSetInput {
-  "What to call it, 1 to 100 characters."
+  "The name of the label set, 1 to 100 characters."
   name: String!
-  "Its labels, in order: 1 to 500, no id twice."
+  "The labels in order: 1 to 500 labels with different identifiers."
   labels: [LabelDefinitionInput!]!
 }
 
 """
-One label of a set to make.
+A label of a new label set.
 """
 input LabelDefinitionInput {
-  "What programs call it, 1 to 100 characters."
+  "The identifier that programs use, 1 to 100 characters."
   id: String!
-  "What people call it, 1 to 200 characters."
+  "The name for people, 1 to 200 characters."
   name: String!
 }
 
 """
-A video of which frames were labelled. Tagma keeps its address, not the film.
+A video with labelled frames. Tagma stores the address of the video, not the video itself.
 """
 type Video implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
-  "Where it is."
+  "The address of the video."
   url: URL!
-  "SHA-256 of the URL, 64 hex digits. Names of files begin with its first 12."
+  "The SHA-256 hash of the address, 64 hex digits. The names of the video's files in the label repository begin with the first 12 digits."
   hash: String!
-  "How many frames it has, as the last submission says."
+  "The number of frames, from the latest submission."
   totalFrames: Int!
-  "Frames per second, as the last submission says."
+  "The number of frames per second, from the latest submission."
   fps: Float!
-  "Pixels, as the last submission says."
+  "The width of a frame in pixels, from the latest submission."
   frameWidth: Int!
-  "Pixels, as the last submission says."
+  "The height of a frame in pixels, from the latest submission."
   frameHeight: Int!
-  "How many of its frames have labels."
+  "The number of frames that have labels."
   labelledFrames: Int!
-  "Which part of its frames has labels, from 0 to 1."
+  "The share of the frames that have labels, from 0 to 1."
   coverage: Float!
-  "What was submitted of it, as it came; of one frame, that is its history."
+  "A page of the submissions for the video, from the oldest to the newest. The submissions for one frame are the history of the frame."
   submissions(
-    "Of this frame only."
+    "Return only submissions for this frame."
     frameIndex: Int
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): LabelSubmissionConnection!
 }
 
 """
-The labels of one frame, as one person submitted them at one time.
+A submission: the labels of one frame that one person submitted at one time.
 """
 type LabelSubmission implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
   "The video."
   video: Video!
-  "The frame, from 0."
+  "The index of the frame. The first frame has the index 0."
   frameIndex: Int!
-  "When the frame was labelled, as the labelling page says."
+  "The time when the frame was labelled, as the labelling page reported."
   timestamp: DateTime!
-  "The version of the label set that it was checked against."
+  "The version of the label set that the labels were checked against."
   labelSet: LabelSet!
-  "Its labels, as they were sent."
+  "The labels, as they were sent."
   labels: [Label!]!
-  "How far it is on its way to the label repository."
+  "The progress of the submission towards the label repository."
   status: SubmissionStatus!
-  "The name of its file in the label repository."
+  "The name of the submission's file in the label repository."
   filename: String!
-  "Which submission of this file it is: 1, 2, 3…"
+  "The revision of the file: 1, 2, 3…."
   revision: Int!
-  "The commit that brought it into the repository."
+  "The SHA-1 hash of the commit in the label repository, or null before the commit is pushed."
   commitSha: String
-  "When the repository had it."
+  "The time when the label repository accepted the commit, or null."
   pushedAt: DateTime
-  "Why it is not in the repository yet, or never will be; null while nothing is wrong."
+  "The reason why the label repository does not have the submission, or null if there is no problem."
   failure: String
-  "Who submitted it; null for one that was read from the repository."
+  "The person who submitted the labels, or null if the submission was read from the label repository."
   submittedBy: User
-  "The name of the author in the commit: the account's name, or what the repository says."
+  "The name of the author in the commit: the name of the account, or the name in the label repository."
   author: String!
-  "The e-mail address of the author in the commit; null if the account had none. Whoever can read the repository sees the address there."
+  "The e-mail address of the author in the commit, or null if the account had no address. Everybody who can read the label repository sees the address there."
   authorEmail: String @access(to: [ADMIN, SELF])
-  "When the server got it; of one that was read from the repository, when it was written."
+  "The time when the server received the submission. For a submission that was read from the label repository, the time of the commit."
   createdAt: DateTime!
 }
 
 """
-How far a submission is. It is safe from QUEUED on.
+The progress of a submission towards the label repository. From QUEUED on, the submission is stored durably.
 """
 enum SubmissionStatus {
-  "It is recorded, and waits its turn."
+  "The submission is stored and waits to be pushed."
   QUEUED
-  "It is in a commit that is being pushed."
+  "The submission is in a commit that the server is pushing."
   COMMITTED
-  "The repository has it."
+  "The label repository has the submission."
   PUSHED
-  "The repository will not take it: ` + "`" + `failure` + "`" + ` says why. It stays recorded here."
+  "The label repository refused the submission: ` + "`" + `failure` + "`" + ` names the reason. The submission stays stored in the server."
   FAILED
 }
 
 """
-One point of a frame.
+A labelled point of a frame.
 """
 type Label {
-  "Which label of the set, such as nose."
+  "The identifier of the label in its label set, such as nose."
   id: String!
-  "What people call it, such as Nose."
+  "The name for people, such as Nose."
   name: String!
-  "False where the point cannot be seen."
+  "False if the point is not visible in the frame."
   placed: Boolean!
-  "Pixels from the frame's left edge; null if it is not placed."
+  "The distance from the left edge of the frame in pixels, or null if the point is not placed."
   pixelX: Float
-  "Pixels from the frame's upper edge; null if it is not placed."
+  "The distance from the upper edge of the frame in pixels, or null if the point is not placed."
   pixelY: Float
 }
 
 """
-The labels of one frame to submit.
+The labels of one frame, for ` + "`" + `submitLabels` + "`" + `.
 """
 input LabelSubmissionInput {
-  "Where the video is: http or https, without a user name or password."
+  "The address of the video: http or https, without a user name or password."
   videoUrl: URL!
-  "The frame, from 0."
+  "The index of the frame. The first frame has the index 0."
   frameIndex: Int!
-  "How many frames the video has."
+  "The number of frames of the video."
   totalFrames: Int!
-  "Frames per second, above 0."
+  "The number of frames per second, greater than 0."
   fps: Float!
-  "Pixels."
+  "The width of a frame in pixels."
   frameWidth: Int!
-  "Pixels."
+  "The height of a frame in pixels."
   frameHeight: Int!
-  "When the frame was labelled."
+  "The time when the frame was labelled."
   timestamp: DateTime!
-  "The name of the label set; paws, if left out. Its last version counts."
+  "The name of the label set; the default is paws. The labels are checked against the latest version of the label set."
   labelSet: String
-  "One for each label of the set, placed or not."
+  "One entry for each label of the label set, placed or not."
   labels: [LabelInput!]!
 }
 
 """
-One point to submit.
+A point of a submission.
 """
 input LabelInput {
-  "Which label of the set."
+  "The identifier of the label in its label set."
   id: String!
-  "What people call it, 1 to 200 characters."
+  "The name for people, 1 to 200 characters."
   name: String!
-  "False where the point cannot be seen: then it has no coordinates."
+  "False if the point is not visible. A point that is not placed has no coordinates."
   placed: Boolean!
-  "Pixels from the frame's left edge, inside the frame."
+  "The distance from the left edge of the frame in pixels. The point must lie inside the frame."
   pixelX: Float
-  "Pixels from the frame's upper edge, inside the frame."
+  "The distance from the upper edge of the frame in pixels. The point must lie inside the frame."
   pixelY: Float
 }
 
 """
-What became of a submission.
+The result of ` + "`" + `submitLabels` + "`" + `.
 """
 type SubmitLabelsPayload {
-  "Whether it is new."
+  "The outcome: whether the submission is new."
   outcome: SubmitOutcome!
-  "The submission, or the same one that was there already."
+  "The stored submission: the new one, or the existing one with the same labels."
   submission: LabelSubmission!
 }
 
 """
-Whether a submission is new.
+The outcome of ` + "`" + `submitLabels` + "`" + `.
 """
 enum SubmitOutcome {
-  "It was recorded, and will get into the repository."
+  "The submission is new and stored. The server will push the submission to the label repository."
   ACCEPTED
-  "The same is recorded already."
+  "The same labels were stored before."
   NO_CHANGE
 }
 
 """
-Selects submissions: all that is given must hold.
+Selects submissions that match every given field.
 """
 input LabelSubmissionFilter {
-  "Of the video at this address."
+  "The address of the video."
   video: URL
-  "Of this frame."
+  "The index of the frame."
   frameIndex: Int
-  "By the person of this name; case does not matter."
+  "The name of the person who submitted. Upper and lower case are the same."
   submittedBy: String
-  "Against this label set, in any version."
+  "The name of the label set, in any version."
   labelSet: String
-  "That are so far on their way."
+  "The status of the submission."
   status: SubmissionStatus
-  "Submitted then or later."
+  "The earliest time of submission, inclusive."
   since: DateTime
-  "Submitted before."
+  "The latest time of submission, exclusive."
   until: DateTime
 }
 
@@ -1514,21 +1522,21 @@ input LabelSubmissionFilter {
 A page of videos.
 """
 type VideoConnection {
-  "The videos with their cursors."
+  "The videos of the page with their cursors."
   edges: [VideoEdge!]!
-  "The videos alone."
+  "The videos of the page."
   nodes: [Video!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for."
+  "The number of items on all pages. The server counts the items only if the field is selected."
   totalCount: Int!
 }
 
 """
-A video on a page.
+A video on a page, with its cursor.
 """
 type VideoEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The video."
   node: Video!
@@ -1538,21 +1546,21 @@ type VideoEdge {
 A page of submissions.
 """
 type LabelSubmissionConnection {
-  "The submissions with their cursors."
+  "The submissions of the page with their cursors."
   edges: [LabelSubmissionEdge!]!
-  "The submissions alone."
+  "The submissions of the page."
   nodes: [LabelSubmission!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for; costly over millions."
+  "The number of items on all pages. The server counts the items only if the field is selected; counting millions of items takes seconds."
   totalCount: Int!
 }
 
 """
-A submission on a page.
+A submission on a page, with its cursor.
 """
 type LabelSubmissionEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
   cursor: String!
   "The submission."
   node: LabelSubmission!
@@ -1561,132 +1569,134 @@ type LabelSubmissionEdge {
 # ─── Bundles for machine learning ────────────────────────────────────────────
 
 """
-What training and inference of a model need: data, configuration, weights. It
-has numbered versions, of which none is ever changed or deleted.
+A bundle: the files that the training and the inference of a model need, which
+are data, configuration and weights. A bundle has numbered versions. A version is
+never changed or deleted.
 """
 type Bundle implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
-  "What it is called."
+  "The name of the bundle."
   name: String!
-  "Its last version."
+  "The latest version."
   latest: BundleVersion!
-  "Its versions by number, by pages."
+  "A page of the versions, ordered by number."
   versions(
-    "How many to give."
+    "The length of the page."
     first: Int
-    "Give what comes after this cursor."
+    "Return the items after this cursor."
     after: String
   ): BundleVersionConnection!
-  "One of its versions, or null if there is none of that number."
+  "The version with a number, or null if no such version exists."
   version(
-    "Which: 1, 2, 3…"
+    "The number of the version: 1, 2, 3…."
     number: Int!
   ): BundleVersion
 }
 
 """
-A bundle as it was published once.
+A published version of a bundle.
 """
 type BundleVersion implements Node {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
   "The bundle."
   bundle: Bundle!
-  "1, 2, 3…"
+  "The number of the version: 1, 2, 3…."
   number: Int!
-  "Names it wherever a version is asked for, such as insects@3: an algorithm's version may be that."
+  "The name of the version, such as insects@3. The version of an algorithm may be such a name."
   name: String!
-  "MD5 of its list of files: of what ` + "`" + `md5sum` + "`" + ` writes of them, in the order of their keys' bytes."
+  "The MD5 hash of the list of files: of the lines that ` + "`" + `md5sum` + "`" + ` prints for the files, ordered by the bytes of their keys."
   md5: String!
-  "When it was published."
+  "The time when the version was published."
   createdAt: DateTime!
-  "Who published it."
+  "The person who published the version."
   createdBy: User
-  "Its files, in the order of their keys' bytes."
+  "The files, ordered by the bytes of their keys."
   files(
-    "Which of them."
+    "The part of the files to return."
     part: BundlePart! = ALL
   ): [BundleFile!]!
 }
 
 """
-Which files of a bundle are wanted.
+A part of the files of a bundle.
 """
 enum BundlePart {
-  "All of them."
+  "All files."
   ALL
-  "What training needs: ` + "`" + `data/` + "`" + ` and ` + "`" + `config/` + "`" + `."
+  "The files for training: ` + "`" + `data/` + "`" + ` and ` + "`" + `config/` + "`" + `."
   DATA
-  "What inference needs: ` + "`" + `output/` + "`" + ` and ` + "`" + `config/` + "`" + `."
+  "The files for inference: ` + "`" + `output/` + "`" + ` and ` + "`" + `config/` + "`" + `."
   MODEL
 }
 
 """
-One file of a bundle's version.
+A file of a bundle version.
 """
 type BundleFile {
-  "Its path within the bundle, such as output/model_final.pth."
+  "The path of the file within the bundle, such as output/model_final.pth."
   key: String!
-  "MD5 of the file, 32 hex digits."
+  "The MD5 hash of the file, 32 hex digits."
   md5: String!
-  "SHA-256 of the file, 64 hex digits."
+  "The SHA-256 hash of the file, 64 hex digits."
   sha256: String!
-  "Bytes of the file."
+  "The size of the file in bytes."
   size: Long!
-  "When it was last changed, as whoever sent it says."
+  "The time when the file was last changed, as the sender reported."
   modifiedAt: DateTime!
-  "Where to get the file, for a while. It is served to be saved, as bytes of no type."
+  "A temporary link to the file. The file is served as an attachment with the type application/octet-stream."
   link: FileLink!
 }
 
 """
-A file of a bundle to publish.
+A file for ` + "`" + `requestBundleUpload` + "`" + `.
 """
 input BundleFileInput {
-  "Its path within the bundle, such as data/picture.svg: relative, with slashes, at most 500 bytes."
+  "The path of the file within the bundle, such as data/picture.svg: relative, separated by slashes, at most 500 bytes."
   key: String!
-  "MD5 of the file, 32 hex digits."
+  "The MD5 hash of the file, 32 hex digits."
   md5: String!
-  "SHA-256 of the file, 64 hex digits. With it, only the very same content counts as being there already, and no other that shares the MD5."
+  "The SHA-256 hash of the file, 64 hex digits. With the hash, the server reuses stored content only if the SHA-256 hash is the same. Without the hash, the server compares MD5 hash and size."
   sha256: String
-  "Bytes of the file."
+  "The size of the file in bytes."
   size: Long!
-  "When it was last changed."
+  "The time when the file was last changed."
   modifiedAt: DateTime!
 }
 
 """
-A version on its way. It is kept for a day from when it was last asked for.
+The upload of a bundle version. The server stores an upload for a day after the last ` + "`" + `requestBundleUpload` + "`" + `.
 """
 type BundleUpload @access(to: [WRITER]) {
-  "Names it to ` + "`" + `publishBundle` + "`" + `."
+  "The id of the upload, for ` + "`" + `publishBundle` + "`" + `."
   id: ID!
-  "Until when it can be published."
+  "The time until which the upload can be published."
   expiresAt: DateTime!
-  "The files to send, and where to. Of several with the same content, one."
+  "The targets of the files to send. Of several files with the same content, one is requested."
   wanted: [BundleUploadTarget!]!
-  "The keys of all others: their content is here already, or comes with another."
+  "The keys of all other files. Their content is already stored, or arrives with another file of the upload."
   unchanged: [String!]!
 }
 
 """
-Where one file is to be sent: once, as it is, without signing in. What a target
-is answered: 2xx when the file is here, 412 if it was here already, which is as
-good, 403 if the target has expired, 404 if the upload is published or over, 400
-for other bytes than were announced. A target that leads to an S3 store may
-answer 403 for these too, and 409 if the file is being sent already: ask again.
+The target address of one file. Send the bytes of the file to the target once,
+without signing in. The status of the answer is 2xx if the file has arrived; 412 if
+the file had arrived before, which is also a success; 403 if the target has
+expired; 404 if the upload is published or expired; and 400 if the bytes differ
+from the announced bytes. A target in an S3 storage may answer 403 instead of 400,
+and 409 if another request is sending the file: request the upload again.
 """
 type BundleUploadTarget @access(to: [WRITER]) {
-  "Which file."
+  "The key of the file."
   key: String!
   "The HTTP method: PUT."
   method: String!
-  "The address, from the server's own root if it begins with a slash."
+  "The address of the target. An address that begins with a slash is relative to the root of this server."
   url: URL!
-  "Headers to send with it, besides Content-Length."
+  "The headers to send, in addition to Content-Length."
   headers: [Header!]!
-  "Until when it holds, at most 15 minutes. A body that has begun by then may end later."
+  "The time when the target expires, at most 15 minutes ahead. A request that begins before the target expires may end later."
   expiresAt: DateTime!
 }
 
@@ -1694,29 +1704,29 @@ type BundleUploadTarget @access(to: [WRITER]) {
 A header of an HTTP request.
 """
 type Header @access(to: [WRITER]) {
-  "Its name."
+  "The name of the header."
   name: String!
-  "Its value."
+  "The value of the header."
   value: String!
 }
 
 """
-What became of an upload.
+The result of ` + "`" + `publishBundle` + "`" + `.
 """
 type PublishBundlePayload @access(to: [WRITER]) {
-  "Whether it is a new version."
+  "The verdict: whether the version is new."
   verdict: PublishVerdict!
-  "The version that it is."
+  "The published version: the new one, or the existing one with the same files."
   version: BundleVersion!
 }
 
 """
-What became of an upload.
+The verdict of ` + "`" + `publishBundle` + "`" + `.
 """
 enum PublishVerdict {
-  "It is a new version."
+  "The upload is a new version."
   CREATED
-  "It has the same contents under the same keys as the last version, or was published before. It is that version."
+  "All keys and contents equal those of the latest version, or the upload was published before. No new version was created."
   UNCHANGED
 }
 
@@ -1724,21 +1734,21 @@ enum PublishVerdict {
 A page of bundles.
 """
 type BundleConnection {
-  "The bundles with their cursors."
+  "The bundles of the page with their cursors."
   edges: [BundleEdge!]!
-  "The bundles alone."
+  "The bundles of the page."
   nodes: [Bundle!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for."
+  "The number of items on all pages. The server counts the items only if the field is selected."
   totalCount: Int!
 }
 
 """
-A bundle on a page.
+A bundle on a page, with its cursor.
 """
 type BundleEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The bundle."
   node: Bundle!
@@ -1748,21 +1758,21 @@ type BundleEdge {
 A page of the versions of a bundle.
 """
 type BundleVersionConnection {
-  "The versions with their cursors."
+  "The versions of the page with their cursors."
   edges: [BundleVersionEdge!]!
-  "The versions alone."
+  "The versions of the page."
   nodes: [BundleVersion!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for."
+  "The number of items on all pages. The server counts the items only if the field is selected."
   totalCount: Int!
 }
 
 """
-A version on a page.
+A version on a page, with its cursor.
 """
 type BundleVersionEdge {
-  "Its place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the item, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The version."
   node: BundleVersion!
@@ -1774,139 +1784,139 @@ type BundleVersionEdge {
 A person with an account.
 """
 type User implements Node @access(to: [READER, SELF]) {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
-  "The account's name, lower case."
+  "The name of the account, in lower case."
   username: String!
-  "Where to write to them."
+  "The e-mail address."
   email: String @access(to: [ADMIN, SELF])
-  "What they may do."
+  "The role, which decides the rights of the person."
   role: Role! @access(to: [ADMIN, SELF])
-  "When the account was made."
+  "The time when the account was created."
   createdAt: DateTime! @access(to: [ADMIN, SELF])
-  "True for an account that may not be used."
+  "True if the account is disabled. A disabled account cannot sign in."
   disabled: Boolean! @access(to: [ADMIN, SELF])
-  "Their sessions and tokens that still hold, the newest first."
+  "The valid sessions and access tokens of the person, from the newest to the oldest."
   tokens: [AccessToken!]! @access(to: [ADMIN, SELF])
 }
 
 """
-What a person may do. Each role may do what the ones below it may.
+The role of a person. ADMIN includes WRITER, and WRITER includes READER.
 """
 enum Role {
-  "Delete images, and look after accounts."
+  "May delete images and manage accounts."
   ADMIN
-  "Add images, annotations, labels and bundles."
+  "May add images, annotations, labels and bundles."
   WRITER
-  "Look at everything but other people's accounts."
+  "May read everything except other people's accounts."
   READER
 }
 
 """
-A person who is signed in.
+The result of ` + "`" + `login` + "`" + `.
 """
 type Session @access(to: [ANYONE]) {
-  "To be sent with every request, as ` + "`" + `Authorization: Bearer <token>` + "`" + `. Shown this once."
+  "The token of the session. Send the header ` + "`" + `Authorization: Bearer <token>` + "`" + ` with every request. The token is returned only in this answer."
   token: String! @secret
-  "Until when it holds: 24 hours."
+  "The time when the session expires, 24 hours after the login."
   expiresAt: DateTime!
-  "Who is signed in."
+  "The person who signed in."
   user: User!
 }
 
 """
-A session, or a token that somebody made. Its secret is not kept.
+A session or an access token. The server stores a hash of the secret, not the secret.
 """
 type AccessToken implements Node @access(to: [ADMIN, SELF]) {
-  "Names this object in the whole server."
+  "The id of the object, unique in the server."
   id: ID!
-  "How it came to be."
+  "The origin of the token."
   kind: AccessTokenKind!
-  "What its owner calls it."
+  "The name that the owner chose."
   name: String!
-  "The most that it may do; its owner's role bounds it too."
+  "The role of the token. The token's rights are limited by this role and by the present role of its owner."
   role: Role!
-  "For a trap's token: the one device whose images it may add. It may do nothing else."
+  "For the token of a trap, the device. Such a token can only add images of this device. Null for every other token."
   device: String
-  "When it was made."
+  "The time when the token was created."
   createdAt: DateTime!
-  "Until when it holds; null if for good."
+  "The time when the token expires, or null if the token does not expire."
   expiresAt: DateTime
-  "When it was last used, to the minute; null if never."
+  "The time of the last use, in whole minutes, or null if the token was never used."
   lastUsedAt: DateTime
 }
 
 """
-How a token came to be.
+The origin of a token.
 """
 enum AccessTokenKind {
-  "By a login."
+  "The mutation ` + "`" + `login` + "`" + ` created the token."
   SESSION
-  "Made for a script or a trap."
+  "The mutation ` + "`" + `createAccessToken` + "`" + ` created the token for a script or a trap."
   ACCESS
 }
 
 """
-A token to make.
+The properties of a new access token.
 """
 input AccessTokenInput {
-  "What to call it, 1 to 100 characters."
+  "The name of the token, 1 to 100 characters."
   name: String!
-  "The most that it may do: the caller's own role, if left out, and never more than that."
+  "The role of the token, at most the role of the caller. The default is the role of the caller."
   role: Role
-  "Makes it a trap's token: it adds images of this device and does nothing else. For that its owner must be a WRITER."
+  "The device of a trap. With a device, the token can only add images of this device. The owner must be a WRITER."
   device: String
-  "Until when it holds; for good, if left out."
+  "The time when the token expires. Without a time, the token does not expire."
   expiresAt: DateTime
 }
 
 """
-A token that was just made.
+The result of ` + "`" + `createAccessToken` + "`" + `.
 """
 type NewAccessToken @access(to: [READER]) {
-  "To be sent as ` + "`" + `Authorization: Bearer <secret>` + "`" + `. Shown this once."
+  "The secret of the token. Send the header ` + "`" + `Authorization: Bearer <secret>` + "`" + ` with every request. The secret is returned only in this answer."
   secret: String! @secret
-  "The token."
+  "The properties of the token."
   token: AccessToken!
 }
 
 """
-Selects people: all that is given must match.
+Selects people who match every given field.
 """
 input UserFilter {
-  "A pattern of the name, as in SQL's LIKE; case does not matter."
+  "A pattern for the name, as in SQL's LIKE. Upper and lower case are the same."
   username: String
-  "A pattern of the e-mail address, as in SQL's LIKE; case does not matter."
+  "A pattern for the e-mail address, as in SQL's LIKE. Upper and lower case are the same."
   email: String
-  "A pattern of the role, as in SQL's LIKE; case does not matter."
+  "A pattern for the role, as in SQL's LIKE. Upper and lower case are the same."
   role: String
 }
 
 """
-An account to make.
+An account for ` + "`" + `createUsers` + "`" + `.
 """
 input CreateUserInput {
-  "1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit. Kept in lower case."
+  "The name of the account: 1 to 64 letters, digits, dots, dashes or underscores. The first character is a letter or a digit. The server stores the name in lower case."
   username: String!
-  "10 to 128 characters."
+  "The password: 10 to 128 characters."
   password: String!
-  "Where to write to them."
+  "The e-mail address."
   email: String
-  "What they may do."
+  "The role, which decides the rights of the person."
   role: Role! = READER
 }
 
 """
-What to change of an account.
+The changes for ` + "`" + `updateUser` + "`" + `.
 """
 input UpdateUserInput {
-  "Where to write to them; null takes it away."
+  "The e-mail address. Null removes the address."
   email: String
-  "What they may do. The last admin stays one."
+  "The role. The role of the last admin cannot be changed."
   role: Role
-  "True stops the account at once, with its sessions and tokens. The last admin stays enabled."
+  "True disables the account and revokes its sessions and tokens. The last admin cannot be disabled."
   disabled: Boolean
-  "A new password: 10 to 128 characters. Ends all their sessions."
+  "A new password: 10 to 128 characters. A new password ends all sessions of the account."
   password: String
 }
 
@@ -1914,181 +1924,181 @@ input UpdateUserInput {
 A page of people.
 """
 type UserConnection @access(to: [ADMIN]) {
-  "The people with their cursors."
+  "The people of the page with their cursors."
   edges: [UserEdge!]!
-  "The people alone."
+  "The people of the page."
   nodes: [User!]!
-  "Where this page stands."
+  "The position of the page."
   pageInfo: PageInfo!
-  "How many there are on all pages. Counted only when asked for."
+  "The number of items on all pages. The server counts the items only if the field is selected."
   totalCount: Int!
 }
 
 """
-A person on a page.
+A person on a page, with their cursor.
 """
 type UserEdge @access(to: [ADMIN]) {
-  "Their place in the order, for ` + "`" + `after` + "`" + `."
+  "The cursor of the person, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The person."
   node: User!
 }
 
-# ─── The server, and what may go wrong ───────────────────────────────────────
+# ─── Server and errors ───────────────────────────────────────────────────────
 
 """
-What this server is.
+A description of the server.
 """
 type ServerInfo @access(to: [ANYONE, DEVICE]) {
-  "Always Tagma."
+  "The name of the software: Tagma."
   name: String!
-  "Its version."
+  "The version of the software."
   version: String!
-  "The bounds in force. Beyond one a request is refused, and nothing is changed."
+  "The limits in force. The server refuses a request that exceeds a limit, and changes nothing."
   limits: Limits!
 }
 
 """
-The bounds in force.
+The limits in force.
 """
 type Limits @access(to: [ANYONE, DEVICE]) {
-  "Bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. Without a token it is 65,536 at most."
+  "The bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. Without a token, the limit is at most 65,536."
   bodyBytes: Long!
-  "Bytes of a query."
+  "The bytes of a query."
   queryBytes: Int!
-  "Tokens of a query."
+  "The tokens of a query."
   queryTokens: Int!
-  "How deep fields may be nested."
+  "The depth of nested fields."
   depth: Int!
-  "How deep fields may be nested from ` + "`" + `__schema` + "`" + ` or ` + "`" + `__type` + "`" + ` down."
+  "The depth of nested fields below ` + "`" + `__schema` + "`" + ` or ` + "`" + `__type` + "`" + `."
   introspectionDepth: Int!
-  "How many fields of ` + "`" + `Query` + "`" + ` or ` + "`" + `Mutation` + "`" + ` an operation may ask for."
+  "The fields of ` + "`" + `Query` + "`" + ` or ` + "`" + `Mutation` + "`" + ` in an operation."
   rootFields: Int!
-  "How many fields an operation may have once its fragments are expanded."
+  "The fields of an operation, with all fragments expanded."
   fields: Int!
-  "How many aliases a query may use."
+  "The aliases of a query."
   aliases: Int!
-  "How many directives a query may use."
+  "The directives of a query."
   directives: Int!
-  "How many fragments a query may define."
+  "The fragments that a query defines."
   fragments: Int!
-  "How often a query may use one name outside of arguments."
+  "The number of times that a query may use one name outside of arguments."
   repeats: Int!
-  "How many pairs of one name a query may have, times how deep its braces go."
+  "The number of pairs of equal names in a query, multiplied by the depth of its braces."
   comparisons: Int!
-  "How many objects an answer may hold, reckoned before it is made, where a list counts as many times as its page is long, and counted while it is made."
+  "The objects of an answer. The server estimates the number before it makes the answer, by the lengths of pages, and counts the objects while it makes the answer."
   cost: Long!
-  "How many of these objects may be resolved one by one: those of mutations, subscriptions, nodes and labels, and any that a query asks for in an unusual way."
+  "The objects of an answer that the server resolves one by one: objects of mutations, subscriptions, nodes and labels, and objects that a query selects in an unusual way."
   resolvedObjects: Long!
-  "Bytes of an answer."
+  "The bytes of an answer."
   answerBytes: Long!
-  "Bytes of memory that all answers of the server hold together until they are read. One answer gets half at most."
+  "The bytes of memory that all answers of the server hold together until the clients have read them. One answer gets at most half."
   answerMemoryBytes: Long!
-  "Seconds of the database that a request may take."
+  "The seconds that the database may work for one request."
   databaseSeconds: Int!
-  "Length of a page where ` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + ` are left out."
+  "The length of a page without ` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + `."
   defaultPageSize: Int!
-  "The longest page."
+  "The length of the longest page."
   maxPageSize: Int!
-  "Bytes of an uploaded file."
+  "The bytes of an uploaded file."
   fileBytes: Long!
-  "Files of one upload."
+  "The files of one upload."
   files: Int!
-  "Bytes of the part ` + "`" + `map` + "`" + ` of an upload."
+  "The bytes of the part ` + "`" + `map` + "`" + ` of an upload."
   mapBytes: Long!
-  "Bytes of one upload."
+  "The bytes of one upload."
   uploadBytes: Long!
-  "Pixels of a photograph."
+  "The pixels of a photograph."
   pixels: Long!
-  "Scans of a photograph that is not baseline. They may have 40 times as many blocks as the picture, all together."
+  "The scans of a photograph that is not baseline. All scans together may have 40 times as many blocks as the picture."
   scans: Int!
-  "Bytes of memory that it may take to decode one photograph."
+  "The bytes of memory for decoding one photograph."
   decodeBytes: Long!
-  "Files of a version of a bundle."
+  "The files of a bundle version."
   bundleFiles: Int!
-  "Bytes of a file of a bundle."
+  "The bytes of a file of a bundle."
   bundleFileBytes: Long!
-  "Bytes of a version of a bundle."
+  "The bytes of a bundle version."
   bundleBytes: Long!
-  "Sockets and event streams that the server has open at once."
+  "The open sockets and event streams of the server."
   streams: Int!
-  "Sockets and event streams that one person has open at once."
+  "The open sockets and event streams of one person."
   streamsPerPerson: Int!
-  "Sockets that are open at once without ` + "`" + `connection_init` + "`" + `."
+  "The open sockets without ` + "`" + `connection_init` + "`" + `."
   pendingSockets: Int!
-  "Sockets that are open at once without ` + "`" + `connection_init` + "`" + ` from one address, or from one /64 of IPv6."
+  "The open sockets without ` + "`" + `connection_init` + "`" + ` from one address, or from one /64 network of IPv6."
   pendingSocketsPerAddress: Int!
-  "Operations at once on one socket."
+  "The concurrent operations on one socket."
   socketOperations: Int!
-  "Seconds that a request may take."
+  "The seconds that a request may take."
   requestSeconds: Int!
-  "Seconds that the body of an upload may take besides."
+  "The additional seconds that the body of an upload may take."
   uploadSeconds: Int!
-  "Seconds that ` + "`" + `submitLabels` + "`" + ` may be told to wait."
+  "The seconds that ` + "`" + `submitLabels` + "`" + ` may wait."
   labelWaitSeconds: Int!
-  "Keys or fingerprints of images in one list."
+  "The keys or fingerprints of images in one list."
   keys: Int!
-  "Ids in one list."
+  "The ids in one list."
   ids: Int!
-  "Series in one list."
+  "The series in one list."
   series: Int!
-  "Spans that ` + "`" + `activity` + "`" + ` may answer with."
+  "The buckets in one answer of ` + "`" + `activity` + "`" + `."
   activityBuckets: Int!
-  "Annotations in one list."
+  "The annotations in one list."
   annotations: Int!
-  "Objects of one annotation."
+  "The objects of one annotation."
   objects: Int!
-  "Vertices of one contour."
+  "The vertices of one contour."
   vertices: Int!
-  "Accounts made at once."
+  "The accounts of one ` + "`" + `createUsers` + "`" + `."
   users: Int!
-  "Tokens that one person may have."
+  "The access tokens of one person."
   tokens: Int!
 }
 
 """
-One thing that is wrong with an input.
+A problem of one part of the input.
 """
 type Problem @access(to: [READER, DEVICE]) {
-  "What kind of thing."
+  "The kind of problem."
   code: ErrorCode!
-  "Where, from the argument inwards, such as [\"input\", \"0\", \"md5\"]."
+  "The path to the wrong value, beginning with the argument, such as [\"input\", \"0\", \"md5\"]."
   path: [String!]!
-  "What, and what to do about it."
+  "A description of the problem and its remedy."
   message: String!
 }
 
 """
-What kind of thing went wrong. Every error of an answer has
-` + "`" + `extensions: {code, requestId}` + "`" + `, and ` + "`" + `problems: [{code, path, message}]` + "`" + ` where
-parts of the input are wrong.
+The kind of an error. Every error of an answer has ` + "`" + `extensions: {code, requestId}` + "`" + `.
+If parts of the input are wrong, ` + "`" + `extensions` + "`" + ` also has ` + "`" + `problems: [{code, path,
+message}]` + "`" + `.
 """
 enum ErrorCode {
-  "There is no token, or it no longer holds: sign in."
+  "The request has no valid token. Sign in."
   UNAUTHENTICATED
-  "The caller may not do this."
+  "The caller does not have the required rights."
   FORBIDDEN
-  "The request is wrong, and will be wrong again."
+  "The request is wrong. Repeating the request cannot succeed."
   BAD_USER_INPUT
-  "What the request names is not there."
+  "An object that the request names does not exist."
   NOT_FOUND
-  "Something else is already there."
+  "The request conflicts with existing data."
   CONFLICT
-  "The request is beyond one of the server's limits."
+  "The request or its answer exceeds a limit of the server."
   TOO_LARGE
-  "Too many tries: wait for the seconds in ` + "`" + `extensions.retryAfter` + "`" + `."
+  "The caller sends too many requests. Wait for the number of seconds in ` + "`" + `extensions.retryAfter` + "`" + `."
   RATE_LIMITED
-  "A passing fault: try again."
+  "A temporary fault. Try again later."
   UNAVAILABLE
-  "The server does not know the document of this hash: send its text too, once."
+  "The server does not know a document with this hash. Send the text of the document once."
   PERSISTED_QUERY_NOT_FOUND
-  "This server answers only the documents that its operator has listed."
+  "The server answers only the documents on the list of its operator."
   DOCUMENT_NOT_TRUSTED
-  "The Idempotency-Key was sent with another request before."
+  "The Idempotency-Key was used with a different request before."
   IDEMPOTENCY_KEY_REUSED
-  "The request has taken effect before, under this Idempotency-Key, and its answer was not kept."
+  "A request with this Idempotency-Key took effect before, and the server did not store its answer."
   ANSWER_NOT_KEPT
-  "A fault of the server. Its operator finds the cause by the request id."
+  "A fault of the server. The operator finds the cause in the log by the request id."
   INTERNAL
 }
 `, BuiltIn: false},

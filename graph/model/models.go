@@ -14,237 +14,239 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// A token to make.
+// The properties of a new access token.
 type AccessTokenInput struct {
-	// What to call it, 1 to 100 characters.
+	// The name of the token, 1 to 100 characters.
 	Name string `json:"name"`
-	// The most that it may do: the caller's own role, if left out, and never more than that.
+	// The role of the token, at most the role of the caller. The default is the role of the caller.
 	Role *caller.Role `json:"role,omitempty"`
-	// Makes it a trap's token: it adds images of this device and does nothing else. For that its owner must be a WRITER.
+	// The device of a trap. With a device, the token can only add images of this device. The owner must be a WRITER.
 	Device *string `json:"device,omitempty"`
-	// Until when it holds; for good, if left out.
+	// The time when the token expires. Without a time, the token does not expire.
 	ExpiresAt *instant.Instant `json:"expiresAt,omitempty"`
 }
 
-// Where one file is to be sent: once, as it is, without signing in. What a target
-// is answered: 2xx when the file is here, 412 if it was here already, which is as
-// good, 403 if the target has expired, 404 if the upload is published or over, 400
-// for other bytes than were announced. A target that leads to an S3 store may
-// answer 403 for these too, and 409 if the file is being sent already: ask again.
+// The target address of one file. Send the bytes of the file to the target once,
+// without signing in. The status of the answer is 2xx if the file has arrived; 412 if
+// the file had arrived before, which is also a success; 403 if the target has
+// expired; 404 if the upload is published or expired; and 400 if the bytes differ
+// from the announced bytes. A target in an S3 storage may answer 403 instead of 400,
+// and 409 if another request is sending the file: request the upload again.
 type BundleUploadTarget struct {
-	// Which file.
+	// The key of the file.
 	Key string `json:"key"`
 	// The HTTP method: PUT.
 	Method string `json:"method"`
-	// The address, from the server's own root if it begins with a slash.
+	// The address of the target. An address that begins with a slash is relative to the root of this server.
 	URL string `json:"url"`
-	// Headers to send with it, besides Content-Length.
+	// The headers to send, in addition to Content-Length.
 	Headers []*filelink.Header `json:"headers"`
-	// Until when it holds, at most 15 minutes. A body that has begun by then may end later.
+	// The time when the target expires, at most 15 minutes ahead. A request that begins before the target expires may end later.
 	ExpiresAt instant.Instant `json:"expiresAt"`
 }
 
-// An account to make.
+// An account for `createUsers`.
 type CreateUserInput struct {
-	// 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit. Kept in lower case.
+	// The name of the account: 1 to 64 letters, digits, dots, dashes or underscores. The first character is a letter or a digit. The server stores the name in lower case.
 	Username string `json:"username"`
-	// 10 to 128 characters.
+	// The password: 10 to 128 characters.
 	Password string `json:"password"`
-	// Where to write to them.
+	// The e-mail address.
 	Email *string `json:"email,omitempty"`
-	// What they may do.
+	// The role, which decides the rights of the person.
 	Role caller.Role `json:"role"`
 }
 
-// An address from which a file can be fetched without signing in, until it
-// expires. It has at least five minutes left when it is given, and the same
-// address is given again while that holds, so that browsers can keep the file.
+// A temporary link to a file. Anybody who has the link can fetch the file without
+// signing in until the link expires. A link is valid for at least five minutes when
+// it is returned. The server returns the same link while at least five minutes
+// remain, so that browsers can cache the file.
 type FileLink struct {
-	// The address. If it begins with a slash it is of this server, from its root;
-	// else it is that of the store itself. Either is fetched with GET, and without
-	// the token.
+	// The address of the file. An address that begins with a slash is relative to the
+	// root of this server; any other address is that of the object storage. Fetch the
+	// file with GET and without the header Authorization.
 	URL string `json:"url"`
-	// Until when it holds.
+	// The time when the link expires.
 	ExpiresAt instant.Instant `json:"expiresAt"`
 }
 
-// A label set to make.
+// A label set for `createLabelSet`.
 type LabelSetInput struct {
-	// What to call it, 1 to 100 characters.
+	// The name of the label set, 1 to 100 characters.
 	Name string `json:"name"`
-	// Its labels, in order: 1 to 500, no id twice.
+	// The labels in order: 1 to 500 labels with different identifiers.
 	Labels []*labels.Definition `json:"labels"`
 }
 
-// The bounds in force.
+// The limits in force.
 type Limits struct {
-	// Bytes of a JSON body, and of the part `operations` of an upload. Without a token it is 65,536 at most.
+	// The bytes of a JSON body, and of the part `operations` of an upload. Without a token, the limit is at most 65,536.
 	BodyBytes int64 `json:"bodyBytes"`
-	// Bytes of a query.
+	// The bytes of a query.
 	QueryBytes int `json:"queryBytes"`
-	// Tokens of a query.
+	// The tokens of a query.
 	QueryTokens int `json:"queryTokens"`
-	// How deep fields may be nested.
+	// The depth of nested fields.
 	Depth int `json:"depth"`
-	// How deep fields may be nested from `__schema` or `__type` down.
+	// The depth of nested fields below `__schema` or `__type`.
 	IntrospectionDepth int `json:"introspectionDepth"`
-	// How many fields of `Query` or `Mutation` an operation may ask for.
+	// The fields of `Query` or `Mutation` in an operation.
 	RootFields int `json:"rootFields"`
-	// How many fields an operation may have once its fragments are expanded.
+	// The fields of an operation, with all fragments expanded.
 	Fields int `json:"fields"`
-	// How many aliases a query may use.
+	// The aliases of a query.
 	Aliases int `json:"aliases"`
-	// How many directives a query may use.
+	// The directives of a query.
 	Directives int `json:"directives"`
-	// How many fragments a query may define.
+	// The fragments that a query defines.
 	Fragments int `json:"fragments"`
-	// How often a query may use one name outside of arguments.
+	// The number of times that a query may use one name outside of arguments.
 	Repeats int `json:"repeats"`
-	// How many pairs of one name a query may have, times how deep its braces go.
+	// The number of pairs of equal names in a query, multiplied by the depth of its braces.
 	Comparisons int `json:"comparisons"`
-	// How many objects an answer may hold, reckoned before it is made, where a list counts as many times as its page is long, and counted while it is made.
+	// The objects of an answer. The server estimates the number before it makes the answer, by the lengths of pages, and counts the objects while it makes the answer.
 	Cost int64 `json:"cost"`
-	// How many of these objects may be resolved one by one: those of mutations, subscriptions, nodes and labels, and any that a query asks for in an unusual way.
+	// The objects of an answer that the server resolves one by one: objects of mutations, subscriptions, nodes and labels, and objects that a query selects in an unusual way.
 	ResolvedObjects int64 `json:"resolvedObjects"`
-	// Bytes of an answer.
+	// The bytes of an answer.
 	AnswerBytes int64 `json:"answerBytes"`
-	// Bytes of memory that all answers of the server hold together until they are read. One answer gets half at most.
+	// The bytes of memory that all answers of the server hold together until the clients have read them. One answer gets at most half.
 	AnswerMemoryBytes int64 `json:"answerMemoryBytes"`
-	// Seconds of the database that a request may take.
+	// The seconds that the database may work for one request.
 	DatabaseSeconds int `json:"databaseSeconds"`
-	// Length of a page where `first` and `last` are left out.
+	// The length of a page without `first` and `last`.
 	DefaultPageSize int `json:"defaultPageSize"`
-	// The longest page.
+	// The length of the longest page.
 	MaxPageSize int `json:"maxPageSize"`
-	// Bytes of an uploaded file.
+	// The bytes of an uploaded file.
 	FileBytes int64 `json:"fileBytes"`
-	// Files of one upload.
+	// The files of one upload.
 	Files int `json:"files"`
-	// Bytes of the part `map` of an upload.
+	// The bytes of the part `map` of an upload.
 	MapBytes int64 `json:"mapBytes"`
-	// Bytes of one upload.
+	// The bytes of one upload.
 	UploadBytes int64 `json:"uploadBytes"`
-	// Pixels of a photograph.
+	// The pixels of a photograph.
 	Pixels int64 `json:"pixels"`
-	// Scans of a photograph that is not baseline. They may have 40 times as many blocks as the picture, all together.
+	// The scans of a photograph that is not baseline. All scans together may have 40 times as many blocks as the picture.
 	Scans int `json:"scans"`
-	// Bytes of memory that it may take to decode one photograph.
+	// The bytes of memory for decoding one photograph.
 	DecodeBytes int64 `json:"decodeBytes"`
-	// Files of a version of a bundle.
+	// The files of a bundle version.
 	BundleFiles int `json:"bundleFiles"`
-	// Bytes of a file of a bundle.
+	// The bytes of a file of a bundle.
 	BundleFileBytes int64 `json:"bundleFileBytes"`
-	// Bytes of a version of a bundle.
+	// The bytes of a bundle version.
 	BundleBytes int64 `json:"bundleBytes"`
-	// Sockets and event streams that the server has open at once.
+	// The open sockets and event streams of the server.
 	Streams int `json:"streams"`
-	// Sockets and event streams that one person has open at once.
+	// The open sockets and event streams of one person.
 	StreamsPerPerson int `json:"streamsPerPerson"`
-	// Sockets that are open at once without `connection_init`.
+	// The open sockets without `connection_init`.
 	PendingSockets int `json:"pendingSockets"`
-	// Sockets that are open at once without `connection_init` from one address, or from one /64 of IPv6.
+	// The open sockets without `connection_init` from one address, or from one /64 network of IPv6.
 	PendingSocketsPerAddress int `json:"pendingSocketsPerAddress"`
-	// Operations at once on one socket.
+	// The concurrent operations on one socket.
 	SocketOperations int `json:"socketOperations"`
-	// Seconds that a request may take.
+	// The seconds that a request may take.
 	RequestSeconds int `json:"requestSeconds"`
-	// Seconds that the body of an upload may take besides.
+	// The additional seconds that the body of an upload may take.
 	UploadSeconds int `json:"uploadSeconds"`
-	// Seconds that `submitLabels` may be told to wait.
+	// The seconds that `submitLabels` may wait.
 	LabelWaitSeconds int `json:"labelWaitSeconds"`
-	// Keys or fingerprints of images in one list.
+	// The keys or fingerprints of images in one list.
 	Keys int `json:"keys"`
-	// Ids in one list.
+	// The ids in one list.
 	Ids int `json:"ids"`
-	// Series in one list.
+	// The series in one list.
 	Series int `json:"series"`
-	// Spans that `activity` may answer with.
+	// The buckets in one answer of `activity`.
 	ActivityBuckets int `json:"activityBuckets"`
-	// Annotations in one list.
+	// The annotations in one list.
 	Annotations int `json:"annotations"`
-	// Objects of one annotation.
+	// The objects of one annotation.
 	Objects int `json:"objects"`
-	// Vertices of one contour.
+	// The vertices of one contour.
 	Vertices int `json:"vertices"`
-	// Accounts made at once.
+	// The accounts of one `createUsers`.
 	Users int `json:"users"`
-	// Tokens that one person may have.
+	// The access tokens of one person.
 	Tokens int `json:"tokens"`
 }
 
-// What can be done.
+// The root of all mutations.
 type Mutation struct {
 }
 
-// A token that was just made.
+// The result of `createAccessToken`.
 type NewAccessToken struct {
-	// To be sent as `Authorization: Bearer <secret>`. Shown this once.
+	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
 	Secret string `json:"secret"`
-	// The token.
+	// The properties of the token.
 	Token *generated.AccessToken `json:"token"`
 }
 
-// What became of annotations.
+// The result of `putAnnotations`.
 type PutAnnotationsPayload struct {
-	// One for each input, in order.
+	// One result for each input, in the order of the inputs.
 	Results []*annotations.Result `json:"results"`
 }
 
-// What can be asked.
+// The root of all queries.
 type Query struct {
 }
 
-// What this server is.
+// A description of the server.
 type ServerInfo struct {
-	// Always Tagma.
+	// The name of the software: Tagma.
 	Name string `json:"name"`
-	// Its version.
+	// The version of the software.
 	Version string `json:"version"`
-	// The bounds in force. Beyond one a request is refused, and nothing is changed.
+	// The limits in force. The server refuses a request that exceeds a limit, and changes nothing.
 	Limits *Limits `json:"limits"`
 }
 
-// A person who is signed in.
+// The result of `login`.
 type Session struct {
-	// To be sent with every request, as `Authorization: Bearer <token>`. Shown this once.
+	// The token of the session. Send the header `Authorization: Bearer <token>` with every request. The token is returned only in this answer.
 	Token string `json:"token"`
-	// Until when it holds: 24 hours.
+	// The time when the session expires, 24 hours after the login.
 	ExpiresAt instant.Instant `json:"expiresAt"`
-	// Who is signed in.
+	// The person who signed in.
 	User *generated.User `json:"user"`
 }
 
-// Whatever is told as it happens, over a WebSocket (graphql-transport-ws) or by
-// server-sent events. Nothing is missed from the moment on at which a subscription
-// begins; what was before, a query tells. A client that does not keep up is let
-// go, and connects again.
+// The root of all subscriptions, over a WebSocket (graphql-transport-ws) or
+// server-sent events. A subscription delivers every event from its start on; use a
+// query for earlier data. The server disconnects a client that reads too slowly; the
+// client then connects again.
 type Subscription struct {
 }
 
-// What to change of an account.
+// The changes for `updateUser`.
 type UpdateUserInput struct {
-	// Where to write to them; null takes it away.
+	// The e-mail address. Null removes the address.
 	Email graphql.Omittable[*string] `json:"email,omitempty"`
-	// What they may do. The last admin stays one.
+	// The role. The role of the last admin cannot be changed.
 	Role *caller.Role `json:"role,omitempty"`
-	// True stops the account at once, with its sessions and tokens. The last admin stays enabled.
+	// True disables the account and revokes its sessions and tokens. The last admin cannot be disabled.
 	Disabled *bool `json:"disabled,omitempty"`
-	// A new password: 10 to 128 characters. Ends all their sessions.
+	// A new password: 10 to 128 characters. A new password ends all sessions of the account.
 	Password *string `json:"password,omitempty"`
 }
 
-// What became of the files of an upload.
+// The result of `uploadImages`.
 type UploadImagesPayload struct {
-	// One for each file, in the files' order.
+	// One result for each file, in the order of the files.
 	Results []*images.Result `json:"results"`
 }
 
-// Selects people: all that is given must match.
+// Selects people who match every given field.
 type UserFilter struct {
-	// A pattern of the name, as in SQL's LIKE; case does not matter.
+	// A pattern for the name, as in SQL's LIKE. Upper and lower case are the same.
 	Username *string `json:"username,omitempty"`
-	// A pattern of the e-mail address, as in SQL's LIKE; case does not matter.
+	// A pattern for the e-mail address, as in SQL's LIKE. Upper and lower case are the same.
 	Email *string `json:"email,omitempty"`
-	// A pattern of the role, as in SQL's LIKE; case does not matter.
+	// A pattern for the role, as in SQL's LIKE. Upper and lower case are the same.
 	Role *string `json:"role,omitempty"`
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/Khan/genqlient/graphql"
 )
 
-// A token to make.
+// The properties of a new access token.
 type AccessTokenInput struct {
-	// What to call it, 1 to 100 characters.
+	// The name of the token, 1 to 100 characters.
 	Name string `json:"name"`
-	// The most that it may do: the caller's own role, if left out, and never more than that.
+	// The role of the token, at most the role of the caller. The default is the role of the caller.
 	Role *caller.Role `json:"role"`
-	// Makes it a trap's token: it adds images of this device and does nothing else. For that its owner must be a WRITER.
+	// The device of a trap. With a device, the token can only add images of this device. The owner must be a WRITER.
 	Device *string `json:"device"`
-	// Until when it holds; for good, if left out.
+	// The time when the token expires. Without a time, the token does not expire.
 	ExpiresAt *instant.Instant `json:"expiresAt"`
 }
 
@@ -36,11 +36,11 @@ func (v *AccessTokenInput) GetDevice() *string { return v.Device }
 // GetExpiresAt returns AccessTokenInput.ExpiresAt, and is useful for accessing the field via an interface.
 func (v *AccessTokenInput) GetExpiresAt() *instant.Instant { return v.ExpiresAt }
 
-// What made an annotation.
+// The algorithm of an annotation.
 type AlgorithmInput struct {
-	// Its name, 1 to 200 characters.
+	// The name of the algorithm, 1 to 200 characters.
 	Name string `json:"name"`
-	// Its version, 1 to 200 characters.
+	// The version of the algorithm, 1 to 200 characters.
 	Version string `json:"version"`
 }
 
@@ -50,17 +50,17 @@ func (v *AlgorithmInput) GetName() string { return v.Name }
 // GetVersion returns AlgorithmInput.Version, and is useful for accessing the field via an interface.
 func (v *AlgorithmInput) GetVersion() string { return v.Version }
 
-// One thing that was seen.
+// An object of an annotation.
 type AnnotatedObjectInput struct {
-	// What it is, 1 to 200 characters.
+	// The name of the object's class, 1 to 200 characters.
 	Name string `json:"name"`
-	// Its outline: at least 3 vertices, none further outside the image than the image's own width and height.
+	// The outline of the object: at least 3 vertices. A vertex may lie outside the image by at most the width and height of the image.
 	Contour json.RawMessage `json:"contour"`
-	// In which colour to fill it, at most 50 characters.
+	// The colour to fill the object with, at most 50 characters.
 	FillColour *string `json:"fillColour"`
-	// In which colour to draw its outline, at most 50 characters.
+	// The colour to draw the outline in, at most 50 characters.
 	StrokeColour *string `json:"strokeColour"`
-	// A number that says more about it, by the algorithm's own rule.
+	// A number whose meaning the algorithm defines.
 	Value *int `json:"value"`
 }
 
@@ -82,25 +82,26 @@ func (v *AnnotatedObjectInput) GetValue() *int { return v.Value }
 // Annotation includes the requested fields of the GraphQL type Annotation.
 // The GraphQL type's documentation follows.
 //
-// What one version of an algorithm saw in one image. An image has at most one of
-// each algorithm and version. People annotate under a name of their own choice.
+// The objects that one version of an algorithm found in one image. An image has at
+// most one annotation of each algorithm and version. A person who annotates chooses
+// an algorithm name, such as by-hand.
 type Annotation struct {
-	// The whole annotation as a document of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}`, contours in OpenCV's nesting.
+	// The whole annotation, as a document in the form of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}`. Contours use the nesting of OpenCV.
 	Document json.RawMessage `json:"document"`
 }
 
 // GetDocument returns Annotation.Document, and is useful for accessing the field via an interface.
 func (v *Annotation) GetDocument() json.RawMessage { return v.Document }
 
-// An annotation to add.
+// An annotation for `putAnnotations`.
 type AnnotationInput struct {
-	// The image that it was made on.
+	// The key of the annotated image.
 	Image ImageKey `json:"image"`
-	// MD5 of the file that it was made on: it must be that of the image.
+	// The MD5 hash of the annotated file. The hash must equal that of the stored image, so that no annotation lands on a different photograph.
 	Md5 string `json:"md5"`
-	// What made it.
+	// The algorithm that made the annotation.
 	Algorithm AlgorithmInput `json:"algorithm"`
-	// What was seen, at most 10,000 objects. An empty list says that there was nothing.
+	// The objects, at most 10,000. An empty list means that the algorithm found no object.
 	Objects []AnnotatedObjectInput `json:"objects"`
 }
 
@@ -119,17 +120,17 @@ func (v *AnnotationInput) GetObjects() []AnnotatedObjectInput { return v.Objects
 // BundleFile includes the requested fields of the GraphQL type BundleFile.
 // The GraphQL type's documentation follows.
 //
-// One file of a bundle's version.
+// A file of a bundle version.
 type BundleFile struct {
-	// Its path within the bundle, such as output/model_final.pth.
+	// The path of the file within the bundle, such as output/model_final.pth.
 	Key string `json:"key"`
-	// MD5 of the file, 32 hex digits.
+	// The MD5 hash of the file, 32 hex digits.
 	Md5 string `json:"md5"`
-	// Bytes of the file.
+	// The size of the file in bytes.
 	Size int64 `json:"size"`
-	// When it was last changed, as whoever sent it says.
+	// The time when the file was last changed, as the sender reported.
 	ModifiedAt instant.Instant `json:"modifiedAt"`
-	// Where to get the file, for a while. It is served to be saved, as bytes of no type.
+	// A temporary link to the file. The file is served as an attachment with the type application/octet-stream.
 	Link BundleFileLink `json:"link"`
 }
 
@@ -148,17 +149,17 @@ func (v *BundleFile) GetModifiedAt() instant.Instant { return v.ModifiedAt }
 // GetLink returns BundleFile.Link, and is useful for accessing the field via an interface.
 func (v *BundleFile) GetLink() BundleFileLink { return v.Link }
 
-// A file of a bundle to publish.
+// A file for `requestBundleUpload`.
 type BundleFileInput struct {
-	// Its path within the bundle, such as data/picture.svg: relative, with slashes, at most 500 bytes.
+	// The path of the file within the bundle, such as data/picture.svg: relative, separated by slashes, at most 500 bytes.
 	Key string `json:"key"`
-	// MD5 of the file, 32 hex digits.
+	// The MD5 hash of the file, 32 hex digits.
 	Md5 string `json:"md5"`
-	// SHA-256 of the file, 64 hex digits. With it, only the very same content counts as being there already, and no other that shares the MD5.
+	// The SHA-256 hash of the file, 64 hex digits. With the hash, the server reuses stored content only if the SHA-256 hash is the same. Without the hash, the server compares MD5 hash and size.
 	Sha256 *string `json:"sha256"`
-	// Bytes of the file.
+	// The size of the file in bytes.
 	Size int64 `json:"size"`
-	// When it was last changed.
+	// The time when the file was last changed.
 	ModifiedAt instant.Instant `json:"modifiedAt"`
 }
 
@@ -180,13 +181,14 @@ func (v *BundleFileInput) GetModifiedAt() instant.Instant { return v.ModifiedAt 
 // BundleFileLink includes the requested fields of the GraphQL type FileLink.
 // The GraphQL type's documentation follows.
 //
-// An address from which a file can be fetched without signing in, until it
-// expires. It has at least five minutes left when it is given, and the same
-// address is given again while that holds, so that browsers can keep the file.
+// A temporary link to a file. Anybody who has the link can fetch the file without
+// signing in until the link expires. A link is valid for at least five minutes when
+// it is returned. The server returns the same link while at least five minutes
+// remain, so that browsers can cache the file.
 type BundleFileLink struct {
-	// The address. If it begins with a slash it is of this server, from its root;
-	// else it is that of the store itself. Either is fetched with GET, and without
-	// the token.
+	// The address of the file. An address that begins with a slash is relative to the
+	// root of this server; any other address is that of the object storage. Fetch the
+	// file with GET and without the header Authorization.
 	Url string `json:"url"`
 }
 
@@ -196,12 +198,13 @@ func (v *BundleFileLink) GetUrl() string { return v.Url }
 // BundleFilesBundle includes the requested fields of the GraphQL type Bundle.
 // The GraphQL type's documentation follows.
 //
-// What training and inference of a model need: data, configuration, weights. It
-// has numbered versions, of which none is ever changed or deleted.
+// A bundle: the files that the training and the inference of a model need, which
+// are data, configuration and weights. A bundle has numbered versions. A version is
+// never changed or deleted.
 type BundleFilesBundle struct {
-	// Its last version.
+	// The latest version.
 	Latest BundleVersionFields `json:"latest"`
-	// One of its versions, or null if there is none of that number.
+	// The version with a number, or null if no such version exists.
 	Version *BundleVersionFields `json:"version"`
 }
 
@@ -213,22 +216,22 @@ func (v *BundleFilesBundle) GetVersion() *BundleVersionFields { return v.Version
 
 // BundleFilesResponse is returned by BundleFiles on success.
 type BundleFilesResponse struct {
-	// One bundle by its name, or null if no version of it was published.
+	// Returns the bundle with a name, or null if no version of the bundle is published.
 	Bundle *BundleFilesBundle `json:"bundle"`
 }
 
 // GetBundle returns BundleFilesResponse.Bundle, and is useful for accessing the field via an interface.
 func (v *BundleFilesResponse) GetBundle() *BundleFilesBundle { return v.Bundle }
 
-// Which files of a bundle are wanted.
+// A part of the files of a bundle.
 type BundlePart string
 
 const (
-	// All of them.
+	// All files.
 	BundlePartAll BundlePart = "ALL"
-	// What training needs: `data/` and `config/`.
+	// The files for training: `data/` and `config/`.
 	BundlePartData BundlePart = "DATA"
-	// What inference needs: `output/` and `config/`.
+	// The files for inference: `output/` and `config/`.
 	BundlePartModel BundlePart = "MODEL"
 )
 
@@ -241,19 +244,20 @@ var AllBundlePart = []BundlePart{
 // BundleTarget includes the requested fields of the GraphQL type BundleUploadTarget.
 // The GraphQL type's documentation follows.
 //
-// Where one file is to be sent: once, as it is, without signing in. What a target
-// is answered: 2xx when the file is here, 412 if it was here already, which is as
-// good, 403 if the target has expired, 404 if the upload is published or over, 400
-// for other bytes than were announced. A target that leads to an S3 store may
-// answer 403 for these too, and 409 if the file is being sent already: ask again.
+// The target address of one file. Send the bytes of the file to the target once,
+// without signing in. The status of the answer is 2xx if the file has arrived; 412 if
+// the file had arrived before, which is also a success; 403 if the target has
+// expired; 404 if the upload is published or expired; and 400 if the bytes differ
+// from the announced bytes. A target in an S3 storage may answer 403 instead of 400,
+// and 409 if another request is sending the file: request the upload again.
 type BundleTarget struct {
-	// Which file.
+	// The key of the file.
 	Key string `json:"key"`
 	// The HTTP method: PUT.
 	Method string `json:"method"`
-	// The address, from the server's own root if it begins with a slash.
+	// The address of the target. An address that begins with a slash is relative to the root of this server.
 	Url string `json:"url"`
-	// Headers to send with it, besides Content-Length.
+	// The headers to send, in addition to Content-Length.
 	Headers []Header `json:"headers"`
 }
 
@@ -272,11 +276,11 @@ func (v *BundleTarget) GetHeaders() []Header { return v.Headers }
 // BundleVersionFields includes the GraphQL fields of BundleVersion requested by the fragment BundleVersionFields.
 // The GraphQL type's documentation follows.
 //
-// A bundle as it was published once.
+// A published version of a bundle.
 type BundleVersionFields struct {
-	// Names it wherever a version is asked for, such as insects@3: an algorithm's version may be that.
+	// The name of the version, such as insects@3. The version of an algorithm may be such a name.
 	Name string `json:"name"`
-	// Its files, in the order of their keys' bytes.
+	// The files, ordered by the bytes of their keys.
 	Files []BundleFile `json:"files"`
 }
 
@@ -286,13 +290,13 @@ func (v *BundleVersionFields) GetName() string { return v.Name }
 // GetFiles returns BundleVersionFields.Files, and is useful for accessing the field via an interface.
 func (v *BundleVersionFields) GetFiles() []BundleFile { return v.Files }
 
-// What to do with a file where the device has another image of the same time.
+// The policy for a file whose device already has a different image of the same time.
 type ConflictPolicy string
 
 const (
-	// Keep the image that is there.
+	// Keep the existing image. The verdict is CONFLICT.
 	ConflictPolicyRefuse ConflictPolicy = "REFUSE"
-	// Put the file in its place. The annotations of the old image were made on other bytes: they go with it. Not for a trap's token.
+	// Replace the existing image. Its annotations are deleted, because they were made on different bytes. The token of a trap cannot replace images.
 	ConflictPolicyReplace ConflictPolicy = "REPLACE"
 )
 
@@ -304,11 +308,11 @@ var AllConflictPolicy = []ConflictPolicy{
 // CreateAccessTokenCreateAccessTokenNewAccessToken includes the requested fields of the GraphQL type NewAccessToken.
 // The GraphQL type's documentation follows.
 //
-// A token that was just made.
+// The result of `createAccessToken`.
 type CreateAccessTokenCreateAccessTokenNewAccessToken struct {
-	// To be sent as `Authorization: Bearer <secret>`. Shown this once.
+	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
 	Secret string `json:"secret"`
-	// The token.
+	// The properties of the token.
 	Token CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken `json:"token"`
 }
 
@@ -323,15 +327,15 @@ func (v *CreateAccessTokenCreateAccessTokenNewAccessToken) GetToken() CreateAcce
 // CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken includes the requested fields of the GraphQL type AccessToken.
 // The GraphQL type's documentation follows.
 //
-// A session, or a token that somebody made. Its secret is not kept.
+// A session or an access token. The server stores a hash of the secret, not the secret.
 type CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken struct {
-	// What its owner calls it.
+	// The name that the owner chose.
 	Name string `json:"name"`
-	// The most that it may do; its owner's role bounds it too.
+	// The role of the token. The token's rights are limited by this role and by the present role of its owner.
 	Role caller.Role `json:"role"`
-	// For a trap's token: the one device whose images it may add. It may do nothing else.
+	// For the token of a trap, the device. Such a token can only add images of this device. Null for every other token.
 	Device *string `json:"device"`
-	// Until when it holds; null if for good.
+	// The time when the token expires, or null if the token does not expire.
 	ExpiresAt *instant.Instant `json:"expiresAt"`
 }
 
@@ -357,7 +361,7 @@ func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetEx
 
 // CreateAccessTokenResponse is returned by CreateAccessToken on success.
 type CreateAccessTokenResponse struct {
-	// Makes a token for a script or for a trap. Its secret is shown this once. A token that asks for another gets none that may more or lasts longer.
+	// Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry.
 	CreateAccessToken CreateAccessTokenCreateAccessTokenNewAccessToken `json:"createAccessToken"`
 }
 
@@ -371,7 +375,7 @@ func (v *CreateAccessTokenResponse) GetCreateAccessToken() CreateAccessTokenCrea
 //
 // An insect trap with a camera.
 type Device struct {
-	// Eight hex digits, lower case.
+	// The name of the device: eight hex digits in lower case.
 	Name string `json:"name"`
 }
 
@@ -381,9 +385,9 @@ func (v *Device) GetName() string { return v.Name }
 // DiffImagesDiffImagesImageDiff includes the requested fields of the GraphQL type ImageDiff.
 // The GraphQL type's documentation follows.
 //
-// What would become of one file.
+// The verdict that an upload of one file would get.
 type DiffImagesDiffImagesImageDiff struct {
-	// What would become of it.
+	// The verdict.
 	Verdict DiffVerdict `json:"verdict"`
 }
 
@@ -392,22 +396,22 @@ func (v *DiffImagesDiffImagesImageDiff) GetVerdict() DiffVerdict { return v.Verd
 
 // DiffImagesResponse is returned by DiffImages on success.
 type DiffImagesResponse struct {
-	// What would become of images if they were uploaded: to be asked before anything is sent.
+	// Returns the verdict that an upload of each file would get. A client asks before it sends files, and skips the files that the server has.
 	DiffImages []DiffImagesDiffImagesImageDiff `json:"diffImages"`
 }
 
 // GetDiffImages returns DiffImagesResponse.DiffImages, and is useful for accessing the field via an interface.
 func (v *DiffImagesResponse) GetDiffImages() []DiffImagesDiffImagesImageDiff { return v.DiffImages }
 
-// What would become of a file.
+// The verdict that an upload would get.
 type DiffVerdict string
 
 const (
-	// The server does not have it.
+	// The server has no image of the device and time.
 	DiffVerdictNew DiffVerdict = "NEW"
-	// The server has it, to the byte.
+	// The server has the same file, byte for byte.
 	DiffVerdictSame DiffVerdict = "SAME"
-	// The server has another image of the same device and time.
+	// The server has a different image of the same device and time.
 	DiffVerdictConflict DiffVerdict = "CONFLICT"
 )
 
@@ -422,9 +426,9 @@ var AllDiffVerdict = []DiffVerdict{
 //
 // A header of an HTTP request.
 type Header struct {
-	// Its name.
+	// The name of the header.
 	Name string `json:"name"`
-	// Its value.
+	// The value of the header.
 	Value string `json:"value"`
 }
 
@@ -437,41 +441,41 @@ func (v *Header) GetValue() string { return v.Value }
 // Image includes the requested fields of the GraphQL type Image.
 // The GraphQL type's documentation follows.
 //
-// One photograph.
+// A photograph.
 type Image struct {
-	// The trap that took it.
+	// The trap that took the photograph.
 	Device Device `json:"device"`
-	// When it was taken, as the file's name says.
+	// The time when the photograph was taken, from the name of the file.
 	TakenAt instant.Instant `json:"takenAt"`
-	// MD5 of the file, 32 hex digits.
+	// The MD5 hash of the file, 32 hex digits.
 	Md5 string `json:"md5"`
-	// Bytes of the file.
+	// The size of the file in bytes.
 	Size int64 `json:"size"`
-	// Pixels.
+	// The width in pixels.
 	Width int `json:"width"`
-	// Pixels.
+	// The height in pixels.
 	Height int `json:"height"`
-	// The version of the trap's software, where it says so.
+	// The version of the trap's software, or null if the file does not name the version.
 	DeviceVersion *string `json:"deviceVersion"`
-	// Degrees north; null where the GPS failed.
+	// The latitude in degrees north, or null if the GPS had no fix.
 	Latitude *float64 `json:"latitude"`
-	// Degrees east; null where the GPS failed.
+	// The longitude in degrees east, or null if the GPS had no fix.
 	Longitude *float64 `json:"longitude"`
-	// Metres above sea level; null where the GPS failed.
+	// The altitude in metres above sea level, or null if the GPS had no fix.
 	Altitude *float64 `json:"altitude"`
-	// Degrees Celsius; null where the sensor failed.
+	// The temperature in degrees Celsius, or null if the sensor failed.
 	Temperature *float64 `json:"temperature"`
-	// Percent relative humidity; null where the sensor failed.
+	// The relative humidity in percent, or null if the sensor failed.
 	Humidity *float64 `json:"humidity"`
-	// Shutter speed of the exposure that the trap takes without flash, as an APEX value.
+	// The shutter speed of the trap's exposure without flash, as an APEX value.
 	NoFlashShutterSpeed *float64 `json:"noFlashShutterSpeed"`
-	// Exposure time without flash, in seconds.
+	// The exposure time without flash, in seconds.
 	NoFlashExposureTime *float64 `json:"noFlashExposureTime"`
-	// Brightness without flash, as an APEX value: how light it was.
+	// The brightness without flash, as an APEX value. The brightness measures the ambient light.
 	NoFlashBrightness *float64 `json:"noFlashBrightness"`
-	// ISO speed without flash.
+	// The ISO speed without flash.
 	NoFlashIso *float64 `json:"noFlashIso"`
-	// What was seen in it, by age.
+	// The annotations of the image, from the oldest to the newest.
 	Annotations []Annotation `json:"annotations"`
 }
 
@@ -526,13 +530,13 @@ func (v *Image) GetNoFlashIso() *float64 { return v.NoFlashIso }
 // GetAnnotations returns Image.Annotations, and is useful for accessing the field via an interface.
 func (v *Image) GetAnnotations() []Annotation { return v.Annotations }
 
-// What is needed to tell whether the server has a file.
+// The properties of a local file that the server needs to decide whether it has the file.
 type ImageFingerprint struct {
-	// The device, eight hex digits.
+	// The name of the device: eight hex digits.
 	Device string `json:"device"`
-	// When the image was taken, to the second.
+	// The time when the image was taken, in whole seconds.
 	TakenAt instant.Instant `json:"takenAt"`
-	// MD5 of the file, 32 hex digits.
+	// The MD5 hash of the file, 32 hex digits.
 	Md5 string `json:"md5"`
 }
 
@@ -545,11 +549,11 @@ func (v *ImageFingerprint) GetTakenAt() instant.Instant { return v.TakenAt }
 // GetMd5 returns ImageFingerprint.Md5, and is useful for accessing the field via an interface.
 func (v *ImageFingerprint) GetMd5() string { return v.Md5 }
 
-// Names one image: a device takes at most one a second.
+// The key of an image. A device takes at most one image per second.
 type ImageKey struct {
-	// The device, eight hex digits.
+	// The name of the device: eight hex digits.
 	Device string `json:"device"`
-	// When the image was taken, to the second.
+	// The time when the image was taken, in whole seconds.
 	TakenAt instant.Instant `json:"takenAt"`
 }
 
@@ -564,9 +568,9 @@ func (v *ImageKey) GetTakenAt() instant.Instant { return v.TakenAt }
 //
 // A page of images.
 type ImageSeriesImageSeriesImageConnection struct {
-	// The images alone.
+	// The images of the page.
 	Nodes []Image `json:"nodes"`
-	// Where this page stands.
+	// The position of the page.
 	PageInfo ImageSeriesImageSeriesImageConnectionPageInfo `json:"pageInfo"`
 }
 
@@ -581,11 +585,11 @@ func (v *ImageSeriesImageSeriesImageConnection) GetPageInfo() ImageSeriesImageSe
 // ImageSeriesImageSeriesImageConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
 // The GraphQL type's documentation follows.
 //
-// Where a page stands among the others.
+// The position of a page in its list.
 type ImageSeriesImageSeriesImageConnectionPageInfo struct {
-	// Whether something comes after this page.
+	// True if there are items after the page.
 	HasNextPage bool `json:"hasNextPage"`
-	// The cursor of the last on this page; null on an empty one.
+	// The cursor of the last item, or null if the page is empty.
 	EndCursor *string `json:"endCursor"`
 }
 
@@ -597,7 +601,7 @@ func (v *ImageSeriesImageSeriesImageConnectionPageInfo) GetEndCursor() *string {
 
 // ImageSeriesResponse is returned by ImageSeries on success.
 type ImageSeriesResponse struct {
-	// The images of one or several series, each image once, by pages.
+	// Returns a page of the images in one or several series. An image in several series is returned once.
 	ImageSeries ImageSeriesImageSeriesImageConnection `json:"imageSeries"`
 }
 
@@ -609,17 +613,17 @@ func (v *ImageSeriesResponse) GetImageSeries() ImageSeriesImageSeriesImageConnec
 // Limits includes the requested fields of the GraphQL type Limits.
 // The GraphQL type's documentation follows.
 //
-// The bounds in force.
+// The limits in force.
 type Limits struct {
-	// Bytes of a JSON body, and of the part `operations` of an upload. Without a token it is 65,536 at most.
+	// The bytes of a JSON body, and of the part `operations` of an upload. Without a token, the limit is at most 65,536.
 	BodyBytes int64 `json:"bodyBytes"`
-	// Files of one upload.
+	// The files of one upload.
 	Files int `json:"files"`
-	// Bytes of an uploaded file.
+	// The bytes of an uploaded file.
 	FileBytes int64 `json:"fileBytes"`
-	// Bytes of one upload.
+	// The bytes of one upload.
 	UploadBytes int64 `json:"uploadBytes"`
-	// The longest page.
+	// The length of the longest page.
 	MaxPageSize int `json:"maxPageSize"`
 }
 
@@ -641,13 +645,13 @@ func (v *Limits) GetMaxPageSize() int { return v.MaxPageSize }
 // LoginLoginSession includes the requested fields of the GraphQL type Session.
 // The GraphQL type's documentation follows.
 //
-// A person who is signed in.
+// The result of `login`.
 type LoginLoginSession struct {
-	// To be sent with every request, as `Authorization: Bearer <token>`. Shown this once.
+	// The token of the session. Send the header `Authorization: Bearer <token>` with every request. The token is returned only in this answer.
 	Token string `json:"token"`
-	// Until when it holds: 24 hours.
+	// The time when the session expires, 24 hours after the login.
 	ExpiresAt instant.Instant `json:"expiresAt"`
-	// Who is signed in.
+	// The person who signed in.
 	User LoginLoginSessionUser `json:"user"`
 }
 
@@ -665,9 +669,9 @@ func (v *LoginLoginSession) GetUser() LoginLoginSessionUser { return v.User }
 //
 // A person with an account.
 type LoginLoginSessionUser struct {
-	// The account's name, lower case.
+	// The name of the account, in lower case.
 	Username string `json:"username"`
-	// What they may do.
+	// The role, which decides the rights of the person.
 	Role caller.Role `json:"role"`
 }
 
@@ -679,7 +683,7 @@ func (v *LoginLoginSessionUser) GetRole() caller.Role { return v.Role }
 
 // LoginResponse is returned by Login on success.
 type LoginResponse struct {
-	// Signs a person in for 24 hours. It takes as long for a name that does not exist. Too many wrong guesses are answered RATE_LIMITED for a while.
+	// Signs a person in for 24 hours. After too many wrong passwords, the server answers RATE_LIMITED for some minutes. The time of the answer does not tell whether the account exists.
 	Login LoginLoginSession `json:"login"`
 }
 
@@ -688,7 +692,7 @@ func (v *LoginResponse) GetLogin() LoginLoginSession { return v.Login }
 
 // LogoutResponse is returned by Logout on success.
 type LogoutResponse struct {
-	// Ends the session, or revokes the token, that this request was sent with.
+	// Ends the session, or revokes the access token, of this request.
 	Logout bool `json:"logout"`
 }
 
@@ -698,11 +702,11 @@ func (v *LogoutResponse) GetLogout() bool { return v.Logout }
 // Problem includes the requested fields of the GraphQL type Problem.
 // The GraphQL type's documentation follows.
 //
-// One thing that is wrong with an input.
+// A problem of one part of the input.
 type Problem struct {
-	// Where, from the argument inwards, such as ["input", "0", "md5"].
+	// The path to the wrong value, beginning with the argument, such as ["input", "0", "md5"].
 	Path []string `json:"path"`
-	// What, and what to do about it.
+	// A description of the problem and its remedy.
 	Message string `json:"message"`
 }
 
@@ -715,11 +719,11 @@ func (v *Problem) GetMessage() string { return v.Message }
 // PublishBundlePublishBundlePublishBundlePayload includes the requested fields of the GraphQL type PublishBundlePayload.
 // The GraphQL type's documentation follows.
 //
-// What became of an upload.
+// The result of `publishBundle`.
 type PublishBundlePublishBundlePublishBundlePayload struct {
-	// Whether it is a new version.
+	// The verdict: whether the version is new.
 	Verdict PublishVerdict `json:"verdict"`
-	// The version that it is.
+	// The published version: the new one, or the existing one with the same files.
 	Version PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion `json:"version"`
 }
 
@@ -736,11 +740,11 @@ func (v *PublishBundlePublishBundlePublishBundlePayload) GetVersion() PublishBun
 // PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion includes the requested fields of the GraphQL type BundleVersion.
 // The GraphQL type's documentation follows.
 //
-// A bundle as it was published once.
+// A published version of a bundle.
 type PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion struct {
-	// Names it wherever a version is asked for, such as insects@3: an algorithm's version may be that.
+	// The name of the version, such as insects@3. The version of an algorithm may be such a name.
 	Name string `json:"name"`
-	// MD5 of its list of files: of what `md5sum` writes of them, in the order of their keys' bytes.
+	// The MD5 hash of the list of files: of the lines that `md5sum` prints for the files, ordered by the bytes of their keys.
 	Md5 string `json:"md5"`
 }
 
@@ -756,7 +760,7 @@ func (v *PublishBundlePublishBundlePublishBundlePayloadVersionBundleVersion) Get
 
 // PublishBundleResponse is returned by PublishBundle on success.
 type PublishBundleResponse struct {
-	// Makes the next version of a bundle, once every file of the upload is here with the right bytes: all or nothing, and an error that tells of every file that is not. A version is never changed and never deleted. To publish an upload again does no harm. Where many bytes are still to be checked it may be answered UNAVAILABLE: publish again, and it goes on.
+	// Publishes an upload as the next version of its bundle. Every file must have arrived with the announced bytes; otherwise nothing is published, and the error lists every missing or wrong file. A version is never changed or deleted. Publishing an upload again is harmless. If many bytes remain to be checked, the answer may be UNAVAILABLE: publish again, and the check continues.
 	PublishBundle PublishBundlePublishBundlePublishBundlePayload `json:"publishBundle"`
 }
 
@@ -765,13 +769,13 @@ func (v *PublishBundleResponse) GetPublishBundle() PublishBundlePublishBundlePub
 	return v.PublishBundle
 }
 
-// What became of an upload.
+// The verdict of `publishBundle`.
 type PublishVerdict string
 
 const (
-	// It is a new version.
+	// The upload is a new version.
 	PublishVerdictCreated PublishVerdict = "CREATED"
-	// It has the same contents under the same keys as the last version, or was published before. It is that version.
+	// All keys and contents equal those of the latest version, or the upload was published before. No new version was created.
 	PublishVerdictUnchanged PublishVerdict = "UNCHANGED"
 )
 
@@ -783,9 +787,9 @@ var AllPublishVerdict = []PublishVerdict{
 // PutAnnotationResult includes the requested fields of the GraphQL type PutAnnotationResult.
 // The GraphQL type's documentation follows.
 //
-// What became of one annotation.
+// The result for one annotation.
 type PutAnnotationResult struct {
-	// Everything that is wrong with it.
+	// All problems of the annotation.
 	Problems []Problem `json:"problems"`
 }
 
@@ -795,9 +799,9 @@ func (v *PutAnnotationResult) GetProblems() []Problem { return v.Problems }
 // PutAnnotationsPutAnnotationsPutAnnotationsPayload includes the requested fields of the GraphQL type PutAnnotationsPayload.
 // The GraphQL type's documentation follows.
 //
-// What became of annotations.
+// The result of `putAnnotations`.
 type PutAnnotationsPutAnnotationsPutAnnotationsPayload struct {
-	// One for each input, in order.
+	// One result for each input, in the order of the inputs.
 	Results []PutAnnotationResult `json:"results"`
 }
 
@@ -808,7 +812,7 @@ func (v *PutAnnotationsPutAnnotationsPutAnnotationsPayload) GetResults() []PutAn
 
 // PutAnnotationsResponse is returned by PutAnnotations on success.
 type PutAnnotationsResponse struct {
-	// Adds annotations to images. To send one again does no harm.
+	// Adds annotations to images. Adding the same annotation again is harmless.
 	PutAnnotations PutAnnotationsPutAnnotationsPutAnnotationsPayload `json:"putAnnotations"`
 }
 
@@ -820,11 +824,11 @@ func (v *PutAnnotationsResponse) GetPutAnnotations() PutAnnotationsPutAnnotation
 // RequestBundleUploadRequestBundleUpload includes the requested fields of the GraphQL type BundleUpload.
 // The GraphQL type's documentation follows.
 //
-// A version on its way. It is kept for a day from when it was last asked for.
+// The upload of a bundle version. The server stores an upload for a day after the last `requestBundleUpload`.
 type RequestBundleUploadRequestBundleUpload struct {
-	// Names it to `publishBundle`.
+	// The id of the upload, for `publishBundle`.
 	Id string `json:"id"`
-	// The files to send, and where to. Of several with the same content, one.
+	// The targets of the files to send. Of several files with the same content, one is requested.
 	Wanted []BundleTarget `json:"wanted"`
 }
 
@@ -836,7 +840,7 @@ func (v *RequestBundleUploadRequestBundleUpload) GetWanted() []BundleTarget { re
 
 // RequestBundleUploadResponse is returned by RequestBundleUpload on success.
 type RequestBundleUploadResponse struct {
-	// Says which files of a bundle must be sent before it can be published, and where to. Those whose content a published version of any bundle has already need not be. Asked again for the same files, within a day, it is the same upload: what has come meanwhile is not wanted again, and the rest gets new targets.
+	// Starts the upload of a bundle version, and returns the files to send and their target addresses. Files whose content is already in a published version of any bundle are not requested. A request with the same files within a day returns the same upload: files that have arrived are not requested again, and the other files get new targets.
 	RequestBundleUpload RequestBundleUploadRequestBundleUpload `json:"requestBundleUpload"`
 }
 
@@ -845,13 +849,13 @@ func (v *RequestBundleUploadResponse) GetRequestBundleUpload() RequestBundleUplo
 	return v.RequestBundleUpload
 }
 
-// Selects images by device and time.
+// A series: the images of matching devices in an interval of time.
 type SeriesInput struct {
-	// A pattern of the device's name, as in SQL's LIKE: % stands for any run of characters, _ for any one, \ takes the next as it is.
+	// A pattern for the device's name, as in SQL's LIKE: % matches any number of characters, _ matches one character, and \ makes the next character literal.
 	Device string `json:"device"`
-	// The first moment, included.
+	// The start of the interval, inclusive.
 	Start instant.Instant `json:"start"`
-	// The last moment, excluded.
+	// The end of the interval, exclusive.
 	End instant.Instant `json:"end"`
 }
 
@@ -866,7 +870,7 @@ func (v *SeriesInput) GetEnd() instant.Instant { return v.End }
 
 // ServerResponse is returned by Server on success.
 type ServerResponse struct {
-	// What this server is, and its limits. Open to all.
+	// Returns the server's name, version and limits. No sign-in is required.
 	Server ServerServerServerInfo `json:"server"`
 }
 
@@ -876,11 +880,11 @@ func (v *ServerResponse) GetServer() ServerServerServerInfo { return v.Server }
 // ServerServerServerInfo includes the requested fields of the GraphQL type ServerInfo.
 // The GraphQL type's documentation follows.
 //
-// What this server is.
+// A description of the server.
 type ServerServerServerInfo struct {
-	// Always Tagma.
+	// The name of the software: Tagma.
 	Name string `json:"name"`
-	// The bounds in force. Beyond one a request is refused, and nothing is changed.
+	// The limits in force. The server refuses a request that exceeds a limit, and changes nothing.
 	Limits Limits `json:"limits"`
 }
 
@@ -892,7 +896,7 @@ func (v *ServerServerServerInfo) GetLimits() Limits { return v.Limits }
 
 // UploadImagesResponse is returned by UploadImages on success.
 type UploadImagesResponse struct {
-	// Adds photographs. Each file is judged by itself: one that is refused does not spoil the others. To send a file again does no harm.
+	// Adds photographs. Every file gets its own verdict, and a rejected file does not affect the other files. Uploading a file again is harmless.
 	UploadImages UploadImagesUploadImagesUploadImagesPayload `json:"uploadImages"`
 }
 
@@ -904,9 +908,9 @@ func (v *UploadImagesResponse) GetUploadImages() UploadImagesUploadImagesUploadI
 // UploadImagesUploadImagesUploadImagesPayload includes the requested fields of the GraphQL type UploadImagesPayload.
 // The GraphQL type's documentation follows.
 //
-// What became of the files of an upload.
+// The result of `uploadImages`.
 type UploadImagesUploadImagesUploadImagesPayload struct {
-	// One for each file, in the files' order.
+	// One result for each file, in the order of the files.
 	Results []UploadResult `json:"results"`
 }
 
@@ -916,13 +920,13 @@ func (v *UploadImagesUploadImagesUploadImagesPayload) GetResults() []UploadResul
 // UploadResult includes the requested fields of the GraphQL type UploadResult.
 // The GraphQL type's documentation follows.
 //
-// What became of one file.
+// The result for one uploaded file.
 type UploadResult struct {
-	// What became of it.
+	// The verdict on the file.
 	Verdict UploadVerdict `json:"verdict"`
-	// Why it was not taken; null if it was.
+	// The reason why the file was not taken, or null if the file was taken.
 	Problem *UploadResultProblem `json:"problem"`
-	// How many annotations went with the image that was replaced; 0 for the other verdicts.
+	// The number of annotations that were deleted with a replaced image; 0 for every other verdict.
 	AnnotationsDeleted int `json:"annotationsDeleted"`
 }
 
@@ -938,28 +942,28 @@ func (v *UploadResult) GetAnnotationsDeleted() int { return v.AnnotationsDeleted
 // UploadResultProblem includes the requested fields of the GraphQL type Problem.
 // The GraphQL type's documentation follows.
 //
-// One thing that is wrong with an input.
+// A problem of one part of the input.
 type UploadResultProblem struct {
-	// What, and what to do about it.
+	// A description of the problem and its remedy.
 	Message string `json:"message"`
 }
 
 // GetMessage returns UploadResultProblem.Message, and is useful for accessing the field via an interface.
 func (v *UploadResultProblem) GetMessage() string { return v.Message }
 
-// What became of a file.
+// The verdict on an uploaded file.
 type UploadVerdict string
 
 const (
-	// It is new, and was kept.
+	// The image is new and is stored.
 	UploadVerdictCreated UploadVerdict = "CREATED"
-	// It was there already, to the byte.
+	// The server already had the same file, byte for byte.
 	UploadVerdictUnchanged UploadVerdict = "UNCHANGED"
-	// It took the place of another image, as was asked.
+	// The image replaced a different image of the same device and time, as REPLACE requested.
 	UploadVerdictReplaced UploadVerdict = "REPLACED"
-	// The device has another image of the same time. Nothing was changed.
+	// The device has a different image of the same time. Nothing was changed.
 	UploadVerdictConflict UploadVerdict = "CONFLICT"
-	// It is not a whole photograph with a right name. Nothing was changed.
+	// The file is not a complete photograph, or its name is not valid. Nothing was changed.
 	UploadVerdictRejected UploadVerdict = "REJECTED"
 )
 
