@@ -94,11 +94,11 @@ func unknownWord(group *cobra.Command, word string) error {
 		}
 	}
 	slices.Sort(names)
-	like := ""
+	like := "."
 	if near := group.SuggestionsFor(word); len(near) > 0 {
 		like = fmt.Sprintf(": do you mean %s?", strings.Join(near, " or "))
 	}
-	return misuse("%q is no command of %s%s\nThere are: %s. See %s --help", word, group.CommandPath(), like, strings.Join(names, ", "), group.CommandPath())
+	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), like, strings.Join(names, ", "), group.CommandPath())
 }
 
 // checkWords holds the words after a command against its line of usage, such as
@@ -155,7 +155,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		like := ""
+		like := "."
 		near := config.Nearest(unknown.GetSpecifiedName(), names)
 		if longer := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, unknown.GetSpecifiedName()) }); near == "" && longer >= 0 {
 			near = names[longer]
@@ -163,7 +163,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		if near != "" {
 			like = ": do you mean --" + near + "?"
 		}
-		return misuse("%s has no flag %s%s\nSee %s --help", cmd.CommandPath(), dashed(unknown.GetSpecifiedName()), like, cmd.CommandPath())
+		return misuse("%s has no flag %s%s See %s --help", cmd.CommandPath(), dashed(unknown.GetSpecifiedName()), like, cmd.CommandPath())
 	}
 	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		f := value.GetFlag()

@@ -129,10 +129,10 @@ func TestClient_WhatIsWrongIsSaidInOneLineWithoutTheToken(t *testing.T) {
 		"a password in the address":  {"http://u:canary@127.0.0.1", []string{"push", "images", "."}, "without a user name or password"},
 		"no folder":                  {s.URL, []string{"push", "images", "nowhere"}, ""},
 		"no time":                    {s.URL, []string{"series", "%", "yesterday", "2020-06-21"}, `"yesterday" is not a time`},
-		"two forms":                  {s.URL, []string{"series", "%", "2020-06-20", "2020-06-21", "--csv", "--json"}, "csv json"},
-		"no such role":               {s.URL, []string{"token", "create", "--name", "x", "--role", "KING"}, "token"},
+		"two forms":                  {s.URL, []string{"series", "%", "2020-06-20", "2020-06-21", "--csv", "--json"}, "--csv and --json do not go together"},
+		"no such role":               {s.URL, []string{"token", "create", "--name", "x", "--role", "KING"}, `--role cannot be "KING"`},
 		"a token's end":              {s.URL, []string{"token", "create", "--name", "x", "--expires", "soon"}, `--expires: "soon" is not a time`},
-		"a flag of the server":       {s.URL, []string{"push", "images", ".", "--data", "x"}, "unknown flag: --data"},
+		"a flag of the server":       {s.URL, []string{"push", "images", ".", "--data", "x"}, "tagma push images has no flag --data"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deskAt(t, test.server, "canary")
