@@ -28,7 +28,7 @@ const mostFaults = 1000
 // right, so that to try again is of no use.
 func IsDamaged(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		return e.Code.Class() == "XX" // internal errors: XX001 is a damaged page, XX002 a damaged index
+		return e.Code == "XX001" || e.Code == "XX002" // a damaged page, a damaged index
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && slices.Contains([]int{sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB}, e.Code()&0xff)
@@ -182,10 +182,12 @@ func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, e
 	return all, rows.Err()
 }
 
-// note makes a fault of an error by which the database says that it is damaged,
-// and returns any other.
+// note makes a fault of an error of a damaged database, and returns any other
+// error. PostgreSQL reports some damage as an internal error (XX000), such as a
+// length that no value can have.
 func note(table string, err error, found func(Fault)) error {
-	if !IsDamaged(err) {
+	e, internal := errors.AsType[*pq.Error](err)
+	if internal = internal && e.Code.Class() == "XX"; !internal && !IsDamaged(err) {
 		return err
 	}
 	found(Fault{table, err.Error()})
