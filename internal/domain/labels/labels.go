@@ -26,7 +26,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
-	"tagma/internal/base/recent"
+	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
 
@@ -42,7 +42,7 @@ type Labels struct {
 	held     atomic.Bool // whether this server pushes nothing because the repository is damaged
 	crowd    crowd
 
-	recent      recent.Memory[question, found]
+	recent      ttlcache.Memory[question, found]
 	surprised   atomic.Int64                    // when it was last wrong that a file was new: an instant
 	definitions *lru.Cache[int64, []Definition] // of versions of label sets, by their ids: they never change
 }

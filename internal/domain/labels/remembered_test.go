@@ -8,14 +8,14 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
-	"tagma/internal/base/recent"
+	"tagma/internal/base/ttlcache"
 )
 
 // still stops the clock, and gives what moves it on.
 func still(w *world) (pass func()) {
 	now := w.clock()
 	w.Labels.clock = func() instant.Instant { return now }
-	return func() { now = now.Add(recent.Moment) }
+	return func() { now = now.Add(ttlcache.Moment) }
 }
 
 func TestSubmit_WhatWasFoundAMomentAgoIsNotAskedForAgain(t *testing.T) {

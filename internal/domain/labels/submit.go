@@ -12,7 +12,7 @@ import (
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
-	"tagma/internal/base/recent"
+	"tagma/internal/base/ttlcache"
 )
 
 // Outcome is what became of a submission.
@@ -94,7 +94,7 @@ func (l *Labels) remembered(q question) (there *found, now instant.Instant, chan
 	q.filename = ""
 	now = l.clock()
 	f, known, changes := l.recent.Get(q, now)
-	if !known || now.Sub(instant.Instant(l.surprised.Load())) < recent.Moment {
+	if !known || now.Sub(instant.Instant(l.surprised.Load())) < ttlcache.Moment {
 		return nil, now, changes
 	}
 	return &f, now, changes

@@ -34,8 +34,8 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/password"
-	"tagma/internal/base/recent"
 	"tagma/internal/base/throttle"
+	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
 
@@ -60,7 +60,7 @@ type People struct {
 	hasher      *password.Hasher
 	throttle    *throttle.Throttle
 	limits      page.Limits
-	callerCache recent.Memory[string, caller.Caller] // by the hash of the token
+	callerCache ttlcache.Memory[string, caller.Caller] // by the hash of the token
 }
 
 // New returns the people in db. The caller closes db.

@@ -11,14 +11,14 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
 	"tagma/internal/base/caller"
-	"tagma/internal/base/recent"
+	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
 
 const (
 	// watchInterval is the time within which a long-lived listener is ended
 	// after its token was revoked.
-	watchInterval = recent.Moment
+	watchInterval = ttlcache.Moment
 	// maxOutage is the time that listeners stay while the database does not
 	// answer.
 	maxOutage = 15 * time.Second

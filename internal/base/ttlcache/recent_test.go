@@ -1,4 +1,4 @@
-package recent
+package ttlcache
 
 import (
 	"testing"
