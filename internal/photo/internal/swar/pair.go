@@ -1,4 +1,4 @@
-// Package pair owns arithmetic with two numbers of 32 bits at once, in one
+// Package swar owns arithmetic with two numbers of 32 bits at once, in one
 // number of 64 bits, for transforms and filters of pixels. It does not own the
 // transforms.
 //
@@ -7,7 +7,7 @@
 // differences and products: a negative low borrows from high, and Split undoes
 // the borrow. Each final result must fit into 32 bits with its sign;
 // intermediate results may overflow.
-package pair
+package swar
 
 // Of returns the pair of two numbers.
 func Of(low, high int64) int64 { return low + high<<32 }
