@@ -23,7 +23,7 @@ import (
 	"tagma/internal/bench/dataset"
 	"tagma/internal/bench/jobs"
 	"tagma/internal/storage/database"
-	"tagma/internal/testing/leash"
+	"tagma/internal/testing/childproc"
 )
 
 // tokenLifetime is longer than any run.
@@ -56,7 +56,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 		return nil, err
 	}
 	cmd.Stderr = log
-	leash.On(cmd, syscall.SIGTERM)
+	childproc.On(cmd, syscall.SIGTERM)
 	input, err := cmd.StdinPipe() // the floor ends when it does
 	if err != nil {
 		return nil, err

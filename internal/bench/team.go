@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"tagma/internal/testing/leash"
+	"tagma/internal/testing/childproc"
 )
 
 // team is processes that do the same: each takes a line and answers with one.
@@ -50,7 +50,7 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 	}
 	defer file.Close()
 	cmd.Stderr = file
-	leash.On(cmd, syscall.SIGTERM)
+	childproc.On(cmd, syscall.SIGTERM)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ import (
 	"tagma/ent/migrations"
 	"tagma/internal/cli/command"
 	"tagma/internal/storage/database"
-	"tagma/internal/testing/leash"
+	"tagma/internal/testing/childproc"
 )
 
 // commandRow is what the test of all commands knows of one command.
@@ -301,7 +301,7 @@ func (s *stage) run(how condition, row commandRow, args ...string) (said string,
 	if how == unprivileged && os.Getuid() == 0 { // whom permissions do not bind
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	leash.On(cmd, syscall.SIGKILL)
+	childproc.On(cmd, syscall.SIGKILL)
 	cmd.Dir, cmd.Env = s.folder, append(os.Environ(), s.env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

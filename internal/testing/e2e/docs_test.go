@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"tagma/internal/testing/childproc"
 	"tagma/internal/testing/doctest"
-	"tagma/internal/testing/leash"
 )
 
 // top is the repository's folder, where a reader of the pages is.
@@ -86,7 +86,7 @@ func launch(t *testing.T, b doctest.Block, folder string) *server {
 	command.Env = append(os.Environ(), "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)
 	command.Stderr = s.logs
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	leash.On(command, syscall.SIGKILL)
+	childproc.On(command, syscall.SIGKILL)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
-	"tagma/internal/testing/leash"
+	"tagma/internal/testing/childproc"
 	"tagma/internal/testing/testenv"
 )
 
@@ -161,7 +161,7 @@ func (s *server) boot() {
 	}
 	s.cmd = exec.Command(cmp.Or(s.binary, binary), args...)
 	s.cmd.Env = append(os.Environ(), s.env...)
-	leash.On(s.cmd, syscall.SIGKILL)
+	childproc.On(s.cmd, syscall.SIGKILL)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)

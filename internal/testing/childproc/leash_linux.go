@@ -1,4 +1,4 @@
-package leash
+package childproc
 
 import (
 	"os/exec"

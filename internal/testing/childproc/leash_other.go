@@ -1,6 +1,6 @@
 //go:build !linux
 
-package leash
+package childproc
 
 import (
 	"os/exec"
