@@ -62,7 +62,7 @@ import (
 	"tagma/internal/storage/health"
 	"tagma/internal/storage/identity"
 	"tagma/internal/storage/leader"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 	"tagma/web"
 )
 
@@ -145,7 +145,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
-	sweeping := sweep.Start(background, log, st.DB, st.Folder, pairing.New(st.DB, st.Bucket, instant.System), d.photos, d.bundles, d.persons, d.keyed)
+	sweeping := sweep.Start(background, log, st.DB, st.Folder, ownership.New(st.DB, st.Bucket, instant.System), d.photos, d.bundles, d.persons, d.keyed)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, c.Labels.Repo != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
@@ -255,7 +255,7 @@ func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain
 		return 0
 	}))
 	checked := integrity.Store{
-		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: pairing.New(st.DB, st.Bucket, instant.System),
+		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: ownership.New(st.DB, st.Bucket, instant.System),
 		Labels: d.labels, Repository: repository,
 	}
 	work := scrub.New(checked, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})

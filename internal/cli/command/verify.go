@@ -14,7 +14,7 @@ import (
 	"tagma/internal/server/integrity"
 	"tagma/internal/server/store"
 	"tagma/internal/storage/database"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 )
 
 const verifyHelp = `Reads everything once: the database, every original and thumbnail, every file of
@@ -55,7 +55,7 @@ func verifyCommand(c *config.Config) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := withStore(cmd, c, func(st *store.Store) error {
 				if claim {
-					if err := pairing.New(st.DB, st.Bucket, instant.System).Claim(cmd.Context()); err != nil {
+					if err := ownership.New(st.DB, st.Bucket, instant.System).Claim(cmd.Context()); err != nil {
 						return err
 					}
 				}
@@ -84,7 +84,7 @@ func verifyStore(cmd *cobra.Command, c *config.Config, st *store.Store, mend boo
 		Store: integrity.Store{
 			DB: st.DB, Bucket: st.Bucket,
 			Images:     images.New(st.DB, st.Bucket, instant.System, c.Images()),
-			Pairing:    pairing.New(st.DB, st.Bucket, instant.System),
+			Pairing:    ownership.New(st.DB, st.Bucket, instant.System),
 			Labels:     labels.New(st.DB, instant.System, c.Page()),
 			Repository: repository,
 		},

@@ -33,7 +33,7 @@ import (
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 	"tagma/internal/storage/localblob"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 	"tagma/internal/storage/s3store"
 	"tagma/internal/testing/testenv"
 )
@@ -275,7 +275,7 @@ func (h *house) verify() (right int, findings []Finding) {
 	h.t.Helper()
 	checker := &integrity.Checker{
 		Store: integrity.Store{
-			DB: h.db, Bucket: h.bucket, Images: h.photos, Pairing: pairing.New(h.db, h.bucket, instant.System),
+			DB: h.db, Bucket: h.bucket, Images: h.photos, Pairing: ownership.New(h.db, h.bucket, instant.System),
 			Labels: labels.New(h.db, instant.System, page.Limits{Default: 10, Max: 10}),
 		},
 		Found: func(f integrity.Finding) { findings = append(findings, Finding{string(f.Kind), f.Key}) },

@@ -27,7 +27,7 @@ import (
 	"tagma/internal/photo/scene"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 	"tagma/internal/storage/s3store"
 	"tagma/internal/testing/testenv"
 )
@@ -77,7 +77,7 @@ func newWorld(t *testing.T, url string, bucket *blob.Bucket) *world {
 	w := &world{t: t, Store: Store{
 		DB: db, Bucket: bucket,
 		Images:  images.New(db, bucket, instant.System, images.Limits{Page: pages, Pixels: 1e6, FileBytes: 1e6, Decoders: 2}),
-		Pairing: pairing.New(db, bucket, instant.System),
+		Pairing: ownership.New(db, bucket, instant.System),
 		Labels:  labels.New(db, instant.System, pages),
 		Repository: labelrepo.Config{
 			Dir: filepath.Join(t.TempDir(), "labels.git"), Committer: labelrepo.Identity{Name: "Tagma", Email: "tagma@example.org"},

@@ -18,7 +18,7 @@ import (
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
 	"tagma/internal/storage/blobs"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 )
 
 // noted is the number of sums of small pictures in one transaction.
@@ -236,7 +236,7 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 	switch {
 	case err == nil, c.over(ctx) != nil:
 		return c.over(ctx)
-	case errors.Is(err, pairing.ErrApart):
+	case errors.Is(err, ownership.ErrApart):
 		c.Found(Finding{Kind: Foreign, Key: "pairing", Err: err})
 	default:
 		c.Found(Finding{Kind: Unreadable, Key: "pairing", Err: err})

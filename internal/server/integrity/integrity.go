@@ -20,7 +20,7 @@ import (
 	"tagma/internal/domain/labelrepo"
 	"tagma/internal/domain/labels"
 	"tagma/internal/storage/database"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 )
 
 // Kind is the kind of a finding.
@@ -68,7 +68,7 @@ type Store struct {
 	DB      *database.DB
 	Bucket  *blob.Bucket
 	Images  *images.Images
-	Pairing *pairing.Pairing
+	Pairing *ownership.Pairing
 	Labels  *labels.Labels
 	// Repository names the label repository. Without a Dir none is checked.
 	Repository labelrepo.Config

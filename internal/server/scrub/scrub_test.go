@@ -23,7 +23,7 @@ import (
 	"tagma/internal/server/integrity"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 	"tagma/internal/testing/testenv"
 )
 
@@ -66,7 +66,7 @@ func newWorld(t *testing.T, url string) *world {
 	return &world{t: t, now: night, Store: integrity.Store{
 		DB: db, Bucket: bucket,
 		Images:     images.New(db, bucket, instant.System, images.Limits{Page: pages, Pixels: 1e6, FileBytes: 1e6, Decoders: 2}),
-		Pairing:    pairing.New(db, bucket, instant.System),
+		Pairing:    ownership.New(db, bucket, instant.System),
 		Labels:     labels.New(db, instant.System, pages),
 		Repository: labelrepo.Config{Dir: filepath.Join(t.TempDir(), "labels.git")},
 	}}

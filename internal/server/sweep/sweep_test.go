@@ -24,7 +24,7 @@ import (
 	"tagma/internal/domain/people"
 	"tagma/internal/gql/idempotency"
 	"tagma/internal/storage/database"
-	"tagma/internal/storage/pairing"
+	"tagma/internal/storage/ownership"
 )
 
 func TestStart_SweepsNowAndEveryHourUntilItIsToldToStop(t *testing.T) {
@@ -119,7 +119,7 @@ func sweepOf(t *testing.T, bucket *blob.Bucket) (log [2]string) {
 	defer cancel()
 	heard := make(chan string, 10)
 	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
-		pairing.New(db, bucket, tomorrow), images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
+		ownership.New(db, bucket, tomorrow), images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
 		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}), idempotency.New(db, tomorrow))
 	log = [2]string{<-heard, <-heard}
 	cancel()

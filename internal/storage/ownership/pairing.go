@@ -1,4 +1,4 @@
-// Package pairing owns the proof that a database and a store of files belong
+// Package ownership owns the proof that a database and a store of files belong
 // together. A server that was given another database by mistake, or an older
 // copy of its own, knows nothing of the files that came since: it must not
 // clear them away as files that nobody needs.
@@ -6,7 +6,7 @@
 // Both keep the same mark, which is a new one each time that the proof is
 // renewed. A store whose mark a database has not made last is not that
 // database's, or is ahead of it. The package does not own what is cleared away.
-package pairing
+package ownership
 
 import (
 	"context"
