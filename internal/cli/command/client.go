@@ -10,7 +10,7 @@ import (
 
 	"tagma/internal/base/instant"
 	"tagma/internal/cli/client"
-	"tagma/internal/cli/login"
+	"tagma/internal/cli/credentials"
 	"tagma/internal/cli/progress"
 	"tagma/internal/server/config"
 )
@@ -30,12 +30,12 @@ func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
 // connect makes a client of the settings, and where they are silent of the login
 // that is kept. Out hears why it waits.
 func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
-	kept, err := login.Read()
+	kept, err := credentials.Read()
 	if err != nil && (c.Server == "" || c.Token == "") {
 		return nil, err
 	}
 	if kept == nil {
-		kept = &login.Login{}
+		kept = &credentials.Login{}
 	}
 	server := cmp.Or(c.Server, kept.Server, laptop)
 	token := c.Token

@@ -18,7 +18,7 @@ import (
 	"tagma/internal/base/fault"
 	"tagma/internal/cli/client"
 	"tagma/internal/cli/client/generated"
-	"tagma/internal/cli/login"
+	"tagma/internal/cli/credentials"
 	"tagma/internal/server/config"
 )
 
@@ -46,7 +46,7 @@ token create.`,
 			if len(args) > 0 {
 				server = args[0]
 			}
-			if kept, _ := login.Read(); kept != nil { // a damaged one is replaced
+			if kept, _ := credentials.Read(); kept != nil { // a damaged one is replaced
 				server = cmp.Or(server, kept.Server)
 			}
 			return signInAt(cmd, strings.TrimSuffix(cmp.Or(server, laptop), "/"), username)
@@ -79,7 +79,7 @@ func signInAt(cmd *cobra.Command, server, username string) error {
 		return err
 	}
 	session := got.Login
-	path, err := login.Write(login.Login{Server: server, Username: session.User.Username, Token: session.Token, ExpiresAt: session.ExpiresAt})
+	path, err := credentials.Write(credentials.Login{Server: server, Username: session.User.Username, Token: session.Token, ExpiresAt: session.ExpiresAt})
 	if err != nil {
 		return err
 	}
@@ -149,15 +149,15 @@ func signOut() *cobra.Command {
 		Long:  "Ends the session that tagma login began, on the server and on this machine.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			kept, err := login.Read()
+			kept, err := credentials.Read()
 			if err != nil {
-				return errors.Join(err, login.Forget())
+				return errors.Join(err, credentials.Forget())
 			}
 			if kept == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was signed in.")
 				return nil
 			}
-			if err := login.Forget(); err != nil {
+			if err := credentials.Forget(); err != nil {
 				return err
 			}
 			c, err := client.New(client.Options{Server: kept.Server, Token: kept.Token})

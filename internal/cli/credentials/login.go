@@ -1,8 +1,8 @@
-// Package login owns the file in which `tagma login` keeps a token, and with it
+// Package credentials owns the file in which `tagma login` keeps a token, and with it
 // the server that the token is for. Nobody but the account's owner can read it.
 //
 // It does not own how a token is got, nor how it ends.
-package login
+package credentials
 
 import (
 	"encoding/json"
