@@ -72,7 +72,7 @@ func scaleTable(quant []byte) *[64]int64 {
 	return &scale
 }
 
-// dct replaces 8 pairs (package pair) by their forward transform (A.3.3),
+// dct replaces 8 pairs (package swar) by their forward transform (A.3.3),
 // without its factors and times 2^cosBits: the sums of v[x]·cos((2x+1)uπ/16).
 func dct(v *[8]int64) {
 	s0, s1, s2, s3 := v[0]+v[7], v[1]+v[6], v[2]+v[5], v[3]+v[4]

@@ -70,7 +70,7 @@ func newFilter(n, srcSize int, step float64) filter {
 const fractionBits = 4
 
 // resize returns the pixels of the filtered plane. It filters two rows at once,
-// and two columns at once: see package pair.
+// and two columns at once: see package swar.
 func (p plane) resize(horizontal, vertical filter) []byte {
 	w, h := len(horizontal.first), len(vertical.first)
 	n := (w + 1) / 2 // pairs of columns

@@ -3,7 +3,7 @@
 // commands and the server compare ids before they write.
 //
 // The package does not own whether a database and a bucket belong together at
-// this moment: package pairing does.
+// this moment: package ownership does.
 package identity
 
 import (
