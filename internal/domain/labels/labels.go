@@ -42,7 +42,7 @@ type Labels struct {
 	held     atomic.Bool // whether this server pushes nothing because the repository is damaged
 	crowd    crowd
 
-	recent      ttlcache.Memory[question, found]
+	recent      ttlcache.Cache[question, found]
 	surprised   atomic.Int64                    // when it was last wrong that a file was new: an instant
 	definitions *lru.Cache[int64, []Definition] // of versions of label sets, by their ids: they never change
 }

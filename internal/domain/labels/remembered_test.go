@@ -15,7 +15,7 @@ import (
 func still(w *world) (pass func()) {
 	now := w.clock()
 	w.Labels.clock = func() instant.Instant { return now }
-	return func() { now = now.Add(ttlcache.Moment) }
+	return func() { now = now.Add(ttlcache.TTL) }
 }
 
 func TestSubmit_WhatWasFoundAMomentAgoIsNotAskedForAgain(t *testing.T) {

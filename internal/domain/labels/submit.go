@@ -94,7 +94,7 @@ func (l *Labels) remembered(q question) (there *found, now instant.Instant, chan
 	q.filename = ""
 	now = l.clock()
 	f, known, changes := l.recent.Get(q, now)
-	if !known || now.Sub(instant.Instant(l.surprised.Load())) < ttlcache.Moment {
+	if !known || now.Sub(instant.Instant(l.surprised.Load())) < ttlcache.TTL {
 		return nil, now, changes
 	}
 	return &f, now, changes

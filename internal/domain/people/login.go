@@ -137,7 +137,7 @@ WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disa
 
 // Authenticate returns the caller of a request with the given bearer token. The
 // role is the lesser of the token's role and the owner's present role. A change
-// made on another server takes effect after recent.Moment.
+// made on another server takes effect after ttlcache.TTL.
 //
 // Faults: UNAUTHENTICATED, the same for every cause.
 func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {

@@ -60,7 +60,7 @@ type People struct {
 	hasher      *password.Hasher
 	throttle    *throttle.Throttle
 	limits      page.Limits
-	callerCache ttlcache.Memory[string, caller.Caller] // by the hash of the token
+	callerCache ttlcache.Cache[string, caller.Caller] // by the hash of the token
 }
 
 // New returns the people in db. The caller closes db.

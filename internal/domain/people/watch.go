@@ -18,7 +18,7 @@ import (
 const (
 	// watchInterval is the time within which a long-lived listener is ended
 	// after its token was revoked.
-	watchInterval = ttlcache.Moment
+	watchInterval = ttlcache.TTL
 	// maxOutage is the time that listeners stay while the database does not
 	// answer.
 	maxOutage = 15 * time.Second

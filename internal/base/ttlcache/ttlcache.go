@@ -12,18 +12,18 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// Moment is the lifetime of a value. Changes by this server take effect at
+// TTL is the lifetime of a value. Changes by this server take effect at
 // once, because the server calls Forget; changes by others take effect after
-// Moment.
-const Moment = 500 * time.Millisecond
+// TTL.
+const TTL = 500 * time.Millisecond
 
 // maxEntries is the size at which Put empties the cache: no more are in use at
 // once.
 const maxEntries = 10_000
 
-// Memory is a cache of recently looked up values. The zero value is empty.
-// Memory is safe for concurrent use.
-type Memory[K comparable, V any] struct {
+// Cache is a cache of recently looked up values. The zero value is empty.
+// Cache is safe for concurrent use.
+type Cache[K comparable, V any] struct {
 	mu         sync.Mutex
 	entries    map[K]entry[V]
 	generation int // number of calls of Forget
@@ -34,13 +34,13 @@ type entry[V any] struct {
 	storedAt instant.Instant
 }
 
-// Get returns the value of key if the value is younger than Moment. Get also
+// Get returns the value of key if the value is younger than TTL. Get also
 // returns the generation, which the caller passes to Put after a new lookup.
-func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
+func (m *Cache[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, ok := m.entries[key]
-	if age := now.Sub(e.storedAt); !ok || age < 0 || age >= Moment {
+	if age := now.Sub(e.storedAt); !ok || age < 0 || age >= TTL {
 		return value, false, m.generation
 	}
 	return e.value, true, m.generation
@@ -48,7 +48,7 @@ func (m *Memory[K, V]) Get(key K, now instant.Instant) (value V, ok bool, genera
 
 // Put stores a value looked up at storedAt, unless Forget was called
 // since the Get that returned generation.
-func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
+func (m *Cache[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.generation != generation {
@@ -61,7 +61,7 @@ func (m *Memory[K, V]) Put(key K, value V, storedAt instant.Instant, generation 
 }
 
 // Forget empties the cache, because the data has changed.
-func (m *Memory[K, V]) Forget() {
+func (m *Cache[K, V]) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.entries = nil

@@ -6,8 +6,8 @@ import (
 	"tagma/internal/base/instant"
 )
 
-func TestMemory_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
-	var m Memory[string, int]
+func TestCache_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
+	var m Cache[string, int]
 	_, _, generation := m.Get("a", 0)
 	m.Forget()
 	m.Put("a", 1, 0, generation)
@@ -16,8 +16,8 @@ func TestMemory_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
 	}
 }
 
-func TestMemory_LastsAMomentWhateverTheClockDoes(t *testing.T) {
-	var m Memory[string, int]
+func TestCache_LastsAMomentWhateverTheClockDoes(t *testing.T) {
+	var m Cache[string, int]
 	m.Put("a", 1, 1000, 0)
 	for now, want := range map[instant.Instant]bool{999: false, 1000: true, 1499: true, 1500: false} {
 		if got, ok, _ := m.Get("a", now); ok != want || ok && got != 1 {
@@ -26,8 +26,8 @@ func TestMemory_LastsAMomentWhateverTheClockDoes(t *testing.T) {
 	}
 }
 
-func TestMemory_IsBounded(t *testing.T) {
-	var m Memory[int, int]
+func TestCache_IsBounded(t *testing.T) {
+	var m Cache[int, int]
 	for n := range 2*maxEntries + 1 {
 		m.Put(n, n, 0, 0)
 		if len(m.entries) > maxEntries {
