@@ -56,7 +56,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 		return nil, err
 	}
 	cmd.Stderr = log
-	childproc.On(cmd, syscall.SIGTERM)
+	childproc.KillWithParent(cmd, syscall.SIGTERM)
 	input, err := cmd.StdinPipe() // the floor ends when it does
 	if err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 	}
 	defer file.Close()
 	cmd.Stderr = file
-	childproc.On(cmd, syscall.SIGTERM)
+	childproc.KillWithParent(cmd, syscall.SIGTERM)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

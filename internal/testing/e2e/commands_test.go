@@ -301,7 +301,7 @@ func (s *stage) run(how condition, row commandRow, args ...string) (said string,
 	if how == unprivileged && os.Getuid() == 0 { // whom permissions do not bind
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	childproc.On(cmd, syscall.SIGKILL)
+	childproc.KillWithParent(cmd, syscall.SIGKILL)
 	cmd.Dir, cmd.Env = s.folder, append(os.Environ(), s.env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -86,7 +86,7 @@ func launch(t *testing.T, b doctest.Block, folder string) *server {
 	command.Env = append(os.Environ(), "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)
 	command.Stderr = s.logs
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	childproc.On(command, syscall.SIGKILL)
+	childproc.KillWithParent(command, syscall.SIGKILL)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -161,7 +161,7 @@ func (s *server) boot() {
 	}
 	s.cmd = exec.Command(cmp.Or(s.binary, binary), args...)
 	s.cmd.Env = append(os.Environ(), s.env...)
-	childproc.On(s.cmd, syscall.SIGKILL)
+	childproc.KillWithParent(s.cmd, syscall.SIGKILL)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)

@@ -190,7 +190,7 @@ func TestOperator_OfTwoServersThatStartAtOnceOneTellsTheFirstPassword(t *testing
 	var ready sync.WaitGroup
 	for n, s := range both {
 		cmd := exec.CommandContext(t.Context(), binary, "--listen", "127.0.0.1:0", "--data", s.Data, "--database", s.Database)
-		childproc.On(cmd, syscall.SIGKILL)
+		childproc.KillWithParent(cmd, syscall.SIGKILL)
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		var said bytes.Buffer
 		cmd.Stderr = &said

@@ -88,7 +88,7 @@ func (s *S3Server) start(ctx context.Context, program string) error {
 	_ = listener.Close()
 	s.process = exec.Command(program, "--port", s.Host, "--region", s.Region, "--health", s.health, "--keep-alive", "--quiet", "posix", s.Folder)
 	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKeyID, "ROOT_SECRET_KEY="+s.SecretKey)
-	childproc.On(s.process, syscall.SIGKILL)
+	childproc.KillWithParent(s.process, syscall.SIGKILL)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
 		return err

@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// On makes the kernel send signal to the process of cmd when this process ends.
+// KillWithParent makes the kernel send signal to the process of cmd when this process ends.
 // Call On before cmd.Start.
-func On(cmd *exec.Cmd, signal syscall.Signal) {
+func KillWithParent(cmd *exec.Cmd, signal syscall.Signal) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
