@@ -113,14 +113,14 @@ func (p *plane) write(w *writer, x, y int) {
 		a, b := (*[8]byte)(rows[i]), (*[8]byte)(rows[i+1])
 		var v [8]int64
 		for j := range v {
-			v[j] = swar.Of(int64(a[j]), int64(b[j]))
+			v[j] = swar.Pack2(int64(a[j]), int64(b[j]))
 		}
 		dct(&v)
 		for j := 0; j < 8; j += 2 {
-			a0, b0 := swar.Split(v[j])
-			a1, b1 := swar.Split(v[j+1])
-			half[j/2][i] = swar.Of(roundToFraction(a0), roundToFraction(a1))
-			half[j/2][i+1] = swar.Of(roundToFraction(b0), roundToFraction(b1))
+			a0, b0 := swar.Unpack2(v[j])
+			a1, b1 := swar.Unpack2(v[j+1])
+			half[j/2][i] = swar.Pack2(roundToFraction(a0), roundToFraction(a1))
+			half[j/2][i+1] = swar.Pack2(roundToFraction(b0), roundToFraction(b1))
 		}
 	}
 	var c [64]int32
@@ -132,7 +132,7 @@ func (p *plane) write(w *writer, x, y int) {
 		}
 		for row, columns := range half[j] {
 			i := 8*row + 2*j
-			v0, v1 := swar.Split(columns)
+			v0, v1 := swar.Unpack2(columns)
 			v0, v1 = quantize(v0*p.scale[i]), quantize(v1*p.scale[i+1])
 			z0, z1 := zigzag[i]&63, zigzag[i+1]&63
 			c[z0], c[z1] = int32(v0), int32(v1)

@@ -104,7 +104,7 @@ func (p plane) twoRows(out []int64, y int) {
 	a := p.pix[y*p.stride:][:len(out)]
 	b := p.pix[min(y+1, p.height-1)*p.stride:][:len(out)]
 	for x := range out {
-		out[x] = swar.Of(int64(a[x]), int64(b[x]))
+		out[x] = swar.Pack2(int64(a[x]), int64(b[x]))
 	}
 }
 
@@ -113,12 +113,12 @@ func (f *filter) rows(a, b, pixels []int64) {
 	const shift = weightBits - fractionBits
 	for i, start := range f.first {
 		sum := dot(f.weights[i*f.taps:][:f.taps], pixels[start:][:f.taps])
-		sumA, sumB := swar.Split(sum + swar.Of(1<<(shift-1), 1<<(shift-1)))
+		sumA, sumB := swar.Unpack2(sum + swar.Pack2(1<<(shift-1), 1<<(shift-1)))
 		sumA, sumB = sumA>>shift, sumB>>shift
 		if i%2 == 0 {
 			a[i/2], b[i/2] = sumA, sumB
 		} else {
-			a[i/2], b[i/2] = swar.Of(a[i/2], sumA), swar.Of(b[i/2], sumB)
+			a[i/2], b[i/2] = swar.Pack2(a[i/2], sumA), swar.Pack2(b[i/2], sumB)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func dot(weights, pairs []int64) (sum int64) {
 func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
 	const shift = weightBits + fractionBits
 	for i := range sums {
-		sums[i] = swar.Of(1<<(shift-1), 1<<(shift-1))
+		sums[i] = swar.Pack2(1<<(shift-1), 1<<(shift-1))
 	}
 	// Add four rows at a time, so that the sums are read and written less
 	// often.
@@ -151,7 +151,7 @@ func (f *filter) columns(out []byte, rows [][]int64, sums, w []int64) {
 		}
 	}
 	for i, sum := range sums {
-		left, right := swar.Split(sum)
+		left, right := swar.Unpack2(sum)
 		out[2*i] = clamp(left >> shift)
 		if 2*i+1 < len(out) {
 			out[2*i+1] = clamp(right >> shift)

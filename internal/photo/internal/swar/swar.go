@@ -2,18 +2,18 @@
 // number of 64 bits, for transforms and filters of pixels. It does not own the
 // transforms.
 //
-// Of returns low + high·2³². Sums and differences of pairs, and products of a
+// Pack2 returns low + high·2³². Sums and differences of pairs, and products of a
 // pair with one number, are therefore exactly the pairs of the sums,
-// differences and products: a negative low borrows from high, and Split undoes
+// differences and products: a negative low borrows from high, and Unpack2 undoes
 // the borrow. Each final result must fit into 32 bits with its sign;
 // intermediate results may overflow.
 package swar
 
-// Of returns the pair of two numbers.
-func Of(low, high int64) int64 { return low + high<<32 }
+// Pack2 returns the pair of two numbers.
+func Pack2(low, high int64) int64 { return low + high<<32 }
 
-// Split returns the two numbers of a pair.
-func Split(pair int64) (low, high int64) {
+// Unpack2 returns the two numbers of a pair.
+func Unpack2(pair int64) (low, high int64) {
 	low = int64(int32(pair))
 	return low, (pair - low) >> 32
 }
