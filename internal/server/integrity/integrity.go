@@ -68,7 +68,7 @@ type Store struct {
 	DB      *database.DB
 	Bucket  *blob.Bucket
 	Images  *images.Images
-	Pairing *ownership.Pairing
+	Pairing *ownership.Proof
 	Labels  *labels.Labels
 	// Repository names the label repository. Without a Dir none is checked.
 	Repository labelrepo.Config

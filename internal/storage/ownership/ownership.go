@@ -37,16 +37,16 @@ const (
 var ErrApart = errors.New("the files belong to another database, or to a later state of this one: " +
 	"none are cleared away until you say, by tagma verify --claim, that they are this one's")
 
-// Pairing is a database and a store of files.
-type Pairing struct {
+// Proof is a database and a store of files.
+type Proof struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	clock  instant.Clock
 }
 
 // New is the pairing of a database with a store. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Pairing {
-	return &Pairing{db, bucket, clock}
+func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Proof {
+	return &Proof{db, bucket, clock}
 }
 
 // lasting is how long a mark stays at least: longer than any server takes to
@@ -63,7 +63,7 @@ type marks struct {
 
 // Renew proves that the two belong together, or returns ErrApart. Those that
 // have no mark yet are given one. Several servers may renew at once.
-func (p *Pairing) Renew(ctx context.Context) error {
+func (p *Proof) Renew(ctx context.Context) error {
 	// The store first: if another server renews in between, what was read is the
 	// database's mark of before.
 	there, err := p.ofStore(ctx)
@@ -96,7 +96,7 @@ func (p *Pairing) Renew(ctx context.Context) error {
 
 // Check returns ErrApart if the two do not belong together, and writes nothing. A
 // store or a database without a mark belongs to any: Renew has yet to give one.
-func (p *Pairing) Check(ctx context.Context) error {
+func (p *Proof) Check(ctx context.Context) error {
 	there, err := p.ofStore(ctx) // first, as in Renew
 	if err != nil || there == "" {
 		return err
@@ -120,7 +120,7 @@ func (p *Pairing) Check(ctx context.Context) error {
 
 // Claim says that the store belongs to this database as it is, whatever was
 // true before.
-func (p *Pairing) Claim(ctx context.Context) error {
+func (p *Proof) Claim(ctx context.Context) error {
 	of, err := p.ofDatabase(ctx)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (p *Pairing) Claim(ctx context.Context) error {
 }
 
 // ofDatabase is the database's marks, which are made if there are none.
-func (p *Pairing) ofDatabase(ctx context.Context) (marks, error) {
+func (p *Proof) ofDatabase(ctx context.Context) (marks, error) {
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {
 		if err = p.begin(ctx); err == nil {
@@ -144,7 +144,7 @@ func (p *Pairing) ofDatabase(ctx context.Context) (marks, error) {
 }
 
 // begin gives the database its first mark, unless another server just has.
-func (p *Pairing) begin(ctx context.Context) error {
+func (p *Proof) begin(ctx context.Context) error {
 	first, err := json.Marshal(marks{Now: rand.Text(), Since: p.clock()})
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (p *Pairing) begin(ctx context.Context) error {
 
 // replace puts other marks in the place of the database's, and says whether they
 // were still the same.
-func (p *Pairing) replace(ctx context.Context, old, next marks) (done bool, err error) {
+func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err error) {
 	before, err := json.Marshal(old)
 	if err != nil {
 		return false, err
@@ -179,7 +179,7 @@ func (p *Pairing) replace(ctx context.Context, old, next marks) (done bool, err 
 }
 
 // ofStore is the store's mark, or empty.
-func (p *Pairing) ofStore(ctx context.Context) (string, error) {
+func (p *Proof) ofStore(ctx context.Context) (string, error) {
 	mark, err := p.bucket.ReadAll(ctx, file)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return "", nil
@@ -188,6 +188,6 @@ func (p *Pairing) ofStore(ctx context.Context) (string, error) {
 }
 
 // give gives the store a mark.
-func (p *Pairing) give(ctx context.Context, mark string) error {
+func (p *Proof) give(ctx context.Context, mark string) error {
 	return p.bucket.WriteAll(ctx, file, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
 }

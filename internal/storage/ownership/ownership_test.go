@@ -20,7 +20,7 @@ import (
 
 // each runs a test on both databases. What it makes has a clock on which every
 // renewal is due.
-func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing)) {
+func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof)) {
 	t.Helper()
 	for name, address := range map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(t.TempDir(), "tagma.db") },
@@ -28,7 +28,7 @@ func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*data
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := new(hours)
-			test(t, opened(t, address()), func(db *database.DB, files *blob.Bucket) *Pairing { return New(db, files, clock.now) })
+			test(t, opened(t, address()), func(db *database.DB, files *blob.Bucket) *Proof { return New(db, files, clock.now) })
 		})
 	}
 }
@@ -58,7 +58,7 @@ func store(t *testing.T) *blob.Bucket {
 }
 
 // together renews, which must go well.
-func together(t *testing.T, p *Pairing) {
+func together(t *testing.T, p *Proof) {
 	t.Helper()
 	if err := p.Renew(t.Context()); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func together(t *testing.T, p *Pairing) {
 }
 
 // apart renews, which must be refused.
-func apart(t *testing.T, p *Pairing) {
+func apart(t *testing.T, p *Proof) {
 	t.Helper()
 	if err := p.Renew(t.Context()); !errors.Is(err, ErrApart) {
 		t.Fatalf("together: %v", err)
@@ -74,7 +74,7 @@ func apart(t *testing.T, p *Pairing) {
 }
 
 func TestRenew_ADatabaseAndItsStoreStayTogether(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
 		files := store(t)
 		for range 3 {
 			together(t, pair(db, files))
@@ -83,7 +83,7 @@ func TestRenew_ADatabaseAndItsStoreStayTogether(t *testing.T) {
 }
 
 func TestRenew_ANewDatabaseIsApartFromTheFilesOfAnother(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
 		files := store(t)
 		together(t, pair(opened(t, "sqlite:"+filepath.Join(t.TempDir(), "other.db")), files))
 		apart(t, pair(db, files))
@@ -95,7 +95,7 @@ func TestRenew_ANewDatabaseIsApartFromTheFilesOfAnother(t *testing.T) {
 }
 
 func TestRenew_AnOlderStateIsApartFromTheFilesOfALater(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
 		files := store(t)
 		p := pair(db, files)
 		together(t, p)
@@ -116,7 +116,7 @@ func TestRenew_AnOlderStateIsApartFromTheFilesOfALater(t *testing.T) {
 }
 
 func TestRenew_ACopyThatWentItsOwnWayIsApartHoweverOftenItRenewed(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
 		files, copied := store(t), store(t)
 		together(t, pair(db, files))
 		clone := opened(t, "sqlite:"+filepath.Join(t.TempDir(), "clone.db"))
@@ -135,7 +135,7 @@ func TestRenew_ACopyThatWentItsOwnWayIsApartHoweverOftenItRenewed(t *testing.T) 
 }
 
 func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
 		files := store(t)
 		p := pair(db, files)
 		together(t, p)
@@ -162,7 +162,7 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 }
 
 func TestRenew_ManyServersAtOnceAreNoContradiction(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, _ func(*database.DB, *blob.Bucket) *Pairing) {
+	each(t, func(t *testing.T, db *database.DB, _ func(*database.DB, *blob.Bucket) *Proof) {
 		files := store(t)
 		for hour := range 3 {
 			var wait sync.WaitGroup
