@@ -1,6 +1,6 @@
 // Package ttlcache owns a cache of values read from the database less than half a
 // second ago, for lookups that take a large share of the time of a small
-// request. Package recent owns the lifetime and the size. It also owns the rule
+// request. Package ttlcache owns the lifetime and the size. It also owns the rule
 // for races: Put stores nothing if Forget ran during the lookup. It does not
 // own invalidation: the code that changes the data calls Forget.
 package ttlcache
