@@ -111,7 +111,12 @@ func build(ctx context.Context, folder string) (string, error) {
 // startTagma starts a server on a database, in which there is somebody with
 // the token. Settings are its flags, environment what it has besides ours.
 func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*contestant, error) {
-	data := filepath.Join(folder, "tagma-data")
+	data := filepath.Join(folder, "tagma-data-"+strings.ReplaceAll(name, " ", "-")) // one server to a folder
+	// The generated rows have no files, and a server refuses a database with images
+	// whose folder is missing.
+	if err := os.MkdirAll(filepath.Join(data, "files"), 0o700); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(binary, append([]string{
 		"--listen", "127.0.0.1:0", "--data", data, "--database", databaseURL, "--log-level", "warn",
 	}, settings...)...)
