@@ -3,6 +3,8 @@ package command
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +55,9 @@ func verifyCommand(c *config.Config) *cobra.Command {
 		Long:  verifyHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkClone(clone, mend); err != nil {
+				return err
+			}
 			err := withStore(cmd, c, func(st *store.Store) error {
 				if claim {
 					if err := ownership.New(st.DB, st.Bucket, instant.System).Claim(cmd.Context()); err != nil {
@@ -72,6 +77,24 @@ func verifyCommand(c *config.Config) *cobra.Command {
 	cmd.Flags().BoolVar(&mend, "mend", false, "make thumbnails and objects of the label repository again, where they are missing or altered")
 	cmd.Flags().StringVar(&clone, "labels-clone", "", "with --mend: folder of a clone of the label repository, or address of a remote, that may have objects which the database does not (default the remote of --labels-repo)")
 	return cmd
+}
+
+// checkClone returns an error for a clone that verify cannot use: without --mend
+// nothing reads the clone, and a path must be a folder. Whether a remote answers is
+// found when the remote is asked.
+func checkClone(clone string, mend bool) error {
+	switch {
+	case clone == "":
+		return nil
+	case !mend:
+		return fmt.Errorf("--labels-clone %s is for mending: give --mend too", clone)
+	case strings.Contains(clone, ":"): // the address of a remote
+		return nil
+	}
+	if info, err := os.Stat(clone); err != nil || !info.IsDir() {
+		return fmt.Errorf("--labels-clone: there is no folder %s: give the folder of a clone of the label repository, or the address of a remote", clone)
+	}
+	return nil
 }
 
 // verifyStore checks an open store, and fails if a fault is left.

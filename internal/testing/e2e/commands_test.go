@@ -87,6 +87,7 @@ var pathFlags = map[string][]string{
 	"labels-ssh-key":     {"absent", "empty"},
 	"labels-known-hosts": {"absent", "empty"},
 	"labels-signing-key": {"absent", "empty", "file"},
+	"labels-clone":       {"absent", "file", "file/below"},
 	"trusted-documents":  {"absent", "empty", "file"},
 	"backup-to":          {"store", "file", "file/below"},
 }
@@ -448,7 +449,7 @@ func TestCommands_NoneDestroysOrLeavesWhatItWasNotToldTo(t *testing.T) {
 		}
 		for flag, values := range pathFlags {
 			isLabel := strings.HasPrefix(flag, "labels-")
-			if all[name].Flag(flag) == nil || isLabel && !row.label && !row.serves { // labels retry needs the database alone
+			if all[name].Flag(flag) == nil || isLabel && flag != "labels-clone" && !row.label && !row.serves { // labels retry needs the database alone
 				continue
 			}
 			if flag == "labels-repo" && row.serves { // a server waits for a repository that is not there yet
