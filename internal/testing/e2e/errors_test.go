@@ -213,6 +213,11 @@ func TestErrors_WhereTheFilesAreGoneNothingOfTheInsideShows(t *testing.T) {
 		t.Errorf("/healthz is answered %d", status)
 	}
 	s.stop()
+	// A server refuses a database with images whose folder is missing: an empty
+	// folder says that the loss is known.
+	if err := os.Mkdir(filepath.Join(s.Data, "files"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s.boot()
 	if sent := admin.upload("REFUSE", snapshot(trap, 2, 2)); sent[0].Verdict != "CREATED" {
 		t.Errorf("after a restart the upload is %+v", sent[0])
