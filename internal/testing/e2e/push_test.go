@@ -152,8 +152,9 @@ func TestPush_GoesOnWhenTheServerIsKilledAndStartedAgain(t *testing.T) {
 		if !got.OK || !strings.Contains(got.Said, "cannot be reached") || !strings.Contains(got.Said, "trying again in") {
 			t.Fatalf("the push: %v\n%s%s", got.OK, got.Out, got.Said)
 		}
-		if there := s.admin().images(); there != n || len(s.stored()) != 3*n {
-			t.Errorf("the server has %d images, and %d files", there, len(s.stored()))
+		// Files whose row the kill has prevented lie there until they are swept.
+		if images, files := s.admin().images(), len(s.stored()); images != n || files < 3*n {
+			t.Errorf("after the push: got %d images and %d files, want %d and at least %d", images, files, n, 3*n)
 		}
 	})
 }
