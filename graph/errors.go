@@ -69,6 +69,10 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 		database.IsUnavailable(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.New(fault.Unavailable, "the request took too long: ask for less at once, or try again")
 	case errors.Is(err, context.Canceled):
+		// A token that was revoked ends its streams with that as the cause.
+		if cause, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok {
+			return cause
+		}
 		return fault.New(fault.Unavailable, "the request was given up before there was an answer")
 	}
 	p.log.ErrorContext(ctx, "request failed", "error", err, "path", answer.Path.String())
