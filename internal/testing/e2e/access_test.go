@@ -408,7 +408,7 @@ func TestAccess_ATrapsTokenAddsImagesOfItsOwnDeviceAndDoesNothingElse(t *testing
 			t.Errorf("a trap replaces, and is answered %s", got.Body)
 		}
 		if after := s.rows(); !slices.Equal(before, after) {
-			t.Error("a trap has changed what it may not")
+			t.Errorf("after a trap's refused calls: got rows\n%s\nwant\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
 		}
 
 		// What it may do.

@@ -407,7 +407,7 @@ func TestCommands_NoneDestroysOrLeavesWhatItWasNotToldTo(t *testing.T) {
 			})
 		}
 		for what, c := range map[string]struct{ data, holds string }{
-			"a file": {"file", "file"}, "below a file": {"file/below", "file"}, "a backup": {"backup", "tagma restore"}, "in a backup": {"backup/files", "backup"},
+			"a file": {"file", "file"}, "below a file": {"file/below", "file"}, "a backup": {"backup", "lies in the backup"}, "in a backup": {"backup/files", "backup"},
 			"a newer store": {"newer", "is newer than version"},
 		} {
 			case_(what, func(s *stage) { s.refused(ordinary, row, c.holds, row.arguments(name, c.data, row.args...)...) })

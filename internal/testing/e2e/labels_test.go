@@ -159,8 +159,9 @@ func pushedOnce(t testing.TB, dir string, all []submitted) {
 		if one.Status != "PUSHED" || one.CommitSha == nil || *one.CommitSha != commit.SHA || one.Failure != nil {
 			t.Fatalf("commit %d is %+v, and the submission there %+v", n, commit, one)
 		}
-		if filepath.Base(commit.Path) != one.Filename || commit.Author != one.Author {
-			t.Fatalf("%+v is the commit %+v", one, commit)
+		name, _, _ := strings.Cut(commit.Author, " <")
+		if filepath.Base(commit.Path) != one.Filename || name != one.Author {
+			t.Fatalf("commit %d: got file %q by %q, want file %q by %q", n, commit.Path, name, one.Filename, one.Author)
 		}
 	}
 }
