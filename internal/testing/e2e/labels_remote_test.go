@@ -273,8 +273,8 @@ func TestLabels_WhatOthersPushInBetweenIsKeptAndReadBack(t *testing.T) {
 		pushedOnce(t, r.Dir, own)
 		for n, one := range read {
 			at := strings.TrimSpace(git(t, r.Dir, "show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%ad", shas[n]))
-			if one.Author != "Ana Ruiz <ana@example.org>" || one.Status != "PUSHED" || *one.CommitSha != shas[n] || one.CreatedAt[:19] != at[:19] {
-				t.Errorf("%+v was read back of %s, written at %s", one, shas[n], at)
+			if one.Author != "Ana Ruiz" || one.Status != "PUSHED" || *one.CommitSha != shas[n] || one.CreatedAt[:19] != at[:19] {
+				t.Errorf("read back %s by %q of %s, %s, want %s by %q of %s, PUSHED", *one.CommitSha, one.Author, one.CreatedAt, one.Status, shas[n], "Ana Ruiz", at)
 			}
 		}
 		fsck(t, r.Dir)
