@@ -3,7 +3,6 @@ package labelrepo
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -22,124 +21,169 @@ func batches(n int) [][]Commit {
 	return all
 }
 
-// giving is a meanwhile that gives these commits.
-func giving(commits []Commit) func() []Commit { return func() []Commit { return commits } }
+// follow pushes a batch and prepares the next one beside the push. Without next
+// commits, follow returns no batch.
+func follow(t *testing.T, r *Repo, b *Batch, next []Commit) (*Batch, error) {
+	t.Helper()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := r.Push(t.Context(), b)
+		failed <- err
+	}()
+	var after *Batch
+	if next != nil {
+		after = prepare(t, r, next, b)
+	}
+	return after, <-failed
+}
 
-func TestApply_BatchesThatWereBuiltAheadFollowOneAnother(t *testing.T) {
+func prepare(t *testing.T, r *Repo, commits []Commit, after *Batch) *Batch {
+	t.Helper()
+	b, err := r.Prepare(t.Context(), commits, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func mustFollow(t *testing.T, r *Repo, b *Batch, next []Commit) *Batch {
+	t.Helper()
+	after, err := follow(t, r, b, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return after
+}
+
+func TestPush_BatchesThatWerePreparedAheadFollowOneAnother(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		r := open(t, cfg)
 		all := batches(6)
-		for i, batch := range all {
-			var foreseen string
-			if i > 0 {
-				foreseen = r.ahead.tip.String()
-			}
+		b := prepare(t, r, all[0], nil)
+		for i := range all {
+			prepared := b.tip
 			var next []Commit
 			if i+1 < len(all) {
 				next = all[i+1]
 			}
-			results, err := r.Apply(t.Context(), batch, giving(next))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if last := results[len(results)-1].SHA; i > 0 && last != foreseen {
-				t.Errorf("batch %d ends with %s, and was foreseen to end with %s", i, last, foreseen)
+			b = mustFollow(t, r, b, next)
+			if got := r.Tip(); got != prepared.String() {
+				t.Errorf("batch %d: got the tip %s, want the prepared %s", i, got, prepared)
 			}
 		}
-		if n := commitCount(t, remote); n != 60 {
-			t.Errorf("%d commits, want 60", n)
+		if got := commitCount(t, remote); got != 60 {
+			t.Errorf("got %d commits, want 60", got)
 		}
-		for i := range 5 { // the first file of each is written again by none after it
+		for i := range 5 { // the first file of each is written again by no later batch
 			if c := all[i][0]; show(t, remote, c.Path) != c.Content {
-				t.Errorf("%s holds %q, want %q", c.Path, show(t, remote, c.Path), c.Content)
+				t.Errorf("%s: got %q, want %q", c.Path, show(t, remote, c.Path), c.Content)
 			}
-		}
-		if r.ahead != nil {
-			t.Error("a batch is left over")
 		}
 		fsck(t, remote)
 		fsck(t, cfg.Dir)
+		if left := temporaries(t, cfg.Dir); len(left) > 0 {
+			t.Errorf("got files left over %s, want none", left)
+		}
 	})
 }
 
-func TestApply_ABatchBuiltAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) {
+func TestPush_ABatchPreparedAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) {
 	h := newHost(t)
 	r := open(t, config(t, h.Address()))
 	all := batches(3)
-	if _, err := r.Apply(t.Context(), all[0], giving(all[1])); err != nil {
-		t.Fatal(err)
-	}
+	b := mustFollow(t, r, prepare(t, r, all[0], nil), all[1])
 	path := all[2][9].Path
 	foreign(t, clone(t, h.Dir), path, "theirs\n")
-	if _, err := r.Apply(t.Context(), all[1], giving(all[2])); err != nil {
-		t.Fatal(err)
-	}
+	b = mustFollow(t, r, b, all[2])
 	if got := show(t, h.Dir, path); got != "theirs\n" {
-		t.Errorf("what others pushed holds %q", got)
+		t.Errorf("%s: got %q, want what others pushed", path, got)
 	}
-	apply(t, r, all[2]...)
+	mustFollow(t, r, b, nil)
 	if got := show(t, h.Dir, path); got != all[2][9].Content {
-		t.Errorf("the file holds %q, want %q", got, all[2][9].Content)
+		t.Errorf("%s: got %q, want %q", path, got, all[2][9].Content)
 	}
-	if n := commitCount(t, h.Dir); n != 31 {
-		t.Errorf("%d commits, want 31", n)
+	if got := commitCount(t, h.Dir); got != 31 {
+		t.Errorf("got %d commits, want 31", got)
 	}
 	fsck(t, h.Dir)
 }
 
-func TestApply_ABatchBuiltUponOneThatFailedIsNotPushed(t *testing.T) {
+func TestPush_ABatchBuiltUponOneThatFailedIsBuiltAgain(t *testing.T) {
 	dir := newBare(t)
 	logs := &journal{}
 	cfg := config(t, dir)
 	cfg.Log = logs.logger()
 	r := open(t, cfg)
 	all := batches(5)
+	b := prepare(t, r, all[0], nil)
 	for i := range 2 {
-		if _, err := r.Apply(t.Context(), all[i], giving(all[i+1])); err != nil {
-			t.Fatal(err)
-		}
+		b = mustFollow(t, r, b, all[i+1])
 	}
 	hook(t, dir, "exit 1\n")
-	if _, err := r.Apply(t.Context(), all[2], giving(all[3])); !errors.Is(err, ErrRejected) {
-		t.Fatalf("got %v", err)
+	b, err := follow(t, r, b, all[3])
+	if !errors.Is(err, ErrRejected) {
+		t.Fatalf("got %v, want ErrRejected", err)
 	}
 	hook(t, dir, "exit 0\n")
-	apply(t, r, all[3]...)
-	apply(t, r, all[4]...)
-	if n := commitCount(t, dir); n != 40 {
-		t.Errorf("%d commits, want 40", n)
+	mustFollow(t, r, mustFollow(t, r, b, all[4]), nil)
+	if got := commitCount(t, dir); got != 40 {
+		t.Errorf("got %d commits, want 40", got)
 	}
 	for _, c := range all[2] {
 		if got, _ := githost.Git(dir, "log", "--format=%b", "main", "--", c.Path); strings.Contains(got, "batch 2") {
-			t.Errorf("the commit of %s is there, of the batch that was rejected", c.Path)
+			t.Errorf("%s: got a commit of the batch that was rejected, want none", c.Path)
 		}
 	}
 	for i, files := range strings.Split(strings.TrimSpace(git(t, dir, "log", "--format=%x00", "--name-only", "main")), "\x00")[1:] {
-		if n := len(strings.Fields(files)); n != 1 {
-			t.Errorf("commit %d before the tip changes %d files", i, n)
+		if got := len(strings.Fields(files)); got != 1 {
+			t.Errorf("commit %d before the tip: got %d files changed, want 1", i, got)
 		}
 	}
 	fsck(t, dir)
-	if logs.String() != "" { // that the cache had to be made again
-		t.Errorf("the log says %s", logs)
+	if got := logs.String(); got != "" { // such as that the cache had to be made again
+		t.Errorf("got the log %s, want none", got)
 	}
 }
 
-func TestApply_OtherCommitsThanThoseBuiltAheadAreBuiltThemselves(t *testing.T) {
+func TestPush_ABatchThatIsDiscardedLeavesNothing(t *testing.T) {
 	h := newHost(t)
 	cfg := config(t, h.Address())
 	r := open(t, cfg)
 	all := batches(3)
-	if _, err := r.Apply(t.Context(), all[0], giving(all[1])); err != nil {
-		t.Fatal(err)
-	}
-	apply(t, r, slices.Clone(all[2])...)
+	b := mustFollow(t, r, prepare(t, r, all[0], nil), all[1])
+	b.Discard()
+	mustPush(t, r, all[2]...)
 	if got := git(t, h.Dir, "log", "--format=%b"); strings.Contains(got, "batch 1") || !strings.Contains(got, "batch 2") {
-		t.Errorf("the log is %s", got)
+		t.Errorf("got the log %s, want batch 2 and not batch 1", got)
 	}
 	fsck(t, h.Dir)
 	fsck(t, cfg.Dir)
 	if left := temporaries(t, cfg.Dir); len(left) > 0 {
-		t.Errorf("files are left over: %s", left)
+		t.Errorf("got files left over %s, want none", left)
+	}
+}
+
+func TestPush_BaseSaysWhetherOthersPushedInBetween(t *testing.T) {
+	h := newHost(t)
+	r := open(t, config(t, h.Address()))
+	mustPush(t, r, label(0, "x"))
+	before := r.Tip()
+	pushed, err := r.Push(t.Context(), prepare(t, r, []Commit{label(1, "x"), label(2, "x")}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pushed.Base != before || pushed.Tip != r.Tip() || len(pushed.Results) != 2 {
+		t.Errorf("got %+v, want two results from %s to %s", pushed, before, r.Tip())
+	}
+	b := prepare(t, r, []Commit{label(3, "x"), label(4, "x")}, nil)
+	foreign(t, clone(t, h.Dir), "theirs", "x")
+	theirs := strings.TrimSpace(git(t, h.Dir, "rev-parse", "main"))
+	// The first commit is pushed alone after the lost race, and the second upon it.
+	pushed, err = r.Push(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pushed.Base != theirs || pushed.Tip != r.Tip() || len(pushed.Results) != 2 {
+		t.Errorf("got %+v, want two results from %s to %s", pushed, theirs, r.Tip())
 	}
 }

@@ -2,6 +2,7 @@ package labelrepo
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,38 +10,101 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// batch is commits that are built upon a tip: nothing outside changes until its
-// pack is sent and published.
-type batch struct {
+// Batch is commits that were built upon a tip. Nothing outside the batch changes
+// until Push sends and publishes the batch.
+type Batch struct {
 	repo    *Repo
-	base    bare.Hash // the tip it builds upon
-	tip     bare.Hash // the last commit so far
-	pack    *bare.Pack
-	folders map[string]*folder // by path; "" is the root
-	before  *batch             // the one that it is built upon, while it is and if there is one
-
 	commits []Commit
-	results []Result // of each
+
+	// What follows is guarded by repo.building.
+	base    bare.Hash          // the tip that the batch builds upon
+	tip     bare.Hash          // the last commit of the batch, or base if there is nothing to change
+	pack    *bare.Pack         // the new objects; nil before the batch is built and after its Push
+	folders map[string]*folder // by path; "" is the root
+	after   *Batch             // the batch whose folders this batch may take; nil once the batch is built
+	results []Result           // of each commit
 }
 
-// folder is a tree as it stands in the batch, to which its content belongs.
+// folder is a tree as the tree stands in a batch. The batch owns the content.
 type folder struct {
 	content []byte
 	hash    bare.Hash
 }
 
-// build makes a batch of commits upon base, which is the tip of the batch
-// before, if one is given.
-func (r *Repo) build(commits []Commit, base bare.Hash, before *batch) (*batch, error) {
-	b := &batch{repo: r, base: base, tip: base, folders: map[string]*folder{}, before: before, commits: commits, results: make([]Result, len(commits))}
+// Prepare builds commits for a Push: upon the batch after, while after is being
+// pushed, or upon the tip if after is nil or its Push has ended. Prepare may run
+// beside the Push of after. Prepare asks the remote nothing.
+//
+// A batch must be given to Push or to Discard.
+func (r *Repo) Prepare(ctx context.Context, commits []Commit, after *Batch) (*Batch, error) {
+	b := &Batch{repo: r, commits: commits}
+	err := b.prepare(after)
+	if isDamage(err) {
+		if err := r.takeTurn(ctx); err != nil {
+			return nil, err
+		}
+		err = r.heal(err)
+		r.endTurn()
+		if err == nil {
+			err = b.prepare(nil)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// prepare builds the batch upon after, or upon the tip.
+func (b *Batch) prepare(after *Batch) error {
+	b.repo.building.Lock()
+	defer b.repo.building.Unlock()
+	if after != nil && after.pack != nil {
+		return b.build(after.tip, after)
+	}
+	return b.build(*b.repo.tip.Load(), nil)
+}
+
+// ensureBuilt builds the batch upon the tip, unless the batch is built upon the
+// tip already.
+func (b *Batch) ensureBuilt() error {
+	b.repo.building.Lock()
+	defer b.repo.building.Unlock()
+	tip := *b.repo.tip.Load()
+	if b.pack != nil && b.base == tip {
+		return nil
+	}
+	return b.build(tip, nil)
+}
+
+// Discard removes what the batch holds on the disk. Discard may be called twice.
+func (b *Batch) Discard() {
+	b.repo.building.Lock()
+	defer b.repo.building.Unlock()
+	b.discard()
+}
+
+func (b *Batch) discard() {
+	if b.pack != nil {
+		b.pack.Discard()
+	}
+	b.pack, b.folders = nil, nil
+}
+
+// build makes the commits upon base. Base is the tip of the batch after, if
+// there is one.
+func (b *Batch) build(base bare.Hash, after *Batch) (err error) {
+	b.discard()
+	b.base, b.tip, b.after = base, base, after
+	b.folders, b.results = map[string]*folder{}, make([]Result, len(b.commits))
+	defer func() { b.after = nil }()
 	if err := b.openRoot(); err != nil {
-		return nil, err
+		return err
 	}
-	var err error
-	if b.pack, err = r.store.NewPack(); err != nil {
-		return nil, err
+	if b.pack, err = b.repo.store.NewPack(); err != nil {
+		return err
 	}
-	for i, c := range commits {
+	for i, c := range b.commits {
 		if b.results[i], err = b.add(c); err != nil {
 			break
 		}
@@ -49,43 +113,14 @@ func (r *Repo) build(commits []Commit, base bare.Hash, before *batch) (*batch, e
 		err = b.pack.Seal()
 	}
 	if err != nil {
-		b.pack.Discard()
-		return nil, err
+		b.discard()
 	}
-	b.before = nil
-	return b, nil
-}
-
-// buildAhead makes the batch after b, which is on its way. What fails here will
-// fail again when its turn comes.
-func (r *Repo) buildAhead(commits []Commit, b *batch) {
-	if len(commits) > 0 {
-		r.ahead, _ = r.build(commits, b.tip, b)
-	}
-}
-
-// takeAhead is the batch that was built ahead, if it is of these commits, and
-// upon what is now the tip.
-func (r *Repo) takeAhead(commits []Commit) *batch {
-	b := r.ahead
-	if b == nil || len(commits) != len(b.commits) || &commits[0] != &b.commits[0] || b.base != *r.tip.Load() {
-		r.forgetAhead()
-		return nil
-	}
-	r.ahead = nil
-	return b
-}
-
-func (r *Repo) forgetAhead() {
-	if r.ahead != nil {
-		r.ahead.pack.Discard()
-		r.ahead = nil
-	}
+	return err
 }
 
 // openRoot opens the root of the tree that the batch builds upon.
-func (b *batch) openRoot() error {
-	if b.known("") {
+func (b *Batch) openRoot() error {
+	if b.hasFolder("") {
 		return nil
 	}
 	b.folders[""] = &folder{}
@@ -99,20 +134,20 @@ func (b *batch) openRoot() error {
 	return err
 }
 
-// known says whether the batch has the folder, which it takes from the one
-// before if that has it.
-func (b *batch) known(path string) bool {
-	if b.folders[path] == nil && b.before != nil {
-		if f := b.before.folders[path]; f != nil {
+// hasFolder reports whether the batch has the folder. A folder of the batch
+// after, if there is one, moves to this batch.
+func (b *Batch) hasFolder(path string) bool {
+	if b.folders[path] == nil && b.after != nil {
+		if f := b.after.folders[path]; f != nil {
 			b.folders[path] = f
-			delete(b.before.folders, path)
+			delete(b.after.folders, path)
 		}
 	}
 	return b.folders[path] != nil
 }
 
 // load makes a folder of a tree that is in the repository.
-func (b *batch) load(hash bare.Hash) (*folder, error) {
+func (b *Batch) load(hash bare.Hash) (*folder, error) {
 	content, found := b.repo.trees.take(hash)
 	if !found {
 		shared, err := b.repo.readTree(hash)
@@ -125,17 +160,18 @@ func (b *batch) load(hash bare.Hash) (*folder, error) {
 	return &folder{content: content, hash: hash}, nil
 }
 
-// giveBack leaves the folders to the next batch, when they are in the
-// repository as they stand. Those of a batch that failed are read again.
-func (b *batch) giveBack() {
+// cacheFolders moves the folders to the cache of trees, for the next batch. Each
+// folder must be in the repository as the folder stands.
+func (b *Batch) cacheFolders() {
 	for _, f := range b.folders {
 		b.repo.trees.put(f.hash, f.content)
 	}
+	b.folders = nil
 }
 
 // add makes one commit of c, or none if the file already has that content.
 // What is wrong with c alone is in the result; an error ends the batch.
-func (b *batch) add(c Commit) (Result, error) {
+func (b *Batch) add(c Commit) (Result, error) {
 	if err := checkPath(c.Path); err != nil {
 		return Result{Err: err}, nil
 	}
@@ -181,11 +217,11 @@ func (b *batch) add(c Commit) (Result, error) {
 
 // open is the folders from the root down to names. One that is not there yet
 // is made, and joins the batch when something is written into it.
-func (b *batch) open(names []string) ([]*folder, error) {
+func (b *Batch) open(names []string) ([]*folder, error) {
 	path := []*folder{b.folders[""]}
 	for i, name := range names {
 		full := strings.Join(names[:i+1], "/")
-		if b.known(full) {
+		if b.hasFolder(full) {
 			path = append(path, b.folders[full])
 			continue
 		}
@@ -209,7 +245,7 @@ func (b *batch) open(names []string) ([]*folder, error) {
 }
 
 // write puts one line into a folder, and the folder's new tree into the pack.
-func (b *batch) write(f *folder, old treeEntry, at int, name, mode string, hash bare.Hash) {
+func (b *Batch) write(f *folder, old treeEntry, at int, name, mode string, hash bare.Hash) {
 	var edit bare.Edit
 	f.content, edit = setEntry(f.content, old, at, name, mode, hash)
 	f.hash = b.pack.AddEdited(bare.Tree, f.hash, f.content, edit)

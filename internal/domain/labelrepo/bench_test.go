@@ -86,7 +86,7 @@ func BenchmarkPush(b *testing.B) {
 						commits = append(commits, submission(i))
 						i++
 					}
-					apply(b, r, commits...)
+					mustPush(b, r, commits...)
 				}
 				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "submissions/s")
 			})
@@ -110,7 +110,7 @@ func BenchmarkWriter(b *testing.B) {
 						commits = append(commits, submission(i))
 						i++
 					}
-					apply(b, r, commits...)
+					mustPush(b, r, commits...)
 				}
 				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "submissions/s")
 			})

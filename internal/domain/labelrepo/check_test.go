@@ -35,7 +35,7 @@ func newHistory(t *testing.T) *history {
 		for i := from; i < to; i++ {
 			commits = append(commits, label(i%40, fmt.Sprint(text, " ", i)))
 		}
-		for n, result := range apply(t, r, commits...) {
+		for n, result := range mustPush(t, r, commits...) {
 			h.written = append(h.written, Written{SHA: result.SHA, Paths: []string{"elsewhere.json", commits[n].Path}, Content: commits[n].Content})
 		}
 	}
@@ -252,7 +252,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 	if r.Tip() != h.tip {
 		t.Errorf("the tip is %s, want %s", r.Tip(), h.tip)
 	}
-	apply(t, r, label(99, "after"))
+	mustPush(t, r, label(99, "after"))
 	fsck(t, h.cfg.Dir)
 }
 
@@ -281,7 +281,7 @@ func TestCheck_BesideAWriterFindsNothing(t *testing.T) {
 	go func() {
 		var err error
 		for i := 0; i < 150 && err == nil; i++ { // enough for packs to be gathered several times
-			_, err = r.Apply(t.Context(), []Commit{label(i, "text")}, nil)
+			_, err = push(t.Context(), r, label(i, "text"))
 		}
 		ended <- err
 	}()

@@ -2,6 +2,7 @@ package labelrepo
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -88,9 +89,20 @@ func label(i int, text string) Commit {
 	}
 }
 
-func apply(t testing.TB, r *Repo, commits ...Commit) []Result {
+// push prepares a batch of commits and pushes the batch.
+func push(ctx context.Context, r *Repo, commits ...Commit) ([]Result, error) {
+	b, err := r.Prepare(ctx, commits, nil)
+	if err != nil {
+		return nil, err
+	}
+	pushed, err := r.Push(ctx, b)
+	return pushed.Results, err
+}
+
+// mustPush is push, and fails the test if any commit cannot be made.
+func mustPush(t testing.TB, r *Repo, commits ...Commit) []Result {
 	t.Helper()
-	results, err := r.Apply(t.Context(), commits, nil)
+	results, err := push(t.Context(), r, commits...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,10 +151,10 @@ func TestChanges_ParentsComeBeforeChildrenWhateverTheirClocksSaid(t *testing.T) 
 func TestChanges_ShowWhatOthersPushedWhileRunning(t *testing.T) {
 	h := newHost(t)
 	r := open(t, config(t, h.Address()))
-	apply(t, r, label(1, "ours"))
+	mustPush(t, r, label(1, "ours"))
 	known := r.Tip()
 	foreign(t, clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
-	apply(t, r, label(2, "ours"))
+	mustPush(t, r, label(2, "ours"))
 	var theirs []File
 	for _, f := range collect(t, r.Changes(t.Context(), known, "annotations/")) {
 		if f.Committer != service {
@@ -181,14 +181,14 @@ func TestFiles_AnEmptyRepositoryHasNone(t *testing.T) {
 
 func TestFiles_WritersNeedNotWaitForAReader(t *testing.T) {
 	r := open(t, config(t, ""))
-	apply(t, r, label(1, "x"), label(2, "x"), label(3, "x"))
+	mustPush(t, r, label(1, "x"), label(2, "x"), label(3, "x"))
 	n := 0
 	for f, err := range r.Files(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
 		n++
-		apply(t, r, label(10+n, f.Path))
+		mustPush(t, r, label(10+n, f.Path))
 	}
 	if n != 3 {
 		t.Errorf("%d files, want the 3 that were there at the start", n)
@@ -203,7 +203,7 @@ func TestFiles_ALongHistoryIsReadFromDeltas(t *testing.T) {
 		for i := range 60 {
 			commits = append(commits, label((batch*60+i)%97, fmt.Sprint(batch)))
 		}
-		apply(t, r, commits...)
+		mustPush(t, r, commits...)
 	}
 	git(t, cfg.Remote, "repack", "-adfq", "--depth=50")
 	r.Close()

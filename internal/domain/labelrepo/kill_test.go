@@ -51,21 +51,38 @@ func writeUntilKilled(dir, remote, round string) error {
 		}
 		return commits
 	}
-	for commits := batch(); ; {
-		next := batch()
-		results, err := r.Apply(ctx, commits, func() []Commit {
-			if rand.IntN(3) == 0 {
-				return nil
-			}
-			return next
-		})
+	commits := batch()
+	b, err := r.Prepare(ctx, commits, nil)
+	if err != nil {
+		return err
+	}
+	for {
+		type answer struct {
+			pushed Pushed
+			err    error
+		}
+		answers := make(chan answer, 1)
+		go func() {
+			pushed, err := r.Push(ctx, b)
+			answers <- answer{pushed, err}
+		}()
+		after := b
+		if rand.IntN(3) == 0 {
+			after = nil
+		}
+		commitsAfter := batch()
+		next, err := r.Prepare(ctx, commitsAfter, after)
 		if err != nil {
 			return err
 		}
-		for n, result := range results {
+		got := <-answers
+		if got.err != nil {
+			return got.err
+		}
+		for n, result := range got.pushed.Results {
 			fmt.Println(result.SHA, commits[n].Path)
 		}
-		commits = next
+		b, commits = next, commitsAfter
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +41,7 @@ type Config struct {
 
 	Timeout      time.Duration // of one exchange with the remote; 0 = one minute
 	FetchTimeout time.Duration // of fetching what others pushed, the first time everything; 0 = ten minutes
-	Attempts     int           // at a push that others overtake; 0 = 12
+	RaceTimeout  time.Duration // of pushing again after others pushed first; 0 = two minutes
 }
 
 // Commit is one file's new content.
@@ -61,7 +61,7 @@ type Result struct {
 }
 
 // Repo writes the label repository. Its methods may be called from any
-// goroutine; writes take turns.
+// goroutine. Pushes take turns; one batch may be prepared while another is sent.
 type Repo struct {
 	cfg    Config
 	branch string // its full name
@@ -70,10 +70,12 @@ type Repo struct {
 	turn   chan struct{} // holds one token while somebody writes
 
 	tip    atomic.Pointer[bare.Hash] // where the branch was last known to be
-	base   atomic.Pointer[bare.Hash] // what the last Apply built upon
 	synced bool                      // whether the remote said so since Open; under turn
-	trees  treeCache                 // under turn
-	ahead  *batch                    // built upon the last one that was sent, or nil; under turn
+	own    bare.Hash                 // the tip that the last push of this Repo left; under turn
+	resume time.Time                 // when this Repo may push again; under turn
+
+	building sync.Mutex // guards the trees, the folders of batches, and writes to store
+	trees    treeCache
 }
 
 // CheckBranch says whether this can be the name of a branch.
@@ -125,7 +127,6 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	}
 	branch := plumbing.NewBranchReferenceName(cfg.Branch)
 	r := &Repo{cfg: cfg, branch: branch.String(), turn: make(chan struct{}, 1), trees: treeCache{limit: 32 << 20}}
-	r.base.Store(&bare.Hash{})
 	if cfg.Remote != "" {
 		var err error
 		if r.remote, err = newRemote(cfg); err != nil {
@@ -156,7 +157,7 @@ func (c Config) withDefaults() Config {
 	c.Branch = cmp.Or(c.Branch, "main")
 	c.Timeout = cmp.Or(c.Timeout, time.Minute)
 	c.FetchTimeout = cmp.Or(c.FetchTimeout, 10*time.Minute)
-	c.Attempts = cmp.Or(c.Attempts, 12)
+	c.RaceTimeout = cmp.Or(c.RaceTimeout, 2*time.Minute)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Clock == nil {
 		c.Clock = instant.System
@@ -172,17 +173,12 @@ const manyPacks = 50
 func (r *Repo) Close() error {
 	r.turn <- struct{}{}
 	defer r.endTurn()
-	r.forgetAhead()
 	return r.store.Close()
 }
 
 // Tip is the commit that the branch was last known to point to, or "" if there
 // is none.
 func (r *Repo) Tip() string { return shaOf(*r.tip.Load()) }
-
-// Base is the commit that the last successful Apply built upon, or "": from
-// there to the tip, there is nothing but what it made.
-func (r *Repo) Base() string { return shaOf(*r.base.Load()) }
 
 // check reads the tip and every folder of it.
 func (r *Repo) check(ctx context.Context) error {
@@ -252,6 +248,8 @@ func (r *Repo) heal(damage error) error {
 		return &problem{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
 	}
 	r.cfg.Log.Warn("the cache of the label repository is damaged and is made again from the remote", "dir", r.cfg.Dir, "error", damage)
+	r.building.Lock()
+	defer r.building.Unlock()
 	r.trees.clear()
 	r.synced = false
 	r.tip.Store(&bare.Hash{})
@@ -276,7 +274,10 @@ func (r *Repo) Refresh(ctx context.Context) (tip string, err error) {
 	return r.Tip(), nil
 }
 
+// refresh is Refresh for the holder of the turn.
 func (r *Repo) refresh(ctx context.Context) error {
+	r.building.Lock()
+	defer r.building.Unlock()
 	had := *r.tip.Load()
 	var tip bare.Hash
 	var err error
@@ -311,145 +312,6 @@ func (r *Repo) refresh(ctx context.Context) error {
 			"was", had, "is", tip)
 	}
 	return nil
-}
-
-// Apply makes one commit for each of the commits, in order, and pushes them at
-// once. When it returns without error, every commit that has no Err of its own
-// is in the remote (or, without a remote, flushed to the local disk); with an
-// error, none can be relied on, and all may be given again: what did get there
-// is then found as unchanged.
-//
-// While the commits are on their way, it calls meanwhile, if that is not nil.
-// What that returns is made into commits then, and pushed if it is the very
-// slice that the next Apply is given.
-//
-// Errors are ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or ctx's own;
-// any other is one of the local disk or of the signing key.
-func (r *Repo) Apply(ctx context.Context, commits []Commit, meanwhile func() []Commit) ([]Result, error) {
-	if err := r.takeTurn(ctx); err != nil {
-		return nil, err
-	}
-	defer r.endTurn()
-	healed := false
-	for attempt := range r.cfg.Attempts {
-		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
-				return nil, err
-			}
-		}
-		results, err := r.attempt(ctx, commits, meanwhile)
-		if err == nil {
-			r.tidy()
-			return results, nil
-		}
-		r.forgetAhead()
-		r.synced = false // an answer may have been lost: look before building again
-		switch {
-		case isDamage(err) && !healed:
-			healed = true
-			if err := r.heal(err); err != nil {
-				return nil, err
-			}
-		case errors.Is(err, errMoved), errors.Is(err, bare.ErrMoved):
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		default:
-			return nil, err
-		}
-	}
-	return nil, &problem{ErrUnavailable, fmt.Sprintf("others pushed first, %d times in a row", r.cfg.Attempts)}
-}
-
-// attempt builds the commits upon the tip, if that was not done ahead, and
-// sends them once.
-func (r *Repo) attempt(ctx context.Context, commits []Commit, meanwhile func() []Commit) ([]Result, error) {
-	if !r.synced {
-		if err := r.refresh(ctx); err != nil {
-			return nil, err
-		}
-	}
-	b := r.takeAhead(commits)
-	if b == nil {
-		var err error
-		if b, err = r.build(commits, *r.tip.Load(), nil); err != nil {
-			return nil, err
-		}
-	}
-	defer b.pack.Discard()
-	if b.tip == b.base {
-		// Nothing to send, and so nobody who would tell us that the remote no
-		// longer has what we believe it has.
-		if err := r.refresh(ctx); err != nil {
-			return nil, err
-		}
-		if *r.tip.Load() != b.base {
-			return nil, errMoved
-		}
-		b.giveBack()
-		r.base.Store(&b.base)
-		return b.results, nil
-	}
-	pushed := make(chan error, 1)
-	go func() { pushed <- r.send(ctx, b) }()
-	if meanwhile != nil {
-		r.buildAhead(meanwhile(), b)
-	}
-	if err := <-pushed; err != nil {
-		return nil, err
-	}
-	if err := r.keep(b); err != nil {
-		if r.remote == nil {
-			return nil, err
-		}
-		// The remote has the commits, and that is what was asked for. The
-		// cache is behind, as after a kill, and fetches them next time.
-		r.cfg.Log.Warn("the cache of the label repository could not keep what was pushed", "error", err)
-		r.synced = false
-	}
-	r.base.Store(&b.base)
-	return b.results, nil
-}
-
-// send brings a batch into the remote, if there is one.
-func (r *Repo) send(ctx context.Context, b *batch) error {
-	if r.remote == nil {
-		return nil
-	}
-	return r.remote.push(ctx, b.base, b.tip, b.pack.Content())
-}
-
-// keep makes the batch part of the local repository.
-func (r *Repo) keep(b *batch) error {
-	if err := r.store.Publish(b.pack); err != nil {
-		return err
-	}
-	if err := r.store.MoveRef(r.branch, b.base, b.tip); err != nil {
-		return err
-	}
-	r.tip.Store(&b.tip)
-	b.giveBack()
-	return nil
-}
-
-// tidy keeps the number of packs small. What fails here fails no commit.
-func (r *Repo) tidy() {
-	if err := r.store.Tidy(); err != nil {
-		r.cfg.Log.Warn("gathering the packs of the label repository", "error", err)
-	}
-}
-
-// pause waits a random time that grows with the attempts, so that two writers
-// do not overtake each other for ever.
-func pause(ctx context.Context, attempt int) error {
-	most := min(20*time.Millisecond<<attempt, time.Second)
-	timer := time.NewTimer(rand.N(most))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (r *Repo) takeTurn(ctx context.Context) error {

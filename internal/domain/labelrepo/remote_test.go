@@ -17,7 +17,7 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
+func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault http.HandlerFunc
 		want  error
@@ -56,7 +56,7 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 			for _, when := range []string{"at the first push", "later"} {
 				h.Fault(c.fault)
 				began := time.Now()
-				_, err := r.Apply(t.Context(), []Commit{label(1, when)}, nil)
+				_, err := push(t.Context(), r, label(1, when))
 				if !errors.Is(err, c.want) {
 					t.Errorf("%s: got %v, want %v", when, err, c.want)
 				}
@@ -69,7 +69,7 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 				}
 				h.Fault(nil)
 				r.remote.timeout = 20 * time.Second
-				apply(t, r, label(1, when))
+				mustPush(t, r, label(1, when))
 				r.remote.timeout = cfg.Timeout
 			}
 			if n := commitCount(t, h.Dir); n != 2 {
@@ -80,26 +80,26 @@ func TestApply_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestApply_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
+func TestPush_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
 	for name, remote := range map[string]string{
 		"http": "http://127.0.0.1:1/labels.git",
 		"path": filepath.Join(t.TempDir(), "not mounted"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, config(t, remote)) // starts without it
-			if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+			if _, err := push(t.Context(), r, label(1, "x")); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
 }
 
-func TestApply_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
+func TestPush_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 	h := newHost(t)
 	cfg := config(t, h.Address())
 	cfg.Credentials.Token = "wrong-canary-Tok3n"
 	r := open(t, cfg)
-	_, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil)
+	_, err := push(t.Context(), r, label(1, "x"))
 	if !errors.Is(err, ErrAuth) {
 		t.Errorf("got %v", err)
 	}
@@ -116,15 +116,15 @@ func hook(t *testing.T, dir, script string) {
 	}
 }
 
-func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
+func TestPush_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 	h := newHost(t)
 	for name, cfg := range map[string]Config{"http": config(t, h.Address()), "path": config(t, h.Dir)} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, cfg)
-			apply(t, r, label(1, name))
+			mustPush(t, r, label(1, name))
 			for range 2 {
 				hook(t, h.Dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
-				_, err := r.Apply(t.Context(), []Commit{label(2, name)}, nil)
+				_, err := push(t.Context(), r, label(2, name))
 				if !errors.Is(err, ErrRejected) {
 					t.Fatalf("got %v", err)
 				}
@@ -136,14 +136,14 @@ func TestApply_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 				}
 			}
 			hook(t, h.Dir, "exit 0\n")
-			apply(t, r, label(2, name))
+			mustPush(t, r, label(2, name))
 			fsck(t, h.Dir)
 			fsck(t, cfg.Dir)
 		})
 	}
 }
 
-func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
+func TestPush_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	dir := newBare(t)
 	logs := &journal{}
 	cfg := config(t, dir)
@@ -154,17 +154,17 @@ func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 		c.Path = "annotations/00/" + name
 		return c
 	}
-	apply(t, r, in("a", "one"), in("b", "one"))
+	mustPush(t, r, in("a", "one"), in("b", "one"))
 	hook(t, dir, "exit 1\n")
-	if _, err := r.Apply(t.Context(), []Commit{in("a", "rejected"), in("c", "rejected")}, nil); !errors.Is(err, ErrRejected) {
+	if _, err := push(t.Context(), r, in("a", "rejected"), in("c", "rejected")); !errors.Is(err, ErrRejected) {
 		t.Fatalf("got %v", err)
 	}
 	hook(t, dir, "exit 0\n")
-	apply(t, r, in("b", "two"))
+	mustPush(t, r, in("b", "two"))
 	if got := git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
 		t.Errorf("the commit after it changes %q", got)
 	}
-	if results := apply(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
+	if results := mustPush(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
 		t.Errorf("what is there is committed again: %v", results)
 	}
 	if logs.String() != "" { // that the cache had to be made again
@@ -172,7 +172,7 @@ func TestApply_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	}
 }
 
-func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
+func TestPush_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	dir := newBare(t)
 	fifo := filepath.Join(t.TempDir(), "never") // opening it waits for a writer
 	t.Cleanup(func() { _ = os.WriteFile(fifo, nil, 0o600) })
@@ -180,20 +180,20 @@ func TestApply_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg := config(t, dir)
 	cfg.Timeout = time.Second
 	r := open(t, cfg)
-	if _, err := r.Apply(t.Context(), []Commit{label(1, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+	if _, err := push(t.Context(), r, label(1, "x")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
+func TestPush_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	h := newHost(t)
 	r := open(t, config(t, h.Address()))
-	apply(t, r, label(0, "x"))
+	mustPush(t, r, label(0, "x"))
 	h.LoseAnswer()
-	if _, err := r.Apply(t.Context(), []Commit{label(1, "x"), label(2, "x")}, nil); !errors.Is(err, ErrUnavailable) {
+	if _, err := push(t.Context(), r, label(1, "x"), label(2, "x")); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	for i, result := range apply(t, r, label(1, "x"), label(2, "x")) {
+	for i, result := range mustPush(t, r, label(1, "x"), label(2, "x")) {
 		if result.Changed || result.SHA == "" {
 			t.Errorf("commit %d was made again: %+v", i, result)
 		}
@@ -203,30 +203,30 @@ func TestApply_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	}
 }
 
-func TestApply_APushOverHTTPTakesOneRequest(t *testing.T) {
+func TestPush_APushOverHTTPTakesOneRequest(t *testing.T) {
 	h := newHost(t)
 	r := open(t, config(t, h.Address()))
-	apply(t, r, label(0, "x"))
+	mustPush(t, r, label(0, "x"))
 	before := h.Requests()
 	for i := range 5 {
-		apply(t, r, label(i+1, "x"))
+		mustPush(t, r, label(i+1, "x"))
 	}
 	if n := h.Requests() - before; n != 5 {
 		t.Errorf("5 pushes took %d requests", n)
 	}
 }
 
-func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
+func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 	h := newHost(t)
 	cfg := config(t, h.Address())
 	var log journal
 	cfg.Log = log.logger()
 	r := open(t, cfg)
-	apply(t, r, label(1, "x"), label(2, "x"))
+	mustPush(t, r, label(1, "x"), label(2, "x"))
 	lost := r.Tip()
 	git(t, h.Dir, "update-ref", "refs/heads/main", "main~1")
 
-	apply(t, r, label(3, "x"))
+	mustPush(t, r, label(3, "x"))
 	if !strings.Contains(log.String(), "forced elsewhere") {
 		t.Errorf("nobody is told: %s", log.String())
 	}
@@ -240,13 +240,13 @@ func TestApply_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) 
 	}
 
 	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
-	apply(t, r, label(4, "x"))
+	mustPush(t, r, label(4, "x"))
 	if n := commitCount(t, h.Dir); n != 1 {
 		t.Errorf("%d commits after the branch was removed, want 1", n)
 	}
 	// What is unchanged as far as we know is asked about all the same.
 	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
-	if again := apply(t, r, label(4, "x"))[0]; !again.Changed {
+	if again := mustPush(t, r, label(4, "x"))[0]; !again.Changed {
 		t.Error("a file that the remote no longer has was taken for unchanged")
 	}
 }
@@ -257,11 +257,11 @@ func TestCredentials_ShowUpNowhere(t *testing.T) {
 	var log journal
 	cfg.Log = log.logger()
 	r := open(t, cfg)
-	apply(t, r, label(1, "x"))
+	mustPush(t, r, label(1, "x"))
 	hook(t, h.Dir, "echo \""+testToken+"\" >&2; exit 1\n")
-	_, rejected := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
+	_, rejected := push(t.Context(), r, label(2, "x"))
 	h.Down()
-	_, down := r.Apply(t.Context(), []Commit{label(2, "x")}, nil)
+	_, down := push(t.Context(), r, label(2, "x"))
 	r.Close()
 	seen := log.String()
 	for _, err := range []error{rejected, down} {
@@ -313,7 +313,7 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 	}
 }
 
-func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
+func TestPush_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 	h := newHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	h.Fault(func(_ http.ResponseWriter, r *http.Request) {
@@ -321,7 +321,7 @@ func TestApply_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 		<-r.Context().Done()
 	})
 	r := open(t, config(t, h.Address()))
-	if _, err := r.Apply(ctx, []Commit{label(1, "x")}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := push(ctx, r, label(1, "x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

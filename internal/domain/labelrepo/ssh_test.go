@@ -110,9 +110,9 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 	cfg := config(t, "ssh://git@"+address+dir)
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	r := open(t, cfg)
-	apply(t, r, label(1, "one"))
+	mustPush(t, r, label(1, "one"))
 	foreign(t, clone(t, dir), "theirs", "x")
-	apply(t, r, label(2, "two"), label(3, "three"))
+	mustPush(t, r, label(2, "two"), label(3, "three"))
 	if n := commitCount(t, dir); n != 4 {
 		t.Errorf("%d commits, want 4", n)
 	}
@@ -151,7 +151,7 @@ func TestSSH_AServerThatNeverGreetsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg := config(t, "ssh://git@"+listener.Addr().String()+"/labels.git")
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	cfg.Timeout = 300 * time.Millisecond
-	_, err = open(t, cfg).Apply(t.Context(), []Commit{label(1, "x")}, nil)
+	_, err = push(t.Context(), open(t, cfg), label(1, "x"))
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "no answer in time") {
 		t.Errorf("got %v", err)
 	}

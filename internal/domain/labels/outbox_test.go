@@ -126,11 +126,9 @@ func TestOutbox_AnAcknowledgementThatWasLostAfterThePushIsReadFromTheRepository(
 		rows, err := r.queued(t.Context(), largest, nil)
 		must(t, err)
 		must(t, r.mark(t.Context(), rows, labelsubmission.StatusCOMMITTED))
-		var commits []labelrepo.Commit
-		for _, row := range rows {
-			commits = append(commits, r.commit(row))
-		}
-		results, err := r.repo.Apply(t.Context(), commits, nil)
+		batch, err := r.prepare(t.Context(), rows, nil)
+		must(t, err)
+		pushed, err := r.repo.Push(t.Context(), batch.commits)
 		must(t, err)
 
 		// The server died here. The next one has no cache.
@@ -140,7 +138,7 @@ func TestOutbox_AnAcknowledgementThatWasLostAfterThePushIsReadFromTheRepository(
 		for n, row := range rows {
 			row = w.again(row)
 			same(t, "status", row.Status, labelsubmission.StatusPUSHED)
-			same(t, "commit", *row.CommitSha, results[n].SHA)
+			same(t, "commit", *row.CommitSha, pushed.Results[n].SHA)
 		}
 		same(t, "the file", r.show(FanOut.path(rows[0].Filename)), rows[2].Content)
 	})

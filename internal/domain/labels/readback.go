@@ -28,12 +28,12 @@ const readUpToID = "labels"
 // of ours whose acknowledgement was lost, and files that others pushed in the
 // same form. What it reads twice, as after a crash, is recorded once.
 func (o *Outbox) readBack(ctx context.Context) error {
-	from, err := o.readUpTo(ctx)
+	from, err := o.loadReadUpTo(ctx)
 	tip := o.repo.Tip()
-	if from != o.read || from != tip {
-		o.next = pushBatch{} // some of it may be there already
+	if from != o.readUpTo || from != tip {
+		o.dropNext() // the repository may have some of the batch already
 	}
-	o.read = from
+	o.readUpTo = from
 	switch {
 	case err != nil || from == tip:
 		return err
@@ -48,7 +48,7 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.read = tip
+	o.readUpTo = tip
 	return o.labels.setCheckpoint(ctx, readUpToID, tip)
 }
 
@@ -246,9 +246,9 @@ func judge(name string, content []byte, set *ent.LabelSet) (*Submission, error) 
 	return s, problems.Err()
 }
 
-// readUpTo returns how far the repository was read. The error is ErrDamaged if
+// loadReadUpTo returns how far the repository was read. The error is ErrDamaged if
 // somebody has found the repository damaged.
-func (o *Outbox) readUpTo(ctx context.Context) (string, error) {
+func (o *Outbox) loadReadUpTo(ctx context.Context) (string, error) {
 	values, err := o.labels.checkpoints(ctx, readUpToID, damageID)
 	if damage := values[damageID]; err == nil && damage != "" {
 		err = errNoted(damage)

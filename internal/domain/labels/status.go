@@ -1,0 +1,145 @@
+package labels
+
+import (
+	"context"
+	"errors"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"github.com/lib/pq"
+
+	ent "tagma/ent/generated"
+	"tagma/ent/generated/checkpoint"
+	"tagma/ent/generated/labelsubmission"
+	"tagma/internal/domain/labelrepo"
+	"tagma/internal/storage/database"
+)
+
+// mark records the status of submissions that still wait.
+func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status labelsubmission.Status) error {
+	ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) { u.SetStatus(status) })
+	o.labels.tell(ids...)
+	return err
+}
+
+// change updates the submissions that still wait, because another server may have
+// pushed some of them, and returns the ids of all rows.
+func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, set func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
+	ids := fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.ID })
+	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
+		labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED))
+	set(update)
+	return ids, o.labels.db.Write(ctx, func() error { return update.Exec(ctx) })
+}
+
+// done records the results of a push: each submission is pushed or has failed.
+func (o *Outbox) done(ctx context.Context, rows []*ent.LabelSubmission, results []labelrepo.Result) error {
+	var ids []int64
+	var commits []string
+	for n, result := range results {
+		if result.Err != nil {
+			if err := o.fail(ctx, rows[n], result.Err); err != nil {
+				return err
+			}
+			continue
+		}
+		ids, commits = append(ids, rows[n].ID), append(commits, result.SHA)
+	}
+	err := o.pushed(ctx, ids, commits)
+	o.labels.settled(ids...)
+	return err
+}
+
+// pushed records the commits of submissions, in one statement.
+func (o *Outbox) pushed(ctx context.Context, ids []int64, commits []string) error {
+	query := `UPDATE label_submissions SET status = 'PUSHED', commit_sha = v.sha, pushed_at = $1, failure = NULL `
+	var args []any
+	if o.labels.db.Dialect == dialect.Postgres {
+		query += `FROM unnest($2::bigint[], $3::text[]) v(id, sha) WHERE label_submissions.id = v.id`
+		args = []any{int64(o.labels.clock()), pq.Array(ids), pq.Array(commits)}
+	} else {
+		pairs := make([][2]any, len(ids))
+		for n, id := range ids {
+			pairs[n] = [2]any{id, commits[n]}
+		}
+		query += `FROM (SELECT value->>0 AS id, value->>1 AS sha FROM json_each($2)) v WHERE label_submissions.id = v.id`
+		args = []any{int64(o.labels.clock()), database.JSON(pairs)}
+	}
+	return o.labels.db.Write(ctx, func() error {
+		_, err := o.labels.db.SQL.ExecContext(ctx, query, args...)
+		return err
+	})
+}
+
+// fail records why a submission cannot be pushed.
+func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason error) error {
+	err := o.labels.db.Write(ctx, func() error {
+		return o.labels.db.LabelSubmission.UpdateOne(row).
+			SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
+	})
+	o.labels.settled(row.ID)
+	return err
+}
+
+// Retry queues failed submissions again and returns their number. A submission
+// that a later revision has replaced stays failed, because a push would put the
+// old revision on top of the later one.
+func (l *Labels) Retry(ctx context.Context) (int, error) {
+	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
+		later := sql.Table(labelsubmission.Table).As("later")
+		s.Where(sql.NotExists(sql.Select().From(later).Where(sql.And(
+			sql.ColumnsEQ(later.C(labelsubmission.FieldFilename), s.C(labelsubmission.FieldFilename)),
+			sql.ColumnsGT(later.C(labelsubmission.FieldRevision), s.C(labelsubmission.FieldRevision)),
+			sql.NEQ(later.C(labelsubmission.FieldStatus), labelsubmission.StatusFAILED),
+		))))
+	}).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+	l.arrivals.send()
+	return n, err
+}
+
+// heldUpID names the checkpoint that exists while the repository is known to be
+// out of reach.
+const heldUpID = "labels held up"
+
+// note records a fault of the repository on the submissions that wait, and
+// returns the fault.
+func (o *Outbox) note(ctx context.Context, problem error) error {
+	reason := reasonOf(problem)
+	o.inReach = false
+	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
+	// All of a batch under way, or the rest of the batch would go first.
+	rows, failed := o.queued(ctx, largest, nil)
+	var ids []int64
+	if err = errors.Join(err, failed); err == nil {
+		ids, err = o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {
+			u.SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason)
+		})
+	}
+	o.labels.settled(ids...)
+	return errors.Join(problem, err)
+}
+
+// reasonOf returns a fault in words that everyone may read. The errors that
+// package labelrepo wraps are fit for print. Any other error may hold paths of
+// this machine, and is for the log alone.
+func reasonOf(problem error) string {
+	if errors.Is(problem, labelrepo.ErrDamaged) {
+		return heldReason
+	}
+	for _, printable := range []error{labelrepo.ErrUnavailable, labelrepo.ErrAuth, labelrepo.ErrRejected} {
+		if errors.Is(problem, printable) {
+			return problem.Error()
+		}
+	}
+	return "the server has a fault of its own, which its log tells; it tries again"
+}
+
+// reached records that the repository is in reach.
+func (o *Outbox) reached(ctx context.Context) error {
+	if o.inReach {
+		return nil
+	}
+	_, err := o.labels.db.Checkpoint.Delete().Where(checkpoint.ID(heldUpID)).Exec(ctx)
+	o.inReach = err == nil
+	return err
+}
