@@ -209,7 +209,7 @@ func startBackups(ctx context.Context, db *database.DB, log *slog.Logger, backup
 type domain struct {
 	photos      *images.Images
 	annotations *annotations.Annotations
-	labels      *labels.Labels
+	labels      *labels.Service
 	bundles     *bundles.Bundles
 	persons     *people.People
 	keyed       *idempotency.Keeper
@@ -234,7 +234,7 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 	d.events = graph.Events{
 		Images:      events.NewTopic(d.hub, events.Source[*ent.Image]{Name: "images", Table: image.Table, Load: d.photos.ByIDs}),
 		Annotations: events.NewTopic(d.hub, events.Source[*ent.Annotation]{Name: "annotations", Table: annotation.Table, Load: d.annotations.Followed}),
-		Labels:      events.NewTopic(d.hub, events.Source[*ent.LabelSubmission]{Name: "labels", Table: labelsubmission.Table, Load: d.labels.Followed, State: labels.State}),
+		Labels:      events.NewTopic(d.hub, events.Source[*ent.LabelSubmission]{Name: "labels", Table: labelsubmission.Table, Load: d.labels.SubmissionsWithVideos, State: labels.State}),
 	}
 	d.photos.OnAdded(d.events.Images.Tell)
 	d.annotations.OnAdded(d.events.Annotations.Tell)

@@ -37,7 +37,7 @@ type Resolver struct {
 	DB          *database.DB
 	Images      *images.Images
 	Annotations *annotations.Annotations
-	Labels      *labels.Labels
+	Labels      *labels.Service
 	Bundles     *bundles.Bundles
 	People      *people.People
 	Events      Events

@@ -101,7 +101,7 @@ func (s labelSubmission) LabelSet(ctx context.Context, of *ent.LabelSubmission) 
 }
 
 func (s labelSubmission) Labels(_ context.Context, of *ent.LabelSubmission) ([]*labels.Label, error) {
-	all, err := labels.OfSubmission(of)
+	all, err := labels.LabelsOf(of)
 	return pointers(all), err
 }
 

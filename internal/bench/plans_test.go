@@ -90,7 +90,7 @@ type world struct {
 	spied       *database.DB
 	images      *images.Images
 	annotations *annotations.Annotations
-	labels      *labels.Labels
+	labels      *labels.Service
 	bundles     *bundles.Bundles
 	people      *people.People
 }

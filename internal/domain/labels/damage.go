@@ -13,18 +13,17 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// damageID names the checkpoint that is there while the label repository on the
-// disk is known to be damaged. Whoever finds the damage writes it: a server, the
-// scrub, or tagma verify.
+// damageID names the checkpoint that exists while the label repository on the disk
+// is known to be damaged. A server, the scrub or tagma verify writes the
+// checkpoint.
 const damageID = "labels damaged"
 
-// heldReason is what everybody may read on a submission that waits because the
-// repository is damaged.
+// heldReason is the failure of a submission that waits because the repository is
+// damaged. Everybody may read the text.
 const heldReason = "the label repository is damaged: nothing is pushed until an operator has mended it with tagma verify --mend"
 
-// Damage returns what is known to be wrong with the label repository on the disk,
-// or "".
-func (l *Labels) Damage(ctx context.Context) (string, error) {
+// Damage returns the known damage of the label repository on the disk, or "".
+func (l *Service) Damage(ctx context.Context) (string, error) {
 	row, err := l.db.Checkpoint.Get(ctx, damageID)
 	if ent.IsNotFound(err) {
 		return "", nil
@@ -35,27 +34,27 @@ func (l *Labels) Damage(ctx context.Context) (string, error) {
 	return row.Value, nil
 }
 
-// NoteDamage has every server push nothing more until ClearDamage. What was noted
-// before stays.
-func (l *Labels) NoteDamage(ctx context.Context, what string) error {
-	known, err := l.Damage(ctx)
-	if err != nil || known != "" {
+// SetDamage makes every server stop pushing until ClearDamage. Damage that is
+// recorded already is not overwritten.
+func (l *Service) SetDamage(ctx context.Context, damage string) error {
+	recorded, err := l.Damage(ctx)
+	if err != nil || recorded != "" {
 		return err
 	}
-	return l.setCheckpoint(ctx, damageID, what)
+	return l.setCheckpoint(ctx, damageID, damage)
 }
 
-// ClearDamage has servers push again, unless other damage than what was noted in
-// those words was found meanwhile.
-func (l *Labels) ClearDamage(ctx context.Context, what string) error {
+// ClearDamage lets servers push again, unless damage in other words was recorded
+// in the meantime.
+func (l *Service) ClearDamage(ctx context.Context, damage string) error {
 	return l.db.Write(ctx, func() error {
-		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID), checkpoint.Value(what)).Exec(ctx)
+		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID), checkpoint.Value(damage)).Exec(ctx)
 		return err
 	})
 }
 
-// forgetDamage is ClearDamage, whatever was noted.
-func (l *Labels) forgetDamage(ctx context.Context) error {
+// clearAnyDamage is ClearDamage for damage in any words.
+func (l *Service) clearAnyDamage(ctx context.Context) error {
 	return l.db.Write(ctx, func() error {
 		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID)).Exec(ctx)
 		return err
@@ -63,19 +62,19 @@ func (l *Labels) forgetDamage(ctx context.Context) error {
 }
 
 // Tip returns the commit up to which the repository was read or written, as the
-// database notes it, or "".
-func (l *Labels) Tip(ctx context.Context) (string, error) {
+// checkpoint in the database says, or "".
+func (l *Service) Tip(ctx context.Context) (string, error) {
 	values, err := l.checkpoints(ctx, readUpToID)
 	return values[readUpToID], err
 }
 
 // Held reports whether this server leads and pushes nothing, because the label
 // repository is damaged.
-func (l *Labels) Held() bool { return l.held.Load() }
+func (l *Service) Held() bool { return l.held.Load() }
 
-// hold blocks while the repository is noted as damaged, and says so: in the log
-// once, and on each submission that waits. It leaves the repository's folder
-// alone, so that tagma verify can mend it.
+// hold blocks while the repository is recorded as damaged. hold logs the damage
+// once and records heldReason on each submission that waits. hold leaves the
+// repository's folder alone, so that tagma verify can mend the repository.
 func (o *Outbox) hold(ctx context.Context) error {
 	defer o.labels.held.Store(false)
 	for {
@@ -89,7 +88,7 @@ func (o *Outbox) hold(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := o.tellHeld(ctx); err != nil {
+		if err := o.recordHeld(ctx); err != nil {
 			return err
 		}
 		if sleep(ctx, poll, o.labels.arrivals.wait()); ctx.Err() != nil {
@@ -98,8 +97,8 @@ func (o *Outbox) hold(ctx context.Context) error {
 	}
 }
 
-// tellHeld says on each submission that waits why it does.
-func (o *Outbox) tellHeld(ctx context.Context) error {
+// recordHeld records heldReason on each submission that waits.
+func (o *Outbox) recordHeld(ctx context.Context) error {
 	for {
 		rows, err := o.labels.db.LabelSubmission.Query().Where(
 			labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED),
@@ -114,15 +113,16 @@ func (o *Outbox) tellHeld(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.labels.settled(ids...)
+		o.labels.notifySettled(ids...)
 	}
 }
 
-// errNoted ends the work on a repository that somebody else has found damaged.
-func errNoted(damage string) error { return fmt.Errorf("%w: %s", labelrepo.ErrDamaged, damage) }
+// damageError returns the error for a repository that is recorded as damaged.
+func damageError(damage string) error { return fmt.Errorf("%w: %s", labelrepo.ErrDamaged, damage) }
 
-// renew empties a cache that was found damaged, so that the remote fills it again.
-func (l *Labels) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Logger) error {
+// renew empties a cache that is recorded as damaged, so that the remote fills the
+// cache again.
+func (l *Service) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Logger) error {
 	damage, err := l.Damage(ctx)
 	if err != nil || damage == "" {
 		return err
@@ -134,14 +134,14 @@ func (l *Labels) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Logg
 	return l.ClearDamage(ctx, damage)
 }
 
-// Written gives the files of all submissions that have a commit, in the order of
-// the submissions, each with the paths that it may have in either layout.
-func (l *Labels) Written(ctx context.Context) iter.Seq2[labelrepo.Written, error] {
+// Written returns the files of all submissions that have a commit, in the order of
+// the submissions. Each file comes with its path in either layout.
+func (l *Service) Written(ctx context.Context) iter.Seq2[labelrepo.Written, error] {
 	return func(yield func(labelrepo.Written, error) bool) {
-		const part = 1000
+		const pageSize = 1000
 		for last := int64(0); ; {
 			rows, err := l.db.LabelSubmission.Query().Where(labelsubmission.IDGT(last), labelsubmission.CommitShaNotNil()).
-				Order(labelsubmission.ByID()).Limit(part).
+				Order(labelsubmission.ByID()).Limit(pageSize).
 				Select(labelsubmission.FieldID, labelsubmission.FieldFilename, labelsubmission.FieldContent, labelsubmission.FieldCommitSha).All(ctx)
 			if err != nil {
 				yield(labelrepo.Written{}, err)
@@ -154,7 +154,7 @@ func (l *Labels) Written(ctx context.Context) iter.Seq2[labelrepo.Written, error
 					return
 				}
 			}
-			if len(rows) < part {
+			if len(rows) < pageSize {
 				return
 			}
 		}
@@ -162,7 +162,7 @@ func (l *Labels) Written(ctx context.Context) iter.Seq2[labelrepo.Written, error
 }
 
 // checkpoints returns the values of checkpoints, by their ids, in one statement.
-func (l *Labels) checkpoints(ctx context.Context, ids ...string) (map[string]string, error) {
+func (l *Service) checkpoints(ctx context.Context, ids ...string) (map[string]string, error) {
 	rows, err := l.db.Checkpoint.Query().Where(database.AmongTexts(checkpoint.FieldID, ids)).All(ctx)
 	values := make(map[string]string, len(rows))
 	for _, row := range rows {

@@ -23,7 +23,7 @@ func (w *world) keep(cfg labelrepo.Config) (logs *journal, stop func()) {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_ = Keep(ctx, w.Labels, FanOut, logs.logger(), cfg.Remote != "", func(ctx context.Context) (*labelrepo.Repo, error) {
+			_ = Keep(ctx, w.Service, FanOut, logs.logger(), cfg.Remote != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 				return labelrepo.Open(ctx, cfg)
 			})
 		}
@@ -66,7 +66,7 @@ func TestKeep_WhileTheRepositoryIsDamagedNothingIsPushedAndEachSubmissionSaysSo(
 		tip := git(t, dir, "rev-parse", "main")
 
 		// Somebody else, such as tagma verify, finds the damage while the server runs.
-		must(t, w.NoteDamage(t.Context(), "object 0123 is damaged"))
+		must(t, w.SetDamage(t.Context(), "object 0123 is damaged"))
 		waiting := w.submit(rat(1, 1))
 		if why := w.told(waiting.ID); why != heldReason {
 			t.Errorf("the submission says %q", why)
@@ -136,7 +136,7 @@ func TestKeep_ACacheThatSomebodyFindsDamagedIsFetchedAgainAndPushesGoOn(t *testi
 		receipt, err := w.Submit(w.ana, rat(n, 1), time.Minute)
 		must(t, err)
 		same(t, "status", receipt.Submission.Status, labelsubmission.StatusPUSHED)
-		must(t, w.NoteDamage(t.Context(), "object 0123 is damaged"))
+		must(t, w.SetDamage(t.Context(), "object 0123 is damaged"))
 	}
 	for {
 		damage, err := w.Damage(t.Context())

@@ -31,7 +31,7 @@ var noon, _ = instant.Parse("2024-05-01T12:00:00Z")
 
 // world is labels on a new database.
 type world struct {
-	*Labels
+	*Service
 	t          *testing.T
 	address    string // of the database
 	statements statementLog
@@ -96,7 +96,7 @@ func newWorld(t *testing.T, address string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	w.Labels = New(db, w.clock, page.Limits{Default: 50, Max: 1000})
+	w.Service = New(db, w.clock, page.Limits{Default: 50, Max: 1000})
 	must(t, w.Ensure(t.Context()))
 	ana := db.User.Create().SetUsername("ana").SetEmail("ana@example.org").SetRole(caller.Writer).SetPasswordHash("").SetCreatedAt(noon).SaveX(t.Context())
 	ben := db.User.Create().SetUsername("ben").SetRole(caller.Writer).SetPasswordHash("").SetCreatedAt(noon).SaveX(t.Context())
@@ -253,7 +253,7 @@ func (w *world) open(cfg labelrepo.Config, dir string, layout Layout) *remote {
 	repo, err := labelrepo.Open(w.t.Context(), cfg)
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = repo.Close() })
-	r.Outbox = NewOutbox(w.Labels, repo, layout, r.logs.logger())
+	r.Outbox = NewOutbox(w.Service, repo, layout, r.logs.logger())
 	return r
 }
 

@@ -28,17 +28,17 @@ type file struct {
 	Labels      []Label         `json:"labels"`
 }
 
-// content is the file of a submission.
+// content returns the file of a submission.
 func (s *Submission) content() (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it is read by people
+	e.SetEscapeHTML(false) // people read the file
 	e.SetIndent("", "  ")
 	err := e.Encode(file{s.VideoURL, s.FrameIndex, s.TotalFrames, s.FPS, s.FrameWidth, s.FrameHeight, s.Timestamp, s.Labels})
 	return b.String(), err
 }
 
-// parse reads a file of the label repository.
+// parse parses a file that Tagma wrote.
 func parse(content []byte) (*Submission, error) {
 	var f file
 	if err := json.Unmarshal(content, &f); err != nil {
@@ -50,8 +50,8 @@ func parse(content []byte) (*Submission, error) {
 	}, nil
 }
 
-// canonical is a file as Tagma writes it, whoever wrote it, so that two that say
-// the same are equal. One that cannot be read is as it is.
+// canonical returns a file as Tagma writes it, so that two files with the same
+// meaning are equal. canonical returns a file that cannot be parsed unchanged.
 func canonical(content string) string {
 	s, err := parse([]byte(content))
 	if err != nil {
@@ -64,9 +64,9 @@ func canonical(content string) string {
 	return again
 }
 
-// parseNamed reads a file of that name, whoever wrote it. The annotation
-// receiver also took times without a zone, which it read in its own, and other
-// forms of ISO 8601: then the name tells the moment.
+// parseNamed parses a file of that name, also a file that the annotation receiver
+// wrote. The receiver took times without a zone, which it read in its own zone, and
+// other forms of ISO 8601: then the file's name tells the moment.
 func parseNamed(name string, content []byte) (*Submission, error) {
 	var f struct {
 		file
@@ -85,9 +85,9 @@ func parseNamed(name string, content []byte) (*Submission, error) {
 	}, err
 }
 
-// timeOfName is the moment in a file's name, if the text is of that day: no
-// zone is further away than a day.
-func timeOfName(name, text string, why error) (instant.Instant, error) {
+// timeOfName returns the moment in a file's name, or parseErr if the text is not
+// of the same day: no zone is further away than a day.
+func timeOfName(name, text string, parseErr error) (instant.Instant, error) {
 	_, digits, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "_frame")
 	_, digits, _ = strings.Cut(digits, "_")
 	milliseconds, err := strconv.ParseInt(digits, 10, 64)
@@ -97,41 +97,42 @@ func timeOfName(name, text string, why error) (instant.Instant, error) {
 	}
 	at := instant.Instant(milliseconds)
 	if off := at.Sub(instant.Of(day)); err != nil || noDay != nil || off < -24*time.Hour || off > 48*time.Hour {
-		return 0, why
+		return 0, parseErr
 	}
 	return at, nil
 }
 
-// videoHash names a video in file names: SHA-256 of its URL, hex.
+// videoHash returns the SHA-256 of a video's URL in hex, which begins file names.
 func videoHash(videoURL string) string {
 	sum := sha256.Sum256([]byte(videoURL))
 	return hex.EncodeToString(sum[:])
 }
 
-// filename is the annotation receiver's: the first 12 digits of the video's
-// hash, the frame, and the time in milliseconds since 1970.
+// filename returns the name of the file, in the annotation receiver's form: the
+// first 12 digits of the video's hash, the frame, and the time in milliseconds
+// since 1970.
 func (s *Submission) filename() string {
 	return fmt.Sprintf("%s_frame%d_%d.json", videoHash(s.VideoURL)[:12], s.FrameIndex, int64(s.Timestamp))
 }
 
 var filenameForm = regexp.MustCompile(`^[0-9a-f]{12}_frame\d{1,10}_-?\d{1,15}\.json$`)
 
-// Layout is how files lie in the repository's folder.
+// Layout says in which folders the files lie.
 type Layout string
 
 // The layouts.
 const (
-	// FanOut puts a file into a folder by the first two digits of its name, so
-	// that a commit rewrites a short list of files and not one of all.
+	// FanOut puts a file into a folder by the first two digits of its name. A
+	// commit then rewrites a short list of files, and not the list of all files.
 	FanOut Layout = "fanout"
 	// Flat puts all files into one folder, as the annotation receiver did.
 	Flat Layout = "flat"
 )
 
-// Folder is where the files are in the repository.
+// Folder is the folder of the files in the repository.
 const Folder = "annotations/"
 
-// path is where a file is in the repository.
+// path returns the path of a file in the repository.
 func (l Layout) path(filename string) string {
 	if l == Flat {
 		return Folder + filename
@@ -139,14 +140,14 @@ func (l Layout) path(filename string) string {
 	return Folder + filename[:2] + "/" + filename
 }
 
-// Trailers of a commit, by which a submission is told from what others pushed.
+// Trailers of a commit, which tell a submission from a commit of others.
 const (
 	trailerID  = "Submission-Id"
 	trailerSet = "Label-Set"
 )
 
-// message is the annotation receiver's message of a commit, and the trailers,
-// for a submission with its video and label set.
+// message returns the message of a submission's commit: the annotation receiver's
+// message and the trailers. The row needs its video and its label set.
 func message(row *ent.LabelSubmission) string {
 	video, set := row.Edges.Video, row.Edges.LabelSet
 	return fmt.Sprintf("annotation: %s\n\nvideo_url: %s\nframe_index: %d\nsubmitted_at: %s\n\n%s: %d\n%s: %s@%d\n",
@@ -158,7 +159,7 @@ var (
 	setLine = regexp.MustCompile(`(?m)^` + trailerSet + `: (.+)@(\d+)$`)
 )
 
-// submissionID is the id in a commit's message.
+// submissionID returns the id in a commit's message, and whether there is one.
 func submissionID(message string) (int64, bool) {
 	match := idLine.FindStringSubmatch(message)
 	if match == nil {
@@ -168,8 +169,8 @@ func submissionID(message string) (int64, bool) {
 	return id, err == nil
 }
 
-// labelSetOf is the label set that a commit's message names, or the default
-// in no version.
+// labelSetOf returns the label set that a commit's message names, or the default
+// set in version 0.
 func labelSetOf(message string) (name string, version int) {
 	match := setLine.FindStringSubmatch(message)
 	if match == nil {

@@ -2,10 +2,10 @@
 // labeller places, how a submission is checked and recorded, what its file in
 // the label repository looks like, and the queue by which it gets there.
 //
-// A submission is recorded in the database and acknowledged; the repository
-// follows (see Outbox). So nothing waits for a remote, and nothing that was
-// acknowledged is lost if one is down. The package does not know how commits
-// and pushes are made: that is package labelrepo's.
+// A submission is recorded in the database and acknowledged. The repository
+// follows (see Outbox), so no submission waits for a remote, and no acknowledged
+// submission is lost if a remote is down. The package does not own how commits
+// and pushes are made: package labelrepo does.
 package labels
 
 import (
@@ -30,53 +30,53 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Labels is the labels of one server. It is safe for concurrent use.
-type Labels struct {
+// Service is the labels of one server. A Service is safe for concurrent use.
+type Service struct {
 	db     *database.DB
 	clock  instant.Clock
 	limits page.Limits
 
-	arrivals signal // sent when a submission is to be pushed: wakes the outbox
-	news     signal // sent when some have been pushed or not: wakes those who wait
-	onChange func(ids ...int64)
-	held     atomic.Bool // whether this server pushes nothing because the repository is damaged
-	crowd    crowd
+	arrivals    signal // sent when a submission is to be pushed: wakes the outbox
+	settlements signal // sent when submissions were pushed or have failed: wakes Await
+	onChange    func(ids ...int64)
+	held        atomic.Bool // whether this server pushes nothing because the repository is damaged
+	group       groupCommit
 
-	recent      ttlcache.Cache[question, found]
-	surprised   atomic.Int64                    // when it was last wrong that a file was new: an instant
-	definitions *lru.Cache[int64, []Definition] // of versions of label sets, by their ids: they never change
+	lookups      ttlcache.Cache[lookupKey, lookup]
+	lastConflict atomic.Int64                    // the instant when a cached lookup was last stale
+	definitions  *lru.Cache[int64, []Definition] // by the id of the label set's version, which never changes
 }
 
-// OnChange says who is told of submissions that were recorded or have changed.
-// It is called before anything else.
-func (l *Labels) OnChange(tell func(ids ...int64)) { l.onChange = tell }
+// OnChange sets the function that is called with the ids of submissions that were
+// recorded or have changed. OnChange must be called before any other method.
+func (l *Service) OnChange(notify func(ids ...int64)) { l.onChange = notify }
 
-// tell tells of submissions that were recorded or have changed.
-func (l *Labels) tell(ids ...int64) {
+// notify reports submissions that were recorded or have changed.
+func (l *Service) notify(ids ...int64) {
 	if l.onChange != nil {
 		l.onChange(ids...)
 	}
 }
 
-// settled tells of submissions for which nobody needs to wait any more.
-func (l *Labels) settled(ids ...int64) {
-	l.news.send()
-	l.tell(ids...)
+// notifySettled reports submissions for which nobody needs to wait any more.
+func (l *Service) notifySettled(ids ...int64) {
+	l.settlements.send()
+	l.notify(ids...)
 }
 
-// New is the labels in db.
-func New(db *database.DB, clock instant.Clock, limits page.Limits) *Labels {
+// New returns the labels of a database.
+func New(db *database.DB, clock instant.Clock, limits page.Limits) *Service {
 	definitions, _ := lru.New[int64, []Definition](100) // the size is right
-	return &Labels{db: db, clock: clock, limits: limits, crowd: crowd{turn: make(chan struct{}, 1)}, definitions: definitions}
+	return &Service{db: db, clock: clock, limits: limits, group: groupCommit{turn: make(chan struct{}, 1)}, definitions: definitions}
 }
 
-// signal wakes all who wait for it.
+// signal wakes all goroutines that wait for the signal.
 type signal struct {
 	mu   sync.Mutex
 	next chan struct{}
 }
 
-// wait is closed by the next send.
+// wait returns a channel that the next send closes.
 func (s *signal) wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,6 +86,7 @@ func (s *signal) wait() <-chan struct{} {
 	return s.next
 }
 
+// send closes the channels that wait has returned.
 func (s *signal) send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,9 +102,9 @@ type Definition struct {
 	Name string `json:"name"`
 }
 
-// DefaultSet is the set that a submission is checked against if it names none:
-// there from the start, the six points of a rat that the annotation receiver
-// knew.
+// DefaultSet is the label set of a submission that names no set: the six points
+// of a rat that the annotation receiver knew. The server makes the set at its
+// first start.
 const DefaultSet = "paws"
 
 var paws = []Definition{
@@ -124,31 +125,31 @@ const (
 	maxNameLength  = 200
 )
 
-// Ensure makes the default label set, if it is not there.
-func (l *Labels) Ensure(ctx context.Context) error {
-	kept, err := rawjson.Of(paws)
+// Ensure makes the default label set, if there is none.
+func (l *Service) Ensure(ctx context.Context) error {
+	encoded, err := rawjson.Of(paws)
 	if err != nil {
 		return err
 	}
-	err = l.db.LabelSet.Create().SetName(DefaultSet).SetVersion(1).SetLabels(kept).SetCreatedAt(l.clock()).
+	err = l.db.LabelSet.Create().SetName(DefaultSet).SetVersion(1).SetLabels(encoded).SetCreatedAt(l.clock()).
 		OnConflict(sql.ConflictColumns(labelset.FieldName, labelset.FieldVersion), sql.DoNothing()).Exec(ctx)
-	if errors.Is(err, stdsql.ErrNoRows) { // it is
+	if errors.Is(err, stdsql.ErrNoRows) { // there is a set already
 		return nil
 	}
 	return err
 }
 
-// CreateSet makes a label set, or a new version of one. A set that is the same
-// as its last version is that version.
-func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Definition) (*ent.LabelSet, error) {
-	if err := checkSet(name, definitions); err != nil {
+// CreateSet makes a label set, or a new version of a label set. For the same
+// labels as in the last version, CreateSet returns the last version.
+func (l *Service) CreateSet(ctx context.Context, name string, definitions []Definition) (*ent.LabelSet, error) {
+	if err := validateSet(name, definitions); err != nil {
 		return nil, err
 	}
-	kept, err := rawjson.Of(definitions)
+	encoded, err := rawjson.Of(definitions)
 	if err != nil {
 		return nil, err
 	}
-	defer l.recent.Forget()
+	defer l.lookups.Forget()
 	for {
 		last, err := l.Set(ctx, name)
 		if err != nil {
@@ -160,24 +161,24 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 				return nil, err
 			}
 		} else {
-			if string(last.Labels) == string(kept) {
+			if string(last.Labels) == string(encoded) {
 				return last, nil
 			}
 			version = last.Version + 1
 		}
-		var made *ent.LabelSet
+		var set *ent.LabelSet
 		err = l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
-			made, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
+			set, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(encoded).SetCreatedAt(l.clock()).Save(ctx)
 			return err
 		})
-		if !database.IsUnique(err) { // else another has just made this version: look again
-			return made, err
+		if !database.IsUnique(err) { // else another request has just made this version
+			return set, err
 		}
 	}
 }
 
-// checkRoom refuses to make more label sets than all can be listed at once.
-func (l *Labels) checkRoom(ctx context.Context) error {
+// checkRoom refuses more label sets than one page can list.
+func (l *Service) checkRoom(ctx context.Context) error {
 	n, err := l.db.LabelSet.Query().Where(labelset.Version(1)).Count(ctx)
 	if err == nil && n >= maxSets {
 		err = fault.New(fault.TooLarge, "there are %d label sets: no more are taken", n)
@@ -185,16 +186,17 @@ func (l *Labels) checkRoom(ctx context.Context) error {
 	return err
 }
 
-func checkSet(name string, definitions []Definition) error {
+// validateSet returns all problems of a label set.
+func validateSet(name string, definitions []Definition) error {
 	var problems fault.Problems
-	checkText(&problems, []any{"input", "name"}, name, maxSetName)
+	validateText(&problems, []any{"input", "name"}, name, maxSetName)
 	if len(definitions) == 0 || len(definitions) > maxDefinitions {
 		problems.Add(fault.BadInput, []any{"input", "labels"}, "has %d labels: give from 1 to %d", len(definitions), maxDefinitions)
 	}
 	seen := map[string]bool{}
 	for n, d := range definitions {
-		checkText(&problems, []any{"input", "labels", n, "id"}, d.ID, maxIDLength)
-		checkText(&problems, []any{"input", "labels", n, "name"}, d.Name, maxNameLength)
+		validateText(&problems, []any{"input", "labels", n, "id"}, d.ID, maxIDLength)
+		validateText(&problems, []any{"input", "labels", n, "name"}, d.Name, maxNameLength)
 		if seen[d.ID] {
 			problems.Add(fault.BadInput, []any{"input", "labels", n, "id"}, "%.40q is there twice", d.ID)
 		}
@@ -203,18 +205,18 @@ func checkSet(name string, definitions []Definition) error {
 	return problems.Err()
 }
 
-// Set is the last version of the label set of that name, or nil.
-func (l *Labels) Set(ctx context.Context, name string) (*ent.LabelSet, error) {
-	found, err := l.db.LabelSet.Query().Where(labelset.Name(name)).
+// Set returns the last version of a label set, or nil if there is none.
+func (l *Service) Set(ctx context.Context, name string) (*ent.LabelSet, error) {
+	set, err := l.db.LabelSet.Query().Where(labelset.Name(name)).
 		Order(labelset.ByVersion(sql.OrderDesc())).First(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	return found, err
+	return set, err
 }
 
-// Sets is the last version of every label set, by name.
-func (l *Labels) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
+// Sets returns the last version of every label set, by name.
+func (l *Service) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 	return l.db.LabelSet.Query().Where(func(s *sql.Selector) {
 		newer := sql.Table(labelset.Table).As("newer")
 		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
@@ -224,32 +226,33 @@ func (l *Labels) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 	}).Order(labelset.ByName()).All(ctx)
 }
 
-// SetsByID gives the versions of label sets with these ids.
-func (l *Labels) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
+// SetsByID returns versions of label sets by their ids. An id without a row is
+// left out.
+func (l *Service) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
 	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
 	group := batch.NewGroup(all)
-	found := make(map[int64]*ent.LabelSet, len(all))
-	for _, one := range all {
-		one.Group = group
-		found[one.ID] = one
+	sets := make(map[int64]*ent.LabelSet, len(all))
+	for _, set := range all {
+		set.Group = group
+		sets[set.ID] = set
 	}
-	return found, err
+	return sets, err
 }
 
-// definitionsOf are the labels of the version of a set with that id, as it is
-// kept. All who ask share them.
-func (l *Labels) definitionsOf(id int64, kept []byte) ([]Definition, error) {
-	if known, ok := l.definitions.Get(id); ok {
-		return known, nil
+// cachedDefinitions returns the labels of a version of a set, decoded from its row
+// once. All callers share the slice.
+func (l *Service) cachedDefinitions(id int64, encoded []byte) ([]Definition, error) {
+	if cached, ok := l.definitions.Get(id); ok {
+		return cached, nil
 	}
-	all, err := Definitions(&ent.LabelSet{Labels: kept})
+	all, err := Definitions(&ent.LabelSet{Labels: encoded})
 	if err == nil {
 		l.definitions.Add(id, all)
 	}
 	return all, err
 }
 
-// Definitions are the labels of a set.
+// Definitions returns the labels of a set.
 func Definitions(set *ent.LabelSet) ([]Definition, error) {
 	var all []Definition
 	err := json.Unmarshal(set.Labels, &all)

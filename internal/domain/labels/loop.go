@@ -50,7 +50,7 @@ func nextSize(size, n int, took time.Duration) int {
 // reads back what others pushed there. One Outbox runs at a time, whatever the
 // number of servers.
 type Outbox struct {
-	labels *Labels
+	labels *Service
 	repo   *labelrepo.Repo
 	layout Layout
 	log    *slog.Logger
@@ -62,14 +62,14 @@ type Outbox struct {
 }
 
 // NewOutbox returns an Outbox that brings the submissions of labels into repo.
-func NewOutbox(labels *Labels, repo *labelrepo.Repo, layout Layout, log *slog.Logger) *Outbox {
+func NewOutbox(labels *Service, repo *labelrepo.Repo, layout Layout, log *slog.Logger) *Outbox {
 	return &Outbox{labels: labels, repo: repo, layout: layout, log: log, size: usual}
 }
 
 // Keep opens the repository and works until ctx ends or something breaks. While
 // the repository is damaged, Keep pushes nothing. Cache says that the repository
 // is a copy of a remote, which brings the copy back.
-func Keep(ctx context.Context, labels *Labels, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
+func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
 	if !cache {
 		if err := NewOutbox(labels, nil, layout, log).hold(ctx); err != nil {
 			return err
@@ -86,7 +86,7 @@ func Keep(ctx context.Context, labels *Labels, layout Layout, log *slog.Logger, 
 		err = errors.Join(err, repo.Close())
 	}
 	if errors.Is(err, labelrepo.ErrDamaged) && ctx.Err() == nil {
-		return labels.NoteDamage(ctx, err.Error()) // begun again, Keep waits
+		return labels.SetDamage(ctx, err.Error()) // begun again, Keep waits
 	}
 	return err
 }
@@ -217,10 +217,10 @@ func (o *Outbox) Rebuild(ctx context.Context) error {
 		err = ErrNotEmpty
 	}
 	if err == nil {
-		err = o.labels.forgetDamage(ctx) // the damaged repository is gone
+		err = o.labels.clearAnyDamage(ctx) // the damaged repository is gone
 	}
 	if err == nil {
-		err = o.startAgain(ctx)
+		err = o.requeueAll(ctx)
 	}
 	for more := true; more && err == nil; {
 		more, err = o.step(ctx, false)

@@ -232,7 +232,7 @@ func TestRun_BringsWhatComesAndEndsWithItsContext(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- Keep(ctx, w.Labels, FanOut, (&journal{}).logger(), false, func(ctx context.Context) (*labelrepo.Repo, error) {
+			ended <- Keep(ctx, w.Service, FanOut, (&journal{}).logger(), false, func(ctx context.Context) (*labelrepo.Repo, error) {
 				return labelrepo.Open(ctx, labelrepo.Config{Dir: dir, Committer: service, Clock: w.clock})
 			})
 		}()

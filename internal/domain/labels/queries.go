@@ -21,7 +21,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Filter selects submissions: all that is given must hold.
+// Filter selects submissions by all of its conditions. A nil field is no condition.
 type Filter struct {
 	Video       *string // its URL
 	FrameIndex  *int
@@ -32,22 +32,23 @@ type Filter struct {
 	Until       *instant.Instant // submitted before
 }
 
+// conditions returns the conditions of the filter as predicates.
 func (f *Filter) conditions() []predicate.LabelSubmission {
 	if f == nil {
 		return nil
 	}
 	var all []predicate.LabelSubmission
 	if f.Video != nil {
-		all = append(all, ofThe(labelsubmission.FieldVideoID, "=", video.Table, video.FieldURL, *f.Video))
+		all = append(all, refersTo(labelsubmission.FieldVideoID, "=", video.Table, video.FieldURL, *f.Video))
 	}
 	if f.FrameIndex != nil {
 		all = append(all, labelsubmission.FrameIndex(*f.FrameIndex))
 	}
 	if f.SubmittedBy != nil {
-		all = append(all, ofThe(labelsubmission.FieldSubmittedByID, "=", user.Table, user.FieldUsername, strings.ToLower(*f.SubmittedBy)))
+		all = append(all, refersTo(labelsubmission.FieldSubmittedByID, "=", user.Table, user.FieldUsername, strings.ToLower(*f.SubmittedBy)))
 	}
 	if f.LabelSet != nil {
-		all = append(all, ofThe(labelsubmission.FieldLabelSetID, "IN", labelset.Table, labelset.FieldName, *f.LabelSet))
+		all = append(all, refersTo(labelsubmission.FieldLabelSetID, "IN", labelset.Table, labelset.FieldName, *f.LabelSet))
 	}
 	if f.Status != nil {
 		all = append(all, labelsubmission.StatusEQ(*f.Status))
@@ -61,27 +62,28 @@ func (f *Filter) conditions() []predicate.LabelSubmission {
 	return all
 }
 
-// ofThe is the condition that a column refers to the row, or for IN the rows,
-// of a table with that value. It is looked up first, so that an index over the
-// column serves: for what ent makes of it (EXISTS), SQLite reads every
-// submission.
-func ofThe(column, operator, table, field, value string) predicate.LabelSubmission {
+// refersTo returns the condition that a column refers to a row of a table whose
+// field has a value. The operator is "=" for one row and "IN" for several. The
+// row's id is looked up first, so that an index over the column serves: for the
+// EXISTS that ent generates, SQLite reads every submission.
+func refersTo(column, operator, table, field, value string) predicate.LabelSubmission {
 	return func(s *sql.Selector) {
 		row := sql.Table(table)
-		find := sql.Select(row.C("id")).From(row).Where(sql.EQ(row.C(field), value))
+		ids := sql.Select(row.C("id")).From(row).Where(sql.EQ(row.C(field), value))
 		s.Where(sql.P(func(b *sql.Builder) {
-			b.Ident(s.C(column)).WriteString(" " + operator + " ").Wrap(func(b *sql.Builder) { b.Join(find) })
+			b.Ident(s.C(column)).WriteString(" " + operator + " ").Wrap(func(b *sql.Builder) { b.Join(ids) })
 		}))
 	}
 }
 
-// byAge is the order of submissions: as they came.
-var byAge = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a table
+// byArrival is the order of submissions.
+var byArrival = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{{Name: labelsubmission.FieldID}},
 	Key:     func(s *ent.LabelSubmission) page.Key { return page.Key{s.ID} },
 }
 
-func together(all []*ent.LabelSubmission) []*ent.LabelSubmission {
+// groupSubmissions makes submissions siblings, whose edges are loaded together.
+func groupSubmissions(all []*ent.LabelSubmission) []*ent.LabelSubmission {
 	group := batch.NewGroup(all)
 	for _, s := range all {
 		s.Group = group
@@ -89,62 +91,63 @@ func together(all []*ent.LabelSubmission) []*ent.LabelSubmission {
 	return all
 }
 
-// Submissions gives a page of submissions, as they came.
-func (l *Labels) Submissions(ctx context.Context, filter *Filter, request page.Request) (*page.Page[*ent.LabelSubmission], error) {
+// Submissions returns a page of submissions, in the order of their arrival.
+func (l *Service) Submissions(ctx context.Context, filter *Filter, request page.Request) (*page.Page[*ent.LabelSubmission], error) {
 	matching := func() *ent.LabelSubmissionQuery { return l.db.LabelSubmission.Query().Where(filter.conditions()...) }
-	return page.Fetch(ctx, l.limits, request, byAge,
+	return page.Fetch(ctx, l.limits, request, byArrival,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.LabelSubmission, error) {
-			found, err := matching().Where(add).All(ctx)
-			return together(found), err
+			rows, err := matching().Where(add).All(ctx)
+			return groupSubmissions(rows), err
 		},
 		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
 }
 
-// SubmissionsByID gives the submissions with these ids that are there.
-func (l *Labels) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
+// SubmissionsByID returns submissions by their ids. An id without a row is left
+// out.
+func (l *Service) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
 	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.LabelSubmission, len(all))
-	for _, s := range together(all) {
-		found[s.ID] = s
+	byID := make(map[int64]*ent.LabelSubmission, len(all))
+	for _, s := range groupSubmissions(all) {
+		byID[s.ID] = s
 	}
-	return found, err
+	return byID, err
 }
 
-// Followed gives the submissions with these ids that are there, each with its
-// video.
-func (l *Labels) Followed(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
+// SubmissionsWithVideos is SubmissionsByID, with the video of each submission.
+func (l *Service) SubmissionsWithVideos(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
 	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
 	if err == nil {
 		err = l.addVideos(ctx, all)
 	}
-	found := make(map[int64]*ent.LabelSubmission, len(all))
+	byID := make(map[int64]*ent.LabelSubmission, len(all))
 	for _, s := range all {
-		found[s.ID] = s
+		byID[s.ID] = s
 	}
-	return found, err
+	return byID, err
 }
 
-// addVideos gives submissions their videos. What ent has for it would be another
-// statement for each number of videos, and each is kept prepared.
-func (l *Labels) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
-	videos, err := l.VideosByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.VideoID }))
+// addVideos loads the videos of submissions. ent's own loading would be another
+// statement for each number of videos, and each connection keeps every statement
+// prepared.
+func (l *Service) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
+	videos, err := l.VideosByID(ctx, collectIDs(rows, func(row *ent.LabelSubmission) int64 { return row.VideoID }))
 	for _, row := range rows {
 		row.Edges.Video = videos[row.VideoID]
 	}
 	return err
 }
 
-// addSets gives submissions their label sets, likewise.
-func (l *Labels) addSets(ctx context.Context, rows []*ent.LabelSubmission) error {
-	sets, err := l.SetsByID(ctx, fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.LabelSetID }))
+// addSets loads the label sets of submissions, as addVideos loads the videos.
+func (l *Service) addSets(ctx context.Context, rows []*ent.LabelSubmission) error {
+	sets, err := l.SetsByID(ctx, collectIDs(rows, func(row *ent.LabelSubmission) int64 { return row.LabelSetID }))
 	for _, row := range rows {
 		row.Edges.LabelSet = sets[row.LabelSetID]
 	}
 	return err
 }
 
-// fromEach gives one id of each row.
-func fromEach[T any](rows []T, id func(T) int64) []int64 {
+// collectIDs returns one id of each row.
+func collectIDs[T any](rows []T, id func(T) int64) []int64 {
 	ids := make([]int64, len(rows))
 	for n, row := range rows {
 		ids[n] = id(row)
@@ -152,17 +155,18 @@ func fromEach[T any](rows []T, id func(T) int64) []int64 {
 	return ids
 }
 
-// State tells a submission's changes apart, and says whether it may change on.
+// State returns a text that differs between any two states of a submission, and
+// whether the state is final.
 func State(s *ent.LabelSubmission) (state string, final bool) {
 	state = string(s.Status)
 	if s.Failure != nil {
 		state += " " + *s.Failure
 	}
-	return state, settled(s)
+	return state, isSettled(s)
 }
 
-// OfSubmission gives the labels of a submission.
-func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
+// LabelsOf returns the labels of a submission.
+func LabelsOf(s *ent.LabelSubmission) ([]Label, error) {
 	var f struct {
 		Labels []Label `json:"labels"`
 	}
@@ -170,48 +174,50 @@ func OfSubmission(s *ent.LabelSubmission) ([]Label, error) {
 	return f.Labels, err
 }
 
-// Coverage is which part of a video's frames has labels, from 0 to 1.
+// Coverage returns the part of a video's frames that has labels, from 0 to 1.
 func Coverage(v *ent.Video, labelled int) float64 {
 	if v.TotalFrames == 0 {
 		return 0
 	}
-	return min(1, float64(labelled)/float64(v.TotalFrames)) // a later submission may say that it has fewer
+	return min(1, float64(labelled)/float64(v.TotalFrames)) // a later submission may give the video fewer frames
 }
 
-// Video gives the video of that URL, or nil if nobody has labelled it.
-func (l *Labels) Video(ctx context.Context, videoURL string) (*ent.Video, error) {
-	found, err := l.db.Video.Query().Where(video.URL(videoURL)).Only(ctx)
+// Video returns the video of a URL, or nil if nobody has labelled the video.
+func (l *Service) Video(ctx context.Context, videoURL string) (*ent.Video, error) {
+	row, err := l.db.Video.Query().Where(video.URL(videoURL)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	return found, err
+	return row, err
 }
 
-// Videos gives a page of the videos that have been labelled, as they came.
-func (l *Labels) Videos(ctx context.Context, request page.Request) (*page.Page[*ent.Video], error) {
+// Videos returns a page of the videos that have been labelled, in the order of
+// their first submissions.
+func (l *Service) Videos(ctx context.Context, request page.Request) (*page.Page[*ent.Video], error) {
 	order := page.Order[*ent.Video]{
 		Columns: []page.Column{{Name: video.FieldID}},
 		Key:     func(v *ent.Video) page.Key { return page.Key{v.ID} },
 	}
 	return page.Fetch(ctx, l.limits, request, order,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Video, error) {
-			found, err := l.db.Video.Query().Where(add).All(ctx)
-			return togetherVideos(found), err
+			rows, err := l.db.Video.Query().Where(add).All(ctx)
+			return groupVideos(rows), err
 		},
 		func(ctx context.Context) (int, error) { return l.db.Video.Query().Count(ctx) })
 }
 
-// VideosByID gives the videos with these ids that are there.
-func (l *Labels) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Video, error) {
+// VideosByID returns videos by their ids. An id without a row is left out.
+func (l *Service) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Video, error) {
 	all, err := l.db.Video.Query().Where(database.AmongNumbers(video.FieldID, ids)).All(ctx)
-	found := make(map[int64]*ent.Video, len(all))
-	for _, v := range togetherVideos(all) {
-		found[v.ID] = v
+	byID := make(map[int64]*ent.Video, len(all))
+	for _, v := range groupVideos(all) {
+		byID[v.ID] = v
 	}
-	return found, err
+	return byID, err
 }
 
-func togetherVideos(all []*ent.Video) []*ent.Video {
+// groupVideos makes videos siblings, whose edges are loaded together.
+func groupVideos(all []*ent.Video) []*ent.Video {
 	group := batch.NewGroup(all)
 	for _, v := range all {
 		v.Group = group
@@ -221,7 +227,7 @@ func togetherVideos(all []*ent.Video) []*ent.Video {
 
 // LabelledFrames gives how many frames of each video have labels, by the
 // video's id.
-func (l *Labels) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[int64]int, error) {
+func (l *Service) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[int64]int, error) {
 	var rows []struct {
 		VideoID int64 `sql:"video_id"`
 		Frames  int   `sql:"frames"`
@@ -239,14 +245,14 @@ func (l *Labels) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[i
 }
 
 func videoIDs(videos []*ent.Video) []int64 {
-	return fromEach(videos, func(v *ent.Video) int64 { return v.ID })
+	return collectIDs(videos, func(v *ent.Video) int64 { return v.ID })
 }
 
 // OfVideos gives for each video the first page of its submissions, or of those
 // of one frame, by the video's id. It takes two statements, however many
 // videos.
-func (l *Labels) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, request page.Request) (map[int64]*page.Page[*ent.LabelSubmission], error) {
-	plan, err := byAge.Plan(l.limits, request)
+func (l *Service) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, request page.Request) (map[int64]*page.Page[*ent.LabelSubmission], error) {
+	plan, err := byArrival.Plan(l.limits, request)
 	if err != nil {
 		return nil, err
 	}
@@ -270,13 +276,13 @@ func (l *Labels) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, 
 		return nil, err
 	}
 	rows := map[int64][]*ent.LabelSubmission{}
-	for _, s := range together(found) {
+	for _, s := range groupSubmissions(found) {
 		rows[s.VideoID] = append(rows[s.VideoID], s)
 	}
 	counts := sync.OnceValues(func() (map[int64]int, error) { return l.count(ctx, videos, frame) })
 	pages := make(map[int64]*page.Page[*ent.LabelSubmission], len(videos))
 	for _, v := range videos {
-		pages[v.ID] = byAge.Page(plan, rows[v.ID], func(context.Context) (int, error) {
+		pages[v.ID] = byArrival.Page(plan, rows[v.ID], func(context.Context) (int, error) {
 			all, err := counts()
 			return all[v.ID], err
 		})
@@ -284,7 +290,7 @@ func (l *Labels) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, 
 	return pages, nil
 }
 
-func (l *Labels) count(ctx context.Context, videos []*ent.Video, frame *int) (map[int64]int, error) {
+func (l *Service) count(ctx context.Context, videos []*ent.Video, frame *int) (map[int64]int, error) {
 	query := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, videoIDs(videos)))
 	if frame != nil {
 		query.Where(labelsubmission.FrameIndex(*frame))

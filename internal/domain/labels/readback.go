@@ -18,15 +18,16 @@ import (
 	"tagma/internal/domain/labelrepo"
 )
 
-// readSize is how many files are read back between two looks at the database.
+// readSize is the number of files that are ingested together.
 const readSize = 500
 
-// readUpToID names the checkpoint that says how far the repository was read.
+// readUpToID names the checkpoint that holds the commit up to which the repository
+// was read.
 const readUpToID = "labels"
 
-// readBack reads what the repository has got since the last time: submissions
-// of ours whose acknowledgement was lost, and files that others pushed in the
-// same form. What it reads twice, as after a crash, is recorded once.
+// readBack reads the commits that the repository got since the last readBack:
+// submissions of ours whose acknowledgement was lost, and files that others pushed
+// in the same form. A file that is read twice, as after a crash, is recorded once.
 func (o *Outbox) readBack(ctx context.Context) error {
 	from, err := o.loadReadUpTo(ctx)
 	tip := o.repo.Tip()
@@ -38,7 +39,7 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	case err != nil || from == tip:
 		return err
 	case tip == "":
-		return o.startAgain(ctx)
+		return o.requeueAll(ctx)
 	}
 	_, err = o.readFrom(ctx, from)
 	if errors.Is(err, labelrepo.ErrRewritten) {
@@ -52,11 +53,12 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	return o.labels.setCheckpoint(ctx, readUpToID, tip)
 }
 
-// Tally is what reading a repository has found.
+// Tally counts the files of a repository that was read. A file counts once for each
+// commit that changed the file.
 type Tally struct {
-	Read       int // files, each as one commit left it
-	Recorded   int // that were not known
-	PassedOver int // that are no submissions
+	Read       int
+	Recorded   int // new to the database
+	PassedOver int // no submissions
 }
 
 // ErrNoSet is returned by Import for a database without the default label set:
@@ -83,7 +85,7 @@ func (o *Outbox) Import(ctx context.Context) (Tally, error) {
 	return tally, err
 }
 
-// readFrom takes in what changed since a commit.
+// readFrom ingests the files that changed since a commit.
 func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
 	var tally Tally
 	part := make([]labelrepo.File, 0, readSize)
@@ -92,18 +94,18 @@ func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
 			return tally, o.repo.Heal(ctx, err)
 		}
 		if part = append(part, f); len(part) == readSize {
-			if err := o.take(ctx, part, &tally); err != nil {
+			if err := o.ingest(ctx, part, &tally); err != nil {
 				return tally, err
 			}
 			part = part[:0]
 		}
 	}
-	return tally, o.take(ctx, part, &tally)
+	return tally, o.ingest(ctx, part, &tally)
 }
 
-// startAgain queues everything, because a repository that held it is empty:
-// another one, or one that was lost.
-func (o *Outbox) startAgain(ctx context.Context) error {
+// requeueAll queues all pushed submissions again, because the repository is empty:
+// a new one, or one that was lost.
+func (o *Outbox) requeueAll(ctx context.Context) error {
 	o.log.WarnContext(ctx, "the label repository is empty: it is made again from the database")
 	return o.labels.db.InTx(ctx, func(tx *ent.Tx) error {
 		err := tx.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusPUSHED)).
@@ -116,8 +118,9 @@ func (o *Outbox) startAgain(ctx context.Context) error {
 	})
 }
 
-// take takes in files, each as one commit left it.
-func (o *Outbox) take(ctx context.Context, files []labelrepo.File, tally *Tally) error {
+// ingest records the commits of our submissions, and the files of others. Each file
+// is as one commit left the file.
+func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, tally *Tally) error {
 	var ids []int64
 	for _, f := range files {
 		if id, ok := submissionID(f.Message); ok {
@@ -138,7 +141,7 @@ func (o *Outbox) take(ctx context.Context, files []labelrepo.File, tally *Tally)
 			}
 			continue
 		}
-		if err := o.adopt(ctx, f, tally); err != nil {
+		if err := o.ingestForeign(ctx, f, tally); err != nil {
 			return err
 		}
 	}
@@ -148,9 +151,9 @@ func (o *Outbox) take(ctx context.Context, files []labelrepo.File, tally *Tally)
 	return o.done(ctx, arrived, commits)
 }
 
-// adopt records a file that others pushed. One that is not a submission is
-// passed over, and the log says so.
-func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) error {
+// ingestForeign records a file that others pushed. A file that is no submission is
+// passed over and logged.
+func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, tally *Tally) error {
 	name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 	if f.Removed {
 		return nil
@@ -163,13 +166,13 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 	if err != nil {
 		return err
 	}
-	s, err := judge(name, f.Content, set)
+	s, err := parseValid(name, f.Content, set)
 	if err != nil {
 		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", err)
 		tally.PassedOver++
 		return nil
 	}
-	receipt, err := o.labels.adopt(ctx, s, set, origin{
+	receipt, err := o.labels.recordForeign(ctx, s, set, origin{
 		author:   strings.ReplaceAll(f.Author.Name+" <"+f.Author.Email+">", "\x00", ""), // which PostgreSQL does not take
 		at:       min(f.AuthorTime, latest),
 		commit:   f.SHA,
@@ -178,23 +181,23 @@ func (o *Outbox) adopt(ctx context.Context, f labelrepo.File, tally *Tally) erro
 	})
 	if err == nil && receipt.Outcome == Accepted {
 		tally.Recorded++
-		o.labels.tell(receipt.Submission.ID)
+		o.labels.notify(receipt.Submission.ID)
 	}
 	return err
 }
 
-// adopt records a submission of others, be it known already as another revision
-// than the last: histories are read again.
-func (l *Labels) adopt(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
-	known, err := l.db.LabelSubmission.Query().Where(
+// recordForeign records a submission of others, unless the submission is recorded
+// already, as any revision: a history may be read again.
+func (l *Service) recordForeign(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
+	recorded, err := l.db.LabelSubmission.Query().Where(
 		labelsubmission.Filename(s.filename()), labelsubmission.Content(from.content), labelsubmission.CreatedAt(from.at),
 	).Exist(ctx)
-	if known || err != nil {
+	if recorded || err != nil {
 		return &Receipt{Outcome: NoChange}, err
 	}
 	e, err := newEntry(ctx, s, set.ID, from)
 	if err == nil {
-		e.found, err = l.look(ctx, question{video: s.VideoURL, filename: s.filename()})
+		e.lookup, err = l.lookUp(ctx, lookupKey{video: s.VideoURL, filename: s.filename()})
 	}
 	if err != nil {
 		return nil, err
@@ -202,26 +205,26 @@ func (l *Labels) adopt(ctx context.Context, s *Submission, set *ent.LabelSet, fr
 	return l.record(e, false)
 }
 
-// latest is the last moment that can be written: git counts on.
+// latest is the last moment that the contract can write. Git can write later ones.
 const latest = instant.Instant(253402300799999) // 9999-12-31T23:59:59.999Z
 
-// setOfCommit is the label set that a commit's message names, in the version
-// that it names if that is there; else its last version.
-func (l *Labels) setOfCommit(ctx context.Context, message string) (*ent.LabelSet, error) {
+// setOfCommit returns the label set that a commit's message names: in the version
+// of the message if the database has that version, else in the last version.
+func (l *Service) setOfCommit(ctx context.Context, message string) (*ent.LabelSet, error) {
 	name, version := labelSetOf(message)
-	found, err := l.db.LabelSet.Query().Where(labelset.Name(name), labelset.Version(version)).Only(ctx)
+	set, err := l.db.LabelSet.Query().Where(labelset.Name(name), labelset.Version(version)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return l.Set(ctx, name)
 	}
-	return found, err
+	return set, err
 }
 
-// longestFile bounds what is adopted, in bytes. A submission has a few kB.
-const longestFile = 1 << 20
+// maxFileSize bounds an ingested file, in bytes. A submission has a few kB.
+const maxFileSize = 1 << 20
 
-// judge says whether a file is a submission by the rules.
-func judge(name string, content []byte, set *ent.LabelSet) (*Submission, error) {
-	if len(content) > longestFile || !utf8.Valid(content) {
+// parseValid parses and validates a file that others pushed.
+func parseValid(name string, content []byte, set *ent.LabelSet) (*Submission, error) {
+	if len(content) > maxFileSize || !utf8.Valid(content) {
 		return nil, errors.New("it is longer than 1 MiB, or not UTF-8")
 	}
 	s, err := parseNamed(name, content)
@@ -242,21 +245,22 @@ func judge(name string, content []byte, set *ent.LabelSet) (*Submission, error) 
 		return nil, err
 	}
 	var problems fault.Problems
-	s.check(&problems, definitions)
+	s.validate(&problems, definitions)
 	return s, problems.Err()
 }
 
-// loadReadUpTo returns how far the repository was read. The error is ErrDamaged if
-// somebody has found the repository damaged.
+// loadReadUpTo returns the commit up to which the repository was read. The error is
+// ErrDamaged if the repository is recorded as damaged.
 func (o *Outbox) loadReadUpTo(ctx context.Context) (string, error) {
 	values, err := o.labels.checkpoints(ctx, readUpToID, damageID)
 	if damage := values[damageID]; err == nil && damage != "" {
-		err = errNoted(damage)
+		err = damageError(damage)
 	}
 	return values[readUpToID], err
 }
 
-func (l *Labels) setCheckpoint(ctx context.Context, id, value string) error {
+// setCheckpoint writes the value of a checkpoint.
+func (l *Service) setCheckpoint(ctx context.Context, id, value string) error {
 	return l.db.Write(ctx, func() error {
 		return l.db.Checkpoint.Create().SetID(id).SetValue(value).
 			OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)

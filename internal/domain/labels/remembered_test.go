@@ -14,7 +14,7 @@ import (
 // still stops the clock, and gives what moves it on.
 func still(w *world) (pass func()) {
 	now := w.clock()
-	w.Labels.clock = func() instant.Instant { return now }
+	w.Service.clock = func() instant.Instant { return now }
 	return func() { now = now.Add(ttlcache.TTL) }
 }
 
@@ -78,8 +78,8 @@ func TestSubmit_ManyAtOnceOfWhichSomeAreThereAlready(t *testing.T) {
 func TestSubmit_ANewVersionOfALabelSetCountsAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		still(w)
-		elsewhere := New(w.db, w.Labels.clock, page.Limits{Default: 50, Max: 1000})
-		for n, made := range []*Labels{w.Labels, elsewhere, w.Labels, elsewhere} {
+		elsewhere := New(w.db, w.Service.clock, page.Limits{Default: 50, Max: 1000})
+		for n, made := range []*Service{w.Service, elsewhere, w.Service, elsewhere} {
 			for _, shade := range []float64{1, 2} { // the second is remembered
 				s := rat(n, shade)
 				s.Timestamp += instant.Instant(shade)
@@ -89,7 +89,7 @@ func TestSubmit_ANewVersionOfALabelSetCountsAtOnce(t *testing.T) {
 			_, err := made.CreateSet(t.Context(), DefaultSet, append([]Definition{{id, "Whisker"}}, paws...))
 			must(t, err)
 			s := rat(10+n, 1)
-			if _, err := w.Submit(w.ana, s, 0); err == nil && made == w.Labels {
+			if _, err := w.Submit(w.ana, s, 0); err == nil && made == w.Service {
 				t.Error("labels without the new point are taken")
 			}
 			s.Labels = append(s.Labels, Label{ID: id, Name: "Whisker"})

@@ -18,14 +18,14 @@ import (
 // mark records the status of submissions that still wait.
 func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status labelsubmission.Status) error {
 	ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) { u.SetStatus(status) })
-	o.labels.tell(ids...)
+	o.labels.notify(ids...)
 	return err
 }
 
 // change updates the submissions that still wait, because another server may have
 // pushed some of them, and returns the ids of all rows.
 func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, set func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
-	ids := fromEach(rows, func(row *ent.LabelSubmission) int64 { return row.ID })
+	ids := collectIDs(rows, func(row *ent.LabelSubmission) int64 { return row.ID })
 	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
 		labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED))
 	set(update)
@@ -46,7 +46,7 @@ func (o *Outbox) done(ctx context.Context, rows []*ent.LabelSubmission, results 
 		ids, commits = append(ids, rows[n].ID), append(commits, result.SHA)
 	}
 	err := o.pushed(ctx, ids, commits)
-	o.labels.settled(ids...)
+	o.labels.notifySettled(ids...)
 	return err
 }
 
@@ -77,14 +77,14 @@ func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason erro
 		return o.labels.db.LabelSubmission.UpdateOne(row).
 			SetStatus(labelsubmission.StatusFAILED).SetFailure(reason.Error()).Exec(ctx)
 	})
-	o.labels.settled(row.ID)
+	o.labels.notifySettled(row.ID)
 	return err
 }
 
 // Retry queues failed submissions again and returns their number. A submission
 // that a later revision has replaced stays failed, because a push would put the
 // old revision on top of the later one.
-func (l *Labels) Retry(ctx context.Context) (int, error) {
+func (l *Service) Retry(ctx context.Context) (int, error) {
 	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
 		later := sql.Table(labelsubmission.Table).As("later")
 		s.Where(sql.NotExists(sql.Select().From(later).Where(sql.And(
@@ -115,7 +115,7 @@ func (o *Outbox) note(ctx context.Context, problem error) error {
 			u.SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason)
 		})
 	}
-	o.labels.settled(ids...)
+	o.labels.notifySettled(ids...)
 	return errors.Join(problem, err)
 }
 

@@ -17,8 +17,8 @@ const (
 	maxLabels    = 500
 )
 
-// Submission is the labels of one frame of a video, as a labelling page sends
-// them.
+// Submission is the labels of one frame of a video, as a labelling page sends the
+// labels.
 type Submission struct {
 	VideoURL    string
 	FrameIndex  int // from 0
@@ -42,13 +42,13 @@ type Label struct {
 	PixelY *float64 `json:"pixel_y"`
 }
 
-// check notes everything that is wrong with a submission against the labels
-// of a set; none stand for a set that is not known, which is a problem of its
-// own. The rules are the annotation receiver's, and a few more:
-// docs/labels.md lists where ours are stricter.
-func (s *Submission) check(problems *fault.Problems, set []Definition) {
+// validate adds all problems of a submission, whose labels must be the labels of
+// the set. An empty set is a set that does not exist, which is a problem of its
+// own. The rules are the annotation receiver's and a few more: docs/labels.md
+// lists where Tagma is stricter.
+func (s *Submission) validate(problems *fault.Problems, set []Definition) {
 	at := func(parts ...any) []any { return append([]any{"input"}, parts...) }
-	s.checkVideo(problems, at)
+	s.validateVideo(problems, at)
 	if len(s.Labels) == 0 || len(s.Labels) > maxLabels {
 		problems.Add(fault.BadInput, at("labels"), "has %d labels: give one for each label of the set", len(s.Labels))
 		return
@@ -63,9 +63,9 @@ func (s *Submission) check(problems *fault.Problems, set []Definition) {
 			problems.Add(fault.BadInput, path("id"), "%.40q is there twice", label.ID)
 		}
 		seen[label.ID] = true
-		checkText(problems, path("name"), label.Name, maxNameLength)
-		s.checkCoordinate(problems, path("pixelX"), label.Placed, label.PixelX, s.FrameWidth)
-		s.checkCoordinate(problems, path("pixelY"), label.Placed, label.PixelY, s.FrameHeight)
+		validateText(problems, path("name"), label.Name, maxNameLength)
+		s.validateCoordinate(problems, path("pixelX"), label.Placed, label.PixelX, s.FrameWidth)
+		s.validateCoordinate(problems, path("pixelY"), label.Placed, label.PixelY, s.FrameHeight)
 	}
 	var missing []string
 	for _, d := range set {
@@ -78,9 +78,9 @@ func (s *Submission) check(problems *fault.Problems, set []Definition) {
 	}
 }
 
-func (s *Submission) checkVideo(problems *fault.Problems, at func(...any) []any) {
-	if err := checkURL(s.VideoURL); err != "" {
-		problems.Add(fault.BadInput, at("videoUrl"), "%s", err)
+func (s *Submission) validateVideo(problems *fault.Problems, at func(...any) []any) {
+	if problem := validateURL(s.VideoURL); problem != "" {
+		problems.Add(fault.BadInput, at("videoUrl"), "%s", problem)
 	}
 	if s.TotalFrames < 0 {
 		problems.Add(fault.BadInput, at("totalFrames"), "%d is less than 0", s.TotalFrames)
@@ -99,7 +99,7 @@ func (s *Submission) checkVideo(problems *fault.Problems, at func(...any) []any)
 	}
 }
 
-func (s *Submission) checkCoordinate(problems *fault.Problems, path []any, placed bool, v *float64, side int) {
+func (s *Submission) validateCoordinate(problems *fault.Problems, path []any, placed bool, v *float64, side int) {
 	switch {
 	case placed && v == nil:
 		problems.Add(fault.BadInput, path, "is null, but the label is placed: give its place, or placed: false")
@@ -110,8 +110,8 @@ func (s *Submission) checkCoordinate(problems *fault.Problems, path []any, place
 	}
 }
 
-// checkURL says what is wrong with the address of a video, or nothing.
-func checkURL(s string) string {
+// validateURL returns the problem of a video's URL, or "".
+func validateURL(s string) string {
 	if len(s) > maxURLLength {
 		return "the URL is too long: at most 2048 bytes are taken"
 	}
@@ -127,7 +127,7 @@ func checkURL(s string) string {
 	return ""
 }
 
-func checkText(problems *fault.Problems, path []any, s string, longest int) {
+func validateText(problems *fault.Problems, path []any, s string, longest int) {
 	length := utf8.RuneCountInString(s)
 	switch {
 	case length == 0 || length > longest:

@@ -160,7 +160,7 @@ func TestSubmit_DifferentOnesAtOnceAreAllKeptWithRevisionsOfTheirOwn(t *testing.
 // settle gives a submission a status, as the outbox would.
 func (w *world) settle(row *ent.LabelSubmission, status labelsubmission.Status) {
 	w.db.LabelSubmission.UpdateOne(row).SetStatus(status).ExecX(w.t.Context())
-	w.news.send()
+	w.settlements.send()
 }
 
 func TestAwait_ReturnsWhenTheRepositoryHasIt(t *testing.T) {
@@ -238,7 +238,7 @@ func TestAwait_DoesNotWaitWhileTheRepositoryIsKnownToBeOutOfReach(t *testing.T) 
 		git(t, "", "init", "--quiet", "--bare", "--initial-branch=main", r.dir)
 		r.drain()
 		same(t, "status", w.again(receipt.Submission).Status, labelsubmission.StatusPUSHED)
-		if down, err := w.down(t.Context()); down || err != nil {
+		if down, err := w.isHeldUp(t.Context()); down || err != nil {
 			t.Errorf("it is still known as down: %v", err)
 		}
 	})

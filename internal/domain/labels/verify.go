@@ -16,24 +16,24 @@ import (
 // Report compares the database with the repository.
 type Report struct {
 	Same        int // files that both have, alike
-	Waiting     int // files of which a revision is on its way
+	Waiting     int // files of which a revision is yet to be pushed
 	Failed      int // submissions that the repository did not take
 	Differences []string
 }
 
-// kept is what the database says of a file.
-type kept struct {
-	last   revision // recorded
-	pushed revision // that got there last: not the same if others pushed just before us
-	found  bool     // in the repository
+// recordedFile is a file as the database has the file.
+type recordedFile struct {
+	last         revision // the last one recorded
+	pushed       revision // the last one that reached the repository: another than last if others pushed just before us
+	inRepository bool
 }
 
 // revision is one submission of a file.
 type revision struct {
 	id      int64
 	status  labelsubmission.Status
-	at      instant.Instant   // when the repository had it
-	content [sha256.Size]byte // its hash, as Tagma writes it
+	at      instant.Instant   // when the revision reached the repository
+	content [sha256.Size]byte // the hash of the file as Tagma writes it
 }
 
 // Verify compares the database with the tip of the repository, both ways.
@@ -42,7 +42,7 @@ func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	report := &Report{}
-	files, err := o.kept(ctx, report)
+	files, err := o.recordedFiles(ctx, report)
 	if err != nil {
 		return nil, err
 	}
@@ -63,34 +63,35 @@ func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
 		case ours == nil:
 			differ("only in the repository: %s (commit %s)", f.Path, f.SHA)
 			continue
-		case ours.found:
+		case ours.inRepository:
 			differ("twice in the repository: %s (commit %s)", f.Path, f.SHA)
 		case content == ours.last.content, content == ours.pushed.content:
 			report.Same++
 		case ours.pushed.id != 0:
 			differ("not the same in both: %s (submission %d, commit %s)", f.Path, ours.pushed.id, f.SHA)
 		}
-		ours.found = true
+		ours.inRepository = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		ours := files[name]
 		if ours.last.status != labelsubmission.StatusPUSHED {
 			report.Waiting++
 		}
-		if ours.pushed.id != 0 && !ours.found {
+		if ours.pushed.id != 0 && !ours.inRepository {
 			differ("only in the database: %s (submission %d)", name, ours.pushed.id)
 		}
 	}
 	return report, nil
 }
 
-// kept gives each file that the repository has or shall get.
-func (o *Outbox) kept(ctx context.Context, report *Report) (map[string]*kept, error) {
-	files := map[string]*kept{}
-	const part = 1000
+// recordedFiles returns the files that the repository has or shall get, by name,
+// and counts failed submissions in the report.
+func (o *Outbox) recordedFiles(ctx context.Context, report *Report) (map[string]*recordedFile, error) {
+	files := map[string]*recordedFile{}
+	const pageSize = 1000
 	for last := int64(0); ; {
 		rows, err := o.labels.db.LabelSubmission.Query().Where(labelsubmission.IDGT(last)).
-			Order(ent.Asc(labelsubmission.FieldID)).Limit(part).All(ctx)
+			Order(ent.Asc(labelsubmission.FieldID)).Limit(pageSize).All(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +103,7 @@ func (o *Outbox) kept(ctx context.Context, report *Report) (map[string]*kept, er
 			}
 			file := files[row.Filename]
 			if file == nil {
-				file = &kept{}
+				file = &recordedFile{}
 				files[row.Filename] = file
 			}
 			file.last = revision{id: row.ID, status: row.Status, content: sha256.Sum256([]byte(canonical(row.Content)))}
@@ -113,7 +114,7 @@ func (o *Outbox) kept(ctx context.Context, report *Report) (map[string]*kept, er
 				file.pushed = file.last
 			}
 		}
-		if len(rows) < part {
+		if len(rows) < pageSize {
 			return files, nil
 		}
 	}

@@ -69,7 +69,7 @@ type Store struct {
 	Bucket  *blob.Bucket
 	Images  *images.Images
 	Pairing *ownership.Proof
-	Labels  *labels.Labels
+	Labels  *labels.Service
 	// Repository names the label repository. Without a Dir none is checked.
 	Repository labelrepo.Config
 }
@@ -117,7 +117,7 @@ func (r Report) String() string {
 // from the last day: an upload may be under way. A server may run at the same time.
 //
 // Without Mend, Verify writes two things: the SHA-256 of small pictures into rows
-// without one, and the note that a label repository is damaged (labels.NoteDamage).
+// without one, and the note that a label repository is damaged (labels.SetDamage).
 func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	var report Report
 	tell := c.Found

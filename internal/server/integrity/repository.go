@@ -40,7 +40,7 @@ func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
 	}
 	if noted == "" {
 		noted = fmt.Sprintf("%d faults, the first: %s", len(faults), faults[0])
-		if err := c.Labels.NoteDamage(ctx, noted); err != nil {
+		if err := c.Labels.SetDamage(ctx, noted); err != nil {
 			return err
 		}
 	}

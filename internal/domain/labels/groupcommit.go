@@ -1,0 +1,91 @@
+package labels
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"slices"
+	"strings"
+	"sync"
+
+	"tagma/internal/storage/database"
+)
+
+// groupCommit is the queue of submissions that arrived while a group of earlier
+// ones was being written. The queue is written as one group, and waits for the
+// disk once: the flushes of the disk bound how many groups are written.
+type groupCommit struct {
+	mu    sync.Mutex
+	queue []*entry
+	turn  chan struct{} // holds one token while a request writes a group
+}
+
+// maxGroup bounds the rows of one statement. The rows of a group are a power of
+// two in number: each number of rows is another statement, which every connection
+// plans and caches.
+const maxGroup = 128
+
+var errInterrupted = errors.New("the request that wrote for others did not end")
+
+// recordInGroup records a submission together with the submissions that arrive at
+// the same time.
+func (l *Service) recordInGroup(e *entry) (*Receipt, error) {
+	receipt, err := l.receiptOfRepeat(e)
+	if receipt != nil || err != nil {
+		return receipt, err
+	}
+	ctx := e.ctx
+	e.ctx = context.WithoutCancel(ctx) // a client that leaves must not undo the others' rows
+	e.done = make(chan struct{})
+	l.group.mu.Lock()
+	l.group.queue = append(l.group.queue, e)
+	l.group.mu.Unlock()
+	for {
+		select {
+		case <-e.done:
+			return e.receipt, e.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case l.group.turn <- struct{}{}:
+			l.insertGroup()
+		}
+	}
+}
+
+// insertGroup inserts the rows of the queue, at most maxGroup, and gives the turn
+// back. The caller holds the turn.
+func (l *Service) insertGroup() {
+	l.group.mu.Lock()
+	n := min(len(l.group.queue), maxGroup)
+	if n > 0 {
+		n = 1 << (bits.Len(uint(n)) - 1)
+	}
+	all := l.group.queue[:n:n]
+	l.group.queue = l.group.queue[n:]
+	l.group.mu.Unlock()
+	for _, e := range all {
+		e.err = errInterrupted
+	}
+	defer func() {
+		for _, e := range all {
+			close(e.done)
+		}
+		<-l.group.turn
+	}()
+	if n == 0 {
+		return
+	}
+	// In one order, so that servers that write the same files do not wait for
+	// each other.
+	slices.SortStableFunc(all, func(a, b *entry) int { return strings.Compare(a.s.filename(), b.s.filename()) })
+	err := l.insert(all[0].ctx, all)
+	stale := database.IsUnique(err) // the lookup of one entry at least
+	if stale {
+		l.lastConflict.Store(int64(l.clock()))
+	}
+	for _, e := range all {
+		if e.err = err; err != nil { // by itself, so that each request gets its own error
+			e.receipt, e.err = l.record(e, stale)
+		}
+	}
+}
