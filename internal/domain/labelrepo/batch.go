@@ -155,7 +155,7 @@ func (b *Batch) load(hash bare.Hash) (*folder, error) {
 			return nil, err
 		}
 		content = bytes.Clone(shared)
-		b.repo.store.Forget() // no other folder builds upon what this one does
+		b.repo.store.ClearCache() // no other folder builds upon what this one does
 	}
 	return &folder{content: content, hash: hash}, nil
 }
@@ -190,7 +190,7 @@ func (b *Batch) add(c Commit) (Result, error) {
 		return refusedOr(inTheWay{c.Path, "folder"})
 	}
 	file := []byte(c.Content)
-	blob := bare.NameOf(bare.Blob, file)
+	blob := bare.HashObject(bare.Blob, file)
 	if old.hash == blob && old.isFile() {
 		return Result{SHA: b.tip.String()}, nil
 	}
@@ -248,7 +248,7 @@ func (b *Batch) open(names []string) ([]*folder, error) {
 func (b *Batch) write(f *folder, old treeEntry, at int, name, mode string, hash bare.Hash) {
 	var edit bare.Edit
 	f.content, edit = setEntry(f.content, old, at, name, mode, hash)
-	f.hash = b.pack.AddEdited(bare.Tree, f.hash, f.content, edit)
+	f.hash = b.pack.AddDelta(bare.Tree, f.hash, f.content, edit)
 }
 
 // inTheWay says that what a path needs as one kind of thing is another.

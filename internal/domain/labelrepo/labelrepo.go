@@ -147,7 +147,7 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 		}
 		return nil, err
 	}
-	if packs, bytes := r.store.Large(); packs > manyPacks {
+	if packs, bytes := r.store.LargePacks(); packs > manyPacks {
 		cfg.Log.Info("git gc would make the local label repository much smaller", "dir", cfg.Dir, "packs", packs, "bytes", bytes)
 	}
 	return r, nil

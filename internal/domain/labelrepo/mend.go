@@ -83,7 +83,7 @@ func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error
 		files = append(files, file)
 	}
 	slices.Sort(files)
-	return m.mended, store.Replace(m.view, files)
+	return m.mended, store.ReplaceDamaged(m.view, files)
 }
 
 // openWhenFree opens a repository whose lock another process may hold for a while.
@@ -155,11 +155,11 @@ func (m *mender) wanted(h bare.Hash) {
 // take writes an object if it is wanted, and wants whatever it names and is not
 // there.
 func (m *mender) take(kind bare.Kind, content []byte) error {
-	h := bare.NameOf(kind, content)
+	h := bare.HashObject(kind, content)
 	if !m.want[h] {
 		return nil
 	}
-	if _, err := m.store.Put(kind, content); err != nil {
+	if _, err := m.store.WriteLoose(kind, content); err != nil {
 		return err
 	}
 	delete(m.want, h)
@@ -280,7 +280,7 @@ func (m *mender) takeFolders(w Written, path string) error {
 		}
 		root = parent.tree
 	}
-	built, err := m.build(root, names, bare.NameOf(bare.Blob, []byte(w.Content)))
+	built, err := m.build(root, names, bare.HashObject(bare.Blob, []byte(w.Content)))
 	if err != nil {
 		return nil //nolint:nilerr // a folder of the commit before is lost: another round may have made it
 	}
@@ -339,7 +339,7 @@ func (m *mender) build(tree bare.Hash, names []string, file bare.Hash) ([][]byte
 		if below, err = m.build(old.hash, names[1:], file); err != nil {
 			return nil, err
 		}
-		hash = bare.NameOf(bare.Tree, below[len(below)-1])
+		hash = bare.HashObject(bare.Tree, below[len(below)-1])
 	}
 	content, _ = setEntry(content, old, at, names[0], mode, hash)
 	return append(below, content), nil

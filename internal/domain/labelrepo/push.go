@@ -157,7 +157,7 @@ func (r *Repo) publish(b *Batch) error {
 func (r *Repo) tidy() {
 	r.building.Lock()
 	defer r.building.Unlock()
-	if err := r.store.Tidy(); err != nil {
+	if err := r.store.MergePacks(); err != nil {
 		r.cfg.Log.Warn("gathering the packs of the label repository", "error", err)
 	}
 }

@@ -136,7 +136,7 @@ func (e treeEntry) byteAt(i int) byte {
 // of old if there is one, else at at. It changes content in place where it can.
 func setEntry(content []byte, old treeEntry, at int, name, mode string, hash bare.Hash) ([]byte, bare.Edit) {
 	line := fmt.Appendf(nil, "%s %s\x00%s", mode, name, hash[:])
-	edit := bare.Edit{At: at, Added: len(line)}
+	edit := bare.Edit{Offset: at, Added: len(line)}
 	if old.end > 0 {
 		edit.Removed = old.end - old.at
 	}

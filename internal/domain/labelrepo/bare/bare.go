@@ -62,7 +62,7 @@ type Repo struct {
 	packs []*pack // the newest first
 
 	inflaters sync.Pool
-	bases     *cache // what deltas build on
+	cache     *objectCache // what deltas build on
 }
 
 // Open takes the bare repository in dir for this process, makes it if dir is
@@ -83,12 +83,12 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
-	r := &Repo{dir: dir, lock: lock, bases: newCache(16 << 20)}
+	r := &Repo{dir: dir, lock: lock, cache: newObjectCache(16 << 20)}
 	if disposable {
-		err = r.mark()
+		err = r.markDisposable()
 	}
 	if err == nil {
-		err = r.layOut(branch)
+		err = r.createMissing(branch)
 	}
 	if err == nil {
 		err = r.sweep()
@@ -100,9 +100,9 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	return r, nil
 }
 
-// mark notes in a new repository that it is disposable, before anything else
+// markDisposable notes in a new repository that it is disposable, before anything else
 // is in it.
-func (r *Repo) mark() error {
+func (r *Repo) markDisposable() error {
 	path := filepath.Join(r.dir, markFile)
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -113,9 +113,9 @@ func (r *Repo) mark() error {
 	return r.replace(path, []byte("Tagma made this copy of a repository, and may empty it at any time.\n"))
 }
 
-// Forget gives back the memory of what was read lately, which helps those who
+// ClearCache gives back the memory of what was read lately, which helps those who
 // read much of the history.
-func (r *Repo) Forget() { r.bases.clear() }
+func (r *Repo) ClearCache() { r.cache.clear() }
 
 // Close gives the repository up.
 func (r *Repo) Close() error {
@@ -135,7 +135,7 @@ func (r *Repo) Close() error {
 func (r *Repo) Wipe(branch string) error {
 	r.mu.Lock()
 	r.packs = nil // a reader may still hold them; the collector closes them
-	r.bases.clear()
+	r.cache.clear()
 	r.mu.Unlock()
 	// References first: a kill in between leaves objects that nothing names,
 	// not names of objects that are gone.
@@ -144,20 +144,20 @@ func (r *Repo) Wipe(branch string) error {
 			return err
 		}
 	}
-	return r.layOut(branch)
+	return r.createMissing(branch)
 }
 
-// layOut makes what git looks for in a repository, where it is missing.
-func (r *Repo) layOut(branch string) error {
-	names, err := os.ReadDir(r.dir)
+// createMissing makes what git looks for in a repository, where it is missing.
+func (r *Repo) createMissing(branch string) error {
+	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return err
 	}
-	known := func(e os.DirEntry) bool {
-		return slices.Contains([]string{lockFile, markFile, "objects", "refs", "HEAD", "config"}, e.Name()) ||
-			strings.HasPrefix(e.Name(), temporaryPrefix)
+	foreign := func(e os.DirEntry) bool {
+		return !slices.Contains([]string{lockFile, markFile, "objects", "refs", "HEAD", "config"}, e.Name()) &&
+			!strings.HasPrefix(e.Name(), temporaryPrefix)
 	}
-	if _, err := os.Stat(filepath.Join(r.dir, "HEAD")); err != nil && !all(names, known) {
+	if _, err := os.Stat(filepath.Join(r.dir, "HEAD")); err != nil && slices.ContainsFunc(entries, foreign) {
 		return ErrForeign
 	}
 	for _, folder := range []string{"objects/pack", "objects/info", "refs/heads", "refs/tags"} {
@@ -180,13 +180,9 @@ func (r *Repo) layOut(branch string) error {
 	return flushFolder(r.dir)
 }
 
-func all[E any](list []E, ok func(E) bool) bool {
-	return !slices.ContainsFunc(list, func(e E) bool { return !ok(e) })
-}
-
 // replace gives path the content, whole or not at all.
 func (r *Repo) replace(path string, content []byte) error {
-	temporary, err := r.writeTemporary(r.dir, bytesTo(content))
+	temporary, err := r.writeTemporary(r.dir, contentWriter(content))
 	if err != nil {
 		return err
 	}
@@ -216,8 +212,8 @@ func (r *Repo) writeTemporary(folder string, write func(io.Writer) error) (strin
 	return f.Name(), nil
 }
 
-// bytesTo writes content.
-func bytesTo(content []byte) func(io.Writer) error {
+// contentWriter writes content.
+func contentWriter(content []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(content)
 		return err
@@ -237,13 +233,13 @@ func flushFolder(path string) error {
 // packs, and locks.
 func (r *Repo) sweep() error {
 	for _, folder := range []string{r.dir, r.packFolder()} {
-		left, err := filepath.Glob(filepath.Join(folder, temporaryPrefix+"*"))
+		temporaries, err := filepath.Glob(filepath.Join(folder, temporaryPrefix+"*"))
 		if err != nil {
 			return err
 		}
-		for _, path := range left {
+		for _, path := range temporaries {
 			// A lock of ours is a second name of a temporary file.
-			if err := r.dropLocksOf(path); err != nil {
+			if err := r.removeLocksOf(path); err != nil {
 				return err
 			}
 			if err := os.Remove(path); err != nil {
@@ -266,7 +262,7 @@ func (r *Repo) sweep() error {
 	for _, index := range indexes {
 		// Ours come index first. Git's own come pack first, so that a pack
 		// without index may be one that git is just publishing: it stays.
-		if _, err := os.Stat(packOf(index)); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(packPathOf(index)); errors.Is(err, os.ErrNotExist) {
 			if err := os.Remove(index); err != nil {
 				return err
 			}
@@ -275,8 +271,8 @@ func (r *Repo) sweep() error {
 	return nil
 }
 
-// dropLocksOf removes the locks that are the same file as temporary.
-func (r *Repo) dropLocksOf(temporary string) error {
+// removeLocksOf removes the locks that are the same file as temporary.
+func (r *Repo) removeLocksOf(temporary string) error {
 	ours, err := os.Lstat(temporary)
 	if err != nil {
 		return err
@@ -304,8 +300,8 @@ func (r *Repo) eachLock(visit func(path string, info os.FileInfo) error) error {
 
 func (r *Repo) packFolder() string { return filepath.Join(r.dir, "objects", "pack") }
 
-func packOf(index string) string { return strings.TrimSuffix(index, ".idx") + ".pack" }
-func indexOf(pack string) string { return strings.TrimSuffix(pack, ".pack") + ".idx" }
+func packPathOf(index string) string { return strings.TrimSuffix(index, ".idx") + ".pack" }
+func indexPathOf(pack string) string { return strings.TrimSuffix(pack, ".pack") + ".idx" }
 
 // Hash names an object.
 type Hash = plumbing.Hash

@@ -50,7 +50,7 @@ func chain(p *Pack, parent Hash, n int, text string) Hash {
 		line := fmt.Appendf(nil, "100644 %06d.json\x00%s", i, blob[:])
 		at := len(tree)
 		tree = append(tree, line...)
-		previous = p.AddEdited(Tree, previous, bytes.Clone(tree), Edit{At: at, Added: len(line)})
+		previous = p.AddDelta(Tree, previous, bytes.Clone(tree), Edit{Offset: at, Added: len(line)})
 		commit := "tree " + previous.String() + "\n"
 		if !parent.IsZero() {
 			commit += "parent " + parent.String() + "\n"
@@ -92,7 +92,7 @@ func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 	}
 	for _, e := range p.entries {
 		kind, content, err := r.Read(e.hash)
-		if err != nil || NameOf(kind, content) != e.hash {
+		if err != nil || HashObject(kind, content) != e.hash {
 			t.Fatalf("%s: %v", e.hash, err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestPack_GitReadsAnIndexWithPlacesBeyondTwoGigabytes(t *testing.T) {
 	var entries []entry
 	var want []string
 	for n, offset := range []int64{12, 1<<31 - 1, 1 << 31, 5 << 31} {
-		e := entry{hash: NameOf(Blob, []byte{byte(n)}), crc: uint32(n), offset: offset}
+		e := entry{hash: HashObject(Blob, []byte{byte(n)}), crc: uint32(n), offset: offset}
 		entries = append(entries, e)
 		want = append(want, fmt.Sprintf("%d %s (%08x)", offset, e.hash, n))
 	}
@@ -158,7 +158,7 @@ func TestRead_ALooseObjectOfAnotherGitIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind, content, err := r.Read(NameOf(Blob, []byte("hello\n")))
+	kind, content, err := r.Read(HashObject(Blob, []byte("hello\n")))
 	if err != nil || kind != Blob || string(content) != "hello\n" {
 		t.Errorf("%s: got %v %q, %v", out, kind, content, err)
 	}
@@ -198,7 +198,7 @@ func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 		}
 		for _, e := range p.entries {
 			kind, content, err := r.Read(e.hash)
-			if err == nil && NameOf(kind, content) != e.hash || err != nil && !errors.Is(err, ErrDamaged) {
+			if err == nil && HashObject(kind, content) != e.hash || err != nil && !errors.Is(err, ErrDamaged) {
 				t.Fatalf("byte %d: %v", at, err)
 			}
 		}
@@ -231,7 +231,7 @@ func TestIngest_APackOfAnotherGitGetsTheIndexThatGitWouldMake(t *testing.T) {
 			}
 			git(t, to, "fsck", "--strict", "--full")
 			packs, _ := filepath.Glob(filepath.Join(to, "objects/pack/*.pack"))
-			ours, err := os.ReadFile(indexOf(packs[0]))
+			ours, err := os.ReadFile(indexPathOf(packs[0]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,7 +257,7 @@ func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 	for i := range 100 {
 		p := newPack(t, r)
 		next := chain(p, tip, 5, fmt.Sprint("batch ", i))
-		if err := errors.Join(publish(r, p), r.MoveRef(branch, tip, next), r.Tidy()); err != nil {
+		if err := errors.Join(publish(r, p), r.MoveRef(branch, tip, next), r.MergePacks()); err != nil {
 			t.Fatal(err)
 		}
 		tip = next
@@ -265,7 +265,7 @@ func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 			hashes = append(hashes, e.hash)
 		}
 	}
-	if packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*")); len(packs) > 4*mergeWhen {
+	if packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*")); len(packs) > 4*mergeCount {
 		t.Errorf("%d files of packs after 100 batches", len(packs))
 	}
 	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "dangling") {
@@ -434,7 +434,7 @@ func TestApplyDelta_ASizeThatTheDeltaOnlyClaimsTakesNoMemory(t *testing.T) {
 
 func FuzzApplyDelta(f *testing.F) {
 	base := bytes.Repeat([]byte("abc"), 100)
-	f.Add(base, encodeDelta(base[:200], Edit{At: 100, Removed: 100, Added: 0}))
+	f.Add(base, encodeDelta(base[:200], Edit{Offset: 100, Removed: 100, Added: 0}))
 	f.Fuzz(func(t *testing.T, base, delta []byte) {
 		_, _ = applyDelta(base, delta) // must not panic
 	})

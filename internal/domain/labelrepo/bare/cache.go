@@ -5,62 +5,62 @@ import (
 	"sync"
 )
 
-// cache keeps the objects that were used last, up to a number of bytes.
-type cache struct {
-	mu    sync.Mutex
-	limit int
-	held  int
-	order *list.List // of *cached, the last used first
-	at    map[place]*list.Element
+// objectCache keeps the objects that were used last, up to a number of bytes.
+type objectCache struct {
+	mu       sync.Mutex
+	limit    int
+	size     int
+	order    *list.List // of *cacheEntry, the last used first
+	elements map[objectKey]*list.Element
 }
 
-// place is where an object lies.
-type place struct {
+// objectKey is where an object lies.
+type objectKey struct {
 	pack   *pack
 	offset int64
 }
 
-type cached struct {
-	place   place
+type cacheEntry struct {
+	key     objectKey
 	kind    Kind
 	content []byte
 }
 
-func newCache(limit int) *cache {
-	return &cache{limit: limit, order: list.New(), at: map[place]*list.Element{}}
+func newObjectCache(limit int) *objectCache {
+	return &objectCache{limit: limit, order: list.New(), elements: map[objectKey]*list.Element{}}
 }
 
-func (c *cache) get(p place) (Kind, []byte, bool) {
+func (c *objectCache) get(key objectKey) (Kind, []byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, found := c.at[p]
+	element, found := c.elements[key]
 	if !found {
 		return 0, nil, false
 	}
 	c.order.MoveToFront(element)
-	hit := element.Value.(*cached)
+	hit := element.Value.(*cacheEntry)
 	return hit.kind, hit.content, true
 }
 
-func (c *cache) put(p place, kind Kind, content []byte) {
+func (c *objectCache) put(key objectKey, kind Kind, content []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, found := c.at[p]; found {
+	if _, found := c.elements[key]; found {
 		return
 	}
-	c.at[p] = c.order.PushFront(&cached{p, kind, content})
-	c.held += len(content)
-	for c.held > c.limit {
-		last := c.order.Remove(c.order.Back()).(*cached)
-		c.held -= len(last.content)
-		delete(c.at, last.place)
+	c.elements[key] = c.order.PushFront(&cacheEntry{key, kind, content})
+	c.size += len(content)
+	for c.size > c.limit {
+		oldest := c.order.Remove(c.order.Back()).(*cacheEntry)
+		c.size -= len(oldest.content)
+		delete(c.elements, oldest.key)
 	}
 }
 
-func (c *cache) clear() {
+func (c *objectCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.order.Init()
-	clear(c.at)
-	c.held = 0
+	clear(c.elements)
+	c.size = 0
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// asideFolder is where damaged files go, within the repository, where no git
+// damagedFolder is where damaged files go, within the repository, where no git
 // looks.
-const asideFolder = "damaged"
+const damagedFolder = "damaged"
 
-// Put writes an object into a file of its own, flushed, under the name that its
+// WriteLoose writes an object into a file of its own, flushed, under the name that its
 // content has. It replaces a damaged file of that name.
-func (r *Repo) Put(kind Kind, content []byte) (Hash, error) {
-	name := NameOf(kind, content)
-	hex := name.String()
+func (r *Repo) WriteLoose(kind Kind, content []byte) (Hash, error) {
+	hash := HashObject(kind, content)
+	hex := hash.String()
 	folder := filepath.Join(r.dir, "objects", hex[:2])
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return name, err
+		return hash, err
 	}
 	temporary, err := r.writeTemporary(r.dir, func(w io.Writer) error {
 		z := zlib.NewWriter(w)
@@ -35,13 +35,13 @@ func (r *Repo) Put(kind Kind, content []byte) (Hash, error) {
 		return z.Close()
 	})
 	if err != nil {
-		return name, err
+		return hash, err
 	}
 	if err := os.Rename(temporary, filepath.Join(folder, hex[2:])); err != nil {
 		os.Remove(temporary)
-		return name, err
+		return hash, err
 	}
-	return name, errors.Join(flushFolder(folder), flushFolder(filepath.Dir(folder)))
+	return hash, errors.Join(flushFolder(folder), flushFolder(filepath.Dir(folder)))
 }
 
 // SetRef makes a reference point to a commit, wherever it pointed before: for one
@@ -50,26 +50,26 @@ func (r *Repo) SetRef(name string, to Hash) error {
 	return r.replace(filepath.Join(r.dir, filepath.FromSlash(name)), []byte(to.String()+"\n"))
 }
 
-// Replace takes damaged files out of use. A pack that is whole gets a new index.
+// ReplaceDamaged takes damaged files out of use. A pack that is whole gets a new index.
 // Of a damaged pack, whatever can be read becomes a new pack. The damaged files
 // are moved aside, into a folder of their own. Files are names of a View's faults.
 // The caller sees to it that the repository has every other object that it needs.
-func (r *Repo) Replace(v *View, files []string) error {
+func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 	for _, file := range files {
 		path := filepath.Join(r.dir, filepath.FromSlash(file))
 		if filepath.Dir(path) != r.packFolder() {
 			h := plumbing.NewHash(filepath.Base(filepath.Dir(path)) + filepath.Base(path))
-			if kind, content, err := r.loose(h); err == nil && NameOf(kind, content) == h {
-				continue // Put has replaced it
+			if kind, content, err := r.readLoose(h); err == nil && HashObject(kind, content) == h {
+				continue // WriteLoose has replaced it
 			}
-			if err := r.setAside(path); err != nil {
+			if err := r.moveAside(path); err != nil {
 				return err
 			}
 			continue
 		}
 		pack := path
 		if filepath.Ext(pack) == ".idx" {
-			pack = packOf(path)
+			pack = packPathOf(path)
 		}
 		if whole, err := r.reindex(pack); err != nil || whole {
 			if err != nil {
@@ -77,14 +77,14 @@ func (r *Repo) Replace(v *View, files []string) error {
 			}
 			continue
 		}
-		if err := r.copyPack(v, pack); err != nil {
+		if err := r.salvagePack(v, pack); err != nil {
 			return err
 		}
-		if err := r.setAsidePack(pack); err != nil {
+		if err := r.moveAsidePack(pack); err != nil {
 			return err
 		}
 	}
-	return r.scan()
+	return r.reloadPacks()
 }
 
 // reindex gives a pack that is whole itself a new index, and reports whether the
@@ -106,15 +106,15 @@ func (r *Repo) reindex(path string) (whole bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := os.Rename(index, indexOf(path)); err != nil {
+	if err := os.Rename(index, indexPathOf(path)); err != nil {
 		os.Remove(index)
 		return false, err
 	}
 	return true, flushFolder(r.packFolder())
 }
 
-// copyPack makes a pack of whatever can be read of a damaged one, if anything.
-func (r *Repo) copyPack(v *View, path string) error {
+// salvagePack makes a pack of whatever can be read of a damaged one, if anything.
+func (r *Repo) salvagePack(v *View, path string) error {
 	at := slices.IndexFunc(v.repo.packs, func(p *pack) bool { return p.path == path })
 	if at < 0 {
 		return nil // nothing says what is in it
@@ -130,10 +130,10 @@ func (r *Repo) copyPack(v *View, path string) error {
 		return err
 	}
 	defer fresh.Discard()
-	copied := recentTrees{pack: fresh}
+	copier := packCopier{pack: fresh}
 	for _, e := range entries {
-		if kind, content, err := v.repo.object(old, e.offset, 0); err == nil && NameOf(kind, content) == e.hash {
-			copied.add(kind, content)
+		if kind, content, err := v.repo.readPacked(old, e.offset, 0); err == nil && HashObject(kind, content) == e.hash {
+			copier.add(kind, content)
 		}
 	}
 	if fresh.Len() == 0 {
@@ -145,14 +145,14 @@ func (r *Repo) copyPack(v *View, path string) error {
 	return r.Publish(fresh)
 }
 
-// setAsidePack moves a damaged pack and all that git made for it aside, the index
+// moveAsidePack moves a damaged pack and all that git made for it aside, the index
 // first, by which git knows it.
-func (r *Repo) setAsidePack(path string) error {
+func (r *Repo) moveAsidePack(path string) error {
 	companions, err := filepath.Glob(path[:len(path)-len("pack")] + "*")
 	if err != nil {
 		return err
 	}
-	index := indexOf(path)
+	index := indexPathOf(path)
 	slices.SortFunc(companions, func(a, b string) int {
 		switch {
 		case a == index:
@@ -164,16 +164,16 @@ func (r *Repo) setAsidePack(path string) error {
 	})
 	// It names the packs that there were; git makes it again.
 	for _, file := range append(companions, filepath.Join(r.packFolder(), "multi-pack-index")) {
-		if err := r.setAside(file); err != nil {
+		if err := r.moveAside(file); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// setAside moves a file to where no git looks.
-func (r *Repo) setAside(path string) error {
-	folder := filepath.Join(r.dir, asideFolder)
+// moveAside moves a file to where no git looks.
+func (r *Repo) moveAside(path string) error {
+	folder := filepath.Join(r.dir, damagedFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
@@ -188,49 +188,49 @@ func (r *Repo) setAside(path string) error {
 	return errors.Join(err, flushFolder(filepath.Dir(path)))
 }
 
-// recentTrees writes objects into a pack, each tree as an edit of one that was
+// packCopier writes objects into a pack, each tree as an edit of one that was
 // written shortly before, where that is shorter: else a copy of a large
 // repository would be many times as long as the original.
-type recentTrees struct {
+type packCopier struct {
 	pack   *Pack
-	recent []tree
+	recent []treeVersion
 }
 
-type tree struct {
-	name    Hash
+type treeVersion struct {
+	hash    Hash
 	content []byte
 }
 
-func (t *recentTrees) add(kind Kind, content []byte) {
+func (c *packCopier) add(kind Kind, content []byte) {
 	if kind != Tree {
-		t.pack.Add(kind, content)
+		c.pack.Add(kind, content)
 		return
 	}
 	var base Hash
 	best := Edit{Added: len(content) / 2}
-	for _, old := range t.recent {
-		if edit := editOf(old.content, content); edit.Added < best.Added {
-			base, best = old.name, edit
+	for _, old := range c.recent {
+		if edit := computeEdit(old.content, content); edit.Added < best.Added {
+			base, best = old.hash, edit
 		}
 	}
-	name := t.pack.AddEdited(kind, base, content, best)
-	const kept = 8
-	if len(t.recent) == kept {
-		t.recent = t.recent[1:]
+	hash := c.pack.AddDelta(kind, base, content, best)
+	const maxRecent = 8
+	if len(c.recent) == maxRecent {
+		c.recent = c.recent[1:]
 	}
-	t.recent = append(t.recent, tree{name, bytes.Clone(content)})
+	c.recent = append(c.recent, treeVersion{hash, bytes.Clone(content)})
 }
 
-// editOf returns the one edit that makes a content of another.
-func editOf(from, to []byte) Edit {
-	most := min(len(from), len(to))
-	before := 0
-	for before < most && from[before] == to[before] {
-		before++
+// computeEdit returns the one edit that makes a content of another.
+func computeEdit(from, to []byte) Edit {
+	limit := min(len(from), len(to))
+	prefix := 0
+	for prefix < limit && from[prefix] == to[prefix] {
+		prefix++
 	}
-	after := 0
-	for after < most-before && from[len(from)-1-after] == to[len(to)-1-after] {
-		after++
+	suffix := 0
+	for suffix < limit-prefix && from[len(from)-1-suffix] == to[len(to)-1-suffix] {
+		suffix++
 	}
-	return Edit{At: before, Removed: len(from) - before - after, Added: len(to) - before - after}
+	return Edit{Offset: prefix, Removed: len(from) - prefix - suffix, Added: len(to) - prefix - suffix}
 }

@@ -34,17 +34,17 @@ type delta struct{ base, index int32 }
 
 // indexPack reads a whole pack and is the entries and the checksum of it.
 func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
-	x := indexer{repo: r, pack: &pack{path: f.Name(), data: f, known: map[Hash]int64{}}}
-	sum, count, err := x.frame(f)
+	x := indexer{repo: r, pack: &pack{path: f.Name(), data: f, offsets: map[Hash]int64{}}}
+	sum, count, err := x.readHeaderAndTrailer(f)
 	if err != nil {
 		return nil, sum, err
 	}
-	byName, err := x.scan(count)
+	hasRefDeltas, err := x.readEntries(count)
 	if err == nil {
-		err = x.resolveByPlace()
+		err = x.resolveOffsetDeltas()
 	}
-	if err == nil && byName {
-		err = x.resolveByName()
+	if err == nil && hasRefDeltas {
+		err = x.resolveRefDeltas()
 	}
 	if err == nil && slices.ContainsFunc(x.entries, func(e entry) bool { return e.hash.IsZero() }) {
 		err = fmt.Errorf("the base of an object is not in its pack: %w", ErrDamaged)
@@ -52,8 +52,8 @@ func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
 	return x.entries, sum, err
 }
 
-// frame checks the pack's checksum and is how many objects it announces.
-func (x *indexer) frame(f *os.File) (sum Hash, count int, err error) {
+// readHeaderAndTrailer checks the pack's checksum and is how many objects it announces.
+func (x *indexer) readHeaderAndTrailer(f *os.File) (sum Hash, count int, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return sum, 0, err
@@ -80,9 +80,9 @@ func (x *indexer) frame(f *os.File) (sum Hash, count int, err error) {
 	return sum, int(announced), nil
 }
 
-// scan goes through the pack once: where everything is, and the names of what
-// stands by itself. byName says that some deltas name their base by its hash.
-func (x *indexer) scan(count int) (byName bool, err error) {
+// readEntries goes through the pack once: where everything is, and the names of what
+// stands by itself. hasRefDeltas says that some deltas name their base by its hash.
+func (x *indexer) readEntries(count int) (hasRefDeltas bool, err error) {
 	end := x.pack.size - hashSize
 	in := &countingReader{from: bufio.NewReaderSize(io.NewSectionReader(x.pack.data, packHeaderSize, end-packHeaderSize), 1<<16), n: packHeaderSize}
 	var raw []byte
@@ -95,17 +95,17 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 		}
 		switch kind {
 		case plumbing.OFSDeltaObject:
-			back, err := readOffsetBack(in)
+			distance, err := readBaseDistance(in)
 			if err != nil {
 				return false, err
 			}
-			base, found := slices.BinarySearchFunc(x.entries, e.offset-back, func(e entry, at int64) int { return cmp.Compare(e.offset, at) })
+			base, found := slices.BinarySearchFunc(x.entries, e.offset-distance, func(e entry, at int64) int { return cmp.Compare(e.offset, at) })
 			if !found {
 				return false, fmt.Errorf("the base of an object is not in its pack: %w", ErrDamaged)
 			}
 			x.deltas = append(x.deltas, delta{int32(base), int32(i)})
 		case plumbing.REFDeltaObject:
-			byName = true
+			hasRefDeltas = true
 			if _, err := io.CopyN(io.Discard, in, hashSize); err != nil {
 				return false, ErrDamaged
 			}
@@ -115,7 +115,7 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 			return false, err
 		}
 		if kind != plumbing.OFSDeltaObject && kind != plumbing.REFDeltaObject {
-			e.hash = NameOf(kind, content)
+			e.hash = HashObject(kind, content)
 		}
 		raw = slices.Grow(raw[:0], int(in.n-e.offset))[:in.n-e.offset]
 		if _, err := x.pack.data.ReadAt(raw, e.offset); err != nil {
@@ -128,11 +128,11 @@ func (x *indexer) scan(count int) (byName bool, err error) {
 		return false, fmt.Errorf("the pack holds more than it announces: %w", ErrDamaged)
 	}
 	slices.SortFunc(x.deltas, func(a, b delta) int { return cmp.Compare(a.base, b.base) })
-	return byName, nil
+	return hasRefDeltas, nil
 }
 
-// builtOn is the deltas with that base.
-func (x *indexer) builtOn(base int) []delta {
+// deltasOf is the deltas with that base.
+func (x *indexer) deltasOf(base int) []delta {
 	first := sort.Search(len(x.deltas), func(i int) bool { return int(x.deltas[i].base) >= base })
 	last := first
 	for last < len(x.deltas) && int(x.deltas[last].base) == base {
@@ -141,27 +141,27 @@ func (x *indexer) builtOn(base int) []delta {
 	return x.deltas[first:last]
 }
 
-// resolveByPlace goes from every object that stands by itself up its tree of
+// resolveOffsetDeltas goes from every object that stands by itself up its tree of
 // deltas, so that each is unpacked once.
-func (x *indexer) resolveByPlace() error {
+func (x *indexer) resolveOffsetDeltas() error {
 	type step struct {
 		delta
-		kind Kind
-		from []byte
+		kind        Kind
+		baseContent []byte
 	}
 	var todo []step
 	push := func(base int, kind Kind, content []byte) {
-		for _, d := range x.builtOn(base) {
+		for _, d := range x.deltasOf(base) {
 			todo = append(todo, step{d, kind, content})
 		}
 	}
 	for i, e := range x.entries {
 		// A delta that has its name had those upon it named too.
-		built := x.builtOn(i)
+		built := x.deltasOf(i)
 		if e.hash.IsZero() || len(built) == 0 || !x.entries[built[0].index].hash.IsZero() {
 			continue
 		}
-		kind, content, err := x.repo.unpack(x.pack, e.offset, 0)
+		kind, content, err := x.repo.unpackEntry(x.pack, e.offset, 0)
 		if err != nil {
 			return err
 		}
@@ -170,43 +170,43 @@ func (x *indexer) resolveByPlace() error {
 			next := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
 			e := &x.entries[next.index]
-			content, err := x.applyAt(e.offset, next.from)
+			content, err := x.applyDeltaAt(e.offset, next.baseContent)
 			if err != nil {
 				return err
 			}
-			e.hash = NameOf(next.kind, content)
+			e.hash = HashObject(next.kind, content)
 			push(int(next.index), next.kind, content)
 		}
 	}
 	return nil
 }
 
-// applyAt unpacks the delta at offset and applies it.
-func (x *indexer) applyAt(offset int64, from []byte) ([]byte, error) {
+// applyDeltaAt unpacks the delta at offset and applies it.
+func (x *indexer) applyDeltaAt(offset int64, base []byte) ([]byte, error) {
 	in := &x.buffer
 	in.Reset(io.NewSectionReader(x.pack.data, offset, x.pack.size-hashSize-offset))
 	_, size, err := readEntryHeader(in)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := readOffsetBack(in); err != nil {
+	if _, err := readBaseDistance(in); err != nil {
 		return nil, err
 	}
 	data, err := x.repo.inflate(in, size)
 	if err != nil {
 		return nil, err
 	}
-	return applyDelta(from, data)
+	return applyDelta(base, data)
 }
 
-// resolveByName names what is left, in as many rounds as it takes. Only
+// resolveRefDeltas names what is left, in as many rounds as it takes. Only
 // remotes of another make send such packs.
-func (x *indexer) resolveByName() error {
+func (x *indexer) resolveRefDeltas() error {
 	for progress := true; progress; {
 		progress = false
 		for _, e := range x.entries {
 			if !e.hash.IsZero() {
-				x.pack.known[e.hash] = e.offset
+				x.pack.offsets[e.hash] = e.offset
 			}
 		}
 		for i := range x.entries {
@@ -214,8 +214,8 @@ func (x *indexer) resolveByName() error {
 			if !e.hash.IsZero() {
 				continue
 			}
-			if kind, content, err := x.repo.object(x.pack, e.offset, 0); err == nil {
-				e.hash, progress = NameOf(kind, content), true
+			if kind, content, err := x.repo.readPacked(x.pack, e.offset, 0); err == nil {
+				e.hash, progress = HashObject(kind, content), true
 			}
 		}
 	}

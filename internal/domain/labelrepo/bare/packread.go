@@ -28,28 +28,28 @@ const (
 // pack is one pack on the disk with its index. Both stay open, so that a pack
 // that git gc removed can still be read.
 type pack struct {
-	path  string // of the pack file
-	index *os.File
-	data  *os.File
-	size  int64 // of the pack file
-	upTo  [256]uint32
-	far   int64 // how many offsets do not fit into 31 bits
-	sum   Hash
+	path         string // of the pack file
+	index        *os.File
+	data         *os.File
+	size         int64 // of the pack file
+	fanout       [256]uint32
+	largeOffsets int64 // how many offsets do not fit into 31 bits
+	sum          Hash
 
-	known map[Hash]int64 // instead of the index, while there is none
+	offsets map[Hash]int64 // instead of the index, while there is none
 }
 
 // openPack opens a pack and checks that its two files belong together and are
 // whole at their ends. It does not read all of it: every object is checked
 // when it is read.
 func openPack(indexPath string) (*pack, error) {
-	p := &pack{path: packOf(indexPath)}
+	p := &pack{path: packPathOf(indexPath)}
 	var err error
 	if p.index, err = os.Open(indexPath); err != nil {
 		return nil, err
 	}
 	if p.data, err = os.Open(p.path); err == nil {
-		err = p.readFrame()
+		err = p.readHeadersAndTrailers()
 	}
 	if err != nil {
 		p.close()
@@ -65,18 +65,18 @@ func (p *pack) close() {
 	}
 }
 
-func (p *pack) readFrame() error {
+func (p *pack) readHeadersAndTrailers() error {
 	head := make([]byte, indexNames)
 	if _, err := p.index.ReadAt(head, 0); err != nil || string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
 		return fmt.Errorf("no index of version 2: %w", ErrDamaged)
 	}
 	previous := uint32(0)
-	for i := range p.upTo {
-		p.upTo[i] = binary.BigEndian.Uint32(head[indexHeaderSize+4*i:])
-		if p.upTo[i] < previous {
+	for i := range p.fanout {
+		p.fanout[i] = binary.BigEndian.Uint32(head[indexHeaderSize+4*i:])
+		if p.fanout[i] < previous {
 			return fmt.Errorf("index out of order: %w", ErrDamaged)
 		}
-		previous = p.upTo[i]
+		previous = p.fanout[i]
 	}
 	indexInfo, err := p.index.Stat()
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *pack) readFrame() error {
 	if rest := indexInfo.Size() - least; rest < 0 || rest%8 != 0 {
 		return fmt.Errorf("the index has the wrong length: %w", ErrDamaged)
 	} else {
-		p.far = rest / 8
+		p.largeOffsets = rest / 8
 	}
 	if _, err := p.index.ReadAt(p.sum[:], indexInfo.Size()-2*hashSize); err != nil {
 		return err
@@ -115,19 +115,19 @@ func (p *pack) readFrame() error {
 	return nil
 }
 
-func (p *pack) count() int { return int(p.upTo[255]) }
+func (p *pack) count() int { return int(p.fanout[255]) }
 
 // find is where the object begins in the pack.
 func (p *pack) find(h Hash) (offset int64, found bool, err error) {
 	if p.index == nil {
-		offset, found = p.known[h]
+		offset, found = p.offsets[h]
 		return offset, found, nil
 	}
 	first := uint32(0)
 	if h[0] > 0 {
-		first = p.upTo[h[0]-1]
+		first = p.fanout[h[0]-1]
 	}
-	n := int(p.upTo[h[0]] - first)
+	n := int(p.fanout[h[0]] - first)
 	if n == 0 {
 		return 0, false, nil
 	}
@@ -154,11 +154,11 @@ func (p *pack) offset(i int64) (int64, error) {
 	if short < 1<<31 {
 		return int64(short), nil
 	}
-	far := int64(short &^ (1 << 31))
-	if far >= p.far {
+	large := int64(short &^ (1 << 31))
+	if large >= p.largeOffsets {
 		return 0, ErrDamaged
 	}
-	if _, err := p.index.ReadAt(b[:], offsets+int64(p.count())*4+far*8); err != nil {
+	if _, err := p.index.ReadAt(b[:], offsets+int64(p.count())*4+large*8); err != nil {
 		return 0, err
 	}
 	return int64(binary.BigEndian.Uint64(b[:])), nil
@@ -184,25 +184,25 @@ func (p *pack) entries() ([]entry, error) {
 	return list, nil
 }
 
-// object unpacks what begins at offset, and all that it builds upon. The
+// readPacked unpacks what begins at offset, and all that it builds upon. The
 // content belongs to the cache: it must not be changed.
-func (r *Repo) object(p *pack, offset int64, depth int) (Kind, []byte, error) {
-	here := place{p, offset}
-	if kind, content, found := r.bases.get(here); found {
+func (r *Repo) readPacked(p *pack, offset int64, depth int) (Kind, []byte, error) {
+	key := objectKey{p, offset}
+	if kind, content, found := r.cache.get(key); found {
 		return kind, content, nil
 	}
 	if offset < packHeaderSize || offset >= p.size-hashSize || depth > 4095 {
 		return 0, nil, fmt.Errorf("pack %s: no object at %d: %w", filepath.Base(p.path), offset, ErrDamaged)
 	}
-	kind, content, err := r.unpack(p, offset, depth)
+	kind, content, err := r.unpackEntry(p, offset, depth)
 	if err != nil {
 		return 0, nil, err
 	}
-	r.bases.put(here, kind, content)
+	r.cache.put(key, kind, content)
 	return kind, content, nil
 }
 
-func (r *Repo) unpack(p *pack, offset int64, depth int) (Kind, []byte, error) {
+func (r *Repo) unpackEntry(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	in := bufio.NewReader(io.NewSectionReader(p.data, offset, p.size-hashSize-offset))
 	kind, size, err := readEntryHeader(in)
 	if err != nil {
@@ -211,11 +211,11 @@ func (r *Repo) unpack(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	var base int64
 	switch kind {
 	case plumbing.OFSDeltaObject:
-		back, err := readOffsetBack(in)
+		distance, err := readBaseDistance(in)
 		if err != nil {
 			return 0, nil, err
 		}
-		base = offset - back
+		base = offset - distance
 	case plumbing.REFDeltaObject:
 		var name Hash
 		if _, err := io.ReadFull(in, name[:]); err != nil {
@@ -230,11 +230,11 @@ func (r *Repo) unpack(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	if err != nil || base == 0 {
 		return kind, data, err
 	}
-	kind, from, err := r.object(p, base, depth+1)
+	kind, baseContent, err := r.readPacked(p, base, depth+1)
 	if err != nil {
 		return 0, nil, err
 	}
-	content, err := applyDelta(from, data)
+	content, err := applyDelta(baseContent, data)
 	return kind, content, err
 }
 
@@ -255,7 +255,7 @@ func readEntryHeader(in io.ByteReader) (Kind, int, error) {
 	return kind, size, nil
 }
 
-func readOffsetBack(in io.ByteReader) (int64, error) {
+func readBaseDistance(in io.ByteReader) (int64, error) {
 	b, err := in.ReadByte()
 	n := int64(b & 0x7f)
 	for b&0x80 != 0 && err == nil && n < 1<<48 {
@@ -303,8 +303,8 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 
 // applyDelta follows a delta's instructions. It believes none of its numbers.
 func applyDelta(base, delta []byte) ([]byte, error) {
-	from, n := binary.Uvarint(delta)
-	if n <= 0 || from != uint64(len(base)) {
+	baseSize, n := binary.Uvarint(delta)
+	if n <= 0 || baseSize != uint64(len(base)) {
 		return nil, ErrDamaged
 	}
 	delta = delta[n:]
@@ -325,18 +325,18 @@ func applyDelta(base, delta []byte) ([]byte, error) {
 			delta = delta[op:]
 			continue
 		}
-		var number [7]int // four bytes of the offset, three of the length
-		for i := range number {
+		var operand [7]int // four bytes of the offset, three of the length
+		for i := range operand {
 			if op>>i&1 == 0 {
 				continue
 			}
 			if len(delta) == 0 {
 				return nil, ErrDamaged
 			}
-			number[i], delta = int(delta[0]), delta[1:]
+			operand[i], delta = int(delta[0]), delta[1:]
 		}
-		offset := number[0] | number[1]<<8 | number[2]<<16 | number[3]<<24
-		length := number[4] | number[5]<<8 | number[6]<<16
+		offset := operand[0] | operand[1]<<8 | operand[2]<<16 | operand[3]<<24
+		length := operand[4] | operand[5]<<8 | operand[6]<<16
 		if length == 0 {
 			length = 0x10000
 		}
@@ -351,9 +351,9 @@ func applyDelta(base, delta []byte) ([]byte, error) {
 	return out, nil
 }
 
-// loose reads an object that lies in a file of its own, as git writes the
+// readLoose reads an object that lies in a file of its own, as git writes the
 // objects of a small push.
-func (r *Repo) loose(h Hash) (Kind, []byte, error) {
+func (r *Repo) readLoose(h Hash) (Kind, []byte, error) {
 	name := h.String()
 	f, err := os.Open(filepath.Join(r.dir, "objects", name[:2], name[2:]))
 	if errors.Is(err, os.ErrNotExist) {

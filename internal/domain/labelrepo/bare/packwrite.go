@@ -19,14 +19,14 @@ const (
 	packHeaderSize = 12
 	hashSize       = 20
 
-	// maxChain is how many deltas may follow one upon another, as git sets
+	// maxDepth is how many deltas may follow one upon another, as git sets
 	// itself: reading an object costs as many steps.
-	maxChain = 50
+	maxDepth = 50
 
-	// worthDeflating is the size from which compression is tried. Below it
+	// minDeflateSize is the size from which compression is tried. Below it
 	// costs more time than the rest of a commit, and saves little: hashes and
 	// edits do not compress.
-	worthDeflating = 400
+	minDeflateSize = 400
 )
 
 // Pack gathers new objects in a temporary file of its repository, in git's pack
@@ -34,13 +34,13 @@ const (
 // itself: no object in it builds upon one outside. Whoever makes one seals it,
 // may publish it, and discards it. What cannot be written is Seal's error.
 type Pack struct {
-	file    *os.File
-	out     tally
-	deflate *zlib.Writer
-	store   *zlib.Writer // without compression
-	entries []entry
-	at      map[Hash]spot
-	sum     Hash // once it is sealed
+	file      *os.File
+	out       crcWriter
+	deflater  *zlib.Writer
+	storer    *zlib.Writer // without compression
+	entries   []entry
+	locations map[Hash]location
+	sum       Hash // once it is sealed
 }
 
 // entry is one object's line in an index.
@@ -50,15 +50,15 @@ type entry struct {
 	offset int64
 }
 
-// spot is where an object begins in the pack, and how many deltas deep it is.
-type spot struct {
+// location is where an object begins in the pack, and how many deltas deep it is.
+type location struct {
 	offset int64
-	chain  int
+	depth  int
 }
 
 // Edit says how one object came from another: at byte At, Removed bytes gave
 // way to Added bytes.
-type Edit struct{ At, Removed, Added int }
+type Edit struct{ Offset, Removed, Added int }
 
 // NewPack makes an empty pack.
 func (r *Repo) NewPack() (*Pack, error) {
@@ -66,10 +66,10 @@ func (r *Repo) NewPack() (*Pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pack{file: f, out: tally{to: bufio.NewWriterSize(f, 1<<16)}, at: map[Hash]spot{}}
-	p.deflate, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // the levels are valid
-	p.store, _ = zlib.NewWriterLevel(&p.out, zlib.NoCompression)
-	p.out.put(make([]byte, packHeaderSize)...)
+	p := &Pack{file: f, out: crcWriter{to: bufio.NewWriterSize(f, 1<<16)}, locations: map[Hash]location{}}
+	p.deflater, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // the levels are valid
+	p.storer, _ = zlib.NewWriterLevel(&p.out, zlib.NoCompression)
+	p.out.writeBytes(make([]byte, packHeaderSize)...)
 	return p, nil
 }
 
@@ -83,56 +83,56 @@ func (p *Pack) Discard() {
 func (p *Pack) Len() int { return len(p.entries) }
 
 // Has says whether the object is in the pack.
-func (p *Pack) Has(h Hash) bool { _, found := p.at[h]; return found }
+func (p *Pack) Has(h Hash) bool { _, found := p.locations[h]; return found }
 
 // Add puts an object into the pack, once, and returns its name.
 func (p *Pack) Add(kind Kind, content []byte) Hash {
-	name := NameOf(kind, content)
-	if !p.Has(name) {
-		p.write(name, 0, kind, len(content), nil, content)
+	hash := HashObject(kind, content)
+	if !p.Has(hash) {
+		p.writeEntry(hash, 0, kind, len(content), nil, content)
 	}
-	return name
+	return hash
 }
 
-// AddEdited is Add for content that came from the object base by one edit. If
+// AddDelta is Add for content that came from the object base by one edit. If
 // base is in the pack, only the edit is written: what makes many versions of a
 // large tree affordable.
-func (p *Pack) AddEdited(kind Kind, base Hash, content []byte, edit Edit) Hash {
-	from, found := p.at[base]
-	if !found || from.chain >= maxChain {
+func (p *Pack) AddDelta(kind Kind, base Hash, content []byte, edit Edit) Hash {
+	baseLocation, found := p.locations[base]
+	if !found || baseLocation.depth >= maxDepth {
 		return p.Add(kind, content)
 	}
-	name := NameOf(kind, content)
-	if p.Has(name) {
-		return name
+	hash := HashObject(kind, content)
+	if p.Has(hash) {
+		return hash
 	}
 	delta := encodeDelta(content, edit)
-	back := offsetBack(p.out.n - from.offset)
-	p.write(name, from.chain+1, plumbing.OFSDeltaObject, len(delta), back, delta)
-	return name
+	distance := encodeBaseDistance(p.out.n - baseLocation.offset)
+	p.writeEntry(hash, baseLocation.depth+1, plumbing.OFSDeltaObject, len(delta), distance, delta)
+	return hash
 }
 
-// write appends one entry: its header, what lies between header and data, and
+// writeEntry appends one entry: its header, what lies between header and data, and
 // the compressed data.
-func (p *Pack) write(name Hash, chain int, kind Kind, size int, between, data []byte) {
+func (p *Pack) writeEntry(hash Hash, depth int, kind Kind, size int, extra, data []byte) {
 	p.out.crc = 0
 	begin := p.out.n
 	head := byte(kind)<<4 | byte(size&15)
 	for size >>= 4; size > 0; size >>= 7 {
-		p.out.put(head | 0x80)
+		p.out.writeBytes(head | 0x80)
 		head = byte(size & 0x7f)
 	}
-	p.out.put(head)
-	p.out.put(between...)
-	z := p.deflate
-	if len(data) < worthDeflating {
-		z = p.store
+	p.out.writeBytes(head)
+	p.out.writeBytes(extra...)
+	z := p.deflater
+	if len(data) < minDeflateSize {
+		z = p.storer
 	}
 	z.Reset(&p.out)
 	_, _ = z.Write(data) // Seal tells the error
 	_ = z.Close()
-	p.at[name] = spot{begin, chain}
-	p.entries = append(p.entries, entry{hash: name, crc: p.out.crc, offset: begin})
+	p.locations[hash] = location{begin, depth}
+	p.entries = append(p.entries, entry{hash: hash, crc: p.out.crc, offset: begin})
 }
 
 // Seal finishes the pack. Nothing can be added after it.
@@ -165,8 +165,8 @@ func putPackHeader(b []byte, objects int) {
 	binary.BigEndian.PutUint32(b[8:], uint32(objects))
 }
 
-// NameOf is git's name for an object.
-func NameOf(kind Kind, content []byte) Hash {
+// HashObject is git's name for an object.
+func HashObject(kind Kind, content []byte) Hash {
 	h := sha1.New()
 	fmt.Fprintf(h, "%s %d\x00", kind, len(content))
 	h.Write(content)
@@ -179,20 +179,20 @@ func encodeDelta(content []byte, edit Edit) []byte {
 	baseSize := len(content) - edit.Added + edit.Removed
 	d := binary.AppendUvarint(nil, uint64(baseSize))
 	d = binary.AppendUvarint(d, uint64(len(content)))
-	d = appendCopy(d, 0, edit.At)
-	for added := range slices.Chunk(content[edit.At:edit.At+edit.Added], 127) {
+	d = appendCopy(d, 0, edit.Offset)
+	for added := range slices.Chunk(content[edit.Offset:edit.Offset+edit.Added], 127) {
 		d = append(d, byte(len(added)))
 		d = append(d, added...)
 	}
-	behind := edit.At + edit.Removed
-	return appendCopy(d, behind, baseSize-behind)
+	end := edit.Offset + edit.Removed
+	return appendCopy(d, end, baseSize-end)
 }
 
 // appendCopy writes instructions to copy size bytes of the base from offset.
 func appendCopy(d []byte, offset, size int) []byte {
-	const most = 1<<24 - 1 // that one instruction can copy
+	const maxSize = 1<<24 - 1 // that one instruction can copy
 	for size > 0 {
-		n := min(size, most)
+		n := min(size, maxSize)
 		at := len(d)
 		d = append(d, 0x80)
 		for i := range 4 {
@@ -212,8 +212,8 @@ func appendCopy(d []byte, offset, size int) []byte {
 	return d
 }
 
-// offsetBack encodes how far before its delta a base lies.
-func offsetBack(n int64) []byte {
+// encodeBaseDistance encodes how far before its delta a base lies.
+func encodeBaseDistance(n int64) []byte {
 	b := []byte{byte(n & 0x7f)}
 	for n >>= 7; n > 0; n >>= 7 {
 		n--
@@ -231,31 +231,31 @@ func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 
 	sum := sha1.New()
 	out := bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<16)
-	four := func(n uint32) { _, _ = out.Write(binary.BigEndian.AppendUint32(out.AvailableBuffer(), n)) } // Flush tells the error
+	writeUint32 := func(n uint32) { _, _ = out.Write(binary.BigEndian.AppendUint32(out.AvailableBuffer(), n)) } // Flush tells the error
 	_, _ = out.WriteString("\xfftOc\x00\x00\x00\x02")
 	at := 0
 	for first := range 256 {
 		for at < len(entries) && int(entries[at].hash[0]) == first {
 			at++
 		}
-		four(uint32(at))
+		writeUint32(uint32(at))
 	}
 	for i := range entries {
 		_, _ = out.Write(entries[i].hash[:])
 	}
 	for i := range entries {
-		four(entries[i].crc)
+		writeUint32(entries[i].crc)
 	}
-	var far []int64
+	var large []int64
 	for i := range entries {
 		offset := entries[i].offset
 		if offset >= 1<<31 {
-			far = append(far, offset)
-			offset = 1<<31 | int64(len(far)-1)
+			large = append(large, offset)
+			offset = 1<<31 | int64(len(large)-1)
 		}
-		four(uint32(offset))
+		writeUint32(uint32(offset))
 	}
-	for _, offset := range far {
+	for _, offset := range large {
 		_, _ = out.Write(binary.BigEndian.AppendUint64(out.AvailableBuffer(), uint64(offset)))
 	}
 	_, _ = out.Write(packSum[:])
@@ -266,17 +266,17 @@ func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 	return err
 }
 
-// tally passes bytes on, and counts and sums them up.
-type tally struct {
+// crcWriter passes bytes on, and counts and sums them up.
+type crcWriter struct {
 	to  *bufio.Writer
 	n   int64
 	crc uint32 // of what came since it was last set to 0
 }
 
-func (t *tally) Write(p []byte) (int, error) {
-	t.n += int64(len(p))
-	t.crc = crc32.Update(t.crc, crc32.IEEETable, p)
-	return t.to.Write(p)
+func (w *crcWriter) Write(p []byte) (int, error) {
+	w.n += int64(len(p))
+	w.crc = crc32.Update(w.crc, crc32.IEEETable, p)
+	return w.to.Write(p)
 }
 
-func (t *tally) put(b ...byte) { _, _ = t.Write(b) }
+func (w *crcWriter) writeBytes(b ...byte) { _, _ = w.Write(b) }

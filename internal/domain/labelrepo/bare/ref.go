@@ -58,7 +58,7 @@ func (r *Repo) MoveRef(name string, previous, next Hash) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	temporary, err := r.writeTemporary(r.dir, bytesTo([]byte(next.String()+"\n")))
+	temporary, err := r.writeTemporary(r.dir, contentWriter([]byte(next.String()+"\n")))
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,8 @@ func (r *Repo) MoveRef(name string, previous, next Hash) error {
 		}
 		return err
 	}
-	now, err := r.Ref(name)
-	if err == nil && now != previous {
+	current, err := r.Ref(name)
+	if err == nil && current != previous {
 		err = ErrMoved
 	}
 	if err == nil {

@@ -18,12 +18,12 @@ func (r *Repo) Read(h Hash) (Kind, []byte, error) {
 	kind, content, err := r.read(h)
 	if errors.Is(err, ErrMissing) {
 		// An ordinary git may have pushed or repacked in the meantime.
-		if err := r.scan(); err != nil {
+		if err := r.reloadPacks(); err != nil {
 			return 0, nil, err
 		}
 		kind, content, err = r.read(h)
 	}
-	if err == nil && NameOf(kind, content) != h {
+	if err == nil && HashObject(kind, content) != h {
 		err = ErrDamaged
 	}
 	if err != nil {
@@ -42,16 +42,16 @@ func (r *Repo) read(h Hash) (Kind, []byte, error) {
 			return 0, nil, err
 		}
 		if found {
-			return r.object(p, offset, 0)
+			return r.readPacked(p, offset, 0)
 		}
 	}
-	return r.loose(h)
+	return r.readLoose(h)
 }
 
-// scan brings the list of packs up to what is in the folder. Packs that are
+// reloadPacks brings the list of packs up to what is in the folder. Packs that are
 // known stay open; those that are gone are closed by the garbage collector
 // when nobody reads them any more.
-func (r *Repo) scan() error {
+func (r *Repo) reloadPacks() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	indexes, err := filepath.Glob(filepath.Join(r.packFolder(), "pack-*.idx"))
@@ -62,9 +62,9 @@ func (r *Repo) scan() error {
 	for _, p := range r.packs {
 		known[p.path] = p
 	}
-	var now []*pack
+	var packs []*pack
 	for _, index := range indexes {
-		p := known[packOf(index)]
+		p := known[packPathOf(index)]
 		if p == nil {
 			p, err = openPack(index)
 			if errors.Is(err, os.ErrNotExist) {
@@ -74,9 +74,9 @@ func (r *Repo) scan() error {
 				return err
 			}
 		}
-		now = append(now, p)
+		packs = append(packs, p)
 	}
-	r.packs = now
+	r.packs = packs
 	return nil
 }
 
@@ -144,40 +144,40 @@ func (r *Repo) Ingest(source io.Reader) error {
 	return r.publish(f.Name(), entries, sum)
 }
 
-// mergeWhen is how many packs of about one size become one.
-const mergeWhen = 16
+// mergeCount is how many packs of about one size become one.
+const mergeCount = 16
 
-// largePack is the size from which a pack stays as it is, which bounds what
-// one Tidy copies, and leaves it to git gc.
-const largePack = 4 << 20
+// largePackSize is the size from which a pack stays as it is, which bounds what
+// one MergePacks copies, and leaves it to git gc.
+const largePackSize = 4 << 20
 
-// Tidy gathers small packs into larger ones where there are many, so that
+// MergePacks gathers small packs into larger ones where there are many, so that
 // their number grows with the logarithm of what was written. It copies at most
 // 64 MB. Nothing is lost by a kill in between.
-func (r *Repo) Tidy() error {
-	below := int64(0)
-	for _, limit := range []int64{largePack / 64, largePack / 8, largePack} {
+func (r *Repo) MergePacks() error {
+	lower := int64(0)
+	for _, limit := range []int64{largePackSize / 64, largePackSize / 8, largePackSize} {
 		r.mu.RLock()
 		group := slices.Clone(r.packs)
 		r.mu.RUnlock()
-		group = slices.DeleteFunc(group, func(p *pack) bool { return p.size < below || p.size >= limit })
-		if len(group) >= mergeWhen {
+		group = slices.DeleteFunc(group, func(p *pack) bool { return p.size < lower || p.size >= limit })
+		if len(group) >= mergeCount {
 			if err := r.merge(group); err != nil {
 				return err
 			}
 		}
-		below = limit
+		lower = limit
 	}
 	return nil
 }
 
-// Large is how many packs are beyond what Tidy gathers, and how many bytes
+// LargePacks is how many packs are beyond what MergePacks gathers, and how many bytes
 // they have. Where they are many, git gc makes them smaller by far.
-func (r *Repo) Large() (packs int, bytes int64) {
+func (r *Repo) LargePacks() (packs int, bytes int64) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, p := range r.packs {
-		if p.size >= largePack {
+		if p.size >= largePackSize {
 			packs++
 			bytes += p.size
 		}
@@ -234,16 +234,16 @@ func (r *Repo) merge(group []*pack) (err error) {
 	if _, err := out.Write(header); err != nil {
 		return err
 	}
-	done, shift := 0, int64(0)
+	count, shift := 0, int64(0)
 	for _, p := range merged {
 		size, err := io.Copy(out, io.NewSectionReader(p.data, packHeaderSize, p.size-packHeaderSize-hashSize))
 		if err != nil {
 			return err
 		}
 		for i := range p.count() {
-			all[done+i].offset += shift
+			all[count+i].offset += shift
 		}
-		done += p.count()
+		count += p.count()
 		shift += size
 	}
 	name := Hash(sum.Sum(nil))
@@ -259,11 +259,11 @@ func (r *Repo) merge(group []*pack) (err error) {
 
 	// Only now, and of each pack the index first, by which git knows it.
 	for _, p := range merged {
-		for _, path := range []string{indexOf(p.path), p.path} {
+		for _, path := range []string{indexPathOf(p.path), p.path} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 		}
 	}
-	return r.scan()
+	return r.reloadPacks()
 }

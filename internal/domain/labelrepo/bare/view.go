@@ -24,9 +24,8 @@ import (
 type View struct {
 	repo   *Repo
 	refs   map[string]Hash // by full name
-	names  []Hash          // of all objects, sorted
+	hashes []Hash          // of all objects, sorted
 	faults []Fault         // what was wrong with files before any object was read
-	broken []string        // paths of the packs that cannot be opened
 }
 
 // Fault is something that is wrong with a repository on the disk.
@@ -42,7 +41,7 @@ func OpenView(dir string) (*View, error) {
 	if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
 		return nil, err
 	}
-	v := &View{repo: &Repo{dir: dir, bases: newCache(16 << 20)}, refs: map[string]Hash{}}
+	v := &View{repo: &Repo{dir: dir, cache: newObjectCache(16 << 20)}, refs: map[string]Hash{}}
 	// References first: whoever moves one has published its objects before.
 	if err := v.readRefs(); err != nil {
 		return nil, err
@@ -50,7 +49,7 @@ func OpenView(dir string) (*View, error) {
 	if err := v.openPacks(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
-	if err := v.list(); err != nil {
+	if err := v.listObjects(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
@@ -65,7 +64,7 @@ func (v *View) Refs() map[string]Hash { return v.refs }
 // Has reports whether the repository has an object of that name, be it damaged
 // or not.
 func (v *View) Has(h Hash) bool {
-	_, found := slices.BinarySearchFunc(v.names, h, compareHashes)
+	_, found := slices.BinarySearchFunc(v.hashes, h, compareHashes)
 	return found
 }
 
@@ -73,28 +72,28 @@ func (v *View) Has(h Hash) bool {
 // content must not be changed. The error wraps ErrMissing if there is no copy,
 // and ErrDamaged if there are others.
 func (v *View) Read(h Hash) (Kind, []byte, error) {
-	met := ErrMissing
+	copyErr := ErrMissing
 	for _, p := range v.repo.packs {
 		offset, found, err := p.find(h)
 		if err == nil && found {
 			var kind Kind
 			var content []byte
-			if kind, content, err = v.repo.object(p, offset, 0); err == nil && NameOf(kind, content) == h {
+			if kind, content, err = v.repo.readPacked(p, offset, 0); err == nil && HashObject(kind, content) == h {
 				return kind, content, nil
 			}
 			err = cmp.Or(err, ErrDamaged)
 		}
 		if err != nil {
-			met = err
+			copyErr = err
 		}
 	}
-	kind, content, err := v.repo.loose(h)
-	if err == nil && NameOf(kind, content) != h {
+	kind, content, err := v.repo.readLoose(h)
+	if err == nil && HashObject(kind, content) != h {
 		err = ErrDamaged
 	}
 	if err != nil {
 		if errors.Is(err, ErrMissing) {
-			err = met
+			err = copyErr
 		}
 		return 0, nil, fmt.Errorf("object %s: %w", h, err)
 	}
@@ -105,59 +104,59 @@ func (v *View) Read(h Hash) (Kind, []byte, error) {
 // read for each object that is what its name says. It goes on after each fault.
 // Pace is told how many bytes were read, and may wait; its error, and that of
 // read, ends the check.
-func (v *View) Check(ctx context.Context, pace func(bytes int64) error, read func(Hash, Kind, []byte) error, found func(Fault)) error {
+func (v *View) Check(ctx context.Context, pace func(bytes int64) error, visit func(Hash, Kind, []byte) error, report func(Fault)) error {
 	for _, fault := range v.faults {
-		found(fault)
+		report(fault)
 	}
 	for _, p := range v.repo.packs {
-		if err := v.checkPack(ctx, p, pace, read, found); err != nil {
+		if err := v.checkPack(ctx, p, pace, visit, report); err != nil {
 			return err
 		}
 	}
 	return v.eachLoose(func(h Hash, name string) error {
-		kind, content, err := v.repo.loose(h)
+		kind, content, err := v.repo.readLoose(h)
 		if errors.Is(err, ErrMissing) {
 			return nil // a git has packed the object since
 		}
-		if err == nil && NameOf(kind, content) != h {
+		if err == nil && HashObject(kind, content) != h {
 			err = ErrDamaged
 		}
 		if err != nil {
-			found(Fault{File: name, Object: h, Err: err})
+			report(Fault{File: name, Object: h, Err: err})
 			return ctx.Err()
 		}
-		return cmp.Or(ctx.Err(), pace(int64(len(content))), read(h, kind, content))
+		return cmp.Or(ctx.Err(), pace(int64(len(content))), visit(h, kind, content))
 	})
 }
 
 // checkPack checks the sums of a pack and of its index, and each object.
-func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, read func(Hash, Kind, []byte) error, found func(Fault)) error {
-	defer v.repo.Forget()
+func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, visit func(Hash, Kind, []byte) error, report func(Fault)) error {
+	defer v.repo.ClearCache()
 	for _, file := range []*os.File{p.index, p.data} {
-		if err := checkSum(ctx, file, pace); err != nil {
-			if isEnd(ctx, err) {
+		if err := verifyChecksum(ctx, file, pace); err != nil {
+			if endsCheck(ctx, err) {
 				return err
 			}
-			found(Fault{File: v.nameOf(file.Name()), Err: err})
+			report(Fault{File: v.relativePath(file.Name()), Err: err})
 		}
 	}
 	entries, err := p.entries()
 	if err != nil {
-		found(Fault{File: v.nameOf(p.index.Name()), Err: err})
+		report(Fault{File: v.relativePath(p.index.Name()), Err: err})
 		return nil
 	}
 	// By place, so that what an object builds upon was read just before.
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
 	for _, e := range entries {
-		kind, content, err := v.repo.object(p, e.offset, 0)
-		if err == nil && NameOf(kind, content) != e.hash {
+		kind, content, err := v.repo.readPacked(p, e.offset, 0)
+		if err == nil && HashObject(kind, content) != e.hash {
 			err = ErrDamaged
 		}
 		if err != nil {
-			found(Fault{File: v.nameOf(p.path), Object: e.hash, Err: err})
+			report(Fault{File: v.relativePath(p.path), Object: e.hash, Err: err})
 			err = ctx.Err()
 		} else {
-			err = cmp.Or(ctx.Err(), read(e.hash, kind, content))
+			err = cmp.Or(ctx.Err(), visit(e.hash, kind, content))
 		}
 		if err != nil {
 			return err
@@ -171,14 +170,14 @@ type paceError struct{ error }
 
 func (e paceError) Unwrap() error { return e.error }
 
-func isEnd(ctx context.Context, err error) bool {
+func endsCheck(ctx context.Context, err error) bool {
 	_, paced := errors.AsType[paceError](err)
 	return paced || ctx.Err() != nil
 }
 
-// checkSum checks that a file ends with the SHA-1 of what is before it, as packs
+// verifyChecksum checks that a file ends with the SHA-1 of what is before it, as packs
 // and their indexes do.
-func checkSum(ctx context.Context, file *os.File, pace func(int64) error) error {
+func verifyChecksum(ctx context.Context, file *os.File, pace func(int64) error) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -199,11 +198,11 @@ func checkSum(ctx context.Context, file *os.File, pace func(int64) error) error 
 			return err
 		}
 	}
-	var want Hash
-	if _, err := file.ReadAt(want[:], info.Size()-hashSize); err != nil {
+	var stored Hash
+	if _, err := file.ReadAt(stored[:], info.Size()-hashSize); err != nil {
 		return err
 	}
-	if !bytes.Equal(sum.Sum(nil), want[:]) {
+	if !bytes.Equal(sum.Sum(nil), stored[:]) {
 		return fmt.Errorf("its checksum is wrong: %w", ErrDamaged)
 	}
 	return nil
@@ -286,30 +285,29 @@ func (v *View) openPacks() error {
 			v.repo.packs = append(v.repo.packs, p)
 		case errors.Is(err, fs.ErrNotExist): // it has just gone, or its other half has yet to come
 		default:
-			v.broken = append(v.broken, packOf(index))
-			v.faults = append(v.faults, Fault{File: v.nameOf(packOf(index)), Err: err})
+			v.faults = append(v.faults, Fault{File: v.relativePath(packPathOf(index)), Err: err})
 		}
 	}
 	return nil
 }
 
-// list gathers the names of all objects.
-func (v *View) list() error {
+// listObjects gathers the names of all objects.
+func (v *View) listObjects() error {
 	for _, p := range v.repo.packs {
 		names := make([]byte, p.count()*hashSize)
 		if _, err := p.index.ReadAt(names, indexNames); err != nil && len(names) > 0 {
 			continue // Check finds it
 		}
 		for name := range slices.Chunk(names, hashSize) {
-			v.names = append(v.names, Hash(name))
+			v.hashes = append(v.hashes, Hash(name))
 		}
 	}
 	err := v.eachLoose(func(h Hash, _ string) error {
-		v.names = append(v.names, h)
+		v.hashes = append(v.hashes, h)
 		return nil
 	})
-	slices.SortFunc(v.names, compareHashes)
-	v.names = slices.Compact(v.names)
+	slices.SortFunc(v.hashes, compareHashes)
+	v.hashes = slices.Compact(v.hashes)
 	return err
 }
 
@@ -345,8 +343,8 @@ func (v *View) eachLoose(visit func(h Hash, name string) error) error {
 	return nil
 }
 
-// nameOf returns the name of a file within the repository.
-func (v *View) nameOf(path string) string {
+// relativePath returns the name of a file within the repository.
+func (v *View) relativePath(path string) string {
 	name, err := filepath.Rel(v.repo.dir, path)
 	if err != nil {
 		return filepath.Base(path)
