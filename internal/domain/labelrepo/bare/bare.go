@@ -1,12 +1,13 @@
 // Package bare owns a bare git repository on the local disk: its objects, its
-// references, and that both survive a kill at any moment.
+// references, and the survival of both when the process is killed at any moment.
+// It does not own the meaning of the objects, and it does not know any remote.
 //
-// It writes in its own way, because neither go-git nor a loose object that git
-// writes by default is flushed before a reference points at it: new objects
-// come as one pack, index first and pack second, both flushed before they get
-// their names; a reference moves by a flushed file and a rename, under git's
-// own lock, so that an ordinary git may use the repository at the same time.
-// It does not know what the objects mean, nor any remote.
+// The package writes packs and references itself, because neither go-git nor
+// git's default for loose objects flushes an object before a reference points to
+// the object. New objects are written as one pack. The index is renamed first and
+// the pack second, after both are flushed. A reference moves by a flushed file
+// and a rename under git's own lock file, so an ordinary git may use the
+// repository at the same time.
 package bare
 
 import (
@@ -26,52 +27,55 @@ import (
 )
 
 var (
-	// ErrInUse says that another process writes to the repository.
+	// ErrInUse is returned if another process holds the repository's lock.
 	ErrInUse = errors.New("another process uses this repository")
-	// ErrForeign says that a folder holds something that Tagma did not put
-	// there, and must not touch.
+	// ErrForeign is returned for a folder with files of another program. Tagma
+	// must not touch such a folder.
 	ErrForeign = errors.New("this folder holds something else: give an empty one")
-	// ErrMissing says that an object is not there.
+	// ErrMissing is returned if no file of the repository holds the object.
 	ErrMissing = errors.New("object not found")
-	// ErrDamaged says that what is on the disk cannot be right.
+	// ErrDamaged is returned if the content of a file contradicts its format, its
+	// checksum or its hash.
 	ErrDamaged = errors.New("damaged")
-	// ErrMoved says that a reference is not where the caller believed it to be.
+	// ErrMoved is returned if a reference does not have the value that the caller
+	// expected.
 	ErrMoved = errors.New("the reference has moved")
 )
 
 const (
-	// temporaryPrefix begins the names of unfinished files. Git's own prune
-	// knows the first half.
+	// temporaryPrefix begins the names of unfinished files. "tmp_" is the prefix
+	// that git prune removes.
 	temporaryPrefix = "tmp_tagma_"
 	lockFile        = "tagma.lock"
 	markFile        = "tagma.cache"
 
-	// abandonedAfter is the age from which a lock that is not ours counts as
-	// left behind by a git that died. A live one holds it for milliseconds.
+	// abandonedAfter is the age of a lock file at which its git process counts as
+	// dead. A live git holds a lock for milliseconds.
 	abandonedAfter = 10 * time.Minute
 )
 
-// Repo is a bare repository that this process alone writes through this
-// package. Reading is safe at any time from any goroutine; writing is not safe
-// beside other writing.
+// Repo is a bare repository. Only this process writes to the repository through
+// this package. Any goroutine may read at any time. Calls that write must not run
+// concurrently.
 type Repo struct {
 	dir  string
 	lock *os.File
 
 	mu    sync.RWMutex
-	packs []*pack // the newest first
+	packs []*pack // newest first
 
 	inflaters sync.Pool
-	cache     *objectCache // what deltas build on
+	cache     *objectCache // objects that deltas have as their base
 }
 
-// Open takes the bare repository in dir for this process, makes it if dir is
-// empty or missing, and sweeps away what a killed process left unfinished.
-// branch is what HEAD of a new repository names.
+// Open locks the bare repository in dir for this process. Open creates the
+// repository if dir is empty or missing, and removes the unfinished files of a
+// killed process. The HEAD of a new repository names branch. Read finds damage,
+// Open does not.
 //
-// disposable says that the repository is a copy that may be wiped. Open makes
-// such a one, or takes one that it made, but never a repository that was
-// something else before. Damage is found by the first Read.
+// A disposable repository is a copy that may be wiped. With disposable, Open
+// returns ErrForeign for a repository that Open did not create as disposable. The
+// caller closes the Repo.
 func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -100,8 +104,8 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	return r, nil
 }
 
-// markDisposable notes in a new repository that it is disposable, before anything else
-// is in it.
+// markDisposable writes the mark file into a new repository, before any other
+// file. It returns ErrForeign for a repository without a mark file.
 func (r *Repo) markDisposable() error {
 	path := filepath.Join(r.dir, markFile)
 	if _, err := os.Stat(path); err == nil {
@@ -113,11 +117,11 @@ func (r *Repo) markDisposable() error {
 	return r.replace(path, []byte("Tagma made this copy of a repository, and may empty it at any time.\n"))
 }
 
-// ClearCache gives back the memory of what was read lately, which helps those who
-// read much of the history.
+// ClearCache frees the memory of recently read objects. Readers of a long history
+// call ClearCache.
 func (r *Repo) ClearCache() { r.cache.clear() }
 
-// Close gives the repository up.
+// Close closes the packs and releases the lock.
 func (r *Repo) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,20 +129,20 @@ func (r *Repo) Close() error {
 		p.close()
 	}
 	r.packs = nil
-	if r.lock == nil { // of a View
+	if r.lock == nil { // a View has no lock
 		return nil
 	}
 	return r.lock.Close()
 }
 
-// Wipe removes every object and reference, and leaves an empty repository.
+// Wipe removes every object and reference. The repository is empty afterwards.
 func (r *Repo) Wipe(branch string) error {
 	r.mu.Lock()
-	r.packs = nil // a reader may still hold them; the collector closes them
+	r.packs = nil // a reader may still use the packs: the garbage collector closes their files
 	r.cache.clear()
 	r.mu.Unlock()
-	// References first: a kill in between leaves objects that nothing names,
-	// not names of objects that are gone.
+	// References first: a kill in between leaves unreferenced objects, not
+	// references to missing objects.
 	for _, name := range []string{"packed-refs", "refs", "logs", "objects"} {
 		if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
 			return err
@@ -147,7 +151,9 @@ func (r *Repo) Wipe(branch string) error {
 	return r.createMissing(branch)
 }
 
-// createMissing makes what git looks for in a repository, where it is missing.
+// createMissing creates the files and folders that git requires in a repository
+// and that do not exist. It returns ErrForeign for a folder with other files and
+// without a HEAD.
 func (r *Repo) createMissing(branch string) error {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
@@ -180,7 +186,7 @@ func (r *Repo) createMissing(branch string) error {
 	return flushFolder(r.dir)
 }
 
-// replace gives path the content, whole or not at all.
+// replace replaces the file at path atomically and flushes the folder.
 func (r *Repo) replace(path string, content []byte) error {
 	temporary, err := r.writeTemporary(r.dir, contentWriter(content))
 	if err != nil {
@@ -193,7 +199,8 @@ func (r *Repo) replace(path string, content []byte) error {
 	return flushFolder(filepath.Dir(path))
 }
 
-// writeTemporary makes a flushed file with a temporary name in folder.
+// writeTemporary creates a flushed file with a temporary name in folder and
+// returns the path. The caller renames or removes the file.
 func (r *Repo) writeTemporary(folder string, write func(io.Writer) error) (string, error) {
 	f, err := os.CreateTemp(folder, temporaryPrefix)
 	if err != nil {
@@ -212,7 +219,7 @@ func (r *Repo) writeTemporary(folder string, write func(io.Writer) error) (strin
 	return f.Name(), nil
 }
 
-// contentWriter writes content.
+// contentWriter returns a function that writes content, for writeTemporary.
 func contentWriter(content []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(content)
@@ -229,8 +236,8 @@ func flushFolder(path string) error {
 	return f.Sync()
 }
 
-// sweep removes what a killed process left behind: temporary files, halves of
-// packs, and locks.
+// sweep removes the files of a killed process: temporary files, indexes without a
+// pack, and abandoned locks.
 func (r *Repo) sweep() error {
 	for _, folder := range []string{r.dir, r.packFolder()} {
 		temporaries, err := filepath.Glob(filepath.Join(folder, temporaryPrefix+"*"))
@@ -238,7 +245,7 @@ func (r *Repo) sweep() error {
 			return err
 		}
 		for _, path := range temporaries {
-			// A lock of ours is a second name of a temporary file.
+			// A lock of this package is a hard link to a temporary file.
 			if err := r.removeLocksOf(path); err != nil {
 				return err
 			}
@@ -260,8 +267,9 @@ func (r *Repo) sweep() error {
 		return err
 	}
 	for _, index := range indexes {
-		// Ours come index first. Git's own come pack first, so that a pack
-		// without index may be one that git is just publishing: it stays.
+		// This package renames the index first, so an index without a pack is
+		// unfinished. Git renames the pack first: a pack without an index may
+		// belong to a running git and stays.
 		if _, err := os.Stat(packPathOf(index)); errors.Is(err, os.ErrNotExist) {
 			if err := os.Remove(index); err != nil {
 				return err
@@ -271,7 +279,7 @@ func (r *Repo) sweep() error {
 	return nil
 }
 
-// removeLocksOf removes the locks that are the same file as temporary.
+// removeLocksOf removes the locks that are hard links to the file temporary.
 func (r *Repo) removeLocksOf(temporary string) error {
 	ours, err := os.Lstat(temporary)
 	if err != nil {
@@ -303,13 +311,13 @@ func (r *Repo) packFolder() string { return filepath.Join(r.dir, "objects", "pac
 func packPathOf(index string) string { return strings.TrimSuffix(index, ".idx") + ".pack" }
 func indexPathOf(pack string) string { return strings.TrimSuffix(pack, ".pack") + ".idx" }
 
-// Hash names an object.
+// Hash is the SHA-1 of an object.
 type Hash = plumbing.Hash
 
-// Kind is what an object is.
+// Kind is the type of an object.
 type Kind = plumbing.ObjectType
 
-// The kinds of objects that stand by themselves.
+// The kinds of objects, without tags and deltas.
 const (
 	Commit = plumbing.CommitObject
 	Tree   = plumbing.TreeObject

@@ -85,7 +85,7 @@ func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "dangling") {
-		t.Errorf("git fsck: %s", out)
+		t.Errorf("git fsck: got %s, want no dangling objects", out)
 	}
 	if got := strings.Count(git(t, dir, "log", "--format=%H", "main"), "\n"); got != 200 {
 		t.Errorf("git log shows %d commits, want 200", got)
@@ -93,11 +93,11 @@ func TestPack_GitReadsWhatWasWrittenAndSoDoWe(t *testing.T) {
 	for _, e := range p.entries {
 		kind, content, err := r.Read(e.hash)
 		if err != nil || HashObject(kind, content) != e.hash {
-			t.Fatalf("%s: %v", e.hash, err)
+			t.Fatalf("read %s: got %s, %v, want the same hash", e.hash, HashObject(kind, content), err)
 		}
 	}
 	if size := p.Content().Size(); size > 100_000 {
-		t.Errorf("200 versions of one tree take %d bytes: are they written as edits?", size)
+		t.Errorf("200 versions of one tree: got a pack of %d bytes, want at most 100000", size)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestPack_GitReadsAnIndexWithPlacesBeyondTwoGigabytes(t *testing.T) {
 	}
 	for _, line := range want {
 		if !strings.Contains(string(out), line+"\n") {
-			t.Errorf("git does not find %s in\n%s", line, out)
+			t.Errorf("git show-index: got\n%swant the line %s", out, line)
 		}
 	}
 }
@@ -136,9 +136,9 @@ func TestRead_WhatGitRepackedIsReadThroughItsDeltas(t *testing.T) {
 	}
 	git(t, dir, "gc", "--aggressive", "--prune=now")
 	if got, err := r.Ref(branch); err != nil || got != tip {
-		t.Fatalf("after git gc the branch is at %s, %v; want %s", got, err, tip)
+		t.Fatalf("after git gc: got the branch at %s, %v, want %s", got, err, tip)
 	}
-	fresh := func() *Repo { // one that did not know the packs before
+	fresh := func() *Repo { // without the packs in memory
 		r.Close()
 		return open(t, dir)
 	}()
@@ -160,7 +160,7 @@ func TestRead_ALooseObjectOfAnotherGitIsFound(t *testing.T) {
 	}
 	kind, content, err := r.Read(HashObject(Blob, []byte("hello\n")))
 	if err != nil || kind != Blob || string(content) != "hello\n" {
-		t.Errorf("%s: got %v %q, %v", out, kind, content, err)
+		t.Errorf("object %s: got %v %q, %v, want a blob with hello", strings.TrimSpace(string(out)), kind, content, err)
 	}
 }
 
@@ -192,14 +192,14 @@ func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 		r, err := Open(dir, "main", false)
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
-				t.Fatalf("byte %d: %v", at, err)
+				t.Fatalf("byte %d: got %v from Open, want no error or ErrDamaged", at, err)
 			}
 			continue
 		}
 		for _, e := range p.entries {
 			kind, content, err := r.Read(e.hash)
 			if err == nil && HashObject(kind, content) != e.hash || err != nil && !errors.Is(err, ErrDamaged) {
-				t.Fatalf("byte %d: %v", at, err)
+				t.Fatalf("byte %d: got %v from Open, want no error or ErrDamaged", at, err)
 			}
 		}
 		r.Close()
@@ -238,11 +238,11 @@ func TestIngest_APackOfAnotherGitGetsTheIndexThatGitWouldMake(t *testing.T) {
 			git(t, to, "index-pack", "-o", filepath.Join(to, "theirs.idx"), packs[0])
 			theirs, err := os.ReadFile(filepath.Join(to, "theirs.idx"))
 			if err != nil || !bytes.Equal(ours, theirs) {
-				t.Errorf("%d bytes of index, git makes %d: %v", len(ours), len(theirs), err)
+				t.Errorf("got an index of %d bytes, want the %d bytes that git writes: %v", len(ours), len(theirs), err)
 			}
 			for _, cut := range []int{0, 11, 40, len(packed) / 2, len(packed) - 1} {
 				if err := copied.Ingest(bytes.NewReader(packed[:cut])); !errors.Is(err, ErrDamaged) {
-					t.Errorf("cut at %d: %v", cut, err)
+					t.Errorf("pack cut at byte %d: got %v, want ErrDamaged", cut, err)
 				}
 			}
 		})
@@ -266,10 +266,10 @@ func TestTidy_ManySmallPacksBecomeFewAndNothingIsLost(t *testing.T) {
 		}
 	}
 	if packs, _ := filepath.Glob(filepath.Join(dir, "objects/pack/*")); len(packs) > 4*mergeCount {
-		t.Errorf("%d files of packs after 100 batches", len(packs))
+		t.Errorf("after 100 batches: got %d files of packs, want at most %d", len(packs), 4*mergeCount)
 	}
 	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "dangling") {
-		t.Errorf("git fsck: %s", out)
+		t.Errorf("git fsck: got %s, want no dangling objects", out)
 	}
 	for _, h := range hashes {
 		if _, _, err := r.Read(h); err != nil {
@@ -288,24 +288,24 @@ func TestMoveRef_OnlyFromWhereTheCallerBelievesItToBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := r.MoveRef(branch, one, two); !errors.Is(err, ErrMoved) {
-		t.Errorf("from a wrong value: %v", err)
+		t.Errorf("from a wrong value: got %v, want ErrMoved", err)
 	}
 	if err := r.MoveRef(branch, Hash{}, one); err != nil {
 		t.Fatal(err)
 	}
 	git(t, dir, "update-ref", branch, two.String())
 	if err := r.MoveRef(branch, one, one); !errors.Is(err, ErrMoved) {
-		t.Errorf("after another git moved it: %v", err)
+		t.Errorf("after another git moved the branch: got %v, want ErrMoved", err)
 	}
 	lock := filepath.Join(dir, branch+".lock")
 	if err := os.WriteFile(lock, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.MoveRef(branch, two, one); !errors.Is(err, ErrMoved) {
-		t.Errorf("while another git holds the lock: %v", err)
+		t.Errorf("while another git holds the lock: got %v, want ErrMoved", err)
 	}
 	if got, err := r.Ref(branch); got != two || err != nil {
-		t.Errorf("the branch is at %s, %v", got, err)
+		t.Errorf("got the branch at %s, %v, want %s", got, err, two)
 	}
 }
 
@@ -347,11 +347,11 @@ func TestOpen_SweepsWhatAKilledProcessLeft(t *testing.T) {
 		"refs/heads/live.lock": true,
 	} {
 		if _, err := os.Stat(at(name)); (err == nil) != stays {
-			t.Errorf("%s: is it there? %v; should it be? %v", name, err == nil, stays)
+			t.Errorf("%s: got exists %v, want %v", name, err == nil, stays)
 		}
 	}
 	if got, err := r.Ref(branch); got != tip || err != nil {
-		t.Errorf("the branch is at %s, %v", got, err)
+		t.Errorf("got the branch at %s, %v, want %s", got, err, tip)
 	}
 }
 
@@ -361,7 +361,7 @@ func TestOpen_AFolderOfSomethingElseIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir, "main", false); !errors.Is(err, ErrForeign) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrForeign", err)
 	}
 }
 
@@ -369,16 +369,16 @@ func TestOpen_ARepositoryOfSomebodyIsNotTakenForADisposableOne(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "init", "--bare", "--quiet")
 	if _, err := Open(dir, "main", true); !errors.Is(err, ErrForeign) {
-		t.Errorf("as a disposable one: %v", err)
+		t.Errorf("as a disposable repository: got %v, want ErrForeign", err)
 	}
-	open(t, dir) // for good
+	open(t, dir) // not disposable
 }
 
 func TestOpen_ASecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
 	if _, err := Open(dir, "main", false); !errors.Is(err, ErrInUse) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrInUse", err)
 	}
 }
 
@@ -411,10 +411,10 @@ func TestIngest_AMutatedPackDoesNoHarm(t *testing.T) {
 		entries, _, err := r.indexPack(f)
 		f.Close()
 		if err != nil && !errors.Is(err, ErrDamaged) {
-			t.Fatalf("%x: %v", mutant, err)
+			t.Fatalf("pack %x: got %v, want no error or ErrDamaged", mutant, err)
 		}
 		if err == nil && len(entries) != p.Len() {
-			t.Fatalf("%d entries without an error, want %d", len(entries), p.Len())
+			t.Fatalf("got %d entries and no error, want %d entries", len(entries), p.Len())
 		}
 	}
 }

@@ -5,16 +5,17 @@ import (
 	"sync"
 )
 
-// objectCache keeps the objects that were used last, up to a number of bytes.
+// objectCache is an LRU cache of unpacked objects with a limit in bytes. It is
+// safe for concurrent use.
 type objectCache struct {
 	mu       sync.Mutex
 	limit    int
 	size     int
-	order    *list.List // of *cacheEntry, the last used first
+	order    *list.List // of *cacheEntry, the most recently used first
 	elements map[objectKey]*list.Element
 }
 
-// objectKey is where an object lies.
+// objectKey identifies an entry of a pack.
 type objectKey struct {
 	pack   *pack
 	offset int64

@@ -15,12 +15,12 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// damagedFolder is where damaged files go, within the repository, where no git
-// looks.
+// damagedFolder is the folder of damaged files within the repository. Git does
+// not read this folder.
 const damagedFolder = "damaged"
 
-// WriteLoose writes an object into a file of its own, flushed, under the name that its
-// content has. It replaces a damaged file of that name.
+// WriteLoose writes an object into a flushed file of its own and returns its
+// hash. WriteLoose replaces a damaged file of the same object.
 func (r *Repo) WriteLoose(kind Kind, content []byte) (Hash, error) {
 	hash := HashObject(kind, content)
 	hex := hash.String()
@@ -30,7 +30,7 @@ func (r *Repo) WriteLoose(kind Kind, content []byte) (Hash, error) {
 	}
 	temporary, err := r.writeTemporary(r.dir, func(w io.Writer) error {
 		z := zlib.NewWriter(w)
-		fmt.Fprintf(z, "%s %d\x00", kind, len(content)) // Close tells the error
+		fmt.Fprintf(z, "%s %d\x00", kind, len(content)) // Close returns the error
 		_, _ = z.Write(content)
 		return z.Close()
 	})
@@ -44,23 +44,24 @@ func (r *Repo) WriteLoose(kind Kind, content []byte) (Hash, error) {
 	return hash, errors.Join(flushFolder(folder), flushFolder(filepath.Dir(folder)))
 }
 
-// SetRef makes a reference point to a commit, wherever it pointed before: for one
-// whose file is damaged.
+// SetRef sets a reference to a commit without a check of its old value. The file
+// of the reference may be damaged.
 func (r *Repo) SetRef(name string, to Hash) error {
 	return r.replace(filepath.Join(r.dir, filepath.FromSlash(name)), []byte(to.String()+"\n"))
 }
 
-// ReplaceDamaged takes damaged files out of use. A pack that is whole gets a new index.
-// Of a damaged pack, whatever can be read becomes a new pack. The damaged files
-// are moved aside, into a folder of their own. Files are names of a View's faults.
-// The caller sees to it that the repository has every other object that it needs.
+// ReplaceDamaged moves damaged files into damagedFolder. The files are paths of
+// faults that v found. An undamaged pack with a damaged index gets a new index.
+// The readable objects of a damaged pack are copied into a new pack. Before the
+// call, the caller must write the unreadable objects that the history needs, with
+// WriteLoose.
 func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 	for _, file := range files {
 		path := filepath.Join(r.dir, filepath.FromSlash(file))
 		if filepath.Dir(path) != r.packFolder() {
 			h := plumbing.NewHash(filepath.Base(filepath.Dir(path)) + filepath.Base(path))
 			if kind, content, err := r.readLoose(h); err == nil && HashObject(kind, content) == h {
-				continue // WriteLoose has replaced it
+				continue // WriteLoose has replaced the file
 			}
 			if err := r.moveAside(path); err != nil {
 				return err
@@ -87,8 +88,8 @@ func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 	return r.reloadPacks()
 }
 
-// reindex gives a pack that is whole itself a new index, and reports whether the
-// pack is whole.
+// reindex writes a new index for the pack at path if the pack is whole, and
+// reports whether the pack is whole.
 func (r *Repo) reindex(path string) (whole bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +101,7 @@ func (r *Repo) reindex(path string) (whole bool, err error) {
 	defer f.Close()
 	entries, sum, err := r.indexPack(f)
 	if err != nil {
-		return false, nil //nolint:nilerr // the pack is damaged: what can be read is copied
+		return false, nil //nolint:nilerr // the pack is damaged: the caller copies its readable objects
 	}
 	index, err := r.writeTemporary(r.packFolder(), func(w io.Writer) error { return writeIndex(w, entries, sum) })
 	if err != nil {
@@ -113,16 +114,16 @@ func (r *Repo) reindex(path string) (whole bool, err error) {
 	return true, flushFolder(r.packFolder())
 }
 
-// salvagePack makes a pack of whatever can be read of a damaged one, if anything.
+// salvagePack copies the readable objects of a damaged pack into a new pack.
 func (r *Repo) salvagePack(v *View, path string) error {
 	at := slices.IndexFunc(v.repo.packs, func(p *pack) bool { return p.path == path })
 	if at < 0 {
-		return nil // nothing says what is in it
+		return nil // without an index the offsets of the objects are unknown
 	}
 	old := v.repo.packs[at]
 	entries, err := old.entries()
 	if err != nil {
-		return nil //nolint:nilerr // likewise
+		return nil //nolint:nilerr // the index is damaged too
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
 	fresh, err := r.NewPack()
@@ -145,8 +146,8 @@ func (r *Repo) salvagePack(v *View, path string) error {
 	return r.Publish(fresh)
 }
 
-// moveAsidePack moves a damaged pack and all that git made for it aside, the index
-// first, by which git knows it.
+// moveAsidePack moves a damaged pack and all of git's files for the pack into
+// damagedFolder. Git finds a pack by its index, so the index goes first.
 func (r *Repo) moveAsidePack(path string) error {
 	companions, err := filepath.Glob(path[:len(path)-len("pack")] + "*")
 	if err != nil {
@@ -162,7 +163,7 @@ func (r *Repo) moveAsidePack(path string) error {
 		}
 		return 0
 	})
-	// It names the packs that there were; git makes it again.
+	// A multi-pack-index names the removed pack. Git writes a new one.
 	for _, file := range append(companions, filepath.Join(r.packFolder(), "multi-pack-index")) {
 		if err := r.moveAside(file); err != nil {
 			return err
@@ -171,7 +172,7 @@ func (r *Repo) moveAsidePack(path string) error {
 	return nil
 }
 
-// moveAside moves a file to where no git looks.
+// moveAside moves a file into damagedFolder. A missing file is no error.
 func (r *Repo) moveAside(path string) error {
 	folder := filepath.Join(r.dir, damagedFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -179,7 +180,7 @@ func (r *Repo) moveAside(path string) error {
 	}
 	name := filepath.Base(path)
 	if above := filepath.Base(filepath.Dir(path)); len(above) == 2 {
-		name = above + name // an object's
+		name = above + name // a loose object: its hash is the name of the folder and of the file
 	}
 	err := os.Rename(path, filepath.Join(folder, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -188,9 +189,9 @@ func (r *Repo) moveAside(path string) error {
 	return errors.Join(err, flushFolder(filepath.Dir(path)))
 }
 
-// packCopier writes objects into a pack, each tree as an edit of one that was
-// written shortly before, where that is shorter: else a copy of a large
-// repository would be many times as long as the original.
+// packCopier copies objects into a pack. A tree becomes a delta of one of the
+// last trees if the delta is much shorter. Without deltas, the copy of a large
+// repository would be many times as large as the original.
 type packCopier struct {
 	pack   *Pack
 	recent []treeVersion
@@ -221,7 +222,7 @@ func (c *packCopier) add(kind Kind, content []byte) {
 	c.recent = append(c.recent, treeVersion{hash, bytes.Clone(content)})
 }
 
-// computeEdit returns the one edit that makes a content of another.
+// computeEdit returns the smallest single edit from one content to another.
 func computeEdit(from, to []byte) Edit {
 	limit := min(len(from), len(to))
 	prefix := 0

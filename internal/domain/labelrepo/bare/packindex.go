@@ -17,22 +17,23 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// indexer finds out what is in a pack that came without an index. It holds
-// some forty bytes per object and, of contents, hardly more than two at a
-// time: the first fetch of a large repository must not fill the memory.
+// indexer computes the index of a pack from a remote. It holds about 40 bytes per
+// object and about two unpacked objects at a time, because the first fetch of a
+// large repository must fit into memory.
 type indexer struct {
 	repo    *Repo
-	pack    *pack // known takes the place of its index
+	pack    *pack // its offsets stand in for an index
 	entries []entry
-	deltas  []delta // that name their base by its place, by that of the base
+	deltas  []delta // the offset deltas, sorted by base
 	buffer  bufio.Reader
 }
 
-// delta is an entry that cannot be named before its base has been read. Both
-// are indexes of entries.
+// delta is an entry whose hash is unknown until its base is unpacked. Both fields
+// are indexes into entries.
 type delta struct{ base, index int32 }
 
-// indexPack reads a whole pack and is the entries and the checksum of it.
+// indexPack reads a pack and returns its entries and its checksum. The error
+// wraps ErrDamaged for an invalid pack, or if a delta has no base in the pack.
 func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
 	x := indexer{repo: r, pack: &pack{path: f.Name(), data: f, offsets: map[Hash]int64{}}}
 	sum, count, err := x.readHeaderAndTrailer(f)
@@ -52,7 +53,8 @@ func (r *Repo) indexPack(f *os.File) ([]entry, Hash, error) {
 	return x.entries, sum, err
 }
 
-// readHeaderAndTrailer checks the pack's checksum and is how many objects it announces.
+// readHeaderAndTrailer checks the header and the checksum of the pack. It returns
+// the checksum and the number of objects in the header.
 func (x *indexer) readHeaderAndTrailer(f *os.File) (sum Hash, count int, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -80,13 +82,14 @@ func (x *indexer) readHeaderAndTrailer(f *os.File) (sum Hash, count int, err err
 	return sum, int(announced), nil
 }
 
-// readEntries goes through the pack once: where everything is, and the names of what
-// stands by itself. hasRefDeltas says that some deltas name their base by its hash.
+// readEntries reads the pack once, from the first byte to the last. It fills
+// entries with offsets, checksums and the hashes of all objects but deltas. It
+// reports whether the pack has ref deltas, which name their base by hash.
 func (x *indexer) readEntries(count int) (hasRefDeltas bool, err error) {
 	end := x.pack.size - hashSize
 	in := &countingReader{from: bufio.NewReaderSize(io.NewSectionReader(x.pack.data, packHeaderSize, end-packHeaderSize), 1<<16), n: packHeaderSize}
 	var raw []byte
-	x.entries = make([]entry, 0, min(int64(count), end/9)) // no entry is shorter
+	x.entries = make([]entry, 0, min(int64(count), end/9)) // the shortest entry has 9 bytes
 	for i := range count {
 		e := entry{offset: in.n}
 		kind, size, err := readEntryHeader(in)
@@ -131,7 +134,7 @@ func (x *indexer) readEntries(count int) (hasRefDeltas bool, err error) {
 	return hasRefDeltas, nil
 }
 
-// deltasOf is the deltas with that base.
+// deltasOf returns the offset deltas with the given base.
 func (x *indexer) deltasOf(base int) []delta {
 	first := sort.Search(len(x.deltas), func(i int) bool { return int(x.deltas[i].base) >= base })
 	last := first
@@ -141,8 +144,9 @@ func (x *indexer) deltasOf(base int) []delta {
 	return x.deltas[first:last]
 }
 
-// resolveOffsetDeltas goes from every object that stands by itself up its tree of
-// deltas, so that each is unpacked once.
+// resolveOffsetDeltas computes the hashes of the offset deltas above each whole
+// object. It walks the tree of deltas of each object, so each entry is unpacked
+// once.
 func (x *indexer) resolveOffsetDeltas() error {
 	type step struct {
 		delta
@@ -156,7 +160,8 @@ func (x *indexer) resolveOffsetDeltas() error {
 		}
 	}
 	for i, e := range x.entries {
-		// A delta that has its name had those upon it named too.
+		// If the first delta has a hash, a walk from another base has already
+		// computed the hashes of the whole tree.
 		built := x.deltasOf(i)
 		if e.hash.IsZero() || len(built) == 0 || !x.entries[built[0].index].hash.IsZero() {
 			continue
@@ -181,7 +186,7 @@ func (x *indexer) resolveOffsetDeltas() error {
 	return nil
 }
 
-// applyDeltaAt unpacks the delta at offset and applies it.
+// applyDeltaAt unpacks the offset delta at offset and applies the delta to base.
 func (x *indexer) applyDeltaAt(offset int64, base []byte) ([]byte, error) {
 	in := &x.buffer
 	in.Reset(io.NewSectionReader(x.pack.data, offset, x.pack.size-hashSize-offset))
@@ -199,8 +204,9 @@ func (x *indexer) applyDeltaAt(offset int64, base []byte) ([]byte, error) {
 	return applyDelta(base, data)
 }
 
-// resolveRefDeltas names what is left, in as many rounds as it takes. Only
-// remotes of another make send such packs.
+// resolveRefDeltas computes the remaining hashes, in as many passes as necessary.
+// Git itself sends offset deltas. Only other implementations send ref deltas, so
+// speed does not matter here.
 func (x *indexer) resolveRefDeltas() error {
 	for progress := true; progress; {
 		progress = false
@@ -222,7 +228,8 @@ func (x *indexer) resolveRefDeltas() error {
 	return nil
 }
 
-// countingReader knows where it is, to the byte.
+// countingReader counts the bytes read. It implements io.ByteReader, so zlib does
+// not read beyond the end of an entry.
 type countingReader struct {
 	from *bufio.Reader
 	n    int64

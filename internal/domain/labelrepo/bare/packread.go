@@ -20,28 +20,29 @@ const (
 	indexHeaderSize = 8
 	indexNames      = indexHeaderSize + 256*4
 
-	// maxObject bounds what is unpacked into memory: a label file has some
-	// kilobytes, the tree of a flat folder some megabytes.
+	// maxObject is the size in bytes of the largest object that is unpacked into
+	// memory. A label file has some kilobytes, the tree of a flat folder some
+	// megabytes.
 	maxObject = 256 << 20
 )
 
-// pack is one pack on the disk with its index. Both stay open, so that a pack
-// that git gc removed can still be read.
+// pack is a pack file with its index. Both files stay open, so a pack that git gc
+// has removed remains readable.
 type pack struct {
 	path         string // of the pack file
 	index        *os.File
 	data         *os.File
-	size         int64 // of the pack file
+	size         int64 // of the pack file, in bytes
 	fanout       [256]uint32
-	largeOffsets int64 // how many offsets do not fit into 31 bits
+	largeOffsets int64 // number of offsets that need more than 31 bits
 	sum          Hash
 
-	offsets map[Hash]int64 // instead of the index, while there is none
+	offsets map[Hash]int64 // replaces the index while indexPack computes the index
 }
 
-// openPack opens a pack and checks that its two files belong together and are
-// whole at their ends. It does not read all of it: every object is checked
-// when it is read.
+// openPack opens a pack and its index. It checks the headers, and that the index
+// holds the pack's checksum, without reading all of either file. Each object is
+// checked when the object is read.
 func openPack(indexPath string) (*pack, error) {
 	p := &pack{path: packPathOf(indexPath)}
 	var err error
@@ -117,7 +118,7 @@ func (p *pack) readHeadersAndTrailers() error {
 
 func (p *pack) count() int { return int(p.fanout[255]) }
 
-// find is where the object begins in the pack.
+// find returns the offset of the object in the pack.
 func (p *pack) find(h Hash) (offset int64, found bool, err error) {
 	if p.index == nil {
 		offset, found = p.offsets[h]
@@ -143,7 +144,7 @@ func (p *pack) find(h Hash) (offset int64, found bool, err error) {
 	return offset, err == nil, err
 }
 
-// offset is where the object with that place in the index begins.
+// offset returns the offset in the pack of the i-th object of the index.
 func (p *pack) offset(i int64) (int64, error) {
 	var b [8]byte
 	offsets := indexNames + int64(p.count())*24
@@ -184,8 +185,9 @@ func (p *pack) entries() ([]entry, error) {
 	return list, nil
 }
 
-// readPacked unpacks what begins at offset, and all that it builds upon. The
-// content belongs to the cache: it must not be changed.
+// readPacked returns the object at offset, after all deltas are applied. The
+// content belongs to the cache: the caller must not change the content. depth is
+// the number of deltas above this object.
 func (r *Repo) readPacked(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	key := objectKey{p, offset}
 	if kind, content, found := r.cache.get(key); found {
@@ -238,7 +240,7 @@ func (r *Repo) unpackEntry(p *pack, offset int64, depth int) (Kind, []byte, erro
 	return kind, content, err
 }
 
-// readEntryHeader reads an entry's kind and unpacked size.
+// readEntryHeader returns the kind of an entry and the size of its unpacked data.
 func readEntryHeader(in io.ByteReader) (Kind, int, error) {
 	b, err := in.ReadByte()
 	kind, size := Kind(b>>4&7), int(b&15)
@@ -268,7 +270,8 @@ func readBaseDistance(in io.ByteReader) (int64, error) {
 	return n, nil
 }
 
-// inflate unpacks exactly size bytes.
+// inflate unpacks exactly size bytes. Other lengths return an error that wraps
+// ErrDamaged.
 func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 	z, _ := r.inflaters.Get().(io.ReadCloser)
 	var err error
@@ -281,7 +284,7 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer r.inflaters.Put(z)
-	// No more memory than there is content: a broken header may claim much.
+	// At most 1 MiB in advance: the size in a damaged header may be wrong.
 	content := make([]byte, min(size, 1<<20))
 	if _, err = io.ReadFull(z, content); err == nil && len(content) < size {
 		var rest []byte
@@ -301,7 +304,8 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 	return content, nil
 }
 
-// applyDelta follows a delta's instructions. It believes none of its numbers.
+// applyDelta applies a delta to its base and returns the new content. It checks
+// every number of the delta.
 func applyDelta(base, delta []byte) ([]byte, error) {
 	baseSize, n := binary.Uvarint(delta)
 	if n <= 0 || baseSize != uint64(len(base)) {
@@ -351,8 +355,8 @@ func applyDelta(base, delta []byte) ([]byte, error) {
 	return out, nil
 }
 
-// readLoose reads an object that lies in a file of its own, as git writes the
-// objects of a small push.
+// readLoose reads a loose object: an object in a file of its own. Git writes the
+// objects of a small push this way.
 func (r *Repo) readLoose(h Hash) (Kind, []byte, error) {
 	name := h.String()
 	f, err := os.Open(filepath.Join(r.dir, "objects", name[:2], name[2:]))

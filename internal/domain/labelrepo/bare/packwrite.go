@@ -19,20 +19,20 @@ const (
 	packHeaderSize = 12
 	hashSize       = 20
 
-	// maxDepth is how many deltas may follow one upon another, as git sets
-	// itself: reading an object costs as many steps.
+	// maxDepth is the longest chain of deltas, as in git's default. Reading an
+	// object applies each delta of the chain.
 	maxDepth = 50
 
-	// minDeflateSize is the size from which compression is tried. Below it
-	// costs more time than the rest of a commit, and saves little: hashes and
-	// edits do not compress.
+	// minDeflateSize is the size in bytes from which data is compressed.
+	// Compressing less data takes more time than the rest of a commit, and saves
+	// little: hashes and deltas do not compress.
 	minDeflateSize = 400
 )
 
-// Pack gathers new objects in a temporary file of its repository, in git's pack
-// format version 2 (git's Documentation/gitformat-pack.txt). It stands by
-// itself: no object in it builds upon one outside. Whoever makes one seals it,
-// may publish it, and discards it. What cannot be written is Seal's error.
+// Pack writes new objects into a temporary file, in git's pack format version 2
+// (git's Documentation/gitformat-pack.txt). The base of each delta is in the same
+// pack. The caller adds objects, calls Seal, may publish the pack, and calls
+// Discard. Seal returns the errors of earlier writes.
 type Pack struct {
 	file      *os.File
 	out       crcWriter
@@ -40,52 +40,55 @@ type Pack struct {
 	storer    *zlib.Writer // without compression
 	entries   []entry
 	locations map[Hash]location
-	sum       Hash // once it is sealed
+	sum       Hash // set by Seal
 }
 
-// entry is one object's line in an index.
+// entry is one object in an index.
 type entry struct {
 	hash   Hash
 	crc    uint32
 	offset int64
 }
 
-// location is where an object begins in the pack, and how many deltas deep it is.
+// location is the offset of an object in the pack and the length of its chain of
+// deltas.
 type location struct {
 	offset int64
 	depth  int
 }
 
-// Edit says how one object came from another: at byte At, Removed bytes gave
-// way to Added bytes.
+// Edit is the difference between a base and a content: Removed bytes of the base
+// at Offset are replaced by Added bytes of the content.
 type Edit struct{ Offset, Removed, Added int }
 
-// NewPack makes an empty pack.
+// NewPack creates an empty pack. The caller calls Discard.
 func (r *Repo) NewPack() (*Pack, error) {
 	f, err := os.CreateTemp(r.packFolder(), temporaryPrefix)
 	if err != nil {
 		return nil, err
 	}
 	p := &Pack{file: f, out: crcWriter{to: bufio.NewWriterSize(f, 1<<16)}, locations: map[Hash]location{}}
-	p.deflater, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // the levels are valid
+	p.deflater, _ = zlib.NewWriterLevel(&p.out, zlib.BestSpeed) // both levels are valid
 	p.storer, _ = zlib.NewWriterLevel(&p.out, zlib.NoCompression)
 	p.out.writeBytes(make([]byte, packHeaderSize)...)
 	return p, nil
 }
 
-// Discard gives the file up, if it was not published.
+// Discard closes the pack. Discard removes the file, unless the pack was
+// published.
 func (p *Pack) Discard() {
 	p.file.Close()
 	os.Remove(p.file.Name())
 }
 
-// Len is how many objects are in the pack.
+// Len returns the number of objects in the pack.
 func (p *Pack) Len() int { return len(p.entries) }
 
-// Has says whether the object is in the pack.
+// Has reports whether the object is in the pack.
 func (p *Pack) Has(h Hash) bool { _, found := p.locations[h]; return found }
 
-// Add puts an object into the pack, once, and returns its name.
+// Add adds an object, unless the pack has the object already, and returns its
+// hash.
 func (p *Pack) Add(kind Kind, content []byte) Hash {
 	hash := HashObject(kind, content)
 	if !p.Has(hash) {
@@ -94,9 +97,9 @@ func (p *Pack) Add(kind Kind, content []byte) Hash {
 	return hash
 }
 
-// AddDelta is Add for content that came from the object base by one edit. If
-// base is in the pack, only the edit is written: what makes many versions of a
-// large tree affordable.
+// AddDelta is Add for content that differs from the object base by one edit. If
+// base is in the pack, only the edit is written. Without deltas, a batch of
+// commits in a large folder would write the whole tree for each commit.
 func (p *Pack) AddDelta(kind Kind, base Hash, content []byte, edit Edit) Hash {
 	baseLocation, found := p.locations[base]
 	if !found || baseLocation.depth >= maxDepth {
@@ -112,9 +115,9 @@ func (p *Pack) AddDelta(kind Kind, base Hash, content []byte, edit Edit) Hash {
 	return hash
 }
 
-// writeEntry appends one entry: its header, what lies between header and data, and
-// the compressed data.
-func (p *Pack) writeEntry(hash Hash, depth int, kind Kind, size int, extra, data []byte) {
+// writeEntry appends an entry: its header, the distance to the base for a delta,
+// and the compressed data. size is the size of data before compression.
+func (p *Pack) writeEntry(hash Hash, depth int, kind Kind, size int, distance, data []byte) {
 	p.out.crc = 0
 	begin := p.out.n
 	head := byte(kind)<<4 | byte(size&15)
@@ -123,19 +126,19 @@ func (p *Pack) writeEntry(hash Hash, depth int, kind Kind, size int, extra, data
 		head = byte(size & 0x7f)
 	}
 	p.out.writeBytes(head)
-	p.out.writeBytes(extra...)
+	p.out.writeBytes(distance...)
 	z := p.deflater
 	if len(data) < minDeflateSize {
 		z = p.storer
 	}
 	z.Reset(&p.out)
-	_, _ = z.Write(data) // Seal tells the error
+	_, _ = z.Write(data) // Seal returns the error
 	_ = z.Close()
 	p.locations[hash] = location{begin, depth}
 	p.entries = append(p.entries, entry{hash: hash, crc: p.out.crc, offset: begin})
 }
 
-// Seal finishes the pack. Nothing can be added after it.
+// Seal writes the header and the checksum. Add must not be called after Seal.
 func (p *Pack) Seal() error {
 	if err := p.out.to.Flush(); err != nil {
 		return err
@@ -154,7 +157,7 @@ func (p *Pack) Seal() error {
 	return err
 }
 
-// Content is the sealed pack.
+// Content returns a reader of the sealed pack.
 func (p *Pack) Content() *io.SectionReader {
 	return io.NewSectionReader(p.file, 0, p.out.n+hashSize)
 }
@@ -165,7 +168,7 @@ func putPackHeader(b []byte, objects int) {
 	binary.BigEndian.PutUint32(b[8:], uint32(objects))
 }
 
-// HashObject is git's name for an object.
+// HashObject returns the hash that git gives to an object.
 func HashObject(kind Kind, content []byte) Hash {
 	h := sha1.New()
 	fmt.Fprintf(h, "%s %d\x00", kind, len(content))
@@ -173,8 +176,8 @@ func HashObject(kind Kind, content []byte) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// encodeDelta writes content as: what base has before the edit, the new bytes,
-// what base has behind it.
+// encodeDelta returns the delta from the base to content: a copy of the base
+// before the edit, the added bytes, a copy of the base after the edit.
 func encodeDelta(content []byte, edit Edit) []byte {
 	baseSize := len(content) - edit.Added + edit.Removed
 	d := binary.AppendUvarint(nil, uint64(baseSize))
@@ -188,9 +191,9 @@ func encodeDelta(content []byte, edit Edit) []byte {
 	return appendCopy(d, end, baseSize-end)
 }
 
-// appendCopy writes instructions to copy size bytes of the base from offset.
+// appendCopy appends instructions that copy size bytes of the base from offset.
 func appendCopy(d []byte, offset, size int) []byte {
-	const maxSize = 1<<24 - 1 // that one instruction can copy
+	const maxSize = 1<<24 - 1 // limit of one copy instruction
 	for size > 0 {
 		n := min(size, maxSize)
 		at := len(d)
@@ -212,7 +215,7 @@ func appendCopy(d []byte, offset, size int) []byte {
 	return d
 }
 
-// encodeBaseDistance encodes how far before its delta a base lies.
+// encodeBaseDistance encodes the distance in bytes from a delta back to its base.
 func encodeBaseDistance(n int64) []byte {
 	b := []byte{byte(n & 0x7f)}
 	for n >>= 7; n > 0; n >>= 7 {
@@ -223,15 +226,15 @@ func encodeBaseDistance(n int64) []byte {
 	return b
 }
 
-// writeIndex writes the index, version 2, of a pack with that checksum. It sorts
-// the entries. It goes through them for each column, because the index of a
-// large repository is not to be in memory as a whole.
+// writeIndex writes an index of version 2 for the pack with the checksum packSum.
+// It sorts entries. It iterates over entries once for each column, because the
+// index of a large repository should not be in memory as a whole.
 func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 
 	sum := sha1.New()
 	out := bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<16)
-	writeUint32 := func(n uint32) { _, _ = out.Write(binary.BigEndian.AppendUint32(out.AvailableBuffer(), n)) } // Flush tells the error
+	writeUint32 := func(n uint32) { _, _ = out.Write(binary.BigEndian.AppendUint32(out.AvailableBuffer(), n)) } // Flush returns the error
 	_, _ = out.WriteString("\xfftOc\x00\x00\x00\x02")
 	at := 0
 	for first := range 256 {
@@ -266,11 +269,11 @@ func writeIndex(to io.Writer, entries []entry, packSum Hash) error {
 	return err
 }
 
-// crcWriter passes bytes on, and counts and sums them up.
+// crcWriter counts the bytes written to another writer and computes their CRC-32.
 type crcWriter struct {
 	to  *bufio.Writer
 	n   int64
-	crc uint32 // of what came since it was last set to 0
+	crc uint32 // since the caller last set crc to 0
 }
 
 func (w *crcWriter) Write(p []byte) (int, error) {

@@ -12,8 +12,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Ref is where the reference of that full name points, or the zero hash if
-// there is none. One that holds no hash is ErrDamaged.
+// Ref returns the hash of the reference with the full name, or the zero hash if
+// the reference does not exist. The error wraps ErrDamaged if the file holds no
+// hash.
 func (r *Repo) Ref(name string) (Hash, error) {
 	text, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(name)))
 	if errors.Is(err, os.ErrNotExist) {
@@ -25,7 +26,7 @@ func (r *Repo) Ref(name string) (Hash, error) {
 	return parseHash(name, strings.TrimSuffix(string(text), "\n"))
 }
 
-// packedRef looks into the file where git gc gathers references.
+// packedRef reads a reference from packed-refs, where git gc moves references to.
 func (r *Repo) packedRef(name string) (Hash, error) {
 	text, err := os.ReadFile(filepath.Join(r.dir, "packed-refs"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -50,9 +51,9 @@ func parseHash(name, text string) (Hash, error) {
 	return plumbing.NewHash(text), nil
 }
 
-// MoveRef makes the reference point to next, if it points to previous (the
-// zero hash: if there is none); else ErrMoved. When it returns nil, the new
-// value outlives a crash.
+// MoveRef sets the reference to next if its value is previous, and returns
+// ErrMoved otherwise. A previous of zero means that the reference must not exist.
+// After MoveRef returns nil, the new value survives a crash.
 func (r *Repo) MoveRef(name string, previous, next Hash) error {
 	path := filepath.Join(r.dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -62,13 +63,14 @@ func (r *Repo) MoveRef(name string, previous, next Hash) error {
 	if err != nil {
 		return err
 	}
-	// Two names of one file until the end: so that after a kill the next
-	// start knows this lock as ours, and does not wait for its holder.
+	// The lock and the temporary file are hard links to one file until the end.
+	// After a kill, the next start recognizes the lock by the temporary file and
+	// removes both.
 	defer os.Remove(temporary)
 	lock := path + ".lock"
 	if err := os.Link(temporary, lock); err != nil {
 		if errors.Is(err, os.ErrExist) {
-			return ErrMoved // or just about to
+			return ErrMoved // an ordinary git holds the lock, and will move the reference
 		}
 		return err
 	}

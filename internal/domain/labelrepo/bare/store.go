@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// Read is the object's kind and content, checked against its name. The content
-// must not be changed. An object that is not there is ErrMissing, one that is
-// not what its name says ErrDamaged.
+// Read returns the kind and content of an object, after a check of the content
+// against h. The caller must not change the content. The error wraps ErrMissing,
+// or ErrDamaged for content with another hash.
 func (r *Repo) Read(h Hash) (Kind, []byte, error) {
 	kind, content, err := r.read(h)
 	if errors.Is(err, ErrMissing) {
-		// An ordinary git may have pushed or repacked in the meantime.
+		// An ordinary git may have pushed or repacked since the last reloadPacks.
 		if err := r.reloadPacks(); err != nil {
 			return 0, nil, err
 		}
@@ -48,9 +48,8 @@ func (r *Repo) read(h Hash) (Kind, []byte, error) {
 	return r.readLoose(h)
 }
 
-// reloadPacks brings the list of packs up to what is in the folder. Packs that are
-// known stay open; those that are gone are closed by the garbage collector
-// when nobody reads them any more.
+// reloadPacks opens new packs and forgets removed packs. Packs in the list stay
+// open. The garbage collector closes a removed pack after its last reader.
 func (r *Repo) reloadPacks() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +67,7 @@ func (r *Repo) reloadPacks() error {
 		if p == nil {
 			p, err = openPack(index)
 			if errors.Is(err, os.ErrNotExist) {
-				continue // git just removed it, or the pack has yet to come
+				continue // git has just removed the pack, or has not renamed the pack yet
 			}
 			if err != nil {
 				return err
@@ -80,8 +79,8 @@ func (r *Repo) reloadPacks() error {
 	return nil
 }
 
-// Publish makes the objects of a sealed pack part of the repository. When it
-// returns nil, they outlive a crash.
+// Publish adds the objects of a sealed pack to the repository. After Publish
+// returns nil, the objects survive a crash.
 func (r *Repo) Publish(p *Pack) error {
 	if err := p.file.Sync(); err != nil {
 		return err
@@ -89,7 +88,7 @@ func (r *Repo) Publish(p *Pack) error {
 	return r.publish(p.file.Name(), p.entries, p.sum)
 }
 
-// publish gives a flushed pack its index and both their names.
+// publish writes the index of a flushed pack, and renames index and pack.
 func (r *Repo) publish(temporary string, entries []entry, sum Hash) error {
 	defer os.Remove(temporary)
 	index, err := r.writeTemporary(r.packFolder(), func(w io.Writer) error { return writeIndex(w, entries, sum) })
@@ -98,8 +97,8 @@ func (r *Repo) publish(temporary string, entries []entry, sum Hash) error {
 	}
 	defer os.Remove(index)
 	path := filepath.Join(r.packFolder(), "pack-"+sum.String())
-	// The index first: a pack without index is looked for in vain by go-git,
-	// an index without pack is swept at the next start.
+	// The index first: go-git fails at a pack without an index, and the next
+	// start removes an index without a pack.
 	if err := os.Rename(index, path+".idx"); err != nil {
 		return err
 	}
@@ -119,8 +118,8 @@ func (r *Repo) publish(temporary string, entries []entry, sum Hash) error {
 	return nil
 }
 
-// Ingest makes a pack that came from elsewhere part of the repository. It must
-// stand by itself.
+// Ingest adds a pack from a remote to the repository. Each delta's base must be
+// in the same pack. The error wraps ErrDamaged for an invalid pack.
 func (r *Repo) Ingest(source io.Reader) error {
 	f, err := os.CreateTemp(r.packFolder(), temporaryPrefix)
 	if err != nil {
@@ -136,7 +135,7 @@ func (r *Repo) Ingest(source io.Reader) error {
 	}
 	entries, sum, err := r.indexPack(f)
 	if err != nil {
-		return fmt.Errorf("the pack that came cannot be used: %w", err)
+		return fmt.Errorf("the received pack is not valid: %w", err)
 	}
 	if len(entries) == 0 {
 		return nil
@@ -144,16 +143,16 @@ func (r *Repo) Ingest(source io.Reader) error {
 	return r.publish(f.Name(), entries, sum)
 }
 
-// mergeCount is how many packs of about one size become one.
+// mergeCount is the number of packs of similar size at which MergePacks merges
+// the packs into one.
 const mergeCount = 16
 
-// largePackSize is the size from which a pack stays as it is, which bounds what
-// one MergePacks copies, and leaves it to git gc.
+// largePackSize is the size in bytes from which MergePacks leaves a pack to git
+// gc. The limit bounds how much one MergePacks copies.
 const largePackSize = 4 << 20
 
-// MergePacks gathers small packs into larger ones where there are many, so that
-// their number grows with the logarithm of what was written. It copies at most
-// 64 MB. Nothing is lost by a kill in between.
+// MergePacks merges small packs, so the number of packs grows with the logarithm
+// of the bytes written. MergePacks copies at most 64 MB. A kill loses no object.
 func (r *Repo) MergePacks() error {
 	lower := int64(0)
 	for _, limit := range []int64{largePackSize / 64, largePackSize / 8, largePackSize} {
@@ -171,8 +170,8 @@ func (r *Repo) MergePacks() error {
 	return nil
 }
 
-// LargePacks is how many packs are beyond what MergePacks gathers, and how many bytes
-// they have. Where they are many, git gc makes them smaller by far.
+// LargePacks returns the number and the total size of the packs that MergePacks
+// leaves to git gc. If there are many, git gc saves most of the space.
 func (r *Repo) LargePacks() (packs int, bytes int64) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -185,15 +184,16 @@ func (r *Repo) LargePacks() (packs int, bytes int64) {
 	return packs, bytes
 }
 
-// hasCompanions says whether git made more of the pack than its index: a
-// bitmap, or a note to keep it. Then it is git's to gather.
+// hasCompanions reports whether git wrote other files for the pack, such as a
+// bitmap or a .keep file. MergePacks leaves such a pack to git.
 func (p *pack) hasCompanions() bool {
 	files, err := filepath.Glob(strings.TrimSuffix(p.path, "pack") + "*")
 	return err != nil || len(files) != 2
 }
 
-// merge makes one pack of several by copying their entries as they are: deltas
-// name their base by its distance, which stays.
+// merge copies the entries of several packs into one pack without a change.
+// Deltas stay valid, because an offset delta stores the distance to its base and
+// the distance does not change.
 func (r *Repo) merge(group []*pack) (err error) {
 	f, err := os.CreateTemp(r.packFolder(), temporaryPrefix)
 	if err != nil {
@@ -213,7 +213,7 @@ func (r *Repo) merge(group []*pack) (err error) {
 		if err != nil {
 			return err
 		}
-		// An object twice in one pack is more than git wants to see.
+		// Git rejects a pack with two entries for the same object.
 		if slices.ContainsFunc(entries, func(e entry) bool { return seen[e.hash] }) {
 			continue
 		}
@@ -257,7 +257,8 @@ func (r *Repo) merge(group []*pack) (err error) {
 		return err
 	}
 
-	// Only now, and of each pack the index first, by which git knows it.
+	// Remove the old packs after the new pack is published. Git finds a pack by
+	// its index, so the index goes first.
 	for _, p := range merged {
 		for _, path := range []string{indexPathOf(p.path), p.path} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

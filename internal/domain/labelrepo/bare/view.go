@@ -18,31 +18,32 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// View is a repository as it was at one moment, read without its lock: beside
-// the process that writes to it, and although parts of it are damaged. It is for
-// one goroutine.
+// View is a read-only snapshot of a repository. A View takes no lock: the owner
+// of the lock may write at the same time, and parts of the repository may be
+// damaged. A View is not safe for concurrent use.
 type View struct {
 	repo   *Repo
-	refs   map[string]Hash // by full name
+	refs   map[string]Hash // by full name, such as refs/heads/main
 	hashes []Hash          // of all objects, sorted
-	faults []Fault         // what was wrong with files before any object was read
+	faults []Fault         // faults of files, found by OpenView
 }
 
-// Fault is something that is wrong with a repository on the disk.
+// Fault is a defect of a repository on the disk.
 type Fault struct {
-	File   string // its name within the repository, or "" for an object
-	Object Hash   // for an object that is damaged
-	Err    error  // wraps ErrDamaged, ErrMissing, or an error of the disk
+	File   string // path within the repository, with slashes
+	Object Hash   // the damaged object; zero for a fault of the file itself
+	Err    error  // wraps ErrDamaged, ErrMissing, or an I/O error
 }
 
-// OpenView opens the repository in dir. The error wraps fs.ErrNotExist if there
-// is none. The caller closes the View.
+// OpenView opens the repository in dir. The error wraps fs.ErrNotExist if dir
+// holds no repository. The caller closes the View.
 func OpenView(dir string) (*View, error) {
 	if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
 		return nil, err
 	}
 	v := &View{repo: &Repo{dir: dir, cache: newObjectCache(16 << 20)}, refs: map[string]Hash{}}
-	// References first: whoever moves one has published its objects before.
+	// References first: a writer publishes the objects before the reference
+	// moves, so the objects of each reference are listed below.
 	if err := v.readRefs(); err != nil {
 		return nil, err
 	}
@@ -55,22 +56,22 @@ func OpenView(dir string) (*View, error) {
 	return v, nil
 }
 
-// Close gives the files up.
+// Close closes the packs.
 func (v *View) Close() error { return v.repo.Close() }
 
-// Refs returns where each reference points, by full names.
+// Refs returns the hash of each reference by full name. The caller must not
+// change the map.
 func (v *View) Refs() map[string]Hash { return v.refs }
 
-// Has reports whether the repository has an object of that name, be it damaged
-// or not.
+// Has reports whether the repository has the object h. The object may be damaged.
 func (v *View) Has(h Hash) bool {
 	_, found := slices.BinarySearchFunc(v.hashes, h, compareHashes)
 	return found
 }
 
-// Read returns the first copy of an object that is what its name says. The
-// content must not be changed. The error wraps ErrMissing if there is no copy,
-// and ErrDamaged if there are others.
+// Read returns the kind and content of the first undamaged copy of h. The caller
+// must not change the content. The error wraps ErrMissing if the repository has
+// no copy, and ErrDamaged if all copies are damaged.
 func (v *View) Read(h Hash) (Kind, []byte, error) {
 	copyErr := ErrMissing
 	for _, p := range v.repo.packs {
@@ -100,10 +101,10 @@ func (v *View) Read(h Hash) (Kind, []byte, error) {
 	return kind, content, nil
 }
 
-// Check reads every file and every object, and calls found for each fault, and
-// read for each object that is what its name says. It goes on after each fault.
-// Pace is told how many bytes were read, and may wait; its error, and that of
-// read, ends the check.
+// Check reads every file and every object. Check calls visit for each undamaged
+// object and report for each fault, and continues after a fault. Check calls pace
+// with the number of bytes read since the last call; pace may block. An error of
+// visit or pace ends the check.
 func (v *View) Check(ctx context.Context, pace func(bytes int64) error, visit func(Hash, Kind, []byte) error, report func(Fault)) error {
 	for _, fault := range v.faults {
 		report(fault)
@@ -116,7 +117,7 @@ func (v *View) Check(ctx context.Context, pace func(bytes int64) error, visit fu
 	return v.eachLoose(func(h Hash, name string) error {
 		kind, content, err := v.repo.readLoose(h)
 		if errors.Is(err, ErrMissing) {
-			return nil // a git has packed the object since
+			return nil // an ordinary git has packed the object since OpenView
 		}
 		if err == nil && HashObject(kind, content) != h {
 			err = ErrDamaged
@@ -129,7 +130,8 @@ func (v *View) Check(ctx context.Context, pace func(bytes int64) error, visit fu
 	})
 }
 
-// checkPack checks the sums of a pack and of its index, and each object.
+// checkPack checks the checksums of a pack and of its index, and each object of
+// the pack.
 func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, visit func(Hash, Kind, []byte) error, report func(Fault)) error {
 	defer v.repo.ClearCache()
 	for _, file := range []*os.File{p.index, p.data} {
@@ -145,7 +147,7 @@ func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, v
 		report(Fault{File: v.relativePath(p.index.Name()), Err: err})
 		return nil
 	}
-	// By place, so that what an object builds upon was read just before.
+	// By offset, so that the base of a delta is still in the cache.
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
 	for _, e := range entries {
 		kind, content, err := v.repo.readPacked(p, e.offset, 0)
@@ -165,7 +167,8 @@ func (v *View) checkPack(ctx context.Context, p *pack, pace func(int64) error, v
 	return nil
 }
 
-// paceError marks an error of a caller's pace, which ends a check.
+// paceError wraps an error of pace. The check ends with a paceError, and
+// continues after other errors of a file.
 type paceError struct{ error }
 
 func (e paceError) Unwrap() error { return e.error }
@@ -175,8 +178,9 @@ func endsCheck(ctx context.Context, err error) bool {
 	return paced || ctx.Err() != nil
 }
 
-// verifyChecksum checks that a file ends with the SHA-1 of what is before it, as packs
-// and their indexes do.
+// verifyChecksum checks that the last 20 bytes of a file are the SHA-1 of all
+// bytes before, as in packs and indexes. The error wraps ErrDamaged for a wrong
+// checksum.
 func verifyChecksum(ctx context.Context, file *os.File, pace func(int64) error) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -208,7 +212,7 @@ func verifyChecksum(ctx context.Context, file *os.File, pace func(int64) error) 
 	return nil
 }
 
-// readRefs reads all references, and HEAD.
+// readRefs reads HEAD, the references in files of their own, and packed-refs.
 func (v *View) readRefs() error {
 	head, err := os.ReadFile(filepath.Join(v.repo.dir, "HEAD"))
 	text := strings.TrimSuffix(string(head), "\n")
@@ -255,7 +259,8 @@ func (v *View) readRefs() error {
 	return nil
 }
 
-// readRef reads one reference that has a file of its own.
+// readRef reads a reference in a file of its own. Symbolic references are
+// ignored.
 func (v *View) readRef(name string) {
 	text, err := os.ReadFile(filepath.Join(v.repo.dir, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && bytes.HasPrefix(text, []byte("ref: ")) {
@@ -272,7 +277,8 @@ func (v *View) readRef(name string) {
 	v.refs[name] = hash
 }
 
-// openPacks opens every pack that can be opened.
+// openPacks opens all packs. A pack with an invalid header or index becomes a
+// fault.
 func (v *View) openPacks() error {
 	indexes, err := filepath.Glob(filepath.Join(v.repo.packFolder(), "pack-*.idx"))
 	if err != nil {
@@ -283,7 +289,7 @@ func (v *View) openPacks() error {
 		switch {
 		case err == nil:
 			v.repo.packs = append(v.repo.packs, p)
-		case errors.Is(err, fs.ErrNotExist): // it has just gone, or its other half has yet to come
+		case errors.Is(err, fs.ErrNotExist): // the pack was removed, or has no second file yet
 		default:
 			v.faults = append(v.faults, Fault{File: v.relativePath(packPathOf(index)), Err: err})
 		}
@@ -291,12 +297,12 @@ func (v *View) openPacks() error {
 	return nil
 }
 
-// listObjects gathers the names of all objects.
+// listObjects fills hashes with the hashes of all objects.
 func (v *View) listObjects() error {
 	for _, p := range v.repo.packs {
 		names := make([]byte, p.count()*hashSize)
 		if _, err := p.index.ReadAt(names, indexNames); err != nil && len(names) > 0 {
-			continue // Check finds it
+			continue // Check reports the index
 		}
 		for name := range slices.Chunk(names, hashSize) {
 			v.hashes = append(v.hashes, Hash(name))
@@ -313,7 +319,8 @@ func (v *View) listObjects() error {
 
 func compareHashes(a, b Hash) int { return bytes.Compare(a[:], b[:]) }
 
-// eachLoose visits the objects that lie in files of their own.
+// eachLoose calls visit for each loose object, with the file's path within the
+// repository.
 func (v *View) eachLoose(visit func(h Hash, name string) error) error {
 	folders, err := os.ReadDir(filepath.Join(v.repo.dir, "objects"))
 	if err != nil {
@@ -333,7 +340,7 @@ func (v *View) eachLoose(visit func(h Hash, name string) error) error {
 		for _, file := range files {
 			hash := folder.Name() + file.Name()
 			if !plumbing.IsHash(hash) {
-				continue // a git that died has left it
+				continue // a temporary file of an ordinary git
 			}
 			if err := visit(plumbing.NewHash(hash), path.Join("objects", folder.Name(), file.Name())); err != nil {
 				return err
@@ -343,7 +350,7 @@ func (v *View) eachLoose(visit func(h Hash, name string) error) error {
 	return nil
 }
 
-// relativePath returns the name of a file within the repository.
+// relativePath returns path relative to the repository, with slashes.
 func (v *View) relativePath(path string) string {
 	name, err := filepath.Rel(v.repo.dir, path)
 	if err != nil {
