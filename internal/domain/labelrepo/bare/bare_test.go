@@ -199,7 +199,7 @@ func TestRead_AFlippedBitIsNeverReadAsContent(t *testing.T) {
 		for _, e := range p.entries {
 			kind, content, err := r.Read(e.hash)
 			if err == nil && HashObject(kind, content) != e.hash || err != nil && !errors.Is(err, ErrDamaged) {
-				t.Fatalf("byte %d: got %v from Open, want no error or ErrDamaged", at, err)
+				t.Fatalf("byte %d: read %s: got %s, %v, want the same hash or ErrDamaged", at, e.hash, HashObject(kind, content), err)
 			}
 		}
 		r.Close()
