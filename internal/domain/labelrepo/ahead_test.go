@@ -30,16 +30,16 @@ func follow(t *testing.T, r *Repo, b *Batch, next []Commit) (*Batch, error) {
 		_, err := r.Push(t.Context(), b)
 		failed <- err
 	}()
-	var after *Batch
+	var following *Batch
 	if next != nil {
-		after = prepare(t, r, next, b)
+		following = prepare(t, r, next, b)
 	}
-	return after, <-failed
+	return following, <-failed
 }
 
-func prepare(t *testing.T, r *Repo, commits []Commit, after *Batch) *Batch {
+func prepare(t *testing.T, r *Repo, commits []Commit, previous *Batch) *Batch {
 	t.Helper()
-	b, err := r.Prepare(t.Context(), commits, after)
+	b, err := r.Prepare(t.Context(), commits, previous)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +48,11 @@ func prepare(t *testing.T, r *Repo, commits []Commit, after *Batch) *Batch {
 
 func mustFollow(t *testing.T, r *Repo, b *Batch, next []Commit) *Batch {
 	t.Helper()
-	after, err := follow(t, r, b, next)
+	following, err := follow(t, r, b, next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return after
+	return following
 }
 
 func TestPush_BatchesThatWerePreparedAheadFollowOneAnother(t *testing.T) {
@@ -93,7 +93,7 @@ func TestPush_ABatchPreparedAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) 
 	all := batches(3)
 	b := mustFollow(t, r, prepare(t, r, all[0], nil), all[1])
 	path := all[2][9].Path
-	foreign(t, clone(t, h.Dir), path, "theirs\n")
+	pushForeign(t, clone(t, h.Dir), path, "theirs\n")
 	b = mustFollow(t, r, b, all[2])
 	if got := show(t, h.Dir, path); got != "theirs\n" {
 		t.Errorf("%s: got %q, want what others pushed", path, got)
@@ -176,7 +176,7 @@ func TestPush_BaseSaysWhetherOthersPushedInBetween(t *testing.T) {
 		t.Errorf("got %+v, want two results from %s to %s", pushed, before, r.Tip())
 	}
 	b := prepare(t, r, []Commit{label(3, "x"), label(4, "x")}, nil)
-	foreign(t, clone(t, h.Dir), "theirs", "x")
+	pushForeign(t, clone(t, h.Dir), "theirs", "x")
 	theirs := strings.TrimSpace(git(t, h.Dir, "rev-parse", "main"))
 	// The first commit is pushed alone after the lost race, and the second upon it.
 	pushed, err = r.Push(t.Context(), b)

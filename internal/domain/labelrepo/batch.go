@@ -16,13 +16,13 @@ type Batch struct {
 	repo    *Repo
 	commits []Commit
 
-	// What follows is guarded by repo.building.
-	base    bare.Hash          // the tip that the batch builds upon
-	tip     bare.Hash          // the last commit of the batch, or base if there is nothing to change
-	pack    *bare.Pack         // the new objects; nil before the batch is built and after its Push
-	folders map[string]*folder // by path; "" is the root
-	after   *Batch             // the batch whose folders this batch may take; nil once the batch is built
-	results []Result           // of each commit
+	// What follows is guarded by repo.buildMu.
+	base     bare.Hash          // the tip that the batch builds upon
+	tip      bare.Hash          // the last commit of the batch, or base if there is nothing to change
+	pack     *bare.Pack         // the new objects; nil before the batch is built and after its Push
+	folders  map[string]*folder // by path; "" is the root
+	previous *Batch             // the batch whose folders this batch may take; nil once the batch is built
+	results  []Result           // of each commit
 }
 
 // folder is a tree as the tree stands in a batch. The batch owns the content.
@@ -31,19 +31,19 @@ type folder struct {
 	hash    bare.Hash
 }
 
-// Prepare builds commits for a Push: upon the batch after, while after is being
-// pushed, or upon the tip if after is nil or its Push has ended. Prepare may run
-// beside the Push of after. Prepare asks the remote nothing.
+// Prepare builds commits for a Push: upon the batch previous, while previous is being
+// pushed, or upon the tip if previous is nil or its Push has ended. Prepare may run
+// beside the Push of previous. Prepare asks the remote nothing.
 //
 // A batch must be given to Push or to Discard.
-func (r *Repo) Prepare(ctx context.Context, commits []Commit, after *Batch) (*Batch, error) {
+func (r *Repo) Prepare(ctx context.Context, commits []Commit, previous *Batch) (*Batch, error) {
 	b := &Batch{repo: r, commits: commits}
-	err := b.prepare(after)
+	err := b.prepare(previous)
 	if isDamage(err) {
 		if err := r.takeTurn(ctx); err != nil {
 			return nil, err
 		}
-		err = r.heal(err)
+		err = r.emptyCache(err)
 		r.endTurn()
 		if err == nil {
 			err = b.prepare(nil)
@@ -55,12 +55,12 @@ func (r *Repo) Prepare(ctx context.Context, commits []Commit, after *Batch) (*Ba
 	return b, nil
 }
 
-// prepare builds the batch upon after, or upon the tip.
-func (b *Batch) prepare(after *Batch) error {
-	b.repo.building.Lock()
-	defer b.repo.building.Unlock()
-	if after != nil && after.pack != nil {
-		return b.build(after.tip, after)
+// prepare builds the batch upon previous, or upon the tip.
+func (b *Batch) prepare(previous *Batch) error {
+	b.repo.buildMu.Lock()
+	defer b.repo.buildMu.Unlock()
+	if previous != nil && previous.pack != nil {
+		return b.build(previous.tip, previous)
 	}
 	return b.build(*b.repo.tip.Load(), nil)
 }
@@ -68,8 +68,8 @@ func (b *Batch) prepare(after *Batch) error {
 // ensureBuilt builds the batch upon the tip, unless the batch is built upon the
 // tip already.
 func (b *Batch) ensureBuilt() error {
-	b.repo.building.Lock()
-	defer b.repo.building.Unlock()
+	b.repo.buildMu.Lock()
+	defer b.repo.buildMu.Unlock()
 	tip := *b.repo.tip.Load()
 	if b.pack != nil && b.base == tip {
 		return nil
@@ -79,8 +79,8 @@ func (b *Batch) ensureBuilt() error {
 
 // Discard removes what the batch holds on the disk. Discard may be called twice.
 func (b *Batch) Discard() {
-	b.repo.building.Lock()
-	defer b.repo.building.Unlock()
+	b.repo.buildMu.Lock()
+	defer b.repo.buildMu.Unlock()
 	b.discard()
 }
 
@@ -91,13 +91,13 @@ func (b *Batch) discard() {
 	b.pack, b.folders = nil, nil
 }
 
-// build makes the commits upon base. Base is the tip of the batch after, if
+// build makes the commits upon base. Base is the tip of the batch previous, if
 // there is one.
-func (b *Batch) build(base bare.Hash, after *Batch) (err error) {
+func (b *Batch) build(base bare.Hash, previous *Batch) (err error) {
 	b.discard()
-	b.base, b.tip, b.after = base, base, after
+	b.base, b.tip, b.previous = base, base, previous
 	b.folders, b.results = map[string]*folder{}, make([]Result, len(b.commits))
-	defer func() { b.after = nil }()
+	defer func() { b.previous = nil }()
 	if err := b.openRoot(); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (b *Batch) build(base bare.Hash, after *Batch) (err error) {
 		return err
 	}
 	for i, c := range b.commits {
-		if b.results[i], err = b.add(c); err != nil {
+		if b.results[i], err = b.addCommit(c); err != nil {
 			break
 		}
 	}
@@ -120,7 +120,7 @@ func (b *Batch) build(base bare.Hash, after *Batch) (err error) {
 
 // openRoot opens the root of the tree that the batch builds upon.
 func (b *Batch) openRoot() error {
-	if b.hasFolder("") {
+	if b.adoptFolder("") {
 		return nil
 	}
 	b.folders[""] = &folder{}
@@ -129,26 +129,26 @@ func (b *Batch) openRoot() error {
 	}
 	commit, err := b.repo.readCommit(b.base)
 	if err == nil {
-		b.folders[""], err = b.load(commit.tree)
+		b.folders[""], err = b.loadFolder(commit.tree)
 	}
 	return err
 }
 
-// hasFolder reports whether the batch has the folder. A folder of the batch
-// after, if there is one, moves to this batch.
-func (b *Batch) hasFolder(path string) bool {
-	if b.folders[path] == nil && b.after != nil {
-		if f := b.after.folders[path]; f != nil {
+// adoptFolder reports whether the batch has the folder. A folder of the batch
+// previous, if there is one, moves to this batch.
+func (b *Batch) adoptFolder(path string) bool {
+	if b.folders[path] == nil && b.previous != nil {
+		if f := b.previous.folders[path]; f != nil {
 			b.folders[path] = f
-			delete(b.after.folders, path)
+			delete(b.previous.folders, path)
 		}
 	}
 	return b.folders[path] != nil
 }
 
-// load makes a folder of a tree that is in the repository.
-func (b *Batch) load(hash bare.Hash) (*folder, error) {
-	content, found := b.repo.trees.take(hash)
+// loadFolder makes a folder of a tree that is in the repository.
+func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
+	content, found := b.repo.trees.pop(hash)
 	if !found {
 		shared, err := b.repo.readTree(hash)
 		if err != nil {
@@ -169,25 +169,25 @@ func (b *Batch) cacheFolders() {
 	b.folders = nil
 }
 
-// add makes one commit of c, or none if the file already has that content.
+// addCommit makes one commit of c, or none if the file already has that content.
 // What is wrong with c alone is in the result; an error ends the batch.
-func (b *Batch) add(c Commit) (Result, error) {
-	if err := checkPath(c.Path); err != nil {
+func (b *Batch) addCommit(c Commit) (Result, error) {
+	if err := validatePath(c.Path); err != nil {
 		return Result{Err: err}, nil
 	}
 	parts := strings.Split(c.Path, "/")
 	names, name := parts[:len(parts)-1], parts[len(parts)-1]
-	path, err := b.open(names)
+	folders, err := b.openFolders(names)
 	if err != nil {
-		return refusedOr(err)
+		return conflictAsResult(err)
 	}
-	leaf := path[len(path)-1]
-	old, at, err := findEntry(leaf.content, name, modeFile)
+	leaf := folders[len(folders)-1]
+	old, pos, err := findEntry(leaf.content, name, modeFile)
 	if err != nil {
 		return Result{}, err
 	}
 	if old.isFolder() {
-		return refusedOr(inTheWay{c.Path, "folder"})
+		return conflictAsResult(pathConflictError{c.Path, "folder"})
 	}
 	file := []byte(c.Content)
 	blob := bare.HashObject(bare.Blob, file)
@@ -196,17 +196,17 @@ func (b *Batch) add(c Commit) (Result, error) {
 	}
 
 	b.pack.Add(bare.Blob, file)
-	b.write(leaf, old, at, name, modeFile, blob)
+	b.writeEntry(leaf, old, pos, name, modeFile, blob)
 	for i := len(names) - 1; i >= 0; i-- {
-		old, at, err := findEntry(path[i].content, names[i], modeFolder)
+		old, pos, err := findEntry(folders[i].content, names[i], modeFolder)
 		if err != nil {
 			return Result{}, err
 		}
-		b.write(path[i], old, at, names[i], modeFolder, path[i+1].hash)
-		b.folders[strings.Join(names[:i+1], "/")] = path[i+1]
+		b.writeEntry(folders[i], old, pos, names[i], modeFolder, folders[i+1].hash)
+		b.folders[strings.Join(names[:i+1], "/")] = folders[i+1]
 	}
 	now := b.repo.cfg.Clock()
-	object, err := encodeCommit(path[0].hash, b.tip,
+	object, err := encodeCommit(folders[0].hash, b.tip,
 		c.Author.signature(c.AuthorTime), b.repo.cfg.Committer.signature(now), c.Message, b.repo.cfg.Signer)
 	if err != nil {
 		return Result{}, err
@@ -215,53 +215,53 @@ func (b *Batch) add(c Commit) (Result, error) {
 	return Result{SHA: b.tip.String(), Changed: true}, nil
 }
 
-// open is the folders from the root down to names. One that is not there yet
+// openFolders is the folders from the root down to names. One that is not there yet
 // is made, and joins the batch when something is written into it.
-func (b *Batch) open(names []string) ([]*folder, error) {
-	path := []*folder{b.folders[""]}
+func (b *Batch) openFolders(names []string) ([]*folder, error) {
+	folders := []*folder{b.folders[""]}
 	for i, name := range names {
 		full := strings.Join(names[:i+1], "/")
-		if b.hasFolder(full) {
-			path = append(path, b.folders[full])
+		if b.adoptFolder(full) {
+			folders = append(folders, b.folders[full])
 			continue
 		}
-		entry, _, err := findEntry(path[i].content, name, modeFolder)
+		entry, _, err := findEntry(folders[i].content, name, modeFolder)
 		if err != nil {
 			return nil, err
 		}
 		f := &folder{}
 		if entry.end > 0 {
 			if !entry.isFolder() {
-				return nil, inTheWay{full, "file"}
+				return nil, pathConflictError{full, "file"}
 			}
-			if f, err = b.load(entry.hash); err != nil {
+			if f, err = b.loadFolder(entry.hash); err != nil {
 				return nil, err
 			}
 			b.folders[full] = f
 		}
-		path = append(path, f)
+		folders = append(folders, f)
 	}
-	return path, nil
+	return folders, nil
 }
 
-// write puts one line into a folder, and the folder's new tree into the pack.
-func (b *Batch) write(f *folder, old treeEntry, at int, name, mode string, hash bare.Hash) {
+// writeEntry puts one line into a folder, and the folder's new tree into the pack.
+func (b *Batch) writeEntry(f *folder, old treeEntry, pos int, name, mode string, hash bare.Hash) {
 	var edit bare.Edit
-	f.content, edit = setEntry(f.content, old, at, name, mode, hash)
+	f.content, edit = setEntry(f.content, old, pos, name, mode, hash)
 	f.hash = b.pack.AddDelta(bare.Tree, f.hash, f.content, edit)
 }
 
-// inTheWay says that what a path needs as one kind of thing is another.
-type inTheWay struct{ path, kind string }
+// pathConflictError says that what a path needs as one kind of thing is another.
+type pathConflictError struct{ path, kind string }
 
-func (e inTheWay) Error() string {
+func (e pathConflictError) Error() string {
 	return fmt.Sprintf("in the label repository %.200q is a %s, which is in the way", e.path, e.kind)
 }
 
-// refusedOr is a result for an error that concerns one commit alone.
-func refusedOr(err error) (Result, error) {
-	if way := (inTheWay{}); errors.As(err, &way) {
-		return Result{Err: way}, nil
+// conflictAsResult is a result for an error that concerns one commit alone.
+func conflictAsResult(err error) (Result, error) {
+	if conflict := (pathConflictError{}); errors.As(err, &conflict) {
+		return Result{Err: conflict}, nil
 	}
 	return Result{}, err
 }

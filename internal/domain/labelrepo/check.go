@@ -35,15 +35,15 @@ const (
 // Pace is told how many bytes were read, and may wait. Its error ends a check.
 type Pace func(bytes int64) error
 
-// Unpaced does not wait.
-func Unpaced(int64) error { return nil }
+// noPace does not wait.
+func noPace(int64) error { return nil }
 
 // Check reads the whole repository in a folder, without its lock: beside the
 // server that writes to it. As git fsck does, Check compares each object with its
 // hash, each pack and index with its checksum, and looks up whatever an object or
 // a reference names. Check calls found for each fault, goes on after it, and
 // returns how many objects were read. A folder without a repository has none.
-func Check(ctx context.Context, dir string, pace Pace, found func(Fault)) (objects int, err error) {
+func Check(ctx context.Context, dir string, pace Pace, report func(Fault)) (objects int, err error) {
 	view, err := bare.OpenView(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -55,74 +55,74 @@ func Check(ctx context.Context, dir string, pace Pace, found func(Fault)) (objec
 	c := checker{view: view, missing: map[bare.Hash]string{}}
 	err = view.Check(ctx, pace, func(h bare.Hash, kind bare.Kind, content []byte) error {
 		objects++
-		c.follow(h, kind, content, found)
+		c.checkReferences(h, kind, content, report)
 		return nil
-	}, func(f bare.Fault) { found(faultOf(f)) })
+	}, func(f bare.Fault) { report(convertFault(f)) })
 	if err != nil {
 		return objects, err
 	}
 	for name, h := range view.Refs() {
-		c.lookUp(h, name)
+		c.checkExists(h, name)
 	}
-	return objects, c.tellMissing(dir, found)
+	return objects, c.reportMissing(dir, report)
 }
 
-func faultOf(f bare.Fault) Fault { return Fault{Damaged, shaOf(f.Object), f.File, "", f.Err} }
+func convertFault(f bare.Fault) Fault { return Fault{Damaged, shaOf(f.Object), f.File, "", f.Err} }
 
 // checker looks up what objects name.
 type checker struct {
-	view    *bare.View
-	missing map[bare.Hash]string // by what named them first
-	last    []byte               // the tree before, whose entries were looked up
+	view         *bare.View
+	missing      map[bare.Hash]string // by what named them first
+	previousTree []byte               // the tree before, whose entries were looked up
 }
 
-// follow looks up what an object names.
-func (c *checker) follow(h bare.Hash, kind bare.Kind, content []byte, found func(Fault)) {
+// checkReferences looks up what an object names.
+func (c *checker) checkReferences(h bare.Hash, kind bare.Kind, content []byte, report func(Fault)) {
 	var err error
 	if kind == bare.Tree {
-		err = c.followTree(h, content)
+		err = c.checkTreeEntries(h, content)
 	} else {
 		var names []bare.Hash
-		names, err = namesIn(kind, content)
+		names, err = referencesOf(kind, content)
 		for _, name := range names {
-			c.lookUp(name, h.String())
+			c.checkExists(name, h.String())
 		}
 	}
 	if err != nil {
-		found(Fault{Kind: Damaged, Object: h.String(), Err: err})
+		report(Fault{Kind: Damaged, Object: h.String(), Err: err})
 	}
 }
 
-// followTree looks up the entries of a tree, but for those that the tree before
+// checkTreeEntries looks up the entries of a tree, but for those that the tree before
 // had too at the same place: in a flat folder each is as long as all files.
-func (c *checker) followTree(h bare.Hash, content []byte) error {
-	same := 0
-	for same < min(len(content), len(c.last)) && content[same] == c.last[same] {
-		same++
+func (c *checker) checkTreeEntries(h bare.Hash, content []byte) error {
+	commonPrefix := 0
+	for commonPrefix < min(len(content), len(c.previousTree)) && content[commonPrefix] == c.previousTree[commonPrefix] {
+		commonPrefix++
 	}
 	for e, err := range parseTree(content) {
 		if err != nil {
 			return err
 		}
-		if e.end > same && e.mode != modeSubmodule {
-			c.lookUp(e.hash, h.String())
+		if e.end > commonPrefix && e.mode != modeSubmodule {
+			c.checkExists(e.hash, h.String())
 		}
 	}
-	c.last = append(c.last[:0], content...)
+	c.previousTree = append(c.previousTree[:0], content...)
 	return nil
 }
 
-func (c *checker) lookUp(h bare.Hash, from string) {
+func (c *checker) checkExists(h bare.Hash, referrer string) {
 	if !c.view.Has(h) {
 		if _, known := c.missing[h]; !known {
-			c.missing[h] = from
+			c.missing[h] = referrer
 		}
 	}
 }
 
-// tellMissing tells of what is missing, after a second look: a server or a git may
+// reportMissing tells of what is missing, after a second look: a server or a git may
 // have gathered packs while their folder was listed.
-func (c *checker) tellMissing(dir string, found func(Fault)) error {
+func (c *checker) reportMissing(dir string, report func(Fault)) error {
 	if len(c.missing) == 0 {
 		return nil
 	}
@@ -131,15 +131,15 @@ func (c *checker) tellMissing(dir string, found func(Fault)) error {
 		return err
 	}
 	defer again.Close()
-	for _, h := range sorted(c.missing) {
+	for _, h := range sortedHashes(c.missing) {
 		if !again.Has(h) {
-			found(Fault{Kind: Missing, Object: h.String(), From: c.missing[h], Err: bare.ErrMissing})
+			report(Fault{Kind: Missing, Object: h.String(), From: c.missing[h], Err: bare.ErrMissing})
 		}
 	}
 	return nil
 }
 
-func sorted[V any](set map[bare.Hash]V) []bare.Hash {
+func sortedHashes[V any](set map[bare.Hash]V) []bare.Hash {
 	all := make([]bare.Hash, 0, len(set))
 	for h := range set {
 		all = append(all, h)
@@ -151,8 +151,8 @@ func sorted[V any](set map[bare.Hash]V) []bare.Hash {
 // modeSubmodule is the mode of an entry that names a commit of another repository.
 const modeSubmodule = "160000"
 
-// namesIn returns the objects that an object names.
-func namesIn(kind bare.Kind, content []byte) ([]bare.Hash, error) {
+// referencesOf returns the objects that an object names.
+func referencesOf(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 	switch kind {
 	case bare.Commit:
 		c, err := parseCommit(content)
@@ -172,14 +172,14 @@ func namesIn(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 		line, _, _ := strings.Cut(string(content), "\n")
 		hash, ok := strings.CutPrefix(line, "object ")
 		if !ok || !plumbing.IsHash(hash) {
-			return nil, errTag
+			return nil, errMalformedTag
 		}
 		return []bare.Hash{hashOf(hash)}, nil
 	}
 	return nil, nil
 }
 
-var errTag = errors.New("malformed tag")
+var errMalformedTag = errors.New("malformed tag")
 
 // Describe returns what a fault is of, in words: without the address of anything
 // on this machine.

@@ -41,7 +41,7 @@ func newHistory(t *testing.T) *history {
 	}
 	add(0, 30, "first")
 	add(10, 60, "again")
-	foreign(t, clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // as loose objects
+	pushForeign(t, clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // as loose objects
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func (h *history) objectFiles(t *testing.T) []string {
 
 func (h *history) check(t *testing.T) (objects int, faults []Fault) {
 	t.Helper()
-	objects, err := Check(t.Context(), h.cfg.Dir, Unpaced, func(f Fault) { faults = append(faults, f) })
+	objects, err := Check(t.Context(), h.cfg.Dir, noPace, func(f Fault) { faults = append(faults, f) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,8 +266,8 @@ func TestMend_ABranchPointsAgainToTheLastCommitThatTheDatabaseKnows(t *testing.T
 		if _, faults := h.check(t); len(faults) == 0 {
 			t.Errorf("%s: nothing is found", name)
 		}
-		noted := h.written[len(h.written)-5].SHA // and four more were pushed before a crash
-		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: noted}); err != nil {
+		notedTip := h.written[len(h.written)-5].SHA // and four more were pushed before a crash
+		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: notedTip}); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		h.demandMended(t)
@@ -287,7 +287,7 @@ func TestCheck_BesideAWriterFindsNothing(t *testing.T) {
 	}()
 	for checks := 0; ; checks++ {
 		var faults []Fault
-		if _, err := Check(t.Context(), cfg.Dir, Unpaced, func(f Fault) { faults = append(faults, f) }); err != nil || len(faults) > 0 {
+		if _, err := Check(t.Context(), cfg.Dir, noPace, func(f Fault) { faults = append(faults, f) }); err != nil || len(faults) > 0 {
 			t.Fatalf("%v, %v", faults, err)
 		}
 		select {

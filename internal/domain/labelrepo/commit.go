@@ -79,7 +79,7 @@ type commitObject struct {
 	message   string
 }
 
-var errCommit = errors.New("malformed commit")
+var errMalformedCommit = errors.New("malformed commit")
 
 // parseCommit reads a commit, of whichever git. Only the tree and the parents
 // must be right: a strange author is no reason to lose a file.
@@ -92,7 +92,7 @@ func parseCommit(content []byte) (commitObject, error) {
 		switch key {
 		case "tree", "parent":
 			if len(value) != 2*len(bare.Hash{}) {
-				return c, errCommit
+				return c, errMalformedCommit
 			}
 			hash := hashOf(value)
 			if key == "tree" {
@@ -107,7 +107,7 @@ func parseCommit(content []byte) (commitObject, error) {
 		}
 	}
 	if c.tree.IsZero() {
-		return c, errCommit
+		return c, errMalformedCommit
 	}
 	return c, nil
 }

@@ -38,12 +38,12 @@ func newRemote(cfg Config) (*remote, error) {
 		return nil, err
 	}
 	m := &remote{
-		address:   cfg.Remote,
-		branch:    plumbing.NewBranchReferenceName(cfg.Branch),
-		endpoint:  endpoint,
-		scrub:     newScrubber(cfg.Credentials.Username, cfg.Credentials.Token, cfg.Credentials.Passphrase),
-		timeout:   cfg.Timeout,
-		fetchTime: cfg.FetchTimeout,
+		address:      cfg.Remote,
+		branch:       plumbing.NewBranchReferenceName(cfg.Branch),
+		endpoint:     endpoint,
+		scrub:        newScrubber(cfg.Credentials.Username, cfg.Credentials.Token, cfg.Credentials.Passphrase),
+		timeout:      cfg.Timeout,
+		fetchTimeout: cfg.FetchTimeout,
 	}
 	switch endpoint.Protocol {
 	case "file":
@@ -56,7 +56,7 @@ func newRemote(cfg Config) (*remote, error) {
 		m.auth, err = newSSHAuth(endpoint, cfg.Credentials, cfg.Timeout)
 	default:
 		plain := http.DefaultTransport.(*http.Transport).Clone()
-		m.transport = githttp.NewClientWithOptions(&http.Client{Transport: tame{plain}},
+		m.transport = githttp.NewClientWithOptions(&http.Client{Transport: packTransport{plain}},
 			&githttp.ClientOptions{RedirectPolicy: githttp.NoFollowRedirects})
 		if cfg.Credentials.Token != "" {
 			m.auth = &githttp.BasicAuth{Username: cfg.Credentials.Username, Password: cfg.Credentials.Token}
@@ -69,7 +69,7 @@ func newRemote(cfg Config) (*remote, error) {
 // repeats an address that it refuses for what is in it.
 func parseRemote(address string) (*transport.Endpoint, error) {
 	if !strings.Contains(address, "://") {
-		return parsePlace(address)
+		return parseWithoutScheme(address)
 	}
 	u, err := url.Parse(address)
 	if err != nil {
@@ -98,9 +98,9 @@ func parseRemote(address string) (*transport.Endpoint, error) {
 	return transport.NewEndpoint(address)
 }
 
-// parsePlace takes git@host:path and paths. As for git, what has a colon before
+// parseWithoutScheme takes git@host:path and paths. As for git, what has a colon before
 // any slash is no path.
-func parsePlace(address string) (*transport.Endpoint, error) {
+func parseWithoutScheme(address string) (*transport.Endpoint, error) {
 	before, _, colon := strings.Cut(address, ":")
 	if !colon || strings.Contains(before, "/") || filepath.VolumeName(address) != "" {
 		path, err := filepath.Abs(address)

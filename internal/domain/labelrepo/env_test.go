@@ -122,8 +122,8 @@ func clone(t testing.TB, dir string) string {
 	return work
 }
 
-// foreign commits a file with an ordinary git and pushes it.
-func foreign(t testing.TB, work, path, content string) {
+// pushForeign commits a file with an ordinary git and pushes it.
+func pushForeign(t testing.TB, work, path, content string) {
 	t.Helper()
 	if err := githost.Push(work, "Foreign <f@example.org>", "foreign "+path, map[string]string{path: content}); err != nil {
 		t.Fatal(err)

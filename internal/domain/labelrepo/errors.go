@@ -35,19 +35,19 @@ var (
 
 // problem is an error for print. It deliberately does not wrap its cause:
 // nobody knows what is in there.
-type problem struct {
+type repoError struct {
 	kind error
 	text string
 }
 
-func (p *problem) Error() string {
+func (p *repoError) Error() string {
 	if p.text == "" {
 		return p.kind.Error()
 	}
 	return p.kind.Error() + ": " + p.text
 }
 
-func (p *problem) Unwrap() error { return p.kind }
+func (p *repoError) Unwrap() error { return p.kind }
 
 // scrubber takes secrets out of text that came from elsewhere.
 type scrubber struct{ replacer *strings.Replacer }

@@ -39,11 +39,11 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 		if tip.IsZero() {
 			return
 		}
-		open := map[string]bare.Hash{} // files whose last commit is yet to be found
+		pending := map[string]bare.Hash{} // files whose last commit is yet to be found
 		commit, err := r.readCommit(tip)
 		if err == nil {
 			err = r.diff(ctx, bare.Hash{}, commit.tree, "", prefix, func(path string, hash bare.Hash) error {
-				open[path] = hash
+				pending[path] = hash
 				return nil
 			})
 		}
@@ -56,18 +56,18 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 				yield(File{}, err)
 				return
 			}
-			if len(open) == 0 {
+			if len(pending) == 0 {
 				return
 			}
-			for file, err := range r.changesOf(ctx, hash, prefix) {
+			for file, err := range r.commitChanges(ctx, hash, prefix) {
 				if err != nil {
 					yield(File{}, err)
 					return
 				}
-				if open[file.Path].IsZero() || open[file.Path] != file.blob {
+				if pending[file.Path].IsZero() || pending[file.Path] != file.blob {
 					continue
 				}
-				delete(open, file.Path)
+				delete(pending, file.Path)
 				if !r.yieldFile(file, yield) {
 					return
 				}
@@ -75,8 +75,8 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 		}
 		// A merge may have taken a file in a way that no commit accounts for.
 		// It is there, and the tip is what holds it.
-		for _, path := range slices.Sorted(maps.Keys(open)) {
-			if !r.yieldFile(changed{describe(path, tip, commit), open[path]}, yield) {
+		for _, path := range slices.Sorted(maps.Keys(pending)) {
+			if !r.yieldFile(fileChange{newFile(path, tip, commit), pending[path]}, yield) {
 				return
 			}
 		}
@@ -96,7 +96,7 @@ func (r *Repo) Changes(ctx context.Context, from, prefix string) iter.Seq2[File,
 			return
 		}
 		for _, hash := range commits {
-			for file, err := range r.changesOf(ctx, hash, prefix) {
+			for file, err := range r.commitChanges(ctx, hash, prefix) {
 				if err != nil {
 					yield(File{}, err)
 					return
@@ -110,12 +110,12 @@ func (r *Repo) Changes(ctx context.Context, from, prefix string) iter.Seq2[File,
 }
 
 // changed is a file of which the content has yet to be read.
-type changed struct {
+type fileChange struct {
 	File
 	blob bare.Hash // zero: removed
 }
 
-func (r *Repo) yieldFile(c changed, yield func(File, error) bool) bool {
+func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
 	if c.blob.IsZero() {
 		c.Removed = true
 		return yield(c.File, nil)
@@ -129,7 +129,7 @@ func (r *Repo) yieldFile(c changed, yield func(File, error) bool) bool {
 	return yield(c.File, nil)
 }
 
-func describe(path string, hash bare.Hash, c commitObject) File {
+func newFile(path string, hash bare.Hash, c commitObject) File {
 	return File{
 		Path: path, SHA: hash.String(),
 		Author: c.author, AuthorTime: c.authored,
@@ -138,13 +138,13 @@ func describe(path string, hash bare.Hash, c commitObject) File {
 	}
 }
 
-// changesOf is the files in which a commit differs from all of its parents, by
+// commitChanges is the files in which a commit differs from all of its parents, by
 // path.
-func (r *Repo) changesOf(ctx context.Context, hash bare.Hash, prefix string) iter.Seq2[changed, error] {
-	return func(yield func(changed, error) bool) {
+func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string) iter.Seq2[fileChange, error] {
+	return func(yield func(fileChange, error) bool) {
 		commit, err := r.readCommit(hash)
 		if err != nil {
-			yield(changed{}, err)
+			yield(fileChange{}, err)
 			return
 		}
 		parents := []bare.Hash{{}} // the empty tree
@@ -153,30 +153,30 @@ func (r *Repo) changesOf(ctx context.Context, hash bare.Hash, prefix string) ite
 			for _, p := range commit.parents {
 				parent, err := r.readCommit(p)
 				if err != nil {
-					yield(changed{}, err)
+					yield(fileChange{}, err)
 					return
 				}
 				parents = append(parents, parent.tree)
 			}
 		}
-		differs := map[string]bare.Hash{}
-		from := map[string]int{} // from how many parents
+		blobs := map[string]bare.Hash{}
+		counts := map[string]int{} // from how many parents
 		for _, parent := range parents {
 			err := r.diff(ctx, parent, commit.tree, "", prefix, func(path string, blob bare.Hash) error {
-				differs[path] = blob
-				from[path]++
+				blobs[path] = blob
+				counts[path]++
 				return nil
 			})
 			if err != nil {
-				yield(changed{}, err)
+				yield(fileChange{}, err)
 				return
 			}
 		}
-		for _, path := range slices.Sorted(maps.Keys(differs)) {
-			if from[path] < len(parents) {
+		for _, path := range slices.Sorted(maps.Keys(blobs)) {
+			if counts[path] < len(parents) {
 				continue
 			}
-			if !yield(changed{describe(path, hash, commit), differs[path]}, nil) {
+			if !yield(fileChange{newFile(path, hash, commit), blobs[path]}, nil) {
 				return
 			}
 		}
@@ -186,38 +186,38 @@ func (r *Repo) changesOf(ctx context.Context, hash bare.Hash, prefix string) ite
 // diff calls visit for each file that is other in tree now than in was, with
 // its hash in now, or the zero hash if it is not there. Either may be the zero
 // hash: the empty tree. Equal folders are not read.
-func (r *Repo) diff(ctx context.Context, was, now bare.Hash, folder, prefix string, visit func(path string, blob bare.Hash) error) error {
-	if was == now {
+func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, prefix string, visit func(path string, blob bare.Hash) error) error {
+	if oldTree == newTree {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	before, err := r.cursor(was)
+	oldCursor, err := r.openTree(oldTree)
 	if err != nil {
 		return err
 	}
-	after, err := r.cursor(now)
+	newCursor, err := r.openTree(newTree)
 	if err != nil {
 		return err
 	}
-	each := func(e treeEntry, was, now bare.Hash) error {
+	compare := func(e treeEntry, oldHash, newHash bare.Hash) error {
 		path := folder + string(e.name)
 		switch {
-		case was == now:
+		case oldHash == newHash:
 		case e.isFile() && strings.HasPrefix(path, prefix):
-			return visit(path, now)
+			return visit(path, newHash)
 		case e.isFolder() && (strings.HasPrefix(path+"/", prefix) || strings.HasPrefix(prefix, path+"/")):
-			return r.diff(ctx, was, now, path+"/", prefix, visit)
+			return r.diff(ctx, oldHash, newHash, path+"/", prefix, visit)
 		}
 		return nil
 	}
-	old, hasOld, err := before.next()
+	old, hasOld, err := oldCursor.next()
 	for err == nil && hasOld {
 		var e treeEntry
 		var hasNew bool
-		position := after.at
-		if e, hasNew, err = after.next(); err != nil {
+		position := newCursor.pos
+		if e, hasNew, err = newCursor.next(); err != nil {
 			break
 		}
 		order := -1
@@ -226,32 +226,32 @@ func (r *Repo) diff(ctx context.Context, was, now bare.Hash, folder, prefix stri
 		}
 		switch {
 		case order < 0: // gone: the new one is for the next round
-			after.at = position
-			err = each(old, old.hash, bare.Hash{})
+			newCursor.pos = position
+			err = compare(old, old.hash, bare.Hash{})
 		case order > 0:
-			err = each(e, bare.Hash{}, e.hash)
+			err = compare(e, bare.Hash{}, e.hash)
 			continue
 		case e.isFile() == old.isFile():
-			err = each(e, old.hash, e.hash)
+			err = compare(e, old.hash, e.hash)
 		default: // a file gave way to a link, or the other way round
-			err = cmp.Or(each(old, old.hash, bare.Hash{}), each(e, bare.Hash{}, e.hash))
+			err = cmp.Or(compare(old, old.hash, bare.Hash{}), compare(e, bare.Hash{}, e.hash))
 		}
 		if err == nil {
-			old, hasOld, err = before.next()
+			old, hasOld, err = oldCursor.next()
 		}
 	}
 	for err == nil {
-		e, hasNew, failed := after.next()
-		if failed != nil || !hasNew {
-			return failed
+		e, hasNew, nextErr := newCursor.next()
+		if nextErr != nil || !hasNew {
+			return nextErr
 		}
-		err = each(e, bare.Hash{}, e.hash)
+		err = compare(e, bare.Hash{}, e.hash)
 	}
 	return err
 }
 
-// cursor is at the beginning of a tree.
-func (r *Repo) cursor(tree bare.Hash) (treeCursor, error) {
+// openTree returns a cursor at the beginning of a tree.
+func (r *Repo) openTree(tree bare.Hash) (treeCursor, error) {
 	if tree.IsZero() {
 		return treeCursor{}, nil
 	}

@@ -25,9 +25,9 @@ func collect(t *testing.T, files func(func(File, error) bool)) []File {
 	return list
 }
 
-// tangled is a repository of seed B's kind with a tangled history: branches,
+// newTangledRepo returns a repository of seed B's kind with a tangled history: branches,
 // merges, a conflict, a removed file, a link, clocks that were wrong.
-func tangled(t *testing.T) (dir string) {
+func newTangledRepo(t *testing.T) (dir string) {
 	dir = newBare(t)
 	work := clone(t, dir)
 	write := func(path, content string) {
@@ -72,7 +72,7 @@ func tangled(t *testing.T) (dir string) {
 }
 
 func TestFiles_EachComesWithTheCommitThatGitLogShows(t *testing.T) {
-	dir := tangled(t)
+	dir := newTangledRepo(t)
 	r := open(t, config(t, dir))
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestFiles_EachComesWithTheCommitThatGitLogShows(t *testing.T) {
 }
 
 func TestChanges_FromAnyCommitToTheTipNothingIsMissed(t *testing.T) {
-	dir := tangled(t)
+	dir := newTangledRepo(t)
 	r := open(t, config(t, dir))
 	tip, err := r.Refresh(t.Context())
 	if err != nil {
@@ -128,7 +128,7 @@ func TestChanges_FromAnyCommitToTheTipNothingIsMissed(t *testing.T) {
 }
 
 func TestChanges_ParentsComeBeforeChildrenWhateverTheirClocksSaid(t *testing.T) {
-	dir := tangled(t)
+	dir := newTangledRepo(t)
 	r := open(t, config(t, dir))
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestChanges_ShowWhatOthersPushedWhileRunning(t *testing.T) {
 	r := open(t, config(t, h.Address()))
 	mustPush(t, r, label(1, "ours"))
 	known := r.Tip()
-	foreign(t, clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
+	pushForeign(t, clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
 	mustPush(t, r, label(2, "ours"))
 	var theirs []File
 	for _, f := range collect(t, r.Changes(t.Context(), known, "annotations/")) {

@@ -66,12 +66,12 @@ func writeUntilKilled(dir, remote, round string) error {
 			pushed, err := r.Push(ctx, b)
 			answers <- answer{pushed, err}
 		}()
-		after := b
+		previous := b
 		if rand.IntN(3) == 0 {
-			after = nil
+			previous = nil
 		}
-		commitsAfter := batch()
-		next, err := r.Prepare(ctx, commitsAfter, after)
+		nextCommits := batch()
+		next, err := r.Prepare(ctx, nextCommits, previous)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func writeUntilKilled(dir, remote, round string) error {
 		for n, result := range got.pushed.Results {
 			fmt.Println(result.SHA, commits[n].Path)
 		}
-		b, commits = next, commitsAfter
+		b, commits = next, nextCommits
 	}
 }
 
@@ -90,9 +90,9 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		open(t, cfg).Close()
 		git(t, remote, "config", "receive.autogc", "false") // it would go on in the background
-		var safe []string                                   // commits that were acknowledged, in all rounds
+		var acknowledged []string                           // commits that were acknowledged, in all rounds
 		for round := range 10 {
-			safe = append(safe, killedRun(t, cfg, round)...)
+			acknowledged = append(acknowledged, killedRun(t, cfg, round)...)
 
 			r := open(t, cfg)
 			if _, err := r.Refresh(t.Context()); err != nil {
@@ -107,17 +107,17 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			fsck(t, reached)
-			there := git(t, remote, "rev-list", "--all")
-			for _, sha := range safe {
-				if !strings.Contains(there, sha) {
+			reachable := git(t, remote, "rev-list", "--all")
+			for _, sha := range acknowledged {
+				if !strings.Contains(reachable, sha) {
 					t.Fatalf("round %d: %s was acknowledged and is not in the remote", round, sha)
 				}
 			}
 			if round%3 == 2 {
-				foreign(t, clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
+				pushForeign(t, clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
 			}
 		}
-		t.Logf("%d commits acknowledged in 10 runs", len(safe))
+		t.Logf("%d commits acknowledged in 10 runs", len(acknowledged))
 	})
 }
 
@@ -136,7 +136,7 @@ func killedRun(t *testing.T, cfg Config, round int) []string {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var safe []string
+	var acknowledged []string
 	lines := bufio.NewScanner(out)
 	kill := func() { _ = child.Process.Kill() }
 	if round%2 == 0 { // while it starts
@@ -144,16 +144,16 @@ func killedRun(t *testing.T, cfg Config, round int) []string {
 	}
 	for lines.Scan() {
 		sha, _, whole := strings.Cut(lines.Text(), " ")
-		if whole && len(safe) == 0 && round%2 == 1 { // well under way
+		if whole && len(acknowledged) == 0 && round%2 == 1 { // well under way
 			defer time.AfterFunc(rand.N(500*time.Millisecond), kill).Stop()
 		}
 		if whole {
-			safe = append(safe, sha)
+			acknowledged = append(acknowledged, sha)
 		}
 	}
 	_ = child.Wait() // it was killed
 	if failed.Len() > 0 {
 		t.Fatalf("round %d: the writer failed by itself: %s", round, failed.String())
 	}
-	return safe
+	return acknowledged
 }

@@ -69,13 +69,13 @@ type Repo struct {
 	remote *remote       // nil: the local repository is the final one
 	turn   chan struct{} // holds one token while somebody writes
 
-	tip    atomic.Pointer[bare.Hash] // where the branch was last known to be
-	synced bool                      // whether the remote said so since Open; under turn
-	own    bare.Hash                 // the tip that the last push of this Repo left; under turn
-	resume time.Time                 // when this Repo may push again; under turn
+	tip       atomic.Pointer[bare.Hash] // where the branch was last known to be
+	synced    bool                      // whether the remote said so since Open; under turn
+	pushedTip bare.Hash                 // the tip that the last push of this Repo left; under turn
+	resumeAt  time.Time                 // when this Repo may push again; under turn
 
-	building sync.Mutex // guards the trees, the folders of batches, and writes to store
-	trees    treeCache
+	buildMu sync.Mutex // guards the trees, the folders of batches, and writes to store
+	trees   treeCache
 }
 
 // CheckBranch says whether this can be the name of a branch.
@@ -136,10 +136,10 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	var err error
 	r.store, err = bare.Open(cfg.Dir, cfg.Branch, cfg.Remote != "")
 	if err == nil {
-		err = r.check(ctx)
+		err = r.checkTip(ctx)
 	}
 	if err != nil && isDamage(err) {
-		err = r.heal(err)
+		err = r.emptyCache(err)
 	}
 	if err != nil {
 		if r.store != nil {
@@ -181,7 +181,7 @@ func (r *Repo) Close() error {
 func (r *Repo) Tip() string { return shaOf(*r.tip.Load()) }
 
 // check reads the tip and every folder of it.
-func (r *Repo) check(ctx context.Context) error {
+func (r *Repo) checkTip(ctx context.Context) error {
 	tip, err := r.store.Ref(r.branch)
 	if err != nil {
 		return err
@@ -218,18 +218,18 @@ func (r *Repo) checkTree(ctx context.Context, hash bare.Hash) error {
 
 // Heal takes an error of Changes or Files. If what they read is damaged, the
 // cache is emptied, the next Refresh brings it back, and the error says so.
-func (r *Repo) Heal(ctx context.Context, met error) error {
-	if !isDamage(met) {
-		return met
+func (r *Repo) Heal(ctx context.Context, cause error) error {
+	if !isDamage(cause) {
+		return cause
 	}
 	if err := r.takeTurn(ctx); err != nil {
 		return err
 	}
 	defer r.endTurn()
-	if err := r.heal(met); err != nil {
+	if err := r.emptyCache(cause); err != nil {
 		return err
 	}
-	return &problem{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
+	return &repoError{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
 }
 
 // Renew empties a cache that somebody has found damaged. The next Refresh brings
@@ -239,17 +239,17 @@ func (r *Repo) Renew(ctx context.Context) error {
 		return err
 	}
 	defer r.endTurn()
-	return r.heal(bare.ErrDamaged)
+	return r.emptyCache(bare.ErrDamaged)
 }
 
-// heal empties a damaged cache. The next use of the remote fills it again.
-func (r *Repo) heal(damage error) error {
+// emptyCache empties a damaged cache. The next use of the remote fills it again.
+func (r *Repo) emptyCache(damage error) error {
 	if r.remote == nil {
-		return &problem{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
+		return &repoError{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
 	}
 	r.cfg.Log.Warn("the cache of the label repository is damaged and is made again from the remote", "dir", r.cfg.Dir, "error", damage)
-	r.building.Lock()
-	defer r.building.Unlock()
+	r.buildMu.Lock()
+	defer r.buildMu.Unlock()
 	r.trees.clear()
 	r.synced = false
 	r.tip.Store(&bare.Hash{})
@@ -276,21 +276,21 @@ func (r *Repo) Refresh(ctx context.Context) (tip string, err error) {
 
 // refresh is Refresh for the holder of the turn.
 func (r *Repo) refresh(ctx context.Context) error {
-	r.building.Lock()
-	defer r.building.Unlock()
-	had := *r.tip.Load()
+	r.buildMu.Lock()
+	defer r.buildMu.Unlock()
+	previous := *r.tip.Load()
 	var tip bare.Hash
 	var err error
 	if r.remote == nil {
 		tip, err = r.store.Ref(r.branch)
 	} else {
-		tip, err = r.remote.fetch(ctx, had, r.store.Ingest)
+		tip, err = r.remote.fetch(ctx, previous, r.store.Ingest)
 	}
 	if err != nil {
 		return err
 	}
 	r.synced = true
-	if tip == had {
+	if tip == previous {
 		return nil
 	}
 	switch {
@@ -298,18 +298,18 @@ func (r *Repo) refresh(ctx context.Context) error {
 	case tip.IsZero(): // the remote is empty, and so is its copy
 		err = r.store.Wipe(r.cfg.Branch)
 	default:
-		err = r.store.MoveRef(r.branch, had, tip)
+		err = r.store.MoveRef(r.branch, previous, tip)
 	}
 	if err != nil {
 		return err
 	}
 	r.tip.Store(&tip)
-	if had.IsZero() {
+	if previous.IsZero() {
 		return nil
 	}
-	if _, err := r.commitsSince(ctx, tip, had); errors.Is(err, ErrRewritten) {
+	if _, err := r.commitsSince(ctx, tip, previous); errors.Is(err, ErrRewritten) {
 		r.cfg.Log.Error("the branch of the label repository was forced elsewhere: commits that were there are gone from it; compare it with the database",
-			"was", had, "is", tip)
+			"was", previous, "is", tip)
 	}
 	return nil
 }

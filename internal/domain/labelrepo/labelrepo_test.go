@@ -80,8 +80,8 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 		r := open(t, cfg)
 		mustPush(t, r, label(1, "ours"))
 		work := clone(t, remote)
-		foreign(t, work, "annotations/01/000001.json", "theirs\n") // the same file
-		foreign(t, work, "README.md", "read me\n")
+		pushForeign(t, work, "annotations/01/000001.json", "theirs\n") // the same file
+		pushForeign(t, work, "README.md", "read me\n")
 		theirs := strings.TrimSpace(git(t, work, "rev-parse", "HEAD"))
 
 		mustPush(t, r, label(1, "ours again"), label(2, "new"))

@@ -58,24 +58,24 @@ func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	m := &mender{cfg: cfg, store: store, want: map[bare.Hash]bool{}, files: map[string]bool{}}
-	if err := m.survey(ctx); err != nil {
+	m := &mender{cfg: cfg, store: store, missing: map[bare.Hash]bool{}, files: map[string]bool{}}
+	if err := m.findFaults(ctx); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.view.Close()) }()
-	if err := m.fromClone(ctx, o.From); err != nil {
+	if err := m.restoreFromClone(ctx, o.From); err != nil {
 		return m.mended, err
 	}
-	for before := -1; m.mended != before && len(m.want) > 0; {
-		before = m.mended
-		if err := m.fromDatabase(ctx, o.Written); err != nil {
+	for previous := -1; m.mended != previous && len(m.missing) > 0; {
+		previous = m.mended
+		if err := m.restoreFromDatabase(ctx, o.Written); err != nil {
 			return m.mended, err
 		}
 	}
 	if err := m.mendBranch(ctx, o); err != nil {
 		return m.mended, err
 	}
-	if err := m.demandReachable(); err != nil {
+	if err := m.checkReachable(); err != nil {
 		return m.mended, err
 	}
 	var files []string
@@ -103,86 +103,86 @@ func openWhenFree(ctx context.Context, cfg Config) (*bare.Repo, error) {
 
 // mender is one run of Mend.
 type mender struct {
-	cfg    Config
-	store  *bare.Repo
-	view   *bare.View
-	want   map[bare.Hash]bool // objects that are missing, or of which every copy is damaged
-	files  map[string]bool    // damaged files, by their names within the repository
-	refs   map[string]bare.Hash
-	broken bool // whether the branch's own file is damaged
-	mended int
+	cfg        Config
+	store      *bare.Repo
+	view       *bare.View
+	missing    map[bare.Hash]bool // objects that are missing, or of which every copy is damaged
+	files      map[string]bool    // damaged files, by their names within the repository
+	refs       map[string]bare.Hash
+	refDamaged bool // whether the branch's own file is damaged
+	mended     int
 }
 
-// survey finds out what is wrong.
-func (m *mender) survey(ctx context.Context) error {
+// findFaults finds out what is wrong.
+func (m *mender) findFaults(ctx context.Context) error {
 	var err error
 	if m.view, err = bare.OpenView(m.cfg.Dir); err != nil {
 		return err
 	}
 	c := checker{view: m.view, missing: map[bare.Hash]string{}}
-	err = m.view.Check(ctx, Unpaced, func(h bare.Hash, kind bare.Kind, content []byte) error {
-		c.follow(h, kind, content, func(Fault) {})
+	err = m.view.Check(ctx, noPace, func(h bare.Hash, kind bare.Kind, content []byte) error {
+		c.checkReferences(h, kind, content, func(Fault) {})
 		return nil
 	}, func(f bare.Fault) {
 		if !f.Object.IsZero() {
-			m.wanted(f.Object)
+			m.addIfMissing(f.Object)
 		}
 		if strings.HasPrefix(f.File, "objects/") {
 			m.files[f.File] = true
 		}
-		m.broken = m.broken || f.File == m.branch()
+		m.refDamaged = m.refDamaged || f.File == m.branchName()
 	})
 	m.refs = m.view.Refs()
 	for name, h := range m.refs {
-		c.lookUp(h, name)
+		c.checkExists(h, name)
 	}
 	for h := range c.missing {
-		m.want[h] = true
+		m.missing[h] = true
 	}
 	return err
 }
 
-// wanted notes an object that is to be made again, unless there is a good copy.
-func (m *mender) wanted(h bare.Hash) {
-	if m.want[h] {
+// addIfMissing notes an object that is to be made again, unless there is a good copy.
+func (m *mender) addIfMissing(h bare.Hash) {
+	if m.missing[h] {
 		return
 	}
 	if _, _, err := m.view.Read(h); err != nil {
-		m.want[h] = true
+		m.missing[h] = true
 	}
 }
 
-// take writes an object if it is wanted, and wants whatever it names and is not
+// restore writes an object if it is wanted, and wants whatever it names and is not
 // there.
-func (m *mender) take(kind bare.Kind, content []byte) error {
+func (m *mender) restore(kind bare.Kind, content []byte) error {
 	h := bare.HashObject(kind, content)
-	if !m.want[h] {
+	if !m.missing[h] {
 		return nil
 	}
 	if _, err := m.store.WriteLoose(kind, content); err != nil {
 		return err
 	}
-	delete(m.want, h)
+	delete(m.missing, h)
 	m.mended++
-	names, err := namesIn(kind, content)
+	names, err := referencesOf(kind, content)
 	for _, name := range names {
 		if !m.view.Has(name) {
-			m.wanted(name)
+			m.addIfMissing(name)
 		}
 	}
 	return err
 }
 
-// fromClone takes what a clone or a remote has.
-func (m *mender) fromClone(ctx context.Context, from string) error {
-	if from == "" || len(m.want) == 0 {
+// restoreFromClone takes what a clone or a remote has.
+func (m *mender) restoreFromClone(ctx context.Context, from string) error {
+	if from == "" || len(m.missing) == 0 {
 		return nil
 	}
-	folder, cleanUp, err := m.fetch(ctx, from)
+	folder, cleanup, err := m.openSource(ctx, from)
 	if err != nil {
 		return err
 	}
-	defer cleanUp()
+	defer cleanup()
 	clone, err := bare.OpenView(folder)
 	if err != nil {
 		return fmt.Errorf("read the clone: %w", err)
@@ -190,12 +190,12 @@ func (m *mender) fromClone(ctx context.Context, from string) error {
 	defer clone.Close()
 	for progress := true; progress; { // what was taken may want more
 		progress = false
-		for _, h := range sorted(m.want) {
+		for _, h := range sortedHashes(m.missing) {
 			kind, content, err := clone.Read(h)
 			if err != nil {
 				continue // the database may have the object
 			}
-			if err := m.take(kind, content); err != nil {
+			if err := m.restore(kind, content); err != nil {
 				return err
 			}
 			progress = true
@@ -204,9 +204,9 @@ func (m *mender) fromClone(ctx context.Context, from string) error {
 	return nil
 }
 
-// fetch returns the folder of a repository: that of a clone itself, or that of a
+// openSource returns the folder of a repository: that of a clone itself, or that of a
 // copy of a remote.
-func (m *mender) fetch(ctx context.Context, from string) (folder string, cleanUp func(), err error) {
+func (m *mender) openSource(ctx context.Context, from string) (folder string, cleanup func(), err error) {
 	for _, folder := range []string{from, filepath.Join(from, ".git")} {
 		if _, err := os.Stat(filepath.Join(folder, "objects")); err == nil {
 			return folder, func() {}, nil
@@ -221,84 +221,84 @@ func (m *mender) fetch(ctx context.Context, from string) (folder string, cleanUp
 	if folder, err = os.MkdirTemp(filepath.Dir(m.cfg.Dir), "labels-fetched-*.git"); err != nil {
 		return "", nil, err
 	}
-	cleanUp = func() { _ = os.RemoveAll(folder) }
+	cleanup = func() { _ = os.RemoveAll(folder) }
 	scratch, err := bare.Open(folder, cfg.Branch, true)
 	if err == nil {
 		_, err = remote.fetch(ctx, bare.Hash{}, scratch.Ingest)
 		err = errors.Join(err, scratch.Close())
 	}
 	if err != nil {
-		cleanUp()
+		cleanup()
 		return "", nil, err
 	}
-	return folder, cleanUp, nil
+	return folder, cleanup, nil
 }
 
-// fromDatabase makes files and folders again from what the database knows: a file
+// restoreFromDatabase makes files and folders again from what the database knows: a file
 // is its content, and a folder is that of the commit before with one entry more or
 // another.
-func (m *mender) fromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[Written, error]) error {
-	if all == nil || len(m.want) == 0 {
+func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[Written, error]) error {
+	if all == nil || len(m.missing) == 0 {
 		return nil
 	}
 	for w, err := range all(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := m.take(bare.Blob, []byte(w.Content)); err != nil {
+		if err := m.restore(bare.Blob, []byte(w.Content)); err != nil {
 			return err
 		}
 		for _, path := range w.Paths {
-			if err := m.takeFolders(w, path); err != nil {
+			if err := m.restoreFolders(w, path); err != nil {
 				return err
 			}
 		}
-		if len(m.want) == 0 {
+		if len(m.missing) == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-// takeFolders makes the folders of a commit again that are wanted, if the commit
+// restoreFolders makes the folders of a commit again that are wanted, if the commit
 // wrote the file at that path.
-func (m *mender) takeFolders(w Written, path string) error {
-	commit, err := m.commit(hashOf(w.SHA))
+func (m *mender) restoreFolders(w Written, path string) error {
+	commit, err := m.readCommit(hashOf(w.SHA))
 	if err != nil {
 		return nil //nolint:nilerr // the commit is lost, and what to build upon with it
 	}
 	names := strings.Split(path, "/")
-	wanted, err := m.isWanted(commit.tree, names)
-	if err != nil || !wanted {
+	missing, err := m.isFolderMissing(commit.tree, names)
+	if err != nil || !missing {
 		return err
 	}
 	var root bare.Hash
 	if len(commit.parents) > 0 {
-		parent, err := m.commit(commit.parents[0])
+		parent, err := m.readCommit(commit.parents[0])
 		if err != nil {
 			return nil //nolint:nilerr // likewise
 		}
 		root = parent.tree
 	}
-	built, err := m.build(root, names, bare.HashObject(bare.Blob, []byte(w.Content)))
+	folders, err := m.buildFolders(root, names, bare.HashObject(bare.Blob, []byte(w.Content)))
 	if err != nil {
 		return nil //nolint:nilerr // a folder of the commit before is lost: another round may have made it
 	}
-	for _, content := range built {
-		if err := m.take(bare.Tree, content); err != nil {
+	for _, content := range folders {
+		if err := m.restore(bare.Tree, content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isWanted reports whether a folder on the way to a path is wanted.
-func (m *mender) isWanted(tree bare.Hash, names []string) (bool, error) {
+// isFolderMissing reports whether a folder on the way to a path is wanted.
+func (m *mender) isFolderMissing(tree bare.Hash, names []string) (bool, error) {
 	for _, name := range names {
-		if m.want[tree] {
+		if m.missing[tree] {
 			return true, nil
 		}
-		content, err := m.tree(tree)
+		content, err := m.readTree(tree)
 		if err != nil {
 			return false, nil //nolint:nilerr // what is lost is wanted: so it is not of this commit
 		}
@@ -311,12 +311,12 @@ func (m *mender) isWanted(tree bare.Hash, names []string) (bool, error) {
 	return false, nil
 }
 
-// build returns the folders on the way to a path, the deepest first, as they are
+// buildFolders returns the folders on the way to a path, the deepest first, as they are
 // when the file has that content.
-func (m *mender) build(tree bare.Hash, names []string, file bare.Hash) ([][]byte, error) {
+func (m *mender) buildFolders(tree bare.Hash, names []string, file bare.Hash) ([][]byte, error) {
 	var content []byte
 	if !tree.IsZero() {
-		shared, err := m.tree(tree)
+		shared, err := m.readTree(tree)
 		if err != nil {
 			return nil, err
 		}
@@ -326,75 +326,75 @@ func (m *mender) build(tree bare.Hash, names []string, file bare.Hash) ([][]byte
 	if len(names) > 1 {
 		mode = modeFolder
 	}
-	old, at, err := findEntry(content, names[0], mode)
+	old, pos, err := findEntry(content, names[0], mode)
 	if err != nil {
 		return nil, err
 	}
-	var below [][]byte
+	var subfolders [][]byte
 	hash := file
 	if len(names) > 1 {
 		if old.end > 0 && !old.isFolder() {
-			return nil, errTree
+			return nil, errMalformedTree
 		}
-		if below, err = m.build(old.hash, names[1:], file); err != nil {
+		if subfolders, err = m.buildFolders(old.hash, names[1:], file); err != nil {
 			return nil, err
 		}
-		hash = bare.HashObject(bare.Tree, below[len(below)-1])
+		hash = bare.HashObject(bare.Tree, subfolders[len(subfolders)-1])
 	}
-	content, _ = setEntry(content, old, at, names[0], mode, hash)
-	return append(below, content), nil
+	content, _ = setEntry(content, old, pos, names[0], mode, hash)
+	return append(subfolders, content), nil
 }
 
-func (m *mender) tree(h bare.Hash) ([]byte, error) {
+func (m *mender) readTree(h bare.Hash) ([]byte, error) {
 	_, content, err := m.view.Read(h)
 	return content, err
 }
 
-func (m *mender) commit(h bare.Hash) (commitObject, error) {
+func (m *mender) readCommit(h bare.Hash) (commitObject, error) {
 	kind, content, err := m.view.Read(h)
 	if err != nil {
 		return commitObject{}, err
 	}
 	if kind != bare.Commit {
-		return commitObject{}, errCommit
+		return commitObject{}, errMalformedCommit
 	}
 	return parseCommit(content)
 }
 
-func (m *mender) branch() string { return plumbing.NewBranchReferenceName(m.cfg.Branch).String() }
+func (m *mender) branchName() string { return plumbing.NewBranchReferenceName(m.cfg.Branch).String() }
 
 // mendBranch has the branch point to where it was, if its own file is damaged or
 // names a commit that is nowhere: to the commit that was noted, or to one that the
 // database knows to follow upon that.
 func (m *mender) mendBranch(ctx context.Context, o MendOptions) error {
 	tip := hashOf(o.Tip)
-	if _, err := m.commit(tip); err != nil || !m.broken && !m.want[m.refs[m.branch()]] {
+	if _, err := m.readCommit(tip); err != nil || !m.refDamaged && !m.missing[m.refs[m.branchName()]] {
 		return nil //nolint:nilerr // there is no better place
 	}
-	for before := (bare.Hash{}); o.Written != nil && tip != before; {
-		before = tip
+	for previous := (bare.Hash{}); o.Written != nil && tip != previous; {
+		previous = tip
 		for w, err := range o.Written(ctx) {
 			if err != nil {
 				return err
 			}
-			if next, err := m.commit(hashOf(w.SHA)); err == nil && len(next.parents) > 0 && next.parents[0] == tip {
+			if next, err := m.readCommit(hashOf(w.SHA)); err == nil && len(next.parents) > 0 && next.parents[0] == tip {
 				tip = hashOf(w.SHA)
 			}
 		}
 	}
-	if err := m.store.SetRef(m.branch(), tip); err != nil {
+	if err := m.store.SetRef(m.branchName(), tip); err != nil {
 		return err
 	}
-	delete(m.want, m.refs[m.branch()])
-	m.refs[m.branch()] = tip
+	delete(m.missing, m.refs[m.branchName()])
+	m.refs[m.branchName()] = tip
 	m.mended++
 	return nil
 }
 
-// demandReachable returns a *NotMendedError if the history needs something that
+// checkReachable returns a *NotMendedError if the history needs something that
 // is still wanted. What nothing names any more is no loss.
-func (m *mender) demandReachable() error {
-	if len(m.want) == 0 {
+func (m *mender) checkReachable() error {
+	if len(m.missing) == 0 {
 		return nil
 	}
 	var lost []string
@@ -410,7 +410,7 @@ func (m *mender) demandReachable() error {
 			continue
 		}
 		seen[h] = true
-		if m.want[h] {
+		if m.missing[h] {
 			lost = append(lost, h.String())
 			continue
 		}
@@ -418,7 +418,7 @@ func (m *mender) demandReachable() error {
 		if err != nil {
 			return err
 		}
-		names, err := namesIn(kind, content)
+		names, err := referencesOf(kind, content)
 		if err != nil {
 			return err
 		}

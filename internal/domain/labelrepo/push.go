@@ -44,13 +44,13 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 		return Pushed{}, err
 	}
 	defer r.endTurn()
-	if err := wait(ctx, time.Until(r.resume)); err != nil {
+	if err := wait(ctx, time.Until(r.resumeAt)); err != nil {
 		return Pushed{}, err
 	}
 	var pushed Pushed
 	start, races, healed := time.Now(), 0, false
 	for part := b; ; {
-		err := r.attempt(ctx, part)
+		err := r.pushOnce(ctx, part)
 		if err == nil {
 			pushed.add(part)
 		} else {
@@ -59,18 +59,18 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 		rest := b.commits[len(pushed.Results):]
 		switch {
 		case err == nil && len(rest) == 0:
-			r.tidy()
+			r.mergePacks()
 			return pushed, nil
 		case err == nil:
 			part = &Batch{repo: r, commits: rest}
 		case isDamage(err) && !healed:
 			healed = true
-			if err := r.heal(err); err != nil {
+			if err := r.emptyCache(err); err != nil {
 				return Pushed{}, err
 			}
 		case errors.Is(err, errMoved), errors.Is(err, bare.ErrMoved):
 			if time.Since(start) > r.cfg.RaceTimeout {
-				return Pushed{}, &problem{ErrUnavailable, fmt.Sprintf("others pushed first for %v", r.cfg.RaceTimeout)}
+				return Pushed{}, &repoError{ErrUnavailable, fmt.Sprintf("others pushed first for %v", r.cfg.RaceTimeout)}
 			}
 			races++
 			if err := pause(ctx, races); err != nil {
@@ -86,9 +86,9 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 	}
 }
 
-// attempt builds the batch upon the tip, if that is not done, and sends the batch
+// pushOnce builds the batch upon the tip, if that is not done, and sends the batch
 // once. The batch keeps its results, and nothing on the disk.
-func (r *Repo) attempt(ctx context.Context, b *Batch) error {
+func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 	defer b.Discard()
 	if !r.synced {
 		if err := r.refresh(ctx); err != nil {
@@ -113,10 +113,10 @@ func (r *Repo) attempt(ctx context.Context, b *Batch) error {
 	if err := r.send(ctx, b); err != nil {
 		return err
 	}
-	if r.remote != nil && b.base != r.own && !r.own.IsZero() {
-		r.resume = time.Now().Add(time.Since(start)) // lets those who pushed in between push again
+	if r.remote != nil && b.base != r.pushedTip && !r.pushedTip.IsZero() {
+		r.resumeAt = time.Now().Add(time.Since(start)) // lets those who pushed in between push again
 	}
-	r.own = b.tip
+	r.pushedTip = b.tip
 	if err := r.publish(b); err != nil {
 		if r.remote == nil {
 			return err
@@ -139,8 +139,8 @@ func (r *Repo) send(ctx context.Context, b *Batch) error {
 
 // publish makes the batch part of the local repository.
 func (r *Repo) publish(b *Batch) error {
-	r.building.Lock()
-	defer r.building.Unlock()
+	r.buildMu.Lock()
+	defer r.buildMu.Unlock()
 	if err := r.store.Publish(b.pack); err != nil {
 		return err
 	}
@@ -153,10 +153,10 @@ func (r *Repo) publish(b *Batch) error {
 	return nil
 }
 
-// tidy keeps the number of packs small. A failure of tidy fails no commit.
-func (r *Repo) tidy() {
-	r.building.Lock()
-	defer r.building.Unlock()
+// mergePacks keeps the number of packs small. A failure of mergePacks fails no commit.
+func (r *Repo) mergePacks() {
+	r.buildMu.Lock()
+	defer r.buildMu.Unlock()
 	if err := r.store.MergePacks(); err != nil {
 		r.cfg.Log.Warn("gathering the packs of the label repository", "error", err)
 	}

@@ -25,14 +25,14 @@ import (
 // over go-git's transports. It knows hashes and packs, nothing of their
 // content. It is not safe for concurrent use.
 type remote struct {
-	address   string // for print
-	branch    plumbing.ReferenceName
-	endpoint  *transport.Endpoint
-	auth      transport.AuthMethod
-	transport transport.Transport
-	scrub     scrubber
-	timeout   time.Duration // of one exchange
-	fetchTime time.Duration // of one fetch, which may bring everything
+	address      string // for print
+	branch       plumbing.ReferenceName
+	endpoint     *transport.Endpoint
+	auth         transport.AuthMethod
+	transport    transport.Transport
+	scrub        scrubber
+	timeout      time.Duration // of one exchange
+	fetchTimeout time.Duration // of one fetch, which may bring everything
 
 	// Over HTTP a push needs no greeting first: what the remote is capable of
 	// does not change, and where its branch is it will say itself if it is not
@@ -48,41 +48,41 @@ var errMoved = errors.New("the branch of the remote has moved")
 func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.SectionReader) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
-	known := m.capabilities
+	cached := m.capabilities
 	m.capabilities = nil
-	heard, err := within(ctx, func() (*capability.List, error) { return m.send(ctx, known, old, next, pack) })
+	capabilities, err := runWithContext(ctx, func() (*capability.List, error) { return m.sendPush(ctx, cached, old, next, pack) })
 	if err == nil && m.stateless() {
-		m.capabilities = heard
+		m.capabilities = capabilities
 	}
 	if errors.Is(err, errMoved) {
 		return errMoved
 	}
-	return m.explain(ctx, err)
+	return m.toRepoError(ctx, err)
 }
 
-// send is the exchange of a push. known is what the remote is capable of, if
+// sendPush is the exchange of a push. capabilities is what the remote is capable of, if
 // that is known, and so is what comes back.
-func (m *remote) send(ctx context.Context, known *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
+func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
 	session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
 	if err != nil {
 		return nil, err
 	}
-	defer closeLater(session)
-	if known == nil {
-		greeting, err := session.AdvertisedReferencesContext(ctx)
+	defer closeAsync(session)
+	if capabilities == nil {
+		advertised, err := session.AdvertisedReferencesContext(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if greeting.References[m.branch.String()] != old {
+		if advertised.References[m.branch.String()] != old {
 			return nil, errMoved
 		}
-		known = greeting.Capabilities
+		capabilities = advertised.Capabilities
 	}
-	request := packp.NewReferenceUpdateRequestFromCapabilities(known)
-	said := &bounded{limit: 4 * maxMessage}
-	if known.Supports(capability.Sideband64k) { // brings what hooks print
+	request := packp.NewReferenceUpdateRequestFromCapabilities(capabilities)
+	output := &limitedBuffer{limit: 4 * maxMessage}
+	if capabilities.Supports(capability.Sideband64k) { // brings what hooks print
 		_ = request.Capabilities.Set(capability.Sideband64k)
-		request.Progress = said
+		request.Progress = output
 	}
 	request.Commands = []*packp.Command{{Name: m.branch, Old: old, New: next}}
 	if m.stateless() {
@@ -93,18 +93,18 @@ func (m *remote) send(ctx context.Context, known *capability.List, old, next bar
 	status, err := session.ReceivePack(ctx, request)
 	switch {
 	case status != nil && err != nil:
-		return nil, m.refusal(status, said.String())
+		return nil, m.rejection(status, output.String())
 	case err == nil && status == nil:
 		err = errors.New("the remote did not say whether it took the push")
 	}
-	return known, err
+	return capabilities, err
 }
 
-// refusal reads why the remote did not take a push.
-func (m *remote) refusal(status *packp.ReportStatus, said string) error {
+// rejection reads why the remote did not take a push.
+func (m *remote) rejection(status *packp.ReportStatus, output string) error {
 	if status.UnpackStatus != "ok" {
 		// A full disk as a rule, and nothing about our commits.
-		return &problem{ErrUnavailable, m.scrub.clean(m.address + " could not unpack the commits: " + status.UnpackStatus + ". " + said)}
+		return &repoError{ErrUnavailable, m.scrub.clean(m.address + " could not unpack the commits: " + status.UnpackStatus + ". " + output)}
 	}
 	for _, command := range status.CommandStatuses {
 		for _, race := range []string{"failed to update ref", "cannot lock", "fetch first", "non-fast-forward", "reference already exists", "incorrect old value"} {
@@ -113,53 +113,53 @@ func (m *remote) refusal(status *packp.ReportStatus, said string) error {
 			}
 		}
 		if command.Status != "ok" {
-			return &problem{ErrRejected, m.scrub.clean(m.address + " answers: " + command.Status + ". " + said)}
+			return &repoError{ErrRejected, m.scrub.clean(m.address + " answers: " + command.Status + ". " + output)}
 		}
 	}
-	return &problem{ErrRejected, m.scrub.clean(m.address + ": " + said)}
+	return &repoError{ErrRejected, m.scrub.clean(m.address + ": " + output)}
 }
 
 // fetch asks where the branch is, and if that is not have, brings what have
 // does not hold as one pack. The zero hash says that there is no such branch.
-func (m *remote) fetch(ctx context.Context, have bare.Hash, take func(io.Reader) error) (tip bare.Hash, err error) {
-	greetCtx, cancel := context.WithTimeout(ctx, m.timeout)
+func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reader) error) (tip bare.Hash, err error) {
+	advertiseCtx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
-	type greeted struct {
+	type uploadSession struct {
 		transport.UploadPackSession
-		greeting *packp.AdvRefs
+		advertised *packp.AdvRefs
 	}
-	session, err := within(greetCtx, func() (greeted, error) {
+	session, err := runWithContext(advertiseCtx, func() (uploadSession, error) {
 		session, err := m.transport.NewUploadPackSession(m.endpoint, m.auth)
 		if err != nil {
-			return greeted{}, err
+			return uploadSession{}, err
 		}
-		greeting, err := session.AdvertisedReferencesContext(greetCtx)
+		advertised, err := session.AdvertisedReferencesContext(advertiseCtx)
 		if err != nil {
-			closeLater(session)
+			closeAsync(session)
 		}
-		return greeted{session, greeting}, err
+		return uploadSession{session, advertised}, err
 	})
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		return bare.Hash{}, nil
 	}
 	if err != nil {
-		return bare.Hash{}, m.explain(greetCtx, err)
+		return bare.Hash{}, m.toRepoError(advertiseCtx, err)
 	}
-	defer closeLater(session)
-	tip = session.greeting.References[m.branch.String()]
+	defer closeAsync(session)
+	tip = session.advertised.References[m.branch.String()]
 	if tip == have || tip.IsZero() {
 		return tip, nil
 	}
 
-	ctx, cancel = context.WithTimeout(ctx, m.fetchTime)
+	ctx, cancel = context.WithTimeout(ctx, m.fetchTimeout)
 	defer cancel()
-	request := packp.NewUploadPackRequestFromCapabilities(session.greeting.Capabilities)
+	request := packp.NewUploadPackRequestFromCapabilities(session.advertised.Capabilities)
 	_ = request.Capabilities.Set(capability.NoProgress)
 	request.Wants = []bare.Hash{tip}
 	if !have.IsZero() {
 		request.Haves = []bare.Hash{have}
 	}
-	pack, err := within(ctx, func() (io.Reader, error) {
+	pack, err := runWithContext(ctx, func() (io.Reader, error) {
 		answer, err := session.UploadPack(ctx, request)
 		if err != nil || !request.Capabilities.Supports(capability.Sideband64k) {
 			return answer, err
@@ -167,15 +167,15 @@ func (m *remote) fetch(ctx context.Context, have bare.Hash, take func(io.Reader)
 		return sideband.NewDemuxer(sideband.Sideband64k, answer), nil
 	})
 	if err == nil {
-		err = take(pack)
+		err = ingest(pack)
 	}
-	return tip, m.explain(ctx, err)
+	return tip, m.toRepoError(ctx, err)
 }
 
-// within runs f, and does not wait for it longer than ctx: a hook or an SSH
+// runWithContext runs f, and does not wait for it longer than ctx: a hook or an SSH
 // server that hangs does not hear of contexts. f then ends by itself when the
 // connection does.
-func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+func runWithContext[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
 		err   error
@@ -194,19 +194,19 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// closeLater closes a session without waiting for the other side.
-func closeLater(c io.Closer) { go c.Close() }
+// closeAsync closes a session without waiting for the other side.
+func closeAsync(c io.Closer) { go c.Close() }
 
 // stateless says whether every request stands by itself.
 func (m *remote) stateless() bool { return strings.HasPrefix(m.endpoint.Protocol, "http") }
 
-// explain makes an error for print of one that came from a transport.
-func (m *remote) explain(ctx context.Context, err error) error {
+// toRepoError makes an error for print of one that came from a transport.
+func (m *remote) toRepoError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if known := (*problem)(nil); errors.As(err, &known) {
-		return known
+	if repoErr := (*repoError)(nil); errors.As(err, &repoErr) {
+		return repoErr
 	}
 	kind := ErrUnavailable
 	var status *githttp.Err
@@ -229,7 +229,7 @@ func (m *remote) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil, isTimeout(err):
 		text = "no answer in time"
 	}
-	return &problem{kind, m.scrub.clean(m.address + ": " + text)}
+	return &repoError{kind, m.scrub.clean(m.address + ": " + text)}
 }
 
 func isTimeout(err error) bool {
@@ -237,13 +237,13 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// bounded keeps the first limit bytes of what is written to it.
-type bounded struct {
+// limitedBuffer keeps the first limit bytes of what is written to it.
+type limitedBuffer struct {
 	strings.Builder
 	limit int
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *limitedBuffer) Write(p []byte) (int, error) {
 	b.Builder.Write(p[:min(len(p), b.limit-b.Len())])
 	return len(p), nil
 }
@@ -251,15 +251,15 @@ func (b *bounded) Write(p []byte) (int, error) {
 // packKey finds the pack that belongs to a request, in its context.
 type packKey struct{}
 
-// tame wraps an HTTP transport for go-git, which would hold all of a pack in
+// packTransport wraps an HTTP transport for go-git, which would hold all of a pack in
 // memory to send it, leaves answers unread, so that no connection could be used
 // twice, and reads an error page to its end, however long that is.
-type tame struct{ http.RoundTripper }
+type packTransport struct{ http.RoundTripper }
 
-func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
+func (t packTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if pack, ok := request.Context().Value(packKey{}).(*io.SectionReader); ok {
 		var err error
-		if request, err = withPack(request, pack); err != nil {
+		if request, err = appendPack(request, pack); err != nil {
 			return nil, err
 		}
 	}
@@ -267,14 +267,14 @@ func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil || strings.HasSuffix(response.Header.Get("Content-Type"), "git-upload-pack-result") {
 		return response, err // a pack: to be read as it comes
 	}
-	const enough = 1 << 20
-	start, err := io.ReadAll(io.LimitReader(response.Body, enough))
+	const bufferLimit = 1 << 20
+	start, err := io.ReadAll(io.LimitReader(response.Body, bufferLimit))
 	if err != nil {
 		response.Body.Close()
 		return nil, err
 	}
-	if ok := response.StatusCode < 300; ok && len(start) == enough {
-		response.Body = prefixed{io.MultiReader(strings.NewReader(string(start)), response.Body), response.Body}
+	if ok := response.StatusCode < 300; ok && len(start) == bufferLimit {
+		response.Body = prefixedBody{io.MultiReader(strings.NewReader(string(start)), response.Body), response.Body}
 		return response, nil
 	}
 	response.Body.Close()
@@ -282,24 +282,24 @@ func (t tame) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// withPack is a request with a pack behind its body.
-func withPack(request *http.Request, pack *io.SectionReader) (*http.Request, error) {
+// appendPack is a request with a pack behind its body.
+func appendPack(request *http.Request, pack *io.SectionReader) (*http.Request, error) {
 	commands, err := io.ReadAll(request.Body)
 	if err = errors.Join(err, request.Body.Close()); err != nil {
 		return nil, err
 	}
-	both := request.Clone(request.Context())
-	both.ContentLength = int64(len(commands)) + pack.Size()
-	both.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be closed
+	combined := request.Clone(request.Context())
+	combined.ContentLength = int64(len(commands)) + pack.Size()
+	combined.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be closed
 		again := io.NewSectionReader(pack, 0, pack.Size())
 		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), again)), nil
 	}
-	both.Body, err = both.GetBody()
-	return both, err
+	combined.Body, err = combined.GetBody()
+	return combined, err
 }
 
-// prefixed is a body of which a part was read already.
-type prefixed struct {
+// prefixedBody is a body of which a part was read already.
+type prefixedBody struct {
 	io.Reader
 	io.Closer
 }

@@ -111,7 +111,7 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	r := open(t, cfg)
 	mustPush(t, r, label(1, "one"))
-	foreign(t, clone(t, dir), "theirs", "x")
+	pushForeign(t, clone(t, dir), "theirs", "x")
 	mustPush(t, r, label(2, "two"), label(3, "three"))
 	if n := commitCount(t, dir); n != 4 {
 		t.Errorf("%d commits, want 4", n)

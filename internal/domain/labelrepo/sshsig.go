@@ -23,7 +23,7 @@ func sign(signer Signer, content []byte) (string, error) {
 		Digest                    []byte
 	}{namespace, "", hash, digest[:]}))
 
-	signature, err := signWell(signer, toSign)
+	signature, err := signSHA512(signer, toSign)
 	if err != nil {
 		return "", err
 	}
@@ -44,8 +44,8 @@ func sign(signer Signer, content []byte) (string, error) {
 	return armored.String(), nil
 }
 
-// signWell keeps an RSA key from its old habit, SHA-1, which the format forbids.
-func signWell(signer Signer, content []byte) (*ssh.Signature, error) {
+// signSHA512 keeps an RSA key from its old habit, SHA-1, which the format forbids.
+func signSHA512(signer Signer, content []byte) (*ssh.Signature, error) {
 	if s, ok := signer.(ssh.AlgorithmSigner); ok && signer.PublicKey().Type() == ssh.KeyAlgoRSA {
 		return s.SignWithAlgorithm(rand.Reader, content, ssh.KeyAlgoRSASHA512)
 	}

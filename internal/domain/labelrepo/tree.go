@@ -19,15 +19,15 @@ const (
 	modeFolder = "40000"
 )
 
-var errTree = errors.New("malformed tree")
+var errMalformedTree = errors.New("malformed tree")
 
 // treeEntry is one line of a tree.
 type treeEntry struct {
-	mode string
-	name []byte // part of the tree's content
-	hash bare.Hash
-	at   int // where the line begins
-	end  int // and where the next one does
+	mode  string
+	name  []byte // part of the tree's content
+	hash  bare.Hash
+	start int // where the line begins
+	end   int // and where the next one does
 }
 
 func (e treeEntry) isFolder() bool { return e.mode == modeFolder }
@@ -39,29 +39,29 @@ func (e treeEntry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
 // "<mode> <name>\x00<20 bytes of hash>", sorted.
 type treeCursor struct {
 	content []byte
-	at      int
+	pos     int
 }
 
-// next is the line at the cursor, and false behind the last one. errTree says
+// next is the line at the cursor, and false behind the last one. errMalformedTree says
 // that the content does not follow the form.
 func (c *treeCursor) next() (treeEntry, bool, error) {
-	if c.at == len(c.content) {
+	if c.pos == len(c.content) {
 		return treeEntry{}, false, nil
 	}
-	rest := c.content[c.at:]
+	rest := c.content[c.pos:]
 	space := bytes.IndexByte(rest, ' ')
 	zero := bytes.IndexByte(rest, 0)
 	size := zero + 1 + len(bare.Hash{})
 	if space <= 0 || zero <= space+1 || size > len(rest) {
-		return treeEntry{}, false, errTree
+		return treeEntry{}, false, errMalformedTree
 	}
-	e := treeEntry{mode: modeName(rest[:space]), name: rest[space+1 : zero], at: c.at, end: c.at + size}
+	e := treeEntry{mode: modeName(rest[:space]), name: rest[space+1 : zero], start: c.pos, end: c.pos + size}
 	copy(e.hash[:], rest[zero+1:])
-	c.at = e.end
+	c.pos = e.end
 	return e, true, nil
 }
 
-// parseTree is the lines of a tree. It ends with errTree where the content
+// parseTree is the lines of a tree. It ends with errMalformedTree where the content
 // does not follow the form.
 func parseTree(content []byte) iter.Seq2[treeEntry, error] {
 	return func(yield func(treeEntry, error) bool) {
@@ -92,24 +92,24 @@ func modeName(mode []byte) string {
 
 // findEntry looks a name up. Where it is not there, at says where it would
 // stand as an entry of that mode.
-func findEntry(content []byte, name, mode string) (found treeEntry, at int, err error) {
-	wanted := treeEntry{mode: mode, name: []byte(name)}
-	at = -1
+func findEntry(content []byte, name, mode string) (entry treeEntry, pos int, err error) {
+	target := treeEntry{mode: mode, name: []byte(name)}
+	pos = -1
 	for e, err := range parseTree(content) {
 		if err != nil {
-			return found, 0, err
+			return entry, 0, err
 		}
-		if bytes.Equal(e.name, wanted.name) {
-			return e, e.at, nil
+		if bytes.Equal(e.name, target.name) {
+			return e, e.start, nil
 		}
-		if at < 0 && compareEntries(wanted, e) < 0 {
-			at = e.at // no end yet: a folder of that name stands elsewhere
+		if pos < 0 && compareEntries(target, e) < 0 {
+			pos = e.start // no end yet: a folder of that name stands elsewhere
 		}
 	}
-	if at < 0 {
-		at = len(content)
+	if pos < 0 {
+		pos = len(content)
 	}
-	return found, at, nil
+	return entry, pos, nil
 }
 
 // compareEntries is git's order of a tree: by bytes, a folder's name as if it
@@ -134,18 +134,18 @@ func (e treeEntry) byteAt(i int) byte {
 
 // setEntry makes name stand in content with that mode and hash, in the place
 // of old if there is one, else at at. It changes content in place where it can.
-func setEntry(content []byte, old treeEntry, at int, name, mode string, hash bare.Hash) ([]byte, bare.Edit) {
+func setEntry(content []byte, old treeEntry, pos int, name, mode string, hash bare.Hash) ([]byte, bare.Edit) {
 	line := fmt.Appendf(nil, "%s %s\x00%s", mode, name, hash[:])
-	edit := bare.Edit{Offset: at, Added: len(line)}
+	edit := bare.Edit{Offset: pos, Added: len(line)}
 	if old.end > 0 {
-		edit.Removed = old.end - old.at
+		edit.Removed = old.end - old.start
 	}
-	return slices.Replace(content, at, at+edit.Removed, line...), edit
+	return slices.Replace(content, pos, pos+edit.Removed, line...), edit
 }
 
-// checkPath refuses what git, or a file system that a clone may live on, would
+// validatePath refuses what git, or a file system that a clone may live on, would
 // not take as a file's path, and says why.
-func checkPath(path string) error {
+func validatePath(path string) error {
 	refuse := func(why string) error { return fmt.Errorf("the path %.80q %s", path, why) }
 	switch {
 	case path == "" || len(path) > 1000:

@@ -7,44 +7,44 @@ import "tagma/internal/domain/labelrepo/bare"
 // the writer's alone, who changes in place what it takes out.
 type treeCache struct {
 	limit int
-	held  int
-	at    map[bare.Hash][]byte
+	size  int
+	trees map[bare.Hash][]byte
 }
 
-// take gives a tree away.
-func (c *treeCache) take(hash bare.Hash) ([]byte, bool) {
-	content, found := c.at[hash]
-	c.drop(hash)
+// pop gives a tree away.
+func (c *treeCache) pop(hash bare.Hash) ([]byte, bool) {
+	content, found := c.trees[hash]
+	c.remove(hash)
 	return content, found
 }
 
 // put keeps a tree, which belongs to the cache from now on.
 func (c *treeCache) put(hash bare.Hash, content []byte) {
-	c.drop(hash)
+	c.remove(hash)
 	if len(content) > c.limit {
 		return
 	}
-	for h := range c.at { // any will do: folders are written at random
-		if c.held+len(content) <= c.limit {
+	for h := range c.trees { // any will do: folders are written at random
+		if c.size+len(content) <= c.limit {
 			break
 		}
-		c.drop(h)
+		c.remove(h)
 	}
-	if c.at == nil {
-		c.at = map[bare.Hash][]byte{}
+	if c.trees == nil {
+		c.trees = map[bare.Hash][]byte{}
 	}
-	c.at[hash] = content
-	c.held += len(content)
+	c.trees[hash] = content
+	c.size += len(content)
 }
 
-func (c *treeCache) drop(hash bare.Hash) {
-	if content, found := c.at[hash]; found {
-		c.held -= len(content)
-		delete(c.at, hash)
+func (c *treeCache) remove(hash bare.Hash) {
+	if content, found := c.trees[hash]; found {
+		c.size -= len(content)
+		delete(c.trees, hash)
 	}
 }
 
 func (c *treeCache) clear() {
-	clear(c.at)
-	c.held = 0
+	clear(c.trees)
+	c.size = 0
 }

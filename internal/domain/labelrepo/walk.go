@@ -13,29 +13,29 @@ import (
 
 // node is a commit that a walk through history has met.
 type node struct {
-	hash    bare.Hash
-	when    instant.Instant // by the committer's clock
-	parents []bare.Hash
-	old     bool // reached from where the walk is not to go
-	left    bool // already visited
+	hash     bare.Hash
+	when     instant.Instant // by the committer's clock
+	parents  []bare.Hash
+	excluded bool // reached from where the walk is not to go
+	visited  bool // already visited
 }
 
 // walk goes through commits from the youngest to the oldest. Clocks that were
 // wrong do not make it miss one; at worst it goes further back than it needs.
 type walk struct {
 	repo    *Repo
-	met     map[bare.Hash]*node
-	waiting queue
-	fresh   int // how many of those that wait are not old
+	nodes   map[bare.Hash]*node
+	queue   commitQueue
+	pending int // how many of those that wait are not old
 }
 
-func (r *Repo) newWalk() *walk { return &walk{repo: r, met: map[bare.Hash]*node{}} }
+func (r *Repo) newWalk() *walk { return &walk{repo: r, nodes: map[bare.Hash]*node{}} }
 
-// start adds a commit to begin from.
-func (w *walk) start(hash bare.Hash, old bool) error {
-	if known := w.met[hash]; known != nil {
-		if old {
-			w.age(known)
+// add adds a commit to begin from.
+func (w *walk) add(hash bare.Hash, excluded bool) error {
+	if known := w.nodes[hash]; known != nil {
+		if excluded {
+			w.exclude(known)
 		}
 		return nil
 	}
@@ -43,29 +43,29 @@ func (w *walk) start(hash bare.Hash, old bool) error {
 	if err != nil {
 		return err
 	}
-	n := &node{hash: hash, when: commit.committed, parents: commit.parents, old: old}
-	w.met[hash] = n
-	heap.Push(&w.waiting, n)
-	if !old {
-		w.fresh++
+	n := &node{hash: hash, when: commit.committed, parents: commit.parents, excluded: excluded}
+	w.nodes[hash] = n
+	heap.Push(&w.queue, n)
+	if !excluded {
+		w.pending++
 	}
 	return nil
 }
 
-// age marks a commit as old, and those before it as far as they are known.
-func (w *walk) age(n *node) {
+// exclude marks a commit as old, and those before it as far as they are known.
+func (w *walk) exclude(n *node) {
 	for list := []*node{n}; len(list) > 0; {
 		n, list = list[len(list)-1], list[:len(list)-1]
-		if n.old {
+		if n.excluded {
 			continue
 		}
-		n.old = true
-		if !n.left {
-			w.fresh--
+		n.excluded = true
+		if !n.visited {
+			w.pending--
 			continue // its parents hear of it when it is visited
 		}
 		for _, p := range n.parents {
-			if known := w.met[p]; known != nil {
+			if known := w.nodes[p]; known != nil {
 				list = append(list, known)
 			}
 		}
@@ -74,19 +74,19 @@ func (w *walk) age(n *node) {
 
 // next is the youngest commit that waits, and nil when only old ones do.
 func (w *walk) next(ctx context.Context) (*node, error) {
-	if w.fresh == 0 {
+	if w.pending == 0 {
 		return nil, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n := heap.Pop(&w.waiting).(*node)
-	n.left = true
-	if !n.old {
-		w.fresh--
+	n := heap.Pop(&w.queue).(*node)
+	n.visited = true
+	if !n.excluded {
+		w.pending--
 	}
 	for _, p := range n.parents {
-		if err := w.start(p, n.old); err != nil {
+		if err := w.add(p, n.excluded); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +97,7 @@ func (w *walk) next(ctx context.Context) (*node, error) {
 func (r *Repo) newestFirst(ctx context.Context, tip bare.Hash) iter.Seq2[bare.Hash, error] {
 	return func(yield func(bare.Hash, error) bool) {
 		w := r.newWalk()
-		err := w.start(tip, false)
+		err := w.add(tip, false)
 		for err == nil {
 			var n *node
 			if n, err = w.next(ctx); n == nil {
@@ -125,13 +125,13 @@ func (r *Repo) commitsSince(ctx context.Context, tip, from bare.Hash) ([]bare.Ha
 	w := r.newWalk()
 	reached := from.IsZero()
 	if !reached {
-		if err := w.start(from, true); errors.Is(err, bare.ErrMissing) {
+		if err := w.add(from, true); errors.Is(err, bare.ErrMissing) {
 			return nil, ErrRewritten
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	if err := w.start(tip, false); err != nil {
+	if err := w.add(tip, false); err != nil {
 		return nil, err
 	}
 	for {
@@ -142,7 +142,7 @@ func (r *Repo) commitsSince(ctx context.Context, tip, from bare.Hash) ([]bare.Ha
 		if n == nil {
 			break
 		}
-		reached = reached || !n.old && slices.Contains(n.parents, from)
+		reached = reached || !n.excluded && slices.Contains(n.parents, from)
 	}
 	if !reached {
 		return nil, ErrRewritten
@@ -159,12 +159,12 @@ func (w *walk) parentsFirst(tip bare.Hash) []bare.Hash {
 		*node
 		parent int // which one comes next
 	}
-	for path := []step{{node: w.met[tip]}}; len(path) > 0; {
+	for path := []step{{node: w.nodes[tip]}}; len(path) > 0; {
 		top := &path[len(path)-1]
 		if top.parent < len(top.parents) {
-			next := w.met[top.parents[top.parent]]
+			next := w.nodes[top.parents[top.parent]]
 			top.parent++
-			if next != nil && !next.old && !listed[next.hash] {
+			if next != nil && !next.excluded && !listed[next.hash] {
 				listed[next.hash] = true
 				path = append(path, step{node: next})
 			}
@@ -176,14 +176,14 @@ func (w *walk) parentsFirst(tip bare.Hash) []bare.Hash {
 	return order
 }
 
-// queue implements heap.Interface, the youngest first.
-type queue []*node
+// commitQueue implements heap.Interface, the youngest first.
+type commitQueue []*node
 
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].when > q[j].when }
-func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(n any)        { *q = append(*q, n.(*node)) }
-func (q *queue) Pop() any {
+func (q commitQueue) Len() int           { return len(q) }
+func (q commitQueue) Less(i, j int) bool { return q[i].when > q[j].when }
+func (q commitQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *commitQueue) Push(n any)        { *q = append(*q, n.(*node)) }
+func (q *commitQueue) Pop() any {
 	last := (*q)[len(*q)-1]
 	*q = (*q)[:len(*q)-1]
 	return last
