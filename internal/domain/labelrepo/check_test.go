@@ -94,11 +94,11 @@ func (h *history) all(context.Context) iter.Seq2[Written, error] {
 func (h *history) demandMended(t *testing.T) {
 	t.Helper()
 	if _, faults := h.check(t); len(faults) > 0 {
-		t.Errorf("left: %v", faults)
+		t.Errorf("got the faults %v after mending, want none", faults)
 	}
 	fsck(t, h.cfg.Dir)
 	if got := git(t, h.cfg.Dir, "rev-list", "main"); got != h.commits {
-		t.Errorf("the commits are\n%s, want\n%s", got, h.commits)
+		t.Errorf("got the commits\n%swant\n%s", got, h.commits)
 	}
 }
 
@@ -118,11 +118,11 @@ func flip(t *testing.T, path string, bit int64) {
 func TestCheck_AWholeRepositoryHasNoFaultsAndAFolderWithoutOneNoObjects(t *testing.T) {
 	h := newHistory(t)
 	if objects, faults := h.check(t); objects < 200 || len(faults) > 0 {
-		t.Errorf("%d objects, %v", objects, faults)
+		t.Errorf("got %d objects and the faults %v, want at least 200 objects and no faults", objects, faults)
 	}
 	h.cfg.Dir = t.TempDir()
 	if objects, faults := h.check(t); objects != 0 || len(faults) > 0 {
-		t.Errorf("%d objects, %v", objects, faults)
+		t.Errorf("an empty folder: got %d objects and the faults %v, want none", objects, faults)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestCheck_EveryFlippedBitIsNamedAndMendHealsEachUnderItsOwnHash(t *testing.
 			if !slices.ContainsFunc(faults, func(f Fault) bool {
 				return strings.HasPrefix(f.File, stem) || isLoose && f.Object == name
 			}) {
-				t.Errorf("bit %d of %s: got %v", bit, file, faults)
+				t.Errorf("bit %d of %s: got the faults %v, want a fault of this file or object", bit, file, faults)
 			}
 			flip(t, path, bit)
 		}
@@ -198,11 +198,11 @@ func TestMend_FilesAndFoldersComeFromTheDatabaseAlone(t *testing.T) {
 			}
 			view.Close()
 			if damaged < 50 {
-				t.Fatalf("the test damages %d objects only", damaged)
+				t.Fatalf("got %d objects damaged by the test, want at least 50", damaged)
 			}
 			mended, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all})
 			if err != nil || mended != damaged {
-				t.Errorf("%d of %d are mended: %v", mended, damaged, err)
+				t.Errorf("got %d objects mended, %v, want %d", mended, err, damaged)
 			}
 			h.demandMended(t)
 		})
@@ -240,7 +240,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 	}
 	for _, file := range files {
 		if _, err := os.Stat(filepath.Join(h.cfg.Dir, file)); err != nil {
-			t.Errorf("it was taken away: %v", err)
+			t.Errorf("%s: got %v, want the file in its place", file, err)
 		}
 	}
 	if _, err := Mend(t.Context(), h.cfg, MendOptions{From: "file://" + remote}); err != nil {
@@ -250,7 +250,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 	// Life goes on.
 	r := open(t, h.cfg)
 	if r.Tip() != h.tip {
-		t.Errorf("the tip is %s, want %s", r.Tip(), h.tip)
+		t.Errorf("got the tip %s, want %s", r.Tip(), h.tip)
 	}
 	mustPush(t, r, label(99, "after"))
 	fsck(t, h.cfg.Dir)
@@ -264,11 +264,11 @@ func TestMend_ABranchPointsAgainToTheLastCommitThatTheDatabaseKnows(t *testing.T
 			t.Fatal(err)
 		}
 		if _, faults := h.check(t); len(faults) == 0 {
-			t.Errorf("%s: nothing is found", name)
+			t.Errorf("%s: got no faults, want one", name)
 		}
 		notedTip := h.written[len(h.written)-5].SHA // and four more were pushed before a crash
 		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: notedTip}); err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want the branch mended", name, err)
 		}
 		h.demandMended(t)
 	}
@@ -288,12 +288,12 @@ func TestCheck_BesideAWriterFindsNothing(t *testing.T) {
 	for checks := 0; ; checks++ {
 		var faults []Fault
 		if _, err := Check(t.Context(), cfg.Dir, noPace, func(f Fault) { faults = append(faults, f) }); err != nil || len(faults) > 0 {
-			t.Fatalf("%v, %v", faults, err)
+			t.Fatalf("got the faults %v, %v, want none", faults, err)
 		}
 		select {
 		case err := <-ended:
 			if err != nil || checks == 0 {
-				t.Errorf("%d checks, %v", checks, err)
+				t.Errorf("got %d checks during the pushes, %v, want at least 1 and no error", checks, err)
 			}
 			return
 		default:

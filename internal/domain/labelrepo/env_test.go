@@ -108,7 +108,7 @@ func mustPush(t testing.TB, r *Repo, commits ...Commit) []Result {
 	}
 	for i, result := range results {
 		if result.Err != nil {
-			t.Fatalf("%s: %v", commits[i].Path, result.Err)
+			t.Fatalf("%s: got %v, want a commit", commits[i].Path, result.Err)
 		}
 	}
 	return results
@@ -148,7 +148,7 @@ func commitCount(t testing.TB, dir string) int {
 func fsck(t testing.TB, dir string) {
 	t.Helper()
 	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
-		t.Errorf("git fsck %s: %s", dir, out)
+		t.Errorf("git fsck %s: got %s, want no errors", dir, out)
 	}
 }
 

@@ -57,7 +57,7 @@ func newTangledRepo(t *testing.T) (dir string) {
 	write("annotations/gone.json", "1")
 	commit("Cy", "1999-01-01T00:00:00+05:00", "from the past")
 	if _, err := githost.Git(work, "merge", "-q", "side"); err == nil {
-		t.Fatal("the merge should conflict")
+		t.Fatal("got a merge without conflict, want a conflict")
 	}
 	write("annotations/a.json", "both")
 	commit("Dee", "2021-01-01T00:00:00Z", "merge")
@@ -87,12 +87,12 @@ func TestFiles_EachComesWithTheCommitThatGitLogShows(t *testing.T) {
 			t.Errorf("%s: got\n%swant\n%s", f.Path, got, want)
 		}
 		if content := show(t, dir, f.Path); content != string(f.Content) {
-			t.Errorf("%s holds %q, want %q", f.Path, f.Content, content)
+			t.Errorf("%s: got %q, want %q", f.Path, f.Content, content)
 		}
 	}
 	slices.Sort(paths)
 	if want := []string{"annotations/a.json", "annotations/b.json", "annotations/c/d.json", "annotations/side.json"}; !slices.Equal(paths, want) {
-		t.Errorf("files %v, want %v", paths, want)
+		t.Errorf("got the files %v, want %v", paths, want)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestChanges_FromAnyCommitToTheTipNothingIsMissed(t *testing.T) {
 			}
 			after, err := githost.Git(dir, "show", f.SHA+":"+f.Path)
 			if f.Removed != (err != nil) || !f.Removed && after != string(f.Content) {
-				t.Errorf("%s in %s: removed %v, content %q", f.Path, f.SHA, f.Removed, f.Content)
+				t.Errorf("%s in %s: got removed %v and content %q, want removed %v and content %q", f.Path, f.SHA, f.Removed, f.Content, err != nil, after)
 			}
 		}
 		slices.Sort(got)
@@ -142,7 +142,7 @@ func TestChanges_ParentsComeBeforeChildrenWhateverTheirClocksSaid(t *testing.T) 
 	for i, sha := range order {
 		for _, parent := range strings.Fields(git(t, dir, "log", "-1", "--format=%P", sha)) {
 			if slices.Index(order, parent) > i {
-				t.Errorf("%s comes before its parent %s", sha, parent)
+				t.Errorf("got %s before its parent %s, want the parent first", sha, parent)
 			}
 		}
 	}
@@ -162,20 +162,20 @@ func TestChanges_ShowWhatOthersPushedWhileRunning(t *testing.T) {
 		}
 	}
 	if len(theirs) != 1 || theirs[0].Path != "annotations/01/000001.json" || string(theirs[0].Content) != "theirs\n" || theirs[0].Author.Name != "Foreign" {
-		t.Errorf("got %+v", theirs)
+		t.Errorf("got %+v, want one file annotations/01/000001.json of Foreign", theirs)
 	}
 }
 
 func TestFiles_AnEmptyRepositoryHasNone(t *testing.T) {
 	r := open(t, config(t, newBare(t)))
 	if tip, err := r.Refresh(t.Context()); tip != "" || err != nil {
-		t.Fatalf("tip %q, %v", tip, err)
+		t.Fatalf("got the tip %q, %v, want none", tip, err)
 	}
 	if files := collect(t, r.Files(t.Context(), "")); len(files) != 0 {
-		t.Errorf("got %v", files)
+		t.Errorf("got the files %v, want none", files)
 	}
 	if files := collect(t, r.Changes(t.Context(), "", "")); len(files) != 0 {
-		t.Errorf("got %v", files)
+		t.Errorf("got the changes %v, want none", files)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestFiles_WritersNeedNotWaitForAReader(t *testing.T) {
 		mustPush(t, r, label(10+n, f.Path))
 	}
 	if n != 3 {
-		t.Errorf("%d files, want the 3 that were there at the start", n)
+		t.Errorf("got %d files, want the 3 files of the tip at the start", n)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestFiles_ALongHistoryIsReadFromDeltas(t *testing.T) {
 	began := time.Now()
 	files := collect(t, r.Files(t.Context(), "annotations/"))
 	if len(files) != 97 {
-		t.Errorf("%d files, want 97, in %v", len(files), time.Since(began))
+		t.Errorf("got %d files in %v, want 97", len(files), time.Since(began))
 	}
 	fsck(t, cfg.Dir)
 }

@@ -96,7 +96,7 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 
 			r := open(t, cfg)
 			if _, err := r.Refresh(t.Context()); err != nil {
-				t.Fatalf("round %d: %v", round, err)
+				t.Fatalf("round %d: got %v from Refresh, want no error", round, err)
 			}
 			if cfg.Remote != "" {
 				fsck(t, cfg.Dir)
@@ -110,7 +110,7 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 			reachable := git(t, remote, "rev-list", "--all")
 			for _, sha := range acknowledged {
 				if !strings.Contains(reachable, sha) {
-					t.Fatalf("round %d: %s was acknowledged and is not in the remote", round, sha)
+					t.Fatalf("round %d: got the remote without %s, want every acknowledged commit", round, sha)
 				}
 			}
 			if round%3 == 2 {
@@ -153,7 +153,7 @@ func killedRun(t *testing.T, cfg Config, round int) []string {
 	}
 	_ = child.Wait() // it was killed
 	if failed.Len() > 0 {
-		t.Fatalf("round %d: the writer failed by itself: %s", round, failed.String())
+		t.Fatalf("round %d: got a writer that failed by itself, want a killed one: %s", round, failed.String())
 	}
 	return acknowledged
 }

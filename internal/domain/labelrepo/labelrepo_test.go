@@ -46,10 +46,10 @@ func TestPush_APersonWithGitSeesWhoLabelledWhatAndWhen(t *testing.T) {
 			"%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:01+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 1|one-1\n",
 			results[1].SHA, results[0].SHA)
 		if got != want {
-			t.Errorf("git log shows\n%swant\n%s", got, want)
+			t.Errorf("git log: got\n%swant\n%s", got, want)
 		}
 		if got := show(t, remote, "annotations/02/000002.json"); got != "{\"text\": \"two\"}\n" {
-			t.Errorf("the file holds %q", got)
+			t.Errorf("annotations/02/000002.json: got %q, want the text two", got)
 		}
 		fsck(t, remote)
 		fsck(t, cfg.Dir)
@@ -62,14 +62,14 @@ func TestPush_WhatIsThereAlreadyMakesNoCommit(t *testing.T) {
 		first := mustPush(t, r, label(1, "one"))[0]
 		again := mustPush(t, r, label(1, "one"))[0]
 		if again.Changed || again.SHA != first.SHA {
-			t.Errorf("the second time: %+v, the first time: %+v", again, first)
+			t.Errorf("pushed again: got %+v, want the unchanged %+v", again, first)
 		}
 		mixed := mustPush(t, r, label(1, "one"), label(1, "other"), label(1, "one"), label(1, "one"))
 		if mixed[0].Changed || !mixed[1].Changed || !mixed[2].Changed || mixed[3].Changed {
-			t.Errorf("there and back in one batch: %+v", mixed)
+			t.Errorf("one, other, one, one in a batch: got %+v, want only the second and third changed", mixed)
 		}
 		if n := commitCount(t, remote); n != 3 {
-			t.Errorf("%d commits, want 3", n)
+			t.Errorf("got %d commits, want 3", n)
 		}
 		fsck(t, remote)
 	})
@@ -86,14 +86,14 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 
 		mustPush(t, r, label(1, "ours again"), label(2, "new"))
 		if got := show(t, remote, "annotations/01/000001.json"); !strings.Contains(got, "ours again") {
-			t.Errorf("the last word was ours, but the file holds %q", got)
+			t.Errorf("annotations/01/000001.json: got %q, want the later content, which is ours", got)
 		}
 		if got := show(t, remote, "README.md"); got != "read me\n" {
-			t.Errorf("their file holds %q", got)
+			t.Errorf("README.md: got %q, want what others pushed", got)
 		}
 		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // never forced
 		if n := commitCount(t, remote); n != 5 {
-			t.Errorf("%d commits, want 5", n)
+			t.Errorf("got %d commits, want 5", n)
 		}
 		fsck(t, remote)
 		fsck(t, cfg.Dir)
@@ -120,7 +120,7 @@ func TestPush_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
 	for i, result := range results {
 		path := commits[i].Path
 		if (result.Err == nil) != paths[path] {
-			t.Errorf("%.40q: %v", path, result.Err)
+			t.Errorf("the path %.40q: got %v, want success %v", path, result.Err, paths[path])
 		}
 	}
 	fsck(t, r.cfg.Dir)
@@ -136,7 +136,7 @@ func TestPush_StrangeNamesAndMessagesStayStrictlyValid(t *testing.T) {
 	}
 	fsck(t, cfg.Dir)
 	if got := git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
-		t.Errorf("the author is %q", got)
+		t.Errorf("got the author %q, want Zoë 🐾", got)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestPush_AFlatFolderOfManyFilesWorks(t *testing.T) {
 	mustPush(t, r, commits[:300]...)
 	mustPush(t, r, commits[300:]...)
 	if n := strings.Count(git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
-		t.Errorf("%d files, want 500", n)
+		t.Errorf("got %d files, want 500", n)
 	}
 	fsck(t, cfg.Remote)
 	fsck(t, cfg.Dir)
@@ -202,7 +202,7 @@ func TestPush_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 	wg.Go(func() {
 		for i := range 40 {
 			if _, err := push(t.Context(), r, label(i+1, "ours")); err != nil {
-				t.Error(err)
+				t.Errorf("push %d: got %v, want no error", i, err)
 			}
 		}
 	})
@@ -226,7 +226,7 @@ func TestPush_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 	wg.Wait()
 	mustPush(t, r, label(100, "after git gc"))
 	if n := commitCount(t, cfg.Dir); n != 42+pushed || pushed != 5 {
-		t.Errorf("%d commits, %d of them theirs", n, pushed)
+		t.Errorf("got %d commits, %d of them theirs, want 47 and 5", n, pushed)
 	}
 	fsck(t, cfg.Dir)
 }
@@ -252,7 +252,7 @@ func TestPush_ADamagedCacheIsMadeAgainByItself(t *testing.T) {
 			r = open(t, cfg)
 			mustPush(t, r, label(2, "two"))
 			if n := commitCount(t, cfg.Remote); n != 2 {
-				t.Errorf("%d commits, want 2", n)
+				t.Errorf("got %d commits, want 2", n)
 			}
 			fsck(t, cfg.Dir)
 		})
@@ -264,7 +264,7 @@ func TestPush_ADamagedCacheIsMadeAgainByItself(t *testing.T) {
 		r.Close()
 		truncate(t, filepath.Join(cfg.Dir, "refs/heads/main"))
 		if _, err := Open(t.Context(), cfg); !errors.Is(err, ErrDamaged) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want ErrDamaged", err)
 		}
 	})
 	t.Run("while running", func(t *testing.T) {
@@ -301,18 +301,18 @@ func TestOpen_AnAddressWithSecretsOrWithoutEncryptionIsRefused(t *testing.T) {
 		cfg := config(t, remote)
 		_, err := Open(t.Context(), cfg)
 		if err == nil || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: %v", remote, err)
+			t.Errorf("%s: got %v, want an error without the secret", remote, err)
 		}
 	}
 	for _, remote := range []string{"https://example.org/x.git", "ssh://git@example.org/x.git", "git@example.org:x.git", "/tmp/x.git", "http://127.0.0.1:1/x.git"} {
 		if _, err := parseRemote(remote); err != nil {
-			t.Errorf("%s: %v", remote, err)
+			t.Errorf("%s: got %v, want no error", remote, err)
 		}
 	}
 	cfg := config(t, "")
 	cfg.Branch = "a..b"
 	if _, err := Open(t.Context(), cfg); err == nil {
-		t.Error("a branch that git does not take was taken")
+		t.Error("the branch a..b: got no error, want one")
 	}
 }
 
@@ -342,7 +342,7 @@ func TestSigner_GitVerifiesTheSignature(t *testing.T) {
 			}
 			out := git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
 			if out != "G tagma@example.org\nG tagma@example.org\n" {
-				t.Errorf("git says %q", out)
+				t.Errorf("git log: got %q, want two good signatures of tagma@example.org", out)
 			}
 			fsck(t, cfg.Dir)
 		})
@@ -355,7 +355,7 @@ func TestPush_EndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := push(ctx, r); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 	<-r.turn
 }

@@ -61,11 +61,11 @@ func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 					t.Errorf("%s: got %v, want %v", when, err, c.want)
 				}
 				if took := time.Since(began); took > 15*time.Second {
-					t.Errorf("%s: it took %v", when, took)
+					t.Errorf("%s: got an error after %v, want at most 15s", when, took)
 				}
 				checkNoSecret(t, err.Error())
 				if !strings.Contains(err.Error(), h.Address()) {
-					t.Errorf("%s: which repository? %v", when, err)
+					t.Errorf("%s: got %v, want the address %s in the error", when, err, h.Address())
 				}
 				h.Fault(nil)
 				r.remote.timeout = 20 * time.Second
@@ -73,7 +73,7 @@ func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 				r.remote.timeout = cfg.Timeout
 			}
 			if n := commitCount(t, h.Dir); n != 2 {
-				t.Errorf("%d commits, want 2", n)
+				t.Errorf("got %d commits, want 2", n)
 			}
 			fsck(t, h.Dir)
 		})
@@ -88,7 +88,7 @@ func TestPush_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, config(t, remote)) // starts without it
 			if _, err := push(t.Context(), r, label(1, "x")); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 		})
 	}
@@ -101,10 +101,10 @@ func TestPush_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 	r := open(t, cfg)
 	_, err := push(t.Context(), r, label(1, "x"))
 	if !errors.Is(err, ErrAuth) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrAuth", err)
 	}
 	if strings.Contains(err.Error(), "canary") {
-		t.Errorf("the token shows: %v", err)
+		t.Errorf("got %v, want an error without the token", err)
 	}
 }
 
@@ -126,13 +126,13 @@ func TestPush_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 				hook(t, h.Dir, "echo 'policy: no labels "+testToken+" on "+strings.Repeat("Sunday ", 500)+"' >&2; exit 1\n")
 				_, err := push(t.Context(), r, label(2, name))
 				if !errors.Is(err, ErrRejected) {
-					t.Fatalf("got %v", err)
+					t.Fatalf("got %v, want ErrRejected", err)
 				}
 				if !strings.Contains(err.Error(), "policy: no labels *** on Sunday") || !strings.Contains(err.Error(), "hook declined") {
-					t.Errorf("the reason is lost: %v", err)
+					t.Errorf("got %v, want the output of the hook without the token", err)
 				}
 				if len(err.Error()) > 1000 {
-					t.Errorf("%d characters of error", len(err.Error()))
+					t.Errorf("got an error of %d bytes, want at most 1000", len(err.Error()))
 				}
 			}
 			hook(t, h.Dir, "exit 0\n")
@@ -157,18 +157,18 @@ func TestPush_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	mustPush(t, r, in("a", "one"), in("b", "one"))
 	hook(t, dir, "exit 1\n")
 	if _, err := push(t.Context(), r, in("a", "rejected"), in("c", "rejected")); !errors.Is(err, ErrRejected) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got %v, want ErrRejected", err)
 	}
 	hook(t, dir, "exit 0\n")
 	mustPush(t, r, in("b", "two"))
 	if got := git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
-		t.Errorf("the commit after it changes %q", got)
+		t.Errorf("got a commit that changes %q, want annotations/00/b alone", got)
 	}
 	if results := mustPush(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
-		t.Errorf("what is there is committed again: %v", results)
+		t.Errorf("got %v, want both files unchanged", results)
 	}
 	if logs.String() != "" { // that the cache had to be made again
-		t.Errorf("the log says %s", logs)
+		t.Errorf("got the log %s, want none", logs)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestPush_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg.Timeout = time.Second
 	r := open(t, cfg)
 	if _, err := push(t.Context(), r, label(1, "x")); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }
 
@@ -191,15 +191,15 @@ func TestPush_APushOfWhichTheAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	mustPush(t, r, label(0, "x"))
 	h.LoseAnswer()
 	if _, err := push(t.Context(), r, label(1, "x"), label(2, "x")); !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got %v, want ErrUnavailable", err)
 	}
 	for i, result := range mustPush(t, r, label(1, "x"), label(2, "x")) {
 		if result.Changed || result.SHA == "" {
-			t.Errorf("commit %d was made again: %+v", i, result)
+			t.Errorf("commit %d: got %+v, want the commit of the first push, unchanged", i, result)
 		}
 	}
 	if n := commitCount(t, h.Dir); n != 3 {
-		t.Errorf("%d commits, want 3", n)
+		t.Errorf("got %d commits, want 3", n)
 	}
 }
 
@@ -212,7 +212,7 @@ func TestPush_APushOverHTTPTakesOneRequest(t *testing.T) {
 		mustPush(t, r, label(i+1, "x"))
 	}
 	if n := h.Requests() - before; n != 5 {
-		t.Errorf("5 pushes took %d requests", n)
+		t.Errorf("5 pushes: got %d requests, want 5", n)
 	}
 }
 
@@ -228,26 +228,26 @@ func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 
 	mustPush(t, r, label(3, "x"))
 	if !strings.Contains(log.String(), "forced elsewhere") {
-		t.Errorf("nobody is told: %s", log.String())
+		t.Errorf("got the log %s, want a line with forced elsewhere", log.String())
 	}
 	if n := commitCount(t, h.Dir); n != 2 {
-		t.Errorf("%d commits, want 2: never force", n)
+		t.Errorf("got %d commits, want 2: never force", n)
 	}
 	for _, err := range r.Changes(t.Context(), lost, "") {
 		if !errors.Is(err, ErrRewritten) {
-			t.Errorf("changes since a lost commit: %v", err)
+			t.Errorf("changes since a lost commit: got %v, want ErrRewritten", err)
 		}
 	}
 
 	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	mustPush(t, r, label(4, "x"))
 	if n := commitCount(t, h.Dir); n != 1 {
-		t.Errorf("%d commits after the branch was removed, want 1", n)
+		t.Errorf("after the branch was removed: got %d commits, want 1", n)
 	}
 	// What is unchanged as far as we know is asked about all the same.
 	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	if again := mustPush(t, r, label(4, "x"))[0]; !again.Changed {
-		t.Error("a file that the remote no longer has was taken for unchanged")
+		t.Errorf("a file that the remote no longer has: got %+v, want a new commit", again)
 	}
 }
 
@@ -266,7 +266,7 @@ func TestCredentials_ShowUpNowhere(t *testing.T) {
 	seen := log.String()
 	for _, err := range []error{rejected, down} {
 		if err == nil {
-			t.Fatal("no error")
+			t.Fatal("got no error, want a rejected push and an unavailable remote")
 		}
 		for ; err != nil; err = errors.Unwrap(err) {
 			seen += err.Error()
@@ -291,7 +291,7 @@ func checkNoSecret(t *testing.T, text string) {
 	basic := base64.StdEncoding.EncodeToString([]byte(testUser + ":" + testToken))
 	for _, secret := range []string{testToken, basic, "canary"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("a secret shows in: %.300s", text)
+			t.Errorf("got a secret in %.300s, want none", text)
 		}
 	}
 }
@@ -306,10 +306,10 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 	})
 	r := open(t, config(t, h.Address()))
 	if _, err := r.Refresh(t.Context()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	if got.Len() > 0 {
-		t.Errorf("the redirect was followed: %s", got.String())
+		t.Errorf("got a request at the target of the redirect, want none: %s", got.String())
 	}
 }
 
@@ -322,6 +322,6 @@ func TestPush_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 	})
 	r := open(t, config(t, h.Address()))
 	if _, err := push(ctx, r, label(1, "x")); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

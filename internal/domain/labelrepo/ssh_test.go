@@ -114,7 +114,7 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 	pushForeign(t, clone(t, dir), "theirs", "x")
 	mustPush(t, r, label(2, "two"), label(3, "three"))
 	if n := commitCount(t, dir); n != 4 {
-		t.Errorf("%d commits, want 4", n)
+		t.Errorf("got %d commits, want 4", n)
 	}
 	fsck(t, dir)
 	fsck(t, cfg.Dir)
@@ -132,7 +132,7 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 		cfg := config(t, cfg.Remote)
 		cfg.Credentials = credentials
 		if _, err := open(t, cfg).Refresh(t.Context()); !errors.Is(err, ErrAuth) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrAuth", name, err)
 		}
 	}
 }
@@ -153,6 +153,6 @@ func TestSSH_AServerThatNeverGreetsDoesNotHoldTheWriterForEver(t *testing.T) {
 	cfg.Timeout = 300 * time.Millisecond
 	_, err = push(t.Context(), open(t, cfg), label(1, "x"))
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "no answer in time") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrUnavailable with no answer in time", err)
 	}
 }
