@@ -10,32 +10,35 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Batch is commits that were built upon a tip. Nothing outside the batch changes
-// until Push sends and publishes the batch.
+// Batch holds commits that are built upon a base commit. The repository does not
+// change until Push sends and publishes the batch.
 type Batch struct {
 	repo    *Repo
 	commits []Commit
 
-	// What follows is guarded by repo.buildMu.
-	base     bare.Hash          // the tip that the batch builds upon
-	tip      bare.Hash          // the last commit of the batch, or base if there is nothing to change
-	pack     *bare.Pack         // the new objects; nil before the batch is built and after its Push
+	// The following fields are guarded by repo.buildMu.
+	base     bare.Hash          // parent of the first commit
+	tip      bare.Hash          // the last commit, or base if no file changes
+	pack     *bare.Pack         // the new objects; nil before build and after Push or Discard
 	folders  map[string]*folder // by path; "" is the root
-	previous *Batch             // the batch whose folders this batch may take; nil once the batch is built
-	results  []Result           // of each commit
+	previous *Batch             // adoptFolder moves folders out of previous; nil except during build
+	results  []Result           // one for each commit
 }
 
-// folder is a tree as the tree stands in a batch. The batch owns the content.
+// folder is a tree in memory, after the commits of the batch so far. The batch
+// owns content and edits content in place.
 type folder struct {
 	content []byte
 	hash    bare.Hash
 }
 
-// Prepare builds commits for a Push: upon the batch previous, while previous is being
-// pushed, or upon the tip if previous is nil or its Push has ended. Prepare may run
-// beside the Push of previous. Prepare asks the remote nothing.
+// Prepare builds commits for a Push. A batch with a previous batch is built upon
+// the tip of previous and may be prepared while previous is being pushed. Without
+// previous, or after the Push of previous, the batch is built upon the tip of the
+// branch. Prepare sends nothing to the remote. For a damaged cache, Prepare
+// empties the cache and builds the batch again.
 //
-// A batch must be given to Push or to Discard.
+// The caller passes the batch to Push or calls Discard.
 func (r *Repo) Prepare(ctx context.Context, commits []Commit, previous *Batch) (*Batch, error) {
 	b := &Batch{repo: r, commits: commits}
 	err := b.prepare(previous)
@@ -55,7 +58,8 @@ func (r *Repo) Prepare(ctx context.Context, commits []Commit, previous *Batch) (
 	return b, nil
 }
 
-// prepare builds the batch upon previous, or upon the tip.
+// prepare builds the batch upon the tip of previous, or upon the tip of the
+// branch.
 func (b *Batch) prepare(previous *Batch) error {
 	b.repo.buildMu.Lock()
 	defer b.repo.buildMu.Unlock()
@@ -65,8 +69,8 @@ func (b *Batch) prepare(previous *Batch) error {
 	return b.build(*b.repo.tip.Load(), nil)
 }
 
-// ensureBuilt builds the batch upon the tip, unless the batch is built upon the
-// tip already.
+// ensureBuilt builds the batch upon the tip of the branch, unless the batch is
+// already built upon this tip.
 func (b *Batch) ensureBuilt() error {
 	b.repo.buildMu.Lock()
 	defer b.repo.buildMu.Unlock()
@@ -77,7 +81,7 @@ func (b *Batch) ensureBuilt() error {
 	return b.build(tip, nil)
 }
 
-// Discard removes what the batch holds on the disk. Discard may be called twice.
+// Discard removes the temporary files of the batch. Discard may be called twice.
 func (b *Batch) Discard() {
 	b.repo.buildMu.Lock()
 	defer b.repo.buildMu.Unlock()
@@ -91,8 +95,8 @@ func (b *Batch) discard() {
 	b.pack, b.folders = nil, nil
 }
 
-// build makes the commits upon base. Base is the tip of the batch previous, if
-// there is one.
+// build makes the commits of the batch upon base. base is the tip of previous, if
+// previous is not nil.
 func (b *Batch) build(base bare.Hash, previous *Batch) (err error) {
 	b.discard()
 	b.base, b.tip, b.previous = base, base, previous
@@ -118,7 +122,7 @@ func (b *Batch) build(base bare.Hash, previous *Batch) (err error) {
 	return err
 }
 
-// openRoot opens the root of the tree that the batch builds upon.
+// openRoot loads the root folder of base.
 func (b *Batch) openRoot() error {
 	if b.adoptFolder("") {
 		return nil
@@ -134,8 +138,8 @@ func (b *Batch) openRoot() error {
 	return err
 }
 
-// adoptFolder reports whether the batch has the folder. A folder of the batch
-// previous, if there is one, moves to this batch.
+// adoptFolder reports whether the batch has the folder in memory. If the previous
+// batch has the folder, the folder moves to this batch.
 func (b *Batch) adoptFolder(path string) bool {
 	if b.folders[path] == nil && b.previous != nil {
 		if f := b.previous.folders[path]; f != nil {
@@ -146,7 +150,7 @@ func (b *Batch) adoptFolder(path string) bool {
 	return b.folders[path] != nil
 }
 
-// loadFolder makes a folder of a tree that is in the repository.
+// loadFolder returns the folder of a tree in the repository.
 func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
 	content, found := b.repo.trees.pop(hash)
 	if !found {
@@ -155,13 +159,13 @@ func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
 			return nil, err
 		}
 		content = bytes.Clone(shared)
-		b.repo.store.ClearCache() // no other folder builds upon what this one does
+		b.repo.store.ClearCache() // other folders have other deltas: the cached objects are of no use
 	}
 	return &folder{content: content, hash: hash}, nil
 }
 
-// cacheFolders moves the folders to the cache of trees, for the next batch. Each
-// folder must be in the repository as the folder stands.
+// cacheFolders moves the folders into the cache of trees, for the next batch. All
+// folders must be published.
 func (b *Batch) cacheFolders() {
 	for _, f := range b.folders {
 		b.repo.trees.put(f.hash, f.content)
@@ -169,8 +173,9 @@ func (b *Batch) cacheFolders() {
 	b.folders = nil
 }
 
-// addCommit makes one commit of c, or none if the file already has that content.
-// What is wrong with c alone is in the result; an error ends the batch.
+// addCommit makes one commit of c. If the file has the content already, addCommit
+// makes no commit and returns the current tip. A defect of c is in Result.Err. An
+// error ends the batch.
 func (b *Batch) addCommit(c Commit) (Result, error) {
 	if err := validatePath(c.Path); err != nil {
 		return Result{Err: err}, nil
@@ -215,8 +220,8 @@ func (b *Batch) addCommit(c Commit) (Result, error) {
 	return Result{SHA: b.tip.String(), Changed: true}, nil
 }
 
-// openFolders is the folders from the root down to names. One that is not there yet
-// is made, and joins the batch when something is written into it.
+// openFolders returns the folders from the root down to the last name. A new
+// folder is not in b.folders before addCommit writes an entry into the folder.
 func (b *Batch) openFolders(names []string) ([]*folder, error) {
 	folders := []*folder{b.folders[""]}
 	for i, name := range names {
@@ -244,21 +249,24 @@ func (b *Batch) openFolders(names []string) ([]*folder, error) {
 	return folders, nil
 }
 
-// writeEntry puts one line into a folder, and the folder's new tree into the pack.
+// writeEntry sets an entry of a folder and adds the folder's new tree to the
+// pack.
 func (b *Batch) writeEntry(f *folder, old treeEntry, pos int, name, mode string, hash bare.Hash) {
 	var edit bare.Edit
 	f.content, edit = setEntry(f.content, old, pos, name, mode, hash)
 	f.hash = b.pack.AddDelta(bare.Tree, f.hash, f.content, edit)
 }
 
-// pathConflictError says that what a path needs as one kind of thing is another.
+// pathConflictError reports a file where the path of a commit needs a folder, or
+// a folder where the path needs a file.
 type pathConflictError struct{ path, kind string }
 
 func (e pathConflictError) Error() string {
 	return fmt.Sprintf("in the label repository %.200q is a %s, which is in the way", e.path, e.kind)
 }
 
-// conflictAsResult is a result for an error that concerns one commit alone.
+// conflictAsResult returns a result for a pathConflictError, which concerns one
+// commit alone. It returns other errors unchanged.
 func conflictAsResult(err error) (Result, error) {
 	if conflict := (pathConflictError{}); errors.As(err, &conflict) {
 		return Result{Err: conflict}, nil

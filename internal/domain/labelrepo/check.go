@@ -14,35 +14,37 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Fault is something that is wrong with the label repository on the disk.
+// Fault is a defect of the label repository on the disk.
 type Fault struct {
 	Kind   FaultKind
-	Object string // the object's hash, or "" for a file that is no object
-	File   string // the file's name within the repository, if the fault is in a file
-	From   string // for a missing object: the object or reference that names it
+	Object string // hash of the object; "" for a fault of a file that is not an object
+	File   string // path within the repository; "" if the fault is not in one file
+	From   string // for a missing object: hash or name of the object or reference that needs the object
 	Err    error
 }
 
-// FaultKind is what is wrong.
+// FaultKind is the kind of a fault.
 type FaultKind string
 
 // The kinds of faults.
 const (
-	Missing FaultKind = "missing" // something names the object, and it is not there
-	Damaged FaultKind = "damaged" // the object is not what its hash says, or a file not what its checksum says
+	Missing FaultKind = "missing" // an object or a reference names an object that does not exist
+	Damaged FaultKind = "damaged" // the hash of an object, or the checksum of a file, is wrong
 )
 
-// Pace is told how many bytes were read, and may wait. Its error ends a check.
+// Pace is called with the number of bytes read since the last call, and may
+// block. An error of Pace ends a check.
 type Pace func(bytes int64) error
 
-// noPace does not wait.
+// noPace is a Pace that does not block.
 func noPace(int64) error { return nil }
 
-// Check reads the whole repository in a folder, without its lock: beside the
-// server that writes to it. As git fsck does, Check compares each object with its
-// hash, each pack and index with its checksum, and looks up whatever an object or
-// a reference names. Check calls found for each fault, goes on after it, and
-// returns how many objects were read. A folder without a repository has none.
+// Check reads the whole repository in dir without its lock, while a server may
+// write to the repository. As git fsck does, Check compares each object with its
+// hash and each pack and index with its checksum, and looks for all objects that
+// an object or a reference names. Check calls report for each fault, continues
+// after a fault, and returns the number of objects read. A folder without a
+// repository has no objects.
 func Check(ctx context.Context, dir string, pace Pace, report func(Fault)) (objects int, err error) {
 	view, err := bare.OpenView(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,14 +71,14 @@ func Check(ctx context.Context, dir string, pace Pace, report func(Fault)) (obje
 
 func convertFault(f bare.Fault) Fault { return Fault{Damaged, shaOf(f.Object), f.File, "", f.Err} }
 
-// checker looks up what objects name.
+// checker collects the missing objects of a repository.
 type checker struct {
 	view         *bare.View
-	missing      map[bare.Hash]string // by what named them first
-	previousTree []byte               // the tree before, whose entries were looked up
+	missing      map[bare.Hash]string // hash of a missing object → first object or reference that names the object
+	previousTree []byte               // content of the last tree in checkTreeEntries
 }
 
-// checkReferences looks up what an object names.
+// checkReferences looks for the objects that an object names.
 func (c *checker) checkReferences(h bare.Hash, kind bare.Kind, content []byte, report func(Fault)) {
 	var err error
 	if kind == bare.Tree {
@@ -93,8 +95,9 @@ func (c *checker) checkReferences(h bare.Hash, kind bare.Kind, content []byte, r
 	}
 }
 
-// checkTreeEntries looks up the entries of a tree, but for those that the tree before
-// had too at the same place: in a flat folder each is as long as all files.
+// checkTreeEntries looks for the entries of a tree. It leaves out the first
+// entries if the previous tree begins with the same bytes: each tree of a flat
+// folder lists all files.
 func (c *checker) checkTreeEntries(h bare.Hash, content []byte) error {
 	commonPrefix := 0
 	for commonPrefix < min(len(content), len(c.previousTree)) && content[commonPrefix] == c.previousTree[commonPrefix] {
@@ -120,8 +123,8 @@ func (c *checker) checkExists(h bare.Hash, referrer string) {
 	}
 }
 
-// reportMissing tells of what is missing, after a second look: a server or a git may
-// have gathered packs while their folder was listed.
+// reportMissing reports the missing objects, after a second look. During the
+// first look, a server or an ordinary git may have merged packs.
 func (c *checker) reportMissing(dir string, report func(Fault)) error {
 	if len(c.missing) == 0 {
 		return nil
@@ -148,10 +151,12 @@ func sortedHashes[V any](set map[bare.Hash]V) []bare.Hash {
 	return all
 }
 
-// modeSubmodule is the mode of an entry that names a commit of another repository.
+// modeSubmodule is the mode of an entry for a commit of another repository.
 const modeSubmodule = "160000"
 
-// referencesOf returns the objects that an object names.
+// referencesOf returns the hashes of the objects that an object names: parents
+// and tree of a commit, entries of a tree, target of a tag. Submodules are left
+// out.
 func referencesOf(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 	switch kind {
 	case bare.Commit:
@@ -181,6 +186,6 @@ func referencesOf(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 
 var errMalformedTag = errors.New("malformed tag")
 
-// Describe returns what a fault is of, in words: without the address of anything
-// on this machine.
+// Describe returns the hash of the object, or the path of the file within the
+// repository. A report with Describe does not contain a path of this machine.
 func (f Fault) Describe() string { return cmp.Or(f.Object, f.File) }

@@ -14,11 +14,12 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Identity is a person or service as git writes them. Characters that git
-// cannot hold there are left out.
+// Identity is a person or a service, as author or committer. Commits leave out
+// the characters that git does not allow in names and addresses.
 type Identity struct{ Name, Email string }
 
-// clean is the identity without what would break the line of a commit.
+// clean returns the identity without the characters that would break a header
+// line of a commit.
 func (i Identity) clean() Identity {
 	strip := func(s string) string {
 		s = strings.Map(func(c rune) rune {
@@ -33,21 +34,23 @@ func (i Identity) clean() Identity {
 	return Identity{Name: cmp.Or(strip(i.Name), email, "unknown"), Email: email}
 }
 
-// signature is the identity at a moment, in a commit's form. Git counts whole
-// seconds from 1970.
+// signature returns the identity and a time in the format of a commit header:
+// whole seconds since 1970, in UTC.
 func (i Identity) signature(at instant.Instant) string {
 	i = i.clean()
 	return fmt.Sprintf("%s <%s> %d +0000", i.Name, i.Email, max(at.Time().Unix(), 0))
 }
 
-// cleanMessage ends with one line feed and has none of a commit's end marks.
+// cleanMessage returns the message as valid UTF-8, without NUL bytes and carriage
+// returns of line ends, and with exactly one line feed at the end.
 func cleanMessage(message string) string {
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	message = strings.NewReplacer("\x00", "", "\r\n", "\n").Replace(message)
 	return strings.TrimSpace(message) + "\n"
 }
 
-// encodeCommit writes a commit object. parent may be the zero hash.
+// encodeCommit returns the content of a commit object. A parent of zero means no
+// parent.
 func encodeCommit(tree, parent bare.Hash, author, committer, message string, signer Signer) ([]byte, error) {
 	var head strings.Builder
 	fmt.Fprintf(&head, "tree %s\n", tree)
@@ -59,7 +62,7 @@ func encodeCommit(tree, parent bare.Hash, author, committer, message string, sig
 	if signer == nil {
 		return []byte(head.String() + body), nil
 	}
-	// What is signed is the commit as it would be without the signature.
+	// The signature covers the commit without the gpgsig header.
 	armored, err := sign(signer, []byte(head.String()+body))
 	if err != nil {
 		return nil, fmt.Errorf("signing a commit: %w", err)
@@ -68,7 +71,7 @@ func encodeCommit(tree, parent bare.Hash, author, committer, message string, sig
 	return []byte(head.String() + body), nil
 }
 
-// commitObject is what is read of a commit.
+// commitObject is a parsed commit.
 type commitObject struct {
 	tree      bare.Hash
 	parents   []bare.Hash
@@ -81,8 +84,9 @@ type commitObject struct {
 
 var errMalformedCommit = errors.New("malformed commit")
 
-// parseCommit reads a commit, of whichever git. Only the tree and the parents
-// must be right: a strange author is no reason to lose a file.
+// parseCommit parses a commit of any git implementation. It returns
+// errMalformedCommit if the tree or a parent is invalid. An invalid author or
+// committer is no error, because the files of the commit remain usable.
 func parseCommit(content []byte) (commitObject, error) {
 	var c commitObject
 	head, message, _ := bytes.Cut(content, []byte("\n\n"))
@@ -112,8 +116,8 @@ func parseCommit(content []byte) (commitObject, error) {
 	return c, nil
 }
 
-// parseSignature reads "Name <email> seconds zone". The zone does not change
-// the moment.
+// parseSignature parses "Name <email> seconds zone". The zone is ignored: the
+// seconds are in UTC.
 func parseSignature(text string) (Identity, instant.Instant) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	name, rest, _ := strings.Cut(text, "<")

@@ -20,18 +20,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Credentials let Tagma in at the remote. The zero value is for a remote that
-// needs none.
+// Credentials authenticate Tagma at the remote. The zero value is for a remote
+// without authentication.
 type Credentials struct {
-	Username string // for https: with most hosts any name will do beside a token
-	Token    string // for https: a token or password
+	Username string // for https; most hosts accept any name with a token
+	Token    string // for https: a token or a password
 
 	SSHKey     []byte // for ssh: a private key, PEM or OpenSSH
-	Passphrase string // of SSHKey, if it has one
-	KnownHosts string // for ssh: the file that knows the remote's host key; "" = that of the user who runs Tagma
+	Passphrase string // of SSHKey, or ""
+	KnownHosts string // for ssh: path of a known_hosts file; "" = the file of the user who runs Tagma
 }
 
-// newRemote reads the address of a remote. Nothing is dialled yet.
+// newRemote returns the remote of cfg without a connection.
 func newRemote(cfg Config) (*remote, error) {
 	endpoint, err := parseRemote(cfg.Remote)
 	if err != nil {
@@ -65,8 +65,8 @@ func newRemote(cfg Config) (*remote, error) {
 	return m, err
 }
 
-// parseRemote takes https://, ssh:// (also git@host:path) and paths. It never
-// repeats an address that it refuses for what is in it.
+// parseRemote parses https:// and ssh:// URLs, git@host:path, and paths. Its
+// errors do not contain the address, because the address may contain a secret.
 func parseRemote(address string) (*transport.Endpoint, error) {
 	if !strings.Contains(address, "://") {
 		return parseWithoutScheme(address)
@@ -98,8 +98,8 @@ func parseRemote(address string) (*transport.Endpoint, error) {
 	return transport.NewEndpoint(address)
 }
 
-// parseWithoutScheme takes git@host:path and paths. As for git, what has a colon before
-// any slash is no path.
+// parseWithoutScheme parses git@host:path and paths. As in git, an address with a
+// colon before the first slash is not a path.
 func parseWithoutScheme(address string) (*transport.Endpoint, error) {
 	before, _, colon := strings.Cut(address, ":")
 	if !colon || strings.Contains(before, "/") || filepath.VolumeName(address) != "" {
@@ -115,7 +115,7 @@ func parseWithoutScheme(address string) (*transport.Endpoint, error) {
 	return transport.NewEndpoint(address)
 }
 
-// sshAuth is go-git's key authentication, with a bound on dialling.
+// sshAuth is go-git's authentication by key, with a timeout for dialling.
 type sshAuth struct {
 	*gitssh.PublicKeys
 	timeout time.Duration
@@ -130,8 +130,8 @@ func (a sshAuth) ClientConfig() (*ssh.ClientConfig, error) {
 	return config, err
 }
 
-// newSSHAuth reads the key and the known hosts. Without a key, the user's SSH
-// agent is asked.
+// newSSHAuth reads the key and the known hosts. Without a key it returns nil, and
+// go-git asks the SSH agent of the user.
 func newSSHAuth(endpoint *transport.Endpoint, c Credentials, timeout time.Duration) (transport.AuthMethod, error) {
 	if len(c.SSHKey) == 0 {
 		return nil, nil

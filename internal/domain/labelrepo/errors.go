@@ -10,31 +10,34 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// What may go wrong between here and the label repository. Every error of this
-// package that is about the repository wraps one of them; its text is fit for
-// print, without credentials and of bounded length.
+// Errors of the label repository. Every error of this package about the
+// repository wraps one of these errors. The text is safe to print: without
+// credentials and of limited length.
 var (
-	// ErrUnavailable: not reachable, too slow, or unable just now. Try later.
+	// ErrUnavailable means that the remote is unreachable, too slow, or out of
+	// order. A later attempt may succeed.
 	ErrUnavailable = errors.New("the label repository is not available")
-	// ErrAuth: it does not let these credentials in. A person must act.
+	// ErrAuth means that the remote refuses the credentials. A person must change
+	// the credentials.
 	ErrAuth = errors.New("the label repository refuses the credentials")
-	// ErrRejected: it understood, and will not take the commits: a hook, a
-	// protected branch. A person must act.
+	// ErrRejected means that a hook or a protected branch of the remote refuses
+	// the commits. A person must act.
 	ErrRejected = errors.New("the label repository rejected the push")
-	// ErrDamaged: a repository that is not a cache, and so cannot be made
-	// again from its remote, is broken on the disk.
+	// ErrDamaged means that a repository without a remote is damaged on the disk.
+	// With a remote, the cache is fetched again instead.
 	ErrDamaged = errors.New("the label repository is damaged")
-	// ErrInUse: another process writes to the repository in the same folder.
+	// ErrInUse means that another process holds the lock of the repository.
 	ErrInUse = bare.ErrInUse
-	// ErrSecretInAddress: an address goes into logs, credentials do not.
+	// ErrSecretInAddress means that the address of the remote contains a user
+	// name or a password. Addresses are logged.
 	ErrSecretInAddress = errors.New("the address of the label repository holds a user name or password")
-	// ErrRewritten: a commit that was asked about is not in the branch's
-	// history. Someone forced the branch elsewhere.
+	// ErrRewritten means that a commit is no longer in the history of the branch,
+	// because somebody forced the branch.
 	ErrRewritten = errors.New("the history of the label repository was rewritten")
 )
 
-// problem is an error for print. It deliberately does not wrap its cause:
-// nobody knows what is in there.
+// repoError is an error that is safe to print. It does not wrap its cause,
+// because the cause may contain a secret.
 type repoError struct {
 	kind error
 	text string
@@ -49,11 +52,11 @@ func (p *repoError) Error() string {
 
 func (p *repoError) Unwrap() error { return p.kind }
 
-// scrubber takes secrets out of text that came from elsewhere.
+// scrubber removes secrets from the text of libraries and remotes.
 type scrubber struct{ replacer *strings.Replacer }
 
-// newScrubber knows a secret in every form in which a library or a remote may
-// repeat it.
+// newScrubber returns a scrubber for the secrets, as plain text, percent-encoded,
+// and in a Basic authorization of user.
 func newScrubber(user string, secrets ...string) scrubber {
 	var pairs []string
 	for _, secret := range secrets {
@@ -68,9 +71,10 @@ func newScrubber(user string, secrets ...string) scrubber {
 	return scrubber{strings.NewReplacer(pairs...)}
 }
 
-const maxMessage = 500 // characters of a remote's or library's words
+const maxMessage = 500 // limit of a text of a library or a remote, in characters
 
-// clean is text without secrets and control characters, in one line, bounded.
+// clean returns text in one line, without secrets and control characters, and at
+// most maxMessage characters long.
 func (s scrubber) clean(text string) string {
 	text = s.replacer.Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	text = strings.Map(func(c rune) rune {

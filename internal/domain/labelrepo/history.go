@@ -14,32 +14,32 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// File is a file as one commit left it, with that commit.
+// File is the state of a file after a commit, with the data of the commit.
 type File struct {
 	Path    string
-	Content []byte // nil if the commit removed the file, which only Changes shows
+	Content []byte // nil if Removed
 	Removed bool
 
-	SHA        string // the commit
+	SHA        string // hash of the commit
 	Author     Identity
-	AuthorTime instant.Instant // when it was written, whole seconds
+	AuthorTime instant.Instant // whole seconds
 	Committer  Identity
 	CommitTime instant.Instant
-	Message    string // with its trailers
+	Message    string // with trailers
 }
 
-// Files is every file at the tip whose path begins with prefix, each with the
-// commit that last changed it, as git log shows it: the last changed first.
-// Links and submodules are left out. It reads the tip as it was last known
-// (see Refresh), and only as much of the history as it needs. It does not hold
-// writers up. An error ends it.
+// Files yields every file at the tip with the given prefix of its path. Each file
+// comes with the last commit that changed the file, as in git log. The file with
+// the newest commit comes first. Links and submodules are left out. Files reads
+// the tip of the last Refresh or Push, and no more history than necessary.
+// Writers do not wait for Files. Files ends after an error.
 func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		tip := *r.tip.Load()
 		if tip.IsZero() {
 			return
 		}
-		pending := map[string]bare.Hash{} // files whose last commit is yet to be found
+		pending := map[string]bare.Hash{} // files whose last commit is not found yet
 		commit, err := r.readCommit(tip)
 		if err == nil {
 			err = r.diff(ctx, bare.Hash{}, commit.tree, "", prefix, func(path string, hash bare.Hash) error {
@@ -73,8 +73,8 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 				}
 			}
 		}
-		// A merge may have taken a file in a way that no commit accounts for.
-		// It is there, and the tip is what holds it.
+		// After some merges, no commit differs from all of its parents in a file.
+		// Such a file comes with the tip.
 		for _, path := range slices.Sorted(maps.Keys(pending)) {
 			if !r.yieldFile(fileChange{newFile(path, tip, commit), pending[path]}, yield) {
 				return
@@ -83,11 +83,11 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 	}
 }
 
-// Changes is what the commits since from changed, up to the tip as it was last
-// known: commit by commit, parents before children, each file as the commit
-// left it. A merge shows what is in none of its parents. from "" means from
-// the beginning; one that is not in the history gives ErrRewritten. It does
-// not hold writers up. Besides that error, any other ends it.
+// Changes yields the files that each commit since from changed, with parents
+// before children. For a merge, Changes yields the files that differ from all
+// parents. An empty from means the whole history. Changes reads the tip of the
+// last Refresh or Push. Writers do not wait for Changes. Changes ends after an
+// error. The error is ErrRewritten if from is not in the history.
 func (r *Repo) Changes(ctx context.Context, from, prefix string) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		commits, err := r.commitsSince(ctx, *r.tip.Load(), hashOf(from))
@@ -109,10 +109,10 @@ func (r *Repo) Changes(ctx context.Context, from, prefix string) iter.Seq2[File,
 	}
 }
 
-// changed is a file of which the content has yet to be read.
+// fileChange is a File whose content is not read yet.
 type fileChange struct {
 	File
-	blob bare.Hash // zero: removed
+	blob bare.Hash // zero if the file was removed
 }
 
 func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
@@ -125,7 +125,7 @@ func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
 		yield(File{}, fmt.Errorf("file %q of commit %s: %w", c.Path, c.SHA, err))
 		return false
 	}
-	c.Content = bytes.Clone(content) // the original is the cache's
+	c.Content = bytes.Clone(content) // the cache owns the original
 	return yield(c.File, nil)
 }
 
@@ -138,8 +138,8 @@ func newFile(path string, hash bare.Hash, c commitObject) File {
 	}
 }
 
-// commitChanges is the files in which a commit differs from all of its parents, by
-// path.
+// commitChanges yields the files in which a commit differs from all of its
+// parents, sorted by path.
 func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string) iter.Seq2[fileChange, error] {
 	return func(yield func(fileChange, error) bool) {
 		commit, err := r.readCommit(hash)
@@ -160,7 +160,7 @@ func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string)
 			}
 		}
 		blobs := map[string]bare.Hash{}
-		counts := map[string]int{} // from how many parents
+		counts := map[string]int{} // number of parents from which a file differs
 		for _, parent := range parents {
 			err := r.diff(ctx, parent, commit.tree, "", prefix, func(path string, blob bare.Hash) error {
 				blobs[path] = blob
@@ -183,9 +183,9 @@ func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string)
 	}
 }
 
-// diff calls visit for each file that is other in tree now than in was, with
-// its hash in now, or the zero hash if it is not there. Either may be the zero
-// hash: the empty tree. Equal folders are not read.
+// diff calls visit for each file that differs between two trees, with the hash in
+// newTree, or the zero hash for a removed file. The zero hash as a tree means the
+// empty tree. diff does not read folders with equal hashes.
 func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, prefix string, visit func(path string, blob bare.Hash) error) error {
 	if oldTree == newTree {
 		return nil
@@ -225,7 +225,7 @@ func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, pre
 			order = compareEntries(old, e)
 		}
 		switch {
-		case order < 0: // gone: the new one is for the next round
+		case order < 0: // removed; the next iteration reads the new entry again
 			newCursor.pos = position
 			err = compare(old, old.hash, bare.Hash{})
 		case order > 0:
@@ -233,7 +233,7 @@ func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, pre
 			continue
 		case e.isFile() == old.isFile():
 			err = compare(e, old.hash, e.hash)
-		default: // a file gave way to a link, or the other way round
+		default: // a file became a link, or a link became a file
 			err = cmp.Or(compare(old, old.hash, bare.Hash{}), compare(e, bare.Hash{}, e.hash))
 		}
 		if err == nil {
@@ -250,7 +250,7 @@ func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, pre
 	return err
 }
 
-// openTree returns a cursor at the beginning of a tree.
+// openTree returns a cursor at the first entry of a tree.
 func (r *Repo) openTree(tree bare.Hash) (treeCursor, error) {
 	if tree.IsZero() {
 		return treeCursor{}, nil

@@ -1,13 +1,14 @@
-// Package labelrepo owns the one writer of Tagma's label repository: files,
-// commits and pushes. It makes commits without a working copy, sends many of
-// them as one pack that holds exactly the new objects, and moves the remote's
-// branch only from where it was read, never by force. It reads back what
-// others pushed.
+// Package labelrepo owns the label repository: its commits and pushes. The
+// package makes commits without a working copy, sends many commits as one pack
+// with exactly the new objects, and moves the branch of the remote by
+// compare-and-swap, never by force. It reads the commits that others pushed.
+// Nothing else in Tagma writes to the label repository.
 //
-// It does not know what the files mean, nor Tagma's database, which is the
-// truth: with a remote, the repository on the disk is a cache that is made
-// again when it is damaged. Without one, it is the final repository, in which
-// an ordinary git may work at the same time.
+// The package does not own the meaning of the files, and it does not know Tagma's
+// database, which is the source of truth. With a remote, the repository on the
+// disk is a cache, and a damaged cache is fetched again. Without a remote, the
+// repository on the disk is final, and an ordinary git may work in the repository
+// at the same time.
 package labelrepo
 
 import (
@@ -28,66 +29,67 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Config says where the label repository is and in whose name it is written.
+// Config holds the location of the label repository and the identity of the
+// committer.
 type Config struct {
-	Dir         string // the bare repository on the local disk: a cache of Remote, or final
+	Dir         string // bare repository on the local disk: a cache of Remote, or final
 	Remote      string // https://, ssh://, git@host:path or a path; "" makes Dir the final repository
 	Branch      string // "" = main
 	Committer   Identity
 	Credentials Credentials
-	Signer      Signer        // signs every commit, if not nil
-	Clock       instant.Clock // nil = the machine's
-	Log         *slog.Logger  // nil = none
+	Signer      Signer        // signs every commit; nil = no signatures
+	Clock       instant.Clock // nil = the system's clock
+	Log         *slog.Logger  // nil = no log
 
 	Timeout      time.Duration // of one exchange with the remote; 0 = one minute
-	FetchTimeout time.Duration // of fetching what others pushed, the first time everything; 0 = ten minutes
-	RaceTimeout  time.Duration // of pushing again after others pushed first; 0 = two minutes
+	FetchTimeout time.Duration // of one fetch, which may bring the whole repository; 0 = ten minutes
+	RaceTimeout  time.Duration // of one Push while others push first; 0 = two minutes
 }
 
-// Commit is one file's new content.
+// Commit is the new content of one file.
 type Commit struct {
 	Path       string // with slashes, from the root of the repository
 	Content    string
 	Message    string // with trailers, if any
 	Author     Identity
-	AuthorTime instant.Instant // git keeps its seconds
+	AuthorTime instant.Instant // stored in whole seconds
 }
 
-// Result is what became of one Commit.
+// Result is the result of one Commit.
 type Result struct {
-	SHA     string // the commit that was made; or a commit that holds the content already
-	Changed bool   // whether one was made
-	Err     error  // why this Commit, and no other, cannot be made: fit for print, and the same next time
+	SHA     string // the new commit; or an older commit whose tree has the content already
+	Changed bool   // whether there is a new commit
+	Err     error  // defect of this Commit alone, safe to print; a second attempt fails with the same error
 }
 
-// Repo writes the label repository. Its methods may be called from any
-// goroutine. Pushes take turns; one batch may be prepared while another is sent.
+// Repo writes the label repository. All methods are safe for concurrent use. One
+// Push runs at a time; during a Push, the next batch may be prepared.
 type Repo struct {
 	cfg    Config
-	branch string // its full name
+	branch string // full name, such as refs/heads/main
 	store  *bare.Repo
-	remote *remote       // nil: the local repository is the final one
-	turn   chan struct{} // holds one token while somebody writes
+	remote *remote       // nil if the local repository is final
+	turn   chan struct{} // a lock that a context can interrupt: full while somebody holds the turn
 
-	tip       atomic.Pointer[bare.Hash] // where the branch was last known to be
-	synced    bool                      // whether the remote said so since Open; under turn
-	pushedTip bare.Hash                 // the tip that the last push of this Repo left; under turn
-	resumeAt  time.Time                 // when this Repo may push again; under turn
+	tip       atomic.Pointer[bare.Hash] // last known commit of the branch; zero = none
+	synced    bool                      // whether tip was read from the remote since Open or the last error; guarded by turn
+	pushedTip bare.Hash                 // tip of the last Push of this Repo; guarded by turn
+	resumeAt  time.Time                 // earliest time of the next Push; guarded by turn
 
-	buildMu sync.Mutex // guards the trees, the folders of batches, and writes to store
+	buildMu sync.Mutex // guards trees, the folders of batches, and writes to store
 	trees   treeCache
 }
 
-// CheckBranch says whether this can be the name of a branch.
+// CheckBranch returns an error if name is not a valid name of a branch.
 func CheckBranch(name string) error {
 	if err := plumbing.NewBranchReferenceName(name).Validate(); err != nil || strings.ContainsAny(name, " \n") {
-		return fmt.Errorf("%.60q is not a name for a branch", name)
+		return fmt.Errorf("%.60q is not a valid name of a branch", name)
 	}
 	return nil
 }
 
-// CheckRemote says whether this can be the address of a remote. It never
-// repeats one that may hold a secret.
+// CheckRemote returns an error if address is not a valid address of a remote. The
+// error does not contain a secret of the address.
 func CheckRemote(address string) error {
 	_, err := parseRemote(address)
 	return err
@@ -106,8 +108,9 @@ func (c Config) Folder() (string, bool) {
 	return endpoint.Path, true
 }
 
-// CheckAccess says what is wrong with the remote's credentials, as far as that
-// can be said without asking it, or lacks to reach it.
+// CheckAccess returns an error if the remote cannot be used: invalid credentials,
+// an invalid known_hosts file, or no git program. CheckAccess does not connect to
+// the remote.
 func (c Config) CheckAccess() error {
 	if c.Remote == "" {
 		return nil
@@ -116,10 +119,11 @@ func (c Config) CheckAccess() error {
 	return err
 }
 
-// Open makes the repository ready. It does not ask the remote anything, so
-// that a server starts while the remote is down; Refresh does. What a killed
-// process left is swept; a damaged cache is emptied, and comes back with the
-// first use. One process at a time may have a folder open.
+// Open opens the local repository and does not connect to the remote, so a server
+// starts while the remote is down. Open removes the unfinished files of a killed
+// process, and empties a damaged cache; the next Refresh or Push fetches the
+// cache again. Only one process can open a folder: the error wraps ErrInUse
+// otherwise. The caller calls Close.
 func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	cfg = cfg.withDefaults()
 	if err := CheckBranch(cfg.Branch); err != nil {
@@ -165,22 +169,22 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// manyPacks is how many packs too large for Tidy are no reason to call git gc:
-// some hundred thousand commits.
+// manyPacks is the number of large packs from which Open recommends git gc: some
+// hundred thousand commits.
 const manyPacks = 50
 
-// Close gives the local repository up, when whoever writes has ended.
+// Close waits for the current writer and closes the local repository. A Repo
+// cannot be used after Close.
 func (r *Repo) Close() error {
 	r.turn <- struct{}{}
 	defer r.endTurn()
 	return r.store.Close()
 }
 
-// Tip is the commit that the branch was last known to point to, or "" if there
-// is none.
+// Tip returns the last known commit of the branch, or "" for an empty branch.
 func (r *Repo) Tip() string { return shaOf(*r.tip.Load()) }
 
-// check reads the tip and every folder of it.
+// checkTip reads the commit at the tip and all of its folders.
 func (r *Repo) checkTip(ctx context.Context) error {
 	tip, err := r.store.Ref(r.branch)
 	if err != nil {
@@ -216,8 +220,10 @@ func (r *Repo) checkTree(ctx context.Context, hash bare.Hash) error {
 	return nil
 }
 
-// Heal takes an error of Changes or Files. If what they read is damaged, the
-// cache is emptied, the next Refresh brings it back, and the error says so.
+// Heal handles an error of Changes or Files. If the error reports damage, Heal
+// empties the cache and returns ErrUnavailable; the next Refresh fetches the
+// cache again. Without a remote, Heal returns ErrDamaged. Heal returns other
+// errors unchanged.
 func (r *Repo) Heal(ctx context.Context, cause error) error {
 	if !isDamage(cause) {
 		return cause
@@ -229,11 +235,12 @@ func (r *Repo) Heal(ctx context.Context, cause error) error {
 	if err := r.emptyCache(cause); err != nil {
 		return err
 	}
-	return &repoError{ErrUnavailable, "its copy on this machine is damaged, and is made again: try again"}
+	return &repoError{ErrUnavailable, "the copy on this machine is damaged and will be fetched again: try again"}
 }
 
-// Renew empties a cache that somebody has found damaged. The next Refresh brings
-// it back. A repository that is no cache stays as it is: ErrDamaged.
+// Renew empties a cache that another package found damaged. The next Refresh
+// fetches the cache again. Without a remote, Renew changes nothing and returns
+// ErrDamaged.
 func (r *Repo) Renew(ctx context.Context) error {
 	if err := r.takeTurn(ctx); err != nil {
 		return err
@@ -242,12 +249,13 @@ func (r *Repo) Renew(ctx context.Context) error {
 	return r.emptyCache(bare.ErrDamaged)
 }
 
-// emptyCache empties a damaged cache. The next use of the remote fills it again.
+// emptyCache empties a damaged cache. The next Refresh or Push fetches the cache
+// again. Without a remote, emptyCache returns ErrDamaged.
 func (r *Repo) emptyCache(damage error) error {
 	if r.remote == nil {
 		return &repoError{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
 	}
-	r.cfg.Log.Warn("the cache of the label repository is damaged and is made again from the remote", "dir", r.cfg.Dir, "error", damage)
+	r.cfg.Log.Warn("the cache of the label repository is damaged and will be fetched again from the remote", "dir", r.cfg.Dir, "error", damage)
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
 	r.trees.clear()
@@ -258,11 +266,11 @@ func (r *Repo) emptyCache(damage error) error {
 
 func isDamage(err error) bool {
 	return errors.Is(err, bare.ErrDamaged) || errors.Is(err, bare.ErrMissing) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // a file that became shorter
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // a truncated file
 }
 
-// Refresh asks the remote where the branch is, fetches what is new, and
-// returns the tip. For a final local repository it reads the branch.
+// Refresh reads the branch of the remote, fetches new commits, and returns the
+// tip. Without a remote, Refresh reads the local branch.
 func (r *Repo) Refresh(ctx context.Context) (tip string, err error) {
 	if err := r.takeTurn(ctx); err != nil {
 		return "", err
@@ -274,7 +282,7 @@ func (r *Repo) Refresh(ctx context.Context) (tip string, err error) {
 	return r.Tip(), nil
 }
 
-// refresh is Refresh for the holder of the turn.
+// refresh is Refresh for a caller that holds the turn.
 func (r *Repo) refresh(ctx context.Context) error {
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
@@ -295,7 +303,7 @@ func (r *Repo) refresh(ctx context.Context) error {
 	}
 	switch {
 	case r.remote == nil:
-	case tip.IsZero(): // the remote is empty, and so is its copy
+	case tip.IsZero(): // the branch was removed from the remote: empty the cache
 		err = r.store.Wipe(r.cfg.Branch)
 	default:
 		err = r.store.MoveRef(r.branch, previous, tip)
@@ -308,7 +316,7 @@ func (r *Repo) refresh(ctx context.Context) error {
 		return nil
 	}
 	if _, err := r.commitsSince(ctx, tip, previous); errors.Is(err, ErrRewritten) {
-		r.cfg.Log.Error("the branch of the label repository was forced elsewhere: commits that were there are gone from it; compare it with the database",
+		r.cfg.Log.Error("the branch of the label repository was forced elsewhere and has lost commits: compare the repository with the database",
 			"was", previous, "is", tip)
 	}
 	return nil

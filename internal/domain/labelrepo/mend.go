@@ -16,41 +16,39 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Written is a file that a commit has written, as whoever made the commit knows
-// it.
+// Written is a file of a commit, as the database knows the file.
 type Written struct {
-	SHA     string   // the commit
-	Paths   []string // where the file may be: a layout may have changed since
+	SHA     string   // hash of the commit
+	Paths   []string // possible paths of the file: the layout may have changed since the commit
 	Content string
 }
 
-// MendOptions says where Mend finds good copies of objects.
+// MendOptions holds the sources of undamaged objects.
 type MendOptions struct {
-	// Written gives the files that the database knows, in the order of their
-	// commits. Each may be read several times.
+	// Written yields the files in the database, in the order of their commits.
+	// Mend may call Written several times.
 	Written func(context.Context) iter.Seq2[Written, error]
-	// Tip is the commit that the branch pointed to when somebody last noted it, or
-	// empty. It is for a branch whose own file is damaged.
+	// Tip is a former commit of the branch, or "". Mend needs Tip if the file of
+	// the branch is damaged.
 	Tip string
-	// From is the folder of a clone or the address of a remote; or empty.
+	// From is the folder of a clone, the address of a remote, or "".
 	From string
 }
 
-// NotMendedError lists the objects that cannot be had from anywhere.
+// NotMendedError lists the objects that no source has.
 type NotMendedError struct{ Objects []string }
 
 func (e *NotMendedError) Error() string {
 	shown := e.Objects[:min(len(e.Objects), 5)]
-	return fmt.Sprintf("%d objects of the label repository cannot be made again from the database: %s: name a clone or a remote that has them",
+	return fmt.Sprintf("%d objects of the label repository are not in the database: %s: name a clone or a remote that has the objects",
 		len(e.Objects), strings.Join(shown, ", "))
 }
 
-// Mend makes the damaged and missing objects of the repository in cfg.Dir again,
-// each under its own hash, and returns how many. No commit gets another hash. An
-// object comes from another copy in the repository, from a clone or remote, or
-// from the files that the database knows. Mend takes the repository's lock, and
-// waits for it until ctx ends. With an object that cannot be had, and that the
-// history needs, Mend returns a *NotMendedError, and takes nothing away.
+// Mend restores the damaged and missing objects of the repository in cfg.Dir and
+// returns their number. No hash changes. The sources of an object are other
+// copies in the repository, a clone or remote, and the files in the database.
+// Mend waits for the repository's lock until ctx ends. If no source has an object
+// that the history needs, Mend returns a *NotMendedError and removes no file.
 func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error) {
 	cfg = cfg.withDefaults()
 	store, err := openWhenFree(ctx, cfg)
@@ -86,7 +84,8 @@ func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error
 	return m.mended, store.ReplaceDamaged(m.view, files)
 }
 
-// openWhenFree opens a repository whose lock another process may hold for a while.
+// openWhenFree opens a repository, and waits for the lock of another process
+// until ctx ends.
 func openWhenFree(ctx context.Context, cfg Config) (*bare.Repo, error) {
 	for {
 		store, err := bare.Open(cfg.Dir, cfg.Branch, cfg.Remote != "")
@@ -96,24 +95,24 @@ func openWhenFree(ctx context.Context, cfg Config) (*bare.Repo, error) {
 		select {
 		case <-ctx.Done():
 			return nil, err
-		case <-time.After(100 * time.Millisecond): // flock has no wait with an end
+		case <-time.After(100 * time.Millisecond): // flock has no timeout
 		}
 	}
 }
 
-// mender is one run of Mend.
+// mender is the state of one Mend.
 type mender struct {
 	cfg        Config
 	store      *bare.Repo
 	view       *bare.View
-	missing    map[bare.Hash]bool // objects that are missing, or of which every copy is damaged
-	files      map[string]bool    // damaged files, by their names within the repository
+	missing    map[bare.Hash]bool // objects without an undamaged copy
+	files      map[string]bool    // damaged files, by path within the repository
 	refs       map[string]bare.Hash
-	refDamaged bool // whether the branch's own file is damaged
+	refDamaged bool // whether the file of the branch is damaged
 	mended     int
 }
 
-// findFaults finds out what is wrong.
+// findFaults fills missing, files, refs and refDamaged.
 func (m *mender) findFaults(ctx context.Context) error {
 	var err error
 	if m.view, err = bare.OpenView(m.cfg.Dir); err != nil {
@@ -142,7 +141,8 @@ func (m *mender) findFaults(ctx context.Context) error {
 	return err
 }
 
-// addIfMissing notes an object that is to be made again, unless there is a good copy.
+// addIfMissing adds an object to missing, unless the repository has an undamaged
+// copy.
 func (m *mender) addIfMissing(h bare.Hash) {
 	if m.missing[h] {
 		return
@@ -152,8 +152,8 @@ func (m *mender) addIfMissing(h bare.Hash) {
 	}
 }
 
-// restore writes an object if it is wanted, and wants whatever it names and is not
-// there.
+// restore writes an object if the object is missing. Objects that the restored
+// object names are added to missing if the repository has no undamaged copy.
 func (m *mender) restore(kind bare.Kind, content []byte) error {
 	h := bare.HashObject(kind, content)
 	if !m.missing[h] {
@@ -173,7 +173,7 @@ func (m *mender) restore(kind bare.Kind, content []byte) error {
 	return err
 }
 
-// restoreFromClone takes what a clone or a remote has.
+// restoreFromClone restores objects from a clone or a remote.
 func (m *mender) restoreFromClone(ctx context.Context, from string) error {
 	if from == "" || len(m.missing) == 0 {
 		return nil
@@ -188,7 +188,7 @@ func (m *mender) restoreFromClone(ctx context.Context, from string) error {
 		return fmt.Errorf("read the clone: %w", err)
 	}
 	defer clone.Close()
-	for progress := true; progress; { // what was taken may want more
+	for progress := true; progress; { // a restored object may name other missing objects
 		progress = false
 		for _, h := range sortedHashes(m.missing) {
 			kind, content, err := clone.Read(h)
@@ -204,8 +204,8 @@ func (m *mender) restoreFromClone(ctx context.Context, from string) error {
 	return nil
 }
 
-// openSource returns the folder of a repository: that of a clone itself, or that of a
-// copy of a remote.
+// openSource returns the folder of a repository: of the clone in from, or of a
+// temporary copy of the remote from. The caller calls cleanup.
 func (m *mender) openSource(ctx context.Context, from string) (folder string, cleanup func(), err error) {
 	for _, folder := range []string{from, filepath.Join(from, ".git")} {
 		if _, err := os.Stat(filepath.Join(folder, "objects")); err == nil {
@@ -234,9 +234,9 @@ func (m *mender) openSource(ctx context.Context, from string) (folder string, cl
 	return folder, cleanup, nil
 }
 
-// restoreFromDatabase makes files and folders again from what the database knows: a file
-// is its content, and a folder is that of the commit before with one entry more or
-// another.
+// restoreFromDatabase restores files and folders. A file is the Content of a
+// Written. A folder is the folder of the parent commit with one changed or added
+// entry.
 func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[Written, error]) error {
 	if all == nil || len(m.missing) == 0 {
 		return nil
@@ -260,12 +260,12 @@ func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Conte
 	return nil
 }
 
-// restoreFolders makes the folders of a commit again that are wanted, if the commit
-// wrote the file at that path.
+// restoreFolders restores the missing folders on the path of a file that the
+// commit of w wrote.
 func (m *mender) restoreFolders(w Written, path string) error {
 	commit, err := m.readCommit(hashOf(w.SHA))
 	if err != nil {
-		return nil //nolint:nilerr // the commit is lost, and what to build upon with it
+		return nil //nolint:nilerr // without the commit, its folders are unknown
 	}
 	names := strings.Split(path, "/")
 	missing, err := m.isFolderMissing(commit.tree, names)
@@ -276,13 +276,13 @@ func (m *mender) restoreFolders(w Written, path string) error {
 	if len(commit.parents) > 0 {
 		parent, err := m.readCommit(commit.parents[0])
 		if err != nil {
-			return nil //nolint:nilerr // likewise
+			return nil //nolint:nilerr // without the parent, its folders are unknown
 		}
 		root = parent.tree
 	}
 	folders, err := m.buildFolders(root, names, bare.HashObject(bare.Blob, []byte(w.Content)))
 	if err != nil {
-		return nil //nolint:nilerr // a folder of the commit before is lost: another round may have made it
+		return nil //nolint:nilerr // a folder of the parent is missing; a later round may restore it
 	}
 	for _, content := range folders {
 		if err := m.restore(bare.Tree, content); err != nil {
@@ -292,7 +292,7 @@ func (m *mender) restoreFolders(w Written, path string) error {
 	return nil
 }
 
-// isFolderMissing reports whether a folder on the way to a path is wanted.
+// isFolderMissing reports whether one of the folders on a path is missing.
 func (m *mender) isFolderMissing(tree bare.Hash, names []string) (bool, error) {
 	for _, name := range names {
 		if m.missing[tree] {
@@ -300,7 +300,7 @@ func (m *mender) isFolderMissing(tree bare.Hash, names []string) (bool, error) {
 		}
 		content, err := m.readTree(tree)
 		if err != nil {
-			return false, nil //nolint:nilerr // what is lost is wanted: so it is not of this commit
+			return false, nil //nolint:nilerr // an unreadable folder is missing, so another commit has the path
 		}
 		entry, _, err := findEntry(content, name, modeFolder)
 		if err != nil || !entry.isFolder() {
@@ -311,8 +311,8 @@ func (m *mender) isFolderMissing(tree bare.Hash, names []string) (bool, error) {
 	return false, nil
 }
 
-// buildFolders returns the folders on the way to a path, the deepest first, as they are
-// when the file has that content.
+// buildFolders returns the trees of the folders on a path, the deepest first,
+// after the file has the hash file.
 func (m *mender) buildFolders(tree bare.Hash, names []string, file bare.Hash) ([][]byte, error) {
 	var content []byte
 	if !tree.IsZero() {
@@ -363,13 +363,13 @@ func (m *mender) readCommit(h bare.Hash) (commitObject, error) {
 
 func (m *mender) branchName() string { return plumbing.NewBranchReferenceName(m.cfg.Branch).String() }
 
-// mendBranch has the branch point to where it was, if its own file is damaged or
-// names a commit that is nowhere: to the commit that was noted, or to one that the
-// database knows to follow upon that.
+// mendBranch sets the branch to a commit if the file of the branch is damaged or
+// names a missing commit. The commit is o.Tip, or the last commit in the database
+// that descends from o.Tip.
 func (m *mender) mendBranch(ctx context.Context, o MendOptions) error {
 	tip := hashOf(o.Tip)
 	if _, err := m.readCommit(tip); err != nil || !m.refDamaged && !m.missing[m.refs[m.branchName()]] {
-		return nil //nolint:nilerr // there is no better place
+		return nil //nolint:nilerr // no undamaged commit is known, or the branch is not damaged
 	}
 	for previous := (bare.Hash{}); o.Written != nil && tip != previous; {
 		previous = tip
@@ -391,8 +391,8 @@ func (m *mender) mendBranch(ctx context.Context, o MendOptions) error {
 	return nil
 }
 
-// checkReachable returns a *NotMendedError if the history needs something that
-// is still wanted. What nothing names any more is no loss.
+// checkReachable returns a *NotMendedError if a reference reaches a missing
+// object. Missing objects without a reference are no loss.
 func (m *mender) checkReachable() error {
 	if len(m.missing) == 0 {
 		return nil

@@ -10,16 +10,16 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Pushed is what a Push has brought into the repository. Between Base and Tip
-// the branch has nothing but commits of the batch. Commits that others pushed
-// while Push was at work lie before Base.
+// Pushed is the result of a Push. All commits from Base (exclusive) to Tip
+// (inclusive) belong to the batch. Commits that others pushed during the Push
+// come before Base.
 type Pushed struct {
-	Results []Result // of each commit of the batch
-	Base    string   // "" if the branch had no commit
+	Results []Result // one for each commit of the batch
+	Base    string   // "" if the branch was empty
 	Tip     string
 }
 
-// add adds the results of a part of the batch.
+// add appends the results of a part of the batch.
 func (p *Pushed) add(part *Batch) {
 	if base := shaOf(part.base); len(p.Results) == 0 || base != p.Tip {
 		p.Base = base
@@ -28,16 +28,17 @@ func (p *Pushed) add(part *Batch) {
 	p.Results = append(p.Results, part.results...)
 }
 
-// Push pushes a batch. A batch that is not built upon the tip, because others
-// have pushed or because the batch before failed, is built again.
+// Push sends a batch to the remote and publishes the batch in the local
+// repository. If others have pushed, or if the Push of the previous batch failed,
+// Push builds the batch again upon the new tip.
 //
-// When Push returns without error, every commit that has no Err of its own is in
-// the remote (or, without a remote, flushed to the local disk). With an error,
-// none of the commits can be relied on, and all may be prepared again: a commit
-// that did reach the repository is then found as unchanged.
+// After Push returns without an error, every commit without a Result.Err is in
+// the remote, or flushed to the local disk if there is no remote. After an error,
+// the caller may prepare the same commits again: commits that did reach the
+// repository are unchanged then.
 //
-// Errors are ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or ctx's own.
-// Any other error is an error of the local disk or of the signing key.
+// Errors wrap ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or are ctx's
+// error. Any other error is an error of the local disk or of the signing key.
 func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 	defer b.Discard()
 	if err := r.takeTurn(ctx); err != nil {
@@ -54,7 +55,7 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 		if err == nil {
 			pushed.add(part)
 		} else {
-			r.synced = false // an answer may have been lost: look before building again
+			r.synced = false // the remote may have taken the push although its answer was lost
 		}
 		rest := b.commits[len(pushed.Results):]
 		switch {
@@ -70,13 +71,14 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 			}
 		case errors.Is(err, errMoved), errors.Is(err, bare.ErrMoved):
 			if time.Since(start) > r.cfg.RaceTimeout {
-				return Pushed{}, &repoError{ErrUnavailable, fmt.Sprintf("others pushed first for %v", r.cfg.RaceTimeout)}
+				return Pushed{}, &repoError{ErrUnavailable, fmt.Sprintf("others have pushed first for %v: try again later", r.cfg.RaceTimeout)}
 			}
 			races++
 			if err := pause(ctx, races); err != nil {
 				return Pushed{}, err
 			}
-			// One commit is built and sent sooner than many, and so wins sooner.
+			// One commit takes less time than many, and so is more likely to win
+			// the race.
 			part = &Batch{repo: r, commits: rest[:1]}
 		case ctx.Err() != nil:
 			return Pushed{}, ctx.Err()
@@ -86,8 +88,8 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 	}
 }
 
-// pushOnce builds the batch upon the tip, if that is not done, and sends the batch
-// once. The batch keeps its results, and nothing on the disk.
+// pushOnce builds the batch upon the tip if necessary, and sends the batch once.
+// Afterwards the batch has its results and no files.
 func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 	defer b.Discard()
 	if !r.synced {
@@ -99,8 +101,8 @@ func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 		return err
 	}
 	if b.tip == b.base {
-		// Nothing to send, and so nobody who would tell us that the remote no
-		// longer has what we believe it has.
+		// Nothing to send, so no answer of the remote would show that the branch
+		// has moved.
 		if err := r.refresh(ctx); err != nil {
 			return err
 		}
@@ -114,22 +116,24 @@ func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 		return err
 	}
 	if r.remote != nil && b.base != r.pushedTip && !r.pushedTip.IsZero() {
-		r.resumeAt = time.Now().Add(time.Since(start)) // lets those who pushed in between push again
+		// Others pushed since the last Push of this Repo: give them time to push
+		// again.
+		r.resumeAt = time.Now().Add(time.Since(start))
 	}
 	r.pushedTip = b.tip
 	if err := r.publish(b); err != nil {
 		if r.remote == nil {
 			return err
 		}
-		// The remote has the commits, and that is what was asked for. The
-		// cache is behind, as after a kill, and fetches them next time.
-		r.cfg.Log.Warn("the cache of the label repository could not keep what was pushed", "error", err)
+		// The commits are in the remote, so the Push has succeeded. The cache
+		// fetches the commits in the next refresh.
+		r.cfg.Log.Warn("the pushed commits could not be written to the cache of the label repository: the next push fetches the commits", "error", err)
 		r.synced = false
 	}
 	return nil
 }
 
-// send sends a batch to the remote, if there is one.
+// send sends a batch to the remote. Without a remote, send does nothing.
 func (r *Repo) send(ctx context.Context, b *Batch) error {
 	if r.remote == nil {
 		return nil
@@ -137,7 +141,8 @@ func (r *Repo) send(ctx context.Context, b *Batch) error {
 	return r.remote.push(ctx, b.base, b.tip, b.pack.Content())
 }
 
-// publish makes the batch part of the local repository.
+// publish adds the objects of the batch to the local repository and moves the
+// local branch.
 func (r *Repo) publish(b *Batch) error {
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
@@ -153,22 +158,23 @@ func (r *Repo) publish(b *Batch) error {
 	return nil
 }
 
-// mergePacks keeps the number of packs small. A failure of mergePacks fails no commit.
+// mergePacks merges small packs. A failure is logged and does not fail the Push.
 func (r *Repo) mergePacks() {
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
 	if err := r.store.MergePacks(); err != nil {
-		r.cfg.Log.Warn("gathering the packs of the label repository", "error", err)
+		r.cfg.Log.Warn("merging the packs of the label repository failed", "error", err)
 	}
 }
 
-// pause waits a random time that grows with the number of lost races, so that
-// two writers do not overtake each other for ever.
+// pause waits for a random time. The limit of the time doubles with each lost
+// race, up to a second, so that two writers do not overtake each other without
+// end.
 func pause(ctx context.Context, races int) error {
 	return wait(ctx, rand.N(min(20*time.Millisecond<<min(races, 6), time.Second)))
 }
 
-// wait blocks until d has passed or ctx ends.
+// wait blocks until d has passed or ctx ends, and returns ctx's error.
 func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

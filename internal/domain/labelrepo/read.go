@@ -8,7 +8,7 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// readTree is a tree's content, which must not be changed.
+// readTree returns the content of a tree. The caller must not change the content.
 func (r *Repo) readTree(hash bare.Hash) ([]byte, error) { return r.readObject(bare.Tree, hash) }
 
 func (r *Repo) readCommit(hash bare.Hash) (commitObject, error) {
@@ -33,7 +33,7 @@ func (r *Repo) readObject(kind bare.Kind, hash bare.Hash) ([]byte, error) {
 
 func hashOf(sha string) bare.Hash { return plumbing.NewHash(sha) }
 
-// shaOf is a hash in hexadecimal, and "" for none.
+// shaOf returns a hash in hexadecimal, and "" for the zero hash.
 func shaOf(hash bare.Hash) string {
 	if hash.IsZero() {
 		return ""

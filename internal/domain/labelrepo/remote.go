@@ -21,30 +21,30 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// remote speaks with the repository that others see, in git's own protocol
-// over go-git's transports. It knows hashes and packs, nothing of their
-// content. It is not safe for concurrent use.
+// remote exchanges packs with the remote repository, in git's own protocol over
+// go-git's transports. It does not know the content of packs. It is not safe for
+// concurrent use.
 type remote struct {
-	address      string // for print
+	address      string // for messages
 	branch       plumbing.ReferenceName
 	endpoint     *transport.Endpoint
 	auth         transport.AuthMethod
 	transport    transport.Transport
 	scrub        scrubber
 	timeout      time.Duration // of one exchange
-	fetchTimeout time.Duration // of one fetch, which may bring everything
+	fetchTimeout time.Duration // of one fetch, which may bring the whole repository
 
-	// Over HTTP a push needs no greeting first: what the remote is capable of
-	// does not change, and where its branch is it will say itself if it is not
-	// where we think. That saves half of the round trips.
+	// capabilities is set after a push over HTTP, and saves the next push half of
+	// its round trips. A push needs no advertisement of the remote's references:
+	// the remote itself compares the branch with the expected commit.
 	capabilities *capability.List
 }
 
-// errMoved says that the remote's branch is not where the push expected it.
+// errMoved is returned if the remote's branch is not at the expected commit.
 var errMoved = errors.New("the branch of the remote has moved")
 
-// push hands over a pack and asks for the branch to go from old to next,
-// which the remote does only if the branch is at old. errMoved if it is not.
+// push sends a pack and moves the branch from old to next. It returns errMoved if
+// the branch is not at old.
 func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.SectionReader) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
@@ -60,8 +60,8 @@ func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.Section
 	return m.toRepoError(ctx, err)
 }
 
-// sendPush is the exchange of a push. capabilities is what the remote is capable of, if
-// that is known, and so is what comes back.
+// sendPush runs the protocol of a push and returns the capabilities of the
+// remote. If the capabilities are nil, sendPush asks the remote first.
 func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
 	session, err := m.transport.NewReceivePackSession(m.endpoint, m.auth)
 	if err != nil {
@@ -80,7 +80,7 @@ func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, ol
 	}
 	request := packp.NewReferenceUpdateRequestFromCapabilities(capabilities)
 	output := &limitedBuffer{limit: 4 * maxMessage}
-	if capabilities.Supports(capability.Sideband64k) { // brings what hooks print
+	if capabilities.Supports(capability.Sideband64k) { // carries the output of hooks
 		_ = request.Capabilities.Set(capability.Sideband64k)
 		request.Progress = output
 	}
@@ -95,15 +95,15 @@ func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, ol
 	case status != nil && err != nil:
 		return nil, m.rejection(status, output.String())
 	case err == nil && status == nil:
-		err = errors.New("the remote did not say whether it took the push")
+		err = errors.New("the remote did not report the result of the push")
 	}
 	return capabilities, err
 }
 
-// rejection reads why the remote did not take a push.
+// rejection returns the error for a report of a failed push.
 func (m *remote) rejection(status *packp.ReportStatus, output string) error {
 	if status.UnpackStatus != "ok" {
-		// A full disk as a rule, and nothing about our commits.
+		// Usually the disk of the remote is full. The commits are not to blame.
 		return &repoError{ErrUnavailable, m.scrub.clean(m.address + " could not unpack the commits: " + status.UnpackStatus + ". " + output)}
 	}
 	for _, command := range status.CommandStatuses {
@@ -119,8 +119,9 @@ func (m *remote) rejection(status *packp.ReportStatus, output string) error {
 	return &repoError{ErrRejected, m.scrub.clean(m.address + ": " + output)}
 }
 
-// fetch asks where the branch is, and if that is not have, brings what have
-// does not hold as one pack. The zero hash says that there is no such branch.
+// fetch returns the commit of the remote's branch, or the zero hash if there is
+// no such branch. If the commit is not have, fetch calls ingest with one pack of
+// the objects that have does not reach.
 func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reader) error) (tip bare.Hash, err error) {
 	advertiseCtx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
@@ -172,9 +173,9 @@ func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reade
 	return tip, m.toRepoError(ctx, err)
 }
 
-// runWithContext runs f, and does not wait for it longer than ctx: a hook or an SSH
-// server that hangs does not hear of contexts. f then ends by itself when the
-// connection does.
+// runWithContext returns the result of f, or the error of ctx if ctx ends first.
+// Hooks and SSH servers that hang do not watch a context. f then runs on until
+// its connection ends.
 func runWithContext[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
@@ -194,13 +195,14 @@ func runWithContext[T any](ctx context.Context, f func() (T, error)) (T, error) 
 	}
 }
 
-// closeAsync closes a session without waiting for the other side.
+// closeAsync closes a session without waiting for the remote.
 func closeAsync(c io.Closer) { go c.Close() }
 
-// stateless says whether every request stands by itself.
+// stateless reports whether each request is independent of the connection, as
+// over HTTP.
 func (m *remote) stateless() bool { return strings.HasPrefix(m.endpoint.Protocol, "http") }
 
-// toRepoError makes an error for print of one that came from a transport.
+// toRepoError returns a repoError for an error of a transport.
 func (m *remote) toRepoError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -237,7 +239,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// limitedBuffer keeps the first limit bytes of what is written to it.
+// limitedBuffer stores the first limit bytes and discards the rest.
 type limitedBuffer struct {
 	strings.Builder
 	limit int
@@ -248,12 +250,12 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// packKey finds the pack that belongs to a request, in its context.
+// packKey is the context key of the pack for a request.
 type packKey struct{}
 
-// packTransport wraps an HTTP transport for go-git, which would hold all of a pack in
-// memory to send it, leaves answers unread, so that no connection could be used
-// twice, and reads an error page to its end, however long that is.
+// packTransport is an HTTP transport that works around go-git: go-git holds a
+// whole pack in memory to send the pack, leaves answers unread, which prevents
+// reuse of connections, and reads error pages of any length.
 type packTransport struct{ http.RoundTripper }
 
 func (t packTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -265,7 +267,7 @@ func (t packTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 	}
 	response, err := t.RoundTripper.RoundTrip(request)
 	if err != nil || strings.HasSuffix(response.Header.Get("Content-Type"), "git-upload-pack-result") {
-		return response, err // a pack: to be read as it comes
+		return response, err // a pack, which the caller reads as a stream
 	}
 	const bufferLimit = 1 << 20
 	start, err := io.ReadAll(io.LimitReader(response.Body, bufferLimit))
@@ -282,7 +284,7 @@ func (t packTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 	return response, nil
 }
 
-// appendPack is a request with a pack behind its body.
+// appendPack returns a request with the pack after its body.
 func appendPack(request *http.Request, pack *io.SectionReader) (*http.Request, error) {
 	commands, err := io.ReadAll(request.Body)
 	if err = errors.Join(err, request.Body.Close()); err != nil {
@@ -290,7 +292,7 @@ func appendPack(request *http.Request, pack *io.SectionReader) (*http.Request, e
 	}
 	combined := request.Clone(request.Context())
 	combined.ContentLength = int64(len(commands)) + pack.Size()
-	combined.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be closed
+	combined.GetBody = func() (io.ReadCloser, error) { // net/http calls GetBody again if a reused connection is closed
 		again := io.NewSectionReader(pack, 0, pack.Size())
 		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), again)), nil
 	}
@@ -298,7 +300,7 @@ func appendPack(request *http.Request, pack *io.SectionReader) (*http.Request, e
 	return combined, err
 }
 
-// prefixedBody is a body of which a part was read already.
+// prefixedBody is a response body after a part of the body was read.
 type prefixedBody struct {
 	io.Reader
 	io.Closer

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Signer signs commits: a private SSH key, as ssh.ParsePrivateKey reads it.
+// Signer signs commits with a private SSH key, as returned by
+// ssh.ParsePrivateKey.
 type Signer = ssh.Signer
 
-// sign makes an armored SSH signature as OpenSSH's PROTOCOL.sshsig defines it,
-// for git's namespace.
+// sign returns an armored SSH signature in the namespace "git", as defined in
+// OpenSSH's PROTOCOL.sshsig.
 func sign(signer Signer, content []byte) (string, error) {
 	const magic, namespace, hash = "SSHSIG", "git", "sha512"
 	digest := sha512.Sum512(content)
@@ -44,7 +45,8 @@ func sign(signer Signer, content []byte) (string, error) {
 	return armored.String(), nil
 }
 
-// signSHA512 keeps an RSA key from its old habit, SHA-1, which the format forbids.
+// signSHA512 signs content. For RSA keys it selects SHA-512: the default is
+// SHA-1, which the format forbids.
 func signSHA512(signer Signer, content []byte) (*ssh.Signature, error) {
 	if s, ok := signer.(ssh.AlgorithmSigner); ok && signer.PublicKey().Type() == ssh.KeyAlgoRSA {
 		return s.SignWithAlgorithm(rand.Reader, content, ssh.KeyAlgoRSASHA512)

@@ -13,7 +13,7 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Modes of a tree's entries that matter here, as git writes them.
+// Modes of tree entries, as git writes the modes.
 const (
 	modeFile   = "100644"
 	modeFolder = "40000"
@@ -21,29 +21,29 @@ const (
 
 var errMalformedTree = errors.New("malformed tree")
 
-// treeEntry is one line of a tree.
+// treeEntry is one entry of a tree.
 type treeEntry struct {
 	mode  string
 	name  []byte // part of the tree's content
 	hash  bare.Hash
-	start int // where the line begins
-	end   int // and where the next one does
+	start int // offset of the first byte
+	end   int // offset after the last byte; 0 for no entry
 }
 
 func (e treeEntry) isFolder() bool { return e.mode == modeFolder }
 
-// isFile says whether the entry is content, and not a link or a submodule.
+// isFile reports whether the entry is a regular file, not a link or a submodule.
 func (e treeEntry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
 
-// treeCursor goes through the lines of a tree, which git keeps as one run of
-// "<mode> <name>\x00<20 bytes of hash>", sorted.
+// treeCursor reads the entries of a tree. A tree is a sorted sequence of entries
+// "<mode> <name>\x00<20 bytes of hash>".
 type treeCursor struct {
 	content []byte
 	pos     int
 }
 
-// next is the line at the cursor, and false behind the last one. errMalformedTree says
-// that the content does not follow the form.
+// next returns the next entry, and false after the last entry. It returns
+// errMalformedTree for invalid content.
 func (c *treeCursor) next() (treeEntry, bool, error) {
 	if c.pos == len(c.content) {
 		return treeEntry{}, false, nil
@@ -61,8 +61,8 @@ func (c *treeCursor) next() (treeEntry, bool, error) {
 	return e, true, nil
 }
 
-// parseTree is the lines of a tree. It ends with errMalformedTree where the content
-// does not follow the form.
+// parseTree yields the entries of a tree. It ends with errMalformedTree at
+// invalid content.
 func parseTree(content []byte) iter.Seq2[treeEntry, error] {
 	return func(yield func(treeEntry, error) bool) {
 		cursor := treeCursor{content: content}
@@ -79,7 +79,7 @@ func parseTree(content []byte) iter.Seq2[treeEntry, error] {
 	}
 }
 
-// modeName is string(mode), without a new string for the usual ones.
+// modeName returns string(mode) without an allocation for files and folders.
 func modeName(mode []byte) string {
 	switch string(mode) {
 	case modeFile:
@@ -90,8 +90,9 @@ func modeName(mode []byte) string {
 	return string(mode)
 }
 
-// findEntry looks a name up. Where it is not there, at says where it would
-// stand as an entry of that mode.
+// findEntry returns the entry with the given name and its offset. Without such an
+// entry, it returns the zero entry and the offset at which to insert an entry of
+// that mode.
 func findEntry(content []byte, name, mode string) (entry treeEntry, pos int, err error) {
 	target := treeEntry{mode: mode, name: []byte(name)}
 	pos = -1
@@ -103,7 +104,7 @@ func findEntry(content []byte, name, mode string) (entry treeEntry, pos int, err
 			return e, e.start, nil
 		}
 		if pos < 0 && compareEntries(target, e) < 0 {
-			pos = e.start // no end yet: a folder of that name stands elsewhere
+			pos = e.start // go on: an entry of another mode may have this name
 		}
 	}
 	if pos < 0 {
@@ -112,8 +113,8 @@ func findEntry(content []byte, name, mode string) (entry treeEntry, pos int, err
 	return entry, pos, nil
 }
 
-// compareEntries is git's order of a tree: by bytes, a folder's name as if it
-// ended with a slash.
+// compareEntries compares entries in git's order of a tree: by bytes, with a
+// slash after the name of a folder.
 func compareEntries(a, b treeEntry) int {
 	n := min(len(a.name), len(b.name))
 	if c := bytes.Compare(a.name[:n], b.name[:n]); c != 0 {
@@ -132,8 +133,9 @@ func (e treeEntry) byteAt(i int) byte {
 	return 0
 }
 
-// setEntry makes name stand in content with that mode and hash, in the place
-// of old if there is one, else at at. It changes content in place where it can.
+// setEntry replaces the entry old, or inserts an entry at pos if old is the zero
+// entry. It changes content in place if possible, and returns the new content and
+// the edit.
 func setEntry(content []byte, old treeEntry, pos int, name, mode string, hash bare.Hash) ([]byte, bare.Edit) {
 	line := fmt.Appendf(nil, "%s %s\x00%s", mode, name, hash[:])
 	edit := bare.Edit{Offset: pos, Added: len(line)}
@@ -143,8 +145,8 @@ func setEntry(content []byte, old treeEntry, pos int, name, mode string, hash ba
 	return slices.Replace(content, pos, pos+edit.Removed, line...), edit
 }
 
-// validatePath refuses what git, or a file system that a clone may live on, would
-// not take as a file's path, and says why.
+// validatePath returns an error for a path that git does not accept, or that not
+// every file system of a clone accepts.
 func validatePath(path string) error {
 	refuse := func(why string) error { return fmt.Errorf("the path %.80q %s", path, why) }
 	switch {

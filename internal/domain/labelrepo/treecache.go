@@ -2,29 +2,30 @@ package labelrepo
 
 import "tagma/internal/domain/labelrepo/bare"
 
-// treeCache keeps the trees of the tip, which the next batch builds upon, up
-// to a number of bytes. A tree that is not in it is read from the disk. It is
-// the writer's alone, who changes in place what it takes out.
+// treeCache stores the trees of the tip for the next batch, up to a limit in
+// bytes. Trees that are not in the cache are read from the disk. The cache is
+// guarded by Repo.buildMu, and owns the contents, because a batch changes them in
+// place.
 type treeCache struct {
 	limit int
 	size  int
 	trees map[bare.Hash][]byte
 }
 
-// pop gives a tree away.
+// pop removes a tree and returns its content, which belongs to the caller.
 func (c *treeCache) pop(hash bare.Hash) ([]byte, bool) {
 	content, found := c.trees[hash]
 	c.remove(hash)
 	return content, found
 }
 
-// put keeps a tree, which belongs to the cache from now on.
+// put stores a tree. The content belongs to the cache afterwards.
 func (c *treeCache) put(hash bare.Hash, content []byte) {
 	c.remove(hash)
 	if len(content) > c.limit {
 		return
 	}
-	for h := range c.trees { // any will do: folders are written at random
+	for h := range c.trees { // in any order: folders are written at random
 		if c.size+len(content) <= c.limit {
 			break
 		}

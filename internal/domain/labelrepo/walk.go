@@ -11,27 +11,28 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// node is a commit that a walk through history has met.
+// node is a commit in a walk.
 type node struct {
 	hash     bare.Hash
-	when     instant.Instant // by the committer's clock
+	when     instant.Instant // committer time
 	parents  []bare.Hash
-	excluded bool // reached from where the walk is not to go
-	visited  bool // already visited
+	excluded bool // reachable from an excluded commit
+	visited  bool // returned by next
 }
 
-// walk goes through commits from the youngest to the oldest. Clocks that were
-// wrong do not make it miss one; at worst it goes further back than it needs.
+// walk visits commits by committer time, the newest first. Wrong clocks do not
+// hide a commit; they only make the walk longer than necessary.
 type walk struct {
 	repo    *Repo
 	nodes   map[bare.Hash]*node
 	queue   commitQueue
-	pending int // how many of those that wait are not old
+	pending int // number of commits in queue that are not excluded
 }
 
 func (r *Repo) newWalk() *walk { return &walk{repo: r, nodes: map[bare.Hash]*node{}} }
 
-// add adds a commit to begin from.
+// add adds a commit to the queue. An excluded commit excludes all commits that it
+// reaches.
 func (w *walk) add(hash bare.Hash, excluded bool) error {
 	if known := w.nodes[hash]; known != nil {
 		if excluded {
@@ -52,7 +53,7 @@ func (w *walk) add(hash bare.Hash, excluded bool) error {
 	return nil
 }
 
-// exclude marks a commit as old, and those before it as far as they are known.
+// exclude marks a commit and its known ancestors as excluded.
 func (w *walk) exclude(n *node) {
 	for list := []*node{n}; len(list) > 0; {
 		n, list = list[len(list)-1], list[:len(list)-1]
@@ -62,7 +63,7 @@ func (w *walk) exclude(n *node) {
 		n.excluded = true
 		if !n.visited {
 			w.pending--
-			continue // its parents hear of it when it is visited
+			continue // next excludes the parents when it visits the commit
 		}
 		for _, p := range n.parents {
 			if known := w.nodes[p]; known != nil {
@@ -72,7 +73,8 @@ func (w *walk) exclude(n *node) {
 	}
 }
 
-// next is the youngest commit that waits, and nil when only old ones do.
+// next returns the newest commit of the queue. It returns nil if all commits in
+// the queue are excluded.
 func (w *walk) next(ctx context.Context) (*node, error) {
 	if w.pending == 0 {
 		return nil, nil
@@ -93,7 +95,7 @@ func (w *walk) next(ctx context.Context) (*node, error) {
 	return n, nil
 }
 
-// newestFirst is tip and all commits before it.
+// newestFirst yields tip and all of its ancestors.
 func (r *Repo) newestFirst(ctx context.Context, tip bare.Hash) iter.Seq2[bare.Hash, error] {
 	return func(yield func(bare.Hash, error) bool) {
 		w := r.newWalk()
@@ -113,8 +115,8 @@ func (r *Repo) newestFirst(ctx context.Context, tip bare.Hash) iter.Seq2[bare.Ha
 	}
 }
 
-// commitsSince is the commits that tip reaches and from does not, parents
-// before children. ErrRewritten if tip does not reach from.
+// commitsSince returns the commits that tip reaches and from does not reach, with
+// parents before children. It returns ErrRewritten if tip does not reach from.
 func (r *Repo) commitsSince(ctx context.Context, tip, from bare.Hash) ([]bare.Hash, error) {
 	if tip == from {
 		return nil, nil
@@ -150,14 +152,14 @@ func (r *Repo) commitsSince(ctx context.Context, tip, from bare.Hash) ([]bare.Ha
 	return w.parentsFirst(tip), nil
 }
 
-// parentsFirst is the visited commits that are not old, in an order in which
-// every commit comes after its parents.
+// parentsFirst returns the visited commits that are not excluded, with parents
+// before children.
 func (w *walk) parentsFirst(tip bare.Hash) []bare.Hash {
 	var order []bare.Hash
 	listed := map[bare.Hash]bool{}
 	type step struct {
 		*node
-		parent int // which one comes next
+		parent int // index of the next parent
 	}
 	for path := []step{{node: w.nodes[tip]}}; len(path) > 0; {
 		top := &path[len(path)-1]
@@ -176,7 +178,7 @@ func (w *walk) parentsFirst(tip bare.Hash) []bare.Hash {
 	return order
 }
 
-// commitQueue implements heap.Interface, the youngest first.
+// commitQueue implements heap.Interface, the newest commit first.
 type commitQueue []*node
 
 func (q commitQueue) Len() int           { return len(q) }
