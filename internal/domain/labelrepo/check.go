@@ -2,7 +2,6 @@ package labelrepo
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -185,7 +184,3 @@ func referencesOf(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 }
 
 var errMalformedTag = errors.New("malformed tag")
-
-// Describe returns the hash of the object, or the path of the file within the
-// repository. A report with Describe does not contain a path of this machine.
-func (f Fault) Describe() string { return cmp.Or(f.Object, f.File) }
