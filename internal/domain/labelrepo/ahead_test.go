@@ -9,8 +9,8 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// batches is so many batches of ten commits. They write the same folders and
-// partly the same files.
+// batches returns n batches of ten commits. All batches write to the same
+// folders, and neighbours write some of the same files.
 func batches(n int) [][]Commit {
 	all := make([][]Commit, n)
 	for i := range all {
@@ -21,7 +21,7 @@ func batches(n int) [][]Commit {
 	return all
 }
 
-// follow pushes a batch and prepares the next one beside the push. Without next
+// follow pushes a batch and prepares the next batch during the push. Without next
 // commits, follow returns no batch.
 func follow(t *testing.T, r *Repo, b *Batch, next []Commit) (*Batch, error) {
 	t.Helper()
@@ -74,7 +74,7 @@ func TestPush_BatchesThatWerePreparedAheadFollowOneAnother(t *testing.T) {
 		if got := commitCount(t, remote); got != 60 {
 			t.Errorf("got %d commits, want 60", got)
 		}
-		for i := range 5 { // the first file of each is written again by no later batch
+		for i := range 5 { // no later batch writes the first file of a batch
 			if c := all[i][0]; show(t, remote, c.Path) != c.Content {
 				t.Errorf("%s: got %q, want %q", c.Path, show(t, remote, c.Path), c.Content)
 			}
@@ -140,7 +140,7 @@ func TestPush_ABatchBuiltUponOneThatFailedIsBuiltAgain(t *testing.T) {
 		}
 	}
 	fsck(t, dir)
-	if got := logs.String(); got != "" { // such as that the cache had to be made again
+	if got := logs.String(); got != "" { // such as a warning that the cache is damaged
 		t.Errorf("got the log %s, want none", got)
 	}
 }
@@ -178,7 +178,7 @@ func TestPush_BaseSaysWhetherOthersPushedInBetween(t *testing.T) {
 	b := prepare(t, r, []Commit{label(3, "x"), label(4, "x")}, nil)
 	pushForeign(t, clone(t, h.Dir), "theirs", "x")
 	theirs := strings.TrimSpace(git(t, h.Dir, "rev-parse", "main"))
-	// The first commit is pushed alone after the lost race, and the second upon it.
+	// After the lost race, the first commit is pushed alone, and then the second.
 	pushed, err = r.Push(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// fill gives a bare repository n files in one commit, and git's own settings.
+// fill adds n files in one commit to a bare repository and turns
+// receive.fsckObjects off, as in git's default.
 func fill(b *testing.B, dir string, n int) {
 	b.Helper()
 	git(b, dir, "config", "receive.fsckObjects", "false")
@@ -27,13 +28,13 @@ func fill(b *testing.B, dir string, n int) {
 	}
 }
 
-// benchPath is a path as Tagma names files: fanned out by two hex digits.
+// benchPath returns a path in the layout with folders of two hex digits.
 func benchPath(i int) string {
 	h := uint64(i+1) * 0x9e3779b97f4a7c15
 	return fmt.Sprintf("annotations/%02x/%012x_frame%d_1714557600000.json", h>>56, h>>16, i)
 }
 
-// submission is the i-th label of one kilobyte.
+// submission returns a commit of one kilobyte to the i-th file.
 func submission(i int) Commit {
 	c := label(i, "new")
 	c.Path = benchPath(i)
@@ -41,9 +42,9 @@ func submission(i int) Commit {
 	return c
 }
 
-// BenchmarkPush writes to a bare repository over smart HTTP on loopback. Its
-// peer is the sequence of git commands that a simple server would run for each
-// submission, one after the other. Compare submissions/s.
+// BenchmarkPush pushes to a bare repository over smart HTTP on loopback. The
+// baseline runs the git commands of a simple server for each submission, one
+// after the other. Compare submissions/s.
 func BenchmarkPush(b *testing.B) {
 	for _, files := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("files=%d/git-commands", files), func(b *testing.B) {
@@ -94,7 +95,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
-// BenchmarkWriter is the writer's own share: the same without a remote.
+// BenchmarkWriter is BenchmarkPush without a remote.
 func BenchmarkWriter(b *testing.B) {
 	for _, files := range []int{1_000, 100_000} {
 		for _, size := range []int{1, 100} {

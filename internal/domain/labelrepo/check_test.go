@@ -17,8 +17,8 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// history is a repository with packs of Tagma's and loose objects and packs of an
-// ordinary git's, and what a database knows of it.
+// history is a repository with packs of Tagma, and packs and loose objects of an
+// ordinary git, and the files that a database knows.
 type history struct {
 	cfg     Config
 	written []Written
@@ -41,7 +41,7 @@ func newHistory(t *testing.T) *history {
 	}
 	add(0, 30, "first")
 	add(10, 60, "again")
-	pushForeign(t, clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // as loose objects
+	pushForeign(t, clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // git stores loose objects
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func newHistory(t *testing.T) *history {
 	return h
 }
 
-// objectFiles are the files of all objects, by their names within the repository.
+// objectFiles returns the files of all objects, by path within the repository.
 func (h *history) objectFiles(t *testing.T) []string {
 	t.Helper()
 	var files []string
@@ -90,7 +90,7 @@ func (h *history) all(context.Context) iter.Seq2[Written, error] {
 	}
 }
 
-// demandMended demands that nothing is wrong, and that no commit is another.
+// demandMended fails the test if the repository has a fault or other commits.
 func (h *history) demandMended(t *testing.T) {
 	t.Helper()
 	if _, faults := h.check(t); len(faults) > 0 {
@@ -102,7 +102,7 @@ func (h *history) demandMended(t *testing.T) {
 	}
 }
 
-// flip turns one bit of a file.
+// flip inverts one bit of a file.
 func flip(t *testing.T, path string, bit int64) {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -151,7 +151,7 @@ func TestCheck_EveryFlippedBitIsNamedAndMendHealsEachUnderItsOwnHash(t *testing.
 			flip(t, path, bit)
 		}
 	}
-	// All of them at once.
+	// Damage all files at once.
 	for _, file := range files {
 		flip(t, filepath.Join(h.cfg.Dir, file), random.Int64N(1<<40))
 	}
@@ -166,8 +166,8 @@ func TestMend_FilesAndFoldersComeFromTheDatabaseAlone(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t)
-			// As loose objects, each can be damaged by itself. What somebody else
-			// has added the database does not know.
+			// Loose objects can be damaged one by one. The database does not know
+			// the commit of somebody else.
 			for _, pack := range slices.DeleteFunc(h.objectFiles(t), func(f string) bool { return filepath.Ext(f) != ".pack" }) {
 				moved := filepath.Join(t.TempDir(), "moved.pack")
 				if err := errors.Join(os.Rename(filepath.Join(h.cfg.Dir, pack), moved), os.Remove(filepath.Join(h.cfg.Dir, indexName(pack)))); err != nil {
@@ -209,7 +209,7 @@ func TestMend_FilesAndFoldersComeFromTheDatabaseAlone(t *testing.T) {
 	}
 }
 
-// unpack makes loose objects of a pack.
+// unpack writes the objects of a pack as loose objects.
 func unpack(t *testing.T, dir, pack string) {
 	t.Helper()
 	in, err := os.Open(pack)
@@ -247,7 +247,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 		t.Fatal(err)
 	}
 	h.demandMended(t)
-	// Life goes on.
+	// The repository can be used again.
 	r := open(t, h.cfg)
 	if r.Tip() != h.tip {
 		t.Errorf("got the tip %s, want %s", r.Tip(), h.tip)
@@ -266,7 +266,7 @@ func TestMend_ABranchPointsAgainToTheLastCommitThatTheDatabaseKnows(t *testing.T
 		if _, faults := h.check(t); len(faults) == 0 {
 			t.Errorf("%s: got no faults, want one", name)
 		}
-		notedTip := h.written[len(h.written)-5].SHA // and four more were pushed before a crash
+		notedTip := h.written[len(h.written)-5].SHA // four more commits were pushed before a crash
 		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: notedTip}); err != nil {
 			t.Fatalf("%s: got %v, want the branch mended", name, err)
 		}
@@ -280,7 +280,7 @@ func TestCheck_BesideAWriterFindsNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		for i := 0; i < 150 && err == nil; i++ { // enough for packs to be gathered several times
+		for i := 0; i < 150 && err == nil; i++ { // enough for several merges of packs
 			_, err = push(t.Context(), r, label(i, "text"))
 		}
 		ended <- err

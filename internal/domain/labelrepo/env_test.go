@@ -27,7 +27,7 @@ var (
 	noon    = instant.Of(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
 )
 
-// git runs the real git in dir, in the name of somebody else.
+// git runs the real git in dir, as another person.
 func git(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	out, err := githost.Git(dir, args...)
@@ -37,7 +37,7 @@ func git(t testing.TB, dir string, args ...string) string {
 	return out
 }
 
-// newBare is a bare repository as a git host keeps it.
+// newBare creates a bare repository as on a git host and returns its folder.
 func newBare(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "labels.git")
@@ -58,7 +58,7 @@ func newHost(t testing.TB) *githost.Host {
 	return h
 }
 
-// config is a Config with its own cache folder.
+// config returns a Config with a cache folder of its own.
 func config(t testing.TB, remote string) Config {
 	return Config{
 		Dir: filepath.Join(t.TempDir(), "cache"), Remote: remote, Committer: service,
@@ -78,7 +78,7 @@ func open(t testing.TB, cfg Config) *Repo {
 	return r
 }
 
-// label is a commit of the i-th file.
+// label returns a commit of the i-th file.
 func label(i int, text string) Commit {
 	return Commit{
 		Path:       fmt.Sprintf("annotations/%02x/%06d.json", i%256, i),
@@ -99,7 +99,7 @@ func push(ctx context.Context, r *Repo, commits ...Commit) ([]Result, error) {
 	return pushed.Results, err
 }
 
-// mustPush is push, and fails the test if any commit cannot be made.
+// mustPush is push, and fails the test if a commit fails.
 func mustPush(t testing.TB, r *Repo, commits ...Commit) []Result {
 	t.Helper()
 	results, err := push(t.Context(), r, commits...)
@@ -114,7 +114,7 @@ func mustPush(t testing.TB, r *Repo, commits ...Commit) []Result {
 	return results
 }
 
-// clone is an ordinary working copy of the repository in dir.
+// clone returns an ordinary working copy of the repository in dir.
 func clone(t testing.TB, dir string) string {
 	t.Helper()
 	work := filepath.Join(t.TempDir(), "work")
@@ -122,7 +122,7 @@ func clone(t testing.TB, dir string) string {
 	return work
 }
 
-// pushForeign commits a file with an ordinary git and pushes it.
+// pushForeign commits a file with an ordinary git and pushes the commit.
 func pushForeign(t testing.TB, work, path, content string) {
 	t.Helper()
 	if err := githost.Push(work, "Foreign <f@example.org>", "foreign "+path, map[string]string{path: content}); err != nil {
@@ -144,7 +144,7 @@ func commitCount(t testing.TB, dir string) int {
 	return n
 }
 
-// fsck demands that git finds nothing wrong, and nothing left over.
+// fsck fails the test if git fsck reports an error or a missing object.
 func fsck(t testing.TB, dir string) {
 	t.Helper()
 	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
@@ -174,7 +174,7 @@ func (j *journal) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// temporaries is the unfinished files of a repository.
+// temporaries returns the unfinished files of a repository.
 func temporaries(t testing.TB, dir string) []string {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_*"))

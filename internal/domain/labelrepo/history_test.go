@@ -12,7 +12,7 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// collect is what an iterator of files brings.
+// collect returns the files of an iterator.
 func collect(t *testing.T, files func(func(File, error) bool)) []File {
 	t.Helper()
 	var list []File
@@ -25,8 +25,8 @@ func collect(t *testing.T, files func(func(File, error) bool)) []File {
 	return list
 }
 
-// newTangledRepo returns a repository of seed B's kind with a tangled history: branches,
-// merges, a conflict, a removed file, a link, clocks that were wrong.
+// newTangledRepo creates a repository with branches, a merge, a conflict, a
+// removed file, a link and wrong clocks, and returns its folder.
 func newTangledRepo(t *testing.T) (dir string) {
 	dir = newBare(t)
 	work := clone(t, dir)

@@ -16,8 +16,7 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// Names of the environment by which the test binary knows that it is the
-// process to be killed.
+// Environment variables of the child process, which is the test binary.
 const (
 	childDir    = "LABELREPO_TEST_DIR"
 	childRemote = "LABELREPO_TEST_REMOTE"
@@ -34,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled applies batches of one to five commits, some of them built
-// while the one before was pushed, and says which are safe.
+// writeUntilKilled pushes batches of one to five commits and prints the pushed
+// commits. Two of three batches are built upon the batch that is being pushed.
 func writeUntilKilled(dir, remote, round string) error {
 	ctx := context.Background()
 	r, err := Open(ctx, Config{Dir: dir, Remote: remote, Committer: service, Credentials: Credentials{Username: testUser, Token: testToken}})
@@ -89,8 +88,8 @@ func writeUntilKilled(dir, remote, round string) error {
 func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		open(t, cfg).Close()
-		git(t, remote, "config", "receive.autogc", "false") // it would go on in the background
-		var acknowledged []string                           // commits that were acknowledged, in all rounds
+		git(t, remote, "config", "receive.autogc", "false") // git gc would run on in the background
+		var acknowledged []string                           // commits of all rounds
 		for round := range 10 {
 			acknowledged = append(acknowledged, killedRun(t, cfg, round)...)
 
@@ -121,8 +120,8 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	})
 }
 
-// killedRun starts a writer, kills it at a random moment, and is what it
-// acknowledged until then.
+// killedRun starts a writer, kills the writer at a random moment, and returns the
+// commits that the writer has acknowledged.
 func killedRun(t *testing.T, cfg Config, round int) []string {
 	t.Helper()
 	child := exec.Command(os.Args[0])
@@ -139,19 +138,19 @@ func killedRun(t *testing.T, cfg Config, round int) []string {
 	var acknowledged []string
 	lines := bufio.NewScanner(out)
 	kill := func() { _ = child.Process.Kill() }
-	if round%2 == 0 { // while it starts
+	if round%2 == 0 { // kill during the start
 		defer time.AfterFunc(rand.N(200*time.Millisecond), kill).Stop()
 	}
 	for lines.Scan() {
 		sha, _, whole := strings.Cut(lines.Text(), " ")
-		if whole && len(acknowledged) == 0 && round%2 == 1 { // well under way
+		if whole && len(acknowledged) == 0 && round%2 == 1 { // kill after the first push
 			defer time.AfterFunc(rand.N(500*time.Millisecond), kill).Stop()
 		}
 		if whole {
 			acknowledged = append(acknowledged, sha)
 		}
 	}
-	_ = child.Wait() // it was killed
+	_ = child.Wait() // the error says that the process was killed
 	if failed.Len() > 0 {
 		t.Fatalf("round %d: got a writer that failed by itself, want a killed one: %s", round, failed.String())
 	}

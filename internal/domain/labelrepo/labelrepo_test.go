@@ -21,7 +21,7 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// kinds are the remotes that every promise about remotes holds for.
+// kinds runs a test with each kind of remote, and without a remote.
 func kinds(t *testing.T, test func(t *testing.T, cfg Config, remoteDir string)) {
 	t.Run("over smart HTTP", func(t *testing.T) {
 		h := newHost(t)
@@ -91,7 +91,7 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 		if got := show(t, remote, "README.md"); got != "read me\n" {
 			t.Errorf("README.md: got %q, want what others pushed", got)
 		}
-		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // never forced
+		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // still an ancestor: the push was not forced
 		if n := commitCount(t, remote); n != 5 {
 			t.Errorf("got %d commits, want 5", n)
 		}
@@ -103,7 +103,7 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 func TestPush_OneImpossibleCommitDoesNotStopTheOthers(t *testing.T) {
 	r := open(t, config(t, ""))
 	mustPush(t, r, Commit{Path: "taken", Content: "a file\n", Author: ana})
-	paths := map[string]bool{ // whether it can be
+	paths := map[string]bool{ // whether the commit succeeds
 		"taken/x.json": false, "annotations/ok.json": true, "annotations": false, "../x": false, "/x": false, "a//b": false,
 		".git/config": false, "a/.GIT/x": false, "a/GIT~1": false, "": false, "a\x00b": false, "a\nb": false, "a/b.": false, "a:b": false,
 		strings.Repeat("x", 300): false, "\xff": false, "ümläut/ß.json": true,
@@ -146,7 +146,7 @@ func TestPush_AFlatFolderOfManyFilesWorks(t *testing.T) {
 	var commits []Commit
 	for i := range 500 {
 		c := label(i*7919%500, "text")
-		c.Path = fmt.Sprintf("annotations/%d.json", i*7919%500) // in no order, and of different lengths
+		c.Path = fmt.Sprintf("annotations/%d.json", i*7919%500) // unsorted, and of different lengths
 		commits = append(commits, c)
 	}
 	mustPush(t, r, commits[:300]...)
@@ -214,7 +214,7 @@ func TestPush_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 		}
 		git(t, work, "add", ".")
 		git(t, work, "commit", "-qm", "theirs")
-		for range 100 { // ours moves on all the time
+		for range 100 { // the pushes above move the branch all the time
 			git(t, work, "pull", "-q", "--rebase", "origin", "main")
 			if _, err := githost.Git(work, "push", "-q", "origin", "HEAD:main"); err == nil {
 				pushed++
@@ -272,7 +272,7 @@ func TestPush_ADamagedCacheIsMadeAgainByItself(t *testing.T) {
 		r := open(t, cfg)
 		mustPush(t, r, label(1, "one"))
 		damages["packs gone"](t, cfg.Dir)
-		r.trees.clear() // as when the folders that are needed are not at hand
+		r.trees.clear() // the next commit must read its folders from the disk
 		r.store.Close()
 		var err error
 		if r.store, err = bare.Open(cfg.Dir, "main", true); err != nil {
@@ -351,7 +351,7 @@ func TestSigner_GitVerifiesTheSignature(t *testing.T) {
 
 func TestPush_EndsWithItsContext(t *testing.T) {
 	r := open(t, config(t, ""))
-	r.turn <- struct{}{} // somebody else writes
+	r.turn <- struct{}{} // another writer
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := push(ctx, r); !errors.Is(err, context.Canceled) {

@@ -86,7 +86,7 @@ func TestPush_ARemoteThatIsDownIsUnavailableAndComesBack(t *testing.T) {
 		"path": filepath.Join(t.TempDir(), "not mounted"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := open(t, config(t, remote)) // starts without it
+			r := open(t, config(t, remote)) // Open succeeds without the remote
 			if _, err := push(t.Context(), r, label(1, "x")); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
@@ -108,7 +108,7 @@ func TestPush_WrongCredentialsAreNotTriedAsIfTheyWereAnOutage(t *testing.T) {
 	}
 }
 
-// hook gives a repository a pre-receive hook.
+// hook installs a pre-receive hook.
 func hook(t *testing.T, dir, script string) {
 	t.Helper()
 	if err := githost.Hook(dir, script); err != nil {
@@ -167,14 +167,14 @@ func TestPush_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	if results := mustPush(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
 		t.Errorf("got %v, want both files unchanged", results)
 	}
-	if logs.String() != "" { // that the cache had to be made again
+	if logs.String() != "" { // such as a warning that the cache is damaged
 		t.Errorf("got the log %s, want none", logs)
 	}
 }
 
 func TestPush_AHookThatHangsDoesNotHoldTheWriterForEver(t *testing.T) {
 	dir := newBare(t)
-	fifo := filepath.Join(t.TempDir(), "never") // opening it waits for a writer
+	fifo := filepath.Join(t.TempDir(), "never") // a reader blocks until a writer opens the file
 	t.Cleanup(func() { _ = os.WriteFile(fifo, nil, 0o600) })
 	hook(t, dir, "rm -f '"+fifo+"'; mkfifo '"+fifo+"'; cat '"+fifo+"'\n")
 	cfg := config(t, dir)
@@ -244,7 +244,7 @@ func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 	if n := commitCount(t, h.Dir); n != 1 {
 		t.Errorf("after the branch was removed: got %d commits, want 1", n)
 	}
-	// What is unchanged as far as we know is asked about all the same.
+	// A push without a new commit asks the remote too.
 	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	if again := mustPush(t, r, label(4, "x"))[0]; !again.Changed {
 		t.Errorf("a file that the remote no longer has: got %+v, want a new commit", again)

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// newKey is a private key, and the same as a file holds it.
+// newKey returns a private key, and the key in PEM.
 func newKey(t *testing.T) (ssh.Signer, []byte) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -36,7 +36,8 @@ func newKey(t *testing.T) (ssh.Signer, []byte) {
 	return signer, pem.EncodeToMemory(block)
 }
 
-// newSSHHost serves git on this machine to whoever has the key client.
+// newSSHHost starts an SSH server that runs git on this machine and accepts the
+// key client.
 func newSSHHost(t *testing.T, client ssh.PublicKey) (address string, hostKey ssh.PublicKey) {
 	t.Helper()
 	signer, _ := newKey(t)
@@ -64,7 +65,7 @@ func newSSHHost(t *testing.T, client ssh.PublicKey) (address string, hostKey ssh
 	return listener.Addr().String(), signer.PublicKey()
 }
 
-// serveSSH runs the one git command that a connection asks for.
+// serveSSH runs the git commands that a connection sends.
 func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 	defer conn.Close()
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
@@ -142,7 +143,7 @@ func TestSSH_AServerThatNeverGreetsDoesNotHoldTheWriterForEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // accepts nothing: the kernel does, and stays silent
+	defer listener.Close() // never accepts: the kernel completes the handshake, and no SSH greeting follows
 	_, key := newKey(t)
 	known := filepath.Join(t.TempDir(), "known_hosts")
 	if err := os.WriteFile(known, nil, 0o600); err != nil {

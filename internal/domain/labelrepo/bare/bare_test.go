@@ -41,7 +41,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-// chain puts n commits with one growing tree into p, and returns the last.
+// chain adds n commits with a growing tree to p and returns the last commit.
 func chain(p *Pack, parent Hash, n int, text string) Hash {
 	var tree []byte
 	var previous Hash
@@ -326,7 +326,7 @@ func TestOpen_SweepsWhatAKilledProcessLeft(t *testing.T) {
 		}
 	}
 	write(temporaryPrefix + "ref")
-	if err := os.Link(at(temporaryPrefix+"ref"), at(branch+".lock")); err != nil { // ours
+	if err := os.Link(at(temporaryPrefix+"ref"), at(branch+".lock")); err != nil { // a lock of this package
 		t.Fatal(err)
 	}
 	write("objects/pack/" + temporaryPrefix + "pack")
@@ -335,7 +335,7 @@ func TestOpen_SweepsWhatAKilledProcessLeft(t *testing.T) {
 	if err := os.Chtimes(at("refs/heads/old.lock"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	write("refs/heads/live.lock") // another git's, just now
+	write("refs/heads/live.lock") // a recent lock of another git
 
 	r = open(t, dir)
 	for name, stays := range map[string]bool{
@@ -400,7 +400,7 @@ func TestIngest_AMutatedPackDoesNoHarm(t *testing.T) {
 		for range 1 + random.IntN(3) {
 			mutant[random.IntN(len(mutant))] = byte(random.Uint32())
 		}
-		sum := sha1.Sum(mutant) // it gets past the first check
+		sum := sha1.Sum(mutant) // a valid checksum, so the entries are read
 		if err := os.WriteFile(path, append(mutant, sum[:]...), 0o600); err != nil {
 			t.Fatal(err)
 		}
