@@ -15,11 +15,11 @@ import (
 
 // Fault is a defect of the label repository on the disk.
 type Fault struct {
-	Kind   FaultKind
-	Object string // hash of the object; "" for a fault of a file that is not an object
-	File   string // path within the repository; "" if the fault is not in one file
-	From   string // for a missing object: hash or name of the object or reference that needs the object
-	Err    error
+	Kind     FaultKind
+	Object   string // hash of the object; "" for a fault of a file that is not an object
+	File     string // path within the repository; "" if the fault is not in one file
+	Referrer string // for a missing object: hash or name of the object or reference that needs the object
+	Err      error
 }
 
 // FaultKind is the kind of a fault.
@@ -135,7 +135,7 @@ func (c *checker) reportMissing(dir string, report func(Fault)) error {
 	defer again.Close()
 	for _, h := range sortedHashes(c.missing) {
 		if !again.Has(h) {
-			report(Fault{Kind: Missing, Object: h.String(), From: c.missing[h], Err: bare.ErrMissing})
+			report(Fault{Kind: Missing, Object: h.String(), Referrer: c.missing[h], Err: bare.ErrMissing})
 		}
 	}
 	return nil

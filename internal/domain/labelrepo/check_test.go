@@ -21,7 +21,7 @@ import (
 // ordinary git, and the files that a database knows.
 type history struct {
 	cfg     Config
-	written []Written
+	written []CommittedFile
 	tip     string
 	commits string
 }
@@ -36,7 +36,7 @@ func newHistory(t *testing.T) *history {
 			commits = append(commits, label(i%40, fmt.Sprint(text, " ", i)))
 		}
 		for n, result := range mustPush(t, r, commits...) {
-			h.written = append(h.written, Written{SHA: result.SHA, Paths: []string{"elsewhere.json", commits[n].Path}, Content: commits[n].Content})
+			h.written = append(h.written, CommittedFile{SHA: result.SHA, Paths: []string{"elsewhere.json", commits[n].Path}, Content: commits[n].Content})
 		}
 	}
 	add(0, 30, "first")
@@ -80,8 +80,8 @@ func (h *history) check(t *testing.T) (objects int, faults []Fault) {
 	return objects, faults
 }
 
-func (h *history) all(context.Context) iter.Seq2[Written, error] {
-	return func(yield func(Written, error) bool) {
+func (h *history) all(context.Context) iter.Seq2[CommittedFile, error] {
+	return func(yield func(CommittedFile, error) bool) {
 		for _, w := range h.written {
 			if !yield(w, nil) {
 				return
@@ -155,7 +155,7 @@ func TestCheck_EveryFlippedBitIsNamedAndMendHealsEachUnderItsOwnHash(t *testing.
 	for _, file := range files {
 		flip(t, filepath.Join(h.cfg.Dir, file), random.Int64N(1<<40))
 	}
-	if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, From: backup}); err != nil {
+	if _, err := Mend(t.Context(), h.cfg, MendOptions{Files: h.all, Source: backup}); err != nil {
 		t.Fatal(err)
 	}
 	h.demandMended(t)
@@ -200,7 +200,7 @@ func TestMend_FilesAndFoldersComeFromTheDatabaseAlone(t *testing.T) {
 			if damaged < 50 {
 				t.Fatalf("got %d objects damaged by the test, want at least 50", damaged)
 			}
-			mended, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all})
+			mended, err := Mend(t.Context(), h.cfg, MendOptions{Files: h.all})
 			if err != nil || mended != damaged {
 				t.Errorf("got %d objects mended, %v, want %d", mended, err, damaged)
 			}
@@ -235,7 +235,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 		flip(t, filepath.Join(h.cfg.Dir, file), 12345)
 	}
 	var lost *NotMendedError
-	if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all}); !errors.As(err, &lost) || len(lost.Objects) == 0 {
+	if _, err := Mend(t.Context(), h.cfg, MendOptions{Files: h.all}); !errors.As(err, &lost) || len(lost.Objects) == 0 {
 		t.Fatalf("got %v, want the objects that are lost", err)
 	}
 	for _, file := range files {
@@ -243,7 +243,7 @@ func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing
 			t.Errorf("%s: got %v, want the file in its place", file, err)
 		}
 	}
-	if _, err := Mend(t.Context(), h.cfg, MendOptions{From: "file://" + remote}); err != nil {
+	if _, err := Mend(t.Context(), h.cfg, MendOptions{Source: "file://" + remote}); err != nil {
 		t.Fatal(err)
 	}
 	h.demandMended(t)
@@ -267,7 +267,7 @@ func TestMend_ABranchPointsAgainToTheLastCommitThatTheDatabaseKnows(t *testing.T
 			t.Errorf("%s: got no faults, want one", name)
 		}
 		notedTip := h.written[len(h.written)-5].SHA // four more commits were pushed before a crash
-		if _, err := Mend(t.Context(), h.cfg, MendOptions{Written: h.all, Tip: notedTip}); err != nil {
+		if _, err := Mend(t.Context(), h.cfg, MendOptions{Files: h.all, Tip: notedTip}); err != nil {
 			t.Fatalf("%s: got %v, want the branch mended", name, err)
 		}
 		h.demandMended(t)

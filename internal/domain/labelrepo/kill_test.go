@@ -57,7 +57,7 @@ func writeUntilKilled(dir, remote, round string) error {
 	}
 	for {
 		type answer struct {
-			pushed Pushed
+			pushed PushResult
 			err    error
 		}
 		answers := make(chan answer, 1)

@@ -80,17 +80,17 @@ type Repo struct {
 	trees   treeCache
 }
 
-// CheckBranch returns an error if name is not a valid name of a branch.
-func CheckBranch(name string) error {
+// ValidateBranch returns an error if name is not a valid name of a branch.
+func ValidateBranch(name string) error {
 	if err := plumbing.NewBranchReferenceName(name).Validate(); err != nil || strings.ContainsAny(name, " \n") {
 		return fmt.Errorf("%.60q is not a valid name of a branch", name)
 	}
 	return nil
 }
 
-// CheckRemote returns an error if address is not a valid address of a remote. The
-// error does not contain a secret of the address.
-func CheckRemote(address string) error {
+// ValidateRemote returns an error if address is not a valid address of a remote.
+// The error does not contain a secret of the address.
+func ValidateRemote(address string) error {
 	_, err := parseRemote(address)
 	return err
 }
@@ -108,10 +108,10 @@ func (c Config) Folder() (string, bool) {
 	return endpoint.Path, true
 }
 
-// CheckAccess returns an error if the remote cannot be used: invalid credentials,
-// an invalid known_hosts file, or no git program. CheckAccess does not connect to
-// the remote.
-func (c Config) CheckAccess() error {
+// ValidateAccess returns an error if the remote cannot be used: invalid
+// credentials, an invalid known_hosts file, or no git program. ValidateAccess
+// does not connect to the remote.
+func (c Config) ValidateAccess() error {
 	if c.Remote == "" {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (c Config) CheckAccess() error {
 // otherwise. The caller calls Close.
 func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	cfg = cfg.withDefaults()
-	if err := CheckBranch(cfg.Branch); err != nil {
+	if err := ValidateBranch(cfg.Branch); err != nil {
 		return nil, err
 	}
 	branch := plumbing.NewBranchReferenceName(cfg.Branch)
@@ -220,11 +220,11 @@ func (r *Repo) checkTree(ctx context.Context, hash bare.Hash) error {
 	return nil
 }
 
-// Heal handles an error of Changes or Files. If the error reports damage, Heal
-// empties the cache and returns ErrUnavailable; the next Refresh fetches the
-// cache again. Without a remote, Heal returns ErrDamaged. Heal returns other
-// errors unchanged.
-func (r *Repo) Heal(ctx context.Context, cause error) error {
+// EmptyCacheIfDamaged handles an error of Changes or Files. For an error that
+// reports damage, it empties the cache and returns ErrUnavailable; the next
+// Refresh fetches the cache again. Without a remote, it returns ErrDamaged. Other
+// errors are returned unchanged.
+func (r *Repo) EmptyCacheIfDamaged(ctx context.Context, cause error) error {
 	if !isDamage(cause) {
 		return cause
 	}
@@ -238,10 +238,10 @@ func (r *Repo) Heal(ctx context.Context, cause error) error {
 	return &repoError{ErrUnavailable, "the copy on this machine is damaged and will be fetched again: try again"}
 }
 
-// Renew empties a cache that another package found damaged. The next Refresh
-// fetches the cache again. Without a remote, Renew changes nothing and returns
-// ErrDamaged.
-func (r *Repo) Renew(ctx context.Context) error {
+// EmptyCache empties a cache that another package found damaged. The next Refresh
+// fetches the cache again. Without a remote, EmptyCache changes nothing and
+// returns ErrDamaged.
+func (r *Repo) EmptyCache(ctx context.Context) error {
 	if err := r.takeTurn(ctx); err != nil {
 		return err
 	}

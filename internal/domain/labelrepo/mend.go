@@ -16,8 +16,8 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Written is a file of a commit, as the database knows the file.
-type Written struct {
+// CommittedFile is a file of a commit, as the database knows the file.
+type CommittedFile struct {
 	SHA     string   // hash of the commit
 	Paths   []string // possible paths of the file: the layout may have changed since the commit
 	Content string
@@ -25,14 +25,14 @@ type Written struct {
 
 // MendOptions holds the sources of undamaged objects.
 type MendOptions struct {
-	// Written yields the files in the database, in the order of their commits.
-	// Mend may call Written several times.
-	Written func(context.Context) iter.Seq2[Written, error]
+	// Files yields the files in the database, in the order of their commits.
+	// Mend may call Files several times.
+	Files func(context.Context) iter.Seq2[CommittedFile, error]
 	// Tip is a former commit of the branch, or "". Mend needs Tip if the file of
 	// the branch is damaged.
 	Tip string
-	// From is the folder of a clone, the address of a remote, or "".
-	From string
+	// Source is the folder of a clone, the address of a remote, or "".
+	Source string
 }
 
 // NotMendedError lists the objects that no source has.
@@ -61,12 +61,12 @@ func Mend(ctx context.Context, cfg Config, o MendOptions) (mended int, err error
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.view.Close()) }()
-	if err := m.restoreFromClone(ctx, o.From); err != nil {
+	if err := m.restoreFromClone(ctx, o.Source); err != nil {
 		return m.mended, err
 	}
 	for previous := -1; m.mended != previous && len(m.missing) > 0; {
 		previous = m.mended
-		if err := m.restoreFromDatabase(ctx, o.Written); err != nil {
+		if err := m.restoreFromDatabase(ctx, o.Files); err != nil {
 			return m.mended, err
 		}
 	}
@@ -235,9 +235,9 @@ func (m *mender) openSource(ctx context.Context, from string) (folder string, cl
 }
 
 // restoreFromDatabase restores files and folders. A file is the Content of a
-// Written. A folder is the folder of the parent commit with one changed or added
-// entry.
-func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[Written, error]) error {
+// CommittedFile. A folder is the folder of the parent commit with one changed or
+// added entry.
+func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[CommittedFile, error]) error {
 	if all == nil || len(m.missing) == 0 {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Conte
 
 // restoreFolders restores the missing folders on the path of a file that the
 // commit of w wrote.
-func (m *mender) restoreFolders(w Written, path string) error {
+func (m *mender) restoreFolders(w CommittedFile, path string) error {
 	commit, err := m.readCommit(hashOf(w.SHA))
 	if err != nil {
 		return nil //nolint:nilerr // without the commit, its folders are unknown
@@ -371,9 +371,9 @@ func (m *mender) mendBranch(ctx context.Context, o MendOptions) error {
 	if _, err := m.readCommit(tip); err != nil || !m.refDamaged && !m.missing[m.refs[m.branchName()]] {
 		return nil //nolint:nilerr // no undamaged commit is known, or the branch is not damaged
 	}
-	for previous := (bare.Hash{}); o.Written != nil && tip != previous; {
+	for previous := (bare.Hash{}); o.Files != nil && tip != previous; {
 		previous = tip
-		for w, err := range o.Written(ctx) {
+		for w, err := range o.Files(ctx) {
 			if err != nil {
 				return err
 			}

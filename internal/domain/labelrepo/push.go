@@ -10,17 +10,17 @@ import (
 	"tagma/internal/domain/labelrepo/bare"
 )
 
-// Pushed is the result of a Push. All commits from Base (exclusive) to Tip
+// PushResult is the result of a Push. All commits from Base (exclusive) to Tip
 // (inclusive) belong to the batch. Commits that others pushed during the Push
 // come before Base.
-type Pushed struct {
+type PushResult struct {
 	Results []Result // one for each commit of the batch
 	Base    string   // "" if the branch was empty
 	Tip     string
 }
 
 // add appends the results of a part of the batch.
-func (p *Pushed) add(part *Batch) {
+func (p *PushResult) add(part *Batch) {
 	if base := shaOf(part.base); len(p.Results) == 0 || base != p.Tip {
 		p.Base = base
 	}
@@ -39,16 +39,16 @@ func (p *Pushed) add(part *Batch) {
 //
 // Errors wrap ErrUnavailable, ErrAuth, ErrRejected or ErrDamaged, or are ctx's
 // error. Any other error is an error of the local disk or of the signing key.
-func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
+func (r *Repo) Push(ctx context.Context, b *Batch) (PushResult, error) {
 	defer b.Discard()
 	if err := r.takeTurn(ctx); err != nil {
-		return Pushed{}, err
+		return PushResult{}, err
 	}
 	defer r.endTurn()
 	if err := wait(ctx, time.Until(r.resumeAt)); err != nil {
-		return Pushed{}, err
+		return PushResult{}, err
 	}
-	var pushed Pushed
+	var pushed PushResult
 	start, races, healed := time.Now(), 0, false
 	for part := b; ; {
 		err := r.pushOnce(ctx, part)
@@ -67,23 +67,23 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (Pushed, error) {
 		case isDamage(err) && !healed:
 			healed = true
 			if err := r.emptyCache(err); err != nil {
-				return Pushed{}, err
+				return PushResult{}, err
 			}
 		case errors.Is(err, errMoved), errors.Is(err, bare.ErrMoved):
 			if time.Since(start) > r.cfg.RaceTimeout {
-				return Pushed{}, &repoError{ErrUnavailable, fmt.Sprintf("others have pushed first for %v: try again later", r.cfg.RaceTimeout)}
+				return PushResult{}, &repoError{ErrUnavailable, fmt.Sprintf("others have pushed first for %v: try again later", r.cfg.RaceTimeout)}
 			}
 			races++
 			if err := pause(ctx, races); err != nil {
-				return Pushed{}, err
+				return PushResult{}, err
 			}
 			// One commit takes less time than many, and so is more likely to win
 			// the race.
 			part = &Batch{repo: r, commits: rest[:1]}
 		case ctx.Err() != nil:
-			return Pushed{}, ctx.Err()
+			return PushResult{}, ctx.Err()
 		default:
-			return Pushed{}, err
+			return PushResult{}, err
 		}
 	}
 }

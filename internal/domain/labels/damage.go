@@ -128,7 +128,7 @@ func (l *Service) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Log
 		return err
 	}
 	log.ErrorContext(ctx, "the copy of the label repository on this machine is damaged: it is fetched again from the remote", "damage", damage)
-	if err := repo.Renew(ctx); err != nil {
+	if err := repo.EmptyCache(ctx); err != nil {
 		return err
 	}
 	return l.ClearDamage(ctx, damage)
@@ -136,21 +136,21 @@ func (l *Service) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Log
 
 // Written returns the files of all submissions that have a commit, in the order of
 // the submissions. Each file comes with its path in either layout.
-func (l *Service) Written(ctx context.Context) iter.Seq2[labelrepo.Written, error] {
-	return func(yield func(labelrepo.Written, error) bool) {
+func (l *Service) Written(ctx context.Context) iter.Seq2[labelrepo.CommittedFile, error] {
+	return func(yield func(labelrepo.CommittedFile, error) bool) {
 		const pageSize = 1000
 		for last := int64(0); ; {
 			rows, err := l.db.LabelSubmission.Query().Where(labelsubmission.IDGT(last), labelsubmission.CommitShaNotNil()).
 				Order(labelsubmission.ByID()).Limit(pageSize).
 				Select(labelsubmission.FieldID, labelsubmission.FieldFilename, labelsubmission.FieldContent, labelsubmission.FieldCommitSha).All(ctx)
 			if err != nil {
-				yield(labelrepo.Written{}, err)
+				yield(labelrepo.CommittedFile{}, err)
 				return
 			}
 			for _, row := range rows {
 				last = row.ID
 				paths := []string{FanOut.path(row.Filename), Flat.path(row.Filename)}
-				if !yield(labelrepo.Written{SHA: *row.CommitSha, Paths: paths, Content: row.Content}, nil) {
+				if !yield(labelrepo.CommittedFile{SHA: *row.CommitSha, Paths: paths, Content: row.Content}, nil) {
 					return
 				}
 			}

@@ -79,7 +79,7 @@ func TestKeep_WhileTheRepositoryIsDamagedNothingIsPushedAndEachSubmissionSaysSo(
 			t.Errorf("the log says %s", said)
 		}
 		// The folder is free for whoever mends.
-		_, err := labelrepo.Mend(t.Context(), cfg, labelrepo.MendOptions{Written: w.Written})
+		_, err := labelrepo.Mend(t.Context(), cfg, labelrepo.MendOptions{Files: w.Written})
 		must(t, err)
 		must(t, w.ClearDamage(t.Context(), "object 0123 is damaged"))
 		push(2)

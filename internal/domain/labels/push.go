@@ -86,7 +86,7 @@ func (o *Outbox) dropNext() {
 // submission has failed, and the others are not held up.
 func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 	type answer struct {
-		pushed labelrepo.Pushed
+		pushed labelrepo.PushResult
 		err    error
 	}
 	answers := make(chan answer, 1)

@@ -91,7 +91,7 @@ func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
 	part := make([]labelrepo.File, 0, readSize)
 	for f, err := range o.repo.Changes(ctx, from, Folder) {
 		if err != nil {
-			return tally, o.repo.Heal(ctx, err)
+			return tally, o.repo.EmptyCacheIfDamaged(ctx, err)
 		}
 		if part = append(part, f); len(part) == readSize {
 			if err := o.ingest(ctx, part, &tally); err != nil {

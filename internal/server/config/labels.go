@@ -52,14 +52,14 @@ func (l *Labels) check() []error {
 	var problems []error
 	add := func(flag, what string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, what)) }
 	if l.Repo != "" {
-		switch err := labelrepo.CheckRemote(l.Repo); {
+		switch err := labelrepo.ValidateRemote(l.Repo); {
 		case errors.Is(err, labelrepo.ErrSecretInAddress):
 			add("labels-repo", err.Error()+": give those by --labels-username and --labels-token-file")
 		case err != nil:
 			add("labels-repo", err.Error())
 		}
 	}
-	if err := labelrepo.CheckBranch(l.Branch); err != nil {
+	if err := labelrepo.ValidateBranch(l.Branch); err != nil {
 		add("labels-branch", err.Error())
 	}
 	if committer, err := mail.ParseAddress(l.Committer); err != nil || committer.Name == "" {
@@ -121,7 +121,7 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 		}
 	}
 	if len(problems) == 0 {
-		problems = append(problems, repo.CheckAccess())
+		problems = append(problems, repo.ValidateAccess())
 	}
 	return repo, errors.Join(problems...)
 }

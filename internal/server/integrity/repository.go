@@ -83,7 +83,7 @@ func findingOf(f labelrepo.Fault) Finding {
 	}
 	if f.Kind == labelrepo.Missing {
 		one.Kind, one.Err = Missing, nil
-		one.About += ", which " + f.From + " names"
+		one.About += ", which " + f.Referrer + " names"
 	}
 	return one
 }
@@ -101,7 +101,7 @@ func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Findi
 	}
 	waiting, cancel := context.WithTimeout(ctx, lockTime)
 	defer cancel()
-	_, failed := labelrepo.Mend(waiting, c.Repository, labelrepo.MendOptions{Written: c.Labels.Written, Tip: tip, From: from})
+	_, failed := labelrepo.Mend(waiting, c.Repository, labelrepo.MendOptions{Files: c.Labels.Written, Tip: tip, Source: from})
 	after, err := c.readRepository(ctx)
 	if err != nil {
 		return before, err
