@@ -154,11 +154,11 @@ func (b *Batch) adoptFolder(path string) bool {
 func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
 	content, found := b.repo.trees.pop(hash)
 	if !found {
-		shared, err := b.repo.readTree(hash)
+		cached, err := b.repo.readTree(hash)
 		if err != nil {
 			return nil, err
 		}
-		content = bytes.Clone(shared)
+		content = bytes.Clone(cached)
 		b.repo.store.ClearCache() // other folders have other deltas: the cached objects are of no use
 	}
 	return &folder{content: content, hash: hash}, nil
@@ -212,7 +212,7 @@ func (b *Batch) addCommit(c Commit) (Result, error) {
 	}
 	now := b.repo.cfg.Clock()
 	object, err := encodeCommit(folders[0].hash, b.tip,
-		c.Author.signature(c.AuthorTime), b.repo.cfg.Committer.signature(now), c.Message, b.repo.cfg.Signer)
+		c.Author.ident(c.AuthorTime), b.repo.cfg.Committer.ident(now), c.Message, b.repo.cfg.Signer)
 	if err != nil {
 		return Result{}, err
 	}
@@ -225,9 +225,9 @@ func (b *Batch) addCommit(c Commit) (Result, error) {
 func (b *Batch) openFolders(names []string) ([]*folder, error) {
 	folders := []*folder{b.folders[""]}
 	for i, name := range names {
-		full := strings.Join(names[:i+1], "/")
-		if b.adoptFolder(full) {
-			folders = append(folders, b.folders[full])
+		path := strings.Join(names[:i+1], "/")
+		if b.adoptFolder(path) {
+			folders = append(folders, b.folders[path])
 			continue
 		}
 		entry, _, err := findEntry(folders[i].content, name, modeFolder)
@@ -237,12 +237,12 @@ func (b *Batch) openFolders(names []string) ([]*folder, error) {
 		f := &folder{}
 		if entry.end > 0 {
 			if !entry.isFolder() {
-				return nil, pathConflictError{full, "file"}
+				return nil, pathConflictError{path, "file"}
 			}
 			if f, err = b.loadFolder(entry.hash); err != nil {
 				return nil, err
 			}
-			b.folders[full] = f
+			b.folders[path] = f
 		}
 		folders = append(folders, f)
 	}

@@ -63,7 +63,7 @@ func Check(ctx context.Context, dir string, pace Pace, report func(Fault)) (obje
 		return objects, err
 	}
 	for name, h := range view.Refs() {
-		c.checkExists(h, name)
+		c.addIfMissing(h, name)
 	}
 	return objects, c.reportMissing(dir, report)
 }
@@ -83,10 +83,10 @@ func (c *checker) checkReferences(h bare.Hash, kind bare.Kind, content []byte, r
 	if kind == bare.Tree {
 		err = c.checkTreeEntries(h, content)
 	} else {
-		var names []bare.Hash
-		names, err = referencesOf(kind, content)
-		for _, name := range names {
-			c.checkExists(name, h.String())
+		var hashes []bare.Hash
+		hashes, err = referencesOf(kind, content)
+		for _, hash := range hashes {
+			c.addIfMissing(hash, h.String())
 		}
 	}
 	if err != nil {
@@ -107,14 +107,15 @@ func (c *checker) checkTreeEntries(h bare.Hash, content []byte) error {
 			return err
 		}
 		if e.end > commonPrefix && e.mode != modeSubmodule {
-			c.checkExists(e.hash, h.String())
+			c.addIfMissing(e.hash, h.String())
 		}
 	}
 	c.previousTree = append(c.previousTree[:0], content...)
 	return nil
 }
 
-func (c *checker) checkExists(h bare.Hash, referrer string) {
+// addIfMissing adds an object to missing, unless the repository has the object.
+func (c *checker) addIfMissing(h bare.Hash, referrer string) {
 	if !c.view.Has(h) {
 		if _, known := c.missing[h]; !known {
 			c.missing[h] = referrer
@@ -128,13 +129,13 @@ func (c *checker) reportMissing(dir string, report func(Fault)) error {
 	if len(c.missing) == 0 {
 		return nil
 	}
-	again, err := bare.OpenView(dir)
+	secondView, err := bare.OpenView(dir)
 	if err != nil {
 		return err
 	}
-	defer again.Close()
+	defer secondView.Close()
 	for _, h := range sortedHashes(c.missing) {
-		if !again.Has(h) {
+		if !secondView.Has(h) {
 			report(Fault{Kind: Missing, Object: h.String(), Referrer: c.missing[h], Err: bare.ErrMissing})
 		}
 	}
@@ -142,12 +143,12 @@ func (c *checker) reportMissing(dir string, report func(Fault)) error {
 }
 
 func sortedHashes[V any](set map[bare.Hash]V) []bare.Hash {
-	all := make([]bare.Hash, 0, len(set))
+	hashes := make([]bare.Hash, 0, len(set))
 	for h := range set {
-		all = append(all, h)
+		hashes = append(hashes, h)
 	}
-	slices.SortFunc(all, func(a, b bare.Hash) int { return bytes.Compare(a[:], b[:]) })
-	return all
+	slices.SortFunc(hashes, func(a, b bare.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return hashes
 }
 
 // modeSubmodule is the mode of an entry for a commit of another repository.
@@ -162,16 +163,16 @@ func referencesOf(kind bare.Kind, content []byte) ([]bare.Hash, error) {
 		c, err := parseCommit(content)
 		return append(c.parents, c.tree), err
 	case bare.Tree:
-		var names []bare.Hash
+		var hashes []bare.Hash
 		for e, err := range parseTree(content) {
 			if err != nil {
 				return nil, err
 			}
 			if e.mode != modeSubmodule {
-				names = append(names, e.hash)
+				hashes = append(hashes, e.hash)
 			}
 		}
-		return names, nil
+		return hashes, nil
 	case plumbing.TagObject:
 		line, _, _ := strings.Cut(string(content), "\n")
 		hash, ok := strings.CutPrefix(line, "object ")

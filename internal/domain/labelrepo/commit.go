@@ -34,9 +34,9 @@ func (i Identity) clean() Identity {
 	return Identity{Name: cmp.Or(strip(i.Name), email, "unknown"), Email: email}
 }
 
-// signature returns the identity and a time in the format of a commit header:
-// whole seconds since 1970, in UTC.
-func (i Identity) signature(at instant.Instant) string {
+// ident returns the identity and a time in the format of a commit header: whole
+// seconds since 1970, in UTC.
+func (i Identity) ident(at instant.Instant) string {
 	i = i.clean()
 	return fmt.Sprintf("%s <%s> %d +0000", i.Name, i.Email, max(at.Time().Unix(), 0))
 }
@@ -73,13 +73,13 @@ func encodeCommit(tree, parent bare.Hash, author, committer, message string, sig
 
 // commitObject is a parsed commit.
 type commitObject struct {
-	tree      bare.Hash
-	parents   []bare.Hash
-	author    Identity
-	authored  instant.Instant
-	committer Identity
-	committed instant.Instant
-	message   string
+	tree       bare.Hash
+	parents    []bare.Hash
+	author     Identity
+	authorTime instant.Instant
+	committer  Identity
+	commitTime instant.Instant
+	message    string
 }
 
 var errMalformedCommit = errors.New("malformed commit")
@@ -105,9 +105,9 @@ func parseCommit(content []byte) (commitObject, error) {
 				c.parents = append(c.parents, hash)
 			}
 		case "author":
-			c.author, c.authored = parseSignature(value)
+			c.author, c.authorTime = parseIdent(value)
 		case "committer":
-			c.committer, c.committed = parseSignature(value)
+			c.committer, c.commitTime = parseIdent(value)
 		}
 	}
 	if c.tree.IsZero() {
@@ -116,9 +116,9 @@ func parseCommit(content []byte) (commitObject, error) {
 	return c, nil
 }
 
-// parseSignature parses "Name <email> seconds zone". The zone is ignored: the
+// parseIdent parses "Name <email> seconds zone". The zone is ignored: the
 // seconds are in UTC.
-func parseSignature(text string) (Identity, instant.Instant) {
+func parseIdent(text string) (Identity, instant.Instant) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	name, rest, _ := strings.Cut(text, "<")
 	email, when, _ := strings.Cut(rest, ">")

@@ -101,13 +101,13 @@ func parseRemote(address string) (*transport.Endpoint, error) {
 // parseWithoutScheme parses git@host:path and paths. As in git, an address with a
 // colon before the first slash is not a path.
 func parseWithoutScheme(address string) (*transport.Endpoint, error) {
-	before, _, colon := strings.Cut(address, ":")
-	if !colon || strings.Contains(before, "/") || filepath.VolumeName(address) != "" {
+	prefix, _, colon := strings.Cut(address, ":")
+	if !colon || strings.Contains(prefix, "/") || filepath.VolumeName(address) != "" {
 		path, err := filepath.Abs(address)
 		return &transport.Endpoint{Protocol: "file", Path: path}, err
 	}
-	switch user, host, at := strings.Cut(before, "@"); {
-	case strings.Contains(address[len(before):], "@"):
+	switch user, host, at := strings.Cut(prefix, "@"); {
+	case strings.Contains(address[len(prefix):], "@"):
 		return nil, ErrSecretInAddress
 	case !at || user == "" || host == "":
 		return nil, errors.New("the address of the label repository is neither a path nor git@host:path: use https://, ssh:// or a path")

@@ -115,6 +115,8 @@ type fileChange struct {
 	blob bare.Hash // zero if the file was removed
 }
 
+// yieldFile reads the content of a file and yields the file or an error. It
+// reports whether the iteration goes on.
 func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
 	if c.blob.IsZero() {
 		c.Removed = true
@@ -132,8 +134,8 @@ func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
 func newFile(path string, hash bare.Hash, c commitObject) File {
 	return File{
 		Path: path, SHA: hash.String(),
-		Author: c.author, AuthorTime: c.authored,
-		Committer: c.committer, CommitTime: c.committed,
+		Author: c.author, AuthorTime: c.authorTime,
+		Committer: c.committer, CommitTime: c.commitTime,
 		Message: c.message,
 	}
 }

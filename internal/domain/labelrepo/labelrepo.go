@@ -95,9 +95,9 @@ func ValidateRemote(address string) error {
 	return err
 }
 
-// Folder returns the folder of the remote, and whether the remote is a folder on
+// RemoteFolder returns the folder of the remote, and whether the remote is a folder on
 // this machine.
-func (c Config) Folder() (string, bool) {
+func (c Config) RemoteFolder() (string, bool) {
 	if c.Remote == "" {
 		return "", false
 	}
@@ -264,6 +264,7 @@ func (r *Repo) emptyCache(damage error) error {
 	return r.store.Wipe(r.cfg.Branch)
 }
 
+// isDamage reports whether err means that the local repository is damaged.
 func isDamage(err error) bool {
 	return errors.Is(err, bare.ErrDamaged) || errors.Is(err, bare.ErrMissing) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // a truncated file
@@ -322,6 +323,8 @@ func (r *Repo) refresh(ctx context.Context) error {
 	return nil
 }
 
+// takeTurn blocks until no other goroutine writes, or until ctx ends. The caller
+// calls endTurn.
 func (r *Repo) takeTurn(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:

@@ -39,9 +39,9 @@ type MendOptions struct {
 type NotMendedError struct{ Objects []string }
 
 func (e *NotMendedError) Error() string {
-	shown := e.Objects[:min(len(e.Objects), 5)]
+	examples := e.Objects[:min(len(e.Objects), 5)]
 	return fmt.Sprintf("%d objects of the label repository are not in the database: %s: name a clone or a remote that has the objects",
-		len(e.Objects), strings.Join(shown, ", "))
+		len(e.Objects), strings.Join(examples, ", "))
 }
 
 // Mend restores the damaged and missing objects of the repository in cfg.Dir and
@@ -133,7 +133,7 @@ func (m *mender) findFaults(ctx context.Context) error {
 	})
 	m.refs = m.view.Refs()
 	for name, h := range m.refs {
-		c.checkExists(h, name)
+		c.addIfMissing(h, name)
 	}
 	for h := range c.missing {
 		m.missing[h] = true
@@ -164,10 +164,10 @@ func (m *mender) restore(kind bare.Kind, content []byte) error {
 	}
 	delete(m.missing, h)
 	m.mended++
-	names, err := referencesOf(kind, content)
-	for _, name := range names {
-		if !m.view.Has(name) {
-			m.addIfMissing(name)
+	hashes, err := referencesOf(kind, content)
+	for _, hash := range hashes {
+		if !m.view.Has(hash) {
+			m.addIfMissing(hash)
 		}
 	}
 	return err
@@ -237,11 +237,11 @@ func (m *mender) openSource(ctx context.Context, from string) (folder string, cl
 // restoreFromDatabase restores files and folders. A file is the Content of a
 // CommittedFile. A folder is the folder of the parent commit with one changed or
 // added entry.
-func (m *mender) restoreFromDatabase(ctx context.Context, all func(context.Context) iter.Seq2[CommittedFile, error]) error {
-	if all == nil || len(m.missing) == 0 {
+func (m *mender) restoreFromDatabase(ctx context.Context, files func(context.Context) iter.Seq2[CommittedFile, error]) error {
+	if files == nil || len(m.missing) == 0 {
 		return nil
 	}
-	for w, err := range all(ctx) {
+	for w, err := range files(ctx) {
 		if err != nil {
 			return err
 		}
@@ -316,11 +316,11 @@ func (m *mender) isFolderMissing(tree bare.Hash, names []string) (bool, error) {
 func (m *mender) buildFolders(tree bare.Hash, names []string, file bare.Hash) ([][]byte, error) {
 	var content []byte
 	if !tree.IsZero() {
-		shared, err := m.readTree(tree)
+		original, err := m.readTree(tree)
 		if err != nil {
 			return nil, err
 		}
-		content = slices.Clone(shared)
+		content = slices.Clone(original)
 	}
 	mode := modeFile
 	if len(names) > 1 {
@@ -397,7 +397,7 @@ func (m *mender) checkReachable() error {
 	if len(m.missing) == 0 {
 		return nil
 	}
-	var lost []string
+	var unavailable []string
 	seen := map[bare.Hash]bool{}
 	var todo []bare.Hash
 	for _, h := range m.refs {
@@ -411,22 +411,22 @@ func (m *mender) checkReachable() error {
 		}
 		seen[h] = true
 		if m.missing[h] {
-			lost = append(lost, h.String())
+			unavailable = append(unavailable, h.String())
 			continue
 		}
 		kind, content, err := m.view.Read(h)
 		if err != nil {
 			return err
 		}
-		names, err := referencesOf(kind, content)
+		hashes, err := referencesOf(kind, content)
 		if err != nil {
 			return err
 		}
-		todo = append(todo, names...)
+		todo = append(todo, hashes...)
 	}
-	if len(lost) == 0 {
+	if len(unavailable) == 0 {
 		return nil
 	}
-	slices.Sort(lost)
-	return &NotMendedError{lost}
+	slices.Sort(unavailable)
+	return &NotMendedError{unavailable}
 }

@@ -48,9 +48,9 @@ var errMoved = errors.New("the branch of the remote has moved")
 func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.SectionReader) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
-	cached := m.capabilities
+	cachedCapabilities := m.capabilities
 	m.capabilities = nil
-	capabilities, err := runWithContext(ctx, func() (*capability.List, error) { return m.sendPush(ctx, cached, old, next, pack) })
+	capabilities, err := runWithContext(ctx, func() (*capability.List, error) { return m.sendPush(ctx, cachedCapabilities, old, next, pack) })
 	if err == nil && m.stateless() {
 		m.capabilities = capabilities
 	}
@@ -69,14 +69,14 @@ func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, ol
 	}
 	defer closeAsync(session)
 	if capabilities == nil {
-		advertised, err := session.AdvertisedReferencesContext(ctx)
+		advertisement, err := session.AdvertisedReferencesContext(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if advertised.References[m.branch.String()] != old {
+		if advertisement.References[m.branch.String()] != old {
 			return nil, errMoved
 		}
-		capabilities = advertised.Capabilities
+		capabilities = advertisement.Capabilities
 	}
 	request := packp.NewReferenceUpdateRequestFromCapabilities(capabilities)
 	output := &limitedBuffer{limit: 4 * maxMessage}
@@ -127,18 +127,18 @@ func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reade
 	defer cancel()
 	type uploadSession struct {
 		transport.UploadPackSession
-		advertised *packp.AdvRefs
+		advertisement *packp.AdvRefs
 	}
 	session, err := runWithContext(advertiseCtx, func() (uploadSession, error) {
 		session, err := m.transport.NewUploadPackSession(m.endpoint, m.auth)
 		if err != nil {
 			return uploadSession{}, err
 		}
-		advertised, err := session.AdvertisedReferencesContext(advertiseCtx)
+		advertisement, err := session.AdvertisedReferencesContext(advertiseCtx)
 		if err != nil {
 			closeAsync(session)
 		}
-		return uploadSession{session, advertised}, err
+		return uploadSession{session, advertisement}, err
 	})
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		return bare.Hash{}, nil
@@ -147,14 +147,14 @@ func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reade
 		return bare.Hash{}, m.toRepoError(advertiseCtx, err)
 	}
 	defer closeAsync(session)
-	tip = session.advertised.References[m.branch.String()]
+	tip = session.advertisement.References[m.branch.String()]
 	if tip == have || tip.IsZero() {
 		return tip, nil
 	}
 
 	ctx, cancel = context.WithTimeout(ctx, m.fetchTimeout)
 	defer cancel()
-	request := packp.NewUploadPackRequestFromCapabilities(session.advertised.Capabilities)
+	request := packp.NewUploadPackRequestFromCapabilities(session.advertisement.Capabilities)
 	_ = request.Capabilities.Set(capability.NoProgress)
 	request.Wants = []bare.Hash{tip}
 	if !have.IsZero() {
@@ -190,8 +190,8 @@ func runWithContext[T any](ctx context.Context, f func() (T, error)) (T, error) 
 	case o := <-done:
 		return o.value, o.err
 	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
+		var zero T
+		return zero, ctx.Err()
 	}
 }
 
@@ -293,8 +293,8 @@ func appendPack(request *http.Request, pack *io.SectionReader) (*http.Request, e
 	combined := request.Clone(request.Context())
 	combined.ContentLength = int64(len(commands)) + pack.Size()
 	combined.GetBody = func() (io.ReadCloser, error) { // net/http calls GetBody again if a reused connection is closed
-		again := io.NewSectionReader(pack, 0, pack.Size())
-		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), again)), nil
+		content := io.NewSectionReader(pack, 0, pack.Size())
+		return io.NopCloser(io.MultiReader(bytes.NewReader(commands), content)), nil
 	}
 	combined.Body, err = combined.GetBody()
 	return combined, err

@@ -123,6 +123,8 @@ func compareEntries(a, b treeEntry) int {
 	return cmp.Compare(a.byteAt(n), b.byteAt(n))
 }
 
+// byteAt returns the byte of the name at i for compareEntries, and 0 after the
+// end.
 func (e treeEntry) byteAt(i int) byte {
 	switch {
 	case i < len(e.name):

@@ -34,9 +34,9 @@ func (r *Repo) newWalk() *walk { return &walk{repo: r, nodes: map[bare.Hash]*nod
 // add adds a commit to the queue. An excluded commit excludes all commits that it
 // reaches.
 func (w *walk) add(hash bare.Hash, excluded bool) error {
-	if known := w.nodes[hash]; known != nil {
+	if n := w.nodes[hash]; n != nil {
 		if excluded {
-			w.exclude(known)
+			w.exclude(n)
 		}
 		return nil
 	}
@@ -44,7 +44,7 @@ func (w *walk) add(hash bare.Hash, excluded bool) error {
 	if err != nil {
 		return err
 	}
-	n := &node{hash: hash, when: commit.committed, parents: commit.parents, excluded: excluded}
+	n := &node{hash: hash, when: commit.commitTime, parents: commit.parents, excluded: excluded}
 	w.nodes[hash] = n
 	heap.Push(&w.queue, n)
 	if !excluded {
@@ -66,8 +66,8 @@ func (w *walk) exclude(n *node) {
 			continue // next excludes the parents when it visits the commit
 		}
 		for _, p := range n.parents {
-			if known := w.nodes[p]; known != nil {
-				list = append(list, known)
+			if parent := w.nodes[p]; parent != nil {
+				list = append(list, parent)
 			}
 		}
 	}

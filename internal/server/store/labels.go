@@ -44,7 +44,7 @@ func openLabels(ctx context.Context, c *config.Config, log *slog.Logger, makes b
 		return nil, err
 	}
 	settings.Clock, settings.Log = instant.System, log
-	folder, isFolder := settings.Folder()
+	folder, isFolder := settings.RemoteFolder()
 	switch {
 	case !folderExists(c.Data):
 		return nil, fmt.Errorf("the data folder %s does not exist: correct --data", absolute(c.Data))

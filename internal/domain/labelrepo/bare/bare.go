@@ -227,6 +227,7 @@ func contentWriter(content []byte) func(io.Writer) error {
 	}
 }
 
+// flushFolder flushes the entries of a folder, such as a rename, to the disk.
 func flushFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -281,18 +282,19 @@ func (r *Repo) sweep() error {
 
 // removeLocksOf removes the locks that are hard links to the file temporary.
 func (r *Repo) removeLocksOf(temporary string) error {
-	ours, err := os.Lstat(temporary)
+	temporaryInfo, err := os.Lstat(temporary)
 	if err != nil {
 		return err
 	}
 	return r.eachLock(func(path string, info os.FileInfo) error {
-		if !os.SameFile(ours, info) {
+		if !os.SameFile(temporaryInfo, info) {
 			return nil
 		}
 		return os.Remove(path)
 	})
 }
 
+// eachLock calls visit for each lock file of a reference.
 func (r *Repo) eachLock(visit func(path string, info os.FileInfo) error) error {
 	return filepath.WalkDir(filepath.Join(r.dir, "refs"), func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".lock") {

@@ -63,7 +63,7 @@ func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 			if kind, content, err := r.readLoose(h); err == nil && HashObject(kind, content) == h {
 				continue // WriteLoose has replaced the file
 			}
-			if err := r.moveAside(path); err != nil {
+			if err := r.moveToDamaged(path); err != nil {
 				return err
 			}
 			continue
@@ -72,7 +72,7 @@ func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 		if filepath.Ext(pack) == ".idx" {
 			pack = packPathOf(path)
 		}
-		if whole, err := r.reindex(pack); err != nil || whole {
+		if whole, err := r.reindexPack(pack); err != nil || whole {
 			if err != nil {
 				return err
 			}
@@ -81,16 +81,16 @@ func (r *Repo) ReplaceDamaged(v *View, files []string) error {
 		if err := r.salvagePack(v, pack); err != nil {
 			return err
 		}
-		if err := r.moveAsidePack(pack); err != nil {
+		if err := r.movePackToDamaged(pack); err != nil {
 			return err
 		}
 	}
 	return r.reloadPacks()
 }
 
-// reindex writes a new index for the pack at path if the pack is whole, and
+// reindexPack writes a new index for the pack at path if the pack is whole, and
 // reports whether the pack is whole.
-func (r *Repo) reindex(path string) (whole bool, err error) {
+func (r *Repo) reindexPack(path string) (whole bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -126,29 +126,29 @@ func (r *Repo) salvagePack(v *View, path string) error {
 		return nil //nolint:nilerr // the index is damaged too
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
-	fresh, err := r.NewPack()
+	target, err := r.NewPack()
 	if err != nil {
 		return err
 	}
-	defer fresh.Discard()
-	copier := packCopier{pack: fresh}
+	defer target.Discard()
+	copier := packCopier{pack: target}
 	for _, e := range entries {
 		if kind, content, err := v.repo.readPacked(old, e.offset, 0); err == nil && HashObject(kind, content) == e.hash {
 			copier.add(kind, content)
 		}
 	}
-	if fresh.Len() == 0 {
+	if target.Len() == 0 {
 		return nil
 	}
-	if err := fresh.Seal(); err != nil {
+	if err := target.Seal(); err != nil {
 		return err
 	}
-	return r.Publish(fresh)
+	return r.Publish(target)
 }
 
-// moveAsidePack moves a damaged pack and all of git's files for the pack into
+// movePackToDamaged moves a damaged pack and all of git's files for the pack into
 // damagedFolder. Git finds a pack by its index, so the index goes first.
-func (r *Repo) moveAsidePack(path string) error {
+func (r *Repo) movePackToDamaged(path string) error {
 	companions, err := filepath.Glob(path[:len(path)-len("pack")] + "*")
 	if err != nil {
 		return err
@@ -165,22 +165,22 @@ func (r *Repo) moveAsidePack(path string) error {
 	})
 	// A multi-pack-index names the removed pack. Git writes a new one.
 	for _, file := range append(companions, filepath.Join(r.packFolder(), "multi-pack-index")) {
-		if err := r.moveAside(file); err != nil {
+		if err := r.moveToDamaged(file); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// moveAside moves a file into damagedFolder. A missing file is no error.
-func (r *Repo) moveAside(path string) error {
+// moveToDamaged moves a file into damagedFolder. A missing file is no error.
+func (r *Repo) moveToDamaged(path string) error {
 	folder := filepath.Join(r.dir, damagedFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
 	name := filepath.Base(path)
-	if above := filepath.Base(filepath.Dir(path)); len(above) == 2 {
-		name = above + name // a loose object: its hash is the name of the folder and of the file
+	if folderName := filepath.Base(filepath.Dir(path)); len(folderName) == 2 {
+		name = folderName + name // a loose object: its hash is the name of the folder and of the file
 	}
 	err := os.Rename(path, filepath.Join(folder, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -202,6 +202,7 @@ type treeVersion struct {
 	content []byte
 }
 
+// add writes an object, a tree possibly as a delta.
 func (c *packCopier) add(kind Kind, content []byte) {
 	if kind != Tree {
 		c.pack.Add(kind, content)

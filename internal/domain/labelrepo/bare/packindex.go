@@ -65,8 +65,8 @@ func (x *indexer) readHeaderAndTrailer(f *os.File) (sum Hash, count int, err err
 	if _, err := f.ReadAt(header[:], 0); err != nil || x.pack.size < packHeaderSize+hashSize {
 		return sum, 0, fmt.Errorf("the pack is too short: %w", ErrDamaged)
 	}
-	announced := binary.BigEndian.Uint32(header[8:])
-	if string(header[:8]) != "PACK\x00\x00\x00\x02" || announced > math.MaxInt32 {
+	objects := binary.BigEndian.Uint32(header[8:])
+	if string(header[:8]) != "PACK\x00\x00\x00\x02" || objects > math.MaxInt32 {
 		return sum, 0, fmt.Errorf("no pack of version 2, or too many objects: %w", ErrDamaged)
 	}
 	digest := sha1.New()
@@ -79,7 +79,7 @@ func (x *indexer) readHeaderAndTrailer(f *os.File) (sum Hash, count int, err err
 	if !bytes.Equal(digest.Sum(nil), sum[:]) {
 		return sum, 0, fmt.Errorf("the pack's checksum is wrong: %w", ErrDamaged)
 	}
-	return sum, int(announced), nil
+	return sum, int(objects), nil
 }
 
 // readEntries reads the pack once, from the first byte to the last. It fills
@@ -162,8 +162,8 @@ func (x *indexer) resolveOffsetDeltas() error {
 	for i, e := range x.entries {
 		// If the first delta has a hash, a walk from another base has already
 		// computed the hashes of the whole tree.
-		built := x.deltasOf(i)
-		if e.hash.IsZero() || len(built) == 0 || !x.entries[built[0].index].hash.IsZero() {
+		children := x.deltasOf(i)
+		if e.hash.IsZero() || len(children) == 0 || !x.entries[children[0].index].hash.IsZero() {
 			continue
 		}
 		kind, content, err := x.repo.unpackEntry(x.pack, e.offset, 0)

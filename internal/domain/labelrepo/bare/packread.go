@@ -66,6 +66,8 @@ func (p *pack) close() {
 	}
 }
 
+// readHeadersAndTrailers reads the fan-out table, the checksums and the sizes. It
+// returns an error that wraps ErrDamaged if the files do not match.
 func (p *pack) readHeadersAndTrailers() error {
 	head := make([]byte, indexNames)
 	if _, err := p.index.ReadAt(head, 0); err != nil || string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
@@ -140,12 +142,12 @@ func (p *pack) find(h Hash) (offset int64, found bool, err error) {
 	if i == n || !bytes.Equal(names[i*hashSize:(i+1)*hashSize], h[:]) {
 		return 0, false, nil
 	}
-	offset, err = p.offset(int64(first) + int64(i))
+	offset, err = p.offsetAt(int64(first) + int64(i))
 	return offset, err == nil, err
 }
 
-// offset returns the offset in the pack of the i-th object of the index.
-func (p *pack) offset(i int64) (int64, error) {
+// offsetAt returns the offset in the pack of the i-th object of the index.
+func (p *pack) offsetAt(i int64) (int64, error) {
 	var b [8]byte
 	offsets := indexNames + int64(p.count())*24
 	if _, err := p.index.ReadAt(b[:4], offsets+i*4); err != nil {
@@ -176,7 +178,7 @@ func (p *pack) entries() ([]entry, error) {
 	for i := range list {
 		copy(list[i].hash[:], columns[i*hashSize:])
 		list[i].crc = binary.BigEndian.Uint32(columns[int(n)*hashSize+i*4:])
-		offset, err := p.offset(int64(i))
+		offset, err := p.offsetAt(int64(i))
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +206,7 @@ func (r *Repo) readPacked(p *pack, offset int64, depth int) (Kind, []byte, error
 	return kind, content, nil
 }
 
+// unpackEntry is readPacked without the cache.
 func (r *Repo) unpackEntry(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	in := bufio.NewReader(io.NewSectionReader(p.data, offset, p.size-hashSize-offset))
 	kind, size, err := readEntryHeader(in)
@@ -257,6 +260,8 @@ func readEntryHeader(in io.ByteReader) (Kind, int, error) {
 	return kind, size, nil
 }
 
+// readBaseDistance reads the distance in bytes from an offset delta back to its
+// base.
 func readBaseDistance(in io.ByteReader) (int64, error) {
 	b, err := in.ReadByte()
 	n := int64(b & 0x7f)
@@ -297,8 +302,8 @@ func (r *Repo) inflate(in io.Reader, size int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	var more [1]byte
-	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) {
+	var rest [1]byte
+	if n, err := z.Read(rest[:]); n != 0 || !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: an object does not end where it should", ErrDamaged)
 	}
 	return content, nil
@@ -371,13 +376,13 @@ func (r *Repo) readLoose(h Hash) (Kind, []byte, error) {
 	if err != nil {
 		return 0, nil, ErrDamaged
 	}
-	whole, err := io.ReadAll(io.LimitReader(z, maxObject))
+	data, err := io.ReadAll(io.LimitReader(z, maxObject))
 	if err != nil {
 		return 0, nil, ErrDamaged
 	}
-	head, content, _ := bytes.Cut(whole, []byte{0})
-	word, _, _ := strings.Cut(string(head), " ")
-	kind, err := plumbing.ParseObjectType(word)
+	head, content, _ := bytes.Cut(data, []byte{0})
+	kindName, _, _ := strings.Cut(string(head), " ")
+	kind, err := plumbing.ParseObjectType(kindName)
 	if err != nil {
 		return 0, nil, ErrDamaged
 	}

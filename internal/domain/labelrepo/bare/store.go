@@ -32,6 +32,7 @@ func (r *Repo) Read(h Hash) (Kind, []byte, error) {
 	return kind, content, nil
 }
 
+// read is Read without a check of the hash and without a reload of the packs.
 func (r *Repo) read(h Hash) (Kind, []byte, error) {
 	r.mu.RLock()
 	packs := r.packs
@@ -204,7 +205,7 @@ func (r *Repo) merge(group []*pack) (err error) {
 
 	var all []entry
 	seen := map[Hash]bool{}
-	var merged []*pack
+	var sources []*pack
 	for _, p := range group {
 		if p.hasCompanions() {
 			continue
@@ -220,10 +221,10 @@ func (r *Repo) merge(group []*pack) (err error) {
 		for _, e := range entries {
 			seen[e.hash] = true
 		}
-		merged = append(merged, p)
+		sources = append(sources, p)
 		all = append(all, entries...)
 	}
-	if len(merged) < 2 {
+	if len(sources) < 2 {
 		return nil
 	}
 
@@ -235,7 +236,7 @@ func (r *Repo) merge(group []*pack) (err error) {
 		return err
 	}
 	count, shift := 0, int64(0)
-	for _, p := range merged {
+	for _, p := range sources {
 		size, err := io.Copy(out, io.NewSectionReader(p.data, packHeaderSize, p.size-packHeaderSize-hashSize))
 		if err != nil {
 			return err
@@ -259,7 +260,7 @@ func (r *Repo) merge(group []*pack) (err error) {
 
 	// Remove the old packs after the new pack is published. Git finds a pack by
 	// its index, so the index goes first.
-	for _, p := range merged {
+	for _, p := range sources {
 		for _, path := range []string{indexPathOf(p.path), p.path} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err

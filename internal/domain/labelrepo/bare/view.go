@@ -173,6 +173,7 @@ type paceError struct{ error }
 
 func (e paceError) Unwrap() error { return e.error }
 
+// endsCheck reports whether err ends the check instead of being a fault.
 func endsCheck(ctx context.Context, err error) bool {
 	_, paced := errors.AsType[paceError](err)
 	return paced || ctx.Err() != nil
@@ -202,11 +203,11 @@ func verifyChecksum(ctx context.Context, file *os.File, pace func(int64) error) 
 			return err
 		}
 	}
-	var stored Hash
-	if _, err := file.ReadAt(stored[:], info.Size()-hashSize); err != nil {
+	var trailer Hash
+	if _, err := file.ReadAt(trailer[:], info.Size()-hashSize); err != nil {
 		return err
 	}
-	if !bytes.Equal(sum.Sum(nil), stored[:]) {
+	if !bytes.Equal(sum.Sum(nil), trailer[:]) {
 		return fmt.Errorf("its checksum is wrong: %w", ErrDamaged)
 	}
 	return nil
@@ -236,14 +237,14 @@ func (v *View) readRefs() error {
 	if err != nil {
 		return err
 	}
-	packed, err := os.ReadFile(filepath.Join(v.repo.dir, "packed-refs"))
+	packedRefs, err := os.ReadFile(filepath.Join(v.repo.dir, "packed-refs"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(packed)) {
+	for line := range strings.Lines(string(packedRefs)) {
 		hash, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, "^") {
 			continue
