@@ -9,8 +9,6 @@ import (
 	"log"
 	"reflect"
 
-	"tagma/ent/generated/migrate"
-
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/bundle"
@@ -40,8 +38,6 @@ import (
 // Client is the client that holds all ent builders.
 type Client struct {
 	config
-	// Schema is the client for creating, migrating and dropping schema.
-	Schema *migrate.Schema
 	// AccessToken is the client for interacting with the AccessToken builders.
 	AccessToken *AccessTokenClient
 	// Annotation is the client for interacting with the Annotation builders.
@@ -86,7 +82,6 @@ func NewClient(opts ...Option) *Client {
 }
 
 func (c *Client) init() {
-	c.Schema = migrate.NewSchema(c.driver)
 	c.AccessToken = NewAccessTokenClient(c.config)
 	c.Annotation = NewAnnotationClient(c.config)
 	c.Bundle = NewBundleClient(c.config)

@@ -9,29 +9,32 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 
-	"tagma/ent/generated/migrate"
+	ent "tagma/ent/generated"
 	"tagma/internal/storage/database"
 )
 
-// tables is all tables, each after those that its rows point to.
-func tables() []*schema.Table {
-	var ordered []*schema.Table
-	var add func(*schema.Table)
-	add = func(t *schema.Table) {
-		if slices.Contains(ordered, t) {
+// tables returns all tables, each after the tables that its rows refer to.
+func tables() []ent.Table {
+	byName := map[string]ent.Table{}
+	for _, t := range ent.Tables() {
+		byName[t.Name] = t
+	}
+	var ordered []ent.Table
+	var add func(ent.Table)
+	add = func(t ent.Table) {
+		if slices.ContainsFunc(ordered, func(o ent.Table) bool { return o.Name == t.Name }) {
 			return
 		}
-		for _, key := range t.ForeignKeys {
-			if key.RefTable != t {
-				add(key.RefTable)
+		for _, name := range t.References {
+			if name != t.Name {
+				add(byName[name])
 			}
 		}
 		ordered = append(ordered, t)
 	}
-	for _, t := range migrate.Tables {
+	for _, t := range ent.Tables() {
 		add(t)
 	}
 	return ordered
@@ -71,10 +74,10 @@ func copyAll(ctx context.Context, from *sql.Conn, to *database.DB, last func(*sq
 			return 0, fmt.Errorf("table %s: %w", t.Name, err)
 		}
 		rows += n
-		if id := t.PrimaryKey[0]; id.Increment && to.Dialect == dialect.Postgres {
+		if t.Increment && to.Dialect == dialect.Postgres {
 			// Else the next row would get the id of one that is there.
 			_, err := tx.ExecContext(ctx, fmt.Sprintf(
-				`SELECT setval(pg_get_serial_sequence('%[1]s', '%[2]s'), MAX(%[2]s)) FROM %[1]s HAVING MAX(%[2]s) IS NOT NULL`, t.Name, id.Name))
+				`SELECT setval(pg_get_serial_sequence('%[1]s', '%[2]s'), MAX(%[2]s)) FROM %[1]s HAVING MAX(%[2]s) IS NOT NULL`, t.Name, t.Key))
 			if err != nil {
 				return 0, err
 			}
@@ -115,13 +118,13 @@ func countAll(ctx context.Context, db *database.DB) (rows int, err error) {
 // together stay below the 32,766 parameters that SQLite takes.
 const rowsPerInsert = 500
 
-func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t *schema.Table) (int, error) {
+func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t ent.Table) (int, error) {
 	names := make([]string, len(t.Columns))
 	for n, c := range t.Columns {
 		names[n] = `"` + c.Name + `"`
 	}
 	columns := strings.Join(names, ", ")
-	rows, err := from.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %q ORDER BY %q`, columns, t.Name, t.PrimaryKey[0].Name))
+	rows, err := from.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %q ORDER BY %q`, columns, t.Name, t.Key))
 	if err != nil {
 		return 0, err
 	}
@@ -177,7 +180,7 @@ func insert(table, columns string, width, rows int) string {
 }
 
 // holder is what a value of a column is read into, and written from.
-func holder(c *schema.Column) any {
+func holder(c ent.Column) any {
 	switch c.Type {
 	case field.TypeInt, field.TypeInt64:
 		return new(sql.NullInt64)

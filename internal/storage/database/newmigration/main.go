@@ -14,7 +14,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"tagma/internal/storage/database"
+	"tagma/internal/storage/database/model"
 )
 
 func main() {
@@ -62,16 +65,15 @@ func difference(ctx context.Context, databaseURL string) ([]byte, error) {
 		return nil, err
 	}
 	defer db.Close()
-	var step bytes.Buffer
-	err = db.Schema.WriteTo(ctx, &step)
-	return legible(step.Bytes()), err
+	step, err := model.Difference(ctx, entsql.OpenDB(db.Dialect, db.SQL), "./ent/schema")
+	return legible(step), err
 }
 
 // legible gives each column a line of its own, and leaves out what SQLite
 // ignores within a transaction.
-func legible(step []byte) []byte {
+func legible(step string) []byte {
 	var out bytes.Buffer
-	for line := range strings.Lines(string(step)) {
+	for line := range strings.Lines(step) {
 		if strings.HasPrefix(line, "PRAGMA") {
 			continue
 		}
