@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 
 	"entgo.io/ent/dialect/sql"
@@ -11,13 +10,10 @@ import (
 	devicetable "tagma/ent/generated/device"
 	imagetable "tagma/ent/generated/image"
 	usertable "tagma/ent/generated/user"
-	"tagma/graph/scalar"
 	"tagma/internal/base/instant"
-	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
-	"tagma/internal/domain/series"
 	"tagma/internal/gql/selection"
 	"tagma/internal/storage/database"
 )
@@ -28,15 +24,15 @@ func (r *Resolver) known() selection.Known {
 	return selection.Known{
 		Types: []selection.Type{r.imageRows(), annotationRows(), r.deviceRows(), userRows(), bucketRows(), differenceRows()},
 		Roots: map[string]selection.Root{
-			"Query.image":            {To: "Image", Query: oneImage},
-			"Query.images":           {To: "Image", Query: imagesByKeys},
-			"Query.device":           {To: "Device", Query: oneDevice},
-			"Query.devices":          {To: "Device", Query: r.devices},
-			"Query.imageSeries":      {To: "Image", Query: r.imageSeries},
-			"Query.annotations":      {To: "Annotation", Query: annotationsByKeys},
-			"Query.annotationSeries": {To: "Annotation", Query: r.annotationSeries},
-			"Query.activity":         {To: "ActivityBucket", Query: r.activity},
-			"Query.diffImages":       {To: "ImageDiff", Query: r.diffImages},
+			"Query.image":            root("Image", decodeImage, oneImage),
+			"Query.images":           root("Image", decodeImages, imagesByKeys),
+			"Query.device":           root("Device", decodeDevice, oneDevice),
+			"Query.devices":          root("Device", decodeDevices, r.devices),
+			"Query.imageSeries":      root("Image", decodeImageSeries, r.imageSeries),
+			"Query.annotations":      root("Annotation", decodeAnnotations, annotationsByKeys),
+			"Query.annotationSeries": root("Annotation", decodeAnnotationSeries, r.annotationSeries),
+			"Query.activity":         root("ActivityBucket", decodeActivity, r.activity),
+			"Query.diffImages":       root("ImageDiff", decodeDiffImages, r.diffImages),
 		},
 	}
 }
@@ -79,14 +75,14 @@ func (r *Resolver) imageRows() selection.Type {
 			Edge: &selection.Edge{
 				To: "Annotation", Back: annotationtable.FieldImageID,
 				Select: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
-					filter, err := filterOf(arguments["algorithm"])
+					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
 					return annotations.WantOfImages(as[int64](keys), filter)
 				},
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
-					filter, err := filterOf(arguments["algorithm"])
+					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
@@ -130,18 +126,12 @@ func annotationRows() selection.Type {
 }
 
 func (r *Resolver) deviceRows() selection.Type {
-	// One step in an index for each of the moments.
-	ofImages := func(what string) string {
-		return "(SELECT " + what + " FROM images i WHERE i.device = devices.id)"
-	}
-	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: map[string]string{
-		"images": ofImages("COUNT(*)"), "first": ofImages("MIN(i.taken_at)"), "last": ofImages("MAX(i.taken_at)"),
-	}, Fields: map[string]selection.Field{
+	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: images.StatisticsColumns(), Fields: map[string]selection.Field{
 		"id":           selection.Column(devicetable.FieldID),
 		"name":         selection.Column(devicetable.FieldID),
-		"imageCount":   selection.Column("images"),
-		"firstTakenAt": selection.Column("first"),
-		"lastTakenAt":  selection.Column("last"),
+		"imageCount":   selection.Column(images.ImageCount),
+		"firstTakenAt": selection.Column(images.FirstTakenAt),
+		"lastTakenAt":  selection.Column(images.LastTakenAt),
 		"images": {
 			Columns:   []string{devicetable.FieldID},
 			Arguments: []string{"start", "end", "first", "after"},
@@ -175,36 +165,6 @@ func toNeighbour(after bool) selection.Field {
 	}}
 }
 
-func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
-	var within images.Range
-	var request page.Request
-	err = errors.Join(
-		optional(arguments["start"], &within.Start, moment),
-		optional(arguments["end"], &within.End, moment),
-		optional(arguments["first"], &request.First, scalar.UnmarshalInt),
-		optional(arguments["after"], &request.After, scalar.UnmarshalString),
-	)
-	if err == nil {
-		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), within, request)
-	}
-	return pages, err
-}
-
-// optional reads an argument as it came, unless it is null.
-func optional[T any](argument any, into **T, read func(any) (T, error)) error {
-	if argument == nil {
-		return nil
-	}
-	value, err := read(argument)
-	*into = &value
-	return err
-}
-
-func moment(argument any) (value instant.Instant, err error) {
-	err = value.UnmarshalGQL(argument)
-	return value, err
-}
-
 func toUser(column string) selection.Field {
 	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
 		To: "User", Back: usertable.FieldID, Select: amongNumbers(usertable.FieldID),
@@ -217,77 +177,46 @@ func amongNumbers(column string) func([]any, map[string]any) (func(*sql.Selector
 	}
 }
 
-// as is keys by their own type, which is that of their column.
-func as[T int64 | string](keys []any) []T {
-	list := make([]T, len(keys))
-	for n, key := range keys {
-		list[n] = key.(T)
-	}
-	return list
-}
-
-// filterOf is a filter as it came.
-func filterOf(argument any) (*annotations.Filter, error) {
-	if argument == nil {
-		return nil, nil //nolint:nilnil // which selects all
-	}
-	fields, ok := argument.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("a filter that is a %T", argument)
-	}
-	filter := &annotations.Filter{}
-	for name, pattern := range map[string]**string{"name": &filter.Name, "version": &filter.Version} {
-		text, ok := fields[name].(string)
-		if ok {
-			*pattern = &text
-		} else if fields[name] != nil {
-			return nil, fmt.Errorf("a pattern that is a %T", fields[name])
-		}
-	}
-	return filter, nil
-}
-
 // The roots.
 
-func oneImage(asked selection.Asked) (selection.Query, error) {
-	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
+func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
+	args, err := decodeDeviceImages(arguments)
+	if err == nil {
+		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), args.within, args.page)
+	}
+	return pages, err
+}
+
+func oneImage(_ selection.Asked, key images.Key) (selection.Query, error) {
 	narrow, _, err := images.WantKeys("image", []images.Key{key})
 	return selection.Query{Select: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
-func oneDevice(asked selection.Asked) (selection.Query, error) {
-	narrow, err := images.WantDevice(asked.Arguments["name"].(string))
+func oneDevice(_ selection.Asked, args deviceArguments) (selection.Query, error) {
+	narrow, err := images.WantDevice(args.name)
 	return selection.Query{Select: narrow}, err
 }
 
-func (r *Resolver) devices(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Images.WantDevices(asked.Arguments["match"].(string),
-		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
+func (r *Resolver) devices(_ selection.Asked, args devicesArguments) (selection.Query, error) {
+	wanted, narrow, err := r.Images.WantDevices(args.match, args.page)
 	return selection.Query{Select: narrow, Page: wanted}, err
 }
 
-func imagesByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
+func imagesByKeys(_ selection.Asked, args imagesArguments) (selection.Query, error) {
+	narrow, places, err := images.WantKeys("keys", args.keys)
 	return selection.Query{
 		Select: narrow, None: len(places) == 0,
 		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
-	order := series.DeviceTime
-	if given := asked.Arguments["orderBy"].(*series.Order); given != nil {
-		order = *given
-	}
-	wanted, narrow, err := r.Images.WantSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
-		First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string),
-		Last: asked.Arguments["last"].(*int), Before: asked.Arguments["before"].(*string),
-	})
+func (r *Resolver) imageSeries(_ selection.Asked, args imageSeriesArguments) (selection.Query, error) {
+	wanted, narrow, err := r.Images.WantSeries(args.series, args.order, args.page)
 	return selection.Query{Select: narrow, Page: wanted}, err
 }
 
-func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
+func annotationsByKeys(_ selection.Asked, args annotationsArguments) (selection.Query, error) {
+	narrow, places, err := annotations.WantKeys(args.images, args.algorithm)
 	ofImage := imagetable.Table + "."
 	return selection.Query{
 		Select: narrow, Joined: true, None: len(places) == 0,
@@ -295,9 +224,8 @@ func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
 	}, err
 }
 
-func (r *Resolver) annotationSeries(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
-		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
+func (r *Resolver) annotationSeries(_ selection.Asked, args annotationSeriesArguments) (selection.Query, error) {
+	wanted, narrow, err := r.Annotations.WantSeries(args.series, args.algorithm, args.page)
 	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
 }
 

@@ -2,13 +2,9 @@ package graph
 
 import (
 	"fmt"
-	"time"
 
 	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/activity"
-	"tagma/internal/domain/annotations"
-	"tagma/internal/domain/images"
-	"tagma/internal/domain/series"
 	"tagma/internal/gql/selection"
 )
 
@@ -50,12 +46,9 @@ func writeSummary(request selection.Request) (selection.Writer, error) {
 	}, nil
 }
 
-func (r *Resolver) activity(asked selection.Asked) (selection.Query, error) {
+func (r *Resolver) activity(asked selection.Asked, args activityArguments) (selection.Query, error) {
 	narrow, err := activity.Want(activity.Request{
-		Series:    values(asked.Arguments["series"].([]*series.Series)),
-		Every:     asked.Arguments["every"].(time.Duration),
-		Algorithm: asked.Arguments["algorithm"].(*annotations.Filter),
-		Objects:   asked.For(activity.Objects),
+		Series: args.series, Every: args.every, Algorithm: args.algorithm, Objects: asked.For(activity.Objects),
 	})
 	return selection.Query{Select: narrow, Most: activity.MaxBuckets}, err
 }
@@ -69,8 +62,8 @@ func differenceRows() selection.Type {
 	}}
 }
 
-func (r *Resolver) diffImages(asked selection.Asked) (selection.Query, error) {
-	all, err := r.Images.Verdicts(asked.Context, given(asked.Context, "images", asked.Arguments["images"].([]*images.Fingerprint)))
+func (r *Resolver) diffImages(asked selection.Asked, args diffImagesArguments) (selection.Query, error) {
+	all, err := r.Images.Diff(asked.Context, given(asked.Context, "images", args.images), false)
 	return selection.Query{Made: &selection.Made{Count: len(all), Value: func(row int, column string) any {
 		switch column {
 		case "device":

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
+	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
 	"tagma/internal/base/instant"
@@ -85,18 +87,21 @@ func ids(all []*ent.Image) []int64 {
 // Previous gives for each image the one of the same device before it in time,
 // by the image's id.
 func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, "<", "DESC")
+	return c.neighbours(ctx, all, false)
 }
 
 // Next gives for each image the one of the same device after it in time, by
 // the image's id.
 func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, ">", "ASC")
+	return c.neighbours(ctx, all, true)
 }
 
-// WantNeighbours narrows a query of the images to those before, or after, the
-// images with these ids, for a reader that fetches them by itself. The images
-// that were given are joined, as the table Origin.
+// WantNeighbours returns a function that restricts a query of images to the
+// neighbours of the images with the given ids: of each the next image of the
+// same device, or the previous one if after is false. The function joins the
+// images with the given ids, as the table Origin. An image without a neighbour
+// has no row. The query takes one step in the index over device and time per
+// id.
 func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
 	comparison, order := "<", sql.Desc
 	if after {
@@ -117,40 +122,30 @@ func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
 	}
 }
 
-// Origin is what a query of neighbours calls the images whose they are.
+// Origin is the name of the table of the given images in a query of neighbours.
 const Origin = "origin"
 
-func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
-	// For each image one step in the index over (device, taken_at).
-	var pairs []struct{ ID, Neighbour *int64 }
-	step := func(ctx context.Context) ([]int64, error) {
-		pairs = pairs[:0]
-		err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
-			Modify(func(s *sql.Selector) {
-				device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
-				s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
-					b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
-						WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
-						WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
-				}), "neighbour")
-			}).Scan(ctx, &pairs)
-		var wanted []int64
-		for _, pair := range pairs {
-			if pair.Neighbour != nil {
-				wanted = append(wanted, *pair.Neighbour)
-			}
-		}
-		return wanted, err
+func (c *Images) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
+	const originID = "origin_id"
+	query := c.db.Image.Query().Where(WantNeighbours(ids(all), after))
+	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(Origin).C(image.FieldID), originID) })
+	rows, err := query.Select(listed...).All(ctx)
+	if err != nil {
+		return nil, err
 	}
-	rows, err := c.chosen(ctx, step)
-	found := byID(rows)
-	neighbours := make(map[int64]*ent.Image, len(pairs))
-	for _, pair := range pairs {
-		if pair.Neighbour != nil {
-			neighbours[*pair.ID] = found[*pair.Neighbour]
+	neighbours := make(map[int64]*ent.Image, len(rows))
+	for _, row := range Together(rows) {
+		origin, err := row.Value(originID)
+		if err != nil {
+			return nil, err
 		}
+		id, ok := origin.(int64)
+		if !ok {
+			return nil, fmt.Errorf("the id of a neighbour's origin is a %T, want an int64", origin)
+		}
+		neighbours[id] = row
 	}
-	return neighbours, err
+	return neighbours, nil
 }
 
 // chosen gives the images that choose names, by time. It takes two statements,
@@ -170,29 +165,52 @@ func (c *Images) chosen(ctx context.Context, choose func(context.Context) ([]int
 	}
 }
 
-// Statistics is what is known of all images of a device.
+// Statistics sums up the images of a device. First and Last are nil if the
+// device has no images.
 type Statistics struct {
 	Images      int
 	First, Last *instant.Instant
 }
 
-// Statistics gives that for each device, by name.
+// The columns of Statistics in a query of devices.
+const (
+	ImageCount   = "image_count"
+	FirstTakenAt = "first_taken_at"
+	LastTakenAt  = "last_taken_at"
+)
+
+// StatisticsColumns returns the SQL of each column of Statistics, for a query
+// of devices. FirstTakenAt and LastTakenAt take one step in the index over
+// device and time each.
+func StatisticsColumns() map[string]string {
+	ofDevice := func(sum string) string {
+		return "(SELECT " + sum + " FROM images i WHERE i.device = devices.id)"
+	}
+	return map[string]string{
+		ImageCount: ofDevice("COUNT(*)"), FirstTakenAt: ofDevice("MIN(i.taken_at)"), LastTakenAt: ofDevice("MAX(i.taken_at)"),
+	}
+}
+
+// Statistics returns the statistics of each device, by name.
 func (c *Images) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
 	var rows []struct {
-		Device string
-		Count  int
-		First  instant.Instant
-		Last   instant.Instant
+		ID     string
+		Images int              `sql:"image_count"`
+		First  *instant.Instant `sql:"first_taken_at"`
+		Last   *instant.Instant `sql:"last_taken_at"`
 	}
-	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, names(devices))).
-		GroupBy(image.FieldDeviceID).
-		Aggregate(ent.As(ent.Count(), "count"), ent.As(ent.Min(image.FieldTakenAt), "first"), ent.As(ent.Max(image.FieldTakenAt), "last")).
-		Scan(ctx, &rows)
-	found := make(map[string]Statistics, len(rows))
+	err := c.db.Device.Query().Where(database.AmongTexts(device.FieldID, names(devices))).Modify(func(s *sql.Selector) {
+		s.Select(s.C(device.FieldID))
+		columns := StatisticsColumns()
+		for _, name := range []string{ImageCount, FirstTakenAt, LastTakenAt} {
+			s.AppendSelectExprAs(sql.Raw(columns[name]), name)
+		}
+	}).Scan(ctx, &rows)
+	statistics := make(map[string]Statistics, len(rows))
 	for _, row := range rows {
-		found[row.Device] = Statistics{Images: row.Count, First: &row.First, Last: &row.Last}
+		statistics[row.ID] = Statistics{Images: row.Images, First: row.First, Last: row.Last}
 	}
-	return found, err
+	return statistics, err
 }
 
 // Range is the time between two moments: from Start, included, to End,

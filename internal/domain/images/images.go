@@ -14,6 +14,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -113,25 +114,16 @@ func Together(all []*ent.Image) []*ent.Image {
 	return all
 }
 
-// ByKeys gives the images that are there, each once, in the keys' order.
-// Argument is what the caller calls the keys.
+// ByKeys returns the existing images with the keys, each once, in the order of
+// the keys. Argument is the name that the caller uses for the keys.
 func (c *Images) ByKeys(ctx context.Context, argument string, keys []Key) ([]*ent.Image, error) {
-	keys, err := checkKeys(argument, keys)
-	if err != nil {
+	narrow, places, err := WantKeys(argument, keys)
+	if err != nil || len(places) == 0 {
 		return nil, err
 	}
-	found, err := c.among(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]*ent.Image, 0, len(found))
-	for _, key := range keys {
-		if i, ok := found[key]; ok {
-			all = append(all, i)
-			delete(found, key)
-		}
-	}
-	return Together(all), nil
+	rows, err := c.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
+	slices.SortFunc(rows, func(a, b *ent.Image) int { return cmp.Compare(places[KeyOf(a)], places[KeyOf(b)]) })
+	return Together(rows), err
 }
 
 // checkKeys bounds keys and brings their devices into the form of the names.
@@ -258,19 +250,17 @@ var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a tabl
 	Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
 }
 
-// Devices gives a page of the devices whose name matches the pattern.
+// Devices returns a page of the devices whose name matches the pattern.
 func (c *Images) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
-	match, err := devicePattern(pattern)
+	wanted, narrow, err := c.WantDevices(pattern, request)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.DeviceQuery { return c.db.Device.Query().Where(match) }
-	return page.Fetch(ctx, c.limits.Page, request, devicesByName,
-		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Device, error) {
-			found, err := matching().Where(add).All(ctx)
-			return togetherDevices(found), err
-		},
-		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
+	rows, err := c.db.Device.Query().Where(narrow, wanted.Limit).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return devicesByName.Page(wanted.Plan, togetherDevices(rows), wanted.Count), nil
 }
 
 // DevicesByName gives the devices with these names that are there.
@@ -291,12 +281,16 @@ func togetherDevices(all []*ent.Device) []*ent.Device {
 	return all
 }
 
-// Device gives the device of that name, or nil if it has sent nothing.
+// Device returns the device with the name, or nil if no image has come from the
+// device.
 func (c *Images) Device(ctx context.Context, name string) (*ent.Device, error) {
-	name, err := photo.ParseDevice(name)
+	narrow, err := WantDevice(name)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.DevicesByName(ctx, []string{name})
-	return found[name], err
+	rows, err := c.db.Device.Query().Where(narrow).All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return togetherDevices(rows)[0], nil
 }

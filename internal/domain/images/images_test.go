@@ -287,24 +287,27 @@ func TestOfDevices_APageFromWhichAnImageIsDeletedMidwayIsNotTheLast(t *testing.T
 	})
 }
 
-func TestNext_IsTheOneAfterAnImageThatIsDeletedMidway(t *testing.T) {
+func TestNext_TakesOneStatementForAllImages(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		var all []*ent.Image
 		for n := range 3 {
 			all = append(all, w.add(n, 1, images.Refuse).Image)
 		}
-		statement := 0
-		w.beforeEach(func(string) {
-			if statement++; statement == 2 {
-				if err := w.db.Image.DeleteOneID(all[1].ID).Exec(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-		next, err := w.Next(t.Context(), all[:1])
+		statements := 0
+		w.beforeEach(func(string) { statements++ })
+		next, err := w.Next(t.Context(), all)
 		w.beforeEach(nil)
-		if got := next[all[0].ID]; err != nil || got == nil || got.ID != all[2].ID {
-			t.Errorf("the next is %v, %v", got, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if statements != 1 {
+			t.Errorf("sent %d statements, want 1", statements)
+		}
+		for n := range all {
+			got, want := next[all[n].ID], append(all, nil)[n+1]
+			if (got == nil) != (want == nil) || got != nil && got.ID != want.ID {
+				t.Errorf("after image %d: got %v, want %v", n, got, want)
+			}
 		}
 	})
 }
