@@ -53,6 +53,7 @@ type ways struct {
 	ordinary http.Handler
 	left     atomic.Int64 // root fields that the fast one has left to resolvers
 	bounded  func(limits cost.Limits) (fast, ordinary http.Handler)
+	handler  func(limits cost.Limits, ordinary bool, metrics prometheus.Registerer, log *slog.Logger) *handler.Server
 	observe  atomic.Pointer[context.CancelFunc] // called at the next statement
 }
 
@@ -84,9 +85,9 @@ func newWays(t testing.TB, databaseURL string) *ways {
 	limits := guard.DefaultLimits()
 	limits.Depth, limits.Aliases, limits.Cost, limits.Directives = 100, 1000, 1_000_000, 1000
 	limits.Page, limits.DefaultPage = pages.Max, pages.Default
-	answer := func(ordinary bool, most cost.Limits) *handler.Server {
+	w.handler = func(most cost.Limits, ordinary bool, metrics prometheus.Registerer, log *slog.Logger) *handler.Server {
 		h, err := NewHandler(resolver, Options{
-			Guard: limits, Cost: most, QueryTokens: 10_000, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), ordinary: ordinary,
+			Guard: limits, Cost: most, QueryTokens: 10_000, Log: log, Metrics: metrics, ordinary: ordinary,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -95,14 +96,17 @@ func newWays(t testing.TB, databaseURL string) *ways {
 	}
 	w.db = db
 	w.bounded = func(most cost.Limits) (http.Handler, http.Handler) {
-		fast := answer(false, most)
+		answer := func(ordinary bool) *handler.Server {
+			return w.handler(most, ordinary, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		}
+		fast := answer(false)
 		fast.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 			if graphql.GetFieldContext(ctx).Object == "Query" {
 				w.left.Add(1)
 			}
 			return next(ctx)
 		})
-		return fast, answer(true, most)
+		return fast, answer(true)
 	}
 	w.fast, w.ordinary = w.bounded(cost.Limits{})
 	return w

@@ -95,7 +95,8 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return nil, err
 	}
 	known := documents.New(options.Trusted, options.TrustedOnly)
-	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.known())
+	engines := newEngineMeter(options.Metrics, options.Log)
+	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.known(), engines.selection)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	}})
 	server.SetQueryCache(parsed)
 	server.Use(extension.Introspection{}) // the contract is public
-	server.Use(lateIn{schema.Schema()})
+	server.Use(lateIn{schema.Schema(), engines.list})
 	server.Use(judge)
 	server.Use(lateOut{})
 	server.Use(learn{known})

@@ -38,7 +38,10 @@ const (
 
 // lateIn takes the lists out of the variables and puts what they hold back in,
 // for the guard to see how long they are. It goes before the guard.
-type lateIn struct{ schema *ast.Schema }
+type lateIn struct {
+	schema *ast.Schema
+	count  func(typ string, read bool) // is told of each list
+}
 
 // lateOut takes them away from gqlgen, to which they would be strange: resolvers
 // ask for them (given). It goes after the guard.
@@ -84,21 +87,28 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 		return nil
 	}
 	lists := map[string]any{}
+	types := map[string]string{}
 	for _, variable := range operation.Operation.VariableDefinitions {
 		late, ok := hidden[variable.Variable].(transport.Late)
 		if !ok || variable.Type.Elem == nil {
 			continue
 		}
+		types[variable.Variable] = variable.Type.Elem.NamedType
 		if read := readers[variable.Type.Elem.NamedType]; read != nil {
 			if list, ok := read(late.Text); ok {
 				lists[variable.Variable], operation.Variables[variable.Variable] = list, list
 			}
 		}
 	}
+	allRead := true
 	for name, value := range hidden {
-		if _, late := value.(transport.Late); late && lists[name] == nil {
-			return l.ordinary(operation, hidden)
+		if _, late := value.(transport.Late); late {
+			l.count(types[name], lists[name] != nil)
+			allRead = allRead && lists[name] != nil
 		}
+	}
+	if !allRead {
+		return l.ordinary(operation, hidden)
 	}
 	operation.Stats.SetExtension(lateLists, lists)
 	return nil

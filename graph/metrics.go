@@ -2,6 +2,8 @@ package graph
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -9,8 +11,56 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
 	"tagma/internal/base/request"
+	"tagma/internal/gql/selection"
+	"tagma/internal/storage/database"
 )
+
+// engineMeter counts which engine answers: the fast one (package selection, and
+// readers of long lists) or gqlgen. A defect of the fast engine shows here, and
+// nowhere else: gqlgen gives the same answer, more slowly.
+type engineMeter struct {
+	log        *slog.Logger
+	selections *prometheus.CounterVec
+	lists      *prometheus.CounterVec
+}
+
+func newEngineMeter(metrics prometheus.Registerer, log *slog.Logger) engineMeter {
+	m := engineMeter{log: log, selections: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tagma_selection_total",
+		Help: "Root fields with a compiled selection, by field and result: compiled, left (to the resolvers) or failed.",
+	}, []string{"field", "result"}), lists: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tagma_input_lists_total",
+		Help: "Long lists among the variables of operations, by the type of an item and result: read (at once) or left (to the ordinary decoder).",
+	}, []string{"type", "result"})}
+	metrics.MustRegister(m.selections, m.lists)
+	return m
+}
+
+// selection is the selection.Report of a server. It logs a failure that is
+// neither the caller's fault nor the end of the request nor of the database.
+func (m engineMeter) selection(ctx context.Context, field string, result selection.Result, err error) {
+	m.selections.WithLabelValues(field, string(result)).Inc()
+	if _, callers := errors.AsType[*fault.Error](err); err == nil || callers || ctx.Err() != nil ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || database.IsUnavailable(err) {
+		return
+	}
+	m.log.WarnContext(ctx, "a compiled selection failed: the resolvers answer the field", "field", field, "error", err)
+}
+
+// list counts a long list among the variables of an operation. Typ is the type
+// of an item.
+func (m engineMeter) list(typ string, read bool) {
+	if readers[typ] == nil {
+		typ = "other"
+	}
+	result := "left"
+	if read {
+		result = "read"
+	}
+	m.lists.WithLabelValues(typ, result).Inc()
+}
 
 // The bounds of the operation names that are told apart, which are the callers'
 // to choose. Of the 200, those who are not signed in choose 20.

@@ -16,6 +16,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"tagma/internal/base/cost"
+	"tagma/internal/base/fault"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
 )
@@ -155,7 +156,7 @@ func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
 	}
 	w, err := x.read(r)
 	if err == nil && q.Most > 0 && w.more {
-		err = errMore
+		err = fault.New(fault.TooLarge, "there are more than %d rows", q.Most) // the resolver says what to do
 	}
 	if err != nil {
 		return nil, err
@@ -473,7 +474,8 @@ func (l *lines) write(r *rows, v *view, cells []cell, writers []Writer, key page
 	return nil
 }
 
-var errGone = errors.New("selection: a row is not there to which another leads")
+// errDeleted is a row that was deleted between two statements.
+var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile") //nolint:gochecknoglobals // a constant
 
 // follow reads the rows to which those that are written lead.
 func (x *execution) follow(w *written) error {
@@ -492,7 +494,7 @@ func (x *execution) follow(w *written) error {
 		}
 		for _, value := range w.leads[n] {
 			if _, ok := w.led[n].first[value]; !ok {
-				return errGone
+				return errDeleted
 			}
 		}
 	}

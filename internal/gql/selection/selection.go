@@ -190,6 +190,21 @@ type Made struct {
 	Value func(row int, column string) any
 }
 
+// Result tells what became of a root field that the Selector has a Root for.
+type Result string
+
+// The results. A field that is Left or Failed goes to its resolver, unless the
+// request cannot go on: see Selector.Field.
+const (
+	Compiled Result = "compiled" // the Selector answered the field
+	Left     Result = "left"     // the field selects something that the Selector cannot answer
+	Failed   Result = "failed"   // reading or writing the rows failed
+)
+
+// Report is called once per root field that the Selector has a Root for. Field
+// is Type.field. The error is nil unless the result is Failed.
+type Report func(ctx context.Context, field string, result Result, err error)
+
 // keptPlans bounds the plans that are kept, of the last used operations.
 const keptPlans = 400
 
@@ -199,18 +214,19 @@ type Selector struct {
 	schema  *ast.Schema
 	types   map[string]*Type
 	roots   map[string]Root
+	report  Report
 	plans   *lru.Cache[planKey, *plan]
 	buffers sync.Pool // of *[]byte
 }
 
 // New makes a Selector of what is known, all of which the schema must have.
-func New(schema *ast.Schema, db *database.DB, known Known) (*Selector, error) {
+func New(schema *ast.Schema, db *database.DB, known Known, report Report) (*Selector, error) {
 	plans, err := lru.New[planKey, *plan](keptPlans)
 	if err != nil {
 		return nil, err
 	}
 	s := &Selector{
-		db: db, schema: schema, plans: plans, roots: known.Roots,
+		db: db, schema: schema, plans: plans, roots: known.Roots, report: report,
 		types:   map[string]*Type{},
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
@@ -297,27 +313,28 @@ func (s *Selector) Field(ctx context.Context, next graphql.Resolver) (any, error
 	if field.Object != "Query" {
 		return next(ctx)
 	}
-	root, ok := s.roots["Query."+field.Field.Name]
+	name := field.Object + "." + field.Field.Name
+	root, ok := s.roots[name]
 	if !ok {
 		return next(ctx)
 	}
 	operation := graphql.GetOperationContext(ctx)
 	p := s.plan(operation, field.Field, root)
-	if p == nil {
-		return next(ctx)
-	}
 	x := execution{Selector: s, ctx: cost.Streamed(ctx), variables: operation.Variables, meter: cost.From(ctx)}
-	if x.twins(p.rows) {
+	if p == nil || x.twins(p.rows) {
+		s.report(ctx, name, Left, nil)
 		return next(ctx)
 	}
 	query, err := root.Query(Asked{Context: ctx, Arguments: field.Args, columns: p.rows.columns})
 	if err == nil {
 		var answer graphql.Marshaler
 		if answer, err = x.run(p, query); err == nil {
+			s.report(ctx, name, Compiled, nil)
 			return answer, nil
 		}
 		x.release()
 	}
+	s.report(ctx, name, Failed, err)
 	if x.meter.Err() != nil || ctx.Err() != nil || database.IsUnavailable(err) {
 		return nil, err
 	}

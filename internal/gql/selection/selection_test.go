@@ -45,7 +45,7 @@ func TestNew_RefusesWhatTheSchemaDoesNotHave(t *testing.T) {
 		"a root of its own":          {Known{Roots: map[string]Root{"Query.wasps": {To: "Bee"}}}, "no Query.wasps"},
 		"a root to nowhere":          {Known{Roots: map[string]Root{"Query.bees": {To: "Bee"}}}, "is not known"},
 	} {
-		_, err := New(schema, nil, c.known)
+		_, err := New(schema, nil, c.known, nil)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
