@@ -19,14 +19,14 @@ import (
 // decoded by gqlgen. Arguments of other fields come as gqlparser has them.
 
 // root returns a Root whose query function takes decoded arguments.
-func root[A any](typ string, decode func(*argumentReader) A, query func(selection.Asked, A) (selection.Query, error)) selection.Root {
-	return selection.Root{To: typ, Query: func(asked selection.Asked) (selection.Query, error) {
-		reader := &argumentReader{values: asked.Arguments}
+func root[A any](typ string, decode func(*argumentReader) A, query func(selection.RootArgs, A) (selection.RootQuery, error)) selection.Root {
+	return selection.Root{Type: typ, Query: func(rootArgs selection.RootArgs) (selection.RootQuery, error) {
+		reader := &argumentReader{values: rootArgs.Arguments}
 		args := decode(reader)
 		if err := errors.Join(reader.errs...); err != nil {
-			return selection.Query{}, err
+			return selection.RootQuery{}, err
 		}
-		return query(asked, args)
+		return query(rootArgs, args)
 	}}
 }
 
@@ -183,9 +183,9 @@ func decodeFilter(value any) (*annotations.Filter, error) {
 	return filter, nil
 }
 
-// as returns the keys of an edge as values of T, the type of the column that
+// keysAs returns the keys of an edge as values of T, the type of the column that
 // holds the keys. It panics if a key has another type.
-func as[T int64 | string](keys []any) []T {
+func keysAs[T int64 | string](keys []any) []T {
 	list := make([]T, len(keys))
 	for n, key := range keys {
 		list[n] = key.(T)

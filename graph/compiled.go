@@ -18,30 +18,30 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// known is what package selection answers without the resolvers. Whatever it
-// leaves out is theirs.
-func (r *Resolver) known() selection.Known {
-	return selection.Known{
-		Types: []selection.Type{r.imageRows(), annotationRows(), r.deviceRows(), userRows(), bucketRows(), differenceRows()},
+// registry lists the types and root fields that package selection can answer. All
+// other fields go to the resolvers.
+func (r *Resolver) registry() selection.Registry {
+	return selection.Registry{
+		Types: []selection.Type{r.imageType(), annotationType(), r.deviceType(), userType(), bucketType(), differenceType()},
 		Roots: map[string]selection.Root{
-			"Query.image":            root("Image", decodeImage, oneImage),
-			"Query.images":           root("Image", decodeImages, imagesByKeys),
-			"Query.device":           root("Device", decodeDevice, oneDevice),
-			"Query.devices":          root("Device", decodeDevices, r.devices),
-			"Query.imageSeries":      root("Image", decodeImageSeries, r.imageSeries),
-			"Query.annotations":      root("Annotation", decodeAnnotations, annotationsByKeys),
-			"Query.annotationSeries": root("Annotation", decodeAnnotationSeries, r.annotationSeries),
-			"Query.activity":         root("ActivityBucket", decodeActivity, r.activity),
-			"Query.diffImages":       root("ImageDiff", decodeDiffImages, r.diffImages),
+			"Query.image":            root("Image", decodeImage, imageQuery),
+			"Query.images":           root("Image", decodeImages, imagesQuery),
+			"Query.device":           root("Device", decodeDevice, deviceQuery),
+			"Query.devices":          root("Device", decodeDevices, r.devicesQuery),
+			"Query.imageSeries":      root("Image", decodeImageSeries, r.imageSeriesQuery),
+			"Query.annotations":      root("Annotation", decodeAnnotations, annotationsQuery),
+			"Query.annotationSeries": root("Annotation", decodeAnnotationSeries, r.annotationSeriesQuery),
+			"Query.activity":         root("ActivityBucket", decodeActivity, r.activityQuery),
+			"Query.diffImages":       root("ImageDiff", decodeDiffImages, r.diffImagesQuery),
 		},
 	}
 }
 
-func (r *Resolver) imageRows() selection.Type {
+func (r *Resolver) imageType() selection.Type {
 	column := selection.Column
 	return selection.Type{Name: "Image", Table: imagetable.Table, Fields: map[string]selection.Field{
 		"id":                  column(imagetable.FieldID),
-		"device":              toDevice(imagetable.FieldDeviceID),
+		"device":              deviceEdge(imagetable.FieldDeviceID),
 		"takenAt":             column(imagetable.FieldTakenAt),
 		"md5":                 column(imagetable.FieldMd5),
 		"sha256":              column(imagetable.FieldSha256),
@@ -60,26 +60,26 @@ func (r *Resolver) imageRows() selection.Type {
 		"noFlashIso":          column(imagetable.FieldNoFlashIso),
 		"metadata":            column(imagetable.FieldMetadata),
 		"createdAt":           column(imagetable.FieldCreatedAt),
-		"uploadedBy":          toUser(imagetable.FieldUploadedByID),
-		"previous":            toNeighbour(false),
-		"next":                toNeighbour(true),
+		"uploadedBy":          userEdge(imagetable.FieldUploadedByID),
+		"previous":            neighbourEdge(false),
+		"next":                neighbourEdge(true),
 		"file": {
 			Columns:   []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt, imagetable.FieldFileID},
 			Arguments: []string{"variant"},
 			Fields:    []string{"url", "expiresAt"},
-			Bind:      r.writeFile,
+			Bind:      r.bindFile,
 		},
 		"annotations": {
 			Columns:   []string{imagetable.FieldID},
 			Arguments: []string{"algorithm"},
 			Edge: &selection.Edge{
-				To: "Annotation", Back: annotationtable.FieldImageID,
-				Select: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
+				Type: "Annotation", ChildKey: annotationtable.FieldImageID,
+				Narrow: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.WantOfImages(as[int64](keys), filter)
+					return annotations.WantOfImages(keysAs[int64](keys), filter)
 				},
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := decodeFilter(arguments["algorithm"])
@@ -93,39 +93,39 @@ func (r *Resolver) imageRows() selection.Type {
 	}}
 }
 
-func annotationRows() selection.Type {
+func annotationType() selection.Type {
 	ofImage := imagetable.Table + "."
 	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.Join, Fields: map[string]selection.Field{
 		"id":          selection.Column(annotationtable.FieldID),
 		"objectCount": selection.Column(annotationtable.FieldObjectCount),
 		"createdAt":   selection.Column(annotationtable.FieldCreatedAt),
-		"createdBy":   toUser(annotationtable.FieldCreatedByID),
+		"createdBy":   userEdge(annotationtable.FieldCreatedByID),
 		"image": {
 			Columns: []string{annotationtable.FieldImageID},
-			Edge:    &selection.Edge{To: "Image", Back: imagetable.FieldID, Select: amongNumbers(imagetable.FieldID)},
+			Edge:    &selection.Edge{Type: "Image", ChildKey: imagetable.FieldID, Narrow: narrowToIDs(imagetable.FieldID)},
 		},
 		"algorithm": {
 			Columns: []string{annotationtable.FieldAlgorithmName, annotationtable.FieldAlgorithmVersion},
 			Fields:  []string{"name", "version"},
-			Bind:    writeAlgorithm,
+			Bind:    bindAlgorithm,
 		},
 		"objects": {
 			Columns:   []string{annotationtable.FieldObjects, annotationtable.FieldObjectCount},
 			Arguments: []string{"name"},
 			Fields:    annotations.Fields[:],
-			Bind:      writeObjects,
+			Bind:      bindObjects,
 		},
 		"document": {
 			Columns: []string{
 				annotationtable.FieldAlgorithmName, annotationtable.FieldAlgorithmVersion, annotationtable.FieldObjects,
 				ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt, ofImage + imagetable.FieldMd5,
 			},
-			Bind: writeDocument,
+			Bind: bindDocument,
 		},
 	}}
 }
 
-func (r *Resolver) deviceRows() selection.Type {
+func (r *Resolver) deviceType() selection.Type {
 	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: images.StatisticsColumns(), Fields: map[string]selection.Field{
 		"id":           selection.Column(devicetable.FieldID),
 		"name":         selection.Column(devicetable.FieldID),
@@ -135,123 +135,129 @@ func (r *Resolver) deviceRows() selection.Type {
 		"images": {
 			Columns:   []string{devicetable.FieldID},
 			Arguments: []string{"start", "end", "first", "after"},
-			Edge:      &selection.Edge{To: "Image", Back: imagetable.FieldDeviceID, Pages: r.imagesOfDevices},
+			Edge:      &selection.Edge{Type: "Image", ChildKey: imagetable.FieldDeviceID, Pages: r.deviceImagePages},
 		},
 	}}
 }
 
-func userRows() selection.Type {
+func userType() selection.Type {
 	return selection.Type{Name: "User", Table: usertable.Table, Fields: map[string]selection.Field{
 		"id":       selection.Column(usertable.FieldID),
 		"username": selection.Column(usertable.FieldUsername),
 	}}
 }
 
-func toDevice(column string) selection.Field {
+func deviceEdge(column string) selection.Field {
 	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
-		To: "Device", Back: devicetable.FieldID,
-		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return database.AmongTexts(devicetable.FieldID, as[string](keys)), nil
+		Type: "Device", ChildKey: devicetable.FieldID,
+		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+			return database.AmongTexts(devicetable.FieldID, keysAs[string](keys)), nil
 		},
 	}}
 }
 
-func toNeighbour(after bool) selection.Field {
+// neighbourEdge is the edge to the next image of the device, or to the previous
+// image if after is false.
+func neighbourEdge(after bool) selection.Field {
 	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
-		To: "Image", Back: images.Origin + "." + imagetable.FieldID, Joined: true,
-		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return images.WantNeighbours(as[int64](keys), after), nil
+		Type: "Image", ChildKey: images.Origin + "." + imagetable.FieldID, NarrowJoins: true,
+		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+			return images.WantNeighbours(keysAs[int64](keys), after), nil
 		},
 	}}
 }
 
-func toUser(column string) selection.Field {
+func userEdge(column string) selection.Field {
 	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
-		To: "User", Back: usertable.FieldID, Select: amongNumbers(usertable.FieldID),
+		Type: "User", ChildKey: usertable.FieldID, Narrow: narrowToIDs(usertable.FieldID),
 	}}
 }
 
-func amongNumbers(column string) func([]any, map[string]any) (func(*sql.Selector), error) {
+// narrowToIDs returns a Narrow of an edge whose children have the keys as ids.
+func narrowToIDs(column string) func([]any, map[string]any) (func(*sql.Selector), error) {
 	return func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-		return database.AmongNumbers(column, as[int64](keys)), nil
+		return database.AmongNumbers(column, keysAs[int64](keys)), nil
 	}
 }
 
-// The roots.
+// The pages and the queries of the roots.
 
-func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
+func (r *Resolver) deviceImagePages(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
 	args, err := decodeDeviceImages(arguments)
 	if err == nil {
-		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), args.within, args.page)
+		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.WantOfDevices(keysAs[string](keys), args.within, args.page)
 	}
 	return pages, err
 }
 
-func oneImage(_ selection.Asked, key images.Key) (selection.Query, error) {
+func imageQuery(_ selection.RootArgs, key images.Key) (selection.RootQuery, error) {
 	narrow, _, err := images.WantKeys("image", []images.Key{key})
-	return selection.Query{Select: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
+	return selection.RootQuery{Narrow: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
-func oneDevice(_ selection.Asked, args deviceArguments) (selection.Query, error) {
+func deviceQuery(_ selection.RootArgs, args deviceArguments) (selection.RootQuery, error) {
 	narrow, err := images.WantDevice(args.name)
-	return selection.Query{Select: narrow}, err
+	return selection.RootQuery{Narrow: narrow}, err
 }
 
-func (r *Resolver) devices(_ selection.Asked, args devicesArguments) (selection.Query, error) {
-	wanted, narrow, err := r.Images.WantDevices(args.match, args.page)
-	return selection.Query{Select: narrow, Page: wanted}, err
+func (r *Resolver) devicesQuery(_ selection.RootArgs, args devicesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Images.WantDevices(args.match, args.page)
+	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
-func imagesByKeys(_ selection.Asked, args imagesArguments) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", args.keys)
-	return selection.Query{
-		Select: narrow, None: len(places) == 0,
-		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
+func imagesQuery(_ selection.RootArgs, args imagesArguments) (selection.RootQuery, error) {
+	narrow, positions, err := images.WantKeys("keys", args.keys)
+	return selection.RootQuery{
+		Narrow: narrow, Empty: len(positions) == 0,
+		Position: positionOf(positions), PositionColumns: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) imageSeries(_ selection.Asked, args imageSeriesArguments) (selection.Query, error) {
-	wanted, narrow, err := r.Images.WantSeries(args.series, args.order, args.page)
-	return selection.Query{Select: narrow, Page: wanted}, err
+func (r *Resolver) imageSeriesQuery(_ selection.RootArgs, args imageSeriesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Images.WantSeries(args.series, args.order, args.page)
+	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
-func annotationsByKeys(_ selection.Asked, args annotationsArguments) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(args.images, args.algorithm)
+func annotationsQuery(_ selection.RootArgs, args annotationsArguments) (selection.RootQuery, error) {
+	narrow, positions, err := annotations.WantKeys(args.images, args.algorithm)
 	ofImage := imagetable.Table + "."
-	return selection.Query{
-		Select: narrow, Joined: true, None: len(places) == 0,
-		Place: placeOf(places), PlaceBy: []string{ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt},
+	return selection.RootQuery{
+		Narrow: narrow, NarrowJoins: true, Empty: len(positions) == 0,
+		Position: positionOf(positions), PositionColumns: []string{ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) annotationSeries(_ selection.Asked, args annotationSeriesArguments) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(args.series, args.algorithm, args.page)
-	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
+func (r *Resolver) annotationSeriesQuery(_ selection.RootArgs, args annotationSeriesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Annotations.WantSeries(args.series, args.algorithm, args.page)
+	return selection.RootQuery{Narrow: narrow, NarrowJoins: true, Page: keyset}, err
 }
 
-func placeOf(places map[images.Key]int) func(selection.Row) (int, error) {
+// positionOf returns a function that returns the position of a row by its image
+// key.
+func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	return func(row selection.Row) (int, error) {
 		key, err := keyOf(row, 0)
-		return places[key], err
+		return positions[key], err
 	}
 }
 
-// keyOf reads device and time from a row's columns.
-func keyOf(row selection.Row, from int) (images.Key, error) {
-	device, err := row.Text(from)
+// keyOf returns the image key in the columns device and time, which are the
+// columns first and first+1 of the row.
+func keyOf(row selection.Row, first int) (images.Key, error) {
+	device, err := row.Text(first)
 	if err != nil {
 		return images.Key{}, err
 	}
-	taken, err := row.Number(from + 1)
-	return images.Key{Device: device, TakenAt: instant.Instant(taken)}, err
+	takenAt, err := row.Number(first + 1)
+	return images.Key{Device: device, TakenAt: instant.Instant(takenAt)}, err
 }
 
-// The fields that are more than a column.
+// The fields with an encoder of their own.
 
-func (r *Resolver) writeFile(request selection.Request) (selection.Writer, error) {
+func (r *Resolver) bindFile(request selection.BindRequest) (selection.FieldEncoder, error) {
 	variant, ok := request.Arguments["variant"].(string)
 	if !ok {
-		return nil, fmt.Errorf("a variant that is a %T", request.Arguments["variant"])
+		return nil, fmt.Errorf("the argument variant is a %T, want a string", request.Arguments["variant"])
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		key, err := keyOf(row, 0)
@@ -262,20 +268,20 @@ func (r *Resolver) writeFile(request selection.Request) (selection.Writer, error
 		if err != nil {
 			return b, err
 		}
-		path, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)), "")
+		url, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)), "")
 		if err != nil {
 			return b, err
 		}
 		return selection.AppendObject(b, request.Fields, func(b []byte, name string) ([]byte, error) {
 			if name == "url" {
-				return rawjson.AppendText(b, path), nil
+				return rawjson.AppendText(b, url), nil
 			}
 			return expiresAt.AppendJSON(b), nil
 		})
 	}, nil
 }
 
-func writeAlgorithm(request selection.Request) (selection.Writer, error) {
+func bindAlgorithm(request selection.BindRequest) (selection.FieldEncoder, error) {
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		return selection.AppendObject(b, request.Fields, func(b []byte, name string) ([]byte, error) {
 			column := 0
@@ -288,52 +294,52 @@ func writeAlgorithm(request selection.Request) (selection.Writer, error) {
 	}, nil
 }
 
-func writeObjects(request selection.Request) (selection.Writer, error) {
-	name, named := request.Arguments["name"].(string)
-	if !named && request.Arguments["name"] != nil {
-		return nil, fmt.Errorf("a name that is a %T", request.Arguments["name"])
+func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) {
+	name, hasName := request.Arguments["name"].(string)
+	if !hasName && request.Arguments["name"] != nil {
+		return nil, fmt.Errorf("the argument name is a %T, want a string", request.Arguments["name"])
 	}
-	whole := !named && request.Is(annotations.Fields[:]...)
-	at := make([]int, len(request.Fields))
+	copyStored := !hasName && request.SelectsExactly(annotations.Fields[:]...)
+	numbers := make([]int, len(request.Fields))
 	for n, field := range request.Fields {
-		at[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
+		numbers[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
-		kept, err := row.Bytes(0)
+		stored, err := row.Bytes(0)
 		if err != nil {
 			return b, err
 		}
-		if whole && annotations.Verbatim(kept) {
+		if copyStored && annotations.Verbatim(stored) {
 			count, err := row.Number(1)
-			request.Count(int(count))
-			return append(b, kept...), err
+			request.CountObjects(int(count))
+			return append(b, stored...), err
 		}
 		b = append(b, '[')
-		some := 0
-		err = annotations.Scan(kept, func(members *annotations.Members) (err error) {
-			if named && !members.Named(name) {
+		objects := 0
+		err = annotations.Scan(stored, func(members *annotations.Members) (err error) {
+			if hasName && !members.Named(name) {
 				return nil
 			}
-			if some > 0 {
+			if objects > 0 {
 				b = append(b, ',')
 			}
-			some++
+			objects++
 			b = append(b, '{')
 			for n, field := range request.Fields {
 				b = field.AppendKey(b)
-				if at[n] >= 0 && err == nil {
-					b, err = members.Append(b, at[n])
+				if numbers[n] >= 0 && err == nil {
+					b, err = members.Append(b, numbers[n])
 				}
 			}
 			b = append(b, '}')
 			return err
 		})
-		request.Count(some)
+		request.CountObjects(objects)
 		return append(b, ']'), err
 	}, nil
 }
 
-func writeDocument(selection.Request) (selection.Writer, error) {
+func bindDocument(selection.BindRequest) (selection.FieldEncoder, error) {
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		var texts [6]string
 		for _, n := range []int{0, 1, 5} {
@@ -342,7 +348,7 @@ func writeDocument(selection.Request) (selection.Writer, error) {
 				return b, err
 			}
 		}
-		kept, err := row.Bytes(2)
+		stored, err := row.Bytes(2)
 		if err != nil {
 			return b, err
 		}
@@ -352,7 +358,7 @@ func writeDocument(selection.Request) (selection.Writer, error) {
 		}
 		document, err := annotations.Document(
 			&ent.Annotation{AlgorithmName: texts[0], AlgorithmVersion: texts[1]},
-			&ent.Image{DeviceID: key.Device, TakenAt: key.TakenAt, Md5: texts[5]}, kept)
+			&ent.Image{DeviceID: key.Device, TakenAt: key.TakenAt, Md5: texts[5]}, stored)
 		return append(b, document...), err
 	}, nil
 }

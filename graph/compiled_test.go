@@ -428,7 +428,7 @@ func TestCompiled_EveryFieldOfTheSchemaIsKnownOrLeftOutOnPurpose(t *testing.T) {
 	among := func(names ...string) func(string) bool {
 		return func(field string) bool { return slices.Contains(names, field) }
 	}
-	for _, of := range (&Resolver{}).known().Types {
+	for _, of := range (&Resolver{}).registry().Types {
 		miss(of.Name, func(field string) bool { _, ok := of.Fields[field]; return ok })
 		for name, field := range of.Fields {
 			if field.Fields != nil {

@@ -96,7 +96,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	}
 	known := documents.New(options.Trusted, options.TrustedOnly)
 	engines := newEngineMeter(options.Metrics, options.Log)
-	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.known(), engines.selection)
+	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.registry(), engines.selection)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	errors := presenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
 	bounds := bounded{options.Cost, errors}
 	if !options.ordinary {
-		server.AroundFields(fast.Field)
+		server.AroundFields(fast.InterceptField)
 	}
 	server.AroundFields(bounds.field)
 	server.AroundRootFields(bounds.root)
