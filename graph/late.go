@@ -60,7 +60,7 @@ func (lateIn) Validate(graphql.ExecutableSchema) error { return nil }
 func (lateIn) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	var hidden map[string]any
 	for name, value := range params.Variables {
-		if _, ok := value.(transport.Late); !ok {
+		if _, ok := value.(transport.RawList); !ok {
 			continue
 		}
 		if hidden == nil {
@@ -85,7 +85,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 	}
 	lists := map[string]any{}
 	for _, variable := range operation.Operation.VariableDefinitions {
-		late, ok := hidden[variable.Variable].(transport.Late)
+		late, ok := hidden[variable.Variable].(transport.RawList)
 		if !ok || variable.Type.Elem == nil {
 			continue
 		}
@@ -96,7 +96,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 		}
 	}
 	for name, value := range hidden {
-		if _, late := value.(transport.Late); late && lists[name] == nil {
+		if _, late := value.(transport.RawList); late && lists[name] == nil {
 			return l.ordinary(operation, hidden)
 		}
 	}
@@ -107,7 +107,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 // ordinary has all variables validated as gqlgen does.
 func (l lateIn) ordinary(operation *graphql.OperationContext, hidden map[string]any) *gqlerror.Error {
 	for name, value := range hidden {
-		text, ok := value.(transport.Late)
+		text, ok := value.(transport.RawList)
 		if !ok {
 			continue
 		}
