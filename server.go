@@ -334,7 +334,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	}
 	mux := http.NewServeMux()
 	open := func(next http.Handler) http.Handler { return httpd.CrossOrigin(next, c.Origins) }
-	mux.Handle("/graphql", open(httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log)))
+	mux.Handle("/graphql", open(httpd.Authenticate(operations, d.persons.Authenticate, transport.ErrorWriter(edge), log)))
 	if files != nil {
 		mux.Handle(filelink.Prefix, open(files))
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"tagma/internal/base/fault"
-	"tagma/internal/gql/documents"
 	"tagma/internal/gql/guard"
+	documents "tagma/internal/gql/persisted"
 	"tagma/internal/gql/transport"
 )
 

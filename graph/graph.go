@@ -23,8 +23,8 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/labels"
 	"tagma/internal/domain/people"
-	"tagma/internal/gql/documents"
 	"tagma/internal/gql/guard"
+	documents "tagma/internal/gql/persisted"
 	"tagma/internal/gql/selection"
 	"tagma/internal/gql/transport"
 	"tagma/internal/storage/database"
@@ -100,13 +100,11 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	options.Transport.LateVariables = !options.ordinary
+	options.Transport.RawLists = !options.ordinary
 	server := handler.New(schema)
-	server.AddTransport(transport.WebSocket{Options: options.Transport})
-	server.AddTransport(transport.GET{Options: options.Transport})
-	server.AddTransport(transport.Multipart{Options: options.Transport})
-	server.AddTransport(transport.POST{Options: options.Transport})
-	server.AddTransport(transport.OtherMethods{Options: options.Transport})
+	for _, t := range transport.New(options.Transport) {
+		server.AddTransport(t)
+	}
 	server.SetParserTokenLimit(options.QueryTokens)
 	server.Use(named{known})
 	parsed := newCache()

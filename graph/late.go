@@ -63,7 +63,7 @@ func (lateIn) Validate(graphql.ExecutableSchema) error { return nil }
 func (lateIn) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	var hidden map[string]any
 	for name, value := range params.Variables {
-		if _, ok := value.(transport.Late); !ok {
+		if _, ok := value.(transport.RawList); !ok {
 			continue
 		}
 		if hidden == nil {
@@ -89,7 +89,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 	lists := map[string]any{}
 	types := map[string]string{}
 	for _, variable := range operation.Operation.VariableDefinitions {
-		late, ok := hidden[variable.Variable].(transport.Late)
+		late, ok := hidden[variable.Variable].(transport.RawList)
 		if !ok || variable.Type.Elem == nil {
 			continue
 		}
@@ -102,7 +102,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 	}
 	allRead := true
 	for name, value := range hidden {
-		if _, late := value.(transport.Late); late {
+		if _, late := value.(transport.RawList); late {
 			l.count(types[name], lists[name] != nil)
 			allRead = allRead && lists[name] != nil
 		}
@@ -117,7 +117,7 @@ func (l lateIn) MutateOperationContext(_ context.Context, operation *graphql.Ope
 // ordinary has all variables validated as gqlgen does.
 func (l lateIn) ordinary(operation *graphql.OperationContext, hidden map[string]any) *gqlerror.Error {
 	for name, value := range hidden {
-		text, ok := value.(transport.Late)
+		text, ok := value.(transport.RawList)
 		if !ok {
 			continue
 		}
