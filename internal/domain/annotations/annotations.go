@@ -8,6 +8,7 @@ package annotations
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -229,7 +230,7 @@ func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[
 type keyedAnnotation struct {
 	*ent.Annotation
 	device  string
-	takenAt instant.Instant
+	takenAt int64 // milliseconds since 1970, UTC
 }
 
 // seriesOrder sorts annotations by device and time of the image, and within an
@@ -240,7 +241,7 @@ var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a ta
 		{Table: image.Table, Name: image.FieldTakenAt},
 		{Table: annotation.Table, Name: annotation.FieldID},
 	},
-	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, int64(p.takenAt), p.ID} },
+	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, p.takenAt, p.ID} },
 }
 
 // WantSeries returns the page of Series, and a function that restricts a query
@@ -289,41 +290,34 @@ func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.loadWithImages(ctx, func() *ent.AnnotationQuery { return a.db.Annotation.Query().Where(narrow, keyset.Limit) })
+	rows, err := queryKeyed(ctx, a.db.Annotation.Query().Where(narrow, keyset.Limit))
 	if err != nil {
 		return nil, err
 	}
 	return page.Map(seriesOrder.Page(keyset.Plan, rows, keyset.Count), func(p keyedAnnotation) *ent.Annotation { return p.Annotation }), nil
 }
 
-// loadWithImages runs a query that has joined the images, and returns the rows
-// in order with the keys of their images. If an image is deleted between the
-// two statements, loadWithImages repeats the query: a page that lacks a row
-// would look like the last page.
-func (a *Annotations) loadWithImages(ctx context.Context, query func() *ent.AnnotationQuery) ([]keyedAnnotation, error) {
-	for {
-		list, err := query().Select(listColumns...).All(ctx)
-		if err != nil {
-			return nil, err
-		}
-		setGroup(list)
-		ids := make([]int64, len(list))
-		for n, row := range list {
-			ids[n] = row.ImageID
-		}
-		imagesByID, err := a.images.ByIDs(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		keyedRows := make([]keyedAnnotation, 0, len(list))
-		for _, row := range list {
-			if i := imagesByID[row.ImageID]; i != nil {
-				row.Edges.Image = i
-				keyedRows = append(keyedRows, keyedAnnotation{row, i.DeviceID, i.TakenAt})
-			}
-		}
-		if len(keyedRows) == len(list) {
-			return keyedRows, nil
-		}
+// queryKeyed runs a query that joins the images, and returns the rows in order
+// with the keys of their images. One statement reads both: after a second
+// statement, a page could lack the annotations of an image that was deleted in
+// between, and would look like the last page.
+func queryKeyed(ctx context.Context, query *ent.AnnotationQuery) ([]keyedAnnotation, error) {
+	query.Modify(func(s *sql.Selector) {
+		imageTable := sql.Table(image.Table)
+		s.AppendSelect(imageTable.C(image.FieldDeviceID), imageTable.C(image.FieldTakenAt))
+	})
+	rows, err := query.Select(listColumns...).All(ctx)
+	if err != nil {
+		return nil, err
 	}
+	keyedRows := make([]keyedAnnotation, len(rows))
+	for n, row := range setGroup(rows) {
+		device, deviceErr := database.ColumnValue[string](row, image.FieldDeviceID)
+		takenAt, takenAtErr := database.ColumnValue[int64](row, image.FieldTakenAt)
+		if err := errors.Join(deviceErr, takenAtErr); err != nil {
+			return nil, err
+		}
+		keyedRows[n] = keyedAnnotation{row, device, takenAt}
+	}
+	return keyedRows, nil
 }

@@ -72,10 +72,11 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 	if len(input) > MaxInput {
 		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), MaxInput)
 	}
-	for {
-		drafts, err := a.makeDrafts(ctx, input)
-		if err != nil {
-			return nil, err
+	var drafts []*draft
+	var rowByDraft map[*draft]*ent.Annotation
+	err := database.RetryConflict(ctx, func() (err error) { // another request may add the same annotation
+		if drafts, err = a.makeDrafts(ctx, input); err != nil {
+			return err
 		}
 		if atomic {
 			var problems fault.Problems
@@ -83,25 +84,47 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 				problems.Append(d.problems)
 			}
 			if err := problems.Err(); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		rowByDraft, err := a.insertNew(ctx, drafts)
-		if database.IsUnique(err) || database.IsForeignKey(err) {
-			continue // another request added an annotation or deleted an image meanwhile: repeat
+		rowByDraft, err = a.insertNew(ctx, drafts)
+		if database.IsForeignKey(err) {
+			return a.explainForeignKey(ctx, drafts, err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		if a.onAdded != nil && len(rowByDraft) > 0 {
-			ids := make([]int64, 0, len(rowByDraft))
-			for _, row := range rowByDraft {
-				ids = append(ids, row.ID)
-			}
-			a.onAdded(ids...)
-		}
-		return results(drafts, rowByDraft), nil
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	if a.onAdded != nil && len(rowByDraft) > 0 {
+		ids := make([]int64, 0, len(rowByDraft))
+		for _, row := range rowByDraft {
+			ids = append(ids, row.ID)
+		}
+		a.onAdded(ids...)
+	}
+	return results(drafts, rowByDraft), nil
+}
+
+// explainForeignKey returns database.ErrConflict if another request has deleted
+// an image of the drafts. Otherwise it returns err, which is of another foreign
+// key: a repetition would fail in the same way. SQLite does not say which foreign
+// key was violated.
+func (a *Annotations) explainForeignKey(ctx context.Context, drafts []*draft, err error) error {
+	imageIDs := map[int64]bool{}
+	for _, d := range drafts {
+		if d.image != nil {
+			imageIDs[d.image.ID] = true
+		}
+	}
+	rows, queryErr := a.images.ByIDs(ctx, slices.Collect(maps.Keys(imageIDs)))
+	if queryErr != nil {
+		return errors.Join(err, queryErr)
+	}
+	if len(rows) < len(imageIDs) {
+		return database.ErrConflict
+	}
+	return err
 }
 
 // makeDrafts validates annotations against the rules, the images and each

@@ -64,12 +64,12 @@ func (b *Bundles) Publish(ctx context.Context, uploadID int64) (*Published, erro
 	if err != nil {
 		return nil, err
 	}
-	for {
-		published, err := b.record(ctx, upload, files)
-		if !database.IsUnique(err) { // another publication was faster: repeat
-			return published, err
-		}
-	}
+	var published *Published
+	err = database.RetryConflict(ctx, func() (err error) { // another publication may be faster
+		published, err = b.record(ctx, upload, files)
+		return err
+	})
+	return published, err
 }
 
 // openUpload returns an upload of the caller.

@@ -85,13 +85,13 @@ func ids(all []*ent.Image) []int64 {
 // Previous gives for each image the one of the same device before it in time,
 // by the image's id.
 func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, "<", "DESC")
+	return c.neighbours(ctx, all, false)
 }
 
 // Next gives for each image the one of the same device after it in time, by
 // the image's id.
 func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, ">", "ASC")
+	return c.neighbours(ctx, all, true)
 }
 
 // WantNeighbours narrows a query of the images to those before, or after, the
@@ -120,54 +120,25 @@ func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
 // Origin is what a query of neighbours calls the images whose they are.
 const Origin = "origin"
 
-func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
-	// For each image one step in the index over (device, taken_at).
-	var pairs []struct{ ID, Neighbour *int64 }
-	step := func(ctx context.Context) ([]int64, error) {
-		pairs = pairs[:0]
-		err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
-			Modify(func(s *sql.Selector) {
-				device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
-				s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
-					b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
-						WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
-						WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
-				}), "neighbour")
-			}).Scan(ctx, &pairs)
-		var wanted []int64
-		for _, pair := range pairs {
-			if pair.Neighbour != nil {
-				wanted = append(wanted, *pair.Neighbour)
-			}
-		}
-		return wanted, err
-	}
-	rows, err := c.chosen(ctx, step)
-	found := byID(rows)
-	neighbours := make(map[int64]*ent.Image, len(pairs))
-	for _, pair := range pairs {
-		if pair.Neighbour != nil {
-			neighbours[*pair.ID] = found[*pair.Neighbour]
-		}
-	}
-	return neighbours, err
-}
+// originID is the column of Origin's id in the result of neighbours.
+const originID = "origin_id"
 
-// chosen gives the images that choose names, by time. It takes two statements,
-// between which one may be deleted: then it chooses anew, because a page that
-// lacks one would look like the last.
-func (c *Images) chosen(ctx context.Context, choose func(context.Context) ([]int64, error)) ([]*ent.Image, error) {
-	for {
-		wanted, err := choose(ctx)
+func (c *Images) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
+	query := c.db.Image.Query().Where(WantNeighbours(ids(all), after))
+	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(image.Table).As(Origin).C(image.FieldID), originID) })
+	rows, err := query.Select(listed...).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	neighbours := make(map[int64]*ent.Image, len(rows))
+	for _, row := range Together(rows) {
+		id, err := database.ColumnValue[int64](row, originID)
 		if err != nil {
 			return nil, err
 		}
-		found, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, wanted)).
-			Select(listed...).Order(image.ByTakenAt()).All(ctx)
-		if err != nil || len(found) == len(wanted) {
-			return Together(found), err
-		}
+		neighbours[id] = row
 	}
+	return neighbours, nil
 }
 
 // Statistics is what is known of all images of a device.
@@ -242,20 +213,19 @@ func (r Range) from(plan page.Plan) (start, end int64) {
 // OfDevices gives for each device the first page of its images in the range,
 // by the device's name. It takes two statements, however many devices.
 func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
-	plan, err := byTime.Plan(c.limits.Page, request)
+	plan, _, narrow, count, err := c.WantOfDevices(names(devices), within, request)
 	if err != nil {
 		return nil, err
 	}
-	start, end := within.from(plan)
-	found, err := c.firstOf(ctx, names(devices), start, end, plan.Length+1)
+	found, err := c.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	rows := map[string][]*ent.Image{}
-	for _, i := range found {
+	for _, i := range Together(found) {
 		rows[i.DeviceID] = append(rows[i.DeviceID], i)
 	}
-	counts := sync.OnceValues(func() (map[string]int, error) { return c.count(ctx, names(devices), within) })
+	counts := sync.OnceValues(func() (map[string]int, error) { return count(ctx) })
 	pages := make(map[string]*page.Page[*ent.Image], len(devices))
 	for _, d := range devices {
 		pages[d.ID] = byTime.Page(plan, rows[d.ID], func(context.Context) (int, error) {
@@ -264,13 +234,6 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 		})
 	}
 	return pages, nil
-}
-
-// firstOf gives the first images of each device from start to end, by time.
-func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64, length int) ([]*ent.Image, error) {
-	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
-		return database.FirstOfEach(ctx, c.db, firstImages(start, end, length), devices)
-	})
 }
 
 func firstImages(start, end int64, length int) database.First {

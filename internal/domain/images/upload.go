@@ -330,52 +330,59 @@ func exit(places chan struct{}) { <-places }
 // record writes the row of a photograph whose files are in the store, in one
 // transaction, and takes away what it replaces.
 func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Result, error) {
-	key := KeyOf(p.row)
-	for {
-		result := Result{Verdict: Created}
-		var gone *ent.Image
-		err := c.db.InTx(ctx, func(tx *ent.Tx) error {
-			if policy == Replace {
-				var err error
-				if gone, result.AnnotationsDeleted, err = c.removeRow(ctx, tx, key); err != nil {
-					return err
-				}
-			}
-			if gone != nil {
-				if gone.Md5 == p.row.Md5 {
-					return errOvertaken
-				}
-				result.Verdict = Replaced
-			}
-			var err error
-			result.Image, err = insert(ctx, tx, p.row)
-			return err
-		})
-		if err == nil {
-			if c.onAdded != nil {
-				c.onAdded(result.Image.ID)
-			}
-			if gone != nil {
-				c.discard(ctx, gone)
-			}
-			return result, nil
+	var result Result
+	var replaced *ent.Image
+	err := database.RetryConflict(ctx, func() error {
+		var conflict error
+		result, replaced, conflict = c.tryRecord(ctx, p, policy)
+		if !database.IsUnique(conflict) && !errors.Is(conflict, database.ErrConflict) {
+			return conflict
 		}
-		if !database.IsUnique(err) && !errors.Is(err, errOvertaken) {
-			return Result{}, err
-		}
-		// Somebody else has changed this image in this moment: look again.
-		there, err := c.at(ctx, key)
+		// Another request has changed the image. The verdict may be certain now.
+		existing, err := c.at(ctx, KeyOf(p.row))
 		if err != nil {
-			return Result{}, err
+			return err
 		}
-		if there != nil && (there.Md5 == p.row.Md5 || policy != Replace) {
-			return standing(there, p.row.Md5), nil
+		if existing != nil && (existing.Md5 == p.row.Md5 || policy != Replace) {
+			result, replaced = standing(existing, p.row.Md5), nil
+			return nil
 		}
+		return conflict
+	})
+	if err != nil {
+		return Result{}, err
 	}
+	if c.onAdded != nil && (result.Verdict == Created || result.Verdict == Replaced) {
+		c.onAdded(result.Image.ID)
+	}
+	if replaced != nil {
+		c.discard(ctx, replaced)
+	}
+	return result, nil
 }
 
-// errOvertaken ends a transaction that another has overtaken.
-var errOvertaken = errors.New("another request changed the image")
+// tryRecord runs the transaction of record once, and returns the image that was
+// replaced, or nil. The error is a conflict of database.RetryConflict if another
+// request changed the image.
+func (c *Images) tryRecord(ctx context.Context, p *photograph, policy Policy) (result Result, replaced *ent.Image, err error) {
+	result.Verdict = Created
+	err = c.db.InTx(ctx, func(tx *ent.Tx) error {
+		if policy == Replace {
+			if replaced, result.AnnotationsDeleted, err = c.removeRow(ctx, tx, KeyOf(p.row)); err != nil {
+				return err
+			}
+		}
+		if replaced != nil {
+			if replaced.Md5 == p.row.Md5 {
+				return database.ErrConflict
+			}
+			result.Verdict = Replaced
+		}
+		result.Image, err = insert(ctx, tx, p.row)
+		return err
+	})
+	return result, replaced, err
+}
 
 // removeRow deletes the image with that key, and tells which it was and how
 // many annotations went with it.
@@ -397,7 +404,7 @@ func (c *Images) removeRow(ctx context.Context, tx *ent.Tx, key Key) (*ent.Image
 	}
 	err = tx.Image.DeleteOneID(there.ID).Exec(ctx)
 	if ent.IsNotFound(err) {
-		err = errOvertaken
+		err = database.ErrConflict
 	}
 	return there, annotations, err
 }

@@ -57,9 +57,17 @@ func content(t *testing.T, notes *annotations.Annotations) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ids := make([]int64, len(all.Nodes))
+	for n, a := range all.Nodes {
+		ids[n] = a.ID
+	}
+	withImages, err := notes.Followed(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var b strings.Builder
 	for _, a := range all.Nodes {
-		on := a.Edges.Image
+		on := withImages[a.ID].Edges.Image
 		fmt.Fprintln(&b, on.DeviceID, on.TakenAt, on.Md5, a.AlgorithmName, a.AlgorithmVersion, string(objects[a.ID]))
 	}
 	return b.String()
