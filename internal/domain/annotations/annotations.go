@@ -18,7 +18,6 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/like"
@@ -86,14 +85,6 @@ var listColumns = slices.DeleteFunc(slices.Clone(annotation.Columns), func(colum
 	return column == annotation.FieldObjects
 })
 
-func setGroup(rows []*ent.Annotation) []*ent.Annotation {
-	group := batch.NewGroup(rows)
-	for _, a := range rows {
-		a.Group = group
-	}
-	return rows
-}
-
 // WantOfImages returns a function that restricts a query of annotations to the
 // images with the given ids, the oldest annotation first.
 func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
@@ -122,17 +113,13 @@ func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
 // OfImages returns the annotations of each image, by the image's id, the oldest
 // first.
 func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
-	ids := make([]int64, len(parents))
-	for n, i := range parents {
-		ids[n] = i.ID
-	}
-	narrow, err := WantOfImages(ids, filter)
+	narrow, err := WantOfImages(ent.Images(parents).IDs(), filter)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := a.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
 	byImage := make(map[int64][]*ent.Annotation, len(parents))
-	for _, row := range setGroup(rows) {
+	for _, row := range ent.Annotations(rows).Siblings() {
 		byImage[row.ImageID] = append(byImage[row.ImageID], row)
 	}
 	return byImage, err
@@ -177,17 +164,13 @@ func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Fil
 	for _, i := range imageRows {
 		list = append(list, byImage[i.ID]...)
 	}
-	return setGroup(list), err
+	return ent.Annotations(list).Siblings(), err
 }
 
 // ByIDs returns the existing annotations with the given ids, by id.
 func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
 	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
-	byID := make(map[int64]*ent.Annotation, len(rows))
-	for _, row := range setGroup(rows) {
-		byID[row.ID] = row
-	}
-	return byID, err
+	return ent.Annotations(rows).Siblings().ByID(), err
 }
 
 // Followed returns the existing annotations with the given ids, by id, each
@@ -212,11 +195,7 @@ func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent
 
 // Objects returns the stored objects of annotations, by the annotation's id.
 func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
-	ids := make([]int64, len(list))
-	for n, row := range list {
-		ids[n] = row.ID
-	}
-	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).
+	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ent.Annotations(list).IDs())).
 		Select(annotation.FieldID, annotation.FieldObjects).All(ctx)
 	byID := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
@@ -311,7 +290,7 @@ func queryKeyed(ctx context.Context, query *ent.AnnotationQuery) ([]keyedAnnotat
 		return nil, err
 	}
 	keyedRows := make([]keyedAnnotation, len(rows))
-	for n, row := range setGroup(rows) {
+	for n, row := range ent.Annotations(rows).Siblings() {
 		device, deviceErr := database.ColumnValue[string](row, image.FieldDeviceID)
 		takenAt, takenAtErr := database.ColumnValue[int64](row, image.FieldTakenAt)
 		if err := errors.Join(deviceErr, takenAtErr); err != nil {

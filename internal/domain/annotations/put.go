@@ -230,10 +230,6 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []
 // queryExisting returns the existing annotations of the images by the drafts'
 // algorithms.
 func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageRows []*ent.Image) ([]*ent.Annotation, error) {
-	imageIDs := make([]int64, len(imageRows))
-	for n, i := range imageRows {
-		imageIDs[n] = i.ID
-	}
 	names, versions := map[string]bool{}, map[string]bool{}
 	for _, d := range drafts {
 		if isText(d.Algorithm.Name) && isText(d.Algorithm.Version) { // no database stores other texts
@@ -241,7 +237,7 @@ func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageR
 		}
 	}
 	return a.db.Annotation.Query().Where(
-		database.AmongNumbers(annotation.FieldImageID, imageIDs),
+		database.AmongNumbers(annotation.FieldImageID, ent.Images(imageRows).IDs()),
 		database.AmongTexts(annotation.FieldAlgorithmName, slices.Collect(maps.Keys(names))),
 		database.AmongTexts(annotation.FieldAlgorithmVersion, slices.Collect(maps.Keys(versions))),
 	).Select(listColumns...).All(ctx)
@@ -379,6 +375,6 @@ func results(drafts []*draft, rowByDraft map[*draft]*ent.Annotation) []Result {
 		list[n].Annotation = row
 		rows[row] = true
 	}
-	setGroup(slices.Collect(maps.Keys(rows)))
+	ent.Annotations(slices.Collect(maps.Keys(rows))).Siblings()
 	return list
 }

@@ -17,7 +17,6 @@ import (
 	"context"
 	"math"
 	"strconv"
-	"sync"
 
 	"entgo.io/ent/dialect/sql"
 	"gocloud.dev/blob"
@@ -25,7 +24,6 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundle"
 	"tagma/ent/generated/bundleversion"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/like"
 	"tagma/internal/base/page"
@@ -54,22 +52,6 @@ func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limit
 	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 
-func setGroup(rows []*ent.Bundle) []*ent.Bundle {
-	group := batch.NewGroup(rows)
-	for _, row := range rows {
-		row.Group = group
-	}
-	return rows
-}
-
-func setVersionGroup(rows []*ent.BundleVersion) []*ent.BundleVersion {
-	group := batch.NewGroup(rows)
-	for _, row := range rows {
-		row.Group = group
-	}
-	return rows
-}
-
 // List returns a page of the bundles whose name matches the pattern, by name.
 func (b *Bundles) List(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Bundle], error) {
 	match, err := like.Parse(pattern)
@@ -86,7 +68,7 @@ func (b *Bundles) List(ctx context.Context, pattern string, request page.Request
 	return page.Fetch(ctx, b.limits.Page, request, byName,
 		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.Bundle, error) {
 			rows, err := query().Where(narrow).All(ctx)
-			return setGroup(rows), err
+			return ent.Bundles(rows).Siblings(), err
 		},
 		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
@@ -106,34 +88,18 @@ func (b *Bundles) Named(ctx context.Context, name string) (*ent.Bundle, error) {
 // ByIDs returns the existing bundles with the given ids, by id.
 func (b *Bundles) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Bundle, error) {
 	rows, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
-	result := make(map[int64]*ent.Bundle, len(rows))
-	for _, row := range setGroup(rows) {
-		result[row.ID] = row
-	}
-	return result, err
+	return ent.Bundles(rows).Siblings().ByID(), err
 }
 
 // VersionsByID returns the existing versions with the given ids, by id.
 func (b *Bundles) VersionsByID(ctx context.Context, ids []int64) (map[int64]*ent.BundleVersion, error) {
 	rows, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
-	result := make(map[int64]*ent.BundleVersion, len(rows))
-	for _, row := range setVersionGroup(rows) {
-		result[row.ID] = row
-	}
-	return result, err
-}
-
-func ids(rows []*ent.Bundle) []int64 {
-	ids := make([]int64, len(rows))
-	for n, row := range rows {
-		ids[n] = row.ID
-	}
-	return ids
+	return ent.BundleVersions(rows).Siblings().ByID(), err
 }
 
 // Latest returns the last version of each bundle, by the bundle's id.
 func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-	return b.byBundle(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), func(s *sql.Selector) {
+	return b.byBundle(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs()), func(s *sql.Selector) {
 		newer := sql.Table(bundleversion.Table).As("newer")
 		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
 			sql.ColumnsEQ(newer.C(bundleversion.FieldBundleID), s.C(bundleversion.FieldBundleID)),
@@ -146,12 +112,12 @@ func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]
 // bundle's id. Bundles without such a version are missing from the map.
 func (b *Bundles) Numbered(ctx context.Context, parents []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
 	return b.byBundle(b.db.BundleVersion.Query().
-		Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents)), bundleversion.Number(number)).All(ctx))
+		Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs()), bundleversion.Number(number)).All(ctx))
 }
 
 func (b *Bundles) byBundle(rows []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
 	result := make(map[int64]*ent.BundleVersion, len(rows))
-	for _, row := range setVersionGroup(rows) {
+	for _, row := range ent.BundleVersions(rows).Siblings() {
 		result[row.BundleID] = row
 	}
 	return result, err
@@ -177,7 +143,8 @@ func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request p
 	if plan.After != nil {
 		first.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // an invented cursor may hold the largest number
 	}
-	versionIDs, err := database.FirstOfEach(ctx, b.db, first, ids(parents))
+	parentIDs := ent.Bundles(parents).IDs()
+	versionIDs, err := database.FirstOfEach(ctx, b.db, first, parentIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -186,19 +153,9 @@ func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request p
 	if err != nil {
 		return nil, err
 	}
-	versionsOf := map[int64][]*ent.BundleVersion{}
-	for _, v := range setVersionGroup(versions) {
-		versionsOf[v.BundleID] = append(versionsOf[v.BundleID], v)
-	}
-	counts := sync.OnceValues(func() (map[int64]int, error) { return b.count(ctx, parents) })
-	pages := make(map[int64]*page.Page[*ent.BundleVersion], len(parents))
-	for _, parent := range parents {
-		pages[parent.ID] = byNumber.Page(plan, versionsOf[parent.ID], func(context.Context) (int, error) {
-			counts, err := counts()
-			return counts[parent.ID], err
-		})
-	}
-	return pages, nil
+	return page.OfParents(byNumber, plan, parentIDs, ent.BundleVersions(versions).Siblings(),
+		func(v *ent.BundleVersion) int64 { return v.BundleID },
+		func() (map[int64]int, error) { return b.count(ctx, parents) }), nil
 }
 
 // count returns the number of versions of each bundle.
@@ -207,7 +164,7 @@ func (b *Bundles) count(ctx context.Context, parents []*ent.Bundle) (map[int64]i
 		BundleID int64 `sql:"bundle_id"`
 		Count    int
 	}
-	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ids(parents))).
+	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs())).
 		GroupBy(bundleversion.FieldBundleID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[int64]int, len(rows))
 	for _, row := range rows {

@@ -33,11 +33,11 @@ func (c *Images) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, 
 		if err != nil {
 			return err
 		}
-		ofThese := database.AmongNumbers(annotation.FieldImageID, ids(gone))
+		ofThese := database.AmongNumbers(annotation.FieldImageID, ent.Images(gone).IDs())
 		if deleted.Annotations, err = tx.Annotation.Query().Where(ofThese).Count(ctx); err != nil || dryRun {
 			return err
 		}
-		_, err := tx.Image.Delete().Where(database.AmongNumbers(image.FieldID, ids(gone))).Exec(ctx) // cascades
+		_, err := tx.Image.Delete().Where(database.AmongNumbers(image.FieldID, ent.Images(gone).IDs())).Exec(ctx) // cascades
 		return err
 	})
 	if err != nil {

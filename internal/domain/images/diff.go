@@ -174,7 +174,7 @@ func (c *Images) Diff(ctx context.Context, prints []Fingerprint) ([]Difference, 
 	for _, i := range there {
 		all = append(all, i)
 	}
-	Together(all)
+	ent.Images(all).Siblings()
 	answers := make([]Difference, len(prints))
 	for n, print := range prints {
 		i := there[keys[n]]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"strings"
-	"sync"
 
 	"entgo.io/ent/dialect/sql"
 
@@ -65,21 +64,13 @@ func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*e
 
 // Metadata gives what the cameras wrote into the images, by image id.
 func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
-	rows, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
+	rows, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(all).IDs())).
 		Select(image.FieldID, image.FieldMetadata).All(ctx)
 	found := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
 		found[row.ID] = row.Metadata
 	}
 	return found, err
-}
-
-func ids(all []*ent.Image) []int64 {
-	ids := make([]int64, len(all))
-	for n, i := range all {
-		ids[n] = i.ID
-	}
-	return ids
 }
 
 // Previous gives for each image the one of the same device before it in time,
@@ -124,14 +115,14 @@ const Origin = "origin"
 const originID = "origin_id"
 
 func (c *Images) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
-	query := c.db.Image.Query().Where(WantNeighbours(ids(all), after))
+	query := c.db.Image.Query().Where(WantNeighbours(ent.Images(all).IDs(), after))
 	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(image.Table).As(Origin).C(image.FieldID), originID) })
 	rows, err := query.Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	neighbours := make(map[int64]*ent.Image, len(rows))
-	for _, row := range Together(rows) {
+	for _, row := range ent.Images(rows).Siblings() {
 		id, err := database.ColumnValue[int64](row, originID)
 		if err != nil {
 			return nil, err
@@ -155,7 +146,7 @@ func (c *Images) Statistics(ctx context.Context, devices []*ent.Device) (map[str
 		First  instant.Instant
 		Last   instant.Instant
 	}
-	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, names(devices))).
+	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, ent.Devices(devices).IDs())).
 		GroupBy(image.FieldDeviceID).
 		Aggregate(ent.As(ent.Count(), "count"), ent.As(ent.Min(image.FieldTakenAt), "first"), ent.As(ent.Max(image.FieldTakenAt), "last")).
 		Scan(ctx, &rows)
@@ -213,7 +204,8 @@ func (r Range) from(plan page.Plan) (start, end int64) {
 // OfDevices gives for each device the first page of its images in the range,
 // by the device's name. It takes two statements, however many devices.
 func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
-	plan, _, narrow, count, err := c.WantOfDevices(names(devices), within, request)
+	names := ent.Devices(devices).IDs()
+	plan, _, narrow, count, err := c.WantOfDevices(names, within, request)
 	if err != nil {
 		return nil, err
 	}
@@ -221,19 +213,9 @@ func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Ra
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string][]*ent.Image{}
-	for _, i := range Together(found) {
-		rows[i.DeviceID] = append(rows[i.DeviceID], i)
-	}
-	counts := sync.OnceValues(func() (map[string]int, error) { return count(ctx) })
-	pages := make(map[string]*page.Page[*ent.Image], len(devices))
-	for _, d := range devices {
-		pages[d.ID] = byTime.Page(plan, rows[d.ID], func(context.Context) (int, error) {
-			all, err := counts()
-			return all[d.ID], err
-		})
-	}
-	return pages, nil
+	return page.OfParents(byTime, plan, names, ent.Images(found).Siblings(),
+		func(i *ent.Image) string { return i.DeviceID },
+		func() (map[string]int, error) { return count(ctx) }), nil
 }
 
 func firstImages(start, end int64, length int) database.First {
@@ -257,12 +239,4 @@ func (c *Images) count(ctx context.Context, devices []string, within Range) (map
 		counts[row.Device] = row.Count
 	}
 	return counts, err
-}
-
-func names(devices []*ent.Device) []string {
-	names := make([]string, len(devices))
-	for n, d := range devices {
-		names[n] = d.ID
-	}
-	return names
 }

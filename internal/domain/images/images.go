@@ -25,7 +25,6 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
@@ -104,15 +103,6 @@ var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) 
 	return column == image.FieldMetadata || column == image.FieldThumbnailSha256 || column == image.FieldThumbnailMiniSha256
 })
 
-// Together tells images that they were loaded together: see package batch.
-func Together(all []*ent.Image) []*ent.Image {
-	group := batch.NewGroup(all)
-	for _, i := range all {
-		i.Group = group
-	}
-	return all
-}
-
 // ByKeys gives the images that are there, each once, in the keys' order.
 // Argument is what the caller calls the keys.
 func (c *Images) ByKeys(ctx context.Context, argument string, keys []Key) ([]*ent.Image, error) {
@@ -131,7 +121,7 @@ func (c *Images) ByKeys(ctx context.Context, argument string, keys []Key) ([]*en
 			delete(found, key)
 		}
 	}
-	return Together(all), nil
+	return ent.Images(all).Siblings(), nil
 }
 
 // checkKeys bounds keys and brings their devices into the form of the names.
@@ -170,15 +160,7 @@ func KeyOf(i *ent.Image) Key { return Key{i.DeviceID, i.TakenAt} }
 // ByIDs gives the images with these ids that are there.
 func (c *Images) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Image, error) {
 	all, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listed...).All(ctx)
-	return byID(Together(all)), err
-}
-
-func byID(all []*ent.Image) map[int64]*ent.Image {
-	found := make(map[int64]*ent.Image, len(all))
-	for _, i := range all {
-		found[i.ID] = i
-	}
-	return found
+	return ent.Images(all).Siblings().ByID(), err
 }
 
 // WantKeys narrows a query of the images to those that have the keys, for a
@@ -227,7 +209,7 @@ func (c *Images) Series(ctx context.Context, all []series.Series, order series.O
 	if err != nil {
 		return nil, err
 	}
-	return order.Places().Page(wanted.Plan, Together(found), wanted.Count), nil
+	return order.Places().Page(wanted.Plan, ent.Images(found).Siblings(), wanted.Count), nil
 }
 
 // WantDevices is the page that Devices gives, and what narrows a query of the
@@ -268,7 +250,7 @@ func (c *Images) Devices(ctx context.Context, pattern string, request page.Reque
 	return page.Fetch(ctx, c.limits.Page, request, devicesByName,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Device, error) {
 			found, err := matching().Where(add).All(ctx)
-			return togetherDevices(found), err
+			return ent.Devices(found).Siblings(), err
 		},
 		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
 }
@@ -276,19 +258,7 @@ func (c *Images) Devices(ctx context.Context, pattern string, request page.Reque
 // DevicesByName gives the devices with these names that are there.
 func (c *Images) DevicesByName(ctx context.Context, names []string) (map[string]*ent.Device, error) {
 	all, err := c.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
-	found := make(map[string]*ent.Device, len(all))
-	for _, d := range togetherDevices(all) {
-		found[d.ID] = d
-	}
-	return found, err
-}
-
-func togetherDevices(all []*ent.Device) []*ent.Device {
-	group := batch.NewGroup(all)
-	for _, d := range all {
-		d.Group = group
-	}
-	return all
+	return ent.Devices(all).Siblings().ByID(), err
 }
 
 // Device gives the device of that name, or nil if it has sent nothing.

@@ -92,7 +92,7 @@ func (c *Images) Upload(ctx context.Context, files []File, policy Policy) ([]Res
 			there = append(there, result.Image)
 		}
 	}
-	Together(there)
+	ent.Images(there).Siblings()
 	return results, err
 }
 

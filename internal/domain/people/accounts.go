@@ -72,7 +72,7 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	for _, u := range users {
 		u.PasswordHash = ""
 	}
-	return setGroup(users), nil
+	return ent.Users(users).Siblings(), nil
 }
 
 // checkNew reports every problem of the accounts to create. Names are the
@@ -272,7 +272,7 @@ func (p *People) List(ctx context.Context, filters []Filter, request page.Reques
 	return page.Fetch(ctx, p.limits, request, byName,
 		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.User, error) {
 			rows, err := query().Where(narrow).Select(userColumns...).All(ctx)
-			return setGroup(rows), err
+			return ent.Users(rows).Siblings(), err
 		},
 		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
@@ -314,9 +314,5 @@ func union(filters []Filter) (predicate.User, error) {
 // ByIDs returns the existing people with the given ids, by id.
 func (p *People) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
 	rows, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
-	byID := make(map[int64]*ent.User, len(rows))
-	for _, u := range setGroup(rows) {
-		byID[u.ID] = u
-	}
-	return byID, err
+	return ent.Users(rows).Siblings().ByID(), err
 }

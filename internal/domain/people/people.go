@@ -28,7 +28,6 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
@@ -112,14 +111,4 @@ func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 // notExpired returns the condition that a token has not expired.
 func notExpired(now instant.Instant) predicate.AccessToken {
 	return accesstoken.Or(accesstoken.ExpiresAtIsNil(), accesstoken.ExpiresAtGT(now))
-}
-
-// setGroup makes one group of people that were loaded together: see package
-// batch.
-func setGroup(rows []*ent.User) []*ent.User {
-	group := batch.NewGroup(rows)
-	for _, u := range rows {
-		u.Group = group
-	}
-	return rows
 }

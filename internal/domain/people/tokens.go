@@ -12,7 +12,6 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
@@ -169,18 +168,12 @@ func visibleTo(c *caller.Caller) predicate.AccessToken {
 // TokensOf returns the valid sessions and tokens of people, by the person's id,
 // the newest first.
 func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*ent.AccessToken, error) {
-	ids := make([]int64, len(users))
-	for n, u := range users {
-		ids[n] = u.ID
-	}
 	rows, err := p.db.AccessToken.Query().
-		Where(database.AmongNumbers(accesstoken.FieldUserID, ids), notExpired(p.clock())).
+		Where(database.AmongNumbers(accesstoken.FieldUserID, ent.Users(users).IDs()), notExpired(p.clock())).
 		Order(accesstoken.ByCreatedAt(sql.OrderDesc()), accesstoken.ByID(sql.OrderDesc())).
 		Select(tokenColumns...).All(ctx)
-	group := batch.NewGroup(rows)
 	tokens := make(map[int64][]*ent.AccessToken, len(users))
-	for _, t := range rows {
-		t.Group = group
+	for _, t := range ent.AccessTokens(rows).Siblings() {
 		tokens[t.UserID] = append(tokens[t.UserID], t)
 	}
 	return tokens, err
