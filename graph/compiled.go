@@ -79,14 +79,14 @@ func (r *Resolver) imageType() selection.Type {
 					if err != nil {
 						return nil, err
 					}
-					return annotations.WantOfImages(keysAs[int64](keys), filter)
+					return annotations.NarrowToImages(keysAs[int64](keys), filter)
 				},
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.JoinToImage(filter)
+					return annotations.JoinAnnotations(filter)
 				},
 			},
 		},
@@ -95,7 +95,7 @@ func (r *Resolver) imageType() selection.Type {
 
 func annotationType() selection.Type {
 	ofImage := imagetable.Table + "."
-	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.Join, Fields: map[string]selection.Field{
+	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.JoinImages, Fields: map[string]selection.Field{
 		"id":          selection.Column(annotationtable.FieldID),
 		"objectCount": selection.Column(annotationtable.FieldObjectCount),
 		"createdAt":   selection.Column(annotationtable.FieldCreatedAt),
@@ -162,7 +162,7 @@ func neighbourEdge(after bool) selection.Field {
 	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
 		Type: "Image", ChildKey: images.Origin + "." + imagetable.FieldID, NarrowJoins: true,
 		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return images.WantNeighbours(keysAs[int64](keys), after), nil
+			return images.NarrowToNeighbours(keysAs[int64](keys), after), nil
 		},
 	}}
 }
@@ -185,28 +185,28 @@ func narrowToIDs(column string) func([]any, map[string]any) (func(*sql.Selector)
 func (r *Resolver) deviceImagePages(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
 	args, err := decodeDeviceImages(arguments)
 	if err == nil {
-		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.WantOfDevices(keysAs[string](keys), args.within, args.page)
+		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.NarrowToPagesOfDevices(keysAs[string](keys), args.within, args.page)
 	}
 	return pages, err
 }
 
 func imageQuery(_ selection.RootArgs, key images.Key) (selection.RootQuery, error) {
-	narrow, _, err := images.WantKeys("image", []images.Key{key})
+	narrow, _, err := images.NarrowToKeys("image", []images.Key{key})
 	return selection.RootQuery{Narrow: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
 func deviceQuery(_ selection.RootArgs, args deviceArguments) (selection.RootQuery, error) {
-	narrow, err := images.WantDevice(args.name)
+	narrow, err := images.NarrowToDevice(args.name)
 	return selection.RootQuery{Narrow: narrow}, err
 }
 
 func (r *Resolver) devicesQuery(_ selection.RootArgs, args devicesArguments) (selection.RootQuery, error) {
-	keyset, narrow, err := r.Images.WantDevices(args.match, args.page)
+	keyset, narrow, err := r.Images.NarrowToDevices(args.match, args.page)
 	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
 func imagesQuery(_ selection.RootArgs, args imagesArguments) (selection.RootQuery, error) {
-	narrow, positions, err := images.WantKeys("keys", args.keys)
+	narrow, positions, err := images.NarrowToKeys("keys", args.keys)
 	return selection.RootQuery{
 		Narrow: narrow, Empty: len(positions) == 0,
 		Position: positionOf(positions), PositionColumns: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
@@ -214,12 +214,12 @@ func imagesQuery(_ selection.RootArgs, args imagesArguments) (selection.RootQuer
 }
 
 func (r *Resolver) imageSeriesQuery(_ selection.RootArgs, args imageSeriesArguments) (selection.RootQuery, error) {
-	keyset, narrow, err := r.Images.WantSeries(args.series, args.order, args.page)
+	keyset, narrow, err := r.Images.NarrowToSeries(args.series, args.order, args.page)
 	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
 func annotationsQuery(_ selection.RootArgs, args annotationsArguments) (selection.RootQuery, error) {
-	narrow, positions, err := annotations.WantKeys(args.images, args.algorithm)
+	narrow, positions, err := annotations.NarrowToKeys(args.images, args.algorithm)
 	ofImage := imagetable.Table + "."
 	return selection.RootQuery{
 		Narrow: narrow, NarrowJoins: true, Empty: len(positions) == 0,
@@ -228,7 +228,7 @@ func annotationsQuery(_ selection.RootArgs, args annotationsArguments) (selectio
 }
 
 func (r *Resolver) annotationSeriesQuery(_ selection.RootArgs, args annotationSeriesArguments) (selection.RootQuery, error) {
-	keyset, narrow, err := r.Annotations.WantSeries(args.series, args.algorithm, args.page)
+	keyset, narrow, err := r.Annotations.NarrowToSeries(args.series, args.algorithm, args.page)
 	return selection.RootQuery{Narrow: narrow, NarrowJoins: true, Page: keyset}, err
 }
 
@@ -317,7 +317,7 @@ func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) 
 		b = append(b, '[')
 		objects := 0
 		err = annotations.Scan(stored, func(members *annotations.Members) (err error) {
-			if hasName && !members.Named(name) {
+			if hasName && !members.HasName(name) {
 				return nil
 			}
 			if objects > 0 {

@@ -48,7 +48,7 @@ func bindSummary(request selection.BindRequest) (selection.FieldEncoder, error) 
 }
 
 func (r *Resolver) activityQuery(rootArgs selection.RootArgs, args activityArguments) (selection.RootQuery, error) {
-	narrow, err := activity.Want(activity.Request{
+	narrow, err := activity.SelectBuckets(activity.Request{
 		Series: args.series, Every: args.every, Algorithm: args.algorithm, Objects: rootArgs.Needs(activity.Objects),
 	})
 	return selection.RootQuery{Narrow: narrow, MaxRows: activity.MaxBuckets}, err

@@ -7,7 +7,6 @@ import (
 	"tagma/internal/base/fault"
 	"tagma/internal/base/like"
 	"tagma/internal/base/nodeid"
-	"tagma/internal/domain/images"
 	"tagma/internal/gql/transport"
 	"tagma/internal/storage/events"
 )
@@ -27,7 +26,7 @@ func (s subscription) ImageAdded(ctx context.Context, device string) (<-chan *en
 	}
 	return follow(ctx, s.Events.Images,
 		func(i *ent.Image) bool { return pattern.Matches(i.DeviceID) },
-		func(i ent.Image) *ent.Image { return images.Together([]*ent.Image{&i})[0] })
+		func(i ent.Image) *ent.Image { return ent.Images{&i}.Siblings()[0] })
 }
 
 func (s subscription) AnnotationAdded(ctx context.Context, device string) (<-chan *ent.Annotation, error) {
@@ -39,7 +38,7 @@ func (s subscription) AnnotationAdded(ctx context.Context, device string) (<-cha
 		func(a *ent.Annotation) bool { return pattern.Matches(a.Edges.Image.DeviceID) },
 		func(a ent.Annotation) *ent.Annotation {
 			on := *a.Edges.Image
-			a.Group, a.Edges.Image = nil, images.Together([]*ent.Image{&on})[0]
+			a.Group, a.Edges.Image = nil, ent.Images{&on}.Siblings()[0]
 			return &a
 		})
 }

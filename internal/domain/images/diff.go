@@ -84,7 +84,7 @@ func (f Fingerprint) judge(there string) DiffVerdict {
 // Diff tells what would become of files if they were uploaded, in the order of
 // the fingerprints. withImages sets Difference.Image; without, Diff reads no
 // more than the MD5 of each image.
-func (c *Images) Diff(ctx context.Context, prints []Fingerprint, withImages bool) ([]Difference, error) {
+func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages bool) ([]Difference, error) {
 	keys, err := checkPrints(ctx, prints)
 	if err != nil {
 		return nil, err
@@ -95,9 +95,9 @@ func (c *Images) Diff(ctx context.Context, prints []Fingerprint, withImages bool
 	}
 	var md5s []string
 	if withImages {
-		md5s, err = c.addImages(ctx, keys, differences)
+		md5s, err = s.addImages(ctx, keys, differences)
 	} else {
-		md5s, err = c.md5s(ctx, keys)
+		md5s, err = s.md5s(ctx, keys)
 	}
 	if err != nil {
 		return nil, err
@@ -110,12 +110,12 @@ func (c *Images) Diff(ctx context.Context, prints []Fingerprint, withImages bool
 
 // addImages sets the image of each difference that has one, and returns the MD5
 // of each image in the place of its key, or "" where there is no image.
-func (c *Images) addImages(ctx context.Context, keys []Key, differences []Difference) ([]string, error) {
-	byKey, err := c.among(ctx, keys)
+func (s *Service) addImages(ctx context.Context, keys []Key, differences []Difference) ([]string, error) {
+	byKey, err := s.among(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	Together(slices.Collect(maps.Values(byKey)))
+	ent.Images(slices.Collect(maps.Values(byKey))).Siblings()
 	md5s := make([]string, len(keys))
 	for n, key := range keys {
 		if i := byKey[key]; i != nil {
@@ -130,14 +130,14 @@ func (c *Images) addImages(ctx context.Context, keys []Key, differences []Differ
 // The database is given each device's moments in a list, and answers with one
 // text for each device: a row for each key, there and back, costs as much as to
 // find the image.
-func (c *Images) md5s(ctx context.Context, keys []Key) ([]string, error) {
+func (s *Service) md5s(ctx context.Context, keys []Key) ([]string, error) {
 	found := make([]string, len(keys))
 	if len(keys) == 0 {
 		return found, nil
 	}
 	devices, moments, places := byDevice(keys)
-	table, among, arguments := database.Lists(c.db.Dialect, devices, moments)
-	rows, err := c.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
+	table, among, arguments := database.Lists(s.db.Dialect, devices, moments)
+	rows, err := s.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
 		"WHERE i.device = list.text AND i.taken_at"+among+") FROM "+table, arguments...)
 	if err != nil {
 		return found, err

@@ -149,31 +149,30 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 		return nil, err
 	}
 	defer l.recent.Forget()
-	for {
+	var set *ent.LabelSet
+	err = database.RetryConflict(ctx, func() error { // another request may create the same version
 		last, err := l.Set(ctx, name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		version := 1
 		if last == nil {
 			if err := l.checkRoom(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		} else {
 			if string(last.Labels) == string(kept) {
-				return last, nil
+				set = last
+				return nil
 			}
 			version = last.Version + 1
 		}
-		var made *ent.LabelSet
-		err = l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
-			made, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
+		return l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+			set, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(kept).SetCreatedAt(l.clock()).Save(ctx)
 			return err
 		})
-		if !database.IsUnique(err) { // else another has just made this version: look again
-			return made, err
-		}
-	}
+	})
+	return set, err
 }
 
 // checkRoom refuses to make more label sets than all can be listed at once.

@@ -45,22 +45,22 @@ func newEntry(ctx context.Context, s *Submission, setID int64, from origin) (*en
 // older than what others have recorded since: the constraints of the database
 // tell, and then it looks again.
 func (l *Labels) record(e *entry, old bool) (*Receipt, error) {
-	for {
+	var receipt *Receipt
+	err := database.RetryConflict(e.ctx, func() (err error) {
 		if old {
-			var err error
 			if e.found, err = l.look(e.ctx, question{video: e.s.VideoURL, filename: e.s.filename()}); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		receipt, err := l.repeated(e)
-		if receipt != nil || err != nil {
-			return receipt, err
+		old = true // if this try ends in a conflict
+		if receipt, err = l.repeated(e); receipt != nil || err != nil {
+			return err
 		}
 		err = l.write(e.ctx, []*entry{e})
-		if old = database.IsUnique(err); !old {
-			return e.receipt, err
-		}
-	}
+		receipt = e.receipt
+		return err
+	})
+	return receipt, err
 }
 
 // repeated is the receipt of a submission that is the last of its file already;
