@@ -97,7 +97,7 @@ func crowd(t *testing.T, s *server, admin *client) {
 		labels = append(labels, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n)})
 		points = append(points, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n), "placed": false})
 	}
-	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { id } }`
+	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { labelSet { id } } }`
 	for n := range many {
 		admin.must(nil, make1, vars{"input": vars{"name": fmt.Sprint("set ", n), "labels": labels}})
 	}

@@ -303,7 +303,7 @@ func TestLabels_WhoMayNotSubmitIsRefusedAndWhoMayNotReadSeesNothing(t *testing.T
 			{s.anonymous(), "anonymous", submitMutation, input, "UNAUTHENTICATED"},
 			{trapped, "trap", submitMutation, input, "FORBIDDEN"},
 			{reader, "reader", `{ labelSubmissions { nodes { authorEmail } } }`, nil, "FORBIDDEN"},
-			{reader, "reader", `mutation { createLabelSet(input: { name: "x", labels: [{ id: "x", name: "x" }] }) { id } }`, nil, "FORBIDDEN"},
+			{reader, "reader", `mutation { createLabelSet(input: { name: "x", labels: [{ id: "x", name: "x" }] }) { labelSet { id } } }`, nil, "FORBIDDEN"},
 		} {
 			if got := c.who.do(c.query, c.variables); got.code() != c.want || strings.Contains(string(got.Body), ratVideo) {
 				t.Errorf("%s: %.60s is answered %s", c.name, c.query, got.Body)

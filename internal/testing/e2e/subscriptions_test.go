@@ -166,12 +166,12 @@ func TestSubscribe_ASocketIsClosedSoonAfterItsTokenIsRevoked(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		admin := s.admin()
 		for name, revoke := range map[string]func(*client, string){
-			"signed out": func(c *client, _ string) { c.must(nil, `mutation { logout }`, nil) },
+			"signed out": func(c *client, _ string) { c.must(nil, `mutation { logout { tokenId } }`, nil) },
 			"disabled": func(_ *client, id string) {
-				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {disabled: true}) { id } }`, vars{"id": id})
+				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {disabled: true}) { user { id } } }`, vars{"id": id})
 			},
 			"another role": func(_ *client, id string) {
-				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {role: READER}) { id } }`, vars{"id": id})
+				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {role: READER}) { user { id } } }`, vars{"id": id})
 			},
 		} {
 			c := s.person(admin, strings.ReplaceAll(name, " ", "-"), "WRITER")
