@@ -117,6 +117,7 @@ func annotationRows() selection.Type {
 			Columns:   []string{annotationtable.FieldObjects, annotationtable.FieldObjectCount},
 			Arguments: []string{"name"},
 			Fields:    annotations.Fields[:],
+			Objects:   map[string][]string{annotations.BoxField: annotations.BoxFields[:]},
 			Bind:      writeObjects,
 		},
 		"document": {
@@ -366,19 +367,25 @@ func writeObjects(request selection.Request) (selection.Writer, error) {
 		return nil, fmt.Errorf("a name that is a %T", request.Arguments["name"])
 	}
 	whole := !named && request.Is(annotations.Fields[:]...)
-	at := make([]int, len(request.Fields))
+	at, perObject := make([]int, len(request.Fields)), 1
 	for n, field := range request.Fields {
 		at[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
+		if field.Name == annotations.BoxField {
+			perObject++
+			whole = whole && field.Is(annotations.BoxFields[:]...)
+		}
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		kept, err := row.Bytes(0)
 		if err != nil {
 			return b, err
 		}
-		if whole && annotations.Verbatim(kept) {
+		if whole {
 			count, err := row.Number(1)
-			request.Count(int(count))
-			return append(b, kept...), err
+			if all, ok := annotations.AppendAll(b, kept, int(count)); ok || err != nil {
+				request.Count(perObject * int(count))
+				return all, err
+			}
 		}
 		b = append(b, '[')
 		some := 0
@@ -393,16 +400,31 @@ func writeObjects(request selection.Request) (selection.Writer, error) {
 			b = append(b, '{')
 			for n, field := range request.Fields {
 				b = field.AppendKey(b)
-				if at[n] >= 0 && err == nil {
+				switch {
+				case at[n] < 0 || err != nil:
+				case field.Fields != nil:
+					b, err = appendBox(b, field.Fields, members)
+				default:
 					b, err = members.Append(b, at[n])
 				}
 			}
 			b = append(b, '}')
 			return err
 		})
-		request.Count(some)
+		request.Count(perObject * some)
 		return append(b, ']'), err
 	}, nil
+}
+
+// appendBox appends the selected fields of an object's bounding box.
+func appendBox(b []byte, fields []selection.Selected, members *annotations.Members) ([]byte, error) {
+	numbers, err := members.Box()
+	if err != nil {
+		return b, err
+	}
+	return selection.AppendObject(b, fields, func(b []byte, name string) ([]byte, error) {
+		return append(b, numbers[annotations.BoxFieldNumber(name)]...), nil
+	})
 }
 
 func writeDocument(selection.Request) (selection.Writer, error) {

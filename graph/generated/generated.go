@@ -1200,10 +1200,25 @@ type AnnotatedObject {
   strokeColour: String
   "A number whose meaning the algorithm defines."
   value: Int
-  "The smallest axis-aligned rectangle that contains the outline: [x, y, width, height] in pixels."
-  boundingBox: [Float!]!
+  "The smallest axis-aligned rectangle that contains the outline."
+  boundingBox: BoundingBox!
   "The area inside the outline in square pixels, by the shoelace formula."
   area: Float!
+}
+
+"""
+An axis-aligned rectangle. Coordinates are pixels of the original image, and the
+origin is the top left corner of the image.
+"""
+type BoundingBox {
+  "The distance of the left edge from the left edge of the image in pixels. The distance is negative if the outline begins outside the image."
+  x: Float!
+  "The distance of the upper edge from the upper edge of the image in pixels. The distance is negative if the outline begins outside the image."
+  y: Float!
+  "The width in pixels."
+  width: Float!
+  "The height in pixels."
+  height: Float!
 }
 
 """
@@ -2273,6 +2288,20 @@ func (ec *executionContext) childFields_AnnotationEdge(ctx context.Context, fiel
 		return ec.fieldContext_AnnotationEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AnnotationEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_BoundingBox(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "x":
+		return ec.fieldContext_BoundingBox_x(ctx, field)
+	case "y":
+		return ec.fieldContext_BoundingBox_y(ctx, field)
+	case "width":
+		return ec.fieldContext_BoundingBox_width(ctx, field)
+	case "height":
+		return ec.fieldContext_BoundingBox_height(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BoundingBox", field.Name)
 }
 
 func (ec *executionContext) childFields_Bundle(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4682,15 +4711,24 @@ func (ec *executionContext) _AnnotatedObject_boundingBox(ctx context.Context, fi
 			return obj.BoundingBox, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []float64) graphql.Marshaler {
-			return ec.marshalNFloat2ᚕfloat64ᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v annotations.Box) graphql.Marshaler {
+			return ec.marshalNBoundingBox2tagmaᚋinternalᚋdomainᚋannotationsᚐBox(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_AnnotatedObject_boundingBox(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("AnnotatedObject", field, false, false, errors.New("field of type Float does not have child fields"))
+	fc = &graphql.FieldContext{
+		Object:     "AnnotatedObject",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoundingBox(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _AnnotatedObject_area(ctx context.Context, field graphql.CollectedField, obj *annotations.Object) (ret graphql.Marshaler) {
@@ -5120,6 +5158,98 @@ func (ec *executionContext) fieldContext_AnnotationEdge_node(_ context.Context, 
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _BoundingBox_x(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_x(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.X, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_x(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_y(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_y(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Y, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_y(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_width(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_width(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Width, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_width(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_height(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_height(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Height, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_height(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
 }
 
 func (ec *executionContext) _Bundle_id(ctx context.Context, field graphql.CollectedField, obj *generated.Bundle) (ret graphql.Marshaler) {
@@ -15701,6 +15831,59 @@ func (ec *executionContext) _AnnotationEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var boundingBoxImplementors = []string{"BoundingBox"}
+
+func (ec *executionContext) _BoundingBox(ctx context.Context, sel ast.SelectionSet, obj *annotations.Box) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, boundingBoxImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BoundingBox")
+		case "x":
+			out.Values[i] = ec._BoundingBox_x(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "y":
+			out.Values[i] = ec._BoundingBox_y(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "width":
+			out.Values[i] = ec._BoundingBox_width(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "height":
+			out.Values[i] = ec._BoundingBox_height(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var bundleImplementors = []string{"Bundle", "Node"}
 
 func (ec *executionContext) _Bundle(ctx context.Context, sel ast.SelectionSet, obj *generated.Bundle) graphql.Marshaler {
@@ -21518,6 +21701,10 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) marshalNBoundingBox2tagmaᚋinternalᚋdomainᚋannotationsᚐBox(ctx context.Context, sel ast.SelectionSet, v annotations.Box) graphql.Marshaler {
+	return ec._BoundingBox(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNBundle2ᚕᚖtagmaᚋentᚋgeneratedᚐBundleᚄ(ctx context.Context, sel ast.SelectionSet, v []*generated.Bundle) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -21988,35 +22175,6 @@ func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.S
 		}
 	}
 	return res
-}
-
-func (ec *executionContext) unmarshalNFloat2ᚕfloat64ᚄ(ctx context.Context, v any) ([]float64, error) {
-	vSlice := graphql.CoerceList(v)
-	var err error
-	res := make([]float64, len(vSlice))
-	for i := range vSlice {
-		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNFloat2float64(ctx, vSlice[i])
-		if err != nil {
-			return nil, err
-		}
-	}
-	return res, nil
-}
-
-func (ec *executionContext) marshalNFloat2ᚕfloat64ᚄ(ctx context.Context, sel ast.SelectionSet, v []float64) graphql.Marshaler {
-	ret := make(graphql.Array, len(v))
-	for i := range v {
-		ret[i] = ec.marshalNFloat2float64(ctx, sel, v[i])
-	}
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNHeader2ᚕᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeaderᚄ(ctx context.Context, sel ast.SelectionSet, v []*filelink.Header) graphql.Marshaler {

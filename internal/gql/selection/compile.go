@@ -123,7 +123,7 @@ type bound struct {
 	field  *ast.Field
 	known  Field
 	at     []int
-	leaves []Selected
+	fields []Selected
 }
 
 // edge is a statement for all rows that these rows lead to.
@@ -288,7 +288,7 @@ func (c *compiler) connection(r *rows, field graphql.CollectedField) (p parts, o
 		case "edges":
 			part.view, ok = c.edges(r, f)
 		case "pageInfo":
-			part.info, ok = c.leaves(f, "hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+			part.info, ok = c.selected(f, []string{"hasNextPage", "hasPreviousPage", "startCursor", "endCursor"}, nil)
 		case "totalCount":
 		default:
 			return p, false
@@ -379,7 +379,7 @@ func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet
 			s.kind, s.n = fromBound, len(r.bounds)
 			b := &bound{field: f.Field, known: known, at: r.at(known.Columns)}
 			if len(f.Selections) > 0 {
-				b.leaves, ok = c.leaves(f, known.Fields...)
+				b.fields, ok = c.selected(f, known.Fields, known.Objects)
 				if f.Definition.Type.Elem == nil {
 					v.objects++
 				}
@@ -424,28 +424,34 @@ func (c *compiler) edge(r *rows, field graphql.CollectedField, known Field) (num
 	return number, len(e.connections) - 1, ok
 }
 
-// leaves is the fields of an object that has no others than those of the names.
-func (c *compiler) leaves(field graphql.CollectedField, names ...string) ([]Selected, bool) {
+// selected is the fields of an object that has no others than those of the names,
+// of which some are objects with leaves.
+func (c *compiler) selected(field graphql.CollectedField, names []string, objects map[string][]string) ([]Selected, bool) {
 	of := field.Definition.Type.Name()
 	fields, ok := c.collect(of, field.Selections)
 	if !ok {
 		return nil, false
 	}
-	leaves := make([]Selected, len(fields))
+	list := make([]Selected, len(fields))
 	t := text{}
 	for n, f := range fields {
 		t.key(n, f.Alias)
 		if f.Name == "__typename" {
 			t.quote(of)
-			leaves[n] = Selected{key: t.take()}
+			list[n] = Selected{key: t.take()}
 			continue
 		}
 		if !slices.Contains(names, f.Name) {
 			return nil, false
 		}
-		leaves[n] = Selected{Name: f.Name, key: t.take(), renamed: f.Alias != f.Name}
+		list[n] = Selected{Name: f.Name, key: t.take(), renamed: f.Alias != f.Name}
+		if leaves := objects[f.Name]; leaves != nil {
+			if list[n].Fields, ok = c.selected(f, leaves, nil); !ok {
+				return nil, false
+			}
+		}
 	}
-	return leaves, true
+	return list, true
 }
 
 // orderedBy is the columns whose values are the key of a row of a page, as

@@ -435,7 +435,7 @@ func (x *execution) bind(r *rows, count func(objects int)) ([]Writer, error) {
 	writers := make([]Writer, len(r.bounds))
 	for n, b := range r.bounds {
 		var err error
-		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.leaves, Count: count})
+		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.fields, Count: count})
 		if err != nil {
 			return nil, err
 		}

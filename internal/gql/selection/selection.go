@@ -65,6 +65,9 @@ type Field struct {
 	// Fields, if what Bind's writer writes is an object or a list of them, are
 	// those of its fields that it knows: leaves without arguments.
 	Fields []string
+	// Objects are those of Fields that are objects themselves, each with its
+	// leaves.
+	Objects map[string][]string
 	// Arguments are those that Bind or the edge minds.
 	Arguments []string
 
@@ -85,28 +88,29 @@ type Request struct {
 
 // Is says whether the fields are those of the names, in that order and without
 // aliases, so that what is kept of them can be copied.
-func (r Request) Is(names ...string) bool {
-	if len(r.Fields) != len(names) {
-		return false
-	}
-	for n, field := range r.Fields {
-		if field.Name != names[n] || field.renamed {
-			return false
-		}
-	}
-	return true
+func (r Request) Is(names ...string) bool { return areFields(r.Fields, names) }
+
+func areFields(fields []Selected, names []string) bool {
+	return slices.EqualFunc(fields, names, func(field Selected, name string) bool {
+		return field.Name == name && !field.renamed
+	})
 }
 
-// Selected is a leaf of an object.
+// Selected is a field of an object.
 type Selected struct {
-	Name    string // in the schema; empty for a __typename, of which the key is all
-	key     string // what is written before its value
+	Name    string     // in the schema; empty for a __typename, of which the key is all
+	Fields  []Selected // of an object
+	key     string     // what is written before its value
 	renamed bool
 }
 
 // AppendKey appends what stands before the field's value: a comma, if need be,
 // and its key.
 func (s Selected) AppendKey(b []byte) []byte { return append(b, s.key...) }
+
+// Is reports whether the fields of an object are those of the names, as
+// Request.Is does.
+func (s Selected) Is(names ...string) bool { return areFields(s.Fields, names) }
 
 // Writer appends a value that is made of a row. If it fails, all of the answer
 // is left to the ordinary execution.
@@ -260,8 +264,18 @@ func (s *Selector) checkField(at string, definition *ast.FieldDefinition, known 
 	}
 	for _, name := range known.Fields {
 		of := s.schema.Types[definition.Type.Name()]
-		if leaf := of.Fields.ForName(name); leaf == nil || len(leaf.Arguments) > 0 || len(leaf.Directives) > 0 || s.schema.Types[leaf.Type.Name()].IsCompositeType() {
-			return fmt.Errorf("selection: %s has no leaf %s.%s that is without arguments and directives", at, of.Name, name)
+		field := plainField(of, name)
+		if field == nil {
+			return fmt.Errorf("selection: %s has no field %s.%s that is without arguments and directives", at, of.Name, name)
+		}
+		object := s.schema.Types[field.Type.Name()]
+		if object.IsCompositeType() != (known.Objects[name] != nil) {
+			return fmt.Errorf("selection: %s has no leaf %s.%s", at, of.Name, name)
+		}
+		for _, leaf := range known.Objects[name] {
+			if below := plainField(object, leaf); below == nil || s.schema.Types[below.Type.Name()].IsCompositeType() {
+				return fmt.Errorf("selection: %s has no leaf %s.%s that is without arguments and directives", at, object.Name, leaf)
+			}
 		}
 	}
 	switch {
@@ -280,6 +294,15 @@ func (s *Selector) checkField(at string, definition *ast.FieldDefinition, known 
 		return fmt.Errorf("selection: %s is not one column with a scalar that can be written", at)
 	}
 	return nil
+}
+
+// plainField returns a field that has neither arguments nor directives, or nil.
+func plainField(of *ast.Definition, name string) *ast.FieldDefinition {
+	field := of.Fields.ForName(name)
+	if field == nil || len(field.Arguments) > 0 || len(field.Directives) > 0 {
+		return nil
+	}
+	return field
 }
 
 // scalar is how a value of the type is written, or nil if that is not known.
