@@ -1326,8 +1326,8 @@ type LabelSet implements Node {
 A label of a label set.
 """
 type LabelDefinition {
-  "The identifier that programs use, such as tail_base. The identifier is unique within the label set."
-  id: String!
+  "The key that programs use, such as tail_base. The key is unique within the label set, not in the server."
+  key: String!
   "The name for people, such as Tail base."
   name: String!
 }
@@ -1338,7 +1338,7 @@ A label set for ` + "`" + `createLabelSet` + "`" + `.
 input LabelSetInput {
   "The name of the label set, 1 to 100 characters."
   name: String!
-  "The labels in order: 1 to 500 labels with different identifiers."
+  "The labels in order: 1 to 500 labels with different keys."
   labels: [LabelDefinitionInput!]!
 }
 
@@ -1346,8 +1346,8 @@ input LabelSetInput {
 A label of a new label set.
 """
 input LabelDefinitionInput {
-  "The identifier that programs use, 1 to 100 characters."
-  id: String!
+  "The key that programs use, 1 to 100 characters."
+  key: String!
   "The name for people, 1 to 200 characters."
   name: String!
 }
@@ -1449,8 +1449,8 @@ enum SubmissionStatus {
 A labelled point of a frame.
 """
 type Label {
-  "The identifier of the label in its label set, such as nose."
-  id: String!
+  "The key of the label in its label set, such as nose."
+  key: String!
   "The name for people, such as Nose."
   name: String!
   "False if the point is not visible in the frame."
@@ -1489,8 +1489,8 @@ input LabelSubmissionInput {
 A point of a submission.
 """
 input LabelInput {
-  "The identifier of the label in its label set."
-  id: String!
+  "The key of the label in its label set."
+  key: String!
   "The name for people, 1 to 200 characters."
   name: String!
   "False if the point is not visible. A point that is not placed has no coordinates."
@@ -2628,8 +2628,8 @@ func (ec *executionContext) childFields_ImageEdge(ctx context.Context, field gra
 
 func (ec *executionContext) childFields_Label(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "id":
-		return ec.fieldContext_Label_id(ctx, field)
+	case "key":
+		return ec.fieldContext_Label_key(ctx, field)
 	case "name":
 		return ec.fieldContext_Label_name(ctx, field)
 	case "placed":
@@ -2644,8 +2644,8 @@ func (ec *executionContext) childFields_Label(ctx context.Context, field graphql
 
 func (ec *executionContext) childFields_LabelDefinition(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "id":
-		return ec.fieldContext_LabelDefinition_id(ctx, field)
+	case "key":
+		return ec.fieldContext_LabelDefinition_key(ctx, field)
 	case "name":
 		return ec.fieldContext_LabelDefinition_name(ctx, field)
 	}
@@ -7833,13 +7833,13 @@ func (ec *executionContext) fieldContext_ImageEdge_node(_ context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _Label_id(ctx context.Context, field graphql.CollectedField, obj *labels.Label) (ret graphql.Marshaler) {
+func (ec *executionContext) _Label_key(ctx context.Context, field graphql.CollectedField, obj *labels.Label) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Label_id(ctx, field)
+			return ec.fieldContext_Label_key(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
@@ -7852,7 +7852,7 @@ func (ec *executionContext) _Label_id(ctx context.Context, field graphql.Collect
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Label_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Label_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Label", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -7948,13 +7948,13 @@ func (ec *executionContext) fieldContext_Label_pixelY(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Label", field, false, false, errors.New("field of type Float does not have child fields"))
 }
 
-func (ec *executionContext) _LabelDefinition_id(ctx context.Context, field graphql.CollectedField, obj *labels.Definition) (ret graphql.Marshaler) {
+func (ec *executionContext) _LabelDefinition_key(ctx context.Context, field graphql.CollectedField, obj *labels.Definition) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_LabelDefinition_id(ctx, field)
+			return ec.fieldContext_LabelDefinition_key(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
@@ -7967,7 +7967,7 @@ func (ec *executionContext) _LabelDefinition_id(ctx context.Context, field graph
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_LabelDefinition_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_LabelDefinition_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("LabelDefinition", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -14657,15 +14657,15 @@ func (ec *executionContext) unmarshalInputLabelDefinitionInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name"}
+	fieldsInOrder := [...]string{"key", "name"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
 			data, err := ec.unmarshalNString2string(ctx, v)
 			if err != nil {
 				return it, err
@@ -14694,15 +14694,15 @@ func (ec *executionContext) unmarshalInputLabelInput(ctx context.Context, obj an
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "placed", "pixelX", "pixelY"}
+	fieldsInOrder := [...]string{"key", "name", "placed", "pixelX", "pixelY"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
 			data, err := ec.unmarshalNString2string(ctx, v)
 			if err != nil {
 				return it, err
@@ -17988,8 +17988,8 @@ func (ec *executionContext) _Label(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Label")
-		case "id":
-			out.Values[i] = ec._Label_id(ctx, field, obj)
+		case "key":
+			out.Values[i] = ec._Label_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -18046,8 +18046,8 @@ func (ec *executionContext) _LabelDefinition(ctx context.Context, sel ast.Select
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("LabelDefinition")
-		case "id":
-			out.Values[i] = ec._LabelDefinition_id(ctx, field, obj)
+		case "key":
+			out.Values[i] = ec._LabelDefinition_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

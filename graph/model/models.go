@@ -101,7 +101,7 @@ type FileLink struct {
 type LabelSetInput struct {
 	// The name of the label set, 1 to 100 characters.
 	Name string `json:"name"`
-	// The labels in order: 1 to 500 labels with different identifiers.
+	// The labels in order: 1 to 500 labels with different keys.
 	Labels []*labels.Definition `json:"labels"`
 }
 

@@ -169,7 +169,7 @@ func (l *lab) arguments(kind string) func(coordinate, wanted string) string {
 		case "Mutation.submitLabels":
 			return "input: " + inline(labelling(1))
 		case "Mutation.createLabelSet":
-			return `input: {name: "ears", labels: [{id: "left", name: "Left"}]}`
+			return `input: {name: "ears", labels: [{key: "left", name: "Left"}]}`
 		case "Query.bundle":
 			return `name: "a"`
 		case "Mutation.requestBundleUpload":

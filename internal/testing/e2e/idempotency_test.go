@@ -39,7 +39,7 @@ func (c *client) insist(key, query string, variables vars) *answer {
 	}
 }
 
-const makeSet = `mutation($n: String!, $l: String!) { createLabelSet(input: {name: $n, labels: [{id: $l, name: $l}]}) { labelSet { id version } } }`
+const makeSet = `mutation($n: String!, $l: String!) { createLabelSet(input: {name: $n, labels: [{key: $l, name: $l}]}) { labelSet { id version } } }`
 
 // versions are those of a label set that there are.
 func (s *server) versions(name string) int {
@@ -135,7 +135,7 @@ func TestIdempotency_EveryMutationThatIsNotRepeatableSaysWhenItHasTakenEffect(t 
 		admin := s.admin()
 		examples := map[string]string{
 			"login":             `login(username: "admin", password: "` + s.Password + `") { expiresAt }`,
-			"createLabelSet":    `createLabelSet(input: {name: "eyes", labels: [{id: "l", name: "l"}]}) { labelSet { id } }`,
+			"createLabelSet":    `createLabelSet(input: {name: "eyes", labels: [{key: "l", name: "l"}]}) { labelSet { id } }`,
 			"createUsers":       `createUsers(input: [{username: "ada", password: "correct horse battery"}]) { users { id } }`,
 			"updateUser":        `updateUser(id: "User:1", input: {email: "ada@example.org"}) { user { id } }`,
 			"createAccessToken": `createAccessToken(input: {name: "script"}) { token { id } }`,

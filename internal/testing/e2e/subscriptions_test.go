@@ -153,8 +153,8 @@ const submitLabels = `mutation($input: LabelSubmissionInput!, $wait: Duration! =
 // labelling is a submission of that frame.
 func labelling(frame int) vars {
 	var labels []vars
-	for _, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
-		labels = append(labels, vars{"id": id, "name": id, "placed": true, "pixelX": 10 + frame%100, "pixelY": 20.5})
+	for _, key := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
+		labels = append(labels, vars{"key": key, "name": key, "placed": true, "pixelX": 10 + frame%100, "pixelY": 20.5})
 	}
 	return vars{
 		"videoUrl": "https://example.com/rat.mp4", "frameIndex": frame, "totalFrames": 100_000, "fps": 30,
