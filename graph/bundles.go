@@ -35,7 +35,7 @@ func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles
 	return m.Bundles.Publish(ctx, key)
 }
 
-func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
+func (b requestBundleUploadPayload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
 	targets := make([]*model.BundleUploadTarget, len(of.Requested))
 	for n, file := range of.Requested {
 		to, err := b.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})

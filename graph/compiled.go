@@ -113,6 +113,7 @@ func annotationType() selection.Type {
 			Columns:   []string{annotationtable.FieldObjects, annotationtable.FieldObjectCount},
 			Arguments: []string{"name"},
 			Fields:    annotations.Fields[:],
+			Objects:   map[string][]string{annotations.BoxField: annotations.BoxFields[:]},
 			Bind:      bindObjects,
 		},
 		"document": {
@@ -300,19 +301,28 @@ func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) 
 		return nil, fmt.Errorf("the argument name is a %T, want a string", request.Arguments["name"])
 	}
 	copyStored := !hasName && request.SelectsExactly(annotations.Fields[:]...)
-	numbers := make([]int, len(request.Fields))
+	numbers, objectsPerItem := make([]int, len(request.Fields)), 1
 	for n, field := range request.Fields {
 		numbers[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
+		if field.Name == annotations.BoxField {
+			objectsPerItem++
+			copyStored = copyStored && field.SelectsExactly(annotations.BoxFields[:]...)
+		}
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		stored, err := row.Bytes(0)
 		if err != nil {
 			return b, err
 		}
-		if copyStored && annotations.Verbatim(stored) {
+		if copyStored {
 			count, err := row.Number(1)
-			request.CountObjects(int(count))
-			return append(b, stored...), err
+			if err != nil {
+				return b, err
+			}
+			if all, ok := annotations.AppendAll(b, stored, int(count)); ok {
+				request.CountObjects(objectsPerItem * int(count))
+				return all, nil
+			}
 		}
 		b = append(b, '[')
 		objects := 0
@@ -327,16 +337,31 @@ func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) 
 			b = append(b, '{')
 			for n, field := range request.Fields {
 				b = field.AppendKey(b)
-				if numbers[n] >= 0 && err == nil {
+				switch {
+				case numbers[n] < 0 || err != nil:
+				case field.Fields != nil:
+					b, err = appendBox(b, field.Fields, members)
+				default:
 					b, err = members.Append(b, numbers[n])
 				}
 			}
 			b = append(b, '}')
 			return err
 		})
-		request.CountObjects(objects)
+		request.CountObjects(objectsPerItem * objects)
 		return append(b, ']'), err
 	}, nil
+}
+
+// appendBox appends the selected fields of an object's bounding box.
+func appendBox(b []byte, fields []selection.SelectedField, members *annotations.Members) ([]byte, error) {
+	numbers, err := members.Box()
+	if err != nil {
+		return b, err
+	}
+	return selection.AppendObject(b, fields, func(b []byte, name string) ([]byte, error) {
+		return append(b, numbers[annotations.BoxFieldNumber(name)]...), nil
+	})
 }
 
 func bindDocument(selection.BindRequest) (selection.FieldEncoder, error) {

@@ -63,24 +63,24 @@ type Options struct {
 
 // sizes is what the guard takes lists to be as long as that do not say so.
 var sizes = map[string]guard.Size{
-	"Query.images":                  {Of: "keys", Each: 1},
-	"Query.nodes":                   {Of: "ids", Each: 1},
-	"Query.diffImages":              {Of: "images", Each: 1},
-	"Query.annotations":             {Of: "images", Each: 2},
-	"Query.activity":                {Each: 1000},
-	"Image.annotations":             {Each: 2},
-	"Annotation.objects":            {Each: 20},
-	"Query.labelSets":               {Each: 20},
-	"LabelSet.labels":               {Each: 10},
-	"LabelSubmission.labels":        {Each: 10},
-	"BundleVersion.files":           {Each: 500},
-	"BundleUpload.wanted":           {Each: 100},
-	"BundleUploadTarget.headers":    {Each: 2},
-	"User.tokens":                   {Each: 10},
-	"Mutation.createUsers":          {Of: "input", Each: 1},
-	"UploadImagesPayload.results":   {Each: 100},
-	"PutAnnotationsPayload.results": {Each: 100},
-	"PutAnnotationResult.problems":  {Each: 1},
+	"Query.images":                      {Of: "keys", Each: 1},
+	"Query.nodes":                       {Of: "ids", Each: 1},
+	"Query.diffImages":                  {Of: "images", Each: 1},
+	"Query.annotations":                 {Of: "images", Each: 2},
+	"Query.activity":                    {Each: 1000},
+	"Image.annotations":                 {Each: 2},
+	"Annotation.objects":                {Each: 20},
+	"Query.labelSets":                   {Each: 20},
+	"LabelSet.labels":                   {Each: 10},
+	"LabelSubmission.labels":            {Each: 10},
+	"BundleVersion.files":               {Each: 500},
+	"RequestBundleUploadPayload.wanted": {Each: 100},
+	"BundleUploadTarget.headers":        {Each: 2},
+	"User.tokens":                       {Each: 10},
+	"CreateUsersPayload.users":          {Each: 100},
+	"UploadImagesPayload.results":       {Each: 100},
+	"PutAnnotationsPayload.results":     {Each: 100},
+	"PutAnnotationResult.problems":      {Each: 1},
 }
 
 // NewHandler answers GraphQL over HTTP.
@@ -159,8 +159,8 @@ func (r *Resolver) BundleVersion() generated.BundleVersionResolver {
 	return bundleVersion{r}
 }
 
-func (r *Resolver) BundleUpload() generated.BundleUploadResolver {
-	return bundleUpload{r}
+func (r *Resolver) RequestBundleUploadPayload() generated.RequestBundleUploadPayloadResolver {
+	return requestBundleUploadPayload{r}
 }
 
 func (r *Resolver) ImageConnection() generated.ImageConnectionResolver {
@@ -196,19 +196,19 @@ func (r *Resolver) BundleVersionConnection() generated.BundleVersionConnectionRe
 }
 
 type (
-	query           struct{ *Resolver }
-	mutation        struct{ *Resolver }
-	subscription    struct{ *Resolver }
-	image           struct{ *Resolver }
-	device          struct{ *Resolver }
-	annotation      struct{ *Resolver }
-	labelSet        struct{ *Resolver }
-	video           struct{ *Resolver }
-	labelSubmission struct{ *Resolver }
-	bundle          struct{ *Resolver }
-	bundleVersion   struct{ *Resolver }
-	bundleFile      struct{ *Resolver }
-	bundleUpload    struct{ *Resolver }
-	algorithm       struct{ *Resolver }
-	user            struct{ *Resolver }
+	query                      struct{ *Resolver }
+	mutation                   struct{ *Resolver }
+	subscription               struct{ *Resolver }
+	image                      struct{ *Resolver }
+	device                     struct{ *Resolver }
+	annotation                 struct{ *Resolver }
+	labelSet                   struct{ *Resolver }
+	video                      struct{ *Resolver }
+	labelSubmission            struct{ *Resolver }
+	bundle                     struct{ *Resolver }
+	bundleVersion              struct{ *Resolver }
+	bundleFile                 struct{ *Resolver }
+	requestBundleUploadPayload struct{ *Resolver }
+	algorithm                  struct{ *Resolver }
+	user                       struct{ *Resolver }
 )

@@ -46,8 +46,12 @@ func (m mutation) SubmitLabels(ctx context.Context, input labels.Submission, wai
 	return m.Labels.Submit(ctx, &input, wait)
 }
 
-func (m mutation) CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*ent.LabelSet, error) {
-	return m.Labels.CreateSet(ctx, input.Name, values(input.Labels))
+func (m mutation) CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*model.CreateLabelSetPayload, error) {
+	set, err := m.Labels.CreateSet(ctx, input.Name, values(input.Labels))
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateLabelSetPayload{LabelSet: set}, nil
 }
 
 func (s labelSet) Labels(_ context.Context, of *ent.LabelSet) ([]*labels.Definition, error) {

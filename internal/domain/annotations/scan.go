@@ -12,8 +12,17 @@ import (
 // Fields are the fields of an Object, in order.
 var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
 
+// BoxField is the field of an object that is a Box.
+const BoxField = "boundingBox"
+
+// BoxFields are the fields of a Box, in the order of the stored list.
+var BoxFields = [...]string{"x", "y", "width", "height"} //nolint:gochecknoglobals // a table
+
 // FieldNumber returns the index of a name in Fields, or -1.
 func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
+
+// BoxFieldNumber returns the index of a name in BoxFields, or -1.
+func BoxFieldNumber(name string) int { return slices.Index(BoxFields[:], name) }
 
 // Members holds the stored values of an object's Fields.
 type Members [len(Fields)][]byte
@@ -40,8 +49,68 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	return rawjson.AppendText(b, text), err
 }
 
-// Verbatim reports whether answers spell the stored objects exactly as stored.
-func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
+// Box returns the numbers of the bounding box in the spelling of answers, by
+// BoxFields.
+func (m *Members) Box() ([len(BoxFields)][]byte, error) { return splitBox(m[boxNumber]) }
+
+// boxNumber is the index of BoxField in Fields.
+const boxNumber = 5
+
+// splitBox returns the numbers of a stored bounding box: [x,y,width,height].
+func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
+	if len(list) < 2 || list[0] != '[' || list[len(list)-1] != ']' {
+		return numbers, errSpelling
+	}
+	rest, ok := list[1:len(list)-1], true
+	for n := range len(numbers) - 1 {
+		if numbers[n], rest, ok = bytes.Cut(rest, []byte(",")); !ok {
+			return numbers, errSpelling
+		}
+	}
+	numbers[len(numbers)-1] = rest
+	if bytes.IndexByte(rest, ',') >= 0 {
+		return numbers, errSpelling
+	}
+	return numbers, nil
+}
+
+// boxStart begins a stored bounding box. A text in JSON cannot contain boxStart,
+// because a quote in a text has a backslash.
+const boxStart = `"` + BoxField + `":[`
+
+// boxKeys are the keys of BoxFields in an answer.
+var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
+
+// AppendAll appends stored objects as answers spell the selection of all Fields
+// with all BoxFields. It copies the text between bounding boxes, which costs a
+// fraction of Scan. AppendAll returns false if answers may spell the objects
+// differently, or if their number is not count: use Scan.
+func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) {
+	if bytes.IndexByte(storedObjects, '\\') >= 0 { // a text may be spelt differently
+		return b, false
+	}
+	rest := []byte(storedObjects)
+	for range count {
+		start := bytes.Index(rest, []byte(boxStart))
+		if start < 0 {
+			return b, false
+		}
+		start += len(boxStart) - len("[")
+		length := valueLength(rest[start:])
+		numbers, err := splitBox(rest[start : start+length])
+		if err != nil {
+			return b, false
+		}
+		b = append(b, rest[:start]...)
+		for n, key := range boxKeys {
+			b = append(b, key...)
+			b = append(b, numbers[n]...)
+		}
+		b = append(b, '}')
+		rest = rest[start+length:]
+	}
+	return append(b, rest...), !bytes.Contains(rest, []byte(boxStart))
+}
 
 // errSpelling means that stored objects are not in the spelling of Encode. They
 // may still be valid: use Decode.

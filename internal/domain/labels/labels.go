@@ -192,10 +192,10 @@ func checkSet(name string, definitions []Definition) error {
 	}
 	seen := map[string]bool{}
 	for n, d := range definitions {
-		checkText(&problems, []any{"input", "labels", n, "id"}, d.ID, maxIDLength)
+		checkText(&problems, []any{"input", "labels", n, "key"}, d.ID, maxIDLength)
 		checkText(&problems, []any{"input", "labels", n, "name"}, d.Name, maxNameLength)
 		if seen[d.ID] {
-			problems.Add(fault.BadInput, []any{"input", "labels", n, "id"}, "%.40q is there twice", d.ID)
+			problems.Add(fault.BadInput, []any{"input", "labels", n, "key"}, "%.40q is there twice", d.ID)
 		}
 		seen[d.ID] = true
 	}

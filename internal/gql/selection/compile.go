@@ -293,7 +293,7 @@ func (c *compiler) compileConnection(r *rowPlan, field graphql.CollectedField) (
 		case "edges":
 			selected.encoder, ok = c.compileEdges(r, f)
 		case "pageInfo":
-			selected.pageInfo, ok = c.compileFields(f, "hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+			selected.pageInfo, ok = c.compileFields(f, []string{"hasNextPage", "hasPreviousPage", "startCursor", "endCursor"}, nil)
 		case "totalCount":
 		default:
 			return encoder, false
@@ -386,7 +386,7 @@ func (c *compiler) compileObject(r *rowPlan, encoder *rowEncoder, l *literal, se
 			s.kind, s.index = boundStep, len(r.boundFields)
 			bound := &boundField{field: f.Field, definition: definition, columns: r.addColumns(definition.Columns)}
 			if len(f.Selections) > 0 {
-				bound.fields, ok = c.compileFields(f, definition.Fields...)
+				bound.fields, ok = c.compileFields(f, definition.Fields, definition.Objects)
 				if f.Definition.Type.Elem == nil {
 					encoder.objects++
 				}
@@ -432,8 +432,8 @@ func (c *compiler) compileEdge(r *rowPlan, field graphql.CollectedField, definit
 }
 
 // compileFields returns the selected fields of an object. It returns false if a
-// selected field is not in names.
-func (c *compiler) compileFields(field graphql.CollectedField, names ...string) ([]SelectedField, bool) {
+// selected field is not in names. Objects maps names of objects to their leaves.
+func (c *compiler) compileFields(field graphql.CollectedField, names []string, objects map[string][]string) ([]SelectedField, bool) {
 	typ := field.Definition.Type.Name()
 	fields, ok := c.collectFields(typ, field.Selections)
 	if !ok {
@@ -452,6 +452,11 @@ func (c *compiler) compileFields(field graphql.CollectedField, names ...string) 
 			return nil, false
 		}
 		selected[n] = SelectedField{Name: f.Name, key: l.flush(), hasAlias: f.Alias != f.Name}
+		if leaves := objects[f.Name]; leaves != nil {
+			if selected[n].Fields, ok = c.compileFields(f, leaves, nil); !ok {
+				return nil, false
+			}
+		}
 	}
 	return selected, true
 }

@@ -43,8 +43,10 @@ type Field struct {
 	// Bind, if set, returns the function that encodes the field in one answer.
 	Bind func(BindRequest) (FieldEncoder, error)
 	// Fields are the fields that Bind supports, if the field is an object or a
-	// list of objects. Each is a leaf without arguments.
+	// list of objects. None has arguments or directives.
 	Fields []string
+	// Objects maps each of Fields that is an object to its leaves.
+	Objects map[string][]string
 	// Arguments are the arguments that Bind or Edge use.
 	Arguments []string
 
@@ -67,8 +69,10 @@ type BindRequest struct {
 
 // SelectsExactly reports whether the selected fields are the given fields, in
 // the same order and without aliases. If so, stored JSON can be copied.
-func (r BindRequest) SelectsExactly(names ...string) bool {
-	return slices.EqualFunc(r.Fields, names, func(field SelectedField, name string) bool { return field.Name == name && !field.hasAlias })
+func (r BindRequest) SelectsExactly(names ...string) bool { return areFields(r.Fields, names) }
+
+func areFields(fields []SelectedField, names []string) bool {
+	return slices.EqualFunc(fields, names, func(field SelectedField, name string) bool { return field.Name == name && !field.hasAlias })
 }
 
 // SelectedField is a selected field of the object of a Bind.
@@ -76,7 +80,13 @@ type SelectedField struct {
 	Name     string // in the schema; empty for __typename, whose value is part of the key
 	key      string // the JSON before the value
 	hasAlias bool
+
+	Fields []SelectedField // of an object
 }
+
+// SelectsExactly reports whether the selected fields of an object are the given
+// fields, as BindRequest.SelectsExactly does.
+func (f SelectedField) SelectsExactly(names ...string) bool { return areFields(f.Fields, names) }
 
 // AppendKey appends the JSON before the value of the field: the comma, if any,
 // and the key.
@@ -211,11 +221,8 @@ func (e *Engine) checkField(path string, definition *ast.FieldDefinition, field 
 			return fmt.Errorf("selection: %s has an argument %s, which the registry does not use", path, argument.Name)
 		}
 	}
-	for _, name := range field.Fields {
-		typ := e.schema.Types[definition.Type.Name()]
-		if leaf := typ.Fields.ForName(name); leaf == nil || len(leaf.Arguments) > 0 || len(leaf.Directives) > 0 || e.schema.Types[leaf.Type.Name()].IsCompositeType() {
-			return fmt.Errorf("selection: %s has no leaf %s.%s without arguments and directives", path, typ.Name, name)
-		}
+	if err := e.checkObject(path, e.schema.Types[definition.Type.Name()], field); err != nil {
+		return err
 	}
 	switch {
 	case field.Edge != nil:
@@ -233,4 +240,33 @@ func (e *Engine) checkField(path string, definition *ast.FieldDefinition, field 
 		return fmt.Errorf("selection: %s is not one column of a scalar with an encoder", path)
 	}
 	return nil
+}
+
+// checkObject checks the fields of the object of a Bind.
+func (e *Engine) checkObject(path string, typ *ast.Definition, field Field) error {
+	for _, name := range field.Fields {
+		definition := plainField(typ, name)
+		if definition == nil {
+			return fmt.Errorf("selection: %s has no field %s.%s without arguments and directives", path, typ.Name, name)
+		}
+		object := e.schema.Types[definition.Type.Name()]
+		if object.IsCompositeType() != (field.Objects[name] != nil) {
+			return fmt.Errorf("selection: %s has no leaf %s.%s", path, typ.Name, name)
+		}
+		for _, leafName := range field.Objects[name] {
+			if leaf := plainField(object, leafName); leaf == nil || e.schema.Types[leaf.Type.Name()].IsCompositeType() {
+				return fmt.Errorf("selection: %s has no leaf %s.%s without arguments and directives", path, object.Name, leafName)
+			}
+		}
+	}
+	return nil
+}
+
+// plainField returns a field without arguments and directives, or nil.
+func plainField(typ *ast.Definition, name string) *ast.FieldDefinition {
+	field := typ.Fields.ForName(name)
+	if field == nil || len(field.Arguments) > 0 || len(field.Directives) > 0 {
+		return nil
+	}
+	return field
 }

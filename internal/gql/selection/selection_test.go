@@ -41,7 +41,11 @@ func TestNew_RefusesWhatTheSchemaDoesNotHave(t *testing.T) {
 		"a list from a column":       {one("wings", Column("wings")), "not one column"},
 		"an object from a column":    {one("hive", Column("hive")), "not one column"},
 		"an edge to another type":    {one("hive", Field{Columns: []string{"hive_id"}, Edge: edge("Bee")}), "is not an edge to Bee"},
-		"an object in an object":     {one("sting", Field{Bind: bind, Fields: []string{"owner"}}), "no leaf Sting.owner"},
+		"an object in an object":     {one("sting", Field{Bind: bind, Fields: []string{"owner"}, Objects: map[string][]string{"owner": {"name"}}}), ""},
+		"an object as a leaf":        {one("sting", Field{Bind: bind, Fields: []string{"owner"}}), "no leaf Sting.owner"},
+		"a leaf as an object":        {one("sting", Field{Bind: bind, Fields: []string{"length"}, Objects: map[string][]string{"length": {"unit"}}}), "no leaf Sting.length"},
+		"a leaf of another object":   {one("sting", Field{Bind: bind, Fields: []string{"owner"}, Objects: map[string][]string{"owner": {"age"}}}), "no leaf Bee.age"},
+		"an object two levels below": {one("sting", Field{Bind: bind, Fields: []string{"owner"}, Objects: map[string][]string{"owner": {"hive"}}}), "no leaf Bee.hive"},
 		"a root of its own":          {Registry{Roots: map[string]Root{"Query.wasps": {Type: "Bee"}}}, "no Query.wasps"},
 		"a root to nowhere":          {Registry{Roots: map[string]Root{"Query.bees": {Type: "Bee"}}}, "is not registered"},
 	} {

@@ -94,10 +94,10 @@ func crowd(t *testing.T, s *server, admin *client) {
 	ctx := t.Context()
 	labels, points := []vars{}, []vars{}
 	for n := range many {
-		labels = append(labels, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n)})
-		points = append(points, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n), "placed": false})
+		labels = append(labels, vars{"key": fmt.Sprint(n), "name": fmt.Sprint("point ", n)})
+		points = append(points, vars{"key": fmt.Sprint(n), "name": fmt.Sprint("point ", n), "placed": false})
 	}
-	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { id } }`
+	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { labelSet { id } } }`
 	for n := range many {
 		admin.must(nil, make1, vars{"input": vars{"name": fmt.Sprint("set ", n), "labels": labels}})
 	}

@@ -87,7 +87,7 @@ func (p payload) text(rename map[string]string) string {
 // inContract are the receiver's names and the contract's.
 var inContract = map[string]string{
 	"video_url": "videoUrl", "frame_index": "frameIndex", "total_frames": "totalFrames", "frame_width": "frameWidth",
-	"frame_height": "frameHeight", "pixel_x": "pixelX", "pixel_y": "pixelY",
+	"frame_height": "frameHeight", "id": "key", "pixel_x": "pixelX", "pixel_y": "pixelY",
 }
 
 var rat = []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"}
