@@ -68,6 +68,6 @@ func (a annotation) CreatedBy(ctx context.Context, of *ent.Annotation) (*ent.Use
 }
 
 func (m mutation) PutAnnotations(ctx context.Context, input []*annotations.Addition, atomic bool) (*model.PutAnnotationsPayload, error) {
-	results, err := m.Annotations.Put(ctx, given(ctx, "input", input), atomic)
+	results, err := m.Annotations.Put(ctx, rawListArgument(ctx, "input", input), atomic)
 	return &model.PutAnnotationsPayload{Results: pointers(results)}, err
 }

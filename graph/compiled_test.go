@@ -215,7 +215,7 @@ type operation struct {
 	query     string
 	variables map[string]any
 	role      caller.Role // READER, if it is empty
-	wide      bool        // its variable list is sent with so much space that it is read late
+	wide      bool        // whether the variable list is sent with so much space that it is a raw list
 }
 
 func (o operation) String() string {

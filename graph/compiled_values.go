@@ -64,7 +64,7 @@ func differenceType() selection.Type {
 }
 
 func (r *Resolver) diffImagesQuery(rootArgs selection.RootArgs, args diffImagesArguments) (selection.RootQuery, error) {
-	all, err := r.Images.Diff(rootArgs.Context, given(rootArgs.Context, "images", args.images), false)
+	all, err := r.Images.Diff(rootArgs.Context, rawListArgument(rootArgs.Context, "images", args.images), false)
 	return selection.RootQuery{Static: &selection.StaticRows{Count: len(all), Value: func(row int, column string) any {
 		switch column {
 		case "device":

@@ -108,7 +108,7 @@ func TestEngineMeter_WarnsOfDefectsOnly(t *testing.T) {
 	}
 }
 
-func TestEngineMeter_CountsLongListsByWhoReadThem(t *testing.T) {
+func TestEngineMeter_CountsRawListsByTypeAndResult(t *testing.T) {
 	w := newWays(t, sqlite(t))
 	w.fill(t)
 	h, metrics, _ := w.observed()
@@ -122,7 +122,7 @@ func TestEngineMeter_CountsLongListsByWhoReadThem(t *testing.T) {
 		answer(t.Context(), h, o)
 	}
 	got := engineCounts(t, metrics)
-	want := map[string]int{"ImageFingerprint read": 1, "ImageFingerprint left": 1, "other left": 2}
+	want := map[string]int{"ImageFingerprint decoded": 1, "ImageFingerprint left": 1, "other left": 2}
 	for label, n := range want {
 		if got[label] != n {
 			t.Errorf("counted %d times %q, want %d; all: %v", got[label], label, n, got)

@@ -1,9 +1,13 @@
 // Package graph answers GraphQL operations: it binds the contract in
 // schema.graphql to the packages of the domain.
 //
-// Its resolvers check, call one thing, and return. Who may ask for a field, and
-// how large an answer may be, is judged before any of them runs (package
-// guard). Edges are loaded for all rows of a list at once (package batch).
+// A resolver checks its arguments, calls one function of the domain, and returns.
+// Edges are loaded for all rows of a list at once (package batch). Package selection
+// answers long lists without the resolvers; graph registers the types, and the domain
+// describes the queries.
+//
+// Package graph does not own the permissions and the size of an operation (package
+// guard), nor HTTP (package transport), nor queries (the packages of the domain).
 package graph
 
 import (
@@ -24,7 +28,7 @@ import (
 	"tagma/internal/domain/labels"
 	"tagma/internal/domain/people"
 	"tagma/internal/gql/guard"
-	documents "tagma/internal/gql/persisted"
+	"tagma/internal/gql/persisted"
 	"tagma/internal/gql/selection"
 	"tagma/internal/gql/transport"
 	"tagma/internal/storage/database"
@@ -32,7 +36,7 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// Resolver is what the resolvers call on.
+// Resolver holds the services that the resolvers call.
 type Resolver struct {
 	DB          *database.DB
 	Images      *images.Service
@@ -51,17 +55,18 @@ type Options struct {
 	Guard       guard.Limits
 	Cost        cost.Limits
 	QueryTokens int
-	Trusted     map[string]string // documents that the operator has listed, by id
-	TrustedOnly bool              // lets no others pass
+	Trusted     map[string]string // documents of the operator, by id
+	TrustedOnly bool              // refuse all other documents
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
-	Writes      *health.Writes // hears of writes that fail
+	Writes      *health.Writes // learns of failed writes
 
-	ordinary bool // for tests: all is left to the resolvers
+	ordinary bool // for tests: the resolvers answer all fields
 }
 
-// sizes is what the guard takes lists to be as long as that do not say so.
+// sizes are the lengths of lists that the guard assumes: Of is the argument with the
+// length.
 var sizes = map[string]guard.Size{
 	"Query.images":                      {Of: "keys", Each: 1},
 	"Query.nodes":                       {Of: "ids", Each: 1},
@@ -83,10 +88,10 @@ var sizes = map[string]guard.Size{
 	"PutAnnotationResult.problems":      {Each: 1},
 }
 
-// NewHandler answers GraphQL over HTTP.
+// NewHandler returns the handler of GraphQL over HTTP.
 func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
-	judge, err := guard.New(schema.Schema(), options.Guard, sizes)
+	operationGuard, err := guard.New(schema.Schema(), options.Guard, sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +99,9 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := documents.New(options.Trusted, options.TrustedOnly)
+	stored := persisted.New(options.Trusted, options.TrustedOnly)
 	engines := newEngineMeter(options.Metrics, options.Log)
-	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.registry(), engines.selection)
+	engine, err := selection.New(schema.Schema(), resolver.DB, resolver.registry(), engines.selection)
 	if err != nil {
 		return nil, err
 	}
@@ -105,23 +110,49 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	for _, t := range transport.New(options.Transport) {
 		server.AddTransport(t)
 	}
+	// The order below is the security model. gqlgen runs the extensions in the order
+	// of Use, first on the text, then on the parsed operation:
+	//
+	//  1. resolvePersisted, on the text: an id or a hash becomes the text that all
+	//     other extensions read.
+	//  2. guard.Text, on the text: gqlgen's parser takes too long for some texts, so
+	//     these are refused before. A text in the query cache has passed.
+	//  3. Introspection, which anybody may use: the schema is public.
+	//  4. decodeRawLists, on both: the guard needs the lengths of long lists.
+	//  5. operationGuard, on the operation: permissions, depth and cost. Nothing has
+	//     run when an operation is refused.
+	//  6. hideRawLists, on the operation: gqlgen cannot read decoded lists. The guard
+	//     has seen the lengths.
+	//  7. registerPersisted, on the operation: only documents that the guard has
+	//     accepted are stored under their hash.
+	//
+	// Of interceptors, the first is the outermost:
+	//
+	//  8. Fields: the engine answers a root field and charges the cost; bounds charges
+	//     all other fields.
+	//  9. Root fields: bounds sizes gqlgen's buffer.
+	// 10. Responses: bounds replaces an answer beyond a limit by one error, whatever
+	//     the errors inside are. Then the list of errors is shortened.
+	// 11. Operations: the meter measures all of the above.
+	// 12. Errors: the presenter and the recover function remove what callers may not
+	//     read.
 	server.SetParserTokenLimit(options.QueryTokens)
-	server.Use(named{known})
-	parsed := newCache()
+	server.Use(resolvePersisted{stored})
+	parsed := newQueryCache()
 	server.Use(guard.Text{Tokens: options.QueryTokens, Passed: func(ctx context.Context, text string) bool {
 		_, ok := parsed.Get(ctx, text)
 		return ok
 	}})
 	server.SetQueryCache(parsed)
 	server.Use(extension.Introspection{}) // the contract is public
-	server.Use(lateIn{schema.Schema(), engines.list})
-	server.Use(judge)
-	server.Use(lateOut{})
-	server.Use(learn{known})
+	server.Use(decodeRawLists{schema.Schema(), engines.list})
+	server.Use(operationGuard)
+	server.Use(hideRawLists{})
+	server.Use(registerPersisted{stored})
 	errors := presenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
 	bounds := bounded{options.Cost, errors}
 	if !options.ordinary {
-		server.AroundFields(fast.InterceptField)
+		server.AroundFields(engine.InterceptField)
 	}
 	server.AroundFields(bounds.field)
 	server.AroundRootFields(bounds.root)

@@ -18,7 +18,7 @@ import (
 )
 
 // engineMeter counts which engine answers: the fast one (package selection, and
-// readers of long lists) or gqlgen. A defect of the fast engine shows here, and
+// decoders of raw lists) or gqlgen. A defect of the fast engine shows here, and
 // nowhere else: gqlgen gives the same answer, more slowly.
 type engineMeter struct {
 	log        *slog.Logger
@@ -32,7 +32,7 @@ func newEngineMeter(metrics prometheus.Registerer, log *slog.Logger) engineMeter
 		Help: "Root fields with a compiled selection, by field and result: compiled, left (to the resolvers) or failed.",
 	}, []string{"field", "result"}), lists: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tagma_input_lists_total",
-		Help: "Long lists among the variables of operations, by the type of an item and result: read (at once) or left (to the ordinary decoder).",
+		Help: "Long lists among the variables of operations, by the type of an item and result: decoded (at once) or left (to gqlgen).",
 	}, []string{"type", "result"})}
 	metrics.MustRegister(m.selections, m.lists)
 	return m
@@ -49,15 +49,15 @@ func (m engineMeter) selection(ctx context.Context, field string, result selecti
 	m.log.WarnContext(ctx, "a compiled selection failed: the resolvers answer the field", "field", field, "error", err)
 }
 
-// list counts a long list among the variables of an operation. Typ is the type
-// of an item.
-func (m engineMeter) list(typ string, read bool) {
-	if readers[typ] == nil {
+// list counts a raw list among the variables of an operation. Typ is the type of
+// an item.
+func (m engineMeter) list(typ string, decoded bool) {
+	if listDecoders[typ] == nil {
 		typ = "other"
 	}
 	result := "left"
-	if read {
-		result = "read"
+	if decoded {
+		result = "decoded"
 	}
 	m.lists.WithLabelValues(typ, result).Inc()
 }

@@ -73,7 +73,7 @@ func (q query) ImageSeries(ctx context.Context, all []*series.Series, first *int
 }
 
 func (q query) DiffImages(ctx context.Context, prints []*images.Fingerprint) ([]*images.Difference, error) {
-	answers, err := q.Resolver.Images.Diff(ctx, given(ctx, "images", prints), asksFor(ctx, "image"))
+	answers, err := q.Resolver.Images.Diff(ctx, rawListArgument(ctx, "images", prints), asksFor(ctx, "image"))
 	return pointers(answers), err
 }
 
