@@ -128,10 +128,10 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	//
 	// Of interceptors, the first is the outermost:
 	//
-	//  8. Fields: the engine answers a root field and charges the cost; bounds charges
-	//     all other fields.
-	//  9. Root fields: bounds sizes gqlgen's buffer.
-	// 10. Responses: bounds replaces an answer beyond a limit by one error, whatever
+	//  8. Fields: the engine answers a root field and charges the cost; the limiter
+	//     charges all other fields.
+	//  9. Root fields: the limiter sizes gqlgen's buffer.
+	// 10. Responses: the limiter replaces an answer beyond a limit by one error, whatever
 	//     the errors inside are. Then the list of errors is shortened.
 	// 11. Operations: the meter measures all of the above.
 	// 12. Errors: the presenter and the recover function remove what callers may not
@@ -149,18 +149,18 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(operationGuard)
 	server.Use(hideRawLists{})
 	server.Use(registerPersisted{stored})
-	errors := presenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
-	bounds := bounded{options.Cost, errors}
+	presenter := errorPresenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
+	limiter := costLimiter{options.Cost, presenter}
 	if !options.ordinary {
 		server.AroundFields(engine.InterceptField)
 	}
-	server.AroundFields(bounds.field)
-	server.AroundRootFields(bounds.root)
-	server.AroundResponses(bounds.respond)
-	server.AroundOperations(newMeter(options.Metrics).measure)
-	server.SetErrorPresenter(errors.present)
-	server.AroundResponses(errors.shorten)
-	server.SetRecoverFunc(errors.recovered)
+	server.AroundFields(limiter.field)
+	server.AroundRootFields(limiter.root)
+	server.AroundResponses(limiter.respond)
+	server.AroundOperations(newOperationMeter(options.Metrics).measure)
+	server.SetErrorPresenter(presenter.present)
+	server.AroundResponses(presenter.shorten)
+	server.SetRecoverFunc(presenter.recoverPanic)
 	return server, nil
 }
 
@@ -227,19 +227,19 @@ func (r *Resolver) BundleVersionConnection() generated.BundleVersionConnectionRe
 }
 
 type (
-	query                      struct{ *Resolver }
-	mutation                   struct{ *Resolver }
-	subscription               struct{ *Resolver }
-	image                      struct{ *Resolver }
-	device                     struct{ *Resolver }
-	annotation                 struct{ *Resolver }
-	labelSet                   struct{ *Resolver }
-	video                      struct{ *Resolver }
-	labelSubmission            struct{ *Resolver }
-	bundle                     struct{ *Resolver }
-	bundleVersion              struct{ *Resolver }
-	bundleFile                 struct{ *Resolver }
-	requestBundleUploadPayload struct{ *Resolver }
-	algorithm                  struct{ *Resolver }
-	user                       struct{ *Resolver }
+	query                      struct{ r *Resolver }
+	mutation                   struct{ r *Resolver }
+	subscription               struct{ r *Resolver }
+	image                      struct{ r *Resolver }
+	device                     struct{ r *Resolver }
+	annotation                 struct{ r *Resolver }
+	labelSet                   struct{ r *Resolver }
+	video                      struct{ r *Resolver }
+	labelSubmission            struct{ r *Resolver }
+	bundle                     struct{ r *Resolver }
+	bundleVersion              struct{ r *Resolver }
+	bundleFile                 struct{ r *Resolver }
+	requestBundleUploadPayload struct{ r *Resolver }
+	algorithm                  struct{ r *Resolver }
+	user                       struct{ r *Resolver }
 )

@@ -17,9 +17,9 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// engineMeter counts which engine answers: the fast one (package selection, and
-// decoders of raw lists) or gqlgen. A defect of the fast engine shows here, and
-// nowhere else: gqlgen gives the same answer, more slowly.
+// engineMeter counts which engine answers a field (package selection or the
+// resolvers), and which decoder decodes a long list. Both engines give the same
+// answer, so a defect of the fast engine shows only in these counters.
 type engineMeter struct {
 	log        *slog.Logger
 	selections *prometheus.CounterVec
@@ -62,25 +62,25 @@ func (m engineMeter) list(typ string, decoded bool) {
 	m.lists.WithLabelValues(typ, result).Inc()
 }
 
-// The bounds of the operation names that are told apart, which are the callers'
-// to choose. Of the 200, those who are not signed in choose 20.
+// The callers choose the names of operations, so the number of names in the metrics
+// is bounded. Callers without a token get a small part of the names.
 const (
-	keptNames     = 200
-	keptAnonymous = 20
+	maxNames          = 200
+	maxAnonymousNames = 20
 )
 
-// meter measures operations by name.
-type meter struct {
+// operationMeter measures operations by name.
+type operationMeter struct {
 	seconds    *prometheus.HistogramVec
 	statements *prometheus.HistogramVec
 
 	mu        sync.Mutex
 	names     map[string]bool
-	anonymous int // of those names
+	anonymous int // names that callers without a token chose
 }
 
-func newMeter(metrics prometheus.Registerer) *meter {
-	m := &meter{names: map[string]bool{}, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func newOperationMeter(metrics prometheus.Registerer) *operationMeter {
+	m := &operationMeter{names: map[string]bool{}, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "tagma_graphql_operation_seconds",
 		Help:    "How long GraphQL operations took, by name, kind and outcome. Beyond 200 names they are one, \"other\".",
 		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60},
@@ -93,7 +93,7 @@ func newMeter(metrics prometheus.Registerer) *meter {
 	return m
 }
 
-func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+func (m *operationMeter) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	began := time.Now()
 	operation := graphql.GetOperationContext(ctx)
 	name := m.name(operation.Operation.Name, caller.From(ctx) == nil)
@@ -112,8 +112,9 @@ func (m *meter) measure(ctx context.Context, next graphql.OperationHandler) grap
 	}
 }
 
-// name is the label of a name. One that has been met keeps it, whoever asks.
-func (m *meter) name(name string, anonymous bool) string {
+// name returns the label of an operation's name. A name with a label keeps the label
+// for all callers.
+func (m *operationMeter) name(name string, anonymous bool) string {
 	if name == "" {
 		return "unnamed"
 	}
@@ -122,7 +123,7 @@ func (m *meter) name(name string, anonymous bool) string {
 	switch {
 	case m.names[name]:
 		return name
-	case len(m.names) >= keptNames, anonymous && m.anonymous >= keptAnonymous:
+	case len(m.names) >= maxNames, anonymous && m.anonymous >= maxAnonymousNames:
 		return "other"
 	case anonymous:
 		m.anonymous++
@@ -131,7 +132,7 @@ func (m *meter) name(name string, anonymous bool) string {
 	return name
 }
 
-// statements is how many SQL statements were sent for the request until now.
+// statements returns the number of SQL statements that the request has sent so far.
 func statements(ctx context.Context) int64 {
 	if sent := request.From(ctx).Statements; sent != nil {
 		return sent.Load()
