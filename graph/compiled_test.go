@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -243,9 +242,8 @@ func answer(ctx context.Context, h http.Handler, o operation) (data []byte, erro
 		Data   json.RawMessage
 		Errors []json.RawMessage
 	}
-	text, _ := io.ReadAll(w.Body)
-	if json.Unmarshal(text, &parts) != nil { // an odd name of a device is no JSON
-		return text, nil, about.Statements.Load()
+	if err := json.Unmarshal(w.Body.Bytes(), &parts); err != nil {
+		panic(fmt.Sprintf("the answer is not JSON: %v: %s", err, w.Body))
 	}
 	for _, one := range parts.Errors {
 		errors = append(errors, string(one))

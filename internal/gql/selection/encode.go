@@ -110,7 +110,7 @@ func appendID(b []byte, typ string, value any) ([]byte, error) {
 		b = append(append(append(b, '"'), typ...), ':')
 		return append(strconv.AppendInt(b, v, 10), '"'), nil
 	case string:
-		return strconv.AppendQuote(b, nodeid.Of(typ, v).String()), nil
+		return rawjson.AppendText(b, nodeid.Of(typ, v).String()), nil
 	default:
 		return b, unexpectedType(v)
 	}
