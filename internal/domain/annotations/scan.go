@@ -74,9 +74,11 @@ func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
 	return numbers, nil
 }
 
-// boxStart begins a stored bounding box. A text in JSON cannot contain boxStart,
-// because a quote in a text has a backslash.
-const boxStart = `"` + BoxField + `":[`
+// boxStart is the text before the list of a stored bounding box: the end of the
+// key boundingBox. No other key ends so, and no text in JSON contains boxStart,
+// because a quote in a text has a backslash. bytes.Index is quick because the
+// first letter is rare.
+const boxStart = `Box":[`
 
 // boxKeys are the keys of BoxFields in an answer.
 var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
