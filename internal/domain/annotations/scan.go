@@ -84,9 +84,9 @@ const boxStart = `Box":[`
 var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
 
 // AppendAll appends stored objects as answers spell the selection of all Fields
-// with all BoxFields. It copies the text between bounding boxes, which costs a
-// fraction of Scan. AppendAll returns false if answers may spell the objects
-// differently, or if their number is not count: use Scan.
+// with all BoxFields. AppendAll copies the text between bounding boxes, for a
+// fraction of the cost of Scan. AppendAll returns false if answers may spell the
+// objects differently, or if the number of objects is not count: use Scan.
 func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) {
 	if bytes.IndexByte(storedObjects, '\\') >= 0 { // a text may be spelt differently
 		return b, false
