@@ -61,8 +61,9 @@ func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
 	if len(list) < 2 || list[0] != '[' || list[len(list)-1] != ']' {
 		return numbers, errSpelling
 	}
-	rest, ok := list[1:len(list)-1], true
+	rest := list[1 : len(list)-1]
 	for n := range len(numbers) - 1 {
+		var ok bool
 		if numbers[n], rest, ok = bytes.Cut(rest, []byte(",")); !ok {
 			return numbers, errSpelling
 		}
