@@ -61,8 +61,9 @@ func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
 	if len(list) < 2 || list[0] != '[' || list[len(list)-1] != ']' {
 		return numbers, errSpelling
 	}
-	rest, ok := list[1:len(list)-1], true
+	rest := list[1 : len(list)-1]
 	for n := range len(numbers) - 1 {
+		var ok bool
 		if numbers[n], rest, ok = bytes.Cut(rest, []byte(",")); !ok {
 			return numbers, errSpelling
 		}
@@ -74,17 +75,19 @@ func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
 	return numbers, nil
 }
 
-// boxStart begins a stored bounding box. A text in JSON cannot contain boxStart,
-// because a quote in a text has a backslash.
-const boxStart = `"` + BoxField + `":[`
+// boxStart is the text before the list of a stored bounding box: the end of the
+// key boundingBox. No other key ends so, and no text in JSON contains boxStart,
+// because a quote in a text has a backslash. bytes.Index is quick because the
+// first letter is rare.
+const boxStart = `Box":[`
 
 // boxKeys are the keys of BoxFields in an answer.
 var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
 
 // AppendAll appends stored objects as answers spell the selection of all Fields
-// with all BoxFields. It copies the text between bounding boxes, which costs a
-// fraction of Scan. AppendAll returns false if answers may spell the objects
-// differently, or if their number is not count: use Scan.
+// with all BoxFields. AppendAll copies the text between bounding boxes, for a
+// fraction of the cost of Scan. AppendAll returns false if answers may spell the
+// objects differently, or if the number of objects is not count: use Scan.
 func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) {
 	if bytes.IndexByte(storedObjects, '\\') >= 0 { // a text may be spelt differently
 		return b, false

@@ -396,7 +396,7 @@ var stricter = map[string]func(map[string]any) bool{
 		u, err := url.Parse(s)
 		return err != nil || u.Host == "" || u.User != nil || strings.HasPrefix(s, " ")
 	},
-	"The id and the name of a label are strings.": func(p map[string]any) bool {
+	"The key (`id` in a file) and the name of a label are strings.": func(p map[string]any) bool {
 		return anyLabel(p, func(l map[string]any) bool { return !is[string](l["id"]) || !is[string](l["name"]) })
 	},
 	"The name of a label has 1 to 200 characters, and no control characters.": func(p map[string]any) bool {

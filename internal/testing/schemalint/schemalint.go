@@ -18,7 +18,7 @@ import (
 
 // Undescribed returns the elements of source, in SDL, without a description, in
 // order: types of all kinds, fields, input fields, arguments, enum values,
-// directives and their arguments. An entry holds the element and its line, such
+// directives and their arguments. An entry holds the element and the line, such
 // as "Query.images(first:), line 12". Undescribed returns an error for invalid
 // SDL.
 func Undescribed(source string) ([]string, error) {
@@ -70,12 +70,12 @@ func (l *list) arguments(parent string, arguments ast.ArgumentDefinitionList) {
 	}
 }
 
-// WithoutPayload returns the fields of Mutation in source, in SDL, that do not
-// return a payload of their own: the field createUsers returns
-// CreateUsersPayload!, which is an object type. An entry holds the field, the
-// type that it returns and its line. A payload may get more fields without a
-// break of clients, and a client can ask for each effect of a mutation.
-// WithoutPayload returns an error for invalid SDL.
+// WithoutPayload returns the fields of Mutation in source, in SDL, without a
+// payload of their own as type. The field createUsers must have the type
+// CreateUsersPayload!, an object type. An entry holds the field, the type and the
+// line. A payload may get more fields without a break of clients, and a client can
+// ask for each effect of a mutation. WithoutPayload returns an error for invalid
+// SDL.
 func WithoutPayload(source string) ([]string, error) {
 	document, err := parse(source)
 	if err != nil {
@@ -97,11 +97,10 @@ func WithoutPayload(source string) ([]string, error) {
 	return faults, nil
 }
 
-// IDsOutsideNodes returns the fields of source, in SDL, that are called id, but
-// whose type does not implement Node. An entry holds the field and its line.
-// Caches of clients merge all objects of one type and id, so an id that is
-// unique only within its parent mixes up objects. IDsOutsideNodes returns an
-// error for invalid SDL.
+// IDsOutsideNodes returns the fields called id in source, in SDL, of types that do
+// not implement Node. An entry holds the field and the line. Caches of clients
+// merge all objects with the same type and id, so an id must be unique in the
+// server. IDsOutsideNodes returns an error for invalid SDL.
 func IDsOutsideNodes(source string) ([]string, error) {
 	document, err := parse(source)
 	if err != nil {
