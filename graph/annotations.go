@@ -11,63 +11,64 @@ import (
 	"tagma/internal/domain/annotations"
 )
 
-func (a annotation) Image(ctx context.Context, of *ent.Annotation) (*ent.Image, error) {
-	if of.Edges.Image != nil {
-		return of.Edges.Image, nil
+func (a annotation) Image(ctx context.Context, parent *ent.Annotation) (*ent.Image, error) {
+	if parent.Edges.Image != nil {
+		return parent.Edges.Image, nil
 	}
-	found, err := batch.Load(ctx, of.Group, of, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
-		return a.Images.ByIDs(ctx, distinct(all, func(one *ent.Annotation) *int64 { return &one.ImageID }))
+	byKey, err := batch.Load(ctx, parent.Group, parent, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
+		return a.r.Images.ByIDs(ctx, uniqueIDs(all, func(one *ent.Annotation) *int64 { return &one.ImageID }))
 	})
-	if err == nil && found[of.ImageID] == nil {
+	if err == nil && byKey[parent.ImageID] == nil {
 		return nil, fault.New(fault.NotFound, "the image was deleted meanwhile")
 	}
-	return found[of.ImageID], err
+	return byKey[parent.ImageID], err
 }
 
-func (a annotation) Algorithm(_ context.Context, of *ent.Annotation) (*ent.Annotation, error) {
-	return of, nil
+func (a annotation) Algorithm(_ context.Context, parent *ent.Annotation) (*ent.Annotation, error) {
+	return parent, nil
 }
 
-func (a annotation) kept(ctx context.Context, of *ent.Annotation) (rawjson.Value, error) {
-	found, err := batch.Load(ctx, of.Group, of, "objects", a.Annotations.Objects)
-	if err == nil && found[of.ID] == nil {
+// storedObjects returns the objects as the database holds the objects.
+func (a annotation) storedObjects(ctx context.Context, parent *ent.Annotation) (rawjson.Value, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "objects", a.r.Annotations.Objects)
+	if err == nil && byKey[parent.ID] == nil {
 		return nil, fault.New(fault.NotFound, "the annotation was deleted meanwhile")
 	}
-	return found[of.ID], err
+	return byKey[parent.ID], err
 }
 
-func (a annotation) Objects(ctx context.Context, of *ent.Annotation, name *string) ([]*annotations.Object, error) {
-	kept, err := a.kept(ctx, of)
+func (a annotation) Objects(ctx context.Context, parent *ent.Annotation, name *string) ([]*annotations.Object, error) {
+	stored, err := a.storedObjects(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
-	objects, err := annotations.Decode(kept, name)
+	objects, err := annotations.Decode(stored, name)
 	return pointers(objects), err
 }
 
-func (a annotation) Document(ctx context.Context, of *ent.Annotation) (rawjson.Value, error) {
-	on, err := a.Image(ctx, of)
+func (a annotation) Document(ctx context.Context, parent *ent.Annotation) (rawjson.Value, error) {
+	image, err := a.Image(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := a.kept(ctx, of)
+	stored, err := a.storedObjects(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
-	return annotations.Document(of, on, kept)
+	return annotations.Document(parent, image, stored)
 }
 
-func (a annotation) CreatedBy(ctx context.Context, of *ent.Annotation) (*ent.User, error) {
-	if of.CreatedByID == nil {
-		return nil, nil //nolint:nilnil // nobody is known
+func (a annotation) CreatedBy(ctx context.Context, parent *ent.Annotation) (*ent.User, error) {
+	if parent.CreatedByID == nil {
+		return nil, nil //nolint:nilnil // the author is not known
 	}
-	found, err := batch.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
-		return a.People.ByIDs(ctx, distinct(all, func(one *ent.Annotation) *int64 { return one.CreatedByID }))
+	byKey, err := batch.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
+		return a.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.Annotation) *int64 { return one.CreatedByID }))
 	})
-	return found[*of.CreatedByID], err
+	return byKey[*parent.CreatedByID], err
 }
 
 func (m mutation) PutAnnotations(ctx context.Context, input []*annotations.Addition, atomic bool) (*model.PutAnnotationsPayload, error) {
-	results, err := m.Annotations.Put(ctx, given(ctx, "input", input), atomic)
+	results, err := m.r.Annotations.Put(ctx, rawListArgument(ctx, "input", input), atomic)
 	return &model.PutAnnotationsPayload{Results: pointers(results)}, err
 }

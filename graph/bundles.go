@@ -16,29 +16,29 @@ import (
 )
 
 func (q query) Bundles(ctx context.Context, match string, first *int, after *string) (*node.BundleConnection, error) {
-	return q.Resolver.Bundles.List(ctx, match, page.Request{First: first, After: after})
+	return q.r.Bundles.List(ctx, match, page.Request{First: first, After: after})
 }
 
 func (q query) Bundle(ctx context.Context, name string) (*ent.Bundle, error) {
-	return q.Resolver.Bundles.Named(ctx, name)
+	return q.r.Bundles.ByName(ctx, name)
 }
 
 func (m mutation) RequestBundleUpload(ctx context.Context, name string, files []*bundles.NewFile) (*bundles.Upload, error) {
-	return m.Bundles.Request(ctx, name, values(files))
+	return m.r.Bundles.Request(ctx, name, values(files))
 }
 
-func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.Published, error) {
+func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.PublishResult, error) {
 	key, ok := upload.Number()
 	if !ok || upload.Type != "BundleUpload" {
 		return nil, fault.New(fault.NotFound, "%s is no upload's id: ask for one with requestBundleUpload", upload)
 	}
-	return m.Bundles.Publish(ctx, key)
+	return m.r.Bundles.Publish(ctx, key)
 }
 
-func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
-	targets := make([]*model.BundleUploadTarget, len(of.Wanted))
-	for n, file := range of.Wanted {
-		to, err := b.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})
+func (b requestBundleUploadPayload) Wanted(ctx context.Context, parent *bundles.Upload) ([]*model.BundleUploadTarget, error) {
+	targets := make([]*model.BundleUploadTarget, len(parent.Requested))
+	for n, file := range parent.Requested {
+		to, err := b.r.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})
 		if err != nil {
 			return nil, err
 		}
@@ -49,12 +49,12 @@ func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.
 	return targets, nil
 }
 
-func (b bundle) Latest(ctx context.Context, of *ent.Bundle) (*ent.BundleVersion, error) {
-	found, err := batch.Load(ctx, of.Group, of, "latest", b.Bundles.Latest)
-	return found[of.ID], err
+func (b bundle) Latest(ctx context.Context, parent *ent.Bundle) (*ent.BundleVersion, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "latest", b.r.Bundles.Latest)
+	return byKey[parent.ID], err
 }
 
-func (b bundle) Versions(ctx context.Context, of *ent.Bundle, first *int, after *string) (*node.BundleVersionConnection, error) {
+func (b bundle) Versions(ctx context.Context, parent *ent.Bundle, first *int, after *string) (*node.BundleVersionConnection, error) {
 	type edge struct {
 		first int
 		after string
@@ -66,71 +66,71 @@ func (b bundle) Versions(ctx context.Context, of *ent.Bundle, first *int, after 
 	if after != nil {
 		name.after = *after
 	}
-	found, err := batch.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
-		return b.Bundles.Versions(ctx, all, page.Request{First: first, After: after})
+	byKey, err := batch.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
+		return b.r.Bundles.Versions(ctx, all, page.Request{First: first, After: after})
 	})
-	return found[of.ID], err
+	return byKey[parent.ID], err
 }
 
-func (b bundle) Version(ctx context.Context, of *ent.Bundle, number int) (*ent.BundleVersion, error) {
+func (b bundle) Version(ctx context.Context, parent *ent.Bundle, number int) (*ent.BundleVersion, error) {
 	type edge struct{ number int }
-	found, err := batch.Load(ctx, of.Group, of, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-		return b.Bundles.Numbered(ctx, all, number)
+	byKey, err := batch.Load(ctx, parent.Group, parent, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+		return b.r.Bundles.ByNumber(ctx, all, number)
 	})
-	return found[of.ID], err
+	return byKey[parent.ID], err
 }
 
-func (v bundleVersion) Bundle(ctx context.Context, of *ent.BundleVersion) (*ent.Bundle, error) {
-	found, err := batch.Load(ctx, of.Group, of, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
-		return v.Bundles.ByIDs(ctx, distinct(all, func(one *ent.BundleVersion) *int64 { return &one.BundleID }))
+func (v bundleVersion) Bundle(ctx context.Context, parent *ent.BundleVersion) (*ent.Bundle, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
+		return v.r.Bundles.ByIDs(ctx, uniqueIDs(all, func(one *ent.BundleVersion) *int64 { return &one.BundleID }))
 	})
-	return found[of.BundleID], err
+	return byKey[parent.BundleID], err
 }
 
-func (v bundleVersion) Name(ctx context.Context, of *ent.BundleVersion) (string, error) {
-	bundle, err := v.Bundle(ctx, of)
+func (v bundleVersion) Name(ctx context.Context, parent *ent.BundleVersion) (string, error) {
+	bundle, err := v.Bundle(ctx, parent)
 	if err != nil {
 		return "", err
 	}
-	return bundles.VersionName(bundle, of), nil
+	return bundles.VersionName(bundle, parent), nil
 }
 
-func (v bundleVersion) CreatedBy(ctx context.Context, of *ent.BundleVersion) (*ent.User, error) {
-	if of.CreatedByID == nil {
+func (v bundleVersion) CreatedBy(ctx context.Context, parent *ent.BundleVersion) (*ent.User, error) {
+	if parent.CreatedByID == nil {
 		return nil, nil //nolint:nilnil // nobody is known
 	}
-	found, err := batch.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
-		return v.People.ByIDs(ctx, distinct(all, func(one *ent.BundleVersion) *int64 { return one.CreatedByID }))
+	byKey, err := batch.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
+		return v.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.BundleVersion) *int64 { return one.CreatedByID }))
 	})
-	return found[*of.CreatedByID], err
+	return byKey[*parent.CreatedByID], err
 }
 
-func (v bundleVersion) Files(ctx context.Context, of *ent.BundleVersion, part bundles.Part) ([]*bundles.File, error) {
-	found, err := batch.Load(ctx, of.Group, of, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
-		return v.Bundles.Files(ctx, all, part)
+func (v bundleVersion) Files(ctx context.Context, parent *ent.BundleVersion, part bundles.Part) ([]*bundles.File, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
+		return v.r.Bundles.Files(ctx, all, part)
 	})
-	return pointers(found[of.ID]), err
+	return pointers(byKey[parent.ID]), err
 }
 
-func (f bundleFile) Link(ctx context.Context, of *bundles.File) (*model.FileLink, error) {
-	link, expiresAt, err := f.Links.Get(ctx, of.StoredAs, path.Base(of.Key))
+func (f bundleFile) Link(ctx context.Context, parent *bundles.File) (*model.FileLink, error) {
+	link, expiresAt, err := f.r.Links.Get(ctx, parent.StoredAs, path.Base(parent.Key))
 	if err != nil {
 		return nil, err
 	}
 	return &model.FileLink{URL: link, ExpiresAt: expiresAt}, nil
 }
 
-func (a algorithm) BundleVersion(ctx context.Context, of *ent.Annotation) (*ent.BundleVersion, error) {
-	found, err := batch.Load(ctx, of.Group, of, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
+func (a algorithm) BundleVersion(ctx context.Context, parent *ent.Annotation) (*ent.BundleVersion, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
 		algorithms := make([]bundles.Algorithm, len(all))
 		for n, one := range all {
 			algorithms[n] = algorithmOf(one)
 		}
-		return a.Bundles.Behind(ctx, algorithms)
+		return a.r.Bundles.VersionsOfAlgorithms(ctx, algorithms)
 	})
-	return found[algorithmOf(of)], err
+	return byKey[algorithmOf(parent)], err
 }
 
-func algorithmOf(of *ent.Annotation) bundles.Algorithm {
-	return bundles.Algorithm{Name: of.AlgorithmName, Version: of.AlgorithmVersion}
+func algorithmOf(a *ent.Annotation) bundles.Algorithm {
+	return bundles.Algorithm{Name: a.AlgorithmName, Version: a.AlgorithmVersion}
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 
 	"entgo.io/ent/dialect/sql"
@@ -11,41 +10,38 @@ import (
 	devicetable "tagma/ent/generated/device"
 	imagetable "tagma/ent/generated/image"
 	usertable "tagma/ent/generated/user"
-	"tagma/graph/scalar"
 	"tagma/internal/base/instant"
-	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
-	"tagma/internal/domain/series"
 	"tagma/internal/gql/selection"
 	"tagma/internal/storage/database"
 )
 
-// known is what package selection answers without the resolvers. Whatever it
-// leaves out is theirs.
-func (r *Resolver) known() selection.Known {
-	return selection.Known{
-		Types: []selection.Type{r.imageRows(), annotationRows(), r.deviceRows(), userRows(), bucketRows(), differenceRows()},
+// registry lists the types and root fields that package selection can answer. All
+// other fields go to the resolvers.
+func (r *Resolver) registry() selection.Registry {
+	return selection.Registry{
+		Types: []selection.Type{r.imageType(), annotationType(), r.deviceType(), userType(), bucketType(), differenceType()},
 		Roots: map[string]selection.Root{
-			"Query.image":            {To: "Image", Query: oneImage},
-			"Query.images":           {To: "Image", Query: imagesByKeys},
-			"Query.device":           {To: "Device", Query: oneDevice},
-			"Query.devices":          {To: "Device", Query: r.devices},
-			"Query.imageSeries":      {To: "Image", Query: r.imageSeries},
-			"Query.annotations":      {To: "Annotation", Query: annotationsByKeys},
-			"Query.annotationSeries": {To: "Annotation", Query: r.annotationSeries},
-			"Query.activity":         {To: "ActivityBucket", Query: r.activity},
-			"Query.diffImages":       {To: "ImageDiff", Query: r.diffImages},
+			"Query.image":            root("Image", decodeImage, imageQuery),
+			"Query.images":           root("Image", decodeImages, imagesQuery),
+			"Query.device":           root("Device", decodeDevice, deviceQuery),
+			"Query.devices":          root("Device", decodeDevices, r.devicesQuery),
+			"Query.imageSeries":      root("Image", decodeImageSeries, r.imageSeriesQuery),
+			"Query.annotations":      root("Annotation", decodeAnnotations, annotationsQuery),
+			"Query.annotationSeries": root("Annotation", decodeAnnotationSeries, r.annotationSeriesQuery),
+			"Query.activity":         root("ActivityBucket", decodeActivity, r.activityQuery),
+			"Query.diffImages":       root("ImageDiff", decodeDiffImages, r.diffImagesQuery),
 		},
 	}
 }
 
-func (r *Resolver) imageRows() selection.Type {
+func (r *Resolver) imageType() selection.Type {
 	column := selection.Column
 	return selection.Type{Name: "Image", Table: imagetable.Table, Fields: map[string]selection.Field{
 		"id":                  column(imagetable.FieldID),
-		"device":              toDevice(imagetable.FieldDeviceID),
+		"device":              deviceEdge(imagetable.FieldDeviceID),
 		"takenAt":             column(imagetable.FieldTakenAt),
 		"md5":                 column(imagetable.FieldMd5),
 		"sha256":              column(imagetable.FieldSha256),
@@ -64,266 +60,205 @@ func (r *Resolver) imageRows() selection.Type {
 		"noFlashIso":          column(imagetable.FieldNoFlashIso),
 		"metadata":            column(imagetable.FieldMetadata),
 		"createdAt":           column(imagetable.FieldCreatedAt),
-		"uploadedBy":          toUser(imagetable.FieldUploadedByID),
-		"previous":            toNeighbour(false),
-		"next":                toNeighbour(true),
+		"uploadedBy":          userEdge(imagetable.FieldUploadedByID),
+		"previous":            neighbourEdge(false),
+		"next":                neighbourEdge(true),
 		"file": {
 			Columns:   []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt, imagetable.FieldFileID},
 			Arguments: []string{"variant"},
 			Fields:    []string{"url", "expiresAt"},
-			Bind:      r.writeFile,
+			Bind:      r.bindFile,
 		},
 		"annotations": {
 			Columns:   []string{imagetable.FieldID},
 			Arguments: []string{"algorithm"},
 			Edge: &selection.Edge{
-				To: "Annotation", Back: annotationtable.FieldImageID,
-				Select: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
-					filter, err := filterOf(arguments["algorithm"])
+				Type: "Annotation", ChildKey: annotationtable.FieldImageID,
+				Narrow: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
+					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.WantOfImages(as[int64](keys), filter)
+					return annotations.NarrowToImages(keysAs[int64](keys), filter)
 				},
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
-					filter, err := filterOf(arguments["algorithm"])
+					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.JoinToImage(filter)
+					return annotations.JoinAnnotations(filter)
 				},
 			},
 		},
 	}}
 }
 
-func annotationRows() selection.Type {
+func annotationType() selection.Type {
 	ofImage := imagetable.Table + "."
-	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.Join, Fields: map[string]selection.Field{
+	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.JoinImages, Fields: map[string]selection.Field{
 		"id":          selection.Column(annotationtable.FieldID),
 		"objectCount": selection.Column(annotationtable.FieldObjectCount),
 		"createdAt":   selection.Column(annotationtable.FieldCreatedAt),
-		"createdBy":   toUser(annotationtable.FieldCreatedByID),
+		"createdBy":   userEdge(annotationtable.FieldCreatedByID),
 		"image": {
 			Columns: []string{annotationtable.FieldImageID},
-			Edge:    &selection.Edge{To: "Image", Back: imagetable.FieldID, Select: amongNumbers(imagetable.FieldID)},
+			Edge:    &selection.Edge{Type: "Image", ChildKey: imagetable.FieldID, Narrow: narrowToIDs(imagetable.FieldID)},
 		},
 		"algorithm": {
 			Columns: []string{annotationtable.FieldAlgorithmName, annotationtable.FieldAlgorithmVersion},
 			Fields:  []string{"name", "version"},
-			Bind:    writeAlgorithm,
+			Bind:    bindAlgorithm,
 		},
 		"objects": {
 			Columns:   []string{annotationtable.FieldObjects, annotationtable.FieldObjectCount},
 			Arguments: []string{"name"},
 			Fields:    annotations.Fields[:],
-			Bind:      writeObjects,
+			Objects:   map[string][]string{annotations.BoxField: annotations.BoxFields[:]},
+			Bind:      bindObjects,
 		},
 		"document": {
 			Columns: []string{
 				annotationtable.FieldAlgorithmName, annotationtable.FieldAlgorithmVersion, annotationtable.FieldObjects,
 				ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt, ofImage + imagetable.FieldMd5,
 			},
-			Bind: writeDocument,
+			Bind: bindDocument,
 		},
 	}}
 }
 
-func (r *Resolver) deviceRows() selection.Type {
-	// One step in an index for each of the moments.
-	ofImages := func(what string) string {
-		return "(SELECT " + what + " FROM images i WHERE i.device = devices.id)"
-	}
-	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: map[string]string{
-		"images": ofImages("COUNT(*)"), "first": ofImages("MIN(i.taken_at)"), "last": ofImages("MAX(i.taken_at)"),
-	}, Fields: map[string]selection.Field{
+func (r *Resolver) deviceType() selection.Type {
+	return selection.Type{Name: "Device", Table: devicetable.Table, Expressions: images.StatisticsColumns(), Fields: map[string]selection.Field{
 		"id":           selection.Column(devicetable.FieldID),
 		"name":         selection.Column(devicetable.FieldID),
-		"imageCount":   selection.Column("images"),
-		"firstTakenAt": selection.Column("first"),
-		"lastTakenAt":  selection.Column("last"),
+		"imageCount":   selection.Column(images.ImageCount),
+		"firstTakenAt": selection.Column(images.FirstTakenAt),
+		"lastTakenAt":  selection.Column(images.LastTakenAt),
 		"images": {
 			Columns:   []string{devicetable.FieldID},
 			Arguments: []string{"start", "end", "first", "after"},
-			Edge:      &selection.Edge{To: "Image", Back: imagetable.FieldDeviceID, Pages: r.imagesOfDevices},
+			Edge:      &selection.Edge{Type: "Image", ChildKey: imagetable.FieldDeviceID, Pages: r.deviceImagePages},
 		},
 	}}
 }
 
-func userRows() selection.Type {
+func userType() selection.Type {
 	return selection.Type{Name: "User", Table: usertable.Table, Fields: map[string]selection.Field{
 		"id":       selection.Column(usertable.FieldID),
 		"username": selection.Column(usertable.FieldUsername),
 	}}
 }
 
-func toDevice(column string) selection.Field {
+func deviceEdge(column string) selection.Field {
 	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
-		To: "Device", Back: devicetable.FieldID,
-		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return database.AmongTexts(devicetable.FieldID, as[string](keys)), nil
+		Type: "Device", ChildKey: devicetable.FieldID,
+		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+			return database.AmongTexts(devicetable.FieldID, keysAs[string](keys)), nil
 		},
 	}}
 }
 
-func toNeighbour(after bool) selection.Field {
+// neighbourEdge is the edge to the next image of the device, or to the previous
+// image if after is false.
+func neighbourEdge(after bool) selection.Field {
 	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
-		To: "Image", Back: images.Origin + "." + imagetable.FieldID, Joined: true,
-		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return images.WantNeighbours(as[int64](keys), after), nil
+		Type: "Image", ChildKey: images.Origin + "." + imagetable.FieldID, NarrowJoins: true,
+		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+			return images.NarrowToNeighbours(keysAs[int64](keys), after), nil
 		},
 	}}
 }
 
-func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
-	var within images.Range
-	var request page.Request
-	err = errors.Join(
-		optional(arguments["start"], &within.Start, moment),
-		optional(arguments["end"], &within.End, moment),
-		optional(arguments["first"], &request.First, scalar.UnmarshalInt),
-		optional(arguments["after"], &request.After, scalar.UnmarshalString),
-	)
+func userEdge(column string) selection.Field {
+	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
+		Type: "User", ChildKey: usertable.FieldID, Narrow: narrowToIDs(usertable.FieldID),
+	}}
+}
+
+// narrowToIDs returns a Narrow of an edge whose children have the keys as ids.
+func narrowToIDs(column string) func([]any, map[string]any) (func(*sql.Selector), error) {
+	return func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
+		return database.AmongNumbers(column, keysAs[int64](keys)), nil
+	}
+}
+
+// The pages and the queries of the roots.
+
+func (r *Resolver) deviceImagePages(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
+	args, err := decodeDeviceImages(arguments)
 	if err == nil {
-		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), within, request)
+		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.NarrowToPagesOfDevices(keysAs[string](keys), args.within, args.page)
 	}
 	return pages, err
 }
 
-// optional reads an argument as it came, unless it is null.
-func optional[T any](argument any, into **T, read func(any) (T, error)) error {
-	if argument == nil {
-		return nil
-	}
-	value, err := read(argument)
-	*into = &value
-	return err
+func imageQuery(_ selection.RootArgs, key images.Key) (selection.RootQuery, error) {
+	narrow, _, err := images.NarrowToKeys("image", []images.Key{key})
+	return selection.RootQuery{Narrow: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
-func moment(argument any) (value instant.Instant, err error) {
-	err = value.UnmarshalGQL(argument)
-	return value, err
+func deviceQuery(_ selection.RootArgs, args deviceArguments) (selection.RootQuery, error) {
+	narrow, err := images.NarrowToDevice(args.name)
+	return selection.RootQuery{Narrow: narrow}, err
 }
 
-func toUser(column string) selection.Field {
-	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
-		To: "User", Back: usertable.FieldID, Select: amongNumbers(usertable.FieldID),
-	}}
+func (r *Resolver) devicesQuery(_ selection.RootArgs, args devicesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Images.NarrowToDevices(args.match, args.page)
+	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
-func amongNumbers(column string) func([]any, map[string]any) (func(*sql.Selector), error) {
-	return func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-		return database.AmongNumbers(column, as[int64](keys)), nil
-	}
-}
-
-// as is keys by their own type, which is that of their column.
-func as[T int64 | string](keys []any) []T {
-	list := make([]T, len(keys))
-	for n, key := range keys {
-		list[n] = key.(T)
-	}
-	return list
-}
-
-// filterOf is a filter as it came.
-func filterOf(argument any) (*annotations.Filter, error) {
-	if argument == nil {
-		return nil, nil //nolint:nilnil // which selects all
-	}
-	fields, ok := argument.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("a filter that is a %T", argument)
-	}
-	filter := &annotations.Filter{}
-	for name, pattern := range map[string]**string{"name": &filter.Name, "version": &filter.Version} {
-		text, ok := fields[name].(string)
-		if ok {
-			*pattern = &text
-		} else if fields[name] != nil {
-			return nil, fmt.Errorf("a pattern that is a %T", fields[name])
-		}
-	}
-	return filter, nil
-}
-
-// The roots.
-
-func oneImage(asked selection.Asked) (selection.Query, error) {
-	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
-	narrow, _, err := images.WantKeys("image", []images.Key{key})
-	return selection.Query{Select: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
-}
-
-func oneDevice(asked selection.Asked) (selection.Query, error) {
-	narrow, err := images.WantDevice(asked.Arguments["name"].(string))
-	return selection.Query{Select: narrow}, err
-}
-
-func (r *Resolver) devices(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Images.WantDevices(asked.Arguments["match"].(string),
-		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
-	return selection.Query{Select: narrow, Page: wanted}, err
-}
-
-func imagesByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
-	return selection.Query{
-		Select: narrow, None: len(places) == 0,
-		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
+func imagesQuery(_ selection.RootArgs, args imagesArguments) (selection.RootQuery, error) {
+	narrow, positions, err := images.NarrowToKeys("keys", args.keys)
+	return selection.RootQuery{
+		Narrow: narrow, Empty: len(positions) == 0,
+		Position: positionOf(positions), PositionColumns: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
-	order := series.DeviceTime
-	if given := asked.Arguments["orderBy"].(*series.Order); given != nil {
-		order = *given
-	}
-	wanted, narrow, err := r.Images.WantSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
-		First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string),
-		Last: asked.Arguments["last"].(*int), Before: asked.Arguments["before"].(*string),
-	})
-	return selection.Query{Select: narrow, Page: wanted}, err
+func (r *Resolver) imageSeriesQuery(_ selection.RootArgs, args imageSeriesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Images.NarrowToSeries(args.series, args.order, args.page)
+	return selection.RootQuery{Narrow: narrow, Page: keyset}, err
 }
 
-func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
+func annotationsQuery(_ selection.RootArgs, args annotationsArguments) (selection.RootQuery, error) {
+	narrow, positions, err := annotations.NarrowToKeys(args.images, args.algorithm)
 	ofImage := imagetable.Table + "."
-	return selection.Query{
-		Select: narrow, Joined: true, None: len(places) == 0,
-		Place: placeOf(places), PlaceBy: []string{ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt},
+	return selection.RootQuery{
+		Narrow: narrow, NarrowJoins: true, Empty: len(positions) == 0,
+		Position: positionOf(positions), PositionColumns: []string{ofImage + imagetable.FieldDeviceID, ofImage + imagetable.FieldTakenAt},
 	}, err
 }
 
-func (r *Resolver) annotationSeries(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
-		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
-	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
+func (r *Resolver) annotationSeriesQuery(_ selection.RootArgs, args annotationSeriesArguments) (selection.RootQuery, error) {
+	keyset, narrow, err := r.Annotations.NarrowToSeries(args.series, args.algorithm, args.page)
+	return selection.RootQuery{Narrow: narrow, NarrowJoins: true, Page: keyset}, err
 }
 
-func placeOf(places map[images.Key]int) func(selection.Row) (int, error) {
+// positionOf returns a function that returns the position of a row by its image
+// key.
+func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	return func(row selection.Row) (int, error) {
 		key, err := keyOf(row, 0)
-		return places[key], err
+		return positions[key], err
 	}
 }
 
-// keyOf reads device and time from a row's columns.
-func keyOf(row selection.Row, from int) (images.Key, error) {
-	device, err := row.Text(from)
+// keyOf returns the image key in the columns device and time, which are the
+// columns first and first+1 of the row.
+func keyOf(row selection.Row, first int) (images.Key, error) {
+	device, err := row.Text(first)
 	if err != nil {
 		return images.Key{}, err
 	}
-	taken, err := row.Number(from + 1)
-	return images.Key{Device: device, TakenAt: instant.Instant(taken)}, err
+	takenAt, err := row.Number(first + 1)
+	return images.Key{Device: device, TakenAt: instant.Instant(takenAt)}, err
 }
 
-// The fields that are more than a column.
+// The fields with an encoder of their own.
 
-func (r *Resolver) writeFile(request selection.Request) (selection.Writer, error) {
+func (r *Resolver) bindFile(request selection.BindRequest) (selection.FieldEncoder, error) {
 	variant, ok := request.Arguments["variant"].(string)
 	if !ok {
-		return nil, fmt.Errorf("a variant that is a %T", request.Arguments["variant"])
+		return nil, fmt.Errorf("the argument variant is a %T, want a string", request.Arguments["variant"])
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		key, err := keyOf(row, 0)
@@ -334,20 +269,20 @@ func (r *Resolver) writeFile(request selection.Request) (selection.Writer, error
 		if err != nil {
 			return b, err
 		}
-		path, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)), "")
+		url, expiresAt, err := r.Links.Get(request.Context, images.FileKeyOf(key, id, images.Variant(variant)), "")
 		if err != nil {
 			return b, err
 		}
 		return selection.AppendObject(b, request.Fields, func(b []byte, name string) ([]byte, error) {
 			if name == "url" {
-				return rawjson.AppendText(b, path), nil
+				return rawjson.AppendText(b, url), nil
 			}
 			return expiresAt.AppendJSON(b), nil
 		})
 	}, nil
 }
 
-func writeAlgorithm(request selection.Request) (selection.Writer, error) {
+func bindAlgorithm(request selection.BindRequest) (selection.FieldEncoder, error) {
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		return selection.AppendObject(b, request.Fields, func(b []byte, name string) ([]byte, error) {
 			column := 0
@@ -360,52 +295,76 @@ func writeAlgorithm(request selection.Request) (selection.Writer, error) {
 	}, nil
 }
 
-func writeObjects(request selection.Request) (selection.Writer, error) {
-	name, named := request.Arguments["name"].(string)
-	if !named && request.Arguments["name"] != nil {
-		return nil, fmt.Errorf("a name that is a %T", request.Arguments["name"])
+func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) {
+	name, hasName := request.Arguments["name"].(string)
+	if !hasName && request.Arguments["name"] != nil {
+		return nil, fmt.Errorf("the argument name is a %T, want a string", request.Arguments["name"])
 	}
-	whole := !named && request.Is(annotations.Fields[:]...)
-	at := make([]int, len(request.Fields))
+	copyStored := !hasName && request.SelectsExactly(annotations.Fields[:]...)
+	numbers, objectsPerItem := make([]int, len(request.Fields)), 1
 	for n, field := range request.Fields {
-		at[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
+		numbers[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
+		if field.Name == annotations.BoxField {
+			objectsPerItem++
+			copyStored = copyStored && field.SelectsExactly(annotations.BoxFields[:]...)
+		}
 	}
 	return func(b []byte, row selection.Row) ([]byte, error) {
-		kept, err := row.Bytes(0)
+		stored, err := row.Bytes(0)
 		if err != nil {
 			return b, err
 		}
-		if whole && annotations.Verbatim(kept) {
+		if copyStored {
 			count, err := row.Number(1)
-			request.Count(int(count))
-			return append(b, kept...), err
+			if err != nil {
+				return b, err
+			}
+			if all, ok := annotations.AppendAll(b, stored, int(count)); ok {
+				request.CountObjects(objectsPerItem * int(count))
+				return all, nil
+			}
 		}
 		b = append(b, '[')
-		some := 0
-		err = annotations.Scan(kept, func(members *annotations.Members) (err error) {
-			if named && !members.Named(name) {
+		objects := 0
+		err = annotations.Scan(stored, func(members *annotations.Members) (err error) {
+			if hasName && !members.HasName(name) {
 				return nil
 			}
-			if some > 0 {
+			if objects > 0 {
 				b = append(b, ',')
 			}
-			some++
+			objects++
 			b = append(b, '{')
 			for n, field := range request.Fields {
 				b = field.AppendKey(b)
-				if at[n] >= 0 && err == nil {
-					b, err = members.Append(b, at[n])
+				switch {
+				case numbers[n] < 0 || err != nil:
+				case field.Fields != nil:
+					b, err = appendBox(b, field.Fields, members)
+				default:
+					b, err = members.Append(b, numbers[n])
 				}
 			}
 			b = append(b, '}')
 			return err
 		})
-		request.Count(some)
+		request.CountObjects(objectsPerItem * objects)
 		return append(b, ']'), err
 	}, nil
 }
 
-func writeDocument(selection.Request) (selection.Writer, error) {
+// appendBox appends the selected fields of an object's bounding box.
+func appendBox(b []byte, fields []selection.SelectedField, members *annotations.Members) ([]byte, error) {
+	numbers, err := members.Box()
+	if err != nil {
+		return b, err
+	}
+	return selection.AppendObject(b, fields, func(b []byte, name string) ([]byte, error) {
+		return append(b, numbers[annotations.BoxFieldNumber(name)]...), nil
+	})
+}
+
+func bindDocument(selection.BindRequest) (selection.FieldEncoder, error) {
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		var texts [6]string
 		for _, n := range []int{0, 1, 5} {
@@ -414,7 +373,7 @@ func writeDocument(selection.Request) (selection.Writer, error) {
 				return b, err
 			}
 		}
-		kept, err := row.Bytes(2)
+		stored, err := row.Bytes(2)
 		if err != nil {
 			return b, err
 		}
@@ -424,7 +383,7 @@ func writeDocument(selection.Request) (selection.Writer, error) {
 		}
 		document, err := annotations.Document(
 			&ent.Annotation{AlgorithmName: texts[0], AlgorithmVersion: texts[1]},
-			&ent.Image{DeviceID: key.Device, TakenAt: key.TakenAt, Md5: texts[5]}, kept)
+			&ent.Image{DeviceID: key.Device, TakenAt: key.TakenAt, Md5: texts[5]}, stored)
 		return append(b, document...), err
 	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -53,6 +52,7 @@ type ways struct {
 	ordinary http.Handler
 	left     atomic.Int64 // root fields that the fast one has left to resolvers
 	bounded  func(limits cost.Limits) (fast, ordinary http.Handler)
+	handler  func(limits cost.Limits, ordinary bool, metrics prometheus.Registerer, log *slog.Logger) *handler.Server
 	observe  atomic.Pointer[context.CancelFunc] // called at the next statement
 }
 
@@ -84,9 +84,9 @@ func newWays(t testing.TB, databaseURL string) *ways {
 	limits := guard.DefaultLimits()
 	limits.Depth, limits.Aliases, limits.Cost, limits.Directives = 100, 1000, 1_000_000, 1000
 	limits.Page, limits.DefaultPage = pages.Max, pages.Default
-	answer := func(ordinary bool, most cost.Limits) *handler.Server {
+	w.handler = func(most cost.Limits, ordinary bool, metrics prometheus.Registerer, log *slog.Logger) *handler.Server {
 		h, err := NewHandler(resolver, Options{
-			Guard: limits, Cost: most, QueryTokens: 10_000, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), ordinary: ordinary,
+			Guard: limits, Cost: most, QueryTokens: 10_000, Log: log, Metrics: metrics, ordinary: ordinary,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -95,14 +95,17 @@ func newWays(t testing.TB, databaseURL string) *ways {
 	}
 	w.db = db
 	w.bounded = func(most cost.Limits) (http.Handler, http.Handler) {
-		fast := answer(false, most)
+		answer := func(ordinary bool) *handler.Server {
+			return w.handler(most, ordinary, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		}
+		fast := answer(false)
 		fast.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 			if graphql.GetFieldContext(ctx).Object == "Query" {
 				w.left.Add(1)
 			}
 			return next(ctx)
 		})
-		return fast, answer(true, most)
+		return fast, answer(true)
 	}
 	w.fast, w.ordinary = w.bounded(cost.Limits{})
 	return w
@@ -190,7 +193,7 @@ func (w *ways) fill(t testing.TB) {
 					}
 					objects = append(objects, object)
 				}
-				kept, err := annotations.Keep(objects)
+				kept, err := annotations.Encode(objects)
 				check(err)
 				row := db.Annotation.Create().SetImageID(image.ID).SetAlgorithmName([]string{"detector", odd[2]}[v%2]).SetAlgorithmVersion(fmt.Sprint(v, odd[5])).
 					SetObjectCount(len(objects)).SetObjects(kept).SetCreatedAt(now)
@@ -211,7 +214,7 @@ type operation struct {
 	query     string
 	variables map[string]any
 	role      caller.Role // READER, if it is empty
-	wide      bool        // its variable list is sent with so much space that it is read late
+	wide      bool        // whether the variable list is sent with so much space that it is a raw list
 }
 
 func (o operation) String() string {
@@ -239,9 +242,8 @@ func answer(ctx context.Context, h http.Handler, o operation) (data []byte, erro
 		Data   json.RawMessage
 		Errors []json.RawMessage
 	}
-	text, _ := io.ReadAll(w.Body)
-	if json.Unmarshal(text, &parts) != nil { // an odd name of a device is no JSON
-		return text, nil, about.Statements.Load()
+	if err := json.Unmarshal(w.Body.Bytes(), &parts); err != nil {
+		panic(fmt.Sprintf("the answer is not JSON: %v: %s", err, w.Body))
 	}
 	for _, one := range parts.Errors {
 		errors = append(errors, string(one))
@@ -424,7 +426,7 @@ func TestCompiled_EveryFieldOfTheSchemaIsKnownOrLeftOutOnPurpose(t *testing.T) {
 	among := func(names ...string) func(string) bool {
 		return func(field string) bool { return slices.Contains(names, field) }
 	}
-	for _, of := range (&Resolver{}).known().Types {
+	for _, of := range (&Resolver{}).registry().Types {
 		miss(of.Name, func(field string) bool { _, ok := of.Fields[field]; return ok })
 		for name, field := range of.Fields {
 			if field.Fields != nil {

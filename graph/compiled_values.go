@@ -2,34 +2,31 @@ package graph
 
 import (
 	"fmt"
-	"time"
 
 	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/activity"
-	"tagma/internal/domain/annotations"
-	"tagma/internal/domain/images"
-	"tagma/internal/domain/series"
 	"tagma/internal/gql/selection"
 )
 
-// What package selection answers that is no row of a table.
+// This file registers the types whose rows are not rows of a table.
 
-func bucketRows() selection.Type {
+func bucketType() selection.Type {
 	column := selection.Column
 	return selection.Type{Name: "ActivityBucket", Table: activity.Table, Fields: map[string]selection.Field{
 		"device":      column(activity.Device),
 		"start":       column(activity.Start),
 		"images":      column(activity.Images),
 		"objects":     column(activity.Objects),
-		"temperature": {Columns: activity.Temperature[:], Fields: summaryFields, Bind: writeSummary},
-		"humidity":    {Columns: activity.Humidity[:], Fields: summaryFields, Bind: writeSummary},
+		"temperature": {Columns: activity.Temperature[:], Fields: summaryFields, Bind: bindSummary},
+		"humidity":    {Columns: activity.Humidity[:], Fields: summaryFields, Bind: bindSummary},
 	}}
 }
 
-// summaryFields are in the order of the columns.
+// summaryFields are in the order of the columns activity.Temperature and
+// activity.Humidity.
 var summaryFields = []string{"min", "mean", "max"}
 
-func writeSummary(request selection.Request) (selection.Writer, error) {
+func bindSummary(request selection.BindRequest) (selection.FieldEncoder, error) {
 	return func(b []byte, row selection.Row) ([]byte, error) {
 		if row.Value(0) == nil {
 			return append(b, "null"...), nil
@@ -41,7 +38,7 @@ func writeSummary(request selection.Request) (selection.Writer, error) {
 				}
 				value, ok := row.Value(n).(float64)
 				if !ok {
-					return b, fmt.Errorf("a summary of a %T", row.Value(n))
+					return b, fmt.Errorf("a summary is a %T, want a float64", row.Value(n))
 				}
 				return rawjson.AppendFloat(b, value), nil
 			}
@@ -50,18 +47,15 @@ func writeSummary(request selection.Request) (selection.Writer, error) {
 	}, nil
 }
 
-func (r *Resolver) activity(asked selection.Asked) (selection.Query, error) {
-	narrow, err := activity.Want(activity.Request{
-		Series:    values(asked.Arguments["series"].([]*series.Series)),
-		Every:     asked.Arguments["every"].(time.Duration),
-		Algorithm: asked.Arguments["algorithm"].(*annotations.Filter),
-		Objects:   asked.For(activity.Objects),
+func (r *Resolver) activityQuery(rootArgs selection.RootArgs, args activityArguments) (selection.RootQuery, error) {
+	narrow, err := activity.SelectBuckets(activity.Request{
+		Series: args.series, Every: args.every, Algorithm: args.algorithm, Objects: rootArgs.Needs(activity.Objects),
 	})
-	return selection.Query{Select: narrow, Most: activity.MaxBuckets}, err
+	return selection.RootQuery{Narrow: narrow, MaxRows: activity.MaxBuckets}, err
 }
 
-// differenceRows are made by the domain: they have no table.
-func differenceRows() selection.Type {
+// differenceType has no table: package images compares the fingerprints.
+func differenceType() selection.Type {
 	return selection.Type{Name: "ImageDiff", Fields: map[string]selection.Field{
 		"device":  selection.Column("device"),
 		"takenAt": selection.Column("takenAt"),
@@ -69,9 +63,9 @@ func differenceRows() selection.Type {
 	}}
 }
 
-func (r *Resolver) diffImages(asked selection.Asked) (selection.Query, error) {
-	all, err := r.Images.Verdicts(asked.Context, given(asked.Context, "images", asked.Arguments["images"].([]*images.Fingerprint)))
-	return selection.Query{Made: &selection.Made{Count: len(all), Value: func(row int, column string) any {
+func (r *Resolver) diffImagesQuery(rootArgs selection.RootArgs, args diffImagesArguments) (selection.RootQuery, error) {
+	all, err := r.Images.Diff(rootArgs.Context, rawListArgument(rootArgs.Context, "images", args.images), false)
+	return selection.RootQuery{Static: &selection.StaticRows{Count: len(all), Value: func(row int, column string) any {
 		switch column {
 		case "device":
 			return all[row].Device

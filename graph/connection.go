@@ -6,7 +6,7 @@ import (
 	"tagma/internal/base/page"
 )
 
-// connection resolves what gqlgen cannot find in a generic type by itself.
+// connection resolves the fields that gqlgen does not find in a generic type.
 type connection[T any] struct{}
 
 func (connection[T]) Edges(_ context.Context, p *page.Page[T]) ([]*page.Edge[T], error) {
@@ -17,8 +17,8 @@ func (connection[T]) TotalCount(ctx context.Context, p *page.Page[T]) (int, erro
 	return p.TotalCount(ctx)
 }
 
-// values is a list as the domain takes it. gqlgen makes pointers of its items,
-// none of which is nil where the schema says so.
+// values returns the list in the form of the domain. gqlgen passes pointers, and
+// checks that no item of a non-null type is nil.
 func values[T any](pointers []*T) []T {
 	list := make([]T, len(pointers))
 	for n, p := range pointers {
@@ -27,7 +27,7 @@ func values[T any](pointers []*T) []T {
 	return list
 }
 
-// pointers is a list as gqlgen takes it.
+// pointers returns the list in the form of gqlgen.
 func pointers[T any](list []T) []*T {
 	all := make([]*T, len(list))
 	for n := range list {

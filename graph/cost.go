@@ -13,57 +13,56 @@ import (
 	"tagma/internal/base/cost"
 )
 
-// bounded ends answers that cost more than the limits, each event of a
-// subscription by itself.
-type bounded struct {
+// costLimiter ends answers that cost more than the limits. Each event of a
+// subscription is an answer of its own.
+type costLimiter struct {
 	limits cost.Limits
-	errors presenter
+	errors errorPresenter
 }
 
-// respond puts one error in the place of an answer that has passed a limit. It
-// goes around everything else that an answer passes through.
-func (b bounded) respond(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+// respond replaces an answer beyond a limit by one error. It is the outermost
+// interceptor of responses.
+func (b costLimiter) respond(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	within, meter, end := cost.Start(ctx, b.limits)
 	defer end()
 	response := next(within)
 	if response == nil {
 		return nil
 	}
-	// A subscription writes all its events into one buffer, which stays as long as
-	// the longest.
-	why := meter.Made(int64(len(response.Data)), int64(cap(response.Data)))
-	if why == nil {
+	// All events of a subscription share one buffer, which never shrinks.
+	failure := meter.Made(int64(len(response.Data)), int64(cap(response.Data)))
+	if failure == nil {
 		return response
 	}
-	err := b.errors.present(ctx, why)
+	err := b.errors.present(ctx, failure)
 	if meter.Applied() {
 		err.Extensions["applied"] = true
 	}
 	return &graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{err}}
 }
 
-// root lets gqlgen's buffer be as long as the answer will be, and not grow by
-// doubling.
-func (bounded) root(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+// root grows gqlgen's buffer to the length of the answer at once. Otherwise the
+// buffer grows by doubling, and takes up to three times the memory.
+func (costLimiter) root(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	value := next(ctx)
 	meter := cost.From(ctx)
 	if value == graphql.Null || value == nil || meter == nil {
 		return value
 	}
 	return graphql.WriterFunc(func(w io.Writer) {
-		if buffer, ok := w.(*bytes.Buffer); ok && buffer.Len() < smallest {
+		if buffer, ok := w.(*bytes.Buffer); ok && buffer.Len() < maxPrefixBytes {
 			buffer.Grow(int(meter.Written()))
 		}
 		value.MarshalGQL(w)
 	})
 }
 
-// smallest is how many bytes of an answer stand before its first value, at most.
-const smallest = 512
+// maxPrefixBytes is the most bytes that an answer has before its first value.
+const maxPrefixBytes = 512
 
-// field charges what a resolver has returned, before its own fields are asked
-// for. What package selection answers does not come by here.
-func (bounded) field(ctx context.Context, next graphql.Resolver) (any, error) {
+// field charges the value that a resolver has returned, before the fields of the
+// value are resolved. Package selection charges its values without field.
+func (costLimiter) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	meter := cost.From(ctx)
 	if meter == nil {
 		return next(ctx)
@@ -75,16 +74,16 @@ func (bounded) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	if err != nil {
 		return value, err
 	}
-	of := graphql.GetFieldContext(ctx)
-	if of.Object == "Mutation" {
+	field := graphql.GetFieldContext(ctx)
+	if field.Object == "Mutation" {
 		meter.Apply()
 	}
-	objects, length := sizeOf(value, len(of.Field.Selections) > 0)
+	objects, length := sizeOf(value, len(field.Field.Selections) > 0)
 	if objects > 0 {
 		err = meter.Resolve(objects)
 	}
 	if err == nil {
-		err = meter.Bytes(length + int64(len(of.Field.Alias)+len(`"":,`)))
+		err = meter.Bytes(length + int64(len(field.Field.Alias)+len(`"":,`)))
 	}
 	if err == nil && length > longField {
 		err = meter.Hold(length)
@@ -95,12 +94,12 @@ func (bounded) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	return value, nil
 }
 
-// longField is the length from which a text counts for itself, beside the memory
-// that each object is taken to hold.
+// longField is the length in bytes from which the memory of a text is charged.
+// Shorter texts are part of the memory that is charged per object.
 const longField = 256
 
-// sizeOf returns how many objects a field's value is, and about how many bytes
-// they or it will be in the answer, without their own fields.
+// sizeOf returns the number of objects in a field's value, and about the number of
+// bytes of the value in the answer, without the fields of the objects.
 func sizeOf(value any, composite bool) (objects, length int64) {
 	const number, braces = 20, int64(len("{},"))
 	switch v := value.(type) {
@@ -109,30 +108,30 @@ func sizeOf(value any, composite bool) (objects, length int64) {
 	case string:
 		return 0, int64(len(v)) + 2
 	}
-	of := reflect.ValueOf(value)
-	for of.Kind() == reflect.Pointer && !composite {
-		if of.IsNil() {
+	v := reflect.ValueOf(value)
+	for v.Kind() == reflect.Pointer && !composite {
+		if v.IsNil() {
 			return 0, int64(len("null"))
 		}
-		of = of.Elem()
+		v = v.Elem()
 	}
-	switch kind := of.Kind(); {
-	case kind == reflect.Pointer && of.IsNil():
+	switch kind := v.Kind(); {
+	case kind == reflect.Pointer && v.IsNil():
 		return 0, int64(len("null"))
 	case composite && kind == reflect.Slice:
-		return int64(of.Len()), braces * int64(of.Len())
+		return int64(v.Len()), braces * int64(v.Len())
 	case composite:
 		return 1, braces
 	case kind == reflect.String:
-		return 0, int64(of.Len()) + 2
+		return 0, int64(v.Len()) + 2
 	case kind != reflect.Slice:
 		return 0, number
-	case of.Type().Elem().Kind() == reflect.Uint8: // JSON as it stands
-		return 0, int64(of.Len())
+	case v.Type().Elem().Kind() == reflect.Uint8: // JSON
+		return 0, int64(v.Len())
 	}
-	for n := range of.Len() {
+	for n := range v.Len() {
 		length += number
-		if item := of.Index(n); item.Kind() == reflect.String || item.Kind() == reflect.Slice {
+		if item := v.Index(n); item.Kind() == reflect.String || item.Kind() == reflect.Slice {
 			length += int64(item.Len())
 		}
 	}

@@ -15,36 +15,36 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"tagma/internal/base/fault"
-	"tagma/internal/gql/documents"
 	"tagma/internal/gql/guard"
+	"tagma/internal/gql/persisted"
 	"tagma/internal/gql/transport"
 )
 
-// named finds the document that a request names, and has the server learn those
-// that prove right. It goes before whatever reads the text, and after the guard
-// as well: see learn.
-type named struct{ documents *documents.Documents }
+// resolvePersisted replaces the id or the hash of a document by its text. Use
+// resolvePersisted before every extension that reads the text.
+type resolvePersisted struct{ documents *persisted.Documents }
 
-var _ graphql.OperationParameterMutator = named{}
+var _ graphql.OperationParameterMutator = resolvePersisted{}
 
-// ExtensionName names it to gqlgen.
-func (named) ExtensionName() string { return "Named" }
+// ExtensionName returns the name of the extension in gqlgen.
+func (resolvePersisted) ExtensionName() string { return "ResolvePersisted" }
 
-// Validate has nothing against any schema.
-func (named) Validate(graphql.ExecutableSchema) error { return nil }
+// Validate accepts every schema.
+func (resolvePersisted) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters puts the text in the place of its name.
-func (n named) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	request := documents.Request{Text: params.Query}
+// MutateOperationParameters sets the text of the operation. It returns an error
+// if the server does not know the document.
+func (p resolvePersisted) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	request := persisted.Request{Text: params.Query}
 	if id, ok := params.Extensions[transport.DocumentID].(string); ok {
 		request.ID = id
 	}
-	if given, ok := params.Extensions["persistedQuery"]; ok && given != nil {
-		if request.Hash = persisted(given); request.Hash == "" {
+	if extension, ok := params.Extensions["persistedQuery"]; ok && extension != nil {
+		if request.Hash = persistedHash(extension); request.Hash == "" {
 			return asGraphQL(fault.New(fault.BadInput, "extensions.persistedQuery must be {version: 1, sha256Hash: \"…\"}"))
 		}
 	}
-	text, err := n.documents.Find(ctx, request)
+	text, err := p.documents.Find(ctx, request)
 	if err != nil {
 		return asGraphQL(err)
 	}
@@ -52,11 +52,12 @@ func (n named) MutateOperationParameters(ctx context.Context, params *graphql.Ra
 	return nil
 }
 
-// persisted is the hash of Apollo's extension, or empty where it is malformed.
-func persisted(given any) string {
-	members, _ := given.(map[string]any)
-	hash, _ := members["sha256Hash"].(string)
-	if fmt.Sprint(members["version"]) != "1" {
+// persistedHash returns the hash of Apollo's extension persistedQuery, or "" if the
+// extension is malformed.
+func persistedHash(extension any) string {
+	fields, _ := extension.(map[string]any)
+	hash, _ := fields["sha256Hash"].(string)
+	if fmt.Sprint(fields["version"]) != "1" {
 		return ""
 	}
 	return hash
@@ -66,28 +67,28 @@ func asGraphQL(err error) *gqlerror.Error {
 	return &gqlerror.Error{Err: err, Message: err.Error(), Extensions: map[string]any{"code": fault.CodeOf(err)}}
 }
 
-// learn teaches the server a document that came with its hash, once it is
-// known to be right.
-type learn struct{ documents *documents.Documents }
+// registerPersisted stores a document that came with its hash. Use
+// registerPersisted after the guard, so that no refused document is stored.
+type registerPersisted struct{ documents *persisted.Documents }
 
-var _ graphql.OperationContextMutator = learn{}
+var _ graphql.OperationContextMutator = registerPersisted{}
 
-// ExtensionName names it to gqlgen.
-func (learn) ExtensionName() string { return "Learn" }
+// ExtensionName returns the name of the extension in gqlgen.
+func (registerPersisted) ExtensionName() string { return "RegisterPersisted" }
 
-// Validate has nothing against any schema.
-func (learn) Validate(graphql.ExecutableSchema) error { return nil }
+// Validate accepts every schema.
+func (registerPersisted) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationContext lets every operation pass.
-func (l learn) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	if hash := persisted(operation.Extensions["persistedQuery"]); hash != "" {
-		l.documents.Teach(ctx, hash, operation.RawQuery)
+// MutateOperationContext stores the document, and accepts every operation.
+func (p registerPersisted) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	if hash := persistedHash(operation.Extensions["persistedQuery"]); hash != "" {
+		p.documents.Teach(ctx, hash, operation.RawQuery)
 	}
 	return nil
 }
 
-// checkDocuments says all that is wrong with the documents that the operator
-// trusts: each must be within the limits, and right by the schema.
+// checkDocuments returns an error with all problems of the trusted documents: each
+// must be within the limits, and valid by the schema.
 func checkDocuments(ctx context.Context, schema *ast.Schema, trusted map[string]string, bytes, tokens int) error {
 	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(trusted)) {
@@ -118,15 +119,15 @@ func checkDocuments(ctx context.Context, schema *ast.Schema, trusted map[string]
 	return errors.Join(problems...)
 }
 
-// parsedBytes bounds the parsed queries that are kept. weigh reckons a parsed
-// query by its text: one of short names takes some hundred bytes for each of
-// its tokens.
 const (
-	parsedBytes = 64 << 20
-	bytesOfTree = 100 // for each byte of the text
+	maxParsedBytes     = 64 << 20 // of all parsed queries in the cache
+	parsedBytesPerByte = 100      // a query of short names takes some hundred bytes per token
 )
 
-func weigh(text string, _ *ast.QueryDocument) int { return bytesOfTree * (len(text) + 10) }
+// parsedSize estimates the memory of a parsed query from its text.
+func parsedSize(text string, _ *ast.QueryDocument) int { return parsedBytesPerByte * (len(text) + 10) }
 
-// newCache keeps parsed queries.
-func newCache() graphql.Cache[*ast.QueryDocument] { return documents.NewCache(parsedBytes, weigh) }
+// newQueryCache returns a cache of parsed queries.
+func newQueryCache() graphql.Cache[*ast.QueryDocument] {
+	return persisted.NewCache(maxParsedBytes, parsedSize)
+}

@@ -17,44 +17,45 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// presenter writes errors into answers. What is not meant for the caller goes
-// to the log, under the request's id, and to the caller as INTERNAL.
-type presenter struct {
+// errorPresenter writes errors into answers. An error that callers must not read
+// goes to the log with the id of the request, and the caller gets INTERNAL.
+type errorPresenter struct {
 	log      *slog.Logger
 	contract vocabulary
 	writes   *health.Writes // nil in tests that write nothing
 }
 
-// present returns nil where the whole answer has ended: one error takes its
-// place (bounded), and what else fails for that reason is neither told nor logged.
-func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+// present returns the error of an answer. It returns nil if the answer is beyond a
+// limit: costLimiter replaces the whole answer by one error, and errors that follow
+// from the limit are neither shown nor logged.
+func (p errorPresenter) present(ctx context.Context, err error) *gqlerror.Error {
 	meter := cost.From(ctx)
 	if meter.Err() != nil {
 		return nil
 	}
-	answer := graphql.DefaultErrorPresenter(ctx, err) // has the path and the places
-	about := p.judge(ctx, err, answer)
-	answer.Message = about.Message
-	answer.Extensions = map[string]any{"code": string(about.Code)}
+	answer := graphql.DefaultErrorPresenter(ctx, err) // sets the path and the locations
+	public := p.publicError(ctx, err, answer)
+	answer.Message = public.Message
+	answer.Extensions = map[string]any{"code": string(public.Code)}
 	if id := request.ID(ctx); id != "" {
 		answer.Extensions["requestId"] = id
 	}
-	if len(about.Problems) > 0 {
-		answer.Extensions["problems"] = about.Problems
+	if len(public.Problems) > 0 {
+		answer.Extensions["problems"] = public.Problems
 	}
-	if about.RetryAfter > 0 {
-		answer.Extensions["retryAfter"] = int(math.Ceil(about.RetryAfter.Seconds()))
+	if public.RetryAfter > 0 {
+		answer.Extensions["retryAfter"] = int(math.Ceil(public.RetryAfter.Seconds()))
 	}
 	_ = meter.Hold(errorBytes)
 	_ = meter.Bytes(errorBytes)
 	return answer
 }
 
-// errorBytes is about what an error takes, in the answer and in memory.
+// errorBytes is about the size of an error, in the answer and in memory.
 const errorBytes = 512
 
-// judge says what a caller may know of an error.
-func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error) *fault.Error {
+// publicError returns the part of an error that a caller may read, and logs the rest.
+func (p errorPresenter) publicError(ctx context.Context, err error, answer *gqlerror.Error) *fault.Error {
 	if known, ok := errors.AsType[*fault.Error](err); ok {
 		if known.Unwrap() != nil {
 			p.log.WarnContext(ctx, "request failed", "error", known, "path", answer.Path.String())
@@ -63,13 +64,13 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	}
 	switch {
 	case answer.Err == nil:
-		return p.aboutQuery(answer)
+		return p.queryError(answer)
 	case errors.Is(err, context.DeadlineExceeded),
-		// A database may say first that it was told to stop.
+		// A cancelled statement may fail before the deadline is seen.
 		database.IsUnavailable(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.New(fault.Unavailable, "the request took too long: ask for less at once, or try again")
 	case errors.Is(err, context.Canceled):
-		// A token that was revoked ends its streams with that as the cause.
+		// A revoked token ends its streams with a fault as the cause.
 		if cause, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok {
 			return cause
 		}
@@ -85,10 +86,10 @@ func (p presenter) judge(ctx context.Context, err error, answer *gqlerror.Error)
 	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
 }
 
-// aboutQuery is an error of the parser, of the validation or of the variables,
-// in the form that Tagma's own have. Their path is into the variables, which is
-// no path of an answer: it moves to the problem.
-func (p presenter) aboutQuery(answer *gqlerror.Error) *fault.Error {
+// queryError converts an error of the parser, the validation or the variables into
+// a fault. The path of such an error leads into the variables, not into the answer,
+// so the path moves to the problem.
+func (p errorPresenter) queryError(answer *gqlerror.Error) *fault.Error {
 	message := p.contract.word(answer)
 	if !inVariables(answer) {
 		return fault.New(fault.BadInput, "%s", message)
@@ -105,22 +106,22 @@ func (p presenter) aboutQuery(answer *gqlerror.Error) *fault.Error {
 	return err
 }
 
-// mostErrors is how many errors an answer lists that has no data. Validation
-// finds one in each token.
-const mostErrors = 20
+// maxErrors bounds the errors of an answer without data. Validation may find an
+// error in every token.
+const maxErrors = 20
 
-// shorten leaves out what nobody would read.
-func (p presenter) shorten(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+// shorten replaces the errors beyond maxErrors by their number.
+func (p errorPresenter) shorten(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
-	if response != nil && response.Data == nil && len(response.Errors) > mostErrors {
-		more := fault.New(fault.BadInput, "… and %d more errors", len(response.Errors)-mostErrors)
-		response.Errors = append(response.Errors[:mostErrors:mostErrors], p.present(ctx, more))
+	if response != nil && response.Data == nil && len(response.Errors) > maxErrors {
+		more := fault.New(fault.BadInput, "… and %d more errors", len(response.Errors)-maxErrors)
+		response.Errors = append(response.Errors[:maxErrors:maxErrors], p.present(ctx, more))
 	}
 	return response
 }
 
-// recovered makes an error of a panic.
-func (p presenter) recovered(ctx context.Context, panicked any) error {
+// recoverPanic logs a panic, and returns INTERNAL.
+func (p errorPresenter) recoverPanic(ctx context.Context, panicked any) error {
 	p.log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
 	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
 }

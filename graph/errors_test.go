@@ -41,7 +41,7 @@ func TestPresent_ACallerReadsFaultsAndNothingElse(t *testing.T) {
 		"of a resolver, by gqlgen": {err: gqlerror.Wrap(errors.New(canary)), code: fault.Internal, message: "request id", logged: true},
 	} {
 		var lines bytes.Buffer
-		p := presenter{log: slog.New(slog.NewTextHandler(&lines, nil))}
+		p := errorPresenter{log: slog.New(slog.NewTextHandler(&lines, nil))}
 		about := request.New("192.0.2.1")
 		ctx := graphql.WithResponseContext(request.With(t.Context(), about), p.present, nil)
 		answer := p.present(ctx, c.err)
@@ -62,7 +62,7 @@ func TestPresent_ACallerReadsFaultsAndNothingElse(t *testing.T) {
 }
 
 func TestPresent_ProblemsAndTheTimeToWaitAreTold(t *testing.T) {
-	p := presenter{log: slog.New(slog.DiscardHandler)}
+	p := errorPresenter{log: slog.New(slog.DiscardHandler)}
 	var problems fault.Problems
 	problems.Add(fault.BadInput, []any{"input", 0}, "wrong")
 	answer := p.present(t.Context(), problems.Err())
@@ -80,7 +80,7 @@ func TestPresent_ProblemsAndTheTimeToWaitAreTold(t *testing.T) {
 }
 
 func TestPresent_ThePathOfTheFieldStays(t *testing.T) {
-	p := presenter{log: slog.New(slog.DiscardHandler)}
+	p := errorPresenter{log: slog.New(slog.DiscardHandler)}
 	path := ast.Path{ast.PathName("image"), ast.PathIndex(2)}
 	if answer := p.present(t.Context(), gqlerror.WrapPath(path, fault.New(fault.NotFound, "no"))); answer.Path.String() != path.String() {
 		t.Errorf("%s", answer.Path)
@@ -89,8 +89,8 @@ func TestPresent_ThePathOfTheFieldStays(t *testing.T) {
 
 func TestRecovered_APanicIsForTheLogAlone(t *testing.T) {
 	var lines bytes.Buffer
-	p := presenter{log: slog.New(slog.NewTextHandler(&lines, nil))}
-	err := p.recovered(t.Context(), canary)
+	p := errorPresenter{log: slog.New(slog.NewTextHandler(&lines, nil))}
+	err := p.recoverPanic(t.Context(), canary)
 	if fault.CodeOf(err) != fault.Internal || strings.Contains(err.Error(), canary) {
 		t.Error(err)
 	}

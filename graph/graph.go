@@ -1,9 +1,13 @@
 // Package graph answers GraphQL operations: it binds the contract in
 // schema.graphql to the packages of the domain.
 //
-// Its resolvers check, call one thing, and return. Who may ask for a field, and
-// how large an answer may be, is judged before any of them runs (package
-// guard). Edges are loaded for all rows of a list at once (package batch).
+// A resolver checks its arguments, calls one function of the domain, and returns.
+// Edges are loaded for all rows of a list at once (package batch). Package selection
+// answers long lists without the resolvers; graph registers the types, and the domain
+// describes the queries.
+//
+// Package graph does not own the permissions and the size of an operation (package
+// guard), nor HTTP (package transport), nor queries (the packages of the domain).
 package graph
 
 import (
@@ -23,8 +27,8 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/labels"
 	"tagma/internal/domain/people"
-	"tagma/internal/gql/documents"
 	"tagma/internal/gql/guard"
+	"tagma/internal/gql/persisted"
 	"tagma/internal/gql/selection"
 	"tagma/internal/gql/transport"
 	"tagma/internal/storage/database"
@@ -32,14 +36,14 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// Resolver is what the resolvers call on.
+// Resolver holds the services that the resolvers call.
 type Resolver struct {
 	DB          *database.DB
-	Images      *images.Images
-	Annotations *annotations.Annotations
+	Images      *images.Service
+	Annotations *annotations.Service
 	Labels      *labels.Service
-	Bundles     *bundles.Bundles
-	People      *people.People
+	Bundles     *bundles.Service
+	People      *people.Service
 	Events      Events
 	Links       filelink.Maker
 	Targets     filelink.Targets
@@ -51,42 +55,43 @@ type Options struct {
 	Guard       guard.Limits
 	Cost        cost.Limits
 	QueryTokens int
-	Trusted     map[string]string // documents that the operator has listed, by id
-	TrustedOnly bool              // lets no others pass
+	Trusted     map[string]string // documents of the operator, by id
+	TrustedOnly bool              // refuse all other documents
 	Transport   transport.Options
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
-	Writes      *health.Writes // hears of writes that fail
+	Writes      *health.Writes // learns of failed writes
 
-	ordinary bool // for tests: all is left to the resolvers
+	ordinary bool // for tests: the resolvers answer all fields
 }
 
-// sizes is what the guard takes lists to be as long as that do not say so.
+// sizes are the lengths of lists that the guard assumes: Of is the argument with the
+// length.
 var sizes = map[string]guard.Size{
-	"Query.images":                  {Of: "keys", Each: 1},
-	"Query.nodes":                   {Of: "ids", Each: 1},
-	"Query.diffImages":              {Of: "images", Each: 1},
-	"Query.annotations":             {Of: "images", Each: 2},
-	"Query.activity":                {Each: 1000},
-	"Image.annotations":             {Each: 2},
-	"Annotation.objects":            {Each: 20},
-	"Query.labelSets":               {Each: 20},
-	"LabelSet.labels":               {Each: 10},
-	"LabelSubmission.labels":        {Each: 10},
-	"BundleVersion.files":           {Each: 500},
-	"BundleUpload.wanted":           {Each: 100},
-	"BundleUploadTarget.headers":    {Each: 2},
-	"User.tokens":                   {Each: 10},
-	"Mutation.createUsers":          {Of: "input", Each: 1},
-	"UploadImagesPayload.results":   {Each: 100},
-	"PutAnnotationsPayload.results": {Each: 100},
-	"PutAnnotationResult.problems":  {Each: 1},
+	"Query.images":                      {Of: "keys", Each: 1},
+	"Query.nodes":                       {Of: "ids", Each: 1},
+	"Query.diffImages":                  {Of: "images", Each: 1},
+	"Query.annotations":                 {Of: "images", Each: 2},
+	"Query.activity":                    {Each: 1000},
+	"Image.annotations":                 {Each: 2},
+	"Annotation.objects":                {Each: 20},
+	"Query.labelSets":                   {Each: 20},
+	"LabelSet.labels":                   {Each: 10},
+	"LabelSubmission.labels":            {Each: 10},
+	"BundleVersion.files":               {Each: 500},
+	"RequestBundleUploadPayload.wanted": {Each: 100},
+	"BundleUploadTarget.headers":        {Each: 2},
+	"User.tokens":                       {Each: 10},
+	"CreateUsersPayload.users":          {Each: 100},
+	"UploadImagesPayload.results":       {Each: 100},
+	"PutAnnotationsPayload.results":     {Each: 100},
+	"PutAnnotationResult.problems":      {Each: 1},
 }
 
-// NewHandler answers GraphQL over HTTP.
+// NewHandler returns the handler of GraphQL over HTTP.
 func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
-	judge, err := guard.New(schema.Schema(), options.Guard, sizes)
+	operationGuard, err := guard.New(schema.Schema(), options.Guard, sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -94,43 +99,68 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := documents.New(options.Trusted, options.TrustedOnly)
-	fast, err := selection.New(schema.Schema(), resolver.DB, resolver.known())
+	stored := persisted.New(options.Trusted, options.TrustedOnly)
+	engines := newEngineMeter(options.Metrics, options.Log)
+	engine, err := selection.New(schema.Schema(), resolver.DB, resolver.registry(), engines.selection)
 	if err != nil {
 		return nil, err
 	}
-	options.Transport.LateVariables = !options.ordinary
+	options.Transport.RawLists = !options.ordinary
 	server := handler.New(schema)
-	server.AddTransport(transport.WebSocket{Options: options.Transport})
-	server.AddTransport(transport.GET{Options: options.Transport})
-	server.AddTransport(transport.Multipart{Options: options.Transport})
-	server.AddTransport(transport.POST{Options: options.Transport})
-	server.AddTransport(transport.OtherMethods{Options: options.Transport})
+	for _, t := range transport.New(options.Transport) {
+		server.AddTransport(t)
+	}
+	// The order below is the security model. gqlgen runs the extensions in the order
+	// of Use, first on the text, then on the parsed operation:
+	//
+	//  1. resolvePersisted, on the text: an id or a hash becomes the text that all
+	//     other extensions read.
+	//  2. guard.Text, on the text: gqlgen's parser takes too long for some texts, so
+	//     these are refused before. A text in the query cache has passed.
+	//  3. Introspection, which anybody may use: the schema is public.
+	//  4. decodeRawLists, on both: the guard needs the lengths of long lists.
+	//  5. operationGuard, on the operation: permissions, depth and cost. Nothing has
+	//     run when an operation is refused.
+	//  6. hideRawLists, on the operation: gqlgen cannot read decoded lists. The guard
+	//     has seen the lengths.
+	//  7. registerPersisted, on the operation: only documents that the guard has
+	//     accepted are stored under their hash.
+	//
+	// Of interceptors, the first is the outermost:
+	//
+	//  8. Fields: the engine answers a root field and charges the cost; the limiter
+	//     charges all other fields.
+	//  9. Root fields: the limiter sizes gqlgen's buffer.
+	// 10. Responses: the limiter replaces an answer beyond a limit by one error, whatever
+	//     the errors inside are. Then the list of errors is shortened.
+	// 11. Operations: the meter measures all of the above.
+	// 12. Errors: the presenter and the recover function remove what callers may not
+	//     read.
 	server.SetParserTokenLimit(options.QueryTokens)
-	server.Use(named{known})
-	parsed := newCache()
+	server.Use(resolvePersisted{stored})
+	parsed := newQueryCache()
 	server.Use(guard.Text{Tokens: options.QueryTokens, Passed: func(ctx context.Context, text string) bool {
 		_, ok := parsed.Get(ctx, text)
 		return ok
 	}})
 	server.SetQueryCache(parsed)
 	server.Use(extension.Introspection{}) // the contract is public
-	server.Use(lateIn{schema.Schema()})
-	server.Use(judge)
-	server.Use(lateOut{})
-	server.Use(learn{known})
-	errors := presenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
-	bounds := bounded{options.Cost, errors}
+	server.Use(decodeRawLists{schema.Schema(), engines.list})
+	server.Use(operationGuard)
+	server.Use(hideRawLists{})
+	server.Use(registerPersisted{stored})
+	presenter := errorPresenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
+	limiter := costLimiter{options.Cost, presenter}
 	if !options.ordinary {
-		server.AroundFields(fast.Field)
+		server.AroundFields(engine.InterceptField)
 	}
-	server.AroundFields(bounds.field)
-	server.AroundRootFields(bounds.root)
-	server.AroundResponses(bounds.respond)
-	server.AroundOperations(newMeter(options.Metrics).measure)
-	server.SetErrorPresenter(errors.present)
-	server.AroundResponses(errors.shorten)
-	server.SetRecoverFunc(errors.recovered)
+	server.AroundFields(limiter.field)
+	server.AroundRootFields(limiter.root)
+	server.AroundResponses(limiter.respond)
+	server.AroundOperations(newOperationMeter(options.Metrics).measure)
+	server.SetErrorPresenter(presenter.present)
+	server.AroundResponses(presenter.shorten)
+	server.SetRecoverFunc(presenter.recoverPanic)
 	return server, nil
 }
 
@@ -160,8 +190,8 @@ func (r *Resolver) BundleVersion() generated.BundleVersionResolver {
 	return bundleVersion{r}
 }
 
-func (r *Resolver) BundleUpload() generated.BundleUploadResolver {
-	return bundleUpload{r}
+func (r *Resolver) RequestBundleUploadPayload() generated.RequestBundleUploadPayloadResolver {
+	return requestBundleUploadPayload{r}
 }
 
 func (r *Resolver) ImageConnection() generated.ImageConnectionResolver {
@@ -197,19 +227,19 @@ func (r *Resolver) BundleVersionConnection() generated.BundleVersionConnectionRe
 }
 
 type (
-	query           struct{ *Resolver }
-	mutation        struct{ *Resolver }
-	subscription    struct{ *Resolver }
-	image           struct{ *Resolver }
-	device          struct{ *Resolver }
-	annotation      struct{ *Resolver }
-	labelSet        struct{ *Resolver }
-	video           struct{ *Resolver }
-	labelSubmission struct{ *Resolver }
-	bundle          struct{ *Resolver }
-	bundleVersion   struct{ *Resolver }
-	bundleFile      struct{ *Resolver }
-	bundleUpload    struct{ *Resolver }
-	algorithm       struct{ *Resolver }
-	user            struct{ *Resolver }
+	query                      struct{ r *Resolver }
+	mutation                   struct{ r *Resolver }
+	subscription               struct{ r *Resolver }
+	image                      struct{ r *Resolver }
+	device                     struct{ r *Resolver }
+	annotation                 struct{ r *Resolver }
+	labelSet                   struct{ r *Resolver }
+	video                      struct{ r *Resolver }
+	labelSubmission            struct{ r *Resolver }
+	bundle                     struct{ r *Resolver }
+	bundleVersion              struct{ r *Resolver }
+	bundleFile                 struct{ r *Resolver }
+	requestBundleUploadPayload struct{ r *Resolver }
+	algorithm                  struct{ r *Resolver }
+	user                       struct{ r *Resolver }
 )

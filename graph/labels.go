@@ -18,23 +18,23 @@ import (
 const LongestLabelWait = 25 * time.Second
 
 func (q query) LabelSets(ctx context.Context) ([]*ent.LabelSet, error) {
-	return q.Labels.Sets(ctx)
+	return q.r.Labels.Sets(ctx)
 }
 
 func (q query) LabelSet(ctx context.Context, name string) (*ent.LabelSet, error) {
-	return q.Labels.Set(ctx, name)
+	return q.r.Labels.Set(ctx, name)
 }
 
 func (q query) Video(ctx context.Context, url string) (*ent.Video, error) {
-	return q.Labels.Video(ctx, url)
+	return q.r.Labels.Video(ctx, url)
 }
 
 func (q query) Videos(ctx context.Context, first *int, after *string) (*node.VideoConnection, error) {
-	return q.Labels.Videos(ctx, page.Request{First: first, After: after})
+	return q.r.Labels.Videos(ctx, page.Request{First: first, After: after})
 }
 
 func (q query) LabelSubmissions(ctx context.Context, filter *labels.Filter, first *int, after *string, last *int, before *string) (*node.LabelSubmissionConnection, error) {
-	return q.Labels.Submissions(ctx, filter, page.Request{First: first, After: after, Last: last, Before: before})
+	return q.r.Labels.Submissions(ctx, filter, page.Request{First: first, After: after, Last: last, Before: before})
 }
 
 func (m mutation) SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error) {
@@ -43,29 +43,33 @@ func (m mutation) SubmitLabels(ctx context.Context, input labels.Submission, wai
 		problems.Add(fault.BadInput, []any{"wait"}, "%g seconds are not from PT0S to PT25S", wait.Seconds())
 		return nil, problems.Err()
 	}
-	return m.Labels.Submit(ctx, &input, wait)
+	return m.r.Labels.Submit(ctx, &input, wait)
 }
 
-func (m mutation) CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*ent.LabelSet, error) {
-	return m.Labels.CreateSet(ctx, input.Name, values(input.Labels))
+func (m mutation) CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*model.CreateLabelSetPayload, error) {
+	set, err := m.r.Labels.CreateSet(ctx, input.Name, values(input.Labels))
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateLabelSetPayload{LabelSet: set}, nil
 }
 
-func (s labelSet) Labels(_ context.Context, of *ent.LabelSet) ([]*labels.Definition, error) {
-	all, err := labels.Definitions(of)
+func (s labelSet) Labels(_ context.Context, parent *ent.LabelSet) ([]*labels.Definition, error) {
+	all, err := labels.Definitions(parent)
 	return pointers(all), err
 }
 
-func (v video) LabelledFrames(ctx context.Context, of *ent.Video) (int, error) {
-	frames, err := batch.Load(ctx, of.Group, of, "labelledFrames", v.Labels.LabelledFrames)
-	return frames[of.ID], err
+func (v video) LabelledFrames(ctx context.Context, parent *ent.Video) (int, error) {
+	frames, err := batch.Load(ctx, parent.Group, parent, "labelledFrames", v.r.Labels.LabelledFrames)
+	return frames[parent.ID], err
 }
 
-func (v video) Coverage(ctx context.Context, of *ent.Video) (float64, error) {
-	frames, err := v.LabelledFrames(ctx, of)
-	return labels.Coverage(of, frames), err
+func (v video) Coverage(ctx context.Context, parent *ent.Video) (float64, error) {
+	frames, err := v.LabelledFrames(ctx, parent)
+	return labels.Coverage(parent, frames), err
 }
 
-func (v video) Submissions(ctx context.Context, of *ent.Video, frameIndex, first *int, after *string) (*node.LabelSubmissionConnection, error) {
+func (v video) Submissions(ctx context.Context, parent *ent.Video, frameIndex, first *int, after *string) (*node.LabelSubmissionConnection, error) {
 	type edge struct {
 		frame, first int
 		after        string
@@ -80,53 +84,53 @@ func (v video) Submissions(ctx context.Context, of *ent.Video, frameIndex, first
 	if after != nil {
 		name.after = *after
 	}
-	found, err := batch.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
-		return v.Labels.OfVideos(ctx, all, frameIndex, page.Request{First: first, After: after})
+	byKey, err := batch.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
+		return v.r.Labels.OfVideos(ctx, all, frameIndex, page.Request{First: first, After: after})
 	})
-	return found[of.ID], err
+	return byKey[parent.ID], err
 }
 
-func (s labelSubmission) Video(ctx context.Context, of *ent.LabelSubmission) (*ent.Video, error) {
-	found, err := batch.Load(ctx, of.Group, of, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
-		return s.Resolver.Labels.VideosByID(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return &one.VideoID }))
+func (s labelSubmission) Video(ctx context.Context, parent *ent.LabelSubmission) (*ent.Video, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
+		return s.r.Labels.VideosByID(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return &one.VideoID }))
 	})
-	return found[of.VideoID], err
+	return byKey[parent.VideoID], err
 }
 
-func (s labelSubmission) LabelSet(ctx context.Context, of *ent.LabelSubmission) (*ent.LabelSet, error) {
-	found, err := batch.Load(ctx, of.Group, of, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
-		return s.Resolver.Labels.SetsByID(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return &one.LabelSetID }))
+func (s labelSubmission) LabelSet(ctx context.Context, parent *ent.LabelSubmission) (*ent.LabelSet, error) {
+	byKey, err := batch.Load(ctx, parent.Group, parent, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
+		return s.r.Labels.SetsByID(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return &one.LabelSetID }))
 	})
-	return found[of.LabelSetID], err
+	return byKey[parent.LabelSetID], err
 }
 
-func (s labelSubmission) Labels(_ context.Context, of *ent.LabelSubmission) ([]*labels.Label, error) {
-	all, err := labels.LabelsOf(of)
+func (s labelSubmission) Labels(_ context.Context, parent *ent.LabelSubmission) ([]*labels.Label, error) {
+	all, err := labels.LabelsOf(parent)
 	return pointers(all), err
 }
 
-func (labelSubmission) Author(_ context.Context, of *ent.LabelSubmission) (string, error) {
-	name, _ := labels.AuthorOf(of)
+func (labelSubmission) Author(_ context.Context, parent *ent.LabelSubmission) (string, error) {
+	name, _ := labels.AuthorOf(parent)
 	return name, nil
 }
 
 // AuthorEmail is for whom User.email is for: an admin, and the person itself.
 // Nobody is known to be the author of what was read from the repository.
-func (labelSubmission) AuthorEmail(ctx context.Context, of *ent.LabelSubmission) (*string, error) {
+func (labelSubmission) AuthorEmail(ctx context.Context, parent *ent.LabelSubmission) (*string, error) {
 	c := caller.From(ctx)
-	if !c.Has(caller.Admin) && (of.SubmittedByID == nil || !c.Is(*of.SubmittedByID)) {
+	if !c.Has(caller.Admin) && (parent.SubmittedByID == nil || !c.Is(*parent.SubmittedByID)) {
 		return nil, fault.New(fault.Forbidden, "the address is for the author and for admins")
 	}
-	_, email := labels.AuthorOf(of)
+	_, email := labels.AuthorOf(parent)
 	return email, nil
 }
 
-func (s labelSubmission) SubmittedBy(ctx context.Context, of *ent.LabelSubmission) (*ent.User, error) {
-	if of.SubmittedByID == nil {
+func (s labelSubmission) SubmittedBy(ctx context.Context, parent *ent.LabelSubmission) (*ent.User, error) {
+	if parent.SubmittedByID == nil {
 		return nil, nil //nolint:nilnil // it was read from the repository
 	}
-	found, err := batch.Load(ctx, of.Group, of, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
-		return s.People.ByIDs(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return one.SubmittedByID }))
+	byKey, err := batch.Load(ctx, parent.Group, parent, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
+		return s.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return one.SubmittedByID }))
 	})
-	return found[*of.SubmittedByID], err
+	return byKey[*parent.SubmittedByID], err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // run measures an operation that sends some statements and answers so.
-func run(ctx context.Context, m *meter, name string, statements int, answer *graphql.Response) {
+func run(ctx context.Context, m *operationMeter, name string, statements int, answer *graphql.Response) {
 	ctx = request.With(ctx, request.New("192.0.2.1"))
 	ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
 		Operation: &ast.OperationDefinition{Name: name, Operation: ast.Query},
@@ -59,7 +59,7 @@ func measured(t *testing.T, metrics *prometheus.Registry) (times map[string]uint
 
 func TestMeter_CountsOperationsByNameAndOutcome(t *testing.T) {
 	metrics := prometheus.NewRegistry()
-	m := newMeter(metrics)
+	m := newOperationMeter(metrics)
 	run(t.Context(), m, "Night", 3, &graphql.Response{})
 	run(t.Context(), m, "Night", 4, &graphql.Response{Errors: gqlerror.List{gqlerror.Errorf("no")}})
 	run(t.Context(), m, "", 1, nil)
@@ -74,18 +74,18 @@ func TestMeter_CountsOperationsByNameAndOutcome(t *testing.T) {
 
 func TestMeter_NamesThatCallersMakeUpAreOneAfterABound(t *testing.T) {
 	metrics := prometheus.NewRegistry()
-	m := newMeter(metrics)
+	m := newOperationMeter(metrics)
 	somebody := caller.With(t.Context(), &caller.Caller{Role: caller.Reader})
-	for n := range keptNames { // by nobody, who gets no further than a part
+	for n := range maxNames { // by nobody, who gets no further than a part
 		run(t.Context(), m, fmt.Sprint("Made up ", n), 0, nil)
 	}
-	for n := range keptNames {
+	for n := range maxNames {
 		run(somebody, m, fmt.Sprint("N", n), 0, nil)
 	}
 	run(t.Context(), m, "N0", 0, nil) // which is known
 	times, _ := measured(t, metrics)
-	if len(times) != keptNames+1 || times["N0 query ok"] != 2 || times["Made up 19 query ok"] != 1 ||
-		times["other query ok"] != keptNames {
+	if len(times) != maxNames+1 || times["N0 query ok"] != 2 || times["Made up 19 query ok"] != 1 ||
+		times["other query ok"] != maxNames {
 		t.Errorf("%d names, %d others", len(times), times["other query ok"])
 	}
 }

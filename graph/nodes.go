@@ -8,9 +8,9 @@ import (
 	"tagma/internal/base/nodeid"
 )
 
-// nodes gives what has these ids, in their order, nil where there is nothing:
-// one statement for each type among them. A type that is not named here has no
-// ids for callers.
+// nodes returns the nodes with the ids, in the order of the ids, and nil for an id
+// without a node. It sends one statement per type. Types without a line here have no
+// nodes.
 func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, error) {
 	numbers := map[string][]int64{}
 	var devices []string
@@ -21,18 +21,18 @@ func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, err
 			numbers[id.Type] = append(numbers[id.Type], n)
 		}
 	}
-	found := map[nodeid.ID]node.Node{}
+	byID := map[nodeid.ID]node.Node{}
 	for _, load := range []func() error{
-		func() error { return gather(ctx, found, devices, r.Images.DevicesByName) },
-		func() error { return gather(ctx, found, numbers["Image"], r.Images.ByIDs) },
-		func() error { return gather(ctx, found, numbers["Annotation"], r.Annotations.ByIDs) },
-		func() error { return gather(ctx, found, numbers["LabelSet"], r.Labels.SetsByID) },
-		func() error { return gather(ctx, found, numbers["Video"], r.Labels.VideosByID) },
-		func() error { return gather(ctx, found, numbers["LabelSubmission"], r.Labels.SubmissionsByID) },
-		func() error { return gather(ctx, found, numbers["Bundle"], r.Bundles.ByIDs) },
-		func() error { return gather(ctx, found, numbers["BundleVersion"], r.Bundles.VersionsByID) },
-		func() error { return gather(ctx, found, numbers["User"], r.People.ByIDs) },
-		func() error { return gather(ctx, found, numbers["AccessToken"], r.token) },
+		func() error { return addNodes(ctx, byID, devices, r.Images.DevicesByName) },
+		func() error { return addNodes(ctx, byID, numbers["Image"], r.Images.ByIDs) },
+		func() error { return addNodes(ctx, byID, numbers["Annotation"], r.Annotations.ByIDs) },
+		func() error { return addNodes(ctx, byID, numbers["LabelSet"], r.Labels.SetsByID) },
+		func() error { return addNodes(ctx, byID, numbers["Video"], r.Labels.VideosByID) },
+		func() error { return addNodes(ctx, byID, numbers["LabelSubmission"], r.Labels.SubmissionsByID) },
+		func() error { return addNodes(ctx, byID, numbers["Bundle"], r.Bundles.ByIDs) },
+		func() error { return addNodes(ctx, byID, numbers["BundleVersion"], r.Bundles.VersionsByID) },
+		func() error { return addNodes(ctx, byID, numbers["User"], r.People.ByIDs) },
+		func() error { return addNodes(ctx, byID, numbers["AccessToken"], r.tokensByID) },
 	} {
 		if err := load(); err != nil {
 			return nil, err
@@ -40,33 +40,34 @@ func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, err
 	}
 	nodes := make([]node.Node, len(ids))
 	for n, id := range ids {
-		nodes[n] = found[id]
+		nodes[n] = byID[id]
 	}
 	return nodes, nil
 }
 
-func gather[K comparable, N node.Node](ctx context.Context, into map[nodeid.ID]node.Node, keys []K, load func(context.Context, []K) (map[K]N, error)) error {
+// addNodes loads the rows with the keys, and adds the rows to a map.
+func addNodes[K comparable, N node.Node](ctx context.Context, byID map[nodeid.ID]node.Node, keys []K, load func(context.Context, []K) (map[K]N, error)) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	found, err := load(ctx, keys)
-	for _, one := range found {
-		into[one.NodeID()] = one
+	rows, err := load(ctx, keys)
+	for _, row := range rows {
+		byID[row.NodeID()] = row
 	}
 	return err
 }
 
-// token gives those of the tokens that the caller may see.
-func (r *Resolver) token(ctx context.Context, ids []int64) (map[int64]*ent.AccessToken, error) {
-	found := map[int64]*ent.AccessToken{}
+// tokensByID returns the tokens with the ids that the caller may see.
+func (r *Resolver) tokensByID(ctx context.Context, ids []int64) (map[int64]*ent.AccessToken, error) {
+	byID := map[int64]*ent.AccessToken{}
 	for _, id := range ids {
-		one, err := r.People.TokenByID(ctx, id)
+		token, err := r.People.TokenByID(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if one != nil {
-			found[id] = one
+		if token != nil {
+			byID[id] = token
 		}
 	}
-	return found, nil
+	return byID, nil
 }

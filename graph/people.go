@@ -18,40 +18,41 @@ import (
 	"tagma/internal/domain/people"
 )
 
-// ownOrAdmin decides a field for SELF: the person's own, or an admin's view.
-// The person of a session is whoever has just signed in by this very request.
-func ownOrAdmin(ctx context.Context, of *ent.User) error {
-	if c := caller.From(ctx); c.Is(of.ID) || c.Has(caller.Admin) {
+// ownOrAdmin returns an error unless the caller owns the account or is an admin: it
+// decides fields with the audience SELF. The user of a LoginPayload has signed in
+// with this request.
+func ownOrAdmin(ctx context.Context, account *ent.User) error {
+	if c := caller.From(ctx); c.Is(account.ID) || c.Has(caller.Admin) {
 		return nil
 	}
-	if field := graphql.GetFieldContext(ctx); field != nil && field.Parent != nil && field.Parent.Object == "Session" {
+	if field := graphql.GetFieldContext(ctx); field != nil && field.Parent != nil && field.Parent.Object == "LoginPayload" {
 		return nil
 	}
-	return fault.New(fault.Forbidden, "this is for %s and for admins", of.Username)
+	return fault.New(fault.Forbidden, "this is for %s and for admins", account.Username)
 }
 
-func (user) Email(ctx context.Context, of *ent.User) (*string, error) {
-	return of.Email, ownOrAdmin(ctx, of)
+func (user) Email(ctx context.Context, parent *ent.User) (*string, error) {
+	return parent.Email, ownOrAdmin(ctx, parent)
 }
 
-func (user) Role(ctx context.Context, of *ent.User) (caller.Role, error) {
-	return of.Role, ownOrAdmin(ctx, of)
+func (user) Role(ctx context.Context, parent *ent.User) (caller.Role, error) {
+	return parent.Role, ownOrAdmin(ctx, parent)
 }
 
-func (user) CreatedAt(ctx context.Context, of *ent.User) (instant.Instant, error) {
-	return of.CreatedAt, ownOrAdmin(ctx, of)
+func (user) CreatedAt(ctx context.Context, parent *ent.User) (instant.Instant, error) {
+	return parent.CreatedAt, ownOrAdmin(ctx, parent)
 }
 
-func (user) Disabled(ctx context.Context, of *ent.User) (bool, error) {
-	return of.Disabled, ownOrAdmin(ctx, of)
+func (user) Disabled(ctx context.Context, parent *ent.User) (bool, error) {
+	return parent.Disabled, ownOrAdmin(ctx, parent)
 }
 
-func (u user) Tokens(ctx context.Context, of *ent.User) ([]*ent.AccessToken, error) {
-	if err := ownOrAdmin(ctx, of); err != nil {
+func (u user) Tokens(ctx context.Context, parent *ent.User) ([]*ent.AccessToken, error) {
+	if err := ownOrAdmin(ctx, parent); err != nil {
 		return nil, err
 	}
-	found, err := batch.Load(ctx, of.Group, of, "tokens", u.People.TokensOf)
-	return found[of.ID], err
+	byKey, err := batch.Load(ctx, parent.Group, parent, "tokens", u.r.People.TokensOf)
+	return byKey[parent.ID], err
 }
 
 func (q query) Users(ctx context.Context, filter []*model.UserFilter, first *int, after *string) (*node.UserConnection, error) {
@@ -59,59 +60,84 @@ func (q query) Users(ctx context.Context, filter []*model.UserFilter, first *int
 	for n, f := range filter {
 		filters[n] = people.Filter(*f)
 	}
-	return q.People.List(ctx, filters, page.Request{First: first, After: after})
+	return q.r.People.List(ctx, filters, page.Request{First: first, After: after})
 }
 
-func (m mutation) Login(ctx context.Context, username, password string) (*model.Session, error) {
-	session, err := m.People.Login(ctx, username, password, request.From(ctx).Address)
+func (m mutation) Login(ctx context.Context, username, password string) (*model.LoginPayload, error) {
+	session, err := m.r.People.Login(ctx, username, password, request.From(ctx).Address)
 	if err != nil {
 		return nil, err
 	}
-	return &model.Session{Token: session.Token.Reveal(), ExpiresAt: session.ExpiresAt, User: session.User}, nil
+	return &model.LoginPayload{Token: session.Token.Reveal(), ExpiresAt: session.ExpiresAt, User: session.User}, nil
 }
 
-func (m mutation) Logout(ctx context.Context) (bool, error) { return m.People.Logout(ctx) }
+func (m mutation) Logout(ctx context.Context) (*model.LogoutPayload, error) {
+	if _, err := m.r.People.Logout(ctx); err != nil {
+		return nil, err
+	}
+	return &model.LogoutPayload{TokenID: nodeid.Of("AccessToken", caller.From(ctx).TokenID)}, nil
+}
 
-func (m mutation) CreateUsers(ctx context.Context, input []*model.CreateUserInput) ([]*ent.User, error) {
+func (m mutation) CreateUsers(ctx context.Context, input []*model.CreateUserInput) (*model.CreateUsersPayload, error) {
 	accounts := make([]people.NewUser, len(input))
 	for n, in := range input {
 		accounts[n] = people.NewUser(*in)
 	}
-	return m.People.Create(ctx, accounts)
+	users, err := m.r.People.Create(ctx, accounts)
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateUsersPayload{Users: users}, nil
 }
 
-func (m mutation) UpdateUser(ctx context.Context, id nodeid.ID, input model.UpdateUserInput) (*ent.User, error) {
+func (m mutation) UpdateUser(ctx context.Context, id nodeid.ID, input model.UpdateUserInput) (*model.UpdateUserPayload, error) {
 	key, ok := id.Number()
 	if !ok || id.Type != "User" {
 		return nil, fault.New(fault.NotFound, "%s is nobody's id", id)
 	}
 	email, changed := input.Email.ValueOK()
-	return m.People.Update(ctx, key, people.Change{
+	account, err := m.r.People.Update(ctx, key, people.Change{
 		SetEmail: changed,
 		Email:    email,
 		Role:     input.Role,
 		Disabled: input.Disabled,
 		Password: input.Password,
 	})
-}
-
-func (m mutation) ChangePassword(ctx context.Context, current, next string) (bool, error) {
-	err := m.People.ChangePassword(ctx, current, next, request.From(ctx).Address)
-	return err == nil, err
-}
-
-func (m mutation) CreateAccessToken(ctx context.Context, input model.AccessTokenInput) (*model.NewAccessToken, error) {
-	secret, token, err := m.People.CreateToken(ctx, people.TokenInput(input))
 	if err != nil {
 		return nil, err
 	}
-	return &model.NewAccessToken{Secret: secret.Reveal(), Token: token}, nil
+	return &model.UpdateUserPayload{User: account}, nil
 }
 
-func (m mutation) RevokeAccessToken(ctx context.Context, id nodeid.ID) (bool, error) {
+// ChangePassword reads the account before the change, so that no statement can
+// fail after the change.
+func (m mutation) ChangePassword(ctx context.Context, current, next string) (*model.ChangePasswordPayload, error) {
+	account, err := query(m).Viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.r.People.ChangePassword(ctx, current, next, request.From(ctx).Address); err != nil {
+		return nil, err
+	}
+	return &model.ChangePasswordPayload{User: account}, nil
+}
+
+func (m mutation) CreateAccessToken(ctx context.Context, input model.AccessTokenInput) (*model.CreateAccessTokenPayload, error) {
+	secret, token, err := m.r.People.CreateToken(ctx, people.TokenInput(input))
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateAccessTokenPayload{Secret: secret.Reveal(), Token: token}, nil
+}
+
+func (m mutation) RevokeAccessToken(ctx context.Context, id nodeid.ID) (*model.RevokeAccessTokenPayload, error) {
 	key, ok := id.Number()
 	if !ok || id.Type != "AccessToken" {
-		return false, nil
+		return &model.RevokeAccessTokenPayload{}, nil
 	}
-	return m.People.RevokeToken(ctx, key)
+	revoked, err := m.r.People.RevokeToken(ctx, key)
+	if err != nil || !revoked {
+		return &model.RevokeAccessTokenPayload{}, err
+	}
+	return &model.RevokeAccessTokenPayload{TokenID: &id}, nil
 }

@@ -20,47 +20,47 @@ import (
 	"tagma/internal/domain/series"
 )
 
-// MaxNodes bounds the ids of one `nodes`.
+// MaxNodes is the most ids of one `nodes` field.
 const MaxNodes = 1000
 
 func (q query) Node(ctx context.Context, id nodeid.ID) (node.Node, error) {
-	found, err := q.Nodes(ctx, []*nodeid.ID{&id})
+	nodes, err := q.Nodes(ctx, []*nodeid.ID{&id})
 	if err != nil {
 		return nil, err
 	}
-	return found[0], nil
+	return nodes[0], nil
 }
 
 func (q query) Nodes(ctx context.Context, ids []*nodeid.ID) ([]node.Node, error) {
 	if len(ids) > MaxNodes {
 		return nil, fault.New(fault.TooLarge, "ids has %d items: at most %d are taken at once", len(ids), MaxNodes)
 	}
-	return q.nodes(ctx, values(ids))
+	return q.r.nodes(ctx, values(ids))
 }
 
 func (q query) Viewer(ctx context.Context) (*ent.User, error) {
 	c := caller.From(ctx)
 	if !c.Has(caller.Reader) {
-		return nil, nil //nolint:nilnil // the schema's null: nobody is signed in
+		return nil, nil //nolint:nilnil // null: the request has no token
 	}
-	found, err := q.People.ByIDs(ctx, []int64{c.UserID})
-	return found[c.UserID], err
+	byID, err := q.r.People.ByIDs(ctx, []int64{c.UserID})
+	return byID[c.UserID], err
 }
 
 func (q query) Server(context.Context) (*model.ServerInfo, error) {
-	return &q.Resolver.Server, nil
+	return &q.r.Server, nil
 }
 
 func (q query) Image(ctx context.Context, device string, takenAt instant.Instant) (*ent.Image, error) {
-	found, err := q.Resolver.Images.ByKeys(ctx, "image", []images.Key{{Device: device, TakenAt: takenAt}})
-	if err != nil || len(found) == 0 {
+	rows, err := q.r.Images.ByKeys(ctx, "image", []images.Key{{Device: device, TakenAt: takenAt}})
+	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	return found[0], nil
+	return rows[0], nil
 }
 
 func (q query) Images(ctx context.Context, keys []*images.Key) ([]*ent.Image, error) {
-	return q.Resolver.Images.ByKeys(ctx, "keys", values(keys))
+	return q.r.Images.ByKeys(ctx, "keys", values(keys))
 }
 
 func (q query) ImageSeries(ctx context.Context, all []*series.Series, first *int, after *string, last *int, before *string, orderBy *series.Order) (*node.ImageConnection, error) {
@@ -69,34 +69,34 @@ func (q query) ImageSeries(ctx context.Context, all []*series.Series, first *int
 		order = *orderBy
 	}
 	request := page.Request{First: first, After: after, Last: last, Before: before}
-	return q.Resolver.Images.Series(ctx, values(all), order, request)
+	return q.r.Images.Series(ctx, values(all), order, request)
 }
 
 func (q query) DiffImages(ctx context.Context, prints []*images.Fingerprint) ([]*images.Difference, error) {
-	answers, err := q.Resolver.Images.Diff(ctx, given(ctx, "images", prints))
+	answers, err := q.r.Images.Diff(ctx, rawListArgument(ctx, "images", prints), selects(ctx, "image"))
 	return pointers(answers), err
 }
 
 func (q query) Devices(ctx context.Context, match string, first *int, after *string) (*node.DeviceConnection, error) {
-	return q.Resolver.Images.Devices(ctx, match, page.Request{First: first, After: after})
+	return q.r.Images.Devices(ctx, match, page.Request{First: first, After: after})
 }
 
 func (q query) Device(ctx context.Context, name string) (*ent.Device, error) {
-	return q.Resolver.Images.Device(ctx, name)
+	return q.r.Images.Device(ctx, name)
 }
 
 func (q query) Activity(ctx context.Context, all []*series.Series, every time.Duration, algorithm *annotations.Filter) ([]*activity.Bucket, error) {
-	buckets, err := activity.Of(ctx, q.DB, activity.Request{
+	buckets, err := activity.Buckets(ctx, q.r.DB, activity.Request{
 		Series:    values(all),
 		Every:     every,
 		Algorithm: algorithm,
-		Objects:   asksFor(ctx, "objects"),
+		Objects:   selects(ctx, "objects"),
 	})
 	return pointers(buckets), err
 }
 
-// asksFor says whether the operation asks for a field of the present one.
-func asksFor(ctx context.Context, name string) bool {
+// selects reports whether the operation selects a field of the present field.
+func selects(ctx context.Context, name string) bool {
 	for _, field := range graphql.CollectFieldsCtx(ctx, nil) {
 		if field.Name == name {
 			return true
@@ -106,9 +106,9 @@ func asksFor(ctx context.Context, name string) bool {
 }
 
 func (q query) Annotations(ctx context.Context, keys []*images.Key, algorithm *annotations.Filter) ([]*ent.Annotation, error) {
-	return q.Resolver.Annotations.ByKeys(ctx, values(keys), algorithm)
+	return q.r.Annotations.ByKeys(ctx, values(keys), algorithm)
 }
 
 func (q query) AnnotationSeries(ctx context.Context, all []*series.Series, algorithm *annotations.Filter, first *int, after *string) (*node.AnnotationConnection, error) {
-	return q.Resolver.Annotations.Series(ctx, values(all), algorithm, page.Request{First: first, After: after})
+	return q.r.Annotations.Series(ctx, values(all), algorithm, page.Request{First: first, After: after})
 }

@@ -7,13 +7,12 @@ import (
 	"tagma/internal/base/fault"
 	"tagma/internal/base/like"
 	"tagma/internal/base/nodeid"
-	"tagma/internal/domain/images"
 	"tagma/internal/gql/transport"
 	"tagma/internal/storage/events"
 )
 
-// Events is what can be subscribed to. Annotations come with their images, and
-// submissions with their videos.
+// Events holds the topics of subscriptions. Annotations carry their images, and
+// submissions carry their videos.
 type Events struct {
 	Images      *events.Topic[*ent.Image]
 	Annotations *events.Topic[*ent.Annotation]
@@ -21,37 +20,39 @@ type Events struct {
 }
 
 func (s subscription) ImageAdded(ctx context.Context, device string) (<-chan *ent.Image, error) {
-	pattern, err := devices(device)
+	pattern, err := parseDevicePattern(device)
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, s.Events.Images,
+	return follow(ctx, s.r.Events.Images,
 		func(i *ent.Image) bool { return pattern.Matches(i.DeviceID) },
-		func(i ent.Image) *ent.Image { return images.Together([]*ent.Image{&i})[0] })
+		func(i ent.Image) *ent.Image { return ent.Images{&i}.Siblings()[0] })
 }
 
 func (s subscription) AnnotationAdded(ctx context.Context, device string) (<-chan *ent.Annotation, error) {
-	pattern, err := devices(device)
+	pattern, err := parseDevicePattern(device)
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, s.Events.Annotations,
+	return follow(ctx, s.r.Events.Annotations,
 		func(a *ent.Annotation) bool { return pattern.Matches(a.Edges.Image.DeviceID) },
 		func(a ent.Annotation) *ent.Annotation {
-			on := *a.Edges.Image
-			a.Group, a.Edges.Image = nil, images.Together([]*ent.Image{&on})[0]
+			image := *a.Edges.Image
+			a.Group, a.Edges.Image = nil, ent.Images{&image}.Siblings()[0]
 			return &a
 		})
 }
 
 func (s subscription) LabelSubmissionUpdated(ctx context.Context, video *string, submission *nodeid.ID) (<-chan *ent.LabelSubmission, error) {
-	wants := func(one *ent.LabelSubmission) bool {
+	filter := func(one *ent.LabelSubmission) bool {
 		return (video == nil || one.Edges.Video.URL == *video) && (submission == nil || one.NodeID() == *submission)
 	}
-	return follow(ctx, s.Events.Labels, wants, func(one ent.LabelSubmission) *ent.LabelSubmission { return &one })
+	return follow(ctx, s.r.Events.Labels, filter, func(one ent.LabelSubmission) *ent.LabelSubmission { return &one })
 }
 
-func devices(device string) (like.Pattern, error) {
+// parseDevicePattern returns the pattern of the argument device. The error is a
+// *fault.Error.
+func parseDevicePattern(device string) (like.Pattern, error) {
 	pattern, err := like.Parse(device)
 	if err != nil {
 		var problems fault.Problems
@@ -61,10 +62,11 @@ func devices(device string) (like.Pattern, error) {
 	return pattern, nil
 }
 
-// follow hands on the rows of a topic until ctx ends. Each subscriber gets a
-// copy of their own, whose edges are not shared with others.
-func follow[T any](ctx context.Context, topic *events.Topic[*T], wants func(*T) bool, own func(T) *T) (<-chan *T, error) {
-	listener, err := topic.Listen(ctx, wants)
+// follow returns a channel of the rows of a topic that pass the filter. The channel
+// closes when ctx ends. Each subscriber gets a copy of a row, because subscribers
+// load edges into the row.
+func follow[T any](ctx context.Context, topic *events.Topic[*T], filter func(*T) bool, clone func(T) *T) (<-chan *T, error) {
+	listener, err := topic.Listen(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func follow[T any](ctx context.Context, topic *events.Topic[*T], wants func(*T) 
 					return
 				}
 				select {
-				case rows <- own(*row):
+				case rows <- clone(*row):
 				case <-ctx.Done():
 					return
 				}

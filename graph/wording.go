@@ -123,23 +123,19 @@ func (v vocabulary) path(err *gqlerror.Error) (steps []any, whole bool) {
 // kind is a pattern of what the lexer calls its tokens.
 const kind = `(?:<\w+>|[!$&(){}:=@|]|\[|\]|\.\.\.|Name|Int|Float|String|BlockString|Comment)`
 
-// parsing is the errors of the parser, and of what goes before validation.
+// parsing is the errors of the parser, and of what goes before validation. The
+// parser tells of a token that the lexer refuses only its kind, <Invalid>.
 var parsing = []phrase{
 	say(`no operation provided$`, "the query holds no operation"),
 	say(`operation  not found$`, "the query has several operations: say with operationName which to run"),
 	say(`operation .* not found$`, "the query has no operation of the name that operationName gives"),
 	say(`exceeded token limit`, "the query has more tokens than limits { queryTokens } allows"),
 	say(`exceeded maximum nesting depth`, "the query is nested too deep"),
-	say(`Unterminated string`, "a string does not end: put a quote behind it"),
-	say(`Invalid number`, "a number is malformed here"),
-	say(`Invalid character within String`, "a string holds a control character: escape it"),
-	say(`Bad character escape sequence`, "a string has an escape sequence that there is not"),
-	say(`Cannot parse the unexpected character`, "the query has a character that GraphQL does not have here"),
-	say(`Expected <EOF>`, "the query goes on where it should end"),
+	say(`.* <Invalid>$`, "GraphQL has no such string, number or character: put strings in double quotes, close each string, and write control characters as escape sequences"),
 	say(`(?:Expected|Unexpected|expected).* <EOF>$`, "the query ends too early: look for a brace that is not closed"),
 	say(`Expected Name, found `, "a name is expected here"),
+	say(`Expected "on", found `, "a fragment needs the word on and a type here"),
 	say(`Expected \{, found `, "an opening brace is expected here"),
-	say(`Expected \), found `, "a closing parenthesis is expected here"),
 	say(`Expected :, found `, "a colon is expected here"),
 	say(`Expected `+kind+`, found `, "the query does not go on as GraphQL does here"),
 	say(`expected at least one definition, found `, "at least one entry is expected here"),
@@ -150,11 +146,8 @@ var parsing = []phrase{
 
 // validation is the errors of each rule.
 var validation = map[string][]phrase{
-	"FieldsOnCorrectType": {say(`Cannot query field ".*" on type "([^"]*)"\.`, "$1 has no field of this name")},
-	"FragmentsOnCompositeTypes": {
-		say(`Fragment .*cannot condition on non composite type "([^"]*)"`, "a fragment cannot be on $1, which has no fields"),
-		say(``, "a fragment must be on a type that has fields"),
-	},
+	"FieldsOnCorrectType":       {say(`Cannot query field ".*" on type "([^"]*)"\.`, "$1 has no field of this name")},
+	"FragmentsOnCompositeTypes": {say(`Fragment .*cannot condition on non composite type "([^"]*)"`, "a fragment cannot be on $1, which has no fields")},
 	"KnownArgumentNames": {
 		say(`Unknown argument ".*" on field "([^".]*)\.([^".]*)"`, "$1.$2 has no argument of this name"),
 		say(`Unknown argument ".*" on directive "@([^"]*)"`, "the directive @$1 has no argument of this name"),
@@ -214,5 +207,4 @@ var coercion = []phrase{
 	say(`.* is not a valid (\w+)$`, "is not a value of the enum $1"),
 	say(`cannot use value .* as (\w+)$`, "the number does not fit $1"),
 	say(`cannot use \S+ as (\w+)`, "the value is not of type $1"),
-	say(`must an input type$`, "the type of the variable is no input"),
 }

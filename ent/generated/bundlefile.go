@@ -33,8 +33,8 @@ type BundleFile struct {
 	Edges        BundleFileEdges `json:"edges"`
 	selectValues sql.SelectValues
 
-	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
+	// Group holds the rows that were loaded together with this row, or nil for a
+	// row that was loaded alone: see Siblings of the slice, and package batch.
 	Group *batch.Group[*BundleFile] `json:"-"`
 }
 

@@ -55,7 +55,6 @@ type ResolverRoot interface {
 	Bundle() BundleResolver
 	BundleConnection() BundleConnectionResolver
 	BundleFile() BundleFileResolver
-	BundleUpload() BundleUploadResolver
 	BundleVersion() BundleVersionResolver
 	BundleVersionConnection() BundleVersionConnectionResolver
 	Device() DeviceResolver
@@ -67,6 +66,7 @@ type ResolverRoot interface {
 	LabelSubmissionConnection() LabelSubmissionConnectionResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
+	RequestBundleUploadPayload() RequestBundleUploadPayloadResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
 	UserConnection() UserConnectionResolver
@@ -113,9 +113,6 @@ type BundleConnectionResolver interface {
 }
 type BundleFileResolver interface {
 	Link(ctx context.Context, obj *bundles.File) (*model.FileLink, error)
-}
-type BundleUploadResolver interface {
-	Wanted(ctx context.Context, obj *bundles.Upload) ([]*model.BundleUploadTarget, error)
 }
 type BundleVersionResolver interface {
 	Bundle(ctx context.Context, obj *generated.BundleVersion) (*generated.Bundle, error)
@@ -176,20 +173,20 @@ type LabelSubmissionConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *node.LabelSubmissionConnection) (int, error)
 }
 type MutationResolver interface {
-	Login(ctx context.Context, username string, password string) (*model.Session, error)
-	Logout(ctx context.Context) (bool, error)
+	Login(ctx context.Context, username string, password string) (*model.LoginPayload, error)
+	Logout(ctx context.Context) (*model.LogoutPayload, error)
 	UploadImages(ctx context.Context, files []*graphql.Upload, onConflict images.Policy) (*model.UploadImagesPayload, error)
 	DeleteImages(ctx context.Context, images []*images.Key, dryRun bool) (*images.Deleted, error)
 	PutAnnotations(ctx context.Context, input []*annotations.Addition, atomic bool) (*model.PutAnnotationsPayload, error)
 	SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error)
-	CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*generated.LabelSet, error)
+	CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*model.CreateLabelSetPayload, error)
 	RequestBundleUpload(ctx context.Context, name string, files []*bundles.NewFile) (*bundles.Upload, error)
-	PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.Published, error)
-	CreateUsers(ctx context.Context, input []*model.CreateUserInput) ([]*generated.User, error)
-	UpdateUser(ctx context.Context, id nodeid.ID, input model.UpdateUserInput) (*generated.User, error)
-	ChangePassword(ctx context.Context, current string, new string) (bool, error)
-	CreateAccessToken(ctx context.Context, input model.AccessTokenInput) (*model.NewAccessToken, error)
-	RevokeAccessToken(ctx context.Context, id nodeid.ID) (bool, error)
+	PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.PublishResult, error)
+	CreateUsers(ctx context.Context, input []*model.CreateUserInput) (*model.CreateUsersPayload, error)
+	UpdateUser(ctx context.Context, id nodeid.ID, input model.UpdateUserInput) (*model.UpdateUserPayload, error)
+	ChangePassword(ctx context.Context, current string, new string) (*model.ChangePasswordPayload, error)
+	CreateAccessToken(ctx context.Context, input model.AccessTokenInput) (*model.CreateAccessTokenPayload, error)
+	RevokeAccessToken(ctx context.Context, id nodeid.ID) (*model.RevokeAccessTokenPayload, error)
 }
 type QueryResolver interface {
 	Node(ctx context.Context, id nodeid.ID) (node.Node, error)
@@ -213,6 +210,9 @@ type QueryResolver interface {
 	Bundles(ctx context.Context, match string, first *int, after *string) (*node.BundleConnection, error)
 	Bundle(ctx context.Context, name string) (*generated.Bundle, error)
 	Users(ctx context.Context, filter []*model.UserFilter, first *int, after *string) (*node.UserConnection, error)
+}
+type RequestBundleUploadPayloadResolver interface {
+	Wanted(ctx context.Context, obj *bundles.Upload) ([]*model.BundleUploadTarget, error)
 }
 type SubscriptionResolver interface {
 	ImageAdded(ctx context.Context, device string) (<-chan *generated.Image, error)
@@ -671,10 +671,10 @@ type Mutation {
     username: String!
     "The password of the account."
     password: String!
-  ): Session! @access(to: [ANYONE])
+  ): LoginPayload! @access(to: [ANYONE])
 
   "Ends the session, or revokes the access token, of this request."
-  logout: Boolean! @access(to: [READER, DEVICE]) @repeatable
+  logout: LogoutPayload! @access(to: [READER, DEVICE]) @repeatable
 
   "Adds photographs. Every file gets its own verdict, and a rejected file does not affect the other files. Uploading a file again is harmless."
   uploadImages(
@@ -712,7 +712,7 @@ type Mutation {
   createLabelSet(
     "The label set."
     input: LabelSetInput!
-  ): LabelSet! @access(to: [ADMIN])
+  ): CreateLabelSetPayload! @access(to: [ADMIN])
 
   "Starts the upload of a bundle version, and returns the files to send and their target addresses. Files whose content is already in a published version of any bundle are not requested. A request with the same files within a day returns the same upload: files that have arrived are not requested again, and the other files get new targets."
   requestBundleUpload(
@@ -720,7 +720,7 @@ type Mutation {
     name: String!
     "All files of the version."
     files: [BundleFileInput!]!
-  ): BundleUpload! @access(to: [WRITER]) @repeatable
+  ): RequestBundleUploadPayload! @access(to: [WRITER]) @repeatable
 
   "Publishes an upload as the next version of its bundle. Every file must have arrived with the announced bytes; otherwise nothing is published, and the error lists every missing or wrong file. A version is never changed or deleted. Publishing an upload again is harmless. If many bytes remain to be checked, the answer may be UNAVAILABLE: publish again, and the check continues."
   publishBundle(
@@ -732,7 +732,7 @@ type Mutation {
   createUsers(
     "The accounts to create, at most 100."
     input: [CreateUserInput!]!
-  ): [User!]! @access(to: [ADMIN])
+  ): CreateUsersPayload! @access(to: [ADMIN])
 
   "Changes an account. Fields that the input omits stay unchanged."
   updateUser(
@@ -740,7 +740,7 @@ type Mutation {
     id: ID!
     "The fields to change."
     input: UpdateUserInput!
-  ): User! @access(to: [ADMIN])
+  ): UpdateUserPayload! @access(to: [ADMIN])
 
   "Changes the caller's own password, and ends all other sessions of the caller."
   changePassword(
@@ -748,19 +748,19 @@ type Mutation {
     current: String!
     "The new password: 10 to 128 characters."
     new: String!
-  ): Boolean! @access(to: [READER])
+  ): ChangePasswordPayload! @access(to: [READER])
 
   "Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry."
   createAccessToken(
     "The properties of the token."
     input: AccessTokenInput!
-  ): NewAccessToken! @access(to: [READER])
+  ): CreateAccessTokenPayload! @access(to: [READER])
 
-  "Revokes an access token or ends a session. You can revoke your own tokens; an admin can revoke any token. An access token (not a session) can revoke only itself, unless its role is ADMIN. Returns false if the token was revoked or expired before."
+  "Revokes an access token or ends a session. You can revoke your own tokens; an admin can revoke any token. An access token (not a session) can revoke only itself, unless its role is ADMIN."
   revokeAccessToken(
     "The id of the token or session."
     id: ID!
-  ): Boolean! @access(to: [READER]) @repeatable
+  ): RevokeAccessTokenPayload! @access(to: [READER]) @repeatable
 }
 
 """
@@ -1200,10 +1200,25 @@ type AnnotatedObject {
   strokeColour: String
   "A number whose meaning the algorithm defines."
   value: Int
-  "The smallest axis-aligned rectangle that contains the outline: [x, y, width, height] in pixels."
-  boundingBox: [Float!]!
+  "The smallest axis-aligned rectangle that contains the outline."
+  boundingBox: BoundingBox!
   "The area inside the outline in square pixels, by the shoelace formula."
   area: Float!
+}
+
+"""
+An axis-aligned rectangle. Coordinates are pixels of the original image, and the
+origin is the top left corner of the image.
+"""
+type BoundingBox {
+  "The distance of the left edge from the left edge of the image in pixels. The distance is negative if the outline begins outside the image."
+  x: Float!
+  "The distance of the upper edge from the upper edge of the image in pixels. The distance is negative if the outline begins outside the image."
+  y: Float!
+  "The width in pixels."
+  width: Float!
+  "The height in pixels."
+  height: Float!
 }
 
 """
@@ -1311,8 +1326,8 @@ type LabelSet implements Node {
 A label of a label set.
 """
 type LabelDefinition {
-  "The identifier that programs use, such as tail_base. The identifier is unique within the label set."
-  id: String!
+  "The key that programs use, such as tail_base. The key is unique within the label set, not in the server."
+  key: String!
   "The name for people, such as Tail base."
   name: String!
 }
@@ -1323,7 +1338,7 @@ A label set for ` + "`" + `createLabelSet` + "`" + `.
 input LabelSetInput {
   "The name of the label set, 1 to 100 characters."
   name: String!
-  "The labels in order: 1 to 500 labels with different identifiers."
+  "The labels in order: 1 to 500 labels with different keys."
   labels: [LabelDefinitionInput!]!
 }
 
@@ -1331,10 +1346,18 @@ input LabelSetInput {
 A label of a new label set.
 """
 input LabelDefinitionInput {
-  "The identifier that programs use, 1 to 100 characters."
-  id: String!
+  "The key that programs use, 1 to 100 characters."
+  key: String!
   "The name for people, 1 to 200 characters."
   name: String!
+}
+
+"""
+The result of ` + "`" + `createLabelSet` + "`" + `.
+"""
+type CreateLabelSetPayload @access(to: [ADMIN]) {
+  "The new version of the label set."
+  labelSet: LabelSet!
 }
 
 """
@@ -1426,8 +1449,8 @@ enum SubmissionStatus {
 A labelled point of a frame.
 """
 type Label {
-  "The identifier of the label in its label set, such as nose."
-  id: String!
+  "The key of the label in its label set, such as nose."
+  key: String!
   "The name for people, such as Nose."
   name: String!
   "False if the point is not visible in the frame."
@@ -1466,8 +1489,8 @@ input LabelSubmissionInput {
 A point of a submission.
 """
 input LabelInput {
-  "The identifier of the label in its label set."
-  id: String!
+  "The key of the label in its label set."
+  key: String!
   "The name for people, 1 to 200 characters."
   name: String!
   "False if the point is not visible. A point that is not placed has no coordinates."
@@ -1666,11 +1689,11 @@ input BundleFileInput {
 }
 
 """
-The upload of a bundle version. The server stores an upload for a day after the last ` + "`" + `requestBundleUpload` + "`" + `.
+The result of ` + "`" + `requestBundleUpload` + "`" + `: the upload of a bundle version. The server stores an upload for a day after the last ` + "`" + `requestBundleUpload` + "`" + `.
 """
-type BundleUpload @access(to: [WRITER]) {
-  "The id of the upload, for ` + "`" + `publishBundle` + "`" + `."
-  id: ID!
+type RequestBundleUploadPayload @access(to: [WRITER]) {
+  "The id of the upload, for ` + "`" + `publishBundle` + "`" + `. The id is not the id of a Node."
+  uploadId: ID!
   "The time until which the upload can be published."
   expiresAt: DateTime!
   "The targets of the files to send. Of several files with the same content, one is requested."
@@ -1815,13 +1838,21 @@ enum Role {
 """
 The result of ` + "`" + `login` + "`" + `.
 """
-type Session @access(to: [ANYONE]) {
+type LoginPayload @access(to: [ANYONE]) {
   "The token of the session. Send the header ` + "`" + `Authorization: Bearer <token>` + "`" + ` with every request. The token is returned only in this answer."
   token: String! @secret
   "The time when the session expires, 24 hours after the login."
   expiresAt: DateTime!
   "The person who signed in."
   user: User!
+}
+
+"""
+The result of ` + "`" + `logout` + "`" + `.
+"""
+type LogoutPayload @access(to: [READER, DEVICE]) {
+  "The id of the ended session or the revoked access token. The object with this id does not exist any more."
+  tokenId: ID!
 }
 
 """
@@ -1873,11 +1904,19 @@ input AccessTokenInput {
 """
 The result of ` + "`" + `createAccessToken` + "`" + `.
 """
-type NewAccessToken @access(to: [READER]) {
+type CreateAccessTokenPayload @access(to: [READER]) {
   "The secret of the token. Send the header ` + "`" + `Authorization: Bearer <secret>` + "`" + ` with every request. The secret is returned only in this answer."
   secret: String! @secret
   "The properties of the token."
   token: AccessToken!
+}
+
+"""
+The result of ` + "`" + `revokeAccessToken` + "`" + `.
+"""
+type RevokeAccessTokenPayload @access(to: [READER]) {
+  "The id of the revoked token or the ended session, or null if it was revoked or had expired before. The object with this id does not exist any more."
+  tokenId: ID
 }
 
 """
@@ -1918,6 +1957,30 @@ input UpdateUserInput {
   disabled: Boolean
   "A new password: 10 to 128 characters. A new password ends all sessions of the account."
   password: String
+}
+
+"""
+The result of ` + "`" + `createUsers` + "`" + `.
+"""
+type CreateUsersPayload @access(to: [ADMIN]) {
+  "The new accounts, in the order of the input."
+  users: [User!]!
+}
+
+"""
+The result of ` + "`" + `updateUser` + "`" + `.
+"""
+type UpdateUserPayload @access(to: [ADMIN]) {
+  "The account after the change."
+  user: User!
+}
+
+"""
+The result of ` + "`" + `changePassword` + "`" + `.
+"""
+type ChangePasswordPayload @access(to: [READER]) {
+  "The account of the caller. ` + "`" + `User.tokens` + "`" + ` lists the sessions and access tokens that remain valid."
+  user: User!
 }
 
 """
@@ -2227,6 +2290,20 @@ func (ec *executionContext) childFields_AnnotationEdge(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type AnnotationEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_BoundingBox(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "x":
+		return ec.fieldContext_BoundingBox_x(ctx, field)
+	case "y":
+		return ec.fieldContext_BoundingBox_y(ctx, field)
+	case "width":
+		return ec.fieldContext_BoundingBox_width(ctx, field)
+	case "height":
+		return ec.fieldContext_BoundingBox_height(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BoundingBox", field.Name)
+}
+
 func (ec *executionContext) childFields_Bundle(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2283,20 +2360,6 @@ func (ec *executionContext) childFields_BundleFile(ctx context.Context, field gr
 		return ec.fieldContext_BundleFile_link(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BundleFile", field.Name)
-}
-
-func (ec *executionContext) childFields_BundleUpload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "id":
-		return ec.fieldContext_BundleUpload_id(ctx, field)
-	case "expiresAt":
-		return ec.fieldContext_BundleUpload_expiresAt(ctx, field)
-	case "wanted":
-		return ec.fieldContext_BundleUpload_wanted(ctx, field)
-	case "unchanged":
-		return ec.fieldContext_BundleUpload_unchanged(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type BundleUpload", field.Name)
 }
 
 func (ec *executionContext) childFields_BundleUploadTarget(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2359,6 +2422,40 @@ func (ec *executionContext) childFields_BundleVersionEdge(ctx context.Context, f
 		return ec.fieldContext_BundleVersionEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BundleVersionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ChangePasswordPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangePasswordPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreateAccessTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "secret":
+		return ec.fieldContext_CreateAccessTokenPayload_secret(ctx, field)
+	case "token":
+		return ec.fieldContext_CreateAccessTokenPayload_token(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateAccessTokenPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreateLabelSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "labelSet":
+		return ec.fieldContext_CreateLabelSetPayload_labelSet(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateLabelSetPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreateUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "users":
+		return ec.fieldContext_CreateUsersPayload_users(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateUsersPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DeleteImagesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2531,8 +2628,8 @@ func (ec *executionContext) childFields_ImageEdge(ctx context.Context, field gra
 
 func (ec *executionContext) childFields_Label(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "id":
-		return ec.fieldContext_Label_id(ctx, field)
+	case "key":
+		return ec.fieldContext_Label_key(ctx, field)
 	case "name":
 		return ec.fieldContext_Label_name(ctx, field)
 	case "placed":
@@ -2547,8 +2644,8 @@ func (ec *executionContext) childFields_Label(ctx context.Context, field graphql
 
 func (ec *executionContext) childFields_LabelDefinition(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "id":
-		return ec.fieldContext_LabelDefinition_id(ctx, field)
+	case "key":
+		return ec.fieldContext_LabelDefinition_key(ctx, field)
 	case "name":
 		return ec.fieldContext_LabelDefinition_name(ctx, field)
 	}
@@ -2731,14 +2828,24 @@ func (ec *executionContext) childFields_Limits(ctx context.Context, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type Limits", field.Name)
 }
 
-func (ec *executionContext) childFields_NewAccessToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func (ec *executionContext) childFields_LoginPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "secret":
-		return ec.fieldContext_NewAccessToken_secret(ctx, field)
 	case "token":
-		return ec.fieldContext_NewAccessToken_token(ctx, field)
+		return ec.fieldContext_LoginPayload_token(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_LoginPayload_expiresAt(ctx, field)
+	case "user":
+		return ec.fieldContext_LoginPayload_user(ctx, field)
 	}
-	return nil, fmt.Errorf("no field named %q was found under type NewAccessToken", field.Name)
+	return nil, fmt.Errorf("no field named %q was found under type LoginPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tokenId":
+		return ec.fieldContext_LogoutPayload_tokenId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2795,6 +2902,28 @@ func (ec *executionContext) childFields_PutAnnotationsPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type PutAnnotationsPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_RequestBundleUploadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "uploadId":
+		return ec.fieldContext_RequestBundleUploadPayload_uploadId(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_RequestBundleUploadPayload_expiresAt(ctx, field)
+	case "wanted":
+		return ec.fieldContext_RequestBundleUploadPayload_wanted(ctx, field)
+	case "unchanged":
+		return ec.fieldContext_RequestBundleUploadPayload_unchanged(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RequestBundleUploadPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeAccessTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tokenId":
+		return ec.fieldContext_RevokeAccessTokenPayload_tokenId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeAccessTokenPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ServerInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -2805,18 +2934,6 @@ func (ec *executionContext) childFields_ServerInfo(ctx context.Context, field gr
 		return ec.fieldContext_ServerInfo_limits(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServerInfo", field.Name)
-}
-
-func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "token":
-		return ec.fieldContext_Session_token(ctx, field)
-	case "expiresAt":
-		return ec.fieldContext_Session_expiresAt(ctx, field)
-	case "user":
-		return ec.fieldContext_Session_user(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
 }
 
 func (ec *executionContext) childFields_SubmitLabelsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2839,6 +2956,14 @@ func (ec *executionContext) childFields_Summary(ctx context.Context, field graph
 		return ec.fieldContext_Summary_max(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Summary", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateUserPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UploadImagesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4586,15 +4711,24 @@ func (ec *executionContext) _AnnotatedObject_boundingBox(ctx context.Context, fi
 			return obj.BoundingBox, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []float64) graphql.Marshaler {
-			return ec.marshalNFloat2ᚕfloat64ᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v annotations.Box) graphql.Marshaler {
+			return ec.marshalNBoundingBox2tagmaᚋinternalᚋdomainᚋannotationsᚐBox(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_AnnotatedObject_boundingBox(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("AnnotatedObject", field, false, false, errors.New("field of type Float does not have child fields"))
+	fc = &graphql.FieldContext{
+		Object:     "AnnotatedObject",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoundingBox(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _AnnotatedObject_area(ctx context.Context, field graphql.CollectedField, obj *annotations.Object) (ret graphql.Marshaler) {
@@ -5024,6 +5158,98 @@ func (ec *executionContext) fieldContext_AnnotationEdge_node(_ context.Context, 
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _BoundingBox_x(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_x(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.X, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_x(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_y(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_y(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Y, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_y(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_width(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_width(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Width, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_width(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _BoundingBox_height(ctx context.Context, field graphql.CollectedField, obj *annotations.Box) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoundingBox_height(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Height, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoundingBox_height(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoundingBox", field, false, false, errors.New("field of type Float does not have child fields"))
 }
 
 func (ec *executionContext) _Bundle_id(ctx context.Context, field graphql.CollectedField, obj *generated.Bundle) (ret graphql.Marshaler) {
@@ -5511,107 +5737,6 @@ func (ec *executionContext) fieldContext_BundleFile_link(_ context.Context, fiel
 		},
 	}
 	return fc, nil
-}
-
-func (ec *executionContext) _BundleUpload_id(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BundleUpload_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.NodeID(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
-			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_BundleUpload_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("BundleUpload", field, true, false, errors.New("field of type ID does not have child fields"))
-}
-
-func (ec *executionContext) _BundleUpload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BundleUpload_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_BundleUpload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("BundleUpload", field, false, false, errors.New("field of type DateTime does not have child fields"))
-}
-
-func (ec *executionContext) _BundleUpload_wanted(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BundleUpload_wanted(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.BundleUpload().Wanted(ctx, obj)
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*model.BundleUploadTarget) graphql.Marshaler {
-			return ec.marshalNBundleUploadTarget2ᚕᚖtagmaᚋgraphᚋmodelᚐBundleUploadTargetᚄ(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_BundleUpload_wanted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "BundleUpload",
-		Field:      field,
-		IsMethod:   true,
-		IsResolver: true,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_BundleUploadTarget(ctx, field)
-		},
-	}
-	return fc, nil
-}
-
-func (ec *executionContext) _BundleUpload_unchanged(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BundleUpload_unchanged(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Unchanged, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_BundleUpload_unchanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("BundleUpload", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _BundleUploadTarget_key(ctx context.Context, field graphql.CollectedField, obj *model.BundleUploadTarget) (ret graphql.Marshaler) {
@@ -6130,6 +6255,157 @@ func (ec *executionContext) fieldContext_BundleVersionEdge_node(_ context.Contex
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_BundleVersion(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangePasswordPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.ChangePasswordPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangePasswordPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖtagmaᚋentᚋgeneratedᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChangePasswordPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangePasswordPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CreateAccessTokenPayload_secret(ctx context.Context, field graphql.CollectedField, obj *model.CreateAccessTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateAccessTokenPayload_secret(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Secret, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateAccessTokenPayload_secret(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CreateAccessTokenPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CreateAccessTokenPayload_token(ctx context.Context, field graphql.CollectedField, obj *model.CreateAccessTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateAccessTokenPayload_token(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.AccessToken) graphql.Marshaler {
+			return ec.marshalNAccessToken2ᚖtagmaᚋentᚋgeneratedᚐAccessToken(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateAccessTokenPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CreateAccessTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AccessToken(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CreateLabelSetPayload_labelSet(ctx context.Context, field graphql.CollectedField, obj *model.CreateLabelSetPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateLabelSetPayload_labelSet(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LabelSet, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.LabelSet) graphql.Marshaler {
+			return ec.marshalNLabelSet2ᚖtagmaᚋentᚋgeneratedᚐLabelSet(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateLabelSetPayload_labelSet(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CreateLabelSetPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LabelSet(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CreateUsersPayload_users(ctx context.Context, field graphql.CollectedField, obj *model.CreateUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateUsersPayload_users(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Users, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*generated.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚕᚖtagmaᚋentᚋgeneratedᚐUserᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateUsersPayload_users(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CreateUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
 		},
 	}
 	return fc, nil
@@ -7557,13 +7833,13 @@ func (ec *executionContext) fieldContext_ImageEdge_node(_ context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _Label_id(ctx context.Context, field graphql.CollectedField, obj *labels.Label) (ret graphql.Marshaler) {
+func (ec *executionContext) _Label_key(ctx context.Context, field graphql.CollectedField, obj *labels.Label) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Label_id(ctx, field)
+			return ec.fieldContext_Label_key(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
@@ -7576,7 +7852,7 @@ func (ec *executionContext) _Label_id(ctx context.Context, field graphql.Collect
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Label_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Label_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Label", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -7672,13 +7948,13 @@ func (ec *executionContext) fieldContext_Label_pixelY(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Label", field, false, false, errors.New("field of type Float does not have child fields"))
 }
 
-func (ec *executionContext) _LabelDefinition_id(ctx context.Context, field graphql.CollectedField, obj *labels.Definition) (ret graphql.Marshaler) {
+func (ec *executionContext) _LabelDefinition_key(ctx context.Context, field graphql.CollectedField, obj *labels.Definition) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_LabelDefinition_id(ctx, field)
+			return ec.fieldContext_LabelDefinition_key(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
@@ -7691,7 +7967,7 @@ func (ec *executionContext) _LabelDefinition_id(ctx context.Context, field graph
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_LabelDefinition_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_LabelDefinition_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("LabelDefinition", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -9478,6 +9754,107 @@ func (ec *executionContext) fieldContext_Limits_tokens(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Limits", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _LoginPayload_token(ctx context.Context, field graphql.CollectedField, obj *model.LoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LoginPayload_token(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LoginPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LoginPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LoginPayload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *model.LoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LoginPayload_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LoginPayload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LoginPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _LoginPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.LoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LoginPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖtagmaᚋentᚋgeneratedᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LoginPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LoginPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _LogoutPayload_tokenId(ctx context.Context, field graphql.CollectedField, obj *model.LogoutPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LogoutPayload_tokenId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TokenID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LogoutPayload_tokenId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LogoutPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _Mutation_login(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9491,8 +9868,8 @@ func (ec *executionContext) _Mutation_login(ctx context.Context, field graphql.C
 			return ec.Resolvers.Mutation().Login(ctx, fc.Args["username"].(string), fc.Args["password"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.Session) graphql.Marshaler {
-			return ec.marshalNSession2ᚖtagmaᚋgraphᚋmodelᚐSession(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LoginPayload) graphql.Marshaler {
+			return ec.marshalNLoginPayload2ᚖtagmaᚋgraphᚋmodelᚐLoginPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9505,7 +9882,7 @@ func (ec *executionContext) fieldContext_Mutation_login(ctx context.Context, fie
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Session(ctx, field)
+			return ec.childFields_LoginPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9534,15 +9911,24 @@ func (ec *executionContext) _Mutation_logout(ctx context.Context, field graphql.
 			return ec.Resolvers.Mutation().Logout(ctx)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LogoutPayload) graphql.Marshaler {
+			return ec.marshalNLogoutPayload2ᚖtagmaᚋgraphᚋmodelᚐLogoutPayload(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_logout(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Mutation", field, true, true, errors.New("field of type Boolean does not have child fields"))
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LogoutPayload(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Mutation_uploadImages(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -9734,8 +10120,8 @@ func (ec *executionContext) _Mutation_createLabelSet(ctx context.Context, field 
 			return ec.Resolvers.Mutation().CreateLabelSet(ctx, fc.Args["input"].(model.LabelSetInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *generated.LabelSet) graphql.Marshaler {
-			return ec.marshalNLabelSet2ᚖtagmaᚋentᚋgeneratedᚐLabelSet(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateLabelSetPayload) graphql.Marshaler {
+			return ec.marshalNCreateLabelSetPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateLabelSetPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9748,7 +10134,7 @@ func (ec *executionContext) fieldContext_Mutation_createLabelSet(ctx context.Con
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_LabelSet(ctx, field)
+			return ec.childFields_CreateLabelSetPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9779,7 +10165,7 @@ func (ec *executionContext) _Mutation_requestBundleUpload(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
-			return ec.marshalNBundleUpload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx, selections, v)
+			return ec.marshalNRequestBundleUploadPayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9792,7 +10178,7 @@ func (ec *executionContext) fieldContext_Mutation_requestBundleUpload(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_BundleUpload(ctx, field)
+			return ec.childFields_RequestBundleUploadPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9822,8 +10208,8 @@ func (ec *executionContext) _Mutation_publishBundle(ctx context.Context, field g
 			return ec.Resolvers.Mutation().PublishBundle(ctx, fc.Args["upload"].(nodeid.ID))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
-			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *bundles.PublishResult) graphql.Marshaler {
+			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublishResult(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9866,8 +10252,8 @@ func (ec *executionContext) _Mutation_createUsers(ctx context.Context, field gra
 			return ec.Resolvers.Mutation().CreateUsers(ctx, fc.Args["input"].([]*model.CreateUserInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*generated.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖtagmaᚋentᚋgeneratedᚐUserᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateUsersPayload) graphql.Marshaler {
+			return ec.marshalNCreateUsersPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateUsersPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9880,7 +10266,7 @@ func (ec *executionContext) fieldContext_Mutation_createUsers(ctx context.Contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return ec.childFields_CreateUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9910,8 +10296,8 @@ func (ec *executionContext) _Mutation_updateUser(ctx context.Context, field grap
 			return ec.Resolvers.Mutation().UpdateUser(ctx, fc.Args["id"].(nodeid.ID), fc.Args["input"].(model.UpdateUserInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖtagmaᚋentᚋgeneratedᚐUser(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.UpdateUserPayload) graphql.Marshaler {
+			return ec.marshalNUpdateUserPayload2ᚖtagmaᚋgraphᚋmodelᚐUpdateUserPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9924,7 +10310,7 @@ func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return ec.childFields_UpdateUserPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9954,8 +10340,8 @@ func (ec *executionContext) _Mutation_changePassword(ctx context.Context, field 
 			return ec.Resolvers.Mutation().ChangePassword(ctx, fc.Args["current"].(string), fc.Args["new"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangePasswordPayload) graphql.Marshaler {
+			return ec.marshalNChangePasswordPayload2ᚖtagmaᚋgraphᚋmodelᚐChangePasswordPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9968,7 +10354,7 @@ func (ec *executionContext) fieldContext_Mutation_changePassword(ctx context.Con
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type Boolean does not have child fields")
+			return ec.childFields_ChangePasswordPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9998,8 +10384,8 @@ func (ec *executionContext) _Mutation_createAccessToken(ctx context.Context, fie
 			return ec.Resolvers.Mutation().CreateAccessToken(ctx, fc.Args["input"].(model.AccessTokenInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.NewAccessToken) graphql.Marshaler {
-			return ec.marshalNNewAccessToken2ᚖtagmaᚋgraphᚋmodelᚐNewAccessToken(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateAccessTokenPayload) graphql.Marshaler {
+			return ec.marshalNCreateAccessTokenPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateAccessTokenPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10012,7 +10398,7 @@ func (ec *executionContext) fieldContext_Mutation_createAccessToken(ctx context.
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_NewAccessToken(ctx, field)
+			return ec.childFields_CreateAccessTokenPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -10042,8 +10428,8 @@ func (ec *executionContext) _Mutation_revokeAccessToken(ctx context.Context, fie
 			return ec.Resolvers.Mutation().RevokeAccessToken(ctx, fc.Args["id"].(nodeid.ID))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RevokeAccessTokenPayload) graphql.Marshaler {
+			return ec.marshalNRevokeAccessTokenPayload2ᚖtagmaᚋgraphᚋmodelᚐRevokeAccessTokenPayload(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10056,7 +10442,7 @@ func (ec *executionContext) fieldContext_Mutation_revokeAccessToken(ctx context.
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type Boolean does not have child fields")
+			return ec.childFields_RevokeAccessTokenPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -10069,61 +10455,6 @@ func (ec *executionContext) fieldContext_Mutation_revokeAccessToken(ctx context.
 	if fc.Args, err = ec.field_Mutation_revokeAccessToken_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
-	}
-	return fc, nil
-}
-
-func (ec *executionContext) _NewAccessToken_secret(ctx context.Context, field graphql.CollectedField, obj *model.NewAccessToken) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NewAccessToken_secret(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Secret, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_NewAccessToken_secret(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("NewAccessToken", field, false, false, errors.New("field of type String does not have child fields"))
-}
-
-func (ec *executionContext) _NewAccessToken_token(ctx context.Context, field graphql.CollectedField, obj *model.NewAccessToken) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NewAccessToken_token(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Token, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *generated.AccessToken) graphql.Marshaler {
-			return ec.marshalNAccessToken2ᚖtagmaᚋentᚋgeneratedᚐAccessToken(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_NewAccessToken_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "NewAccessToken",
-		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AccessToken(ctx, field)
-		},
 	}
 	return fc, nil
 }
@@ -10289,7 +10620,7 @@ func (ec *executionContext) fieldContext_Problem_message(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("Problem", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _PublishBundlePayload_verdict(ctx context.Context, field graphql.CollectedField, obj *bundles.Published) (ret graphql.Marshaler) {
+func (ec *executionContext) _PublishBundlePayload_verdict(ctx context.Context, field graphql.CollectedField, obj *bundles.PublishResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -10312,7 +10643,7 @@ func (ec *executionContext) fieldContext_PublishBundlePayload_verdict(_ context.
 	return graphql.NewScalarFieldContext("PublishBundlePayload", field, false, false, errors.New("field of type PublishVerdict does not have child fields"))
 }
 
-func (ec *executionContext) _PublishBundlePayload_version(ctx context.Context, field graphql.CollectedField, obj *bundles.Published) (ret graphql.Marshaler) {
+func (ec *executionContext) _PublishBundlePayload_version(ctx context.Context, field graphql.CollectedField, obj *bundles.PublishResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11404,6 +11735,130 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _RequestBundleUploadPayload_uploadId(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RequestBundleUploadPayload_uploadId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v nodeid.ID) graphql.Marshaler {
+			return ec.marshalNID2tagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RequestBundleUploadPayload_uploadId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RequestBundleUploadPayload", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _RequestBundleUploadPayload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RequestBundleUploadPayload_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
+			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RequestBundleUploadPayload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RequestBundleUploadPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _RequestBundleUploadPayload_wanted(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RequestBundleUploadPayload_wanted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.RequestBundleUploadPayload().Wanted(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.BundleUploadTarget) graphql.Marshaler {
+			return ec.marshalNBundleUploadTarget2ᚕᚖtagmaᚋgraphᚋmodelᚐBundleUploadTargetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RequestBundleUploadPayload_wanted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RequestBundleUploadPayload",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BundleUploadTarget(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RequestBundleUploadPayload_unchanged(ctx context.Context, field graphql.CollectedField, obj *bundles.Upload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RequestBundleUploadPayload_unchanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unchanged, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RequestBundleUploadPayload_unchanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RequestBundleUploadPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RevokeAccessTokenPayload_tokenId(ctx context.Context, field graphql.CollectedField, obj *model.RevokeAccessTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RevokeAccessTokenPayload_tokenId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TokenID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *nodeid.ID) graphql.Marshaler {
+			return ec.marshalOID2ᚖtagmaᚋinternalᚋbaseᚋnodeidᚐID(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RevokeAccessTokenPayload_tokenId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RevokeAccessTokenPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _ServerInfo_name(ctx context.Context, field graphql.CollectedField, obj *model.ServerInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11477,84 +11932,6 @@ func (ec *executionContext) fieldContext_ServerInfo_limits(_ context.Context, fi
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Limits(ctx, field)
-		},
-	}
-	return fc, nil
-}
-
-func (ec *executionContext) _Session_token(ctx context.Context, field graphql.CollectedField, obj *model.Session) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Session_token(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Token, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_Session_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Session", field, false, false, errors.New("field of type String does not have child fields"))
-}
-
-func (ec *executionContext) _Session_expiresAt(ctx context.Context, field graphql.CollectedField, obj *model.Session) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Session_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v instant.Instant) graphql.Marshaler {
-			return ec.marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_Session_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Session", field, false, false, errors.New("field of type DateTime does not have child fields"))
-}
-
-func (ec *executionContext) _Session_user(ctx context.Context, field graphql.CollectedField, obj *model.Session) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Session_user(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.User, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖtagmaᚋentᚋgeneratedᚐUser(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_Session_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "Session",
-		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
 		},
 	}
 	return fc, nil
@@ -11814,6 +12191,38 @@ func (ec *executionContext) _Summary_max(ctx context.Context, field graphql.Coll
 }
 func (ec *executionContext) fieldContext_Summary_max(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Summary", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UpdateUserPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖtagmaᚋentᚋgeneratedᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UpdateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UpdateUserPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _UploadImagesPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.UploadImagesPayload) (ret graphql.Marshaler) {
@@ -14248,15 +14657,15 @@ func (ec *executionContext) unmarshalInputLabelDefinitionInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name"}
+	fieldsInOrder := [...]string{"key", "name"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
 			data, err := ec.unmarshalNString2string(ctx, v)
 			if err != nil {
 				return it, err
@@ -14285,15 +14694,15 @@ func (ec *executionContext) unmarshalInputLabelInput(ctx context.Context, obj an
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "placed", "pixelX", "pixelY"}
+	fieldsInOrder := [...]string{"key", "name", "placed", "pixelX", "pixelY"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
 			data, err := ec.unmarshalNString2string(ctx, v)
 			if err != nil {
 				return it, err
@@ -15422,6 +15831,59 @@ func (ec *executionContext) _AnnotationEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var boundingBoxImplementors = []string{"BoundingBox"}
+
+func (ec *executionContext) _BoundingBox(ctx context.Context, sel ast.SelectionSet, obj *annotations.Box) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, boundingBoxImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BoundingBox")
+		case "x":
+			out.Values[i] = ec._BoundingBox_x(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "y":
+			out.Values[i] = ec._BoundingBox_y(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "width":
+			out.Values[i] = ec._BoundingBox_width(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "height":
+			out.Values[i] = ec._BoundingBox_height(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var bundleImplementors = []string{"Bundle", "Node"}
 
 func (ec *executionContext) _Bundle(ctx context.Context, sel ast.SelectionSet, obj *generated.Bundle) graphql.Marshaler {
@@ -15816,92 +16278,6 @@ func (ec *executionContext) _BundleFile(ctx context.Context, sel ast.SelectionSe
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
-var bundleUploadImplementors = []string{"BundleUpload"}
-
-func (ec *executionContext) _BundleUpload(ctx context.Context, sel ast.SelectionSet, obj *bundles.Upload) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, bundleUploadImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("BundleUpload")
-		case "id":
-			out.Values[i] = ec._BundleUpload_id(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
-		case "expiresAt":
-			out.Values[i] = ec._BundleUpload_expiresAt(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
-		case "wanted":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._BundleUpload_wanted(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
-			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-		case "unchanged":
-			out.Values[i] = ec._BundleUpload_unchanged(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -16324,6 +16700,163 @@ func (ec *executionContext) _BundleVersionEdge(ctx context.Context, sel ast.Sele
 			}
 		case "node":
 			out.Values[i] = ec._BundleVersionEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var changePasswordPayloadImplementors = []string{"ChangePasswordPayload"}
+
+func (ec *executionContext) _ChangePasswordPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ChangePasswordPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changePasswordPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangePasswordPayload")
+		case "user":
+			out.Values[i] = ec._ChangePasswordPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var createAccessTokenPayloadImplementors = []string{"CreateAccessTokenPayload"}
+
+func (ec *executionContext) _CreateAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateAccessTokenPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, createAccessTokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CreateAccessTokenPayload")
+		case "secret":
+			out.Values[i] = ec._CreateAccessTokenPayload_secret(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "token":
+			out.Values[i] = ec._CreateAccessTokenPayload_token(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var createLabelSetPayloadImplementors = []string{"CreateLabelSetPayload"}
+
+func (ec *executionContext) _CreateLabelSetPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateLabelSetPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, createLabelSetPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CreateLabelSetPayload")
+		case "labelSet":
+			out.Values[i] = ec._CreateLabelSetPayload_labelSet(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var createUsersPayloadImplementors = []string{"CreateUsersPayload"}
+
+func (ec *executionContext) _CreateUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, createUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CreateUsersPayload")
+		case "users":
+			out.Values[i] = ec._CreateUsersPayload_users(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -17455,8 +17988,8 @@ func (ec *executionContext) _Label(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Label")
-		case "id":
-			out.Values[i] = ec._Label_id(ctx, field, obj)
+		case "key":
+			out.Values[i] = ec._Label_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -17513,8 +18046,8 @@ func (ec *executionContext) _LabelDefinition(ctx context.Context, sel ast.Select
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("LabelDefinition")
-		case "id":
-			out.Values[i] = ec._LabelDefinition_id(ctx, field, obj)
+		case "key":
+			out.Values[i] = ec._LabelDefinition_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -18371,6 +18904,92 @@ func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
+var loginPayloadImplementors = []string{"LoginPayload"}
+
+func (ec *executionContext) _LoginPayload(ctx context.Context, sel ast.SelectionSet, obj *model.LoginPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, loginPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LoginPayload")
+		case "token":
+			out.Values[i] = ec._LoginPayload_token(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._LoginPayload_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "user":
+			out.Values[i] = ec._LoginPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var logoutPayloadImplementors = []string{"LogoutPayload"}
+
+func (ec *executionContext) _LogoutPayload(ctx context.Context, sel ast.SelectionSet, obj *model.LogoutPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, logoutPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LogoutPayload")
+		case "tokenId":
+			out.Values[i] = ec._LogoutPayload_tokenId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -18510,49 +19129,6 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 	return out
 }
 
-var newAccessTokenImplementors = []string{"NewAccessToken"}
-
-func (ec *executionContext) _NewAccessToken(ctx context.Context, sel ast.SelectionSet, obj *model.NewAccessToken) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, newAccessTokenImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("NewAccessToken")
-		case "secret":
-			out.Values[i] = ec._NewAccessToken_secret(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "token":
-			out.Values[i] = ec._NewAccessToken_token(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
 var pageInfoImplementors = []string{"PageInfo"}
 
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *page.Info) graphql.Marshaler {
@@ -18656,7 +19232,7 @@ func (ec *executionContext) _Problem(ctx context.Context, sel ast.SelectionSet, 
 
 var publishBundlePayloadImplementors = []string{"PublishBundlePayload"}
 
-func (ec *executionContext) _PublishBundlePayload(ctx context.Context, sel ast.SelectionSet, obj *bundles.Published) graphql.Marshaler {
+func (ec *executionContext) _PublishBundlePayload(ctx context.Context, sel ast.SelectionSet, obj *bundles.PublishResult) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, publishBundlePayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19295,6 +19871,130 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 	return out
 }
 
+var requestBundleUploadPayloadImplementors = []string{"RequestBundleUploadPayload"}
+
+func (ec *executionContext) _RequestBundleUploadPayload(ctx context.Context, sel ast.SelectionSet, obj *bundles.Upload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, requestBundleUploadPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RequestBundleUploadPayload")
+		case "uploadId":
+			out.Values[i] = ec._RequestBundleUploadPayload_uploadId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "expiresAt":
+			out.Values[i] = ec._RequestBundleUploadPayload_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "wanted":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RequestBundleUploadPayload_wanted(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "unchanged":
+			out.Values[i] = ec._RequestBundleUploadPayload_unchanged(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var revokeAccessTokenPayloadImplementors = []string{"RevokeAccessTokenPayload"}
+
+func (ec *executionContext) _RevokeAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *model.RevokeAccessTokenPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, revokeAccessTokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RevokeAccessTokenPayload")
+		case "tokenId":
+			out.Values[i] = ec._RevokeAccessTokenPayload_tokenId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var serverInfoImplementors = []string{"ServerInfo"}
 
 func (ec *executionContext) _ServerInfo(ctx context.Context, sel ast.SelectionSet, obj *model.ServerInfo) graphql.Marshaler {
@@ -19319,54 +20019,6 @@ func (ec *executionContext) _ServerInfo(ctx context.Context, sel ast.SelectionSe
 			}
 		case "limits":
 			out.Values[i] = ec._ServerInfo_limits(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
-var sessionImplementors = []string{"Session"}
-
-func (ec *executionContext) _Session(ctx context.Context, sel ast.SelectionSet, obj *model.Session) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, sessionImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("Session")
-		case "token":
-			out.Values[i] = ec._Session_token(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "expiresAt":
-			out.Values[i] = ec._Session_expiresAt(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "user":
-			out.Values[i] = ec._Session_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -19482,6 +20134,44 @@ func (ec *executionContext) _Summary(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "max":
 			out.Values[i] = ec._Summary_max(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var updateUserPayloadImplementors = []string{"UpdateUserPayload"}
+
+func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateUserPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, updateUserPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UpdateUserPayload")
+		case "user":
+			out.Values[i] = ec._UpdateUserPayload_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -21011,6 +21701,10 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) marshalNBoundingBox2tagmaᚋinternalᚋdomainᚋannotationsᚐBox(ctx context.Context, sel ast.SelectionSet, v annotations.Box) graphql.Marshaler {
+	return ec._BoundingBox(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNBundle2ᚕᚖtagmaᚋentᚋgeneratedᚐBundleᚄ(ctx context.Context, sel ast.SelectionSet, v []*generated.Bundle) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -21135,16 +21829,6 @@ func (ec *executionContext) marshalNBundlePart2tagmaᚋinternalᚋdomainᚋbundl
 	return res
 }
 
-func (ec *executionContext) marshalNBundleUpload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx context.Context, sel ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._BundleUpload(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNBundleUploadTarget2ᚕᚖtagmaᚋgraphᚋmodelᚐBundleUploadTargetᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.BundleUploadTarget) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -21233,6 +21917,16 @@ func (ec *executionContext) marshalNBundleVersionEdge2ᚖtagmaᚋgraphᚋnodeᚐ
 	return ec._BundleVersionEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNChangePasswordPayload2ᚖtagmaᚋgraphᚋmodelᚐChangePasswordPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangePasswordPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ChangePasswordPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNConflictPolicy2tagmaᚋinternalᚋdomainᚋimagesᚐPolicy(ctx context.Context, v any) (images.Policy, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := images.Policy(tmp)
@@ -21276,6 +21970,26 @@ func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋbaseᚋrawjsonᚐ
 	return v
 }
 
+func (ec *executionContext) marshalNCreateAccessTokenPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateAccessTokenPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._CreateAccessTokenPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNCreateLabelSetPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateLabelSetPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateLabelSetPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._CreateLabelSetPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNCreateUserInput2ᚕᚖtagmaᚋgraphᚋmodelᚐCreateUserInputᚄ(ctx context.Context, v any) ([]*model.CreateUserInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -21293,6 +22007,16 @@ func (ec *executionContext) unmarshalNCreateUserInput2ᚕᚖtagmaᚋgraphᚋmode
 func (ec *executionContext) unmarshalNCreateUserInput2ᚖtagmaᚋgraphᚋmodelᚐCreateUserInput(ctx context.Context, v any) (*model.CreateUserInput, error) {
 	res, err := ec.unmarshalInputCreateUserInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNCreateUsersPayload2ᚖtagmaᚋgraphᚋmodelᚐCreateUsersPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateUsersPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._CreateUsersPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx context.Context, v any) (instant.Instant, error) {
@@ -21451,35 +22175,6 @@ func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.S
 		}
 	}
 	return res
-}
-
-func (ec *executionContext) unmarshalNFloat2ᚕfloat64ᚄ(ctx context.Context, v any) ([]float64, error) {
-	vSlice := graphql.CoerceList(v)
-	var err error
-	res := make([]float64, len(vSlice))
-	for i := range vSlice {
-		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNFloat2float64(ctx, vSlice[i])
-		if err != nil {
-			return nil, err
-		}
-	}
-	return res, nil
-}
-
-func (ec *executionContext) marshalNFloat2ᚕfloat64ᚄ(ctx context.Context, sel ast.SelectionSet, v []float64) graphql.Marshaler {
-	ret := make(graphql.Array, len(v))
-	for i := range v {
-		ret[i] = ec.marshalNFloat2float64(ctx, sel, v[i])
-	}
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNHeader2ᚕᚖtagmaᚋinternalᚋstorageᚋfilelinkᚐHeaderᚄ(ctx context.Context, sel ast.SelectionSet, v []*filelink.Header) graphql.Marshaler {
@@ -21941,6 +22636,26 @@ func (ec *executionContext) marshalNLimits2ᚖtagmaᚋgraphᚋmodelᚐLimits(ctx
 	return ec._Limits(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNLoginPayload2ᚖtagmaᚋgraphᚋmodelᚐLoginPayload(ctx context.Context, sel ast.SelectionSet, v *model.LoginPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LoginPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLogoutPayload2ᚖtagmaᚋgraphᚋmodelᚐLogoutPayload(ctx context.Context, sel ast.SelectionSet, v *model.LogoutPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LogoutPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNLong2int64(ctx context.Context, v any) (int64, error) {
 	res, err := scalar.UnmarshalLong(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -21955,16 +22670,6 @@ func (ec *executionContext) marshalNLong2int64(ctx context.Context, sel ast.Sele
 		}
 	}
 	return res
-}
-
-func (ec *executionContext) marshalNNewAccessToken2ᚖtagmaᚋgraphᚋmodelᚐNewAccessToken(ctx context.Context, sel ast.SelectionSet, v *model.NewAccessToken) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._NewAccessToken(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNNode2ᚕtagmaᚋgraphᚋnodeᚐNode(ctx context.Context, sel ast.SelectionSet, v []node.Node) graphql.Marshaler {
@@ -22001,7 +22706,7 @@ func (ec *executionContext) marshalNProblem2ᚕtagmaᚋinternalᚋbaseᚋfault�
 	return ret
 }
 
-func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx context.Context, sel ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
+func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublishResult(ctx context.Context, sel ast.SelectionSet, v *bundles.PublishResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -22064,6 +22769,26 @@ func (ec *executionContext) marshalNPutAnnotationsPayload2ᚖtagmaᚋgraphᚋmod
 	return ec._PutAnnotationsPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNRequestBundleUploadPayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐUpload(ctx context.Context, sel ast.SelectionSet, v *bundles.Upload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RequestBundleUploadPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRevokeAccessTokenPayload2ᚖtagmaᚋgraphᚋmodelᚐRevokeAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, v *model.RevokeAccessTokenPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RevokeAccessTokenPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNRole2tagmaᚋinternalᚋbaseᚋcallerᚐRole(ctx context.Context, v any) (caller.Role, error) {
 	var res caller.Role
 	err := res.UnmarshalGQL(v)
@@ -22101,16 +22826,6 @@ func (ec *executionContext) marshalNServerInfo2ᚖtagmaᚋgraphᚋmodelᚐServer
 		return graphql.Null
 	}
 	return ec._ServerInfo(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNSession2ᚖtagmaᚋgraphᚋmodelᚐSession(ctx context.Context, sel ast.SelectionSet, v *model.Session) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Session(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
@@ -22221,6 +22936,16 @@ func (ec *executionContext) marshalNURL2string(ctx context.Context, sel ast.Sele
 func (ec *executionContext) unmarshalNUpdateUserInput2tagmaᚋgraphᚋmodelᚐUpdateUserInput(ctx context.Context, v any) (model.UpdateUserInput, error) {
 	res, err := ec.unmarshalInputUpdateUserInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUpdateUserPayload2ᚖtagmaᚋgraphᚋmodelᚐUpdateUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.UpdateUserPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._UpdateUserPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNUpload2ᚕᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚐUploadᚄ(ctx context.Context, v any) ([]*graphql.Upload, error) {

@@ -6,6 +6,7 @@ import (
 	"tagma/ent/generated"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/nodeid"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/labels"
@@ -45,6 +46,26 @@ type BundleUploadTarget struct {
 	ExpiresAt instant.Instant `json:"expiresAt"`
 }
 
+// The result of `changePassword`.
+type ChangePasswordPayload struct {
+	// The account of the caller. `User.tokens` lists the sessions and access tokens that remain valid.
+	User *generated.User `json:"user"`
+}
+
+// The result of `createAccessToken`.
+type CreateAccessTokenPayload struct {
+	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
+	Secret string `json:"secret"`
+	// The properties of the token.
+	Token *generated.AccessToken `json:"token"`
+}
+
+// The result of `createLabelSet`.
+type CreateLabelSetPayload struct {
+	// The new version of the label set.
+	LabelSet *generated.LabelSet `json:"labelSet"`
+}
+
 // An account for `createUsers`.
 type CreateUserInput struct {
 	// The name of the account: 1 to 64 letters, digits, dots, dashes or underscores. The first character is a letter or a digit. The server stores the name in lower case.
@@ -55,6 +76,12 @@ type CreateUserInput struct {
 	Email *string `json:"email,omitempty"`
 	// The role, which decides the rights of the person.
 	Role caller.Role `json:"role"`
+}
+
+// The result of `createUsers`.
+type CreateUsersPayload struct {
+	// The new accounts, in the order of the input.
+	Users []*generated.User `json:"users"`
 }
 
 // A temporary link to a file. Anybody who has the link can fetch the file without
@@ -74,7 +101,7 @@ type FileLink struct {
 type LabelSetInput struct {
 	// The name of the label set, 1 to 100 characters.
 	Name string `json:"name"`
-	// The labels in order: 1 to 500 labels with different identifiers.
+	// The labels in order: 1 to 500 labels with different keys.
 	Labels []*labels.Definition `json:"labels"`
 }
 
@@ -174,16 +201,24 @@ type Limits struct {
 	Tokens int `json:"tokens"`
 }
 
-// The root of all mutations.
-type Mutation struct {
+// The result of `login`.
+type LoginPayload struct {
+	// The token of the session. Send the header `Authorization: Bearer <token>` with every request. The token is returned only in this answer.
+	Token string `json:"token"`
+	// The time when the session expires, 24 hours after the login.
+	ExpiresAt instant.Instant `json:"expiresAt"`
+	// The person who signed in.
+	User *generated.User `json:"user"`
 }
 
-// The result of `createAccessToken`.
-type NewAccessToken struct {
-	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
-	Secret string `json:"secret"`
-	// The properties of the token.
-	Token *generated.AccessToken `json:"token"`
+// The result of `logout`.
+type LogoutPayload struct {
+	// The id of the ended session or the revoked access token. The object with this id does not exist any more.
+	TokenID nodeid.ID `json:"tokenId"`
+}
+
+// The root of all mutations.
+type Mutation struct {
 }
 
 // The result of `putAnnotations`.
@@ -196,6 +231,12 @@ type PutAnnotationsPayload struct {
 type Query struct {
 }
 
+// The result of `revokeAccessToken`.
+type RevokeAccessTokenPayload struct {
+	// The id of the revoked token or the ended session, or null if it was revoked or had expired before. The object with this id does not exist any more.
+	TokenID *nodeid.ID `json:"tokenId,omitempty"`
+}
+
 // A description of the server.
 type ServerInfo struct {
 	// The name of the software: Tagma.
@@ -204,16 +245,6 @@ type ServerInfo struct {
 	Version string `json:"version"`
 	// The limits in force. The server refuses a request that exceeds a limit, and changes nothing.
 	Limits *Limits `json:"limits"`
-}
-
-// The result of `login`.
-type Session struct {
-	// The token of the session. Send the header `Authorization: Bearer <token>` with every request. The token is returned only in this answer.
-	Token string `json:"token"`
-	// The time when the session expires, 24 hours after the login.
-	ExpiresAt instant.Instant `json:"expiresAt"`
-	// The person who signed in.
-	User *generated.User `json:"user"`
 }
 
 // The root of all subscriptions, over a WebSocket (graphql-transport-ws) or
@@ -233,6 +264,12 @@ type UpdateUserInput struct {
 	Disabled *bool `json:"disabled,omitempty"`
 	// A new password: 10 to 128 characters. A new password ends all sessions of the account.
 	Password *string `json:"password,omitempty"`
+}
+
+// The result of `updateUser`.
+type UpdateUserPayload struct {
+	// The account after the change.
+	User *generated.User `json:"user"`
 }
 
 // The result of `uploadImages`.

@@ -43,10 +43,30 @@ func (c *contestant) answer(ctx context.Context, r request) (any, error) {
 	if err == nil && c.meaning != nil {
 		got, err = c.meaning(got)
 	}
+	nameBoxes(got)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	return got, nil
+}
+
+// nameBoxes turns the bounding boxes in an answer from lists into objects. Tagma
+// answers with objects, while contestants that copy stored objects answer with
+// lists.
+func nameBoxes(answer any) {
+	switch v := answer.(type) {
+	case map[string]any:
+		if list, ok := v["boundingBox"].([]any); ok && len(list) == 4 {
+			v["boundingBox"] = map[string]any{"x": list[0], "y": list[1], "width": list[2], "height": list[3]}
+		}
+		for _, value := range v {
+			nameBoxes(value)
+		}
+	case []any:
+		for _, value := range v {
+			nameBoxes(value)
+		}
+	}
 }
 
 // differ is where two values of JSON differ, or nothing.

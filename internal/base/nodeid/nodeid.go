@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tagma/internal/base/fault"
+	"tagma/internal/base/rawjson"
 )
 
 // ID is a global id.
@@ -47,7 +48,7 @@ func (id ID) Number() (int64, bool) {
 func (id ID) String() string { return id.Type + ":" + id.Key }
 
 // MarshalGQL writes the scalar ID.
-func (id ID) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(id.String())) }
+func (id ID) MarshalGQL(w io.Writer) { _, _ = w.Write(rawjson.AppendText(nil, id.String())) }
 
 // UnmarshalGQL reads the scalar ID.
 func (id *ID) UnmarshalGQL(v any) error {

@@ -72,3 +72,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestMarshalGQL_AnyKeyIsJSON(t *testing.T) {
+	for _, key := range []string{"\a", "\x7f", "é\"\\", "\x00", "\u2028"} {
+		var wire strings.Builder
+		id := Of("Device", key)
+		id.MarshalGQL(&wire)
+		var text string
+		if err := json.Unmarshal([]byte(wire.String()), &text); err != nil || text != id.String() {
+			t.Errorf("the key %q: got %s, read as %q, %v, want %q", key, wire.String(), text, err, id.String())
+		}
+	}
+}

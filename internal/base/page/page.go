@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 
 	"entgo.io/ent/dialect/sql"
 
@@ -209,6 +210,30 @@ func (o Order[T]) Page(plan Plan, rows []T, count func(context.Context) (int, er
 		first, last = o.Key(rows[0]), o.Key(rows[len(rows)-1])
 	}
 	return &Page[T]{Nodes: rows, PageInfo: plan.Info(hasMore, first, last), order: o, count: count}
+}
+
+// OfParents returns one page of rows for each parent, by the parent. Rows are the
+// rows of all parents, sorted within a parent, and at most one more of each parent
+// than the length of the plan. ParentOf returns the parent of a row. Count returns
+// the number of rows of each parent on all pages. Count is called at most once, when
+// a caller requests the first total.
+func OfParents[K comparable, T any](
+	order Order[T], plan Plan, parents []K, rows []T, parentOf func(T) K, count func() (map[K]int, error),
+) map[K]*Page[T] {
+	rowsOf := make(map[K][]T, len(parents))
+	for _, row := range rows {
+		parent := parentOf(row)
+		rowsOf[parent] = append(rowsOf[parent], row)
+	}
+	counts := sync.OnceValues(count)
+	pages := make(map[K]*Page[T], len(parents))
+	for _, parent := range parents {
+		pages[parent] = order.Page(plan, rowsOf[parent], func(context.Context) (int, error) {
+			counts, err := counts()
+			return counts[parent], err
+		})
+	}
+	return pages
 }
 
 // Map returns the same page with converted nodes and the same cursors.

@@ -35,7 +35,7 @@ func Paws(frame int) []labels.Label {
 func Submission(frame int) []byte {
 	var input []map[string]any
 	for _, one := range Paws(frame) {
-		input = append(input, map[string]any{"id": one.ID, "name": one.Name, "placed": one.Placed, "pixelX": one.PixelX, "pixelY": one.PixelY})
+		input = append(input, map[string]any{"key": one.ID, "name": one.Name, "placed": one.Placed, "pixelX": one.PixelX, "pixelY": one.PixelY})
 	}
 	body, err := json.Marshal(map[string]any{
 		"query": `mutation Submit($input: LabelSubmissionInput!) { submitLabels(input: $input) { outcome submission { id status filename } } }`,

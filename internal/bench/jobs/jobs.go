@@ -24,11 +24,12 @@ type Job struct {
 // variants is how many most jobs have.
 const variants = 50
 
-// scalars are eight fields of an image. Objects are all that is kept of each,
-// in its order, so that the floor may copy them: the hardest for the server.
+// scalars are eight fields of an image. Objects are all that is kept of each, in
+// its order, so that the floor may copy them: the hardest for the server, which
+// writes the bounding boxes as objects besides (see nameBoxes in package bench).
 const (
 	scalars  = `id takenAt md5 size temperature humidity latitude longitude`
-	objects  = `name contour fillColour strokeColour value boundingBox area`
+	objects  = `name contour fillColour strokeColour value boundingBox { x y width height } area`
 	ofSeries = `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) { nodes { ` + scalars + ` } } }`
 	nested   = `query($series: [SeriesInput!]!, $first: Int!) { imageSeries(series: $series, first: $first) {
 		nodes { id takenAt annotations { id objectCount algorithm { name version } objects { ` + objects + ` } } } } }`
@@ -83,7 +84,7 @@ func series(data dataset.Options, device string) []any {
 // Cursor is the place of an image in a list by device and time.
 func Cursor(device string, taken instant.Instant) string {
 	at := []*ent.Image{{DeviceID: device, TakenAt: taken}}
-	return *order.DeviceTime.Places().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
+	return *order.DeviceTime.PageOrder().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
 }
 
 func ofDevice(first int) func(dataset.Options, int) map[string]any {

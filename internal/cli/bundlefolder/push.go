@@ -57,7 +57,7 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 		if err != nil {
 			return "", err
 		}
-		return response.RequestBundleUpload.Id, pushed.send(ctx, c, files, response.RequestBundleUpload.Wanted, o)
+		return response.RequestBundleUpload.UploadId, pushed.send(ctx, c, files, response.RequestBundleUpload.Wanted, o)
 	})
 	if err != nil {
 		return nil, err

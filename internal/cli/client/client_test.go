@@ -58,14 +58,14 @@ func failing(extensions string) http.HandlerFunc {
 	return says(http.StatusOK, `{"errors": [{"message": "no", "extensions": {`+extensions+`}}], "data": null}`)
 }
 
-var good = says(http.StatusOK, `{"data": {"logout": true}}`)
+var good = says(http.StatusOK, `{"data": {"logout": {"tokenId": "AccessToken:1"}}}`)
 
 func logout(t *testing.T, c *client.Client) (bool, error) {
 	t.Helper()
 	got, err := client.Retry(t.Context(), c, func() (*generated.LogoutResponse, error) {
 		return generated.Logout(t.Context(), c)
 	})
-	return err == nil && got.Logout, err
+	return err == nil && got.Logout.TokenId == "AccessToken:1", err
 }
 
 func TestRetry_WhatPassesIsTriedAgainAndNothingElse(t *testing.T) {

@@ -19,18 +19,30 @@ const (
 	maxColourLength = 50
 )
 
-// Object is one object in its stored form, which is the form of the schema too.
-// The order of fields is the schema's, and numbers have the spelling of answers
-// (package rawjson), so that an answer contains stored objects unchanged: see
-// Scan. Null fields are stored as null.
+// Object is one object in its stored form. The names and the order of fields are
+// the schema's, and numbers have the spelling of answers (package rawjson), so
+// that an answer contains stored values unchanged: see Scan. The one exception is
+// the bounding box, which is stored as a list. Null fields are stored as null.
 type Object struct {
 	Name         string        `json:"name"`
 	Contour      rawjson.Value `json:"contour"`
 	FillColour   *string       `json:"fillColour"`
 	StrokeColour *string       `json:"strokeColour"`
 	Value        *int          `json:"value"`
-	BoundingBox  []float64     `json:"boundingBox"` // x, y, width, height
-	Area         float64       `json:"area"`        // square pixels
+	BoundingBox  Box           `json:"boundingBox"`
+	Area         float64       `json:"area"` // square pixels
+}
+
+// Box is an upright rectangle in pixels of the original image, with the origin
+// at the top left corner.
+type Box struct{ X, Y, Width, Height float64 }
+
+// UnmarshalJSON reads the stored form: [x, y, width, height].
+func (b *Box) UnmarshalJSON(text []byte) error {
+	var numbers [len(BoxFields)]float64
+	err := json.Unmarshal(text, &numbers)
+	*b = Box{numbers[0], numbers[1], numbers[2], numbers[3]}
+	return err
 }
 
 // NewObject is one object as the caller passes it.
@@ -64,9 +76,9 @@ func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
 // size is the size of an image, in pixels; the zero value means no image.
 type size struct{ width, height int }
 
-// Keep returns objects in their stored form, for the benchmark and the demo,
+// Encode returns objects in their stored form, for the benchmark and the demo,
 // which fill a database without Put. The error reports every problem.
-func Keep(objects []NewObject) (rawjson.Value, error) {
+func Encode(objects []NewObject) (rawjson.Value, error) {
 	var problems fault.Problems
 	encoded := encodeObjects(objects, size{}, &problems, []any{"objects"})
 	return encoded, problems.Err()

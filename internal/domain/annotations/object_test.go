@@ -71,7 +71,7 @@ func as(t interface{ Fatal(...any) }, o NewObject) Object {
 		t.Fatal(err)
 	}
 	box := polygon.Box()
-	return Object{o.Name, points, o.FillColour, o.StrokeColour, o.Value, box[:], polygon.Area()}
+	return Object{o.Name, points, o.FillColour, o.StrokeColour, o.Value, Box{box[0], box[1], box[2], box[3]}, polygon.Area()}
 }
 
 // spelt is objects as they are kept: as encoding/json has them, but with the
@@ -85,7 +85,7 @@ func spelt(t interface{ Fatal(...any) }, objects []Object) string {
 	all := make([]asKept, len(objects))
 	for n, o := range objects {
 		box := []byte{'['}
-		for k, v := range o.BoundingBox {
+		for k, v := range [...]float64{o.BoundingBox.X, o.BoundingBox.Y, o.BoundingBox.Width, o.BoundingBox.Height} {
 			if k > 0 {
 				box = append(box, ',')
 			}

@@ -12,14 +12,23 @@ import (
 // Fields are the fields of an Object, in order.
 var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
 
+// BoxField is the field of an object that is a Box.
+const BoxField = "boundingBox"
+
+// BoxFields are the fields of a Box, in the order of the stored list.
+var BoxFields = [...]string{"x", "y", "width", "height"} //nolint:gochecknoglobals // a table
+
 // FieldNumber returns the index of a name in Fields, or -1.
 func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
+
+// BoxFieldNumber returns the index of a name in BoxFields, or -1.
+func BoxFieldNumber(name string) int { return slices.Index(BoxFields[:], name) }
 
 // Members holds the stored values of an object's Fields.
 type Members [len(Fields)][]byte
 
-// Named reports whether the object has the given name.
-func (m *Members) Named(name string) bool {
+// HasName reports whether the object has the given name.
+func (m *Members) HasName(name string) bool {
 	text := m[0]
 	if bytes.IndexByte(text, '\\') < 0 {
 		return len(text) > 1 && string(text[1:len(text)-1]) == name
@@ -40,15 +49,78 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	return rawjson.AppendText(b, text), err
 }
 
-// Verbatim reports whether answers spell the stored objects exactly as stored.
-func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
+// Box returns the numbers of the bounding box in the spelling of answers, by
+// BoxFields.
+func (m *Members) Box() ([len(BoxFields)][]byte, error) { return splitBox(m[boxNumber]) }
 
-// errSpelling means that stored objects are not in the spelling of Keep. They
+// boxNumber is the index of BoxField in Fields.
+const boxNumber = 5
+
+// splitBox returns the numbers of a stored bounding box: [x,y,width,height].
+func splitBox(list []byte) (numbers [len(BoxFields)][]byte, err error) {
+	if len(list) < 2 || list[0] != '[' || list[len(list)-1] != ']' {
+		return numbers, errSpelling
+	}
+	rest := list[1 : len(list)-1]
+	for n := range len(numbers) - 1 {
+		var ok bool
+		if numbers[n], rest, ok = bytes.Cut(rest, []byte(",")); !ok {
+			return numbers, errSpelling
+		}
+	}
+	numbers[len(numbers)-1] = rest
+	if bytes.IndexByte(rest, ',') >= 0 {
+		return numbers, errSpelling
+	}
+	return numbers, nil
+}
+
+// boxStart is the text before the list of a stored bounding box: the end of the
+// key boundingBox. No other key ends so, and no text in JSON contains boxStart,
+// because a quote in a text has a backslash. bytes.Index is quick because the
+// first letter is rare.
+const boxStart = `Box":[`
+
+// boxKeys are the keys of BoxFields in an answer.
+var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
+
+// AppendAll appends stored objects as answers spell the selection of all Fields
+// with all BoxFields. AppendAll copies the text between bounding boxes, for a
+// fraction of the cost of Scan. AppendAll returns false if answers may spell the
+// objects differently, or if the number of objects is not count: use Scan.
+func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) {
+	if bytes.IndexByte(storedObjects, '\\') >= 0 { // a text may be spelt differently
+		return b, false
+	}
+	rest := []byte(storedObjects)
+	for range count {
+		start := bytes.Index(rest, []byte(boxStart))
+		if start < 0 {
+			return b, false
+		}
+		start += len(boxStart) - len("[")
+		length := valueLength(rest[start:])
+		numbers, err := splitBox(rest[start : start+length])
+		if err != nil {
+			return b, false
+		}
+		b = append(b, rest[:start]...)
+		for n, key := range boxKeys {
+			b = append(b, key...)
+			b = append(b, numbers[n]...)
+		}
+		b = append(b, '}')
+		rest = rest[start+length:]
+	}
+	return append(b, rest...), !bytes.Contains(rest, []byte(boxStart))
+}
+
+// errSpelling means that stored objects are not in the spelling of Encode. They
 // may still be valid: use Decode.
 var errSpelling = errors.New("annotations: kept in another spelling")
 
 // Scan calls visit with the members of each stored object. Scan costs a
-// fraction of Decode, but accepts only the spelling of Keep. Scan returns the
+// fraction of Decode, but accepts only the spelling of Encode. Scan returns the
 // error of visit.
 func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 	b, ok := bytes.CutPrefix(storedObjects, []byte("["))

@@ -40,7 +40,7 @@ func TestScan_FindsWhatDecodeReads(t *testing.T) {
 			if text := rawjson.AppendText(nil, got.Name); !strings.Contains(string(object), `"name":`+string(text)+",") {
 				r.Errorf("%s: not as answers have it", object)
 			}
-			if !m.Named(want[n].Name) || m.Named(want[n].Name+"x") {
+			if !m.HasName(want[n].Name) || m.HasName(want[n].Name+"x") {
 				r.Errorf("%s: is it named %q?", m[0], want[n].Name)
 			}
 			n++
@@ -70,11 +70,73 @@ func TestScan_TakesNoOtherSpelling(t *testing.T) {
 	}
 }
 
+// answered is an object in the form of answers.
+type answered struct {
+	Name                     string
+	Contour                  rawjson.Value
+	FillColour, StrokeColour *string
+	Value                    *int
+	BoundingBox              map[string]float64
+	Area                     float64
+}
+
+func TestAppendAll_WritesBoundingBoxesAsObjects(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		b := encode(r, drawn().Draw(r, "objects"))
+		objects, err := Decode(b, nil)
+		if err != nil {
+			r.Fatal(err)
+		}
+		want := make([]answered, len(objects))
+		for n, o := range objects {
+			box := map[string]float64{"x": o.BoundingBox.X, "y": o.BoundingBox.Y, "width": o.BoundingBox.Width, "height": o.BoundingBox.Height}
+			want[n] = answered{o.Name, o.Contour, o.FillColour, o.StrokeColour, o.Value, box, o.Area}
+		}
+		text, ok := AppendAll([]byte("before"), b, len(objects))
+		if hasEscape := strings.Contains(string(b), `\`); ok == hasEscape {
+			r.Fatalf("AppendAll of %s returns %v", b, ok)
+		} else if hasEscape {
+			return
+		}
+		var got []answered
+		if err := json.Unmarshal(text[len("before"):], &got); err != nil || !reflect.DeepEqual(got, want) {
+			r.Errorf("got\n%s, want\n%+v: %v", text, want, err)
+		}
+	})
+}
+
+func TestAppendAll_RefusesOtherSpellingsAndNumbers(t *testing.T) {
+	const one = "[" + square + "]"
+	for _, c := range []struct {
+		text  string
+		count int
+	}{
+		{one, 2},
+		{"[" + square + "," + square + "]", 1},
+		{strings.Replace(one, `"a"`, `"\u0061"`, 1), 1},
+		{strings.Replace(one, "[0,0,1,1]", "[0,0,1]", 1), 1},
+		{strings.Replace(one, "[0,0,1,1]", "[0,0,1,1,1]", 1), 1},
+		{strings.Replace(one, "[0,0,1,1]", "[0,0,1,1", 1), 1},
+		{strings.Replace(one, "[0,0,1,1]", "null", 1), 1},
+		{strings.Replace(one, `"boundingBox":`, `"boundingBox": `, 1), 1},
+	} {
+		if got, ok := AppendAll(nil, rawjson.Value(c.text), c.count); ok {
+			t.Errorf("AppendAll(%s, %d) = %s, want a refusal", c.text, c.count, got)
+		}
+	}
+	const want = `[{"name":"a","contour":[[0,0],[1,0],[1,1]],"fillColour":null,"strokeColour":null,"value":1,"boundingBox":{"x":0,"y":0,"width":1,"height":1},"area":0.5}]`
+	if got, ok := AppendAll(nil, rawjson.Value(one), 1); !ok || string(got) != want {
+		t.Errorf("AppendAll = %s, %v, want %s", got, ok, want)
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	f.Add("[" + square + "," + square + "]")
 	f.Fuzz(func(t *testing.T, text string) {
+		_, _ = AppendAll(nil, rawjson.Value(text), 2)          // does not panic
 		_ = Scan(rawjson.Value(text), func(m *Members) error { // and does not panic
-			m.Named("a")
+			m.HasName("a")
+			_, _ = m.Box()
 			for field := range Fields {
 				_, _ = m.Append(nil, field)
 			}

@@ -19,16 +19,18 @@ import (
 	"tagma/internal/testing/testenv"
 )
 
-func TestSeries_APageFromWhichAnImageIsDeletedMidwayIsNotTheLast(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) { deletedMidway(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db")) })
-	t.Run("PostgreSQL", func(t *testing.T) { deletedMidway(t, testenv.Postgres(t)) })
+// Between two statements, an image that the first has chosen could be deleted,
+// and a page without its annotations would look like the last page.
+func TestSeries_APageIsReadInOneStatement(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { readInOneStatement(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { readInOneStatement(t, testenv.Postgres(t)) })
 }
 
-func deletedMidway(t *testing.T, databaseURL string) {
-	var beforeQuery atomic.Pointer[func()] // called once, before the second statement from when it is set
-	var statements atomic.Int64
+func readInOneStatement(t *testing.T, databaseURL string) {
+	var beforeQuery atomic.Pointer[func()] // called once, before the first statement after it is set
+	var statements atomic.Int64            // since beforeQuery is set
 	db, err := database.Open(t.Context(), databaseURL, database.Options{Observe: func(context.Context, string) {
-		if do := beforeQuery.Load(); do != nil && statements.Add(1) == 2 {
+		if do := beforeQuery.Load(); do != nil && statements.Add(1) == 1 {
 			(*do)()
 		}
 	}})
@@ -63,16 +65,17 @@ func deletedMidway(t *testing.T, databaseURL string) {
 
 	remove := func() {
 		if err := db.Image.DeleteOneID(ids[1]).Exec(context.Background()); err != nil {
-			t.Errorf("delete an image between two statements: %v", err)
+			t.Errorf("delete image %d: %v", ids[1], err)
 		}
+		statements.Store(1)
 	}
 	beforeQuery.Store(&remove)
 	first := 2
 	got, err := service.Series(t.Context(), []series.Series{{Device: "%", Start: night, End: night + 10_000}}, nil, page.Request{First: &first})
-	if err != nil {
-		t.Fatal(err)
+	if sent := statements.Load(); err != nil || sent != 1 {
+		t.Fatalf("a page of annotations: got %d statements, %v, want 1 statement", sent, err)
 	}
 	if len(got.Nodes) != 2 || got.Nodes[0].ImageID != ids[0] || got.Nodes[1].ImageID != ids[2] || !got.PageInfo.HasNextPage {
-		t.Errorf("the page is %+v", got)
+		t.Errorf("a page without the second image: got %+v, want the annotations of the images %d and %d and a next page", got, ids[0], ids[2])
 	}
 }

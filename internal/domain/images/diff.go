@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ type Difference struct {
 	Device  string
 	TakenAt instant.Instant
 	Verdict DiffVerdict
-	Image   *ent.Image // that is there; nil for DiffNew
+	Image   *ent.Image // the existing image; nil for DiffNew, and if Diff was called without images
 }
 
 // checkPrints is the keys of fingerprints that may be asked about.
@@ -80,18 +81,48 @@ func (f Fingerprint) judge(there string) DiffVerdict {
 	}
 }
 
-// Verdicts is Diff without the images, for whoever does not ask for them.
-func (c *Images) Verdicts(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
+// Diff tells what would become of files if they were uploaded, in the order of
+// the fingerprints. withImages sets Difference.Image; without, Diff reads no
+// more than the MD5 of each image.
+func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages bool) ([]Difference, error) {
 	keys, err := checkPrints(ctx, prints)
 	if err != nil {
 		return nil, err
 	}
-	there, err := c.md5s(ctx, keys)
-	answers := make([]Difference, len(prints))
+	differences := make([]Difference, len(prints))
 	for n, print := range prints {
-		answers[n] = Difference{Device: keys[n].Device, TakenAt: print.TakenAt, Verdict: print.judge(there[n])}
+		differences[n] = Difference{Device: keys[n].Device, TakenAt: print.TakenAt}
 	}
-	return answers, err
+	var md5s []string
+	if withImages {
+		md5s, err = s.addImages(ctx, keys, differences)
+	} else {
+		md5s, err = s.md5s(ctx, keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for n, print := range prints {
+		differences[n].Verdict = print.judge(md5s[n])
+	}
+	return differences, nil
+}
+
+// addImages sets the image of each difference that has one, and returns the MD5
+// of each image in the place of its key, or "" where there is no image.
+func (s *Service) addImages(ctx context.Context, keys []Key, differences []Difference) ([]string, error) {
+	byKey, err := s.among(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	ent.Images(slices.Collect(maps.Values(byKey))).Siblings()
+	md5s := make([]string, len(keys))
+	for n, key := range keys {
+		if i := byKey[key]; i != nil {
+			differences[n].Image, md5s[n] = i, i.Md5
+		}
+	}
+	return md5s, nil
 }
 
 // md5s gives the MD5 of each image that is there, in the place of its key.
@@ -99,14 +130,14 @@ func (c *Images) Verdicts(ctx context.Context, prints []Fingerprint) ([]Differen
 // The database is given each device's moments in a list, and answers with one
 // text for each device: a row for each key, there and back, costs as much as to
 // find the image.
-func (c *Images) md5s(ctx context.Context, keys []Key) ([]string, error) {
+func (s *Service) md5s(ctx context.Context, keys []Key) ([]string, error) {
 	found := make([]string, len(keys))
 	if len(keys) == 0 {
 		return found, nil
 	}
 	devices, moments, places := byDevice(keys)
-	table, among, arguments := database.Lists(c.db.Dialect, devices, moments)
-	rows, err := c.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
+	table, among, arguments := database.Lists(s.db.Dialect, devices, moments)
+	rows, err := s.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
 		"WHERE i.device = list.text AND i.taken_at"+among+") FROM "+table, arguments...)
 	if err != nil {
 		return found, err
@@ -157,31 +188,4 @@ func byDevice(keys []Key) (devices []string, moments [][]instant.Instant, places
 		}
 	}
 	return devices, moments, places
-}
-
-// Diff tells what would become of files if they were uploaded, in the order of
-// the fingerprints.
-func (c *Images) Diff(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
-	keys, err := checkPrints(ctx, prints)
-	if err != nil {
-		return nil, err
-	}
-	there, err := c.among(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	var all []*ent.Image
-	for _, i := range there {
-		all = append(all, i)
-	}
-	Together(all)
-	answers := make([]Difference, len(prints))
-	for n, print := range prints {
-		i := there[keys[n]]
-		answers[n] = Difference{keys[n].Device, print.TakenAt, print.judge(""), i}
-		if i != nil {
-			answers[n].Verdict = print.judge(i.Md5)
-		}
-	}
-	return answers, nil
 }

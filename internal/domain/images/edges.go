@@ -4,11 +4,11 @@ import (
 	"context"
 	"math"
 	"strings"
-	"sync"
 
 	"entgo.io/ent/dialect/sql"
 
 	ent "tagma/ent/generated"
+	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
 	"tagma/internal/base/instant"
@@ -51,7 +51,7 @@ func devicePattern(text string) (predicate.Device, error) {
 }
 
 // DevicesOf gives the devices of the images, by name.
-func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
+func (s *Service) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
 	seen := map[string]bool{}
 	var names []string
 	for _, i := range all {
@@ -60,12 +60,12 @@ func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*e
 			names = append(names, i.DeviceID)
 		}
 	}
-	return c.DevicesByName(ctx, names)
+	return s.DevicesByName(ctx, names)
 }
 
 // Metadata gives what the cameras wrote into the images, by image id.
-func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
-	rows, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
+func (s *Service) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
+	rows, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(all).IDs())).
 		Select(image.FieldID, image.FieldMetadata).All(ctx)
 	found := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
@@ -74,30 +74,25 @@ func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawj
 	return found, err
 }
 
-func ids(all []*ent.Image) []int64 {
-	ids := make([]int64, len(all))
-	for n, i := range all {
-		ids[n] = i.ID
-	}
-	return ids
-}
-
 // Previous gives for each image the one of the same device before it in time,
 // by the image's id.
-func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, "<", "DESC")
+func (s *Service) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, all, false)
 }
 
 // Next gives for each image the one of the same device after it in time, by
 // the image's id.
-func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, ">", "ASC")
+func (s *Service) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, all, true)
 }
 
-// WantNeighbours narrows a query of the images to those before, or after, the
-// images with these ids, for a reader that fetches them by itself. The images
-// that were given are joined, as the table Origin.
-func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
+// NarrowToNeighbours returns a function that restricts a query of images to the
+// neighbours of the images with the given ids: of each the next image of the
+// same device, or the previous one if after is false. The function joins the
+// images with the given ids, as the table Origin. An image without a neighbour
+// has no row. The query takes one step in the index over device and time per
+// id.
+func NarrowToNeighbours(ids []int64, after bool) func(*sql.Selector) {
 	comparison, order := "<", sql.Desc
 	if after {
 		comparison, order = ">", sql.Asc
@@ -117,82 +112,76 @@ func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
 	}
 }
 
-// Origin is what a query of neighbours calls the images whose they are.
+// Origin is the name of the table of the given images in a query of neighbours.
 const Origin = "origin"
 
-func (c *Images) neighbours(ctx context.Context, all []*ent.Image, comparison, direction string) (map[int64]*ent.Image, error) {
-	// For each image one step in the index over (device, taken_at).
-	var pairs []struct{ ID, Neighbour *int64 }
-	step := func(ctx context.Context) ([]int64, error) {
-		pairs = pairs[:0]
-		err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids(all))).
-			Modify(func(s *sql.Selector) {
-				device, time, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), s.C(image.FieldID)
-				s.Select(id).AppendSelectExprAs(sql.P(func(b *sql.Builder) {
-					b.WriteString("SELECT n.id FROM images n WHERE n.device = ").Ident(device).
-						WriteString(" AND n.taken_at " + comparison + " ").Ident(time).
-						WriteString(" ORDER BY n.taken_at " + direction + " LIMIT 1")
-				}), "neighbour")
-			}).Scan(ctx, &pairs)
-		var wanted []int64
-		for _, pair := range pairs {
-			if pair.Neighbour != nil {
-				wanted = append(wanted, *pair.Neighbour)
-			}
-		}
-		return wanted, err
-	}
-	rows, err := c.chosen(ctx, step)
-	found := byID(rows)
-	neighbours := make(map[int64]*ent.Image, len(pairs))
-	for _, pair := range pairs {
-		if pair.Neighbour != nil {
-			neighbours[*pair.ID] = found[*pair.Neighbour]
-		}
-	}
-	return neighbours, err
-}
+// originID is the column of Origin's id in the result of neighbours.
+const originID = "origin_id"
 
-// chosen gives the images that choose names, by time. It takes two statements,
-// between which one may be deleted: then it chooses anew, because a page that
-// lacks one would look like the last.
-func (c *Images) chosen(ctx context.Context, choose func(context.Context) ([]int64, error)) ([]*ent.Image, error) {
-	for {
-		wanted, err := choose(ctx)
+func (s *Service) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
+	query := s.db.Image.Query().Where(NarrowToNeighbours(ent.Images(all).IDs(), after))
+	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(image.Table).As(Origin).C(image.FieldID), originID) })
+	rows, err := query.Select(listed...).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	neighbours := make(map[int64]*ent.Image, len(rows))
+	for _, row := range ent.Images(rows).Siblings() {
+		id, err := database.ColumnValue[int64](row, originID)
 		if err != nil {
 			return nil, err
 		}
-		found, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, wanted)).
-			Select(listed...).Order(image.ByTakenAt()).All(ctx)
-		if err != nil || len(found) == len(wanted) {
-			return Together(found), err
-		}
+		neighbours[id] = row
 	}
+	return neighbours, nil
 }
 
-// Statistics is what is known of all images of a device.
+// Statistics sums up the images of a device. First and Last are nil if the
+// device has no images.
 type Statistics struct {
 	Images      int
 	First, Last *instant.Instant
 }
 
-// Statistics gives that for each device, by name.
-func (c *Images) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
+// The columns of Statistics in a query of devices.
+const (
+	ImageCount   = "image_count"
+	FirstTakenAt = "first_taken_at"
+	LastTakenAt  = "last_taken_at"
+)
+
+// StatisticsColumns returns the SQL of each column of Statistics, for a query
+// of devices. FirstTakenAt and LastTakenAt take one step in the index over
+// device and time each.
+func StatisticsColumns() map[string]string {
+	ofDevice := func(sum string) string {
+		return "(SELECT " + sum + " FROM images i WHERE i.device = devices.id)"
+	}
+	return map[string]string{
+		ImageCount: ofDevice("COUNT(*)"), FirstTakenAt: ofDevice("MIN(i.taken_at)"), LastTakenAt: ofDevice("MAX(i.taken_at)"),
+	}
+}
+
+// Statistics returns the statistics of each device, by name.
+func (s *Service) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
 	var rows []struct {
-		Device string
-		Count  int
-		First  instant.Instant
-		Last   instant.Instant
+		ID     string
+		Images int              `sql:"image_count"`
+		First  *instant.Instant `sql:"first_taken_at"`
+		Last   *instant.Instant `sql:"last_taken_at"`
 	}
-	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, names(devices))).
-		GroupBy(image.FieldDeviceID).
-		Aggregate(ent.As(ent.Count(), "count"), ent.As(ent.Min(image.FieldTakenAt), "first"), ent.As(ent.Max(image.FieldTakenAt), "last")).
-		Scan(ctx, &rows)
-	found := make(map[string]Statistics, len(rows))
+	err := s.db.Device.Query().Where(database.AmongTexts(device.FieldID, ent.Devices(devices).IDs())).Modify(func(s *sql.Selector) {
+		s.Select(s.C(device.FieldID))
+		columns := StatisticsColumns()
+		for _, name := range []string{ImageCount, FirstTakenAt, LastTakenAt} {
+			s.AppendSelectExprAs(sql.Raw(columns[name]), name)
+		}
+	}).Scan(ctx, &rows)
+	statistics := make(map[string]Statistics, len(rows))
 	for _, row := range rows {
-		found[row.Device] = Statistics{Images: row.Count, First: &row.First, Last: &row.Last}
+		statistics[row.ID] = Statistics{Images: row.Images, First: row.First, Last: row.Last}
 	}
-	return found, err
+	return statistics, err
 }
 
 // Range is the time between two moments: from Start, included, to End,
@@ -216,18 +205,18 @@ var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
 	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
 }
 
-// WantOfDevices is the pages that OfDevices gives, and what narrows a query of
+// NarrowToPagesOfDevices is the pages that OfDevices gives, and what narrows a query of
 // the images to the rows of all of them, for a reader that fetches them by
 // itself. Count is of all devices, by name.
-func (c *Images) WantOfDevices(devices []string, within Range, request page.Request) (
+func (s *Service) NarrowToPagesOfDevices(devices []string, within Range, request page.Request) (
 	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
 ) {
-	plan, err = byTime.Plan(c.limits.Page, request)
+	plan, err = byTime.Plan(s.limits.Page, request)
 	start, end := within.from(plan)
 	return plan, byTime.Columns, func(s *sql.Selector) {
 		database.SelectFirst(s, firstImages(start, end, plan.Length+1), devices)
 		s.OrderBy(sql.Table(image.Table).C(image.FieldTakenAt))
-	}, func(ctx context.Context) (map[string]int, error) { return c.count(ctx, devices, within) }, err
+	}, func(ctx context.Context) (map[string]int, error) { return s.count(ctx, devices, within) }, err
 }
 
 // from is the bounds of the rows of a page, and of those after it.
@@ -241,36 +230,19 @@ func (r Range) from(plan page.Plan) (start, end int64) {
 
 // OfDevices gives for each device the first page of its images in the range,
 // by the device's name. It takes two statements, however many devices.
-func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
-	plan, err := byTime.Plan(c.limits.Page, request)
+func (s *Service) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
+	names := ent.Devices(devices).IDs()
+	plan, _, narrow, count, err := s.NarrowToPagesOfDevices(names, within, request)
 	if err != nil {
 		return nil, err
 	}
-	start, end := within.from(plan)
-	found, err := c.firstOf(ctx, names(devices), start, end, plan.Length+1)
+	found, err := s.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string][]*ent.Image{}
-	for _, i := range found {
-		rows[i.DeviceID] = append(rows[i.DeviceID], i)
-	}
-	counts := sync.OnceValues(func() (map[string]int, error) { return c.count(ctx, names(devices), within) })
-	pages := make(map[string]*page.Page[*ent.Image], len(devices))
-	for _, d := range devices {
-		pages[d.ID] = byTime.Page(plan, rows[d.ID], func(context.Context) (int, error) {
-			all, err := counts()
-			return all[d.ID], err
-		})
-	}
-	return pages, nil
-}
-
-// firstOf gives the first images of each device from start to end, by time.
-func (c *Images) firstOf(ctx context.Context, devices []string, start, end int64, length int) ([]*ent.Image, error) {
-	return c.chosen(ctx, func(ctx context.Context) ([]int64, error) {
-		return database.FirstOfEach(ctx, c.db, firstImages(start, end, length), devices)
-	})
+	return page.OfParents(byTime, plan, names, ent.Images(found).Siblings(),
+		func(i *ent.Image) string { return i.DeviceID },
+		func() (map[string]int, error) { return count(ctx) }), nil
 }
 
 func firstImages(start, end int64, length int) database.First {
@@ -280,13 +252,13 @@ func firstImages(start, end int64, length int) database.First {
 }
 
 // count gives how many images each device has in the range.
-func (c *Images) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
+func (s *Service) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
 	start, end := within.bounds()
 	var rows []struct {
 		Device string
 		Count  int
 	}
-	err := c.db.Image.Query().
+	err := s.db.Image.Query().
 		Where(database.AmongTexts(image.FieldDeviceID, devices), image.TakenAtGTE(instant.Instant(start)), image.TakenAtLT(instant.Instant(end))).
 		GroupBy(image.FieldDeviceID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[string]int, len(rows))
@@ -294,12 +266,4 @@ func (c *Images) count(ctx context.Context, devices []string, within Range) (map
 		counts[row.Device] = row.Count
 	}
 	return counts, err
-}
-
-func names(devices []*ent.Device) []string {
-	names := make([]string, len(devices))
-	for n, d := range devices {
-		names[n] = d.ID
-	}
-	return names
 }

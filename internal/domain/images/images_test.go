@@ -33,7 +33,7 @@ const trap = "0a5bb6f4"
 // world is images in a new database and store, with a clock that the test
 // moves.
 type world struct {
-	*images.Images
+	*images.Service
 	t      *testing.T
 	db     *database.DB
 	bucket *blob.Bucket
@@ -86,7 +86,7 @@ func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
 	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
-	w.Images = images.New(w.db, w.bucket, clock, images.Limits{
+	w.Service = images.New(w.db, w.bucket, clock, images.Limits{
 		Page: page.Limits{Default: 10, Max: 100}, Pixels: 1_000_000, FileBytes: 1 << 20, Decoders: 2,
 	})
 	return w
@@ -257,7 +257,26 @@ func TestSweep_DuringAnUploadLeavesItsFilesAlone(t *testing.T) {
 	})
 }
 
-func TestOfDevices_APageFromWhichAnImageIsDeletedMidwayIsNotTheLast(t *testing.T) {
+// removeBeforeFirst deletes an image just before the next statement of the
+// images, and returns the number of statements since then.
+func (w *world) removeBeforeFirst(t *testing.T, id int64) (statements func() int) {
+	count := 0
+	w.beforeEach(func(string) {
+		if count++; count == 1 {
+			if err := w.db.Image.DeleteOneID(id).Exec(context.Background()); err != nil {
+				t.Errorf("delete image %d: %v", id, err)
+			}
+		}
+	})
+	return func() int {
+		w.beforeEach(nil)
+		return count
+	}
+}
+
+// Between two statements, an image that the first has chosen could be deleted,
+// and a page without that image would look like the last page.
+func TestOfDevices_APageIsReadInOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		var all []*ent.Image
 		for n := range 4 {
@@ -267,44 +286,32 @@ func TestOfDevices_APageFromWhichAnImageIsDeletedMidwayIsNotTheLast(t *testing.T
 		if err != nil {
 			t.Fatal(err)
 		}
-		statement, first := 0, 2
-		w.beforeEach(func(string) {
-			if statement++; statement == 2 {
-				if err := w.db.Image.DeleteOneID(all[1].ID).Exec(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		first := 2
+		statements := w.removeBeforeFirst(t, all[1].ID)
 		pages, err := w.OfDevices(t.Context(), []*ent.Device{device}, images.Range{}, page.Request{First: &first})
-		w.beforeEach(nil)
-		if err != nil {
-			t.Fatal(err)
+		if sent := statements(); err != nil || sent != 1 {
+			t.Fatalf("a page of a device: got %d statements, %v, want 1 statement", sent, err)
 		}
 		p := pages[trap]
 		if len(p.Nodes) != 2 || p.Nodes[0].ID != all[0].ID || p.Nodes[1].ID != all[2].ID || !p.PageInfo.HasNextPage {
-			t.Errorf("the page is %+v", p)
+			t.Errorf("a page without the second image: got %+v, want the images %d and %d and a next page", p, all[0].ID, all[2].ID)
 		}
 	})
 }
 
-func TestNext_IsTheOneAfterAnImageThatIsDeletedMidway(t *testing.T) {
+func TestNext_IsReadInOneStatement(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		var all []*ent.Image
 		for n := range 3 {
 			all = append(all, w.add(n, 1, images.Refuse).Image)
 		}
-		statement := 0
-		w.beforeEach(func(string) {
-			if statement++; statement == 2 {
-				if err := w.db.Image.DeleteOneID(all[1].ID).Exec(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-		next, err := w.Next(t.Context(), all[:1])
-		w.beforeEach(nil)
-		if got := next[all[0].ID]; err != nil || got == nil || got.ID != all[2].ID {
-			t.Errorf("the next is %v, %v", got, err)
+		statements := w.removeBeforeFirst(t, all[1].ID)
+		next, err := w.Next(t.Context(), all)
+		if sent := statements(); err != nil || sent != 1 {
+			t.Fatalf("the next images: got %d statements, %v, want 1 statement", sent, err)
+		}
+		if got := next[all[0].ID]; got == nil || got.ID != all[2].ID || len(next) != 1 {
+			t.Errorf("the next images: got %v, want image %d after image %d alone", next, all[2].ID, all[0].ID)
 		}
 	})
 }

@@ -150,31 +150,30 @@ func (l *Service) CreateSet(ctx context.Context, name string, definitions []Defi
 		return nil, err
 	}
 	defer l.lookups.Forget()
-	for {
+	var set *ent.LabelSet
+	err = database.RetryConflict(ctx, func() error { // another request may create the same version
 		last, err := l.Set(ctx, name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		version := 1
 		if last == nil {
 			if err := l.checkRoom(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		} else {
 			if string(last.Labels) == string(encoded) {
-				return last, nil
+				set = last
+				return nil
 			}
 			version = last.Version + 1
 		}
-		var set *ent.LabelSet
-		err = l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+		return l.db.InTx(ctx, func(tx *ent.Tx) (err error) {
 			set, err = tx.LabelSet.Create().SetName(name).SetVersion(version).SetLabels(encoded).SetCreatedAt(l.clock()).Save(ctx)
 			return err
 		})
-		if !database.IsUnique(err) { // else another request has just made this version
-			return set, err
-		}
-	}
+	})
+	return set, err
 }
 
 // checkRoom refuses more label sets than one page can list.
@@ -195,10 +194,10 @@ func validateSet(name string, definitions []Definition) error {
 	}
 	seen := map[string]bool{}
 	for n, d := range definitions {
-		validateText(&problems, []any{"input", "labels", n, "id"}, d.ID, maxIDLength)
+		validateText(&problems, []any{"input", "labels", n, "key"}, d.ID, maxIDLength)
 		validateText(&problems, []any{"input", "labels", n, "name"}, d.Name, maxNameLength)
 		if seen[d.ID] {
-			problems.Add(fault.BadInput, []any{"input", "labels", n, "id"}, "%.40q is there twice", d.ID)
+			problems.Add(fault.BadInput, []any{"input", "labels", n, "key"}, "%.40q is there twice", d.ID)
 		}
 		seen[d.ID] = true
 	}

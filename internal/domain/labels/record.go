@@ -40,22 +40,22 @@ func newEntry(ctx context.Context, s *Submission, setID int64, from origin) (*en
 // another request may have recorded a revision since: then the database refuses
 // the row by its unique indexes, and record looks up again.
 func (l *Service) record(e *entry, stale bool) (*Receipt, error) {
-	for {
+	var receipt *Receipt
+	err := database.RetryConflict(e.ctx, func() (err error) {
 		if stale {
-			var err error
 			if e.lookup, err = l.lookUp(e.ctx, lookupKey{video: e.s.VideoURL, filename: e.s.filename()}); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		receipt, err := l.receiptOfRepeat(e)
-		if receipt != nil || err != nil {
-			return receipt, err
+		stale = true // if this try ends in a conflict
+		if receipt, err = l.receiptOfRepeat(e); receipt != nil || err != nil {
+			return err
 		}
 		err = l.insert(e.ctx, []*entry{e})
-		if stale = database.IsUnique(err); !stale {
-			return e.receipt, err
-		}
-	}
+		receipt = e.receipt
+		return err
+	})
+	return receipt, err
 }
 
 // receiptOfRepeat returns the receipt of a submission whose content is the last

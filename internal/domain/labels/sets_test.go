@@ -103,8 +103,8 @@ func TestCreateSet_EverythingThatIsWrongIsToldAtOnce(t *testing.T) {
 		{"a", "A"}, {"a", ""}, {"", "x"}, {strings.Repeat("ä", 101), "x\ny"}, {"b\x00", strings.Repeat("ü", 201)}, {"ok", "\xff"},
 	})
 	same(t, "paths", problems(t, err), []string{
-		"input.labels.1.id", "input.labels.1.name", "input.labels.2.id", "input.labels.3.id", "input.labels.3.name",
-		"input.labels.4.id", "input.labels.4.name", "input.labels.5.name", "input.name",
+		"input.labels.1.key", "input.labels.1.name", "input.labels.2.key", "input.labels.3.key", "input.labels.3.name",
+		"input.labels.4.key", "input.labels.4.name", "input.labels.5.name", "input.name",
 	})
 	for _, n := range []int{0, 501} {
 		all := make([]Definition, n)
@@ -142,7 +142,7 @@ func TestSubmit_WhatWasSubmittedKeepsItsVersionOfTheSet(t *testing.T) {
 		set, err := w.CreateSet(t.Context(), DefaultSet, paws[:5])
 		must(t, err)
 		_, err = w.Submit(w.ana, rat(2, 1), 0)
-		same(t, "the old set's label", problems(t, err), []string{"input.labels.5.id"})
+		same(t, "the old set's label", problems(t, err), []string{"input.labels.5.key"})
 		five := rat(2, 1)
 		five.Labels = five.Labels[:5]
 		younger := w.submit(five)

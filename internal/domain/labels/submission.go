@@ -58,9 +58,9 @@ func (s *Submission) validate(problems *fault.Problems, set []Definition) {
 		path := func(field string) []any { return at("labels", n, field) }
 		switch {
 		case len(set) > 0 && !slices.ContainsFunc(set, func(d Definition) bool { return d.ID == label.ID }):
-			problems.Add(fault.BadInput, path("id"), "%.40q is not a label of the set", label.ID)
+			problems.Add(fault.BadInput, path("key"), "%.40q is not a label of the set", label.ID)
 		case seen[label.ID]:
-			problems.Add(fault.BadInput, path("id"), "%.40q is there twice", label.ID)
+			problems.Add(fault.BadInput, path("key"), "%.40q is there twice", label.ID)
 		}
 		seen[label.ID] = true
 		validateText(problems, path("name"), label.Name, maxNameLength)

@@ -34,8 +34,8 @@ func TestSubmit_EachRuleNamesTheFieldThatBreaksIt(t *testing.T) {
 		"no labels":                         {func(s *Submission) { s.Labels = nil }, []string{"input.labels"}},
 		"too many labels":                   {func(s *Submission) { s.Labels = make([]Label, 501) }, []string{"input.labels"}},
 		"a label that is missing":           {func(s *Submission) { s.Labels = s.Labels[:4] }, []string{"input.labels"}},
-		"a label of no set":                 {func(s *Submission) { s.Labels[2].ID = "tooth" }, []string{"input.labels", "input.labels.2.id"}},
-		"a label that is there twice":       {func(s *Submission) { s.Labels = append(s.Labels, s.Labels[0]) }, []string{"input.labels.6.id"}},
+		"a label of no set":                 {func(s *Submission) { s.Labels[2].ID = "tooth" }, []string{"input.labels", "input.labels.2.key"}},
+		"a label that is there twice":       {func(s *Submission) { s.Labels = append(s.Labels, s.Labels[0]) }, []string{"input.labels.6.key"}},
 		"a label without a name":            {func(s *Submission) { s.Labels[1].Name = "" }, []string{"input.labels.1.name"}},
 		"a label with a name of two lines":  {func(s *Submission) { s.Labels[1].Name = "a\nb" }, []string{"input.labels.1.name"}},
 		"a label with an endless name":      {func(s *Submission) { s.Labels[1].Name = strings.Repeat("ä", 201) }, []string{"input.labels.1.name"}},
@@ -75,7 +75,7 @@ func TestSubmit_EverythingThatIsWrongIsToldAtOnce(t *testing.T) {
 	_, err := w.Submit(w.ana, s, 0)
 	want := []string{"input.fps", "input.frameHeight", "input.frameIndex", "input.frameWidth", "input.labels", "input.totalFrames", "input.videoUrl"}
 	for n := range s.Labels {
-		want = append(want, fmt.Sprintf("input.labels.%d.id", n), fmt.Sprintf("input.labels.%d.name", n))
+		want = append(want, fmt.Sprintf("input.labels.%d.key", n), fmt.Sprintf("input.labels.%d.name", n))
 		if n < 5 {
 			want = append(want, fmt.Sprintf("input.labels.%d.pixelX", n), fmt.Sprintf("input.labels.%d.pixelY", n))
 		}

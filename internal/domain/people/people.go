@@ -28,7 +28,6 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
@@ -53,8 +52,8 @@ const (
 	lastUsedResolution = time.Minute
 )
 
-// People holds the accounts of one server. It is safe for concurrent use.
-type People struct {
+// Service holds the accounts of one server. It is safe for concurrent use.
+type Service struct {
 	db          *database.DB
 	clock       instant.Clock
 	hasher      *password.Hasher
@@ -64,8 +63,8 @@ type People struct {
 }
 
 // New returns the people in db. The caller closes db.
-func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle *throttle.Throttle, limits page.Limits) *People {
-	return &People{db: db, clock: clock, hasher: hasher, throttle: throttle, limits: limits}
+func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle *throttle.Throttle, limits page.Limits) *Service {
+	return &Service{db: db, clock: clock, hasher: hasher, throttle: throttle, limits: limits}
 }
 
 // Columns without hashes.
@@ -102,8 +101,8 @@ func person(ctx context.Context) (*caller.Caller, error) {
 
 // lock locks the rows of a query until the transaction ends. SQLite needs no
 // locks, because it has one writer at a time.
-func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
-	if p.db.Dialect == dialect.Postgres {
+func (s *Service) lock(query *ent.UserQuery) *ent.UserQuery {
+	if s.db.Dialect == dialect.Postgres {
 		query.ForUpdate()
 	}
 	return query
@@ -112,14 +111,4 @@ func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
 // notExpired returns the condition that a token has not expired.
 func notExpired(now instant.Instant) predicate.AccessToken {
 	return accesstoken.Or(accesstoken.ExpiresAtIsNil(), accesstoken.ExpiresAtGT(now))
-}
-
-// setGroup makes one group of people that were loaded together: see package
-// batch.
-func setGroup(rows []*ent.User) []*ent.User {
-	group := batch.NewGroup(rows)
-	for _, u := range rows {
-		u.Group = group
-	}
-	return rows
 }

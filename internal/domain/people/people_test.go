@@ -34,7 +34,7 @@ const secret = "a canary in a cage"
 
 // world is people on a new database, with a clock that stands still.
 type world struct {
-	*People
+	*Service
 	t          *testing.T
 	now        atomic.Int64
 	statements log

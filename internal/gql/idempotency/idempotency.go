@@ -82,36 +82,51 @@ type Run struct {
 func (k *Keeper) Begin(ctx context.Context, request Request) (*Run, []byte, error) {
 	id := sha256.Sum256([]byte(request.Sender + "\x00" + request.Key))
 	run := &Run{keeper: k, request: request, id: hex.EncodeToString(id[:]), name: rand.Text()}
-	for {
-		made, err := run.insert(ctx)
-		if made || err != nil {
-			return run, nil, err
-		}
-		known, err := k.db.KeyedRequest.Get(ctx, run.id)
-		if ent.IsNotFound(err) {
-			continue // it has just been forgotten
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if now := k.clock(); known.ExpiresAt <= now {
-			_, err := k.db.KeyedRequest.Delete().Where(keyedrequest.ID(run.id), keyedrequest.ExpiresAtLTE(now)).Exec(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		again, err := run.judge(known)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !again {
-			return nil, *known.Answer, nil
-		}
-		if taken, err := run.takeOver(ctx, known); taken || err != nil {
-			return run, nil, err
-		}
+	var begun bool
+	var answer []byte
+	err := database.RetryConflict(ctx, func() (err error) {
+		begun, answer, err = run.begin(ctx)
+		return err
+	})
+	if err != nil || !begun {
+		return nil, answer, err
 	}
+	return run, nil, nil
+}
+
+// begin records the run, or returns the answer that the request got before. It
+// returns database.ErrConflict if the record was deleted or changed meanwhile.
+func (r *Run) begin(ctx context.Context) (begun bool, answer []byte, err error) {
+	made, err := r.insert(ctx)
+	if made || err != nil {
+		return made, nil, err
+	}
+	known, err := r.keeper.db.KeyedRequest.Get(ctx, r.id)
+	if ent.IsNotFound(err) {
+		return false, nil, database.ErrConflict
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	if now := r.keeper.clock(); known.ExpiresAt <= now {
+		_, err := r.keeper.db.KeyedRequest.Delete().Where(keyedrequest.ID(r.id), keyedrequest.ExpiresAtLTE(now)).Exec(ctx)
+		if err != nil {
+			return false, nil, err
+		}
+		return false, nil, database.ErrConflict
+	}
+	again, err := r.judge(known)
+	if err != nil {
+		return false, nil, err
+	}
+	if !again {
+		return false, *known.Answer, nil
+	}
+	taken, err := r.takeOver(ctx, known)
+	if !taken && err == nil {
+		err = database.ErrConflict
+	}
+	return taken, nil, err
 }
 
 // insert makes the record of a request that is new.

@@ -8,19 +8,21 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// Rows that are written are put together here, each with those that it leads to.
+// This file assembles the answer: it copies the encoded rows, and the encoded
+// children into the slots of their parents.
 
-// order is the rows in the answer's order, or nil if that is theirs.
-func (w *written) order(q Query) []int {
-	if w.places == nil && !q.Page.Plan.Backwards {
+// answerOrder returns the indexes of the rows in the order of the answer, or nil
+// if that is the order of the rows.
+func (r *rowSet) answerOrder(q RootQuery) []int {
+	if r.positions == nil && !q.Page.Plan.Backwards {
 		return nil
 	}
-	order := make([]int, w.count)
+	order := make([]int, r.count)
 	for n := range order {
 		order[n] = n
 	}
-	if w.places != nil {
-		slices.SortStableFunc(order, func(a, b int) int { return w.places[a] - w.places[b] })
+	if r.positions != nil {
+		slices.SortStableFunc(order, func(a, b int) int { return r.positions[a] - r.positions[b] })
 	}
 	if q.Page.Plan.Backwards {
 		slices.Reverse(order)
@@ -28,27 +30,27 @@ func (w *written) order(q Query) []int {
 	return order
 }
 
-func (w *written) appendConnection(b []byte, of parts, q Query, order []int, total int) []byte {
-	first, last := w.first, w.last
+func (r *rowSet) appendConnection(b []byte, c connectionEncoder, q RootQuery, order []int, totalCount int) []byte {
+	first, last := r.firstKey, r.lastKey
 	if q.Page.Plan.Backwards {
 		first, last = last, first
 	}
-	for _, part := range of.list {
-		b = append(b, part.before...)
-		switch part.field {
+	for _, field := range c.fields {
+		b = append(b, field.prefix...)
+		switch field.name {
 		case "nodes", "edges":
-			b = w.appendRows(b, part.view, order)
+			b = r.appendRows(b, field.encoder, order)
 		case "pageInfo":
-			b = appendInfo(b, part.info, q.Page.Plan.Info(w.more, first, last))
+			b = appendPageInfo(b, field.pageInfo, q.Page.Plan.Info(r.hasMore, first, last))
 		case "totalCount":
-			b = strconv.AppendInt(b, int64(total), 10)
+			b = strconv.AppendInt(b, int64(totalCount), 10)
 		}
 	}
-	return append(b, of.tail...)
+	return append(b, c.suffix...)
 }
 
-func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
-	text := func(b []byte, cursor *string) []byte {
+func appendPageInfo(b []byte, fields []SelectedField, info page.Info) []byte {
+	appendCursor := func(b []byte, cursor *string) []byte {
 		if cursor == nil {
 			return append(b, "null"...)
 		}
@@ -61,25 +63,25 @@ func appendInfo(b []byte, fields []Selected, info page.Info) []byte {
 		case "hasPreviousPage":
 			return strconv.AppendBool(b, info.HasPreviousPage), nil
 		case "startCursor":
-			return text(b, info.StartCursor), nil
+			return appendCursor(b, info.StartCursor), nil
 		default:
-			return text(b, info.EndCursor), nil
+			return appendCursor(b, info.EndCursor), nil
 		}
 	})
 	return b
 }
 
-// appendRows appends rows as a list, in the order, or if that is nil in their
-// own.
-func (w *written) appendRows(b []byte, view int, order []int) []byte {
+// appendRows appends all rows as a list, in the given order. A nil order is the
+// order of the rows.
+func (r *rowSet) appendRows(b []byte, encoder int, order []int) []byte {
 	b = append(b, '[')
-	if order == nil && len(w.rows.views[view].edges) == 0 {
-		if w.count > 0 {
-			b = append(b, (*w.views[view].b)[1:]...)
+	if order == nil && len(r.plan.encoders[encoder].edgeSteps) == 0 {
+		if r.count > 0 {
+			b = append(b, (*r.buffers[encoder].json)[1:]...)
 		}
 		return append(b, ']')
 	}
-	for n := range w.count {
+	for n := range r.count {
 		if n > 0 {
 			b = append(b, ',')
 		}
@@ -87,78 +89,77 @@ func (w *written) appendRows(b []byte, view int, order []int) []byte {
 		if order != nil {
 			row = order[n]
 		}
-		b = w.appendRow(b, view, row)
+		b = r.appendRow(b, encoder, row)
 	}
 	return append(b, ']')
 }
 
-// appendRow appends a row, with what belongs into its holes.
-func (w *written) appendRow(b []byte, view, row int) []byte {
-	l, edges := &w.views[view], w.rows.views[view].edges
-	from := 1 // after the comma
+// appendRow appends a row with the children in its slots.
+func (r *rowSet) appendRow(b []byte, encoder, row int) []byte {
+	buffer, edgeSteps := &r.buffers[encoder], r.plan.encoders[encoder].edgeSteps
+	start := 1 // after the comma
 	if row > 0 {
-		from += l.ends[row-1]
+		start += buffer.ends[row-1]
 	}
-	for n, s := range edges {
-		hole := l.holes[row*len(edges)+n]
-		b = append(b, (*l.b)[from:hole]...)
-		b = w.appendEdge(b, s, row)
-		from = hole
+	for n, s := range edgeSteps {
+		slot := buffer.slots[row*len(edgeSteps)+n]
+		b = append(b, (*buffer.json)[start:slot]...)
+		b = r.appendChildren(b, s, row)
+		start = slot
 	}
-	return append(b, (*l.b)[from:l.ends[row]]...)
+	return append(b, (*buffer.json)[start:buffer.ends[row]]...)
 }
 
-func (w *written) appendEdge(b []byte, s step, row int) []byte {
-	led := &w.led[s.n]
-	at, e := w.start(s.n, row), w.rows.edges[s.n]
-	if e.known.Pages != nil {
-		return led.appendPage(b, e.connections[s.view], w.leads[s.n][row], at)
+// appendChildren appends the children of a row by an edge.
+func (r *rowSet) appendChildren(b []byte, s step, row int) []byte {
+	children, e := &r.children[s.index], r.plan.edges[s.index]
+	first := r.firstChild(s.index, row)
+	if e.edge.Pages != nil {
+		return children.appendPage(b, e.connections[s.encoder], r.parentKeys[s.index][row], first)
 	}
-	if !e.many {
-		if at < 0 {
+	if !e.isList {
+		if first < 0 {
 			return append(b, "null"...)
 		}
-		return led.there.appendRow(b, s.view, at)
+		return children.rows.appendRow(b, s.encoder, first)
 	}
+	return children.appendList(b, s.encoder, first)
+}
+
+// appendList appends the linked list of children that begins at row first. It
+// appends an empty list if first is -1.
+func (c *childIndex) appendList(b []byte, encoder, first int) []byte {
 	b = append(b, '[')
-	for next := at; next >= 0; next = led.next[next] {
-		if next != at {
+	for row := first; row >= 0; row = c.next[row] {
+		if row != first {
 			b = append(b, ',')
 		}
-		b = led.there.appendRow(b, s.view, next)
+		b = c.rows.appendRow(b, encoder, row)
 	}
 	return append(b, ']')
 }
 
-// appendPage appends the page of a value, whose rows begin at one, or none if
-// that is -1.
-func (l *led) appendPage(b []byte, of parts, value any, at int) []byte {
-	var rows []int
-	for next := at; next >= 0; next = l.next[next] {
-		rows = append(rows, next)
-	}
-	for _, part := range of.list {
-		b = append(b, part.before...)
-		switch part.field {
+// appendPage appends the connection of the parent with the key, whose children
+// begin at row first. The connection is empty if first is -1.
+func (c *childIndex) appendPage(b []byte, encoder connectionEncoder, key any, first int) []byte {
+	for _, field := range encoder.fields {
+		b = append(b, field.prefix...)
+		switch field.name {
 		case "nodes", "edges":
-			b = append(b, '[')
-			for n, row := range rows {
-				if n > 0 {
-					b = append(b, ',')
-				}
-				b = l.there.appendRow(b, part.view, row)
-			}
-			b = append(b, ']')
+			b = c.appendList(b, field.encoder, first)
 		case "pageInfo":
-			var first, last page.Key
-			if len(rows) > 0 {
-				first, last = l.there.keys[rows[0]], l.there.keys[rows[len(rows)-1]]
+			var firstKey, lastKey page.Key
+			if first >= 0 {
+				firstKey = c.rows.keys[first]
 			}
-			b = appendInfo(b, part.info, l.plan.Info(l.there.further[value], first, last))
+			for row := first; row >= 0; row = c.next[row] {
+				lastKey = c.rows.keys[row]
+			}
+			b = appendPageInfo(b, field.pageInfo, c.plan.Info(c.rows.hasMoreByKey[key], firstKey, lastKey))
 		case "totalCount":
-			text, _ := value.(string)
-			b = strconv.AppendInt(b, int64(l.totals[text]), 10)
+			text, _ := key.(string)
+			b = strconv.AppendInt(b, int64(c.totalCounts[text]), 10)
 		}
 	}
-	return append(b, of.tail...)
+	return append(b, encoder.suffix...)
 }

@@ -12,38 +12,17 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// plan is how one root field of an operation is answered. It does not change,
-// but for the SQL, which is there once it was asked for.
+// plan is the compiled selection of one root field of an operation. Only sql
+// changes: it is set by the first request that builds the SQL.
 type plan struct {
-	rows   *rows
-	beside *edge // whose rows come in the same statement, of one row
-	shape  shape
-	of     parts // a connection
-	sql    atomic.Pointer[string]
+	rows       *rowPlan
+	joinedEdge *edgePlan // whose children are read in the statement of the one row; or nil
+	shape      shape
+	connection connectionEncoder
+	sql        atomic.Pointer[string]
 }
 
-// parts is how a connection is written.
-type parts struct {
-	list []part
-	tail string // after them
-}
-
-func (p parts) has(fields ...string) bool {
-	return slices.ContainsFunc(p.list, func(of part) bool { return slices.Contains(fields, of.field) })
-}
-
-// objects is how many objects a connection is without its rows.
-func (p parts) objects() int {
-	n := 1
-	for _, part := range p.list {
-		if part.field == "pageInfo" {
-			n++
-		}
-	}
-	return n
-}
-
-// shape is what the root field holds.
+// shape is the kind of value that a root field holds.
 type shape int
 
 const (
@@ -52,27 +31,49 @@ const (
 	connection
 )
 
-// part is a field of a connection.
-type part struct {
-	before string // its key
-	field  string // nodes, edges, pageInfo, totalCount; or empty, if before is all of it
-	view   int    // of the rows, for nodes and edges
-	info   []Selected
+// connectionEncoder encodes a connection.
+type connectionEncoder struct {
+	fields []connectionField
+	suffix string // the JSON after the last field
 }
 
-// rows is one statement: rows of a type, the ways in which each is written, and
-// where they lead. All that one field of the contract asks for of the same rows
-// is one statement, as it is in the ordinary execution.
-type rows struct {
-	of       *Type
-	columns  []string
-	selected string // the columns as SQL has them
-	views    []*view
-	bounds   []*bound
-	edges    []*edge
+// connectionField is a selected field of a connection.
+type connectionField struct {
+	prefix   string // the JSON before the value
+	name     string // nodes, edges, pageInfo or totalCount
+	encoder  int    // index in rowPlan.encoders, for nodes and edges
+	pageInfo []SelectedField
 }
 
-func (r *rows) column(name string) int {
+func (c connectionEncoder) selects(names ...string) bool {
+	return slices.ContainsFunc(c.fields, func(field connectionField) bool { return slices.Contains(names, field.name) })
+}
+
+// objects returns the number of objects in a connection without its rows.
+func (c connectionEncoder) objects() int {
+	n := 1
+	for _, field := range c.fields {
+		if field.name == "pageInfo" {
+			n++
+		}
+	}
+	return n
+}
+
+// rowPlan describes the rows of one statement: the columns, the ways to encode a
+// row, and the edges to children. All selections of the same rows by one field of
+// the schema share one statement, as the resolvers share one batch.
+type rowPlan struct {
+	typ         *Type
+	columns     []string
+	selectList  string // columns as SQL
+	encoders    []*rowEncoder
+	boundFields []*boundField
+	edges       []*edgePlan
+}
+
+// addColumn returns the index of a column, and adds the column if it is new.
+func (r *rowPlan) addColumn(name string) int {
 	if n := slices.Index(r.columns, name); n >= 0 {
 		return n
 	}
@@ -80,75 +81,76 @@ func (r *rows) column(name string) int {
 	return len(r.columns) - 1
 }
 
-func (r *rows) at(names []string) []int {
-	at := make([]int, len(names))
+func (r *rowPlan) addColumns(names []string) []int {
+	indexes := make([]int, len(names))
 	for n, name := range names {
-		at[n] = r.column(name)
+		indexes[n] = r.addColumn(name)
 	}
-	return at
+	return indexes
 }
 
-// view is one way of writing a row.
-type view struct {
-	steps []step
-	tail  string // after them
-	edges []step // those of the steps that lead elsewhere, in their order
+// rowEncoder encodes a row as one selection set wants it.
+type rowEncoder struct {
+	steps     []step
+	suffix    string // the JSON after the last step
+	edgeSteps []step // the steps of kind edgeStep
 
-	objects int // that a row is, without lists of its own and what the edges lead to
+	objects int // objects per row, without lists of objects and children
 }
 
-// step writes some text and then one value.
+// step appends a prefix and then one value.
 type step struct {
-	before string
-	kind   kind
+	prefix string
+	kind   stepKind
 
-	n        int    // of the column, the bound field, or the edge
-	scalar   scalar // of a column
-	of       string // the type, for the scalar
-	nullable bool   // the column's value
-	view     int    // of the rows that the edge leads to, or which of its connections
+	index    int          // of the column, the bound field or the edge
+	encode   valueEncoder // of a column
+	typ      string       // the type of the object, for encode
+	nullable bool         // whether the column may be null
+	encoder  int          // index of the children's encoder, or of the edge's connection
 }
 
-type kind int
+type stepKind int
 
 const (
-	fromColumn kind = iota
-	fromBound
-	fromEdge
-	cursor // the place of the row, by the order of its page
+	columnStep stepKind = iota
+	boundStep
+	edgeStep
+	cursorStep // appends the cursor of the row
 )
 
-// bound is a field with a Bind.
-type bound struct {
-	field  *ast.Field
-	known  Field
-	at     []int
-	leaves []Selected
+// boundField is a selected field with a Bind.
+type boundField struct {
+	field      *ast.Field
+	definition Field
+	columns    []int
+	fields     []SelectedField
 }
 
-// edge is a statement for all rows that these rows lead to.
-type edge struct {
-	field  *ast.Field
-	name   string // of the field with its arguments, as it was written
-	known  *Edge
-	column int // that leads there
-	back   int // the column of the rows that it leads to
-	rows   *rows
+// edgePlan describes the statement that reads the children of all rows.
+type edgePlan struct {
+	field     *ast.Field
+	signature string // the field's name and arguments as the operation spells them
+	edge      *Edge
+	parentKey int // index of the parent's column
+	childKey  int // index of the children's column
+	children  *rowPlan
 
-	many, nullable bool
-	connections    []parts // each a way of writing its page
+	isList, nullable bool
+	connections      []connectionEncoder // one per selection of a connection
 }
 
-// planKey names what a plan was made of: a field of an operation, and what
-// @skip and @include may depend on.
+// planKey identifies a plan: a field of an operation, and the variables that
+// @skip and @include may use.
 type planKey struct {
 	operation *ast.OperationDefinition
 	alias     string
 	flags     string
 }
 
-// plan is the plan of a root field, or nil if it is for the ordinary execution.
-func (s *Selector) plan(operation *graphql.OperationContext, field graphql.CollectedField, root Root) *plan {
+// plan returns the plan of a root field, or nil if the engine cannot answer the
+// field.
+func (e *Engine) plan(operation *graphql.OperationContext, field graphql.CollectedField, root Root) *plan {
 	key := planKey{operation: operation.Operation, alias: field.Alias}
 	for _, variable := range operation.Operation.VariableDefinitions {
 		if variable.Type.NamedType == "Boolean" {
@@ -159,76 +161,78 @@ func (s *Selector) plan(operation *graphql.OperationContext, field graphql.Colle
 			key.flags += string(flag)
 		}
 	}
-	if p, ok := s.plans.Get(key); ok {
+	if p, ok := e.plans.Get(key); ok {
 		return p
 	}
-	c := compiler{s, operation}
-	p, ok := c.root(field, root)
+	c := compiler{e, operation}
+	p, ok := c.compileRoot(field, root)
 	if ok {
-		c.finish(p.rows)
+		c.setSelectLists(p.rows)
 	} else {
 		p = nil
 	}
-	s.plans.Add(key, p)
+	e.plans.Add(key, p)
 	return p
 }
 
-// compiler makes one plan. Its methods say whether all of it is known.
+// compiler compiles one plan. Its methods return false for a selection that the
+// registry does not cover.
 type compiler struct {
-	*Selector
+	*Engine
 	operation *graphql.OperationContext
 }
 
-func (c *compiler) root(field graphql.CollectedField, root Root) (*plan, bool) {
-	p := &plan{rows: &rows{of: c.types[root.To]}}
-	if !usual(field) {
+func (c *compiler) compileRoot(field graphql.CollectedField, root Root) (*plan, bool) {
+	p := &plan{rows: &rowPlan{typ: c.types[root.Type]}}
+	if !hasOnlySkipInclude(field) {
 		return nil, false
 	}
-	to := field.Definition.Type
+	typ := field.Definition.Type
 	switch {
-	case to.Elem != nil:
+	case typ.Elem != nil:
 		p.shape = list
-	case to.Name() != root.To:
+	case typ.Name() != root.Type:
 		var ok bool
 		p.shape = connection
-		p.of, ok = c.connection(p.rows, field)
+		p.connection, ok = c.compileConnection(p.rows, field)
 		return p, ok
 	}
-	_, ok := c.view(p.rows, field.Selections)
+	_, ok := c.compileNode(p.rows, field.Selections)
 	if p.shape == one {
-		p.beside = p.rows.joinable()
+		p.joinedEdge = p.rows.joinableEdge()
 	}
 	return p, ok
 }
 
-// joinable is the first edge whose rows may come in the statement of these, or
-// nil.
-func (r *rows) joinable() *edge {
+// joinableEdge returns the first edge whose children can be read in the statement
+// of these rows, or nil.
+func (r *rowPlan) joinableEdge() *edgePlan {
 	for _, e := range r.edges {
-		if e.known.Join != nil && !slices.ContainsFunc(e.rows.columns, elsewhere) {
+		if e.edge.Join != nil && !slices.ContainsFunc(e.children.columns, isJoinedColumn) {
 			return e
 		}
 	}
 	return nil
 }
 
-// finish writes the columns of rows that are complete.
-func (c *compiler) finish(r *rows) {
+// setSelectLists sets selectList of complete rows and all their children.
+func (c *compiler) setSelectLists(r *rowPlan) {
 	for _, column := range r.columns {
-		r.selected = c.selectAlso(r.selected, r.of, column)
+		r.selectList = c.appendToSelectList(r.selectList, r.typ, column)
 	}
 	for _, e := range r.edges {
-		c.finish(e.rows)
+		c.setSelectLists(e.children)
 	}
 }
 
-// collect is the fields of an object, as gqlgen collects them.
-func (c *compiler) collect(of string, selections ast.SelectionSet) ([]graphql.CollectedField, bool) {
-	definition := c.schema.Types[of]
-	fields := graphql.CollectFields(c.operation, selections, append([]string{of}, definition.Interfaces...))
+// collectFields returns the selected fields of an object, as gqlgen collects
+// fields.
+func (c *compiler) collectFields(typ string, selections ast.SelectionSet) ([]graphql.CollectedField, bool) {
+	definition := c.schema.Types[typ]
+	fields := graphql.CollectFields(c.operation, selections, append([]string{typ}, definition.Interfaces...))
 	seen := map[string]bool{}
 	for _, field := range fields {
-		if !usual(field) || seen[field.Alias] {
+		if !hasOnlySkipInclude(field) || seen[field.Alias] {
 			return nil, false
 		}
 		seen[field.Alias] = true
@@ -236,9 +240,9 @@ func (c *compiler) collect(of string, selections ast.SelectionSet) ([]graphql.Co
 	return fields, true
 }
 
-// usual says whether nothing but @skip and @include is said of a field, which
-// were minded when it was collected.
-func usual(field graphql.CollectedField) bool {
+// hasOnlySkipInclude reports whether a field has no directives but @skip and
+// @include. Both were applied when the field was collected.
+func hasOnlySkipInclude(field graphql.CollectedField) bool {
 	for _, directive := range field.Directives {
 		if directive.Name != "skip" && directive.Name != "include" {
 			return false
@@ -247,214 +251,222 @@ func usual(field graphql.CollectedField) bool {
 	return len(field.Deferrables) == 0
 }
 
-// text gathers what is written between two values.
-type text struct{ strings.Builder }
+// literal collects the constant JSON between two values.
+type literal struct{ strings.Builder }
 
-func (t *text) take() string {
-	s := t.String()
-	t.Reset()
+// flush returns the JSON, and empties the literal.
+func (l *literal) flush() string {
+	s := l.String()
+	l.Reset()
 	return s
 }
 
-// key writes the key of the field in this place of its object.
-func (t *text) key(place int, alias string) {
-	if place > 0 {
-		t.WriteByte(',')
+// writeKey writes the key of an object's field. Position counts from 0.
+func (l *literal) writeKey(position int, alias string) {
+	if position > 0 {
+		l.WriteByte(',')
 	}
-	t.quote(alias)
-	t.WriteByte(':')
+	l.writeText(alias)
+	l.WriteByte(':')
 }
 
-func (t *text) quote(s string) { t.Write(rawjson.AppendText(nil, s)) }
+func (l *literal) writeText(s string) { l.Write(rawjson.AppendText(nil, s)) }
 
-// connection is the rows as a connection.
-func (c *compiler) connection(r *rows, field graphql.CollectedField) (p parts, ok bool) {
-	of := field.Definition.Type.Name()
-	fields, ok := c.collect(of, field.Selections)
+// compileConnection compiles a connection whose nodes are the rows.
+func (c *compiler) compileConnection(r *rowPlan, field graphql.CollectedField) (encoder connectionEncoder, ok bool) {
+	typ := field.Definition.Type.Name()
+	fields, ok := c.collectFields(typ, field.Selections)
 	if !ok {
-		return p, false
+		return encoder, false
 	}
-	t := text{}
-	t.WriteByte('{')
+	l := literal{}
+	l.WriteByte('{')
 	for n, f := range fields {
-		t.key(n, f.Alias)
-		part := part{field: f.Name}
+		l.writeKey(n, f.Alias)
+		selected := connectionField{name: f.Name}
 		switch f.Name {
 		case "__typename":
-			t.quote(of)
+			l.writeText(typ)
 			continue
 		case "nodes":
-			part.view, ok = c.view(r, f.Selections)
+			selected.encoder, ok = c.compileNode(r, f.Selections)
 		case "edges":
-			part.view, ok = c.edges(r, f)
+			selected.encoder, ok = c.compileEdges(r, f)
 		case "pageInfo":
-			part.info, ok = c.leaves(f, "hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+			selected.pageInfo, ok = c.compileFields(f, []string{"hasNextPage", "hasPreviousPage", "startCursor", "endCursor"}, nil)
 		case "totalCount":
 		default:
-			return p, false
+			return encoder, false
 		}
 		if !ok {
-			return p, false
+			return encoder, false
 		}
-		part.before = t.take()
-		p.list = append(p.list, part)
+		selected.prefix = l.flush()
+		encoder.fields = append(encoder.fields, selected)
 	}
-	t.WriteByte('}')
-	p.tail = t.take()
-	return p, true
+	l.WriteByte('}')
+	encoder.suffix = l.flush()
+	return encoder, true
 }
 
-// edges is a view of the rows as edges of a connection.
-func (c *compiler) edges(r *rows, field graphql.CollectedField) (int, bool) {
-	of := field.Definition.Type.Name()
-	fields, ok := c.collect(of, field.Selections)
+// compileEdges adds an encoder of the rows as edges of a connection, and returns
+// the index of the encoder.
+func (c *compiler) compileEdges(r *rowPlan, field graphql.CollectedField) (int, bool) {
+	typ := field.Definition.Type.Name()
+	fields, ok := c.collectFields(typ, field.Selections)
 	if !ok {
 		return 0, false
 	}
-	v, t := &view{objects: 1}, &text{}
-	t.WriteByte('{')
+	encoder, l := &rowEncoder{objects: 1}, &literal{}
+	l.WriteByte('{')
 	for n, f := range fields {
-		t.key(n, f.Alias)
+		l.writeKey(n, f.Alias)
 		switch f.Name {
 		case "__typename":
-			t.quote(of)
+			l.writeText(typ)
 		case "cursor":
-			v.steps = append(v.steps, step{before: t.take(), kind: cursor})
+			encoder.steps = append(encoder.steps, step{prefix: l.flush(), kind: cursorStep})
 		case "node":
-			if !c.object(r, v, t, f.Selections) {
+			if !c.compileObject(r, encoder, l, f.Selections) {
 				return 0, false
 			}
 		default:
 			return 0, false
 		}
 	}
-	t.WriteByte('}')
-	return r.add(v, t), true
+	l.WriteByte('}')
+	return r.addEncoder(encoder, l), true
 }
 
-// view is a view of the rows as objects of their type.
-func (c *compiler) view(r *rows, selections ast.SelectionSet) (int, bool) {
-	v, t := &view{}, &text{}
-	if !c.object(r, v, t, selections) {
+// compileNode adds an encoder of the rows as objects, and returns the index of
+// the encoder.
+func (c *compiler) compileNode(r *rowPlan, selections ast.SelectionSet) (int, bool) {
+	encoder, l := &rowEncoder{}, &literal{}
+	if !c.compileObject(r, encoder, l, selections) {
 		return 0, false
 	}
-	return r.add(v, t), true
+	return r.addEncoder(encoder, l), true
 }
 
-func (r *rows) add(v *view, t *text) int {
-	v.tail = t.take()
-	for _, s := range v.steps {
-		if s.kind == fromEdge {
-			v.edges = append(v.edges, s)
+func (r *rowPlan) addEncoder(encoder *rowEncoder, l *literal) int {
+	encoder.suffix = l.flush()
+	for _, s := range encoder.steps {
+		if s.kind == edgeStep {
+			encoder.edgeSteps = append(encoder.edgeSteps, s)
 		}
 	}
-	r.views = append(r.views, v)
-	return len(r.views) - 1
+	r.encoders = append(r.encoders, encoder)
+	return len(r.encoders) - 1
 }
 
-// object adds the steps that write an object of the rows' type.
-func (c *compiler) object(r *rows, v *view, t *text, selections ast.SelectionSet) bool {
-	fields, ok := c.collect(r.of.Name, selections)
+// compileObject adds the steps that encode a row as an object.
+func (c *compiler) compileObject(r *rowPlan, encoder *rowEncoder, l *literal, selections ast.SelectionSet) bool {
+	fields, ok := c.collectFields(r.typ.Name, selections)
 	if !ok {
 		return false
 	}
-	v.objects++
-	t.WriteByte('{')
+	encoder.objects++
+	l.WriteByte('{')
 	for n, f := range fields {
-		t.key(n, f.Alias)
+		l.writeKey(n, f.Alias)
 		if f.Name == "__typename" {
-			t.quote(r.of.Name)
+			l.writeText(r.typ.Name)
 			continue
 		}
-		known, ok := r.of.Fields[f.Name]
+		definition, ok := r.typ.Fields[f.Name]
 		if !ok {
 			return false
 		}
-		s := step{before: t.take(), of: r.of.Name, nullable: !f.Definition.Type.NonNull}
+		s := step{prefix: l.flush(), typ: r.typ.Name, nullable: !f.Definition.Type.NonNull}
 		switch {
-		case known.Edge != nil:
-			s.kind = fromEdge
-			s.n, s.view, ok = c.edge(r, f, known)
-		case known.Bind != nil:
-			s.kind, s.n = fromBound, len(r.bounds)
-			b := &bound{field: f.Field, known: known, at: r.at(known.Columns)}
+		case definition.Edge != nil:
+			s.kind = edgeStep
+			s.index, s.encoder, ok = c.compileEdge(r, f, definition)
+		case definition.Bind != nil:
+			s.kind, s.index = boundStep, len(r.boundFields)
+			bound := &boundField{field: f.Field, definition: definition, columns: r.addColumns(definition.Columns)}
 			if len(f.Selections) > 0 {
-				b.leaves, ok = c.leaves(f, known.Fields...)
+				bound.fields, ok = c.compileFields(f, definition.Fields, definition.Objects)
 				if f.Definition.Type.Elem == nil {
-					v.objects++
+					encoder.objects++
 				}
 			}
-			r.bounds = append(r.bounds, b)
+			r.boundFields = append(r.boundFields, bound)
 		default:
-			s.n, s.scalar = r.column(known.Columns[0]), c.scalar(f.Definition.Type)
+			s.index, s.encode = r.addColumn(definition.Columns[0]), c.valueEncoder(f.Definition.Type)
 		}
 		if !ok {
 			return false
 		}
-		v.steps = append(v.steps, s)
+		encoder.steps = append(encoder.steps, s)
 	}
-	t.WriteByte('}')
+	l.WriteByte('}')
 	return true
 }
 
-// edge is the edge that a field takes, and the view that it has of the rows
-// there. Fields with the same arguments take the same.
-func (c *compiler) edge(r *rows, field graphql.CollectedField, known Field) (number, seen int, ok bool) {
-	name := field.Name
+// compileEdge returns the index of the edge of a field, and the index of an
+// encoder of the children. Fields with the same arguments share an edge.
+func (c *compiler) compileEdge(r *rowPlan, field graphql.CollectedField, definition Field) (index, encoder int, ok bool) {
+	signature := field.Name
 	for _, argument := range field.Arguments {
-		name += " " + argument.Name + ":" + argument.Value.String()
+		signature += " " + argument.Name + ":" + argument.Value.String()
 	}
-	number = slices.IndexFunc(r.edges, func(e *edge) bool { return e.name == name })
-	if number < 0 {
-		number = len(r.edges)
-		there := &rows{of: c.types[known.Edge.To]}
-		r.edges = append(r.edges, &edge{
-			field: field.Field, name: name, known: known.Edge, rows: there,
-			column: r.column(known.Columns[0]), back: there.column(known.Edge.Back),
-			many: field.Definition.Type.Elem != nil, nullable: !field.Definition.Type.NonNull,
+	index = slices.IndexFunc(r.edges, func(e *edgePlan) bool { return e.signature == signature })
+	if index < 0 {
+		index = len(r.edges)
+		children := &rowPlan{typ: c.types[definition.Edge.Type]}
+		r.edges = append(r.edges, &edgePlan{
+			field: field.Field, signature: signature, edge: definition.Edge, children: children,
+			parentKey: r.addColumn(definition.Columns[0]), childKey: children.addColumn(definition.Edge.ChildKey),
+			isList: field.Definition.Type.Elem != nil, nullable: !field.Definition.Type.NonNull,
 		})
 	}
-	e := r.edges[number]
-	if known.Edge.Pages == nil {
-		seen, ok = c.view(e.rows, field.Selections)
-		return number, seen, ok
+	e := r.edges[index]
+	if definition.Edge.Pages == nil {
+		encoder, ok = c.compileNode(e.children, field.Selections)
+		return index, encoder, ok
 	}
-	of, ok := c.connection(e.rows, field)
-	e.connections = append(e.connections, of)
-	return number, len(e.connections) - 1, ok
+	connection, ok := c.compileConnection(e.children, field)
+	e.connections = append(e.connections, connection)
+	return index, len(e.connections) - 1, ok
 }
 
-// leaves is the fields of an object that has no others than those of the names.
-func (c *compiler) leaves(field graphql.CollectedField, names ...string) ([]Selected, bool) {
-	of := field.Definition.Type.Name()
-	fields, ok := c.collect(of, field.Selections)
+// compileFields returns the selected fields of an object. It returns false if a
+// selected field is not in names. Objects maps names of objects to their leaves.
+func (c *compiler) compileFields(field graphql.CollectedField, names []string, objects map[string][]string) ([]SelectedField, bool) {
+	typ := field.Definition.Type.Name()
+	fields, ok := c.collectFields(typ, field.Selections)
 	if !ok {
 		return nil, false
 	}
-	leaves := make([]Selected, len(fields))
-	t := text{}
+	selected := make([]SelectedField, len(fields))
+	l := literal{}
 	for n, f := range fields {
-		t.key(n, f.Alias)
+		l.writeKey(n, f.Alias)
 		if f.Name == "__typename" {
-			t.quote(of)
-			leaves[n] = Selected{key: t.take()}
+			l.writeText(typ)
+			selected[n] = SelectedField{key: l.flush()}
 			continue
 		}
 		if !slices.Contains(names, f.Name) {
 			return nil, false
 		}
-		leaves[n] = Selected{Name: f.Name, key: t.take(), renamed: f.Alias != f.Name}
+		selected[n] = SelectedField{Name: f.Name, key: l.flush(), hasAlias: f.Alias != f.Name}
+		if leaves := objects[f.Name]; leaves != nil {
+			if selected[n].Fields, ok = c.compileFields(f, leaves, nil); !ok {
+				return nil, false
+			}
+		}
 	}
-	return leaves, true
+	return selected, true
 }
 
-// orderedBy is the columns whose values are the key of a row of a page, as
-// columns of the rows' type are written.
-func orderedBy(of *Type, order []page.Column) []string {
+// keyColumns returns the columns of an order, in the form of a Type's columns.
+func keyColumns(typ *Type, order []page.Column) []string {
 	names := make([]string, len(order))
 	for n, column := range order {
 		names[n] = column.Name
-		if column.Table != "" && column.Table != of.Table {
+		if column.Table != "" && column.Table != typ.Table {
 			names[n] = column.Table + "." + column.Name
 		}
 	}

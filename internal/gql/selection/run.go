@@ -7,60 +7,59 @@ import (
 	"io"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 
-	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
 
 	"tagma/internal/base/cost"
+	"tagma/internal/base/fault"
 	"tagma/internal/base/page"
-	"tagma/internal/base/rawjson"
 )
 
-// execution answers one field once. Rows are written as they come, with holes
-// where they lead elsewhere; then the rows there are read in one statement for
-// all, and put into the holes.
+// execution answers one field of one request. Rows are encoded as they are read,
+// with a slot for each edge. Then the children of all rows are read in one
+// statement per edge, and copied into the slots.
 type execution struct {
-	*Selector
+	*Engine
 	ctx       context.Context
 	variables map[string]any
-	taken     []*[]byte // buffers, until release
+	buffers   []*[]byte // from the pool, until release
 
 	meter   *cost.Meter
 	charged size // of the rows that were read
 }
 
-// largestKept is the longest buffer that is kept for another answer, in bytes.
-const largestKept = 512 << 10
+// maxPooledBuffer is the capacity in bytes of the largest buffer that goes back
+// to the pool.
+const maxPooledBuffer = 512 << 10
 
-func (x *execution) buffer() *[]byte {
-	b := x.buffers.Get().(*[]byte)
+func (x *execution) newBuffer() *[]byte {
+	b := x.bufferPool.Get().(*[]byte)
 	*b = (*b)[:0]
-	x.taken = append(x.taken, b)
+	x.buffers = append(x.buffers, b)
 	return b
 }
 
 func (x *execution) release() {
-	for _, b := range x.taken {
-		if cap(*b) <= largestKept {
-			x.buffers.Put(b)
+	for _, b := range x.buffers {
+		if cap(*b) <= maxPooledBuffer {
+			x.bufferPool.Put(b)
 		}
 	}
-	x.taken = nil
+	x.buffers = nil
 }
 
-// answer is rows that are read, and their size as JSON.
+// answer is the JSON of a field, assembled on demand.
 type answer struct {
-	of     *execution
-	length int64
-	append func(b []byte) []byte
+	execution *execution
+	length    int64 // at most this many bytes
+	append    func(b []byte) []byte
 }
 
-// MarshalGQL writes the answer, once. Into gqlgen's buffer it is written in
-// place, so that no second copy is held.
+// MarshalGQL writes the answer. Call it once: the buffers of the rows go back to
+// the pool. It writes into gqlgen's buffer in place, so that no second copy of
+// the answer is in memory.
 func (a *answer) MarshalGQL(w io.Writer) {
 	if buffer, ok := w.(*bytes.Buffer); ok {
 		buffer.Grow(int(a.length))
@@ -68,502 +67,290 @@ func (a *answer) MarshalGQL(w io.Writer) {
 	} else {
 		_, _ = w.Write(a.append(make([]byte, 0, a.length)))
 	}
-	a.of.release()
+	a.execution.release()
 }
 
-// reading is what one statement is to give.
-type reading struct {
-	rows    *rows
-	beside  *edge // whose rows come with these, of which there is at most one
-	narrow  func(*sql.Selector)
-	joined  bool     // by narrow
-	none    bool     // of the rows is there
-	most    int      // rows that are written; one more is noticed
-	key     []string // columns of the key by which rows are ordered, if it is wanted
-	eachKey bool     // is wanted, of all rows, not only of the first and the last
-	back    int      // the column by which the rows were found, or -1
-	paged   bool     // by the values of that column, each with at most this length:
-	length  int
-	place   func(Row) (int, error)
-	placeBy []string
-	made    *Made
+// stmtPlan says what to read with one statement.
+type stmtPlan struct {
+	plan        *rowPlan
+	joinedEdge  *edgePlan // whose children are read in the same statement; or nil. There is at most one parent row
+	narrow      func(*sql.Selector)
+	narrowJoins bool
+	empty       bool // send no statement
+	maxRows     int  // rows to encode; the statement reads one more
+	static      *StaticRows
 
-	arguments []any                   // of the SQL, if all that ask have the same:
-	sql       *atomic.Pointer[string] // once one has asked
-}
+	keyColumns []string // of the cursor, if the answer needs cursors
+	everyKey   bool     // whether the answer needs the cursor of every row, not only of the first and the last
+	childKey   int      // index of the column that equals the parents' key, or -1
+	paged      bool     // whether each parent has at most pageLength rows
+	pageLength int
 
-// written is rows in writing.
-type written struct {
-	reading
-	of          *execution
-	columns     []string // those of the rows, and then others
-	keyAt       []int    // of columns, the key's
-	placeAt     []int
-	writers     []Writer
-	views       []lines
-	count       int
-	more        bool // than most
-	first, last page.Key
-	keys        []page.Key
-	written     map[any]int  // of pages, how many of each
-	further     map[any]bool // whether there are more
-	leads       [][]any      // of each edge, for each row, the value that leads there
-	backs       []any
-	places      []int
-	led         []led    // of each edge
-	listed      int      // objects that writers have written of this row's lists
-	starts      [][]int  // of each edge, for each row, where the rows begin that it leads to
-	sizes       [][]size // of each view, for each row, once they are reckoned
-}
+	position        func(Row) (int, error)
+	positionColumns []string
 
-// lines is rows as one view writes them, each after a comma, with holes.
-type lines struct {
-	b       *[]byte
-	ends    []int
-	holes   []int // of each row as many as the view has edges
-	objects []int // of each row, without those in its holes
-}
-
-// led is the rows that an edge leads to, by its value: the first of each, and
-// after each row the next.
-type led struct {
-	there *written
-	first map[any]int
-	next  []int // or -1
-
-	plan   page.Plan      // of pages
-	totals map[string]int // of each, by its value, if they are asked for
+	arguments []any                   // if set, the arguments of sql
+	sql       *atomic.Pointer[string] // shared by all requests of a plan
 }
 
 const unlimited = int(^uint(0) >> 1)
 
-func (x *execution) run(p *plan, q Query) (graphql.Marshaler, error) {
-	r := reading{
-		rows: p.rows, beside: p.beside, narrow: q.Select, joined: q.Joined, none: q.None, most: unlimited, back: -1, place: q.Place, placeBy: q.PlaceBy, made: q.Made,
-	}
-	if p.shape == one && (p.beside == nil || len(p.beside.field.Arguments) == 0) {
-		r.arguments, r.sql = q.Arguments, &p.sql
-	}
-	if q.Most > 0 {
-		r.most = q.Most
-	}
-	if p.shape == connection {
-		r.most = q.Page.Plan.Length
-		if p.of.has("edges", "pageInfo") {
-			r.key = orderedBy(p.rows.of, q.Page.Columns)
-		}
-	}
-	w, err := x.read(r)
-	if err == nil && q.Most > 0 && w.more {
-		err = errMore
+// run reads the rows of a root field and all their children.
+func (x *execution) run(p *plan, q RootQuery) (graphql.Marshaler, error) {
+	rows, err := x.readRows(rootStatement(p, q))
+	if err == nil && q.MaxRows > 0 && rows.hasMore {
+		err = fault.New(fault.TooLarge, "there are more than %d rows", q.MaxRows) // the resolver's error says what to do
 	}
 	if err != nil {
 		return nil, err
 	}
-	if p.shape == one && w.count == 0 {
+	if p.shape == one && rows.count == 0 {
 		x.release()
 		return graphql.Null, nil
 	}
-	total := 0
-	if p.shape == connection && p.of.has("totalCount") {
-		if total, err = q.Page.Count(x.ctx); err != nil {
+	totalCount := 0
+	if p.shape == connection && p.connection.selects("totalCount") {
+		if totalCount, err = q.Page.Count(x.ctx); err != nil {
 			return nil, err
 		}
 	}
-	order := w.order(q)
-	a := &answer{of: x}
-	var all size
+	order := rows.answerOrder(q)
+	a := &answer{execution: x}
+	var total size
 	switch p.shape {
 	case one:
-		all = w.sizesOf(0)[0]
-		a.append = func(b []byte) []byte { return w.appendRow(b, 0, 0) }
+		total = rows.rowSizes(0)[0]
+		a.append = func(b []byte) []byte { return rows.appendRow(b, 0, 0) }
 	case list:
-		all = w.sizeOfRows(0)
-		a.append = func(b []byte) []byte { return w.appendRows(b, 0, order) }
+		total = rows.sizeOfRows(0)
+		a.append = func(b []byte) []byte { return rows.appendRows(b, 0, order) }
 	case connection:
-		all = w.sizeOfConnection(p.of)
-		a.append = func(b []byte) []byte { return w.appendConnection(b, p.of, q, order, total) }
+		total = rows.sizeOfConnection(p.connection)
+		a.append = func(b []byte) []byte { return rows.appendConnection(b, p.connection, q, order, totalCount) }
 	}
-	a.length = all.bytes + spare
-	return a, x.charge(all)
+	a.length = total.bytes + spareBytes
+	return a, x.chargeAnswer(total)
 }
 
-// begin is rows of which none is written yet.
-func (x *execution) begin(r reading) (*written, error) {
-	w := &written{
-		reading: r, of: x, views: make([]lines, len(r.rows.views)),
-		leads: make([][]any, len(r.rows.edges)), led: make([]led, len(r.rows.edges)),
-		starts: make([][]int, len(r.rows.edges)), sizes: make([][]size, len(r.rows.views)),
+func rootStatement(p *plan, q RootQuery) stmtPlan {
+	s := stmtPlan{
+		plan: p.rows, joinedEdge: p.joinedEdge, narrow: q.Narrow, narrowJoins: q.NarrowJoins, empty: q.Empty, maxRows: unlimited,
+		childKey: -1, position: q.Position, positionColumns: q.PositionColumns, static: q.Static,
 	}
-	if r.paged {
-		w.written, w.further = map[any]int{}, map[any]bool{}
+	if p.shape == one && (p.joinedEdge == nil || len(p.joinedEdge.field.Arguments) == 0) {
+		s.arguments, s.sql = q.Arguments, &p.sql
 	}
-	for n := range w.views {
-		w.views[n].b = x.buffer()
+	if q.MaxRows > 0 {
+		s.maxRows = q.MaxRows
 	}
-	columns := rows{columns: slices.Clone(r.rows.columns)}
-	w.keyAt, w.placeAt = columns.at(r.key), columns.at(r.placeBy)
-	w.columns = columns.columns
-	if r.none {
-		return w, nil
+	if p.shape == connection {
+		s.maxRows = q.Page.Plan.Length
+		if p.connection.selects("edges", "pageInfo") {
+			s.keyColumns = keyColumns(p.rows.typ, q.Page.Columns)
+		}
 	}
-	var err error
-	w.writers, err = x.bind(r.rows, func(objects int) { w.listed += objects })
-	return w, err
+	return s
 }
 
-// read reads and writes the rows of a statement, and those that they lead to.
-func (x *execution) read(r reading) (*written, error) {
-	w, err := x.begin(r)
+// readRows reads and encodes the rows of a statement and all their children.
+func (x *execution) readRows(s stmtPlan) (*rowSet, error) {
+	rows, err := x.newRowSet(s)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case r.none:
-	case r.made != nil:
-		err = r.made.each(w.columns, w.take)
-	case r.beside != nil:
-		err = x.both(w)
+	case s.empty:
+	case s.static != nil:
+		err = s.static.scan(rows.columns, rows.add)
+	case s.joinedEdge != nil:
+		err = x.readJoined(rows)
 	default:
-		err = x.each(w, w.columns, w.take)
+		err = x.scan(rows, rows.columns, rows.add)
 	}
-	if err != nil && !errors.Is(err, errMore) {
+	if err != nil && !errors.Is(err, errMoreRows) {
 		return nil, err
 	}
-	w.more = err != nil
-	return w, x.follow(w)
+	rows.hasMore = err != nil
+	return rows, x.readEdges(rows)
 }
 
-// both reads a row together with those that one of its edges leads to. Where
-// there are several of them, the row comes with each.
-func (x *execution) both(w *written) error {
-	e, own := w.beside, len(w.columns)
-	there, err := x.begin(reading{rows: e.rows, most: unlimited, back: e.back})
+// readJoined reads one parent row and the children of its joined edge in a single
+// statement. The parent's columns repeat in every row of the result.
+func (x *execution) readJoined(parent *rowSet) error {
+	e, ownColumns := parent.joinedEdge, len(parent.columns)
+	children, err := x.newRowSet(stmtPlan{plan: e.children, maxRows: unlimited, childKey: e.childKey})
 	if err != nil {
 		return err
 	}
-	err = x.each(w, slices.Concat(w.columns, e.rows.columns), func(cells []cell) error {
-		if w.count == 0 {
-			if err := w.take(cells[:own]); err != nil {
+	err = x.scan(parent, slices.Concat(parent.columns, e.children.columns), func(cells []cell) error {
+		if parent.count == 0 {
+			if err := parent.add(cells[:ownColumns]); err != nil {
 				return err
 			}
 		}
-		if cells[own+e.back].value == nil {
+		if cells[ownColumns+e.childKey].value == nil {
 			return nil
 		}
-		return there.take(cells[own:])
+		return children.add(cells[ownColumns:])
 	})
 	if err != nil {
 		return err
 	}
-	w.led[slices.Index(w.rows.edges, e)] = index(there)
-	return x.follow(there)
+	parent.children[slices.Index(parent.plan.edges, e)] = indexChildren(children)
+	return x.readEdges(children)
 }
 
-// errMore ends the reading at one row more than is wanted.
-var errMore = errors.New("selection: there are more rows")
+// errMoreRows ends a scan at the first row beyond maxRows.
+var errMoreRows = errors.New("selection: there are more rows")
 
-// each reads the rows of the statement, one after the other. The columns are what
-// it gives of each.
-func (x *execution) each(w *written, columns []string, take func([]cell) error) error {
-	statement, arguments, err := x.statement(w)
+// scan sends the statement of a rowSet, and calls add with the cells of each row
+// of the result, in the order of the columns.
+func (x *execution) scan(rows *rowSet, columns []string, add func([]cell) error) error {
+	statement, arguments, err := x.buildStatement(rows)
 	if err != nil {
 		return err
 	}
-	found, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
+	result, err := x.db.SQL.QueryContext(x.ctx, statement, arguments...)
 	if err != nil {
 		return err
 	}
-	defer found.Close()
-	cells, into := make([]cell, len(columns)), make([]any, len(columns))
+	defer result.Close()
+	cells, dest := make([]cell, len(columns)), make([]any, len(columns))
 	for n := range cells {
-		into[n] = &cells[n]
+		dest[n] = &cells[n]
 	}
-	for found.Next() {
-		if err := found.Scan(into...); err != nil {
+	for result.Next() {
+		if err := result.Scan(dest...); err != nil {
 			return err
 		}
-		if err := take(cells); err != nil {
+		if err := add(cells); err != nil {
 			return err
 		}
 	}
-	return errors.Join(found.Err(), found.Close())
+	return errors.Join(result.Err(), result.Close())
 }
 
-// each is the same of rows that are there.
-func (m *Made) each(columns []string, take func([]cell) error) error {
+// scan calls add with the cells of each static row, in the order of the columns.
+func (s *StaticRows) scan(columns []string, add func([]cell) error) error {
 	cells := make([]cell, len(columns))
-	for row := range m.Count {
+	for row := range s.Count {
 		for n, column := range columns {
-			cells[n].value = m.Value(row, column)
+			cells[n].value = s.Value(row, column)
 		}
-		if err := take(cells); err != nil {
+		if err := add(cells); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take writes a row, and notes where it leads.
-func (w *written) take(cells []cell) error {
-	if w.count == w.most {
-		return errMore
-	}
-	if w.paged {
-		back := kept(cells[w.back].value)
-		if w.written[back] == w.length {
-			w.further[back] = true
-			return nil
-		}
-		w.written[back]++
-	}
-	if len(w.keyAt) > 0 {
-		w.last = w.last[:0]
-		for _, column := range w.keyAt {
-			w.last = append(w.last, kept(cells[column].value))
-		}
-		if w.count == 0 {
-			w.first = slices.Clone(w.last)
-		}
-		if w.eachKey {
-			w.keys = append(w.keys, slices.Clone(w.last))
-		}
-	}
-	for n, edge := range w.rows.edges {
-		w.leads[n] = append(w.leads[n], kept(cells[edge.column].value))
-	}
-	if w.back >= 0 {
-		w.backs = append(w.backs, kept(cells[w.back].value))
-	}
-	if w.place != nil {
-		place, err := w.place(Row{cells, w.placeAt})
-		if err != nil {
-			return err
-		}
-		w.places = append(w.places, place)
-	}
-	for n := range w.views {
-		view := w.rows.views[n]
-		before := len(*w.views[n].b)
-		w.listed = 0
-		if err := w.views[n].write(w.rows, view, cells, w.writers, w.last); err != nil {
-			return err
-		}
-		objects := view.objects + w.listed
-		w.views[n].objects = append(w.views[n].objects, objects)
-		if err := w.of.took(size{int64(objects), int64(len(*w.views[n].b) - before)}); err != nil {
-			return err
-		}
-	}
-	w.count++
-	return nil
-}
-
-// statement is the SQL for the columns of the rows: those that were selected
-// when it was compiled, and others; and for those of the rows beside.
-func (x *execution) statement(w *written) (string, []any, error) {
-	if w.arguments != nil {
-		if text := w.sql.Load(); text != nil {
-			return *text, w.arguments, nil
-		}
-	}
-	of := w.rows.of
-	s := sql.Dialect(x.db.Dialect).Select().From(sql.Table(of.Table))
-	selected := w.rows.selected
-	for _, column := range w.columns[len(w.rows.columns):] {
-		selected = x.selectAlso(selected, of, column)
-	}
-	if w.beside != nil {
-		selected += ", " + w.beside.rows.selected
-	}
-	if selected == "" {
-		selected = "1" // only their number is asked for
-	}
-	if !w.joined && slices.ContainsFunc(w.columns, elsewhere) {
-		of.Join(s)
-	}
-	s.SelectExpr(sql.Raw(selected))
-	w.narrow(s)
-	if w.beside != nil {
-		join, err := w.beside.known.Join(w.beside.field.ArgumentMap(x.variables))
-		if err != nil {
-			return "", nil, err
-		}
-		join(s)
-	}
-	text, arguments := s.Query()
-	if w.most < unlimited {
-		// As an argument. A number in the text would lead PostgreSQL, once it
-		// plans without the arguments, to sort all of a long range for it.
-		arguments = append(arguments, w.most+1)
-		if x.db.Dialect == dialect.Postgres {
-			text += " LIMIT $" + strconv.Itoa(len(arguments))
-		} else {
-			text += " LIMIT ?"
-		}
-	}
-	if w.arguments != nil {
-		if !reflect.DeepEqual(arguments, w.arguments) {
-			return "", nil, errArguments
-		}
-		w.sql.Store(&text)
-	}
-	return text, arguments, s.Err()
-}
-
-var errArguments = errors.New("selection: a query's arguments are not those of its SQL")
-
-// selectAlso is a list of columns, as SQL has it, with one more.
-func (s *Selector) selectAlso(list string, of *Type, column string) string {
-	if list != "" {
-		list += ", "
-	}
-	if expression, ok := of.Expressions[column]; ok {
-		return list + expression
-	}
-	table, name, ok := strings.Cut(column, ".")
-	if !ok {
-		table, name = of.Table, column
-	}
-	return list + sql.Dialect(s.db.Dialect).Table(table).C(name)
-}
-
-// elsewhere says whether a column is of a joined table.
-func elsewhere(column string) bool { return strings.Contains(column, ".") }
-
-func (x *execution) bind(r *rows, count func(objects int)) ([]Writer, error) {
-	writers := make([]Writer, len(r.bounds))
-	for n, b := range r.bounds {
+func (x *execution) bindFields(plan *rowPlan, countObjects func(objects int)) ([]FieldEncoder, error) {
+	encoders := make([]FieldEncoder, len(plan.boundFields))
+	for n, bound := range plan.boundFields {
 		var err error
-		writers[n], err = b.known.Bind(Request{Context: x.ctx, Arguments: b.field.ArgumentMap(x.variables), Fields: b.leaves, Count: count})
+		encoders[n], err = bound.definition.Bind(BindRequest{
+			Context: x.ctx, Arguments: bound.field.ArgumentMap(x.variables), Fields: bound.fields, CountObjects: countObjects,
+		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return writers, nil
+	return encoders, nil
 }
 
-// write writes a row.
-func (l *lines) write(r *rows, v *view, cells []cell, writers []Writer, key page.Key) (err error) {
-	b := append(*l.b, ',')
-	for n := range v.steps {
-		s := &v.steps[n]
-		b = append(b, s.before...)
-		switch s.kind {
-		case fromColumn:
-			value := cells[s.n].value
-			if value != nil {
-				b, err = s.scalar(b, s.of, value)
-			} else if b = append(b, "null"...); !s.nullable {
-				err = errNull
-			}
-		case fromBound:
-			b, err = writers[s.n](b, Row{cells, r.bounds[s.n].at})
-		case fromEdge:
-			l.holes = append(l.holes, len(b))
-		case cursor:
-			b = rawjson.AppendText(b, key.Cursor())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	*l.b = append(b, v.tail...)
-	l.ends = append(l.ends, len(*l.b))
-	return nil
-}
+// errDeleted is the error of a parent whose child was deleted between two
+// statements.
+var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile") //nolint:gochecknoglobals // a constant
 
-var errGone = errors.New("selection: a row is not there to which another leads")
-
-// follow reads the rows to which those that are written lead.
-func (x *execution) follow(w *written) error {
-	for n, e := range w.rows.edges {
-		if e == w.beside {
+// readEdges reads the children of all rows.
+func (x *execution) readEdges(rows *rowSet) error {
+	for n, e := range rows.plan.edges {
+		if e == rows.joinedEdge {
 			continue
 		}
-		if keys := distinct(w.leads[n]); len(keys) > 0 {
+		if keys := uniqueKeys(rows.parentKeys[n]); len(keys) > 0 {
 			var err error
-			if w.led[n], err = x.lead(e, keys); err != nil {
+			if rows.children[n], err = x.readEdge(e, keys); err != nil {
 				return err
 			}
 		}
-		if e.many || e.nullable || e.known.Pages != nil {
+		if e.isList || e.nullable || e.edge.Pages != nil {
 			continue
 		}
-		for _, value := range w.leads[n] {
-			if _, ok := w.led[n].first[value]; !ok {
-				return errGone
+		for _, key := range rows.parentKeys[n] {
+			if _, ok := rows.children[n].first[key]; !ok {
+				return errDeleted
 			}
 		}
 	}
 	return nil
 }
 
-// lead reads the rows to which the values lead.
-func (x *execution) lead(e *edge, keys []any) (l led, err error) {
-	r := reading{rows: e.rows, joined: e.known.Joined, most: unlimited, back: e.back}
+// readEdge reads the children of the parents with the keys.
+func (x *execution) readEdge(e *edgePlan, keys []any) (index childIndex, err error) {
+	s := stmtPlan{plan: e.children, narrowJoins: e.edge.NarrowJoins, maxRows: unlimited, childKey: e.childKey}
 	arguments := e.field.ArgumentMap(x.variables)
 	var pages Pages
-	if e.known.Pages == nil {
-		r.narrow, err = e.known.Select(keys, arguments)
-	} else if pages, err = e.known.Pages(keys, arguments); err == nil {
-		r.narrow, r.paged, r.length = pages.Select, true, pages.Plan.Length
-		for _, of := range e.connections {
-			if of.has("edges", "pageInfo") {
-				r.key, r.eachKey = orderedBy(e.rows.of, pages.Order), true
+	if e.edge.Pages == nil {
+		s.narrow, err = e.edge.Narrow(keys, arguments)
+	} else if pages, err = e.edge.Pages(keys, arguments); err == nil {
+		s.narrow, s.paged, s.pageLength = pages.Narrow, true, pages.Plan.Length
+		for _, c := range e.connections {
+			if c.selects("edges", "pageInfo") {
+				s.keyColumns, s.everyKey = keyColumns(e.children.typ, pages.Order), true
 			}
 		}
 	}
 	if err != nil {
-		return l, err
+		return index, err
 	}
-	there, err := x.read(r)
+	children, err := x.readRows(s)
 	if err != nil {
-		return l, err
+		return index, err
 	}
-	l = index(there)
-	l.plan = pages.Plan
-	if slices.ContainsFunc(e.connections, func(of parts) bool { return of.has("totalCount") }) {
-		l.totals, err = pages.Count(x.ctx)
+	index = indexChildren(children)
+	index.plan = pages.Plan
+	if slices.ContainsFunc(e.connections, func(c connectionEncoder) bool { return c.selects("totalCount") }) {
+		index.totalCounts, err = pages.CountByKey(x.ctx)
 	}
-	return l, err
+	return index, err
 }
 
-// twins says whether two fields lead from the same rows to the same others in
-// different words, as by variables with the same value: that would be one
-// statement in the ordinary execution, and two here.
-func (x *execution) twins(r *rows) bool {
-	for n, e := range r.edges {
-		for _, other := range r.edges[:n] {
+// hasDuplicateEdges reports whether two edges of the same rows have equal
+// arguments that are spelled differently, as two variables with one value. The
+// resolvers would batch both edges in one statement. The engine would send two.
+func (x *execution) hasDuplicateEdges(plan *rowPlan) bool {
+	for n, e := range plan.edges {
+		for _, other := range plan.edges[:n] {
 			if other.field.Name == e.field.Name &&
-				reflect.DeepEqual(given(other.field.ArgumentMap(x.variables)), given(e.field.ArgumentMap(x.variables))) {
+				reflect.DeepEqual(withoutNulls(other.field.ArgumentMap(x.variables)), withoutNulls(e.field.ArgumentMap(x.variables))) {
 				return true
 			}
 		}
-		if x.twins(e.rows) {
+		if x.hasDuplicateEdges(e.children) {
 			return true
 		}
 	}
 	return false
 }
 
-// given is arguments without those that are null, which says no more than to
-// leave them out.
-func given(arguments map[string]any) map[string]any {
-	all := make(map[string]any, len(arguments))
+// withoutNulls returns the arguments without null values. Null and absent mean the
+// same here.
+func withoutNulls(arguments map[string]any) map[string]any {
+	nonNull := make(map[string]any, len(arguments))
 	for name, value := range arguments {
 		if input, ok := value.(map[string]any); ok {
-			value = given(input)
+			value = withoutNulls(input)
 		}
 		if value != nil {
-			all[name] = value
+			nonNull[name] = value
 		}
 	}
-	return all
+	return nonNull
 }
 
-// distinct is the values that are not null, each once.
-func distinct(values []any) []any {
+// uniqueKeys returns the values without nulls and repetitions.
+func uniqueKeys(values []any) []any {
 	seen := make(map[any]struct{}, len(values))
 	var keys []any
 	for _, value := range values {
@@ -575,15 +362,26 @@ func distinct(values []any) []any {
 	return keys
 }
 
-func index(there *written) led {
-	l := led{there: there, first: make(map[any]int, there.count), next: make([]int, there.count)}
-	for row := there.count - 1; row >= 0; row-- {
-		back := there.backs[row]
-		l.next[row] = -1
-		if after, ok := l.first[back]; ok {
-			l.next[row] = after
+// childIndex is a linked list of child rows per parent key: first[key] is the
+// first row, next[row] the following row or -1.
+type childIndex struct {
+	rows  *rowSet
+	first map[any]int
+	next  []int
+
+	plan        page.Plan      // of a connection
+	totalCounts map[string]int // of a connection, by parent key, if the answer needs totalCount
+}
+
+func indexChildren(children *rowSet) childIndex {
+	index := childIndex{rows: children, first: make(map[any]int, children.count), next: make([]int, children.count)}
+	for row := children.count - 1; row >= 0; row-- {
+		key := children.childKeys[row]
+		index.next[row] = -1
+		if following, ok := index.first[key]; ok {
+			index.next[row] = following
 		}
-		l.first[back] = row
+		index.first[key] = row
 	}
-	return l
+	return index
 }

@@ -1,26 +1,26 @@
 package selection
 
-// A row that is read once may stand in the answer many times, where edges lead
-// there and back. So the answer's size is reckoned before it is written: once for
-// each row, whatever leads to the row.
+// This file computes the size of an answer before the answer is assembled. A row
+// that is read once may appear in the answer many times, if edges lead back and
+// forth. So each row's size is computed once, and added per appearance.
 
-// size is objects and bytes of an answer.
+// size is the number of objects and bytes of an answer or a part of it.
 type size struct{ objects, bytes int64 }
 
-// enormous is more than any limit, and so little that sums of it stay numbers.
-const enormous = 1 << 50
+// maxSize is more than any limit, and small enough that sums do not overflow.
+const maxSize = 1 << 50
 
-func (s *size) add(o size) {
-	s.objects = min(s.objects+o.objects, enormous)
-	s.bytes = min(s.bytes+o.bytes, enormous)
+func (s *size) add(other size) {
+	s.objects = min(s.objects+other.objects, maxSize)
+	s.bytes = min(s.bytes+other.bytes, maxSize)
 }
 
-// spare is for what stands around the answer in gqlgen's buffer, so that the
-// buffer does not grow for a last brace.
-const spare = 64
+// spareBytes is room for the JSON around the answer in gqlgen's buffer, so that
+// the buffer does not grow for the last brace.
+const spareBytes = 64
 
-// took charges a row as it is read.
-func (x *execution) took(s size) error {
+// chargeRow charges a row as it is read. It returns an error beyond a limit.
+func (x *execution) chargeRow(s size) error {
 	x.charged.add(s)
 	if err := x.meter.Objects(s.objects); err != nil {
 		return err
@@ -28,123 +28,125 @@ func (x *execution) took(s size) error {
 	if err := x.meter.Bytes(s.bytes); err != nil {
 		return err
 	}
-	return x.meter.Hold(2 * s.bytes) // a buffer that grows is there twice for a moment
+	return x.meter.Hold(2 * s.bytes) // a buffer that grows is in memory twice for a moment
 }
 
-// charge charges the rest of the answer, of which every row was charged once.
-func (x *execution) charge(all size) error {
-	if err := x.meter.Objects(max(0, all.objects-x.charged.objects)); err != nil {
+// chargeAnswer charges the difference between the answer and the rows that were
+// charged. It returns an error beyond a limit.
+func (x *execution) chargeAnswer(answer size) error {
+	if err := x.meter.Objects(max(0, answer.objects-x.charged.objects)); err != nil {
 		return err
 	}
-	if err := x.meter.Bytes(max(0, all.bytes-x.charged.bytes)); err != nil {
+	if err := x.meter.Bytes(max(0, answer.bytes-x.charged.bytes)); err != nil {
 		return err
 	}
-	return x.meter.Hold(all.bytes)
+	return x.meter.Hold(answer.bytes)
 }
 
-// sizesOf returns the size of each row in a view, with all that the row leads to.
-func (w *written) sizesOf(view int) []size {
-	if w.sizes[view] != nil {
-		return w.sizes[view]
+// rowSizes returns the size of each row with its children.
+func (r *rowSet) rowSizes(encoder int) []size {
+	if r.sizes[encoder] != nil {
+		return r.sizes[encoder]
 	}
-	l, sizes, from := &w.views[view], make([]size, w.count), 0
+	buffer, sizes, start := &r.buffers[encoder], make([]size, r.count), 0
 	for row := range sizes {
-		sizes[row] = size{int64(l.objects[row]), int64(l.ends[row] - from - 1)} // without the comma
-		from = l.ends[row]
+		sizes[row] = size{int64(buffer.objects[row]), int64(buffer.ends[row] - start - 1)} // without the comma
+		start = buffer.ends[row]
 	}
-	for _, s := range w.rows.views[view].edges {
+	for _, s := range r.plan.encoders[encoder].edgeSteps {
 		for row := range sizes {
-			sizes[row].add(w.sizeOfEdge(s, row))
+			sizes[row].add(r.sizeOfChildren(s, row))
 		}
 	}
-	w.sizes[view] = sizes
+	r.sizes[encoder] = sizes
 	return sizes
 }
 
-// sizeOfEdge returns the size of what a row leads to.
-func (w *written) sizeOfEdge(s step, row int) size {
-	e, led, at := w.rows.edges[s.n], &w.led[s.n], w.start(s.n, row)
+// sizeOfChildren returns the size of the children of a row by an edge.
+func (r *rowSet) sizeOfChildren(s step, row int) size {
+	e, children, first := r.plan.edges[s.index], &r.children[s.index], r.firstChild(s.index, row)
 	switch {
-	case e.known.Pages != nil:
-		return led.sizeOfPage(e.connections[s.view], at)
-	case e.many:
-		return led.sizeOfChain(s.view, at)
-	case at < 0:
+	case e.edge.Pages != nil:
+		return children.sizeOfPage(e.connections[s.encoder], first)
+	case e.isList:
+		return children.sizeOfList(s.encoder, first)
+	case first < 0:
 		return size{0, int64(len("null"))}
 	}
-	return led.there.sizesOf(s.view)[at]
+	return children.rows.rowSizes(s.encoder)[first]
 }
 
-// start returns the first of the rows that an edge leads to from a row, or -1.
-func (w *written) start(edge, row int) int {
-	if w.starts[edge] == nil {
-		starts := make([]int, w.count)
-		for n, value := range w.leads[edge] {
-			starts[n] = -1
-			if first, ok := w.led[edge].first[value]; ok && value != nil {
-				starts[n] = first
+// firstChild returns the first child of a row by an edge, or -1.
+func (r *rowSet) firstChild(edge, row int) int {
+	if r.firstChildren[edge] == nil {
+		firstChildren := make([]int, r.count)
+		for n, key := range r.parentKeys[edge] {
+			firstChildren[n] = -1
+			if first, ok := r.children[edge].first[key]; ok && key != nil {
+				firstChildren[n] = first
 			}
 		}
-		w.starts[edge] = starts
+		r.firstChildren[edge] = firstChildren
 	}
-	return w.starts[edge][row]
+	return r.firstChildren[edge][row]
 }
 
-// sizeOfChain returns the size of a list of rows, which begin at one, or of an
-// empty list if that is -1.
-func (l *led) sizeOfChain(view, at int) size {
-	all := size{0, int64(len("[]"))}
-	for ; at >= 0; at = l.next[at] {
-		all.add(size{0, 1}) // the comma
-		all.add(l.there.sizesOf(view)[at])
+// sizeOfList returns the size of the list of children that begins at row first,
+// or of an empty list if first is -1.
+func (c *childIndex) sizeOfList(encoder, first int) size {
+	total := size{0, int64(len("[]"))}
+	for row := first; row >= 0; row = c.next[row] {
+		total.add(size{0, 1}) // the comma
+		total.add(c.rows.rowSizes(encoder)[row])
 	}
-	return all
+	return total
 }
 
-func (l *led) sizeOfPage(of parts, at int) size {
-	all := of.size()
-	for _, part := range of.list {
-		if part.field == "nodes" || part.field == "edges" {
-			all.add(l.sizeOfChain(part.view, at))
+func (c *childIndex) sizeOfPage(encoder connectionEncoder, first int) size {
+	total := encoder.sizeWithoutRows()
+	for _, field := range encoder.fields {
+		if field.name == "nodes" || field.name == "edges" {
+			total.add(c.sizeOfList(field.encoder, first))
 		}
 	}
-	return all
+	return total
 }
 
 // sizeOfRows returns the size of all rows as a list.
-func (w *written) sizeOfRows(view int) size {
-	all := size{0, int64(len("[]"))}
-	for _, one := range w.sizesOf(view) {
-		all.add(size{0, 1}) // the comma
-		all.add(one)
+func (r *rowSet) sizeOfRows(encoder int) size {
+	total := size{0, int64(len("[]"))}
+	for _, row := range r.rowSizes(encoder) {
+		total.add(size{0, 1}) // the comma
+		total.add(row)
 	}
-	return all
+	return total
 }
 
-func (w *written) sizeOfConnection(of parts) size {
-	all := of.size()
-	for _, part := range of.list {
-		if part.field == "nodes" || part.field == "edges" {
-			all.add(w.sizeOfRows(part.view))
+func (r *rowSet) sizeOfConnection(encoder connectionEncoder) size {
+	total := encoder.sizeWithoutRows()
+	for _, field := range encoder.fields {
+		if field.name == "nodes" || field.name == "edges" {
+			total.add(r.sizeOfRows(field.encoder))
 		}
 	}
-	return all
+	return total
 }
 
-// longestInfo is about how long the values of a PageInfo, or a number, are.
-const longestInfo = 400
+// maxInfoBytes is about the length of the values of a PageInfo, or of a number.
+const maxInfoBytes = 400
 
-// size returns the size of a connection without its rows, and no less.
-func (p parts) size() size {
-	all := size{int64(p.objects()), int64(len(p.tail))}
-	for _, part := range p.list {
-		all.bytes += int64(len(part.before))
-		if part.field == "pageInfo" || part.field == "totalCount" {
-			all.bytes += longestInfo
+// sizeWithoutRows returns an upper bound for the size of a connection without its
+// rows.
+func (c connectionEncoder) sizeWithoutRows() size {
+	total := size{int64(c.objects()), int64(len(c.suffix))}
+	for _, field := range c.fields {
+		total.bytes += int64(len(field.prefix))
+		if field.name == "pageInfo" || field.name == "totalCount" {
+			total.bytes += maxInfoBytes
 		}
-		for _, field := range part.info {
-			all.bytes += int64(len(field.key))
+		for _, selected := range field.pageInfo {
+			total.bytes += int64(len(selected.key))
 		}
 	}
-	return all
+	return total
 }

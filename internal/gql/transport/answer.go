@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -17,12 +16,10 @@ import (
 )
 
 // errorList is one error as it stands in an answer.
-func (o Options) errorList(ctx context.Context, code fault.Code, message string) gqlerror.List {
+func (o *Options) errorList(ctx context.Context, code fault.Code, message string) gqlerror.List {
 	extensions := map[string]any{"code": code}
-	if o.RequestID != nil {
-		if id := o.RequestID(ctx); id != "" {
-			extensions["requestId"] = id
-		}
+	if id := o.RequestID(ctx); id != "" {
+		extensions["requestId"] = id
 	}
 	return gqlerror.List{{Message: message, Extensions: extensions}}
 }
@@ -52,36 +49,6 @@ func statusOf(mediaType string, response *graphql.Response) int {
 // ran says whether response is that of an operation that was carried out.
 func ran(response *graphql.Response) bool {
 	return response.Data != nil || len(response.Errors) == 0
-}
-
-// setHead sets what every answer's head has. To set it twice does no harm.
-func setHead(header http.Header, mediaType string) {
-	header.Set("Content-Type", mediaType+"; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	if !slices.Contains(header.Values("Vary"), "Accept") {
-		header.Add("Vary", "Accept")
-	}
-}
-
-// write sends response. Its data goes out as it is: megabytes of it are neither
-// copied nor encoded a second time. Data that is nil is left out beside errors,
-// because the operation did not run.
-//
-// How long to wait before another try stands in the head too, where programs
-// that know nothing of GraphQL look for it.
-func (o Options) write(w http.ResponseWriter, r *http.Request, status int, response *graphql.Response) {
-	for _, err := range response.Errors {
-		if wait, ok := err.Extensions["retryAfter"]; ok {
-			w.Header().Set("Retry-After", fmt.Sprint(wait))
-		}
-	}
-	body, err := encode(response)
-	if err != nil {
-		o.log().ErrorContext(r.Context(), "an answer could not be written", "error", err)
-		o.WriteError(w, r, http.StatusInternalServerError, fault.Internal, "internal error")
-		return
-	}
-	body.send(w, status)
 }
 
 // encode is the body of an answer.

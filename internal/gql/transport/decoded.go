@@ -19,23 +19,33 @@ const (
 	initBytes = 16 << 10
 )
 
-// decode waits until there is room to decode a JSON body of that length. The
-// caller of decode calls leave when the values are no longer needed.
-func (o Options) decode(ctx context.Context, length int) (leave func(), err error) {
+// reserveDecoded waits until the server has memory for a decoded JSON body of so
+// many bytes. The caller calls release when the values are no longer needed.
+func (o *Options) reserveDecoded(ctx context.Context, length int) (release func(), err error) {
 	if o.Decoded == nil || length <= smallBody {
 		return func() {}, nil
 	}
 	weight := min(int64(length)*swelling, o.Decoded.size)
 	if err := o.Decoded.free.Acquire(ctx, weight); err != nil {
-		return nil, refuse(http.StatusServiceUnavailable, fault.Unavailable, "too many large bodies are under way: try again")
+		return nil, newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "too many large bodies are under way: try again")
 	}
 	return func() { o.Decoded.free.Release(weight) }, nil
 }
 
-// bodyLimit returns how many bytes the body of r may have.
-func (o Options) bodyLimit(r *http.Request) int64 {
-	limits := o.Limits.orDefaults()
-	if caller.From(r.Context()) == nil {
+// reserveDecoded is Options.reserveDecoded until the end of the exchange.
+func (e *exchange) reserveDecoded(length int) error {
+	release, err := e.options.reserveDecoded(e.r.Context(), length)
+	if err != nil {
+		return err
+	}
+	e.cleanup = append(e.cleanup, release)
+	return nil
+}
+
+// bodyLimit returns how many bytes the JSON body of the request may have.
+func (e *exchange) bodyLimit() int64 {
+	limits := e.options.Limits
+	if caller.From(e.r.Context()) == nil {
 		return min(limits.AnonymousBytes, limits.JSONBytes)
 	}
 	return limits.JSONBytes

@@ -11,31 +11,32 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// GET takes queries as parameters of the URL: query, operationName, documentId, and as
-// JSON variables and extensions. It changes nothing, so that a link from another
-// site can do no harm.
-type GET struct{ Options Options }
+// get takes queries as parameters of the URL: query, operationName, documentId, and
+// as JSON variables and extensions. A GET changes nothing, so that a link from
+// another site can do no harm.
+type get struct{ options *Options }
 
-var _ graphql.Transport = GET{}
-
-// Supports says yes to a GET that does not ask for a WebSocket.
-func (t GET) Supports(r *http.Request) bool {
+// Supports reports whether r is a GET that does not ask for a WebSocket.
+func (get) Supports(r *http.Request) bool {
 	return r.Method == http.MethodGet && !strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
 // Do answers r.
-func (t GET) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(r.URL.RawQuery) })
+func (t get) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	e := newExchange(t.options, w, r)
+	e.serve(exec, e.readURL)
 }
 
-func (t GET) read(rawQuery string) (*graphql.RawParams, error) {
-	if limit := t.Options.Limits.orDefaults().QueryBytes; len(rawQuery) > limit {
-		return nil, refuse(http.StatusRequestURITooLong, fault.TooLarge,
+// readURL returns the parameters in the query of the URL.
+func (e *exchange) readURL() (*graphql.RawParams, error) {
+	rawQuery := e.r.URL.RawQuery
+	if limit := e.options.Limits.QueryBytes; len(rawQuery) > limit {
+		return nil, newRefusal(http.StatusRequestURITooLong, fault.TooLarge,
 			"the query of the URL has %d bytes: the limit is %d, beyond which send it by POST", len(rawQuery), limit)
 	}
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return nil, bad("the query of the URL is not encoded as application/x-www-form-urlencoded")
+		return nil, badRequest("the query of the URL is not encoded as application/x-www-form-urlencoded")
 	}
 	params := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
 	for key, target := range map[string]*map[string]any{
@@ -47,12 +48,12 @@ func (t GET) read(rawQuery string) (*graphql.RawParams, error) {
 			continue
 		}
 		if !json.Valid([]byte(value)) || decodeValue([]byte(value), target) != nil {
-			return nil, bad("the parameter %q must be a JSON object or null", key)
+			return nil, badRequest("the parameter %q must be a JSON object or null", key)
 		}
 	}
 	name(params, values.Get(DocumentID))
 	if !values.Has("query") && !isNamed(params) {
-		return nil, bad(`the URL has no parameter "query"`)
+		return nil, badRequest(`the URL has no parameter "query"`)
 	}
 	return params, nil
 }

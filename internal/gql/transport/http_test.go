@@ -229,11 +229,11 @@ func TestRequest_TheExecutorLearnsTheHeadersAndTheTimeItTookToRead(t *testing.T)
 	}
 }
 
-func TestWriteError_SpeaksTheCallersMediaTypeAndNamesTheRequest(t *testing.T) {
+func TestErrorWriter_SpeaksTheCallersMediaTypeAndNamesTheRequest(t *testing.T) {
 	options := transport.Options{RequestID: func(context.Context) string { return "r1" }}
 	for accept, mediaType := range map[string]string{"": plain, response: response, "text/html": plain} {
 		w := httptest.NewRecorder()
-		options.WriteError(w, post("", "Accept", accept), 401, fault.Unauthenticated, "who?")
+		transport.ErrorWriter(options)(w, post("", "Accept", accept), 401, fault.Unauthenticated, "who?")
 		want := `{"errors":[{"message":"who?","extensions":{"code":"UNAUTHENTICATED","requestId":"r1"}}]}`
 		if w.Code != 401 || w.Body.String() != want || w.Header().Get("Content-Type") != mediaType+"; charset=utf-8" {
 			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)

@@ -34,17 +34,17 @@ const (
 	secret     = "secret"
 )
 
-// once begins a run of a mutation that was sent under a key, or gives the answer
+// beginRun begins a run of a mutation that was sent under a key, or gives the answer
 // that it got before. Both are nil where there is no key to go by: without a
 // caller there is nobody whose it could be.
-func (o Options) once(r *http.Request, operation *graphql.OperationContext, variables map[string]any) (*idempotency.Run, []byte, error) {
-	by := caller.From(r.Context())
-	if o.Idempotency == nil || by == nil || len(r.Header.Values(keyHeader)) == 0 || operation.Operation.Operation != ast.Mutation {
+func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[string]any) (*idempotency.Run, []byte, error) {
+	by := caller.From(e.r.Context())
+	if e.options.Idempotency == nil || by == nil || len(e.r.Header.Values(keyHeader)) == 0 || operation.Operation.Operation != ast.Mutation {
 		return nil, nil, nil
 	}
-	key, ok := readKey(r.Header)
+	key, ok := readKey(e.r.Header)
 	if !ok {
-		return nil, nil, bad("%s must be one key of 1 to %d visible characters, best a UUID: make one for each request that you mean, and send it again with that request alone",
+		return nil, nil, badRequest("%s must be one key of 1 to %d visible characters, best a UUID: make one for each request that you mean, and send it again with that request alone",
 			keyHeader, idempotency.MaxKey)
 	}
 	content, err := hashOf(operation, variables)
@@ -55,7 +55,7 @@ func (o Options) once(r *http.Request, operation *graphql.OperationContext, vari
 	if by.Device != "" {
 		sender = fmt.Sprintf("token %d", by.TokenID)
 	}
-	return o.Idempotency.Begin(r.Context(), idempotency.Request{
+	return e.options.Idempotency.Begin(e.r.Context(), idempotency.Request{
 		Sender: sender, Key: key, Content: content, Repeatable: every(operation, repeatable),
 	})
 }
@@ -121,7 +121,7 @@ func withFilesHashed(value any) (any, error) {
 			_, err = v.File.Seek(0, io.SeekStart)
 		}
 		if err != nil {
-			return nil, noRoom(err)
+			return nil, storeRefusal(err)
 		}
 		return []any{"a file", v.Filename, v.Size, hash.Sum(nil)}, nil
 	}
@@ -165,16 +165,16 @@ func some(operation *graphql.OperationContext, directive string) bool {
 		slices.ContainsFunc(operation.Doc.Fragments, func(f *ast.FragmentDefinition) bool { return within(f.SelectionSet) })
 }
 
-// carryOut runs a mutation under a key, and records its answer before anybody
+// runOnce runs a mutation under a key, and records its answer before anybody
 // sees it. Where that fails the answer goes out all the same: the effect is
 // recorded, and is what counts.
-func (o Options) carryOut(r *http.Request, run *idempotency.Run, operation *graphql.OperationContext, dispatch func(context.Context) *graphql.Response) *graphql.Response {
-	ctx, cancel := run.Context(r.Context())
+func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationContext, dispatch func(context.Context) *graphql.Response) *graphql.Response {
+	ctx, cancel := run.Context(e.r.Context())
 	defer cancel()
 	var answer *idempotency.Answer
 	defer func() {
 		if err := run.End(ctx, answer); err != nil {
-			o.log().ErrorContext(ctx, "the answer under an Idempotency-Key could not be recorded", "error", err)
+			e.options.Log.ErrorContext(ctx, "the answer under an Idempotency-Key could not be recorded", "error", err)
 		}
 	}()
 	response := dispatch(ctx)
@@ -208,18 +208,18 @@ func statusOfFault(err *fault.Error) int {
 	return http.StatusBadRequest
 }
 
-// asRefusal is how a fault of the keeper is answered. Any other error of its is
+// keyRefusal is how a fault of the keeper is answered. Any other error of its is
 // the database's.
-func asRefusal(err error) error {
+func keyRefusal(err error) error {
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return err
 	}
 	if known, ok := errors.AsType[*fault.Error](err); ok {
-		r := refuse(statusOfFault(known), known.Code, "%s", known.Message)
+		r := newRefusal(statusOfFault(known), known.Code, "%s", known.Message)
 		r.retryAfter = known.RetryAfter
 		return r
 	}
-	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the %s cannot be looked up just now: try again", keyHeader)
+	r := newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "the %s cannot be looked up just now: try again", keyHeader)
 	if refusal := health.Fault(err); refusal != nil {
 		r.message = refusal.Message
 	}

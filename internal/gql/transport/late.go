@@ -9,35 +9,35 @@ import (
 	"tagma/internal/base/jsonscan"
 )
 
-// Late is a variable that is not decoded yet, a long list: whoever knows what it
+// RawList is a variable that is not decoded yet, a long list: whoever knows what it
 // is a list of reads its Text straight into that. Decode is for the rest.
-type Late struct {
+type RawList struct {
 	Text     string // begins as a list does; whether it is valid JSON was not looked at
 	document string // all of what was sent
 }
 
 // Decode is the value as it would have come, had it been short. If it is not
 // valid, the error is that of the whole document.
-func (l Late) Decode() (any, error) {
+func (l RawList) Decode() (any, error) {
 	if !json.Valid([]byte(l.Text)) {
-		return nil, l.refusal()
+		return nil, l.validateDocument()
 	}
 	var value any
 	err := decodeValue([]byte(l.Text), &value)
 	return value, err
 }
 
-// refusal is what is wrong with the document, or nil.
-func (l Late) refusal() error {
-	_, err := decodeParams(theBody, []byte(l.document))
+// validateDocument returns the error of the whole document, or nil.
+func (l RawList) validateDocument() error {
+	_, err := decodeParams(bodyName, []byte(l.document))
 	return err
 }
 
-// lateOf is one of the variables that are Late, if there are any.
-func lateOf(params *graphql.RawParams) *Late {
+// firstRawList is one of the variables that are RawList, if there are any.
+func firstRawList(params *graphql.RawParams) *RawList {
 	for _, value := range params.Variables {
-		if late, ok := value.(Late); ok {
-			return &late
+		if list, ok := value.(RawList); ok {
+			return &list
 		}
 	}
 	return nil
@@ -46,10 +46,10 @@ func lateOf(params *graphql.RawParams) *Late {
 // longList is how many bytes a list has that is worth the trouble.
 const longList = 16 << 10
 
-// decodeLate is decodeParams in one pass, whose variables that are long lists
-// stay Late. It says no to whatever is not as it should be, or is read in more
+// decodeWithRawLists is decodeParams in one pass, whose variables that are long lists
+// stay RawList. It says no to whatever is not as it should be, or is read in more
 // than one way, a key that is there twice.
-func decodeLate(document string) (*graphql.RawParams, bool) {
+func decodeWithRawLists(document string) (*graphql.RawParams, bool) {
 	s := jsonscan.New(document)
 	params := &graphql.RawParams{}
 	seen := map[string]bool{}
@@ -86,7 +86,7 @@ func variable(s *jsonscan.Scanner, document, name string, into map[string]any) (
 	if s.Next() == '[' {
 		from := *s
 		if text, ok := s.Skip(); ok && len(text) >= longList {
-			into[name] = Late{text, document}
+			into[name] = RawList{text, document}
 			return true
 		}
 		*s = from

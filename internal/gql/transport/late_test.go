@@ -32,11 +32,11 @@ func TestLate_ALongDocumentSaysWhatItWouldSayAtOnce(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got, ok := decodeLate(string(document))
+		got, ok := decodeWithRawLists(string(document))
 		if !ok {
 			r.Fatalf("%s is not read", document)
 		}
-		late, ok := got.Variables["list"].(Late)
+		late, ok := got.Variables["list"].(RawList)
 		if !ok {
 			r.Fatalf("the list is a %T", got.Variables["list"])
 		}
@@ -75,7 +75,7 @@ func TestLate_AShortDocumentSaysTheSame(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got, ok := decodeLate(string(document))
+		got, ok := decodeWithRawLists(string(document))
 		if !ok || !reflect.DeepEqual(got, want) {
 			r.Errorf("%s: %+v, want %+v", document, got, want)
 		}
@@ -98,7 +98,7 @@ func TestLate_WhatIsOddIsLeft(t *testing.T) {
 		"a named document":    `{"query": "{ x }", "documentId": "d", "variables": {"list": ` + list + `}}`,
 		"variables of a list": `{"query": "{ x }", "variables": ` + list + `}`,
 	} {
-		if params, ok := decodeLate(document); ok {
+		if params, ok := decodeWithRawLists(document); ok {
 			t.Errorf("%s: %s", name, fmt.Sprintf("%.200v", params))
 		}
 	}
@@ -108,12 +108,12 @@ func TestLate_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
 	rest := `"` + strings.Repeat("x", longList) + `"]`
 	for _, item := range []string{`"\ud800"`, `{"a": 1, "a": 2}`, `"\u0000"`, `1e400`, `"a" "b"`, `{`, `]`, `nul`, `"\x"`, `01`} {
 		document := `{"query": "{ x }", "variables": {"o": {"a": 1}, "list": [` + item + `, ` + rest + `}}`
-		want, wanted := decodeParams(theBody, []byte(document))
-		got, ok := decodeLate(document)
+		want, wanted := decodeParams(bodyName, []byte(document))
+		got, ok := decodeWithRawLists(document)
 		if !ok {
 			continue // its end is not found
 		}
-		late := got.Variables["list"].(Late)
+		late := got.Variables["list"].(RawList)
 		var err error
 		got.Variables["list"], err = late.Decode()
 		if (wanted == nil) != (err == nil) || err == nil && !reflect.DeepEqual(got, want) || err != nil && err.Error() != wanted.Error() {
@@ -133,7 +133,7 @@ func TestLate_WhatIsKeptOfADocumentIsNotAllOfIt(t *testing.T) {
 	}
 	before := heap()
 	for n := range many {
-		params, ok := decodeLate(fmt.Sprintf(`{"query": "{ x%d }", "operationName": "o", "variables": {"v": "w"}, "more": "%s"}`, n, strings.Repeat("x", size)))
+		params, ok := decodeWithRawLists(fmt.Sprintf(`{"query": "{ x%d }", "operationName": "o", "variables": {"v": "w"}, "more": "%s"}`, n, strings.Repeat("x", size)))
 		if !ok {
 			t.Fatal("not read")
 		}

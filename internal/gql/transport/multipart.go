@@ -16,45 +16,37 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// Multipart takes uploads: multipart/form-data with the parts "operations",
-// "map" and then the files, in that order. A resolver gets each file as a
-// graphql.Upload whose File is in memory, with a method Bytes, or an open
-// temporary file; it may read and seek there until it returns, and need not close
-// it. The file is gone when the request is over.
-//
-// Add it before POST.
-type Multipart struct{ Options Options }
+// upload takes files: multipart/form-data with the parts "operations", "map" and then
+// the files, in that order. A resolver gets each file as a graphql.Upload. The File
+// of the upload is in memory, with a method Bytes, or is an open temporary file. The
+// resolver may read and seek the File until the resolver returns, and need not close
+// the File.
+type upload struct{ options *Options }
 
-var _ graphql.Transport = Multipart{}
-
-// Supports says yes to a POST of a form, even a malformed one.
-func (t Multipart) Supports(r *http.Request) bool {
+// Supports reports whether r is a POST of a form, even of a malformed form.
+func (upload) Supports(r *http.Request) bool {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return r.Method == http.MethodPost && mediaType == "multipart/form-data" &&
 		(err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
 }
 
 // Do answers r.
-func (t Multipart) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	files := spool{dir: t.Options.TempDir}
-	defer files.clear()
-	leave := func() {}
-	defer func() { leave() }()
-	t.Options.serve(w, r, exec, func() (*graphql.RawParams, error) { return t.read(w, r, &files, &leave) })
+func (t upload) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	e := newExchange(t.options, w, r)
+	e.serve(exec, e.readForm)
 }
 
-// read reads the parameters and the files. It sets leave to what gives back the
-// room of the parameters.
-func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool, leave *func()) (*graphql.RawParams, error) {
-	if !onPurpose(r.Header) {
-		return nil, refuse(http.StatusForbidden, fault.Forbidden,
+// readForm returns the parameters in a form, with the files among the variables.
+func (e *exchange) readForm() (*graphql.RawParams, error) {
+	if !isPreflighted(e.r.Header) {
+		return nil, newRefusal(http.StatusForbidden, fault.Forbidden,
 			"an upload must carry a bearer token, or a header that no other site can set, such as GraphQL-Require-Preflight: 1")
 	}
-	limits := t.Options.Limits.orDefaults()
-	if r.ContentLength > limits.TotalBytes {
+	limits := e.options.Limits
+	if e.r.ContentLength > limits.TotalBytes {
 		return nil, bodyTooLarge(limits.TotalBytes)
 	}
-	form, err := openForm(r.Header, http.MaxBytesReader(w, r.Body, limits.TotalBytes))
+	form, err := openForm(e.r.Header, http.MaxBytesReader(e.w, e.r.Body, limits.TotalBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +55,9 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool, le
 	if err != nil {
 		return nil, err
 	}
-	room, err := t.Options.decode(r.Context(), len(operations))
-	if err != nil {
+	if err := e.reserveDecoded(len(operations)); err != nil {
 		return nil, err
 	}
-	*leave = room
 	params, err := decodeParams(`the part "operations"`, operations)
 	if err != nil {
 		return nil, err
@@ -81,23 +71,34 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool, le
 		return nil, err
 	}
 
-	files.reserve(t.Options.Memory, r.ContentLength)
+	if err := e.readFiles(form, places); err != nil {
+		return nil, err
+	}
+	return params, nil
+}
+
+// readFiles reads the files of the form, and puts each into the variables. The
+// files exist until the end of the exchange.
+func (e *exchange) readFiles(form *form, places map[string]func(graphql.Upload)) error {
+	files := &spool{dir: e.options.TempDir}
+	e.cleanup = append(e.cleanup, files.close)
+	files.reserve(e.options.Memory, e.r.ContentLength)
 	for len(places) > 0 {
 		part, err := form.next()
 		if errors.Is(err, io.EOF) {
-			return nil, bad("%d of the files in the map did not come", len(places))
+			return badRequest("%d of the files in the map did not come", len(places))
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		put, ok := places[part.FormName()]
 		if !ok {
-			return nil, stray()
+			return unexpectedPart()
 		}
 		delete(places, part.FormName())
-		file, size, err := files.add(part, limits.FileBytes)
+		file, size, err := files.add(part, e.options.Limits.FileBytes)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		put(graphql.Upload{
 			File:        file,
@@ -108,22 +109,22 @@ func (t Multipart) read(w http.ResponseWriter, r *http.Request, files *spool, le
 	}
 	switch _, err := form.next(); {
 	case err == nil:
-		return nil, stray()
+		return unexpectedPart()
 	case !errors.Is(err, io.EOF):
-		return nil, err
+		return err
 	}
-	return params, nil
+	return nil
 }
 
-func stray() *refusal {
-	return bad("a part of the form is no file of the map, or has come before: each file comes once")
+func unexpectedPart() *refusal {
+	return badRequest("a part of the form is no file of the map, or has come before: each file comes once")
 }
 
-// onPurpose says whether a page of another site could not have sent this form
+// isPreflighted says whether a page of another site could not have sent this form
 // without the browser asking first. A browser sends a form across sites without
 // asking, and Basic credentials with it, but neither a bearer token nor a
 // header outside the CORS safelist (https://fetch.spec.whatwg.org).
-func onPurpose(header http.Header) bool {
+func isPreflighted(header http.Header) bool {
 	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		return true
@@ -150,7 +151,7 @@ func openForm(header http.Header, body io.Reader) (*form, error) {
 	_, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	boundary := params["boundary"]
 	if err != nil || boundary == "" || len(boundary) > maxBoundary {
-		return nil, bad("Content-Type must name a boundary of 1 to %d characters", maxBoundary)
+		return nil, badRequest("Content-Type must name a boundary of 1 to %d characters", maxBoundary)
 	}
 	// mime/multipart reads 4 KiB at a time, and each would be a system call.
 	m := &meter{source: bufio.NewReaderSize(body, 64<<10), left: math.MaxInt64}
@@ -171,7 +172,7 @@ func (f *form) next() (*multipart.Part, error) {
 	if f.meter.failed != nil { // of which textproto says no more than that a line is odd
 		err = f.meter.failed
 	}
-	return nil, cutShort(err)
+	return nil, readRefusal(err)
 }
 
 // text is the content of the next part, which must have that name.
@@ -181,11 +182,11 @@ func (f *form) text(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if err != nil || part.FormName() != name {
-		return nil, bad(`the part %q is missing or out of order: first comes "operations", then "map", then the files`, name)
+		return nil, badRequest(`the part %q is missing or out of order: first comes "operations", then "map", then the files`, name)
 	}
 	content, err := io.ReadAll(io.LimitReader(part, limit+1))
 	if err != nil {
-		return nil, cutShort(err)
+		return nil, readRefusal(err)
 	}
 	if int64(len(content)) > limit {
 		return nil, tooLarge("the part %q is larger than the limit of %d bytes", name, limit)

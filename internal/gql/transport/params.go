@@ -17,20 +17,20 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 	document = bytes.TrimSpace(document)
 	switch {
 	case len(document) == 0:
-		return nil, bad("%s is empty: it must be a JSON object with a query", source)
+		return nil, badRequest("%s is empty: it must be a JSON object with a query", source)
 	case document[0] == '[':
-		return nil, bad("%s is a list, but batching is not supported: send one operation per request", source)
+		return nil, badRequest("%s is a list, but batching is not supported: send one operation per request", source)
 	case !utf8.Valid(document):
-		return nil, bad("%s is not UTF-8", source)
+		return nil, badRequest("%s is not UTF-8", source)
 	}
 
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(document, &members)
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return nil, bad("%s is not valid JSON: look at byte %d", source, syntax.Offset)
+		return nil, badRequest("%s is not valid JSON: look at byte %d", source, syntax.Offset)
 	}
 	if err != nil || members == nil {
-		return nil, bad("%s must be a JSON object with a query", source)
+		return nil, badRequest("%s must be a JSON object with a query", source)
 	}
 	params, id := &graphql.RawParams{}, ""
 	for _, member := range []struct {
@@ -45,12 +45,12 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 	} {
 		value, ok := members[member.key]
 		if ok && decodeValue(value, member.target) != nil {
-			return nil, bad("%q must be %s", member.key, member.kind)
+			return nil, badRequest("%q must be %s", member.key, member.kind)
 		}
 	}
 	name(params, id)
 	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !isNamed(params) {
-		return nil, bad(`"query" must be a string`)
+		return nil, badRequest(`"query" must be a string`)
 	}
 	return params, nil
 }

@@ -24,28 +24,28 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
-func refuse(status int, code fault.Code, format string, args ...any) *refusal {
+func newRefusal(status int, code fault.Code, format string, args ...any) *refusal {
 	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
 }
 
-func bad(format string, args ...any) *refusal {
-	return refuse(http.StatusBadRequest, fault.BadInput, format, args...)
+func badRequest(format string, args ...any) *refusal {
+	return newRefusal(http.StatusBadRequest, fault.BadInput, format, args...)
 }
 
 func tooLarge(format string, args ...any) *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, fault.TooLarge, format, args...)
+	return newRefusal(http.StatusRequestEntityTooLarge, fault.TooLarge, format, args...)
 }
 
-// cutShort says what a failed read of a body means. A timeout is told apart
+// readRefusal says what a failed read of a body means. A timeout is told apart
 // because it is worth another try; what was too large, because it is not.
-func cutShort(err error) *refusal {
+func readRefusal(err error) *refusal {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return bodyTooLarge(large.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return refuse(http.StatusRequestTimeout, fault.Unavailable, "the body took too long to arrive")
+		return newRefusal(http.StatusRequestTimeout, fault.Unavailable, "the body took too long to arrive")
 	}
-	return bad("the body is cut short or broken")
+	return badRequest("the body is cut short or broken")
 }
 
 func bodyTooLarge(limit int64) *refusal {

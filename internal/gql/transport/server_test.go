@@ -57,10 +57,9 @@ func newServer(options transport.Options, run resolve) *handler.Server {
 		},
 	})
 	server.SetRecoverFunc(func(context.Context, any) error { return gqlerror.Errorf("internal error") })
-	server.AddTransport(transport.GET{Options: options})
-	server.AddTransport(transport.Multipart{Options: options})
-	server.AddTransport(transport.POST{Options: options})
-	server.AddTransport(transport.OtherMethods{Options: options})
+	for _, t := range transport.New(options) {
+		server.AddTransport(t)
+	}
 	return server
 }
 

@@ -82,7 +82,7 @@ func (p *slots) enter(by *caller.Caller, address string) (*slot, *refusal) {
 
 // crowded refuses a connection for which there is no slot just now.
 func crowded(status int, code fault.Code, format string, args ...any) *refusal {
-	r := refuse(status, code, format, args...)
+	r := newRefusal(status, code, format, args...)
 	r.retryAfter = retryCrowded
 	return r
 }

@@ -14,49 +14,37 @@ import (
 
 const eventStream = "text/event-stream"
 
-// takesEvents says whether a client can read server-sent events.
-func takesEvents(header http.Header) bool {
+// acceptsEvents reports whether a client can read server-sent events.
+func acceptsEvents(header http.Header) bool {
 	for item := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
-		asked, params, err := mime.ParseMediaType(item)
-		if err == nil && asked == eventStream && params["q"] != "0" {
+		mediaType, params, err := mime.ParseMediaType(item)
+		if err == nil && mediaType == eventStream && params["q"] != "0" {
 			return true
 		}
 	}
 	return false
 }
 
-// events answers by server-sent events, in the "distinct connections mode" of
+// stream answers with server-sent events, in the "distinct connections mode" of
 // https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md: an event
-// "next" for each answer, and at the end "complete".
-func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, operation *graphql.OperationContext) {
-	slot, refused := o.Streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+// "next" for each answer, and at the end an event "complete". If stream returns an
+// error, nothing is written yet.
+func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.OperationContext) error {
+	by := caller.From(e.r.Context())
+	slot, refused := e.options.Streams.slots.enter(by, request.From(e.r.Context()).Address)
 	if refused != nil {
-		o.refuse(w, r, refused)
-		return
+		return refused
 	}
 	defer slot.leave()
-	ctx, done := o.Streams.lasting(r.Context(), caller.From(r.Context()))
-	defer done()
-	connection := clear(w)
-	header := w.Header()
-	header.Set("Content-Type", eventStream+"; charset=utf-8")
-	header.Set("X-Accel-Buffering", "no") // or nginx keeps events back
-	send := func(text object) error {
-		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		for _, piece := range text {
-			if _, err := w.Write(piece); err != nil {
-				return err
-			}
-		}
-		return connection.Flush()
-	}
-	sign := object{[]byte(":\n\n")} // of life
-	if send(sign) != nil {          // tells the client that it is connected
-		return
+	ctx, cancel := e.options.Streams.lasting(e.r.Context(), by)
+	defer cancel()
+	events := newEventWriter(e.w)
+	if events.send(heartbeat) != nil { // tells the client that the stream is open
+		return nil
 	}
 	next, running := exec.DispatchOperation(ctx, operation)
 	answers, sent := make(chan object), make(chan struct{})
-	go func() { // so that signs of life go out meanwhile
+	go func() { // so that heartbeats are sent meanwhile
 		defer close(answers)
 		for {
 			response := next(running)
@@ -68,38 +56,69 @@ func (o Options) events(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 			case <-ctx.Done():
 				return
 			}
-			<-sent // before next, which puts its answer in the place of this
+			<-sent // before next, which reuses the memory of this answer
 		}
 	}()
-	alive := time.NewTicker(keepAlive)
-	defer alive.Stop()
+	ticker := time.NewTicker(keepAlive)
+	defer ticker.Stop()
 	for {
 		var err error
 		select {
-		case told, more := <-answers:
-			if !more {
-				if why := o.why(ctx); why != nil {
-					_ = send(event(why))
+		case answer, ok := <-answers:
+			if !ok {
+				if end := e.options.endOfStream(ctx); end != nil {
+					_ = events.send(event(end))
 				}
-				_ = send(object{[]byte("event: complete\ndata:\n\n")})
-				return
+				_ = events.send(object{[]byte("event: complete\ndata:\n\n")})
+				return nil
 			}
-			err = send(told)
+			err = events.send(answer)
 			if err != nil {
-				done()
+				cancel()
 			}
 			sent <- struct{}{}
-		case <-alive.C:
-			err = send(sign)
+		case <-ticker.C:
+			err = events.send(heartbeat)
 		}
-		if err != nil { // the client has gone, or does not read
-			done()
+		if err != nil { // the client is gone, or does not read
+			cancel()
 			for range answers { // until the operation has ended
 				sent <- struct{}{}
 			}
-			return
+			return nil
 		}
 	}
+}
+
+// heartbeat is a comment in the event stream. Clients ignore comments.
+var heartbeat = object{[]byte(":\n\n")}
+
+// eventWriter writes server-sent events to a connection.
+type eventWriter struct {
+	w          http.ResponseWriter
+	connection *http.ResponseController
+}
+
+// newEventWriter sets the header of an event stream, and lifts the read deadline
+// of the connection.
+func newEventWriter(w http.ResponseWriter) eventWriter {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Time{})
+	header := w.Header()
+	header.Set("Content-Type", eventStream+"; charset=utf-8")
+	header.Set("X-Accel-Buffering", "no") // or nginx buffers events
+	return eventWriter{w, connection}
+}
+
+// send writes text within writeTimeout.
+func (e eventWriter) send(text object) error {
+	_ = e.connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+	for _, piece := range text {
+		if _, err := e.w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return e.connection.Flush()
 }
 
 // event is one answer. A line break, which JSON may have between its values,

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -75,9 +74,9 @@ func EndStream(ctx context.Context, why *fault.Error) {
 	}
 }
 
-// why is the reason for which a context of lasting ended, as an error for the
-// client; nil if the client itself ended it.
-func (o Options) why(ctx context.Context) *graphql.Response {
+// endOfStream returns the reason why a context of lasting ended, as an error for
+// the client, or nil if the client ended the stream.
+func (o *Options) endOfStream(ctx context.Context) *graphql.Response {
 	cause := context.Cause(ctx)
 	if known, ok := errors.AsType[*fault.Error](cause); ok {
 		return &graphql.Response{Errors: o.errorList(ctx, known.Code, known.Message)}
@@ -86,11 +85,4 @@ func (o Options) why(ctx context.Context) *graphql.Response {
 		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, errStopping.Error())}
 	}
 	return nil
-}
-
-// clear lifts the deadlines of the connection.
-func clear(w http.ResponseWriter) *http.ResponseController {
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Time{})
-	return connection
 }

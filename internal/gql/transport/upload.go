@@ -27,7 +27,7 @@ import (
 func readMap(document []byte, variables map[string]any, maxFiles int) (map[string]func(graphql.Upload), error) {
 	var paths map[string][]string
 	if err := json.Unmarshal(document, &paths); err != nil || paths == nil {
-		return nil, bad(`the part "map" must be a JSON object that gives each file a list of one path, such as {"0": ["variables.file"]}`)
+		return nil, badRequest(`the part "map" must be a JSON object that gives each file a list of one path, such as {"0": ["variables.file"]}`)
 	}
 	if len(paths) > maxFiles {
 		return nil, tooLarge("the map has %d files: the limit is %d", len(paths), maxFiles)
@@ -36,7 +36,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 	taken := make(map[string]bool, len(paths))
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if len(paths[name]) != 1 {
-			return nil, bad("the map gives a file %d paths: it must be one", len(paths[name]))
+			return nil, badRequest("the map gives a file %d paths: it must be one", len(paths[name]))
 		}
 		path := paths[name][0]
 		put, err := place(variables, path)
@@ -44,7 +44,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 			return nil, err
 		}
 		if taken[path] {
-			return nil, bad("the map gives two files the same path")
+			return nil, badRequest("the map gives two files the same path")
 		}
 		taken[path] = true
 		places[name] = put
@@ -55,7 +55,7 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 // place finds where path leads: "variables", then keys of objects and indices
 // of lists, joined by dots. There is one way to write each path.
 func place(variables map[string]any, path string) (func(graphql.Upload), error) {
-	wrong := bad("a path of the map does not lead to a null among the variables: write it as variables.files.0")
+	wrong := badRequest("a path of the map does not lead to a null among the variables: write it as variables.files.0")
 	root, rest, deeper := strings.Cut(path, ".")
 	if root != "variables" || !deeper {
 		return nil, wrong
@@ -152,11 +152,11 @@ func (s *spool) keep(part *multipart.Part, limit int64) (file io.ReadSeeker, siz
 			return memoryFile{bytes.NewReader(content), content}, int64(n), nil
 		}
 		if err != nil {
-			return nil, 0, cutShort(err)
+			return nil, 0, readRefusal(err)
 		}
 	}
 	if int64(n) <= limit {
-		return nil, 0, bad("the body is longer than Content-Length says")
+		return nil, 0, badRequest("the body is longer than Content-Length says")
 	}
 	return nil, int64(n), nil
 }
@@ -165,30 +165,30 @@ func (s *spool) keep(part *multipart.Part, limit int64) (file io.ReadSeeker, siz
 func (s *spool) write(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
 	file, err = os.CreateTemp(s.dir, "tagma-upload-*")
 	if err != nil {
-		return nil, 0, noRoom(err)
+		return nil, 0, storeRefusal(err)
 	}
 	s.files = append(s.files, file)
 	// The name goes first, so that even a killed server leaves nothing behind.
-	// Where an open file must keep its name, it goes in clear.
+	// Where an open file must keep its name, close removes the file.
 	if os.Remove(file.Name()) != nil {
 		s.names = append(s.names, file.Name())
 	}
 
 	size, err = io.Copy(file, io.LimitReader(part, limit+1))
 	if _, ours := errors.AsType[*fs.PathError](err); ours {
-		return nil, 0, noRoom(err)
+		return nil, 0, storeRefusal(err)
 	}
 	if err != nil {
-		return nil, 0, cutShort(err)
+		return nil, 0, readRefusal(err)
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, 0, noRoom(err)
+		return nil, 0, storeRefusal(err)
 	}
 	return file, size, nil
 }
 
-// clear closes and removes all files, and gives the memory back. A resolver may have closed some of them.
-func (s *spool) clear() {
+// close closes and removes all files, and gives the memory back. A resolver may have closed some of them.
+func (s *spool) close() {
 	for _, file := range s.files {
 		_ = file.Close()
 	}
@@ -200,9 +200,9 @@ func (s *spool) clear() {
 	}
 }
 
-// noRoom is a fault of the disk.
-func noRoom(err error) *refusal {
-	r := refuse(http.StatusServiceUnavailable, fault.Unavailable, "the upload cannot be stored at present")
+// storeRefusal is a fault of the disk.
+func storeRefusal(err error) *refusal {
+	r := newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "the upload cannot be stored at present")
 	if kind := health.OfFile(err); kind != "" {
 		r.message = kind.Fault().Message
 	}

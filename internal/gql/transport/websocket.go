@@ -23,14 +23,12 @@ import (
 	"tagma/internal/base/request"
 )
 
-// WebSocket takes operations of any kind over a socket, and answers as often as
+// webSocket takes operations of any kind over a socket, and answers as often as
 // there is something to say. It speaks graphql-transport-ws:
 // https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Who is
 // asking is said in the first message, {"Authorization": "Bearer <token>"},
 // since browsers set no headers here.
-type WebSocket struct{ Options Options }
-
-var _ graphql.Transport = WebSocket{}
+type webSocket struct{ options *Options }
 
 const (
 	protocol       = "graphql-transport-ws"
@@ -54,17 +52,17 @@ const (
 )
 
 // Supports says yes to a GET that asks for a WebSocket.
-func (t WebSocket) Supports(r *http.Request) bool {
+func (webSocket) Supports(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
 // Do answers r until the socket is closed.
-func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	streams := t.Options.Streams
+func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	streams := t.options.Streams
 	// A script may have sent its token in the header.
 	slot, refused := streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
 	if refused != nil {
-		t.Options.refuse(w, r, refused)
+		newExchange(t.options, w, r).refuse(refused)
 		return
 	}
 	defer slot.leave()
@@ -73,18 +71,18 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		OriginPatterns: streams.Origins,
 	})
 	if err != nil { // it has been answered
-		t.Options.log().InfoContext(r.Context(), "a socket was refused", "error", err)
+		t.options.Log.InfoContext(r.Context(), "a socket was refused", "error", err)
 		return
 	}
 	conn.SetReadLimit(initBytes)
-	s := &socket{options: t.Options, conn: conn, exec: exec, slot: slot, operations: map[string]context.CancelFunc{}}
+	s := &socket{options: t.options, conn: conn, exec: exec, slot: slot, operations: map[string]context.CancelFunc{}}
 	code, reason := s.serve(r.Context())
 	_ = conn.Close(code, reason)
 }
 
 // socket is one connection.
 type socket struct {
-	options Options
+	options *Options
 	conn    *websocket.Conn
 	exec    graphql.GraphExecutor
 	slot    *slot
@@ -111,7 +109,7 @@ func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	if by == nil {
 		return code, reason
 	}
-	s.conn.SetReadLimit(s.options.Limits.orDefaults().JSONBytes)
+	s.conn.SetReadLimit(s.options.Limits.JSONBytes)
 	ctx, done := s.options.Streams.lasting(caller.With(ctx, by), by)
 	defer s.work.Wait()
 	defer done()
@@ -178,7 +176,7 @@ func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode
 			if _, known := errors.AsType[*fault.Error](err); known {
 				return nil, closeForbidden, "Forbidden: this token does not hold any more"
 			}
-			s.options.log().ErrorContext(ctx, "cannot authenticate", "error", err)
+			s.options.Log.ErrorContext(ctx, "cannot authenticate", "error", err)
 			return nil, closeTryLater, "the token cannot be checked just now"
 		}
 	}
@@ -226,13 +224,13 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	if m.ID == "" || len(m.ID) > maxOperationID {
 		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
 	}
-	leave, err := s.options.decode(ctx, len(m.Payload))
+	release, err := s.options.reserveDecoded(ctx, len(m.Payload))
 	if err != nil {
 		return closeTryLater, "The server has too many large requests: try again later"
 	}
 	params, err := decodeParams("the payload", m.Payload)
 	if err != nil {
-		leave()
+		release()
 		return closeBadRequest, "the payload must hold query, and may hold operationName, variables and extensions"
 	}
 	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
@@ -245,16 +243,16 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	switch {
 	case known:
 		cancel()
-		leave()
+		release()
 		return closeDuplicate, "Subscriber for " + m.ID + " already exists"
 	case full:
 		cancel()
-		leave()
+		release()
 		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
 			fmt.Sprintf("a socket carries %d operations at once: complete one, or open another socket", s.options.Streams.Operations)))
 	default:
 		s.work.Go(func() {
-			defer leave()
+			defer release()
 			defer cancel()
 			defer s.forget(m.ID)
 			s.run(running, m.ID, params)
@@ -281,11 +279,11 @@ func (s *socket) forget(id string) {
 func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			s.options.log().ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
+			s.options.Log.ErrorContext(ctx, "panic", "value", panicked, "stack", string(debug.Stack()))
 			EndStream(ctx, fault.New(fault.Internal, "internal error"))
 		}
 	}()
-	if limit := s.options.Limits.orDefaults().QueryBytes; len(params.Query) > limit {
+	if limit := s.options.Limits.QueryBytes; len(params.Query) > limit {
 		s.sendErrors(ctx, id, s.options.errorList(ctx, fault.TooLarge, fmt.Sprintf("the query has %d bytes: the limit is %d", len(params.Query), limit)))
 		return
 	}
@@ -310,7 +308,7 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 	next, running := s.exec.DispatchOperation(cost.WithShare(ctx, share), operation)
 	for response := next(running); response != nil; response = next(running) {
 		if err := s.sendNext(id, response); err != nil {
-			s.options.log().ErrorContext(ctx, "an answer could not be written", "error", err)
+			s.options.Log.ErrorContext(ctx, "an answer could not be written", "error", err)
 			EndStream(ctx, fault.New(fault.Internal, "internal error"))
 			return
 		}
@@ -325,7 +323,7 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 func (s *socket) send(ctx context.Context, m message) {
 	data, err := json.Marshal(m)
 	if err != nil {
-		s.options.log().ErrorContext(ctx, "a message could not be written", "error", err)
+		s.options.Log.ErrorContext(ctx, "a message could not be written", "error", err)
 		return
 	}
 	// Not ctx: if it ended in the middle of a message, so would the connection.

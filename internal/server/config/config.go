@@ -24,8 +24,8 @@ import (
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/labels"
-	"tagma/internal/gql/documents"
 	"tagma/internal/gql/guard"
+	"tagma/internal/gql/persisted"
 	"tagma/internal/gql/transport"
 	"tagma/internal/server/httpd"
 )
@@ -306,7 +306,7 @@ func (c *Config) Documents() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-documents: %w", err)
 	}
-	trusted, err := documents.Read(file)
+	trusted, err := persisted.Read(file)
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-documents: %s: %w", c.Trusted, err)
 	}

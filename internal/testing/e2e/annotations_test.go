@@ -194,7 +194,7 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 			Contour                  [][]float64
 			FillColour, StrokeColour *string
 			Value                    *int
-			BoundingBox              []float64
+			BoundingBox              struct{ X, Y, Width, Height float64 }
 			Area                     float64
 		}
 		var got struct {
@@ -212,7 +212,7 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 		}
 		admin.must(&got, `query($device: String!, $takenAt: DateTime!) { image(device: $device, takenAt: $takenAt) { annotations {
 		  objectCount document createdAt createdBy { username } image { md5 }
-		  objects { name contour fillColour strokeColour value boundingBox area }
+		  objects { name contour fillColour strokeColour value boundingBox { x y width height } area }
 		  insects: objects(name: "insect") { name contour value area }
 		  none: objects(name: "Insect") { name } } } }`, key(trap, 0))
 		if len(got.Image.Annotations) != 2 {
@@ -223,7 +223,7 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 			t.Fatalf("the annotation is %+v", one)
 		}
 		if o := one.Objects[1]; o.Name != objects[1]["name"] || !reflect.DeepEqual(o.Contour, [][]float64{{-160, 0}, {0.1, 0.2}, {320, 240}}) ||
-			*o.Value != -2147483648 || o.FillColour != nil || !slices.Equal(o.BoundingBox, []float64{-160, 0, 480, 240}) {
+			*o.Value != -2147483648 || o.FillColour != nil || o.BoundingBox != struct{ X, Y, Width, Height float64 }{-160, 0, 480, 240} {
 			t.Errorf("the object is %+v", o)
 		}
 		if o := one.Insects[0]; *o.Value != 3 || o.Area != 540 {

@@ -35,7 +35,7 @@ func TestCost_AMutationWhosePayloadIsTooLargeSaysThatItTookEffectAndSaysItAgain(
 			input = append(input, addition(trap, 0, hexOf(trap+".0"), fmt.Sprint(n), insect("moth", 1)))
 			people = append(people, vars{"username": fmt.Sprint("person", n), "password": "correct horse battery", "role": "READER"})
 		}
-		const create = `mutation($input: [CreateUserInput!]!) { createUsers(input: $input) { id } }`
+		const create = `mutation($input: [CreateUserInput!]!) { createUsers(input: $input) { users { id } } }`
 		for _, c := range []struct {
 			name, query string
 			variables   vars

@@ -124,7 +124,7 @@ func TestBrowser_AnotherSiteCanSendNothingThatDoesAnything(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
 	admin := s.admin()
-	const mutation = `mutation { createLabelSet(input: {name: "forged", labels: [{id: "a", name: "a"}]}) { id } }`
+	const mutation = `mutation { createLabelSet(input: {name: "forged", labels: [{key: "a", name: "a"}]}) { labelSet { id } } }`
 	body, err := json.Marshal(map[string]string{"query": mutation})
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func (c *client) shipUntilDeath(kill int, acknowledged map[string]pack) error {
 			_ = response.Body.Close()
 		}
 		var made struct{ PublishBundle release }
-		if err := c.tryDo(&made, publishBundle, vars{"upload": asked.RequestBundleUpload.ID}); err != nil {
+		if err := c.tryDo(&made, publishBundle, vars{"upload": asked.RequestBundleUpload.UploadID}); err != nil {
 			return err
 		}
 		acknowledged[made.PublishBundle.Version.ID] = p

@@ -58,14 +58,14 @@ type target struct {
 
 // shipment is a version on its way.
 type shipment struct {
-	ID        string
+	UploadID  string
 	ExpiresAt time.Time
 	Wanted    []target
 	Unchanged []string
 }
 
 const requestBundle = `mutation Request($name: String!, $files: [BundleFileInput!]!) { requestBundleUpload(name: $name, files: $files) {
-  id expiresAt unchanged wanted { key method url headers { name value } expiresAt } } }`
+  uploadId expiresAt unchanged wanted { key method url headers { name value } expiresAt } } }`
 
 func (c *client) request(name string, files []vars) shipment {
 	c.t.Helper()
@@ -136,7 +136,7 @@ func (c *client) ship(name string, p pack) (release, []string) {
 		}
 		sent = append(sent, to.Key)
 	}
-	return c.publish(upload.ID), sent
+	return c.publish(upload.UploadID), sent
 }
 
 // bundled is a file of a version.
@@ -270,7 +270,7 @@ func TestBundles_AFileOf200MegabytesStreamsInAndOutAndMemoryStaysFlat(t *testing
 		if status, said := s.deliver(upload.Wanted[0], size, &watched{newRandomFile(1, size), watch}); status/100 != 2 {
 			t.Fatalf("%d %s", status, said)
 		}
-		version := admin.publish(upload.ID).Version
+		version := admin.publish(upload.UploadID).Version
 		watch()
 		up := highest - before
 		file := admin.files(version.ID, "MODEL")[0]
@@ -337,14 +337,14 @@ func TestBundles_ATargetTakesTheRightBytesOnceAndNothingElse(t *testing.T) {
 		if after := len(s.stored()); after != before {
 			t.Errorf("there are %d files more", after-before)
 		}
-		if got := admin.do(publishBundle, vars{"upload": upload.ID}); got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 2 {
+		if got := admin.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 2 {
 			t.Errorf("an upload without its files is published: %s", got.Body)
 		}
 		if status, said := s.put(to, "weights"); status != http.StatusCreated {
 			t.Errorf("the file is answered %d %s", status, said)
 		}
 		refuse("the file again", 412, "here already", to, "weights")
-		got := admin.do(publishBundle, vars{"upload": upload.ID})
+		got := admin.do(publishBundle, vars{"upload": upload.UploadID})
 		if got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 1 || !slices.Equal(got.Errors[0].Extensions.Problems[0].Path, []string{"upload", "output/v"}) {
 			t.Errorf("an upload without one of its files is published: %s", got.Body)
 		}
@@ -352,13 +352,13 @@ func TestBundles_ATargetTakesTheRightBytesOnceAndNothingElse(t *testing.T) {
 		if admin.must(&none, `{ bundle(name: "insects") { id } }`, nil); none.Bundle != nil {
 			t.Error("the bundle is seen already")
 		}
-		if again := admin.request("insects", pack{"output/w": "weights", "output/v": "others!"}.manifest()); again.ID != upload.ID || len(again.Wanted) != 1 || again.Wanted[0].Key != "output/v" {
+		if again := admin.request("insects", pack{"output/w": "weights", "output/v": "others!"}.manifest()); again.UploadID != upload.UploadID || len(again.Wanted) != 1 || again.Wanted[0].Key != "output/v" {
 			t.Errorf("asked again: %+v", again)
 		}
 		if status, said := s.put(other, "others!"); status != http.StatusCreated {
 			t.Errorf("the other file is answered %d %s", status, said)
 		}
-		version := admin.publish(upload.ID).Version
+		version := admin.publish(upload.UploadID).Version
 		refuse("the file of a version", 404, "published", to, "weights")
 		admin.holds(version.ID, pack{"output/w": "weights", "output/v": "others!"})
 	})
@@ -411,18 +411,18 @@ func TestBundles_WritersPublishReadersFetchAndOthersDoNeither(t *testing.T) {
 			if got := c.do(requestBundle, vars{"name": "insects", "files": model.manifest()}); got.code() != want {
 				t.Errorf("%s", got.Body)
 			}
-			if got := c.do(publishBundle, vars{"upload": upload.ID}); got.code() != want {
+			if got := c.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != want {
 				t.Errorf("%s", got.Body)
 			}
 		}
 		// What maria has sent and not published is not for jonas to claim.
-		if got := jonas.do(publishBundle, vars{"upload": upload.ID}); got.code() != "NOT_FOUND" {
+		if got := jonas.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" {
 			t.Errorf("%s", got.Body)
 		}
-		if theirs := jonas.request("insects", model.manifest()); theirs.ID == upload.ID || len(theirs.Wanted) != len(model) {
+		if theirs := jonas.request("insects", model.manifest()); theirs.UploadID == upload.UploadID || len(theirs.Wanted) != len(model) {
 			t.Errorf("%+v", theirs)
 		}
-		version := maria.publish(upload.ID).Version
+		version := maria.publish(upload.UploadID).Version
 		guest.holds(version.ID, model)
 		for c, want := range map[*client]string{s.anonymous(): "UNAUTHENTICATED", device: "FORBIDDEN"} {
 			for _, query := range []string{`{ bundles { nodes { id } } }`, `{ bundle(name: "insects") { latest { files { link { url } } } } }`, `{ node(id: "` + version.ID + `") { id } }`} {
@@ -456,7 +456,7 @@ func TestBundles_AnUploadAndItsTargetsDoNotOutliveTheirTime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := admin.do(publishBundle, vars{"upload": upload.ID}); got.code() != "NOT_FOUND" {
+		if got := admin.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" {
 			t.Errorf("%s", got.Body)
 		}
 		if status, said := s.put(upload.Wanted[0], "weights of tomorrow"); status != http.StatusNotFound {

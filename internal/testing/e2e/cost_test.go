@@ -94,10 +94,10 @@ func crowd(t *testing.T, s *server, admin *client) {
 	ctx := t.Context()
 	labels, points := []vars{}, []vars{}
 	for n := range many {
-		labels = append(labels, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n)})
-		points = append(points, vars{"id": fmt.Sprint(n), "name": fmt.Sprint("point ", n), "placed": false})
+		labels = append(labels, vars{"key": fmt.Sprint(n), "name": fmt.Sprint("point ", n)})
+		points = append(points, vars{"key": fmt.Sprint(n), "name": fmt.Sprint("point ", n), "placed": false})
 	}
-	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { id } }`
+	const make1 = `mutation($input: LabelSetInput!) { createLabelSet(input: $input) { labelSet { id } } }`
 	for n := range many {
 		admin.must(nil, make1, vars{"input": vars{"name": fmt.Sprint("set ", n), "labels": labels}})
 	}
@@ -364,8 +364,10 @@ func TestCost_NoListTakesMoreThanTheLimitsHoweverDeepItIsAskedFor(t *testing.T) 
 // large is an operation with an answer of more than 20 MB.
 var large = func() string {
 	text := "{"
+	box := annotations.BoxField + " { " + strings.Join(annotations.BoxFields[:], " ") + " }"
+	fields := strings.Replace(strings.Join(annotations.Fields[:], " "), annotations.BoxField, box, 1)
 	for n := range 15 {
-		text += fmt.Sprintf(` a%d: image(device: "%s", takenAt: "%s") { annotations { objects { %s } } }`, n, trap, at(0), strings.Join(annotations.Fields[:], " "))
+		text += fmt.Sprintf(` a%d: image(device: "%s", takenAt: "%s") { annotations { objects { %s } } }`, n, trap, at(0), fields)
 	}
 	return text + " }"
 }()

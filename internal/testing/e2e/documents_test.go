@@ -46,7 +46,7 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 		}
 	}
 	// A mutation may be taught, and is no more for GET than before.
-	const mutation = `mutation { createLabelSet(input: {name: "eyes", labels: [{id: "l", name: "l"}]}) { id } }`
+	const mutation = `mutation { createLabelSet(input: {name: "eyes", labels: [{key: "l", name: "l"}]}) { labelSet { id } } }`
 	quoted, err := json.Marshal(mutation)
 	if err != nil {
 		t.Fatal(err)

@@ -90,10 +90,10 @@ func TestErrors_NoPlaceOfAQueryIsRepeatedWhereItIsRefused(t *testing.T) {
 		"an enum's value":                `{ imageSeries(series: [], orderBy: SECRET) { totalCount } }`,
 		"a string for an enum":           `{ imageSeries(series: [], orderBy: "SECRET") { totalCount } }`,
 		"a string that seems to suggest": `{ imageSeries(series: [], orderBy: "x". Did you mean "SECRET"?) { totalCount } }`,
-		"a field of an input":            `mutation { createUsers(input: [{username: "a", password: "correct horse", SECRET: 1}]) { id } }`,
-		"beside a field of an input":     `mutation { createUsers(input: [{username: "a", password: "SECRET", nope: 1}]) { id } }`,
-		"a string for an input":          `mutation { createUsers(input: ["SECRET"]) { id } }`,
-		"a word for an input":            `mutation { createUsers(input: SECRET) { id } }`,
+		"a field of an input":            `mutation { createUsers(input: [{username: "a", password: "correct horse", SECRET: 1}]) { users { id } } }`,
+		"beside a field of an input":     `mutation { createUsers(input: [{username: "a", password: "SECRET", nope: 1}]) { users { id } } }`,
+		"a string for an input":          `mutation { createUsers(input: ["SECRET"]) { users { id } } }`,
+		"a word for an input":            `mutation { createUsers(input: SECRET) { users { id } } }`,
 		"a time":                         `{ image(device: "0a5bb6f4", takenAt: "SECRET") { id } }`,
 		"a number for a time":            `{ image(device: "0a5bb6f4", takenAt: 773100773) { id } }`,
 		"an id":                          `{ node(id: "SECRET") { id } }`,
@@ -117,7 +117,7 @@ func TestErrors_NoVariableOrBodyIsRepeatedWhereItIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, "", "--log-level", "debug")
 	admin := s.admin()
-	const create = `mutation($i: [CreateUserInput!]!) { createUsers(input: $i) { id } }`
+	const create = `mutation($i: [CreateUserInput!]!) { createUsers(input: $i) { users { id } } }`
 	person := func(more vars) vars {
 		whole := vars{"username": "a", "password": secretWord}
 		for name, value := range more {

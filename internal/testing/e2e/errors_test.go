@@ -98,7 +98,7 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 			if _, err := tx.Exec(`UPDATE users SET email = 'ada@example.org'`); err != nil {
 				t.Fatal(err)
 			}
-			return admin.do(`mutation { updateUser(id: "User:2", input: {disabled: false}) { id } }`, nil)
+			return admin.do(`mutation { updateUser(id: "User:2", input: {disabled: false}) { user { id } } }`, nil)
 		}
 		broken := func() *answer {
 			spoil(`ALTER TABLE annotations RENAME TO elsewhere`)
@@ -113,13 +113,13 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 			{"UNAUTHENTICATED", func() *answer { return s.anonymous().do(`{ devices { __typename } }`, nil) }},
 			{"FORBIDDEN", func() *answer { return reader.do(`{ users { __typename } }`, nil) }},
 			{"BAD_USER_INPUT", func() *answer {
-				return admin.do(`mutation { createUsers(input: [{username: "ada lovelace", password: "short"}]) { id } }`, nil)
+				return admin.do(`mutation { createUsers(input: [{username: "ada lovelace", password: "short"}]) { users { id } } }`, nil)
 			}},
 			{"NOT_FOUND", func() *answer {
-				return admin.do(`mutation { updateUser(id: "User:99", input: {role: WRITER}) { id } }`, nil)
+				return admin.do(`mutation { updateUser(id: "User:99", input: {role: WRITER}) { user { id } } }`, nil)
 			}},
 			{"CONFLICT", func() *answer {
-				return admin.do(`mutation { createUsers(input: [{username: "reader", password: "correct horse battery"}]) { id } }`, nil)
+				return admin.do(`mutation { createUsers(input: [{username: "reader", password: "correct horse battery"}]) { users { id } } }`, nil)
 			}},
 			{"TOO_LARGE", func() *answer {
 				return admin.do(`{ devices(first: 1000) { nodes { images(first: 1000) { nodes { md5 } } } } }`, nil)
@@ -137,8 +137,8 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 				return start(t, "", "--trusted-documents", file, "--trusted-documents-only").anonymous().do(`{ __typename }`, nil)
 			}},
 			{"IDEMPOTENCY_KEY_REUSED", func() *answer {
-				admin.keyed("a-key", `mutation { updateUser(id: "User:2", input: {}) { id } }`, nil)
-				return admin.keyed("a-key", `mutation { updateUser(id: "User:1", input: {}) { id } }`, nil)
+				admin.keyed("a-key", `mutation { updateUser(id: "User:2", input: {}) { user { id } } }`, nil)
+				return admin.keyed("a-key", `mutation { updateUser(id: "User:1", input: {}) { user { id } } }`, nil)
 			}},
 			{"ANSWER_NOT_KEPT", func() *answer {
 				const makeToken = `mutation { createAccessToken(input: {name: "script"}) { secret } }`
@@ -405,7 +405,7 @@ func TestErrors_SayWhichValueIsWrongWhereAndWhatToDo(t *testing.T) {
 		{`mutation($f: [Upload!]!) { uploadImages(files: $f) { results { verdict } } }`, vars{"f": []string{"a string"}}, "", []string{"multipart"}},
 		{`{ imageSeries(series: [], orderBy: SIDEWAYS) { totalCount } }`, nil, "", []string{"ImageOrder has no value of this name"}},
 		{`query A { server { name } } query B { server { name } }`, nil, "", []string{"operationName"}},
-		{`mutation($i: [CreateUserInput!]!) { createUsers(input: $i) { id } }`,
+		{`mutation($i: [CreateUserInput!]!) { createUsers(input: $i) { users { id } } }`,
 			vars{"i": []vars{{"username": "a b", "password": "short", "email": "nowhere"}}}, "input.0.username", []string{`"a b"`, "letters", "and 2 more"}},
 	} {
 		got := admin.do(c.query, c.variables)
@@ -428,13 +428,13 @@ func TestErrors_SayWhichValueIsWrongWhereAndWhatToDo(t *testing.T) {
 	}
 	// What the library would quote in whole may hold a password.
 	for _, query := range []string{
-		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", nope: 1}]) { id } }`,
-		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", role: KING}]) { id } }`,
-		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", email: 1e999}]) { id } }`,
-		`mutation { createUsers(input: {username: ["x"], password: "canary-in-a-literal"}) { id } }`,
+		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", nope: 1}]) { users { id } } }`,
+		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", role: KING}]) { users { id } } }`,
+		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal", email: 1e999}]) { users { id } } }`,
+		`mutation { createUsers(input: {username: ["x"], password: "canary-in-a-literal"}) { users { id } } }`,
 		`mutation { login(username: {name: "x", password: "canary-in-a-literal"}, password: 1) { token } }`,
-		`mutation { updateUser(id: {password: "canary-in-a-literal"}, input: {}) { id } }`,
-		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal"}]) { id } `,
+		`mutation { updateUser(id: {password: "canary-in-a-literal"}, input: {}) { user { id } } }`,
+		`mutation { createUsers(input: [{username: "x", password: "canary-in-a-literal"}]) { users { id } } `,
 	} {
 		if got := admin.do(query, nil); got.code() != "BAD_USER_INPUT" || strings.Contains(string(got.Body), "canary") {
 			t.Errorf("%s is answered %s", query, got.Body)

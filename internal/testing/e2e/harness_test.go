@@ -292,7 +292,7 @@ func (s *server) signIn(username, password string) *client {
 func (s *server) person(admin *client, username, role string) *client {
 	s.t.Helper()
 	const password = "correct horse battery"
-	admin.must(nil, `mutation($input: [CreateUserInput!]!) { createUsers(input: $input) { id } }`,
+	admin.must(nil, `mutation($input: [CreateUserInput!]!) { createUsers(input: $input) { users { id } } }`,
 		vars{"input": []vars{{"username": username, "password": password, "role": role}}})
 	return s.signIn(username, password)
 }

@@ -39,7 +39,7 @@ func (c *client) insist(key, query string, variables vars) *answer {
 	}
 }
 
-const makeSet = `mutation($n: String!, $l: String!) { createLabelSet(input: {name: $n, labels: [{id: $l, name: $l}]}) { id version } }`
+const makeSet = `mutation($n: String!, $l: String!) { createLabelSet(input: {name: $n, labels: [{key: $l, name: $l}]}) { labelSet { id version } } }`
 
 // versions are those of a label set that there are.
 func (s *server) versions(name string) int {
@@ -62,7 +62,7 @@ func TestIdempotency_AMutationUnderAKeyTakesEffectOnceAndIsAnsweredAlike(t *test
 		if other.Status != http.StatusUnprocessableEntity || other.code() != "IDEMPOTENCY_KEY_REUSED" || s.versions("ears") != 0 {
 			t.Errorf("another request under the key is answered %d %s", other.Status, other.Body)
 		}
-		const makeUser = `mutation { createUsers(input: [{username: "ada", password: "correct horse battery"}]) { id username } }`
+		const makeUser = `mutation { createUsers(input: [{username: "ada", password: "correct horse battery"}]) { users { id username } } }`
 		made, madeAgain := admin.keyed("k2", makeUser, nil), admin.keyed("k2", makeUser, nil)
 		if len(made.Errors) > 0 || !bytes.Equal(made.Body, madeAgain.Body) {
 			t.Errorf("%s, and then %s", made.Body, madeAgain.Body)
@@ -115,7 +115,7 @@ func TestIdempotency_NoSecretIsKept(t *testing.T) {
 			t.Errorf("sent again it is answered %d %s", again.Status, again.Body)
 		}
 		const secret = "a canary in a cage"
-		admin.keyed("k2-canary", `mutation { createUsers(input: [{username: "ada", password: "`+secret+`"}]) { username } }`, nil)
+		admin.keyed("k2-canary", `mutation { createUsers(input: [{username: "ada", password: "`+secret+`"}]) { users { username } } }`, nil)
 		all := strings.Join(s.rows(), "\n")
 		for _, hidden := range []string{made.CreateAccessToken.Secret, secret, "k2-canary"} {
 			if strings.Contains(all, hidden) {
@@ -135,11 +135,11 @@ func TestIdempotency_EveryMutationThatIsNotRepeatableSaysWhenItHasTakenEffect(t 
 		admin := s.admin()
 		examples := map[string]string{
 			"login":             `login(username: "admin", password: "` + s.Password + `") { expiresAt }`,
-			"createLabelSet":    `createLabelSet(input: {name: "eyes", labels: [{id: "l", name: "l"}]}) { id }`,
-			"createUsers":       `createUsers(input: [{username: "ada", password: "correct horse battery"}]) { id }`,
-			"updateUser":        `updateUser(id: "User:1", input: {email: "ada@example.org"}) { id }`,
+			"createLabelSet":    `createLabelSet(input: {name: "eyes", labels: [{key: "l", name: "l"}]}) { labelSet { id } }`,
+			"createUsers":       `createUsers(input: [{username: "ada", password: "correct horse battery"}]) { users { id } }`,
+			"updateUser":        `updateUser(id: "User:1", input: {email: "ada@example.org"}) { user { id } }`,
 			"createAccessToken": `createAccessToken(input: {name: "script"}) { token { id } }`,
-			"changePassword":    `changePassword(current: "` + s.Password + `", new: "correct horse battery")`,
+			"changePassword":    `changePassword(current: "` + s.Password + `", new: "correct horse battery") { user { id } }`,
 		}
 		db := s.open()
 		defer db.Close()

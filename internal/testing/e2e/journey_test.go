@@ -74,7 +74,7 @@ func TestJourney_PhotographsAndContoursGoInAndComeOutAsASeriesOfOneNight(t *test
 						Objects     []struct {
 							Name        string
 							Contour     [][]float64
-							BoundingBox []float64
+							BoundingBox struct{ X, Y, Width, Height float64 }
 							Area        float64
 						}
 					}
@@ -84,7 +84,7 @@ func TestJourney_PhotographsAndContoursGoInAndComeOutAsASeriesOfOneNight(t *test
 		admin.must(&got, `query Night { imageSeries(series: [{device: "0a5bb6f4", start: "2020-06-20T20:00:00Z", end: "2020-06-20T20:00:21Z"}]) {
 		  totalCount
 		  nodes { takenAt temperature uploadedBy { username } file { url } next { takenAt }
-		    annotations { objectCount document objects { name contour boundingBox area } } } } }`, nil)
+		    annotations { objectCount document objects { name contour boundingBox { x y width height } area } } } } }`, nil)
 		nodes := got.ImageSeries.Nodes
 		if got.ImageSeries.TotalCount != 2 || len(nodes) != 2 || nodes[0].TakenAt != "2020-06-20T20:00:10Z" {
 			t.Fatalf("the series is %+v", got)
@@ -103,7 +103,7 @@ func TestJourney_PhotographsAndContoursGoInAndComeOutAsASeriesOfOneNight(t *test
 		if !reflect.DeepEqual(annotation.Document, want) {
 			t.Errorf("the document came back as %v", annotation.Document)
 		}
-		if o := annotation.Objects[0]; annotation.ObjectCount != 2 || o.Area != 540 || !reflect.DeepEqual(o.BoundingBox, []float64{10, 12, 30, 18}) {
+		if o := annotation.Objects[0]; annotation.ObjectCount != 2 || o.Area != 540 || o.BoundingBox != struct{ X, Y, Width, Height float64 }{10, 12, 30, 18} {
 			t.Errorf("the object is %+v", o)
 		}
 		if content := fetch(t, s.URL+nodes[0].File.URL); string(content) != string(files[0].Content) {

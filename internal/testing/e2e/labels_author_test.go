@@ -20,7 +20,7 @@ func TestLabels_TheAuthorsAddressIsForThemAndAdminsAndTheNameForAll(t *testing.T
 		admin := s.admin()
 		anna := s.person(admin, "anna", "WRITER")
 		callers := map[string]*client{"the author": anna, "an admin": admin, "a reader": s.person(admin, "rita", "READER"), "a writer": s.person(admin, "willi", "WRITER")}
-		admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {email: "`+annasAddress+`"}) { id } }`, vars{"id": idOf(t, anna)})
+		admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {email: "`+annasAddress+`"}) { user { id } } }`, vars{"id": idOf(t, anna)})
 		sockets := map[string]*socket{}
 		const fields = `author authorEmail submittedBy { email }`
 		for who, c := range callers {

@@ -18,8 +18,8 @@ const ratVideo = "https://example.com/rats/2024-01-15-cage3.mp4"
 // submission is an input of submitLabels: the paws of a frame of ratVideo, the
 // nose at x.
 func submission(frame int, x float64) vars {
-	placed := func(id, name string, x, y float64) vars {
-		return vars{"id": id, "name": name, "placed": true, "pixelX": x, "pixelY": y}
+	placed := func(key, name string, x, y float64) vars {
+		return vars{"key": key, "name": name, "placed": true, "pixelX": x, "pixelY": y}
 	}
 	return vars{
 		"videoUrl": ratVideo, "frameIndex": frame, "totalFrames": 100_000, "fps": 30.0,
@@ -28,7 +28,7 @@ func submission(frame int, x float64) vars {
 			placed("left_front_paw", "Left front paw", 612, 701.5),
 			placed("right_front_paw", "Right front paw", 655.25, 704),
 			placed("left_hind_paw", "Left hind paw", 801, 715),
-			{"id": "right_hind_paw", "name": "Right hind paw", "placed": false},
+			{"key": "right_hind_paw", "name": "Right hind paw", "placed": false},
 			placed("nose", "Nose", x, 320),
 			placed("tail_base", "Tail base", 930, 640),
 		},
@@ -303,7 +303,7 @@ func TestLabels_WhoMayNotSubmitIsRefusedAndWhoMayNotReadSeesNothing(t *testing.T
 			{s.anonymous(), "anonymous", submitMutation, input, "UNAUTHENTICATED"},
 			{trapped, "trap", submitMutation, input, "FORBIDDEN"},
 			{reader, "reader", `{ labelSubmissions { nodes { authorEmail } } }`, nil, "FORBIDDEN"},
-			{reader, "reader", `mutation { createLabelSet(input: { name: "x", labels: [{ id: "x", name: "x" }] }) { id } }`, nil, "FORBIDDEN"},
+			{reader, "reader", `mutation { createLabelSet(input: { name: "x", labels: [{ key: "x", name: "x" }] }) { labelSet { id } } }`, nil, "FORBIDDEN"},
 		} {
 			if got := c.who.do(c.query, c.variables); got.code() != c.want || strings.Contains(string(got.Body), ratVideo) {
 				t.Errorf("%s: %.60s is answered %s", c.name, c.query, got.Body)
@@ -347,7 +347,7 @@ func TestLabels_StatementsAreAsManyForOneRowAsForAHundred(t *testing.T) {
 		if last := spent("Submit", func() { admin.submit(submission(1, 1), 0) }); last != firstSubmit || last > 3 {
 			t.Errorf("the first submission of a known video took %d statements, and the hundredth %d", firstSubmit, last)
 		}
-		const fields = `nodes { id labels { id } video { url labelledFrames coverage } labelSet { labels { id } } submittedBy { username } }`
+		const fields = `nodes { id labels { key } video { url labelledFrames coverage } labelSet { labels { key } } submittedBy { username } }`
 		for name, query := range map[string]string{
 			"Page":   `query Page($n: Int!) { labelSubmissions(first: $n) { ` + fields + ` totalCount } }`,
 			"Videos": `query Videos($n: Int!) { videos(first: $n) { nodes { url coverage submissions(first: 2) { ` + fields + ` totalCount } } } }`,

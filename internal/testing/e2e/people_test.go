@@ -46,19 +46,33 @@ func TestPeople_ATokenEndsAtOnceWhereverItIsEnded(t *testing.T) {
 		first := s.person(admin, "ada", "WRITER")
 		second := s.signIn("ada", password)
 		id, script := first.token(nil)
-		var gone struct{ RevokeAccessToken bool }
+		var gone struct{ RevokeAccessToken struct{ TokenID *string } }
 
-		second.must(nil, `mutation { logout }`, nil)
+		var before struct {
+			Viewer struct{ Tokens []struct{ ID, Kind string } }
+		}
+		var ended struct{ Logout struct{ TokenID string } }
+		second.must(&before, `{ viewer { tokens { id kind } } }`, nil) // script, second, first: the newest first
+		second.must(&ended, `mutation { logout { tokenId } }`, nil)
+		if tokens := before.Viewer.Tokens; len(tokens) != 3 || ended.Logout.TokenID != tokens[1].ID {
+			t.Errorf("logout ends %q, want the second of %v", ended.Logout.TokenID, tokens)
+		}
 		if second.alive() || !first.alive() || !script.alive() {
 			t.Error("a logout ends the session that asks, and no other")
 		}
-		first.must(&gone, `mutation($id: ID!) { revokeAccessToken(id: $id) }`, vars{"id": id})
-		if !gone.RevokeAccessToken || script.alive() || !first.alive() {
+		first.must(&gone, `mutation($id: ID!) { revokeAccessToken(id: $id) { tokenId } }`, vars{"id": id})
+		if gone.RevokeAccessToken.TokenID == nil || *gone.RevokeAccessToken.TokenID != id || script.alive() || !first.alive() {
 			t.Error("to revoke a token ends it, and nothing else")
 		}
 		second, _ = s.signIn("ada", password), script
 		_, script = first.token(nil)
-		first.must(nil, `mutation { changePassword(current: "`+password+`", new: "another fine password") }`, nil)
+		var changed struct {
+			ChangePassword struct{ User struct{ Username string } }
+		}
+		first.must(&changed, `mutation { changePassword(current: "`+password+`", new: "another fine password") { user { username } } }`, nil)
+		if name := changed.ChangePassword.User.Username; name != "ada" {
+			t.Errorf("changePassword returns the user %q, want ada", name)
+		}
 		if second.alive() || !first.alive() || !script.alive() {
 			t.Error("a change of password ends the other sessions, and nothing else")
 		}
@@ -70,7 +84,7 @@ func TestPeople_ATokenEndsAtOnceWhereverItIsEnded(t *testing.T) {
 			Users struct{ Nodes []struct{ ID string } }
 		}
 		admin.must(&people, `{ users(filter: [{username: "ADA"}]) { nodes { id } } }`, nil)
-		update := `mutation($id: ID!, $i: UpdateUserInput!) { updateUser(id: $id, input: $i) { disabled } }`
+		update := `mutation($id: ID!, $i: UpdateUserInput!) { updateUser(id: $id, input: $i) { user { disabled } } }`
 		her := people.Users.Nodes[0].ID
 		admin.must(nil, update, vars{"id": her, "i": vars{"role": "READER"}})
 		if got := first.do(`mutation { putAnnotations(input: []) { __typename } }`, nil); got.code() != "FORBIDDEN" {
@@ -179,9 +193,9 @@ func TestPeople_PasswordsThatAreEasilyGuessedAreRefused(t *testing.T) {
 		"nul\u0000nul\u0000nul":  "NUL",
 	} {
 		for what, got := range map[string]*answer{
-			"createUsers":    admin.do(`mutation($p: String!) { createUsers(input: [{username: "ada-lovelace", password: $p}]) { id } }`, vars{"p": password}),
-			"changePassword": person.do(`mutation($p: String!) { changePassword(current: "correct horse battery", new: $p) }`, vars{"p": password}),
-			"updateUser":     admin.do(`mutation($p: String!) { updateUser(id: "User:2", input: {password: $p}) { id } }`, vars{"p": password}),
+			"createUsers":    admin.do(`mutation($p: String!) { createUsers(input: [{username: "ada-lovelace", password: $p}]) { users { id } } }`, vars{"p": password}),
+			"changePassword": person.do(`mutation($p: String!) { changePassword(current: "correct horse battery", new: $p) { user { id } } }`, vars{"p": password}),
+			"updateUser":     admin.do(`mutation($p: String!) { updateUser(id: "User:2", input: {password: $p}) { user { id } } }`, vars{"p": password}),
 		} {
 			if !strings.Contains(string(got.Body), why) || strings.Contains(string(got.Body), fmt.Sprintf("%q", password)) || !strings.Contains(string(got.Body), "BAD_USER_INPUT") {
 				t.Errorf("%s with %.20q is answered %s", what, password, got.Body)
@@ -210,7 +224,7 @@ func TestPeople_NoSecretIsInLogsErrorsMetricsOrInClearInTheDatabase(t *testing.T
 					return got
 				}
 				one, two := keep("a password", "canary-one-password"), keep("a new password", "canary-two-password")
-				create := `mutation($u: String!, $p: String!, $e: String) { createUsers(input: [{username: $u, password: $p, email: $e, role: WRITER}]) { id } }`
+				create := `mutation($u: String!, $p: String!, $e: String) { createUsers(input: [{username: $u, password: $p, email: $e, role: WRITER}]) { users { id } } }`
 				try(admin, create, vars{"u": "ada", "p": one})
 				try(admin, create, vars{"u": "ada", "p": one, "e": "nowhere"})
 				try(admin, create, vars{"u": "bad name", "p": keep("a refused password", "canary-refused-password")})
@@ -219,8 +233,8 @@ func TestPeople_NoSecretIsInLogsErrorsMetricsOrInClearInTheDatabase(t *testing.T
 				keep("a session's token", ada.Token)
 				_, script := ada.token(nil)
 				keep("a script's token", script.Token)
-				try(ada, `mutation($c: String!, $n: String!) { changePassword(current: $c, new: $n) }`, vars{"c": keep("a guess", "canary-guessed-password"), "n": two})
-				try(ada, `mutation($c: String!, $n: String!) { changePassword(current: $c, new: $n) }`, vars{"c": one, "n": two})
+				try(ada, `mutation($c: String!, $n: String!) { changePassword(current: $c, new: $n) { user { id } } }`, vars{"c": keep("a guess", "canary-guessed-password"), "n": two})
+				try(ada, `mutation($c: String!, $n: String!) { changePassword(current: $c, new: $n) { user { id } } }`, vars{"c": one, "n": two})
 				try(s.anonymous(), `mutation($p: String!) { login(username: "ada", password: $p) { token } }`, vars{"p": one})
 				try(s.anonymous(), `mutation { login(username: "ada", password: "`+two+`", nope: 1) { token } }`, nil)
 				try(s.anonymous(), `mutation `+two+` { login(username: "ada", password: "`+two+`) { token } }`, nil)

@@ -87,7 +87,7 @@ func (p payload) text(rename map[string]string) string {
 // inContract are the receiver's names and the contract's.
 var inContract = map[string]string{
 	"video_url": "videoUrl", "frame_index": "frameIndex", "total_frames": "totalFrames", "frame_width": "frameWidth",
-	"frame_height": "frameHeight", "pixel_x": "pixelX", "pixel_y": "pixelY",
+	"frame_height": "frameHeight", "id": "key", "pixel_x": "pixelX", "pixel_y": "pixelY",
 }
 
 var rat = []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"}
@@ -396,7 +396,7 @@ var stricter = map[string]func(map[string]any) bool{
 		u, err := url.Parse(s)
 		return err != nil || u.Host == "" || u.User != nil || strings.HasPrefix(s, " ")
 	},
-	"The id and the name of a label are strings.": func(p map[string]any) bool {
+	"The key (`id` in a file) and the name of a label are strings.": func(p map[string]any) bool {
 		return anyLabel(p, func(l map[string]any) bool { return !is[string](l["id"]) || !is[string](l["name"]) })
 	},
 	"The name of a label has 1 to 200 characters, and no control characters.": func(p map[string]any) bool {

@@ -63,7 +63,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 			t.Errorf("%s: %d %s", what, status, said)
 		}
 	}
-	if got := admin.do(publishBundle, vars{"upload": upload.ID}); got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 2 {
+	if got := admin.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 2 {
 		t.Errorf("an upload without its files is published: %s", got.Body)
 	}
 	for _, c := range []struct {
@@ -75,10 +75,10 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 			t.Errorf("%q: %d %s", c.content, status, said)
 		}
 	}
-	if again := admin.request("insects", pack{"output/w": "weights", "output/empty": ""}.manifest()); again.ID != upload.ID || len(again.Wanted) != 0 {
+	if again := admin.request("insects", pack{"output/w": "weights", "output/empty": ""}.manifest()); again.UploadID != upload.UploadID || len(again.Wanted) != 0 {
 		t.Errorf("asked again: %+v", again)
 	}
-	version := admin.publish(upload.ID).Version
+	version := admin.publish(upload.UploadID).Version
 	if files := s.inBucket("bundles"); len(files) != 2 || len(s.inBucket("incoming")) != 0 {
 		t.Errorf("the store has %q and %q", files, s.inBucket("incoming"))
 	}
@@ -89,7 +89,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 	for _, name := range s.inBucket("incoming") {
 		s.scribble(name, "WEIGHTS")
 	}
-	if again := admin.publish(upload.ID); again.Verdict != "UNCHANGED" || again.Version.ID != version.ID {
+	if again := admin.publish(upload.UploadID); again.Verdict != "UNCHANGED" || again.Version.ID != version.ID {
 		t.Errorf("%+v", again)
 	}
 	admin.holds(version.ID, pack{"output/w": "weights", "output/empty": ""})
@@ -121,7 +121,7 @@ func TestS3_AFileThatWasAlteredOnItsWayIsNotPublishedAndWhatIsLeftIsSwept(t *tes
 				s.scribble(name, altered)
 			}
 		}
-		got := admin.do(publishBundle, vars{"upload": upload.ID})
+		got := admin.do(publishBundle, vars{"upload": upload.UploadID})
 		if got.code() != "BAD_USER_INPUT" || len(got.Errors[0].Extensions.Problems) != 1 || !strings.Contains(got.Errors[0].Extensions.Problems[0].Message, said) {
 			t.Errorf("%s", got.Body)
 		}

@@ -153,8 +153,8 @@ const submitLabels = `mutation($input: LabelSubmissionInput!, $wait: Duration! =
 // labelling is a submission of that frame.
 func labelling(frame int) vars {
 	var labels []vars
-	for _, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
-		labels = append(labels, vars{"id": id, "name": id, "placed": true, "pixelX": 10 + frame%100, "pixelY": 20.5})
+	for _, key := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
+		labels = append(labels, vars{"key": key, "name": key, "placed": true, "pixelX": 10 + frame%100, "pixelY": 20.5})
 	}
 	return vars{
 		"videoUrl": "https://example.com/rat.mp4", "frameIndex": frame, "totalFrames": 100_000, "fps": 30,
@@ -166,12 +166,12 @@ func TestSubscribe_ASocketIsClosedSoonAfterItsTokenIsRevoked(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		admin := s.admin()
 		for name, revoke := range map[string]func(*client, string){
-			"signed out": func(c *client, _ string) { c.must(nil, `mutation { logout }`, nil) },
+			"signed out": func(c *client, _ string) { c.must(nil, `mutation { logout { tokenId } }`, nil) },
 			"disabled": func(_ *client, id string) {
-				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {disabled: true}) { id } }`, vars{"id": id})
+				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {disabled: true}) { user { id } } }`, vars{"id": id})
 			},
 			"another role": func(_ *client, id string) {
-				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {role: READER}) { id } }`, vars{"id": id})
+				admin.must(nil, `mutation($id: ID!) { updateUser(id: $id, input: {role: READER}) { user { id } } }`, vars{"id": id})
 			},
 		} {
 			c := s.person(admin, strings.ReplaceAll(name, " ", "-"), "WRITER")

@@ -63,3 +63,56 @@ func TestUndescribed_ASchemaDefinitionNeedsOneToo(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+func TestWithoutPayload_ListsMutationsThatReturnAnythingElse(t *testing.T) {
+	got, err := WithoutPayload(`
+type Query { addBee: Boolean! }
+type Mutation {
+  addBee(name: String!): AddBeePayload!
+  killBee: Boolean!
+  moveBee: MoveBeePayload
+  feedBees: [FeedBeesPayload!]!
+  wakeBee: AddBeePayload!
+  countBees: CountBeesPayload!
+}
+extend type Mutation { paintBee: Bee! }
+type Bee { name: String! }
+type AddBeePayload { bee: Bee! }
+type MoveBeePayload { bee: Bee! }
+type FeedBeesPayload { bee: Bee! }
+scalar CountBeesPayload`)
+	want := []string{
+		"Mutation.killBee: Boolean!, line 5",
+		"Mutation.moveBee: MoveBeePayload, line 6",
+		"Mutation.feedBees: [FeedBeesPayload!]!, line 7",
+		"Mutation.wakeBee: AddBeePayload!, line 8",
+		"Mutation.countBees: CountBeesPayload!, line 9",
+		"Mutation.paintBee: Bee!, line 11",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got  %q, %v\nwant %q", got, err, want)
+	}
+	if got, err := WithoutPayload("type {"); err == nil {
+		t.Errorf("invalid SDL: got %q and no error", got)
+	}
+}
+
+func TestIDsOutsideNodes_ListsTypesAndInputs(t *testing.T) {
+	got, err := IDsOutsideNodes(`
+interface Node { id: ID! }
+interface Animal { id: ID! }
+type Bee implements Node { id: ID! hiveId: ID! }
+type Wasp implements Animal { id: ID! }
+type Hive { key: ID! }
+extend type Hive { id: Int }
+input BeeInput { id: ID! }
+type Ant { id: ID! }
+extend type Ant implements Node { legs: Int! }`)
+	want := []string{"Animal.id, line 3", "Wasp.id, line 5", "BeeInput.id, line 8", "Hive.id, line 7"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got  %q, %v\nwant %q", got, err, want)
+	}
+	if got, err := IDsOutsideNodes("type {"); err == nil {
+		t.Errorf("invalid SDL: got %q and no error", got)
+	}
+}

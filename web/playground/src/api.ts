@@ -43,7 +43,7 @@ export class Api {
   /** Signs out here even if the server cannot be told. */
   async signOut(): Promise<void> {
     const told = this.#send(
-      JSON.stringify({ query: "mutation SignOut { logout }" }),
+      JSON.stringify({ query: "mutation SignOut { logout { tokenId } }" }),
       new Headers({ ...json, ...this.#authorization() }),
     );
     await told.catch(() => undefined);

@@ -305,30 +305,32 @@ var AllConflictPolicy = []ConflictPolicy{
 	ConflictPolicyReplace,
 }
 
-// CreateAccessTokenCreateAccessTokenNewAccessToken includes the requested fields of the GraphQL type NewAccessToken.
+// CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload includes the requested fields of the GraphQL type CreateAccessTokenPayload.
 // The GraphQL type's documentation follows.
 //
 // The result of `createAccessToken`.
-type CreateAccessTokenCreateAccessTokenNewAccessToken struct {
+type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload struct {
 	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
 	Secret string `json:"secret"`
 	// The properties of the token.
-	Token CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken `json:"token"`
+	Token CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken `json:"token"`
 }
 
-// GetSecret returns CreateAccessTokenCreateAccessTokenNewAccessToken.Secret, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessToken) GetSecret() string { return v.Secret }
+// GetSecret returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload.Secret, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetSecret() string {
+	return v.Secret
+}
 
-// GetToken returns CreateAccessTokenCreateAccessTokenNewAccessToken.Token, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessToken) GetToken() CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken {
+// GetToken returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload.Token, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetToken() CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken {
 	return v.Token
 }
 
-// CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken includes the requested fields of the GraphQL type AccessToken.
+// CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken includes the requested fields of the GraphQL type AccessToken.
 // The GraphQL type's documentation follows.
 //
 // A session or an access token. The server stores a hash of the secret, not the secret.
-type CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken struct {
+type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken struct {
 	// The name that the owner chose.
 	Name string `json:"name"`
 	// The role of the token. The token's rights are limited by this role and by the present role of its owner.
@@ -339,34 +341,34 @@ type CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken struct {
 	ExpiresAt *instant.Instant `json:"expiresAt"`
 }
 
-// GetName returns CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken.Name, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetName() string {
+// GetName returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Name, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetName() string {
 	return v.Name
 }
 
-// GetRole returns CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken.Role, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetRole() caller.Role {
+// GetRole returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Role, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetRole() caller.Role {
 	return v.Role
 }
 
-// GetDevice returns CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken.Device, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetDevice() *string {
+// GetDevice returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Device, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetDevice() *string {
 	return v.Device
 }
 
-// GetExpiresAt returns CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken.ExpiresAt, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenNewAccessTokenTokenAccessToken) GetExpiresAt() *instant.Instant {
+// GetExpiresAt returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetExpiresAt() *instant.Instant {
 	return v.ExpiresAt
 }
 
 // CreateAccessTokenResponse is returned by CreateAccessToken on success.
 type CreateAccessTokenResponse struct {
 	// Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry.
-	CreateAccessToken CreateAccessTokenCreateAccessTokenNewAccessToken `json:"createAccessToken"`
+	CreateAccessToken CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload `json:"createAccessToken"`
 }
 
 // GetCreateAccessToken returns CreateAccessTokenResponse.CreateAccessToken, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenResponse) GetCreateAccessToken() CreateAccessTokenCreateAccessTokenNewAccessToken {
+func (v *CreateAccessTokenResponse) GetCreateAccessToken() CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload {
 	return v.CreateAccessToken
 }
 
@@ -642,62 +644,74 @@ func (v *Limits) GetUploadBytes() int64 { return v.UploadBytes }
 // GetMaxPageSize returns Limits.MaxPageSize, and is useful for accessing the field via an interface.
 func (v *Limits) GetMaxPageSize() int { return v.MaxPageSize }
 
-// LoginLoginSession includes the requested fields of the GraphQL type Session.
+// LoginLoginLoginPayload includes the requested fields of the GraphQL type LoginPayload.
 // The GraphQL type's documentation follows.
 //
 // The result of `login`.
-type LoginLoginSession struct {
+type LoginLoginLoginPayload struct {
 	// The token of the session. Send the header `Authorization: Bearer <token>` with every request. The token is returned only in this answer.
 	Token string `json:"token"`
 	// The time when the session expires, 24 hours after the login.
 	ExpiresAt instant.Instant `json:"expiresAt"`
 	// The person who signed in.
-	User LoginLoginSessionUser `json:"user"`
+	User LoginLoginLoginPayloadUser `json:"user"`
 }
 
-// GetToken returns LoginLoginSession.Token, and is useful for accessing the field via an interface.
-func (v *LoginLoginSession) GetToken() string { return v.Token }
+// GetToken returns LoginLoginLoginPayload.Token, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayload) GetToken() string { return v.Token }
 
-// GetExpiresAt returns LoginLoginSession.ExpiresAt, and is useful for accessing the field via an interface.
-func (v *LoginLoginSession) GetExpiresAt() instant.Instant { return v.ExpiresAt }
+// GetExpiresAt returns LoginLoginLoginPayload.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayload) GetExpiresAt() instant.Instant { return v.ExpiresAt }
 
-// GetUser returns LoginLoginSession.User, and is useful for accessing the field via an interface.
-func (v *LoginLoginSession) GetUser() LoginLoginSessionUser { return v.User }
+// GetUser returns LoginLoginLoginPayload.User, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayload) GetUser() LoginLoginLoginPayloadUser { return v.User }
 
-// LoginLoginSessionUser includes the requested fields of the GraphQL type User.
+// LoginLoginLoginPayloadUser includes the requested fields of the GraphQL type User.
 // The GraphQL type's documentation follows.
 //
 // A person with an account.
-type LoginLoginSessionUser struct {
+type LoginLoginLoginPayloadUser struct {
 	// The name of the account, in lower case.
 	Username string `json:"username"`
 	// The role, which decides the rights of the person.
 	Role caller.Role `json:"role"`
 }
 
-// GetUsername returns LoginLoginSessionUser.Username, and is useful for accessing the field via an interface.
-func (v *LoginLoginSessionUser) GetUsername() string { return v.Username }
+// GetUsername returns LoginLoginLoginPayloadUser.Username, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayloadUser) GetUsername() string { return v.Username }
 
-// GetRole returns LoginLoginSessionUser.Role, and is useful for accessing the field via an interface.
-func (v *LoginLoginSessionUser) GetRole() caller.Role { return v.Role }
+// GetRole returns LoginLoginLoginPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayloadUser) GetRole() caller.Role { return v.Role }
 
 // LoginResponse is returned by Login on success.
 type LoginResponse struct {
 	// Signs a person in for 24 hours. After too many wrong passwords, the server answers RATE_LIMITED for some minutes. The time of the answer does not tell whether the account exists.
-	Login LoginLoginSession `json:"login"`
+	Login LoginLoginLoginPayload `json:"login"`
 }
 
 // GetLogin returns LoginResponse.Login, and is useful for accessing the field via an interface.
-func (v *LoginResponse) GetLogin() LoginLoginSession { return v.Login }
+func (v *LoginResponse) GetLogin() LoginLoginLoginPayload { return v.Login }
+
+// LogoutLogoutLogoutPayload includes the requested fields of the GraphQL type LogoutPayload.
+// The GraphQL type's documentation follows.
+//
+// The result of `logout`.
+type LogoutLogoutLogoutPayload struct {
+	// The id of the ended session or the revoked access token. The object with this id does not exist any more.
+	TokenId string `json:"tokenId"`
+}
+
+// GetTokenId returns LogoutLogoutLogoutPayload.TokenId, and is useful for accessing the field via an interface.
+func (v *LogoutLogoutLogoutPayload) GetTokenId() string { return v.TokenId }
 
 // LogoutResponse is returned by Logout on success.
 type LogoutResponse struct {
 	// Ends the session, or revokes the access token, of this request.
-	Logout bool `json:"logout"`
+	Logout LogoutLogoutLogoutPayload `json:"logout"`
 }
 
 // GetLogout returns LogoutResponse.Logout, and is useful for accessing the field via an interface.
-func (v *LogoutResponse) GetLogout() bool { return v.Logout }
+func (v *LogoutResponse) GetLogout() LogoutLogoutLogoutPayload { return v.Logout }
 
 // Problem includes the requested fields of the GraphQL type Problem.
 // The GraphQL type's documentation follows.
@@ -821,31 +835,35 @@ func (v *PutAnnotationsResponse) GetPutAnnotations() PutAnnotationsPutAnnotation
 	return v.PutAnnotations
 }
 
-// RequestBundleUploadRequestBundleUpload includes the requested fields of the GraphQL type BundleUpload.
+// RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload includes the requested fields of the GraphQL type RequestBundleUploadPayload.
 // The GraphQL type's documentation follows.
 //
-// The upload of a bundle version. The server stores an upload for a day after the last `requestBundleUpload`.
-type RequestBundleUploadRequestBundleUpload struct {
-	// The id of the upload, for `publishBundle`.
-	Id string `json:"id"`
+// The result of `requestBundleUpload`: the upload of a bundle version. The server stores an upload for a day after the last `requestBundleUpload`.
+type RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload struct {
+	// The id of the upload, for `publishBundle`. The id is not the id of a Node.
+	UploadId string `json:"uploadId"`
 	// The targets of the files to send. Of several files with the same content, one is requested.
 	Wanted []BundleTarget `json:"wanted"`
 }
 
-// GetId returns RequestBundleUploadRequestBundleUpload.Id, and is useful for accessing the field via an interface.
-func (v *RequestBundleUploadRequestBundleUpload) GetId() string { return v.Id }
+// GetUploadId returns RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload.UploadId, and is useful for accessing the field via an interface.
+func (v *RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload) GetUploadId() string {
+	return v.UploadId
+}
 
-// GetWanted returns RequestBundleUploadRequestBundleUpload.Wanted, and is useful for accessing the field via an interface.
-func (v *RequestBundleUploadRequestBundleUpload) GetWanted() []BundleTarget { return v.Wanted }
+// GetWanted returns RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload.Wanted, and is useful for accessing the field via an interface.
+func (v *RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload) GetWanted() []BundleTarget {
+	return v.Wanted
+}
 
 // RequestBundleUploadResponse is returned by RequestBundleUpload on success.
 type RequestBundleUploadResponse struct {
 	// Starts the upload of a bundle version, and returns the files to send and their target addresses. Files whose content is already in a published version of any bundle are not requested. A request with the same files within a day returns the same upload: files that have arrived are not requested again, and the other files get new targets.
-	RequestBundleUpload RequestBundleUploadRequestBundleUpload `json:"requestBundleUpload"`
+	RequestBundleUpload RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload `json:"requestBundleUpload"`
 }
 
 // GetRequestBundleUpload returns RequestBundleUploadResponse.RequestBundleUpload, and is useful for accessing the field via an interface.
-func (v *RequestBundleUploadResponse) GetRequestBundleUpload() RequestBundleUploadRequestBundleUpload {
+func (v *RequestBundleUploadResponse) GetRequestBundleUpload() RequestBundleUploadRequestBundleUploadRequestBundleUploadPayload {
 	return v.RequestBundleUpload
 }
 
@@ -1329,7 +1347,9 @@ func Login(
 // The mutation executed by Logout.
 const Logout_Operation = `
 mutation Logout {
-	logout
+	logout {
+		tokenId
+	}
 }
 `
 
@@ -1437,7 +1457,7 @@ func PutAnnotations(
 const RequestBundleUpload_Operation = `
 mutation RequestBundleUpload ($name: String!, $files: [BundleFileInput!]!) {
 	requestBundleUpload(name: $name, files: $files) {
-		id
+		uploadId
 		wanted {
 			key
 			method

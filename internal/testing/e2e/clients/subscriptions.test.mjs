@@ -249,7 +249,7 @@ test("who signs out is told no more: 4403", async () => {
   });
   await connected;
   await new GraphQLClient(endpoint, { headers: session }).request(
-    "mutation { logout }",
+    "mutation { logout { tokenId } }",
   );
   await told;
 });

@@ -73,7 +73,7 @@ export const SubmitLabels = `
   mutation SubmitLabels($input: LabelSubmissionInput!) {
     submitLabels(input: $input, wait: "PT10S") {
       outcome
-      submission { id status failure commitSha labels { id placed } video { id coverage } }
+      submission { id status failure commitSha labels { key placed pixelX } video { id coverage } }
     }
   }
 `;
@@ -96,10 +96,10 @@ export const labels = (frameIndex) => ({
   frameWidth: 640,
   frameHeight: 480,
   timestamp: "2026-05-04T10:00:00Z",
-  labels: paws.map((id, n) =>
+  labels: paws.map((key, n) =>
     n === 0
-      ? { id, name: id, placed: false }
-      : { id, name: id, placed: true, pixelX: 10 * n, pixelY: 20.5 },
+      ? { key, name: key, placed: false }
+      : { key, name: key, placed: true, pixelX: 10 * n, pixelY: 20.5 },
   ),
 });
 

@@ -82,7 +82,7 @@ export async function label(client: GraphQLClient) {
     frameWidth: 640,
     frameHeight: 480,
     timestamp: "2026-05-04T10:00:00Z",
-    labels: [{ id: "nose", name: "Nose", placed: false }],
+    labels: [{ key: "nose", name: "Nose", placed: false }],
   };
   const { labels, ...rest } = input;
   // @ts-expect-error: labels are required

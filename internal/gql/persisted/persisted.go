@@ -1,11 +1,11 @@
-// Package documents owns GraphQL documents that a request names instead of
+// Package persisted owns GraphQL documents that a request names instead of
 // sending them: those that clients have taught the server (automatic persisted
 // queries, https://www.apollographql.com/docs/apollo-server/performance/apq),
 // and those that its operator trusts, from a file.
 //
 // It does not own how a request names one (package transport) nor what a
 // document may ask (package guard).
-package documents
+package persisted
 
 import (
 	"context"
