@@ -64,7 +64,7 @@ func devices(device string) (like.Pattern, error) {
 // follow hands on the rows of a topic until ctx ends. Each subscriber gets a
 // copy of their own, whose edges are not shared with others.
 func follow[T any](ctx context.Context, topic *events.Topic[*T], wants func(*T) bool, own func(T) *T) (<-chan *T, error) {
-	listener, err := topic.Listen(ctx, wants)
+	listener, err := topic.Subscribe(ctx, wants)
 	if err != nil {
 		return nil, err
 	}

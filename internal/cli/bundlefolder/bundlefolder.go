@@ -67,7 +67,7 @@ func findFiles(ctx context.Context, folder string, o Options) (files map[string]
 			otherCount++
 			return nil
 		}
-		f := fingerprint.Of(path, info)
+		f := fingerprint.NewFile(path, info)
 		files[key] = &f
 		return nil
 	})
@@ -83,7 +83,7 @@ func computeFingerprints(ctx context.Context, files map[string]*fingerprint.File
 	for _, f := range files {
 		list = append(list, f)
 	}
-	if err := fingerprint.Take(ctx, list, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
+	if err := fingerprint.Compute(ctx, list, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return err
 	}
 	for _, f := range list {

@@ -155,7 +155,7 @@ func (c *Client) read(ctx context.Context, answer *http.Response, alive *watchdo
 	case ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF):
 		return c.unreachable(ctx, err)
 	}
-	return fault.Because(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
+	return fault.Wrap(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
 }
 
 // watchdog barks when nothing has moved for as long as silence.

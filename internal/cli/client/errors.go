@@ -53,9 +53,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		return ours
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fault.Because(certificate, fault.BadInput, "%s does not prove to be who it says", c.options.Server)
+		return fault.Wrap(certificate, fault.BadInput, "%s does not prove to be who it says", c.options.Server)
 	}
-	return fault.Because(err, fault.Unavailable, "%s cannot be reached (does a server run there? --server gives another address)", c.options.Server)
+	return fault.Wrap(err, fault.Unavailable, "%s cannot be reached (does a server run there? --server gives another address)", c.options.Server)
 }
 
 // noTagma says what an answer means that is none of Tagma's: a proxy's in front

@@ -42,7 +42,7 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 		Example: `  tagma push bundle insects ~/models/insects`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprints()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err
@@ -56,8 +56,8 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 				what = "published"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "Sent %d of %d files (%s); %s %s\n", got.Sent, got.Files, progress.Bytes(got.Bytes), what, got.Version)
-			if got.Others > 0 {
-				o.Output.Say("Files of other kinds, passed over: %d", got.Others)
+			if got.OtherFiles > 0 {
+				o.Output.Printf("Files of other kinds, passed over: %d", got.OtherFiles)
 			}
 			return nil
 		},
@@ -93,7 +93,7 @@ takes its place, and has the time at which it was changed.`,
 			if number < 0 {
 				return misuse("--version is %d: give a number from 1 on", number)
 			}
-			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprints()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err

@@ -51,7 +51,7 @@ func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
 	return client.New(client.Options{
 		Server: server, Token: token, Patience: c.RetryFor,
 		Waiting: func(cause error, wait time.Duration) {
-			out.Say("%s; trying again in %s", cause, wait.Round(100*time.Millisecond))
+			out.Printf("%s; trying again in %s", cause, wait.Round(100*time.Millisecond))
 		},
 	})
 }

@@ -151,13 +151,13 @@ func signOut() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			kept, err := credentials.Read()
 			if err != nil {
-				return errors.Join(err, credentials.Forget())
+				return errors.Join(err, credentials.Remove())
 			}
 			if kept == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was signed in.")
 				return nil
 			}
-			if err := credentials.Forget(); err != nil {
+			if err := credentials.Remove(); err != nil {
 				return err
 			}
 			c, err := client.New(client.Options{Server: kept.Server, Token: kept.Token})

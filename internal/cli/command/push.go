@@ -42,7 +42,7 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
   tagma push images --replace corrected/0a5bb6f4.2020-06-20_20-19-15.jpg`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Output = progress.To(cmd.ErrOrStderr())
+			o.Output = progress.New(cmd.ErrOrStderr())
 			o.Cache = fingerprints()
 			server, err := connect(c, o.Output)
 			if err != nil {

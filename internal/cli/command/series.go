@@ -56,7 +56,7 @@ documents, which tagma annotate takes.`,
 			if end <= start {
 				return misuse("START %s is not before END %s: give the earlier time first; a date is its midnight in UTC, and END is not included", args[1], args[2])
 			}
-			out := progress.To(cmd.ErrOrStderr())
+			out := progress.New(cmd.ErrOrStderr())
 			server, err := connect(c, out)
 			if err != nil {
 				return err
@@ -66,9 +66,9 @@ documents, which tagma annotate takes.`,
 			if err != nil {
 				return err
 			}
-			out.Say("Images: %d", n)
+			out.Printf("Images: %d", n)
 			if n == 0 && !strings.ContainsAny(args[0], "%_") {
-				out.Say("DEVICE is the whole name of a trap, and %q has no image from START to END: %% stands for all traps, as in tagma series %% %s %s", args[0], args[1], args[2])
+				out.Printf("DEVICE is the whole name of a trap, and %q has no image from START to END: %% stands for all traps, as in tagma series %% %s %s", args[0], args[1], args[2])
 			}
 			return nil
 		},

@@ -58,7 +58,7 @@ photographs of that device, and does nothing else.`,
 				}
 				input.ExpiresAt = &until
 			}
-			server, err := connect(c, progress.To(cmd.ErrOrStderr()))
+			server, err := connect(c, progress.New(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}

@@ -76,8 +76,8 @@ func Write(l Login) (string, error) {
 	return name, err
 }
 
-// Forget removes the login that is kept.
-func Forget() error {
+// Remove removes the login that is kept.
+func Remove() error {
 	name, err := path()
 	if err != nil {
 		return err

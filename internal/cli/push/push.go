@@ -67,7 +67,7 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 	for n, p := range pending {
 		files[n] = &p.File
 	}
-	if err := fingerprint.Take(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
+	if err := fingerprint.Compute(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return report, err
 	}
 	for _, p := range pending {

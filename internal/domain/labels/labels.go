@@ -148,7 +148,7 @@ func (l *Labels) CreateSet(ctx context.Context, name string, definitions []Defin
 	if err != nil {
 		return nil, err
 	}
-	defer l.recent.Forget()
+	defer l.recent.Clear()
 	for {
 		last, err := l.Set(ctx, name)
 		if err != nil {

@@ -89,7 +89,7 @@ func (l *Labels) repeated(e *entry) (*Receipt, error) {
 func (l *Labels) write(ctx context.Context, all []*entry) error {
 	for _, e := range all {
 		if !e.videoStands() {
-			defer l.recent.Forget() // the videos may have other measures then
+			defer l.recent.Clear() // the videos may have other measures then
 			return l.db.InTx(ctx, func(tx *ent.Tx) error {
 				if err := writeVideos(ctx, tx, all); err != nil {
 					return err

@@ -174,7 +174,7 @@ func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User
 		hash = &newHash
 	}
 	var result *ent.User
-	defer p.callerCache.Forget()
+	defer p.callerCache.Clear()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := p.requireAdmin(ctx, tx, id, change); err != nil {
 			return err

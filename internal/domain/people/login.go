@@ -207,7 +207,7 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 	if c == nil {
 		return false, fault.New(fault.Unauthenticated, "nobody is signed in")
 	}
-	defer p.callerCache.Forget()
+	defer p.callerCache.Clear()
 	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
 	return n > 0, err
 }
@@ -246,7 +246,7 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 	if err != nil {
 		return err
 	}
-	defer p.callerCache.Forget()
+	defer p.callerCache.Clear()
 	return p.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := p.lockUnchanged(ctx, tx, account); err != nil {
 			return err

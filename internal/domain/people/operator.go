@@ -55,7 +55,7 @@ func (p *People) ResetPassword(ctx context.Context, username string) (plain stri
 	if err != nil {
 		return "", err
 	}
-	defer p.callerCache.Forget()
+	defer p.callerCache.Clear()
 	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
 		byName := user.Username(name)
 		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {

@@ -136,7 +136,7 @@ func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	if !c.Session && !c.Has(caller.Admin) && id != c.TokenID {
 		return false, fault.New(fault.Forbidden, "this token was made for a job, and revokes none but itself: sign in to revoke others")
 	}
-	defer p.callerCache.Forget()
+	defer p.callerCache.Clear()
 	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
 	return n > 0, err
 }

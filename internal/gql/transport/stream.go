@@ -17,8 +17,8 @@ type Streams struct {
 	// Authenticate finds out whose a bearer token is.
 	Authenticate func(ctx context.Context, bearer string) (*caller.Caller, error)
 
-	// While is a context that ends when the caller's token holds no more.
-	While func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
+	// CallerContext returns a context that ends when the caller's token holds no more.
+	CallerContext func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
 
 	// Stopping ends when the server stops.
 	Stopping context.Context
@@ -54,9 +54,9 @@ var errStopping = errors.New("the server stops: connect again")
 // lasting is a context that outlives the request's deadline, and ends with the
 // connection, the server or the caller's token. Its cause says which.
 func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
-	ctx, end := request.Lasting(ctx)
+	ctx, end := request.WithoutDeadline(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { end(errStopping) })
-	ctx, done := s.While(context.WithValue(ctx, endKey{}, end), c)
+	ctx, done := s.CallerContext(context.WithValue(ctx, endKey{}, end), c)
 	return ctx, func() {
 		done()
 		stop()

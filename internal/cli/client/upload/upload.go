@@ -131,7 +131,7 @@ func (c *content) Read(p []byte) (int, error) {
 	if c.from == nil {
 		from, err := c.file.Open()
 		if err != nil {
-			return 0, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+			return 0, fault.Wrap(err, fault.BadInput, "%s cannot be read", c.file.Name)
 		}
 		c.from = from
 	}
@@ -141,7 +141,7 @@ func (c *content) Read(p []byte) (int, error) {
 	case c.read > c.file.Size, err == io.EOF && c.read < c.file.Size:
 		return 0, fault.New(fault.BadInput, "%s was changed while it was sent: push it again", c.file.Name)
 	case err != nil && err != io.EOF:
-		return n, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+		return n, fault.Wrap(err, fault.BadInput, "%s cannot be read", c.file.Name)
 	}
 	return n, err
 }
