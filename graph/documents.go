@@ -44,7 +44,7 @@ func (n named) MutateOperationParameters(ctx context.Context, params *graphql.Ra
 			return asGraphQL(fault.New(fault.BadInput, "extensions.persistedQuery must be {version: 1, sha256Hash: \"…\"}"))
 		}
 	}
-	text, err := n.documents.Find(ctx, request)
+	text, err := n.documents.Resolve(ctx, request)
 	if err != nil {
 		return asGraphQL(err)
 	}
@@ -81,7 +81,7 @@ func (learn) Validate(graphql.ExecutableSchema) error { return nil }
 // MutateOperationContext lets every operation pass.
 func (l learn) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	if hash := persisted(operation.Extensions["persistedQuery"]); hash != "" {
-		l.documents.Teach(ctx, hash, operation.RawQuery)
+		l.documents.Register(ctx, hash, operation.RawQuery)
 	}
 	return nil
 }

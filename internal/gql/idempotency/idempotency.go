@@ -33,7 +33,7 @@ const (
 	MaxKey   = 255            // characters of a key
 
 	MaxAnswer = 1 << 20  // bytes of an answer that is kept
-	maxKept   = 32 << 20 // bytes of all answers that are kept for one sender
+	maxStored = 32 << 20 // bytes of all answers that are kept for one sender
 
 	// lease is how long a run is taken to be under way that does not end. It
 	// bounds the wait after a crash, not the run: see Run.Context.
@@ -83,39 +83,39 @@ func (k *Keeper) Begin(ctx context.Context, request Request) (*Run, []byte, erro
 	id := sha256.Sum256([]byte(request.Sender + "\x00" + request.Key))
 	run := &Run{keeper: k, request: request, id: hex.EncodeToString(id[:]), name: rand.Text()}
 	for {
-		made, err := run.insert(ctx)
-		if made || err != nil {
+		inserted, err := run.insert(ctx)
+		if inserted || err != nil {
 			return run, nil, err
 		}
-		known, err := k.db.KeyedRequest.Get(ctx, run.id)
+		record, err := k.db.KeyedRequest.Get(ctx, run.id)
 		if ent.IsNotFound(err) {
 			continue // it has just been forgotten
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		if now := k.clock(); known.ExpiresAt <= now {
+		if now := k.clock(); record.ExpiresAt <= now {
 			_, err := k.db.KeyedRequest.Delete().Where(keyedrequest.ID(run.id), keyedrequest.ExpiresAtLTE(now)).Exec(ctx)
 			if err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
-		again, err := run.judge(known)
+		runAgain, err := run.decide(record)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !again {
-			return nil, *known.Answer, nil
+		if !runAgain {
+			return nil, *record.Answer, nil
 		}
-		if taken, err := run.takeOver(ctx, known); taken || err != nil {
+		if ok, err := run.takeOver(ctx, record); ok || err != nil {
 			return run, nil, err
 		}
 	}
 }
 
 // insert makes the record of a request that is new.
-func (r *Run) insert(ctx context.Context) (made bool, err error) {
+func (r *Run) insert(ctx context.Context) (inserted bool, err error) {
 	now := r.keeper.clock()
 	err = r.keeper.db.KeyedRequest.Create().
 		SetID(r.id).SetSender(r.request.Sender).SetFingerprint(r.fingerprint()).SetRun(r.name).
@@ -127,13 +127,13 @@ func (r *Run) insert(ctx context.Context) (made bool, err error) {
 	return err == nil, err
 }
 
-// judge says whether a request that is known is to be run again, or that it is
+// decide says whether a request that is known is to be run again, or that it is
 // to be answered as before. Or it is neither, and the fault says why.
-func (r *Run) judge(known *ent.KeyedRequest) (again bool, err error) {
-	if known.Fingerprint != r.fingerprint() {
+func (r *Run) decide(record *ent.KeyedRequest) (runAgain bool, err error) {
+	if record.Fingerprint != r.fingerprint() {
 		return false, fault.New(fault.KeyReused, "this Idempotency-Key was sent with another request before: make a new key for each")
 	}
-	notKept := func(why string) (bool, error) {
+	notStored := func(why string) (bool, error) {
 		if r.request.Repeatable {
 			return true, nil
 		}
@@ -141,27 +141,27 @@ func (r *Run) judge(known *ent.KeyedRequest) (again bool, err error) {
 			"this request has taken effect before, and %s: look at what is there; to do it once more, send it with a new key", why)
 	}
 	switch {
-	case known.State == keyedrequest.StateANSWERED:
+	case record.State == keyedrequest.StateANSWERED:
 		return false, nil
-	case known.State == keyedrequest.StateSECRET:
-		return notKept("its answer held a secret, which is shown once")
-	case known.State == keyedrequest.StateTOO_LARGE:
-		return notKept("its answer was too large to be kept")
-	case known.LeasedUntil > r.keeper.clock():
+	case record.State == keyedrequest.StateSECRET:
+		return notStored("its answer held a secret, which is shown once")
+	case record.State == keyedrequest.StateTOO_LARGE:
+		return notStored("its answer was too large to be kept")
+	case record.LeasedUntil > r.keeper.clock():
 		underWay := fault.New(fault.Unavailable, "the request with this Idempotency-Key is still under way: try again")
 		underWay.RetryAfter = pause
 		return false, underWay
-	case known.Effective:
-		return notKept("its answer was lost")
+	case record.Effective:
+		return notStored("its answer was lost")
 	}
 	return true, nil
 }
 
 // takeOver makes this the run of a request whose last one did not end. That
 // one, if it still goes on, can commit nothing any more.
-func (r *Run) takeOver(ctx context.Context, known *ent.KeyedRequest) (taken bool, err error) {
+func (r *Run) takeOver(ctx context.Context, record *ent.KeyedRequest) (ok bool, err error) {
 	n, err := r.keeper.db.KeyedRequest.Update().
-		Where(keyedrequest.ID(r.id), keyedrequest.Run(known.Run), keyedrequest.Effective(known.Effective), keyedrequest.StateEQ(known.State)).
+		Where(keyedrequest.ID(r.id), keyedrequest.Run(record.Run), keyedrequest.Effective(record.Effective), keyedrequest.StateEQ(record.State)).
 		SetRun(r.name).SetState(keyedrequest.StateRUNNING).SetLeasedUntil(r.lease(ctx, r.keeper.clock())).Save(ctx)
 	return n == 1, err
 }
@@ -204,15 +204,15 @@ func (r *Run) Context(ctx context.Context) (context.Context, context.CancelFunc)
 
 // takeEffect is the last step of each transaction.
 func (r *Run) takeEffect(ctx context.Context, tx *ent.Tx) error {
-	n, err := tx.KeyedRequest.Update().Where(r.mine()...).SetEffective(true).Save(ctx)
+	n, err := tx.KeyedRequest.Update().Where(r.currentRun()...).SetEffective(true).Save(ctx)
 	if err == nil && n == 0 {
 		err = fault.New(fault.Unavailable, "this request took so long that it was begun anew: send it again with the same key")
 	}
 	return err
 }
 
-// mine is the condition that no other run has begun.
-func (r *Run) mine() []predicate.KeyedRequest {
+// currentRun is the condition that no other run has begun.
+func (r *Run) currentRun() []predicate.KeyedRequest {
 	return []predicate.KeyedRequest{keyedrequest.ID(r.id), keyedrequest.Run(r.name)}
 }
 
@@ -231,20 +231,20 @@ func (r *Run) End(ctx context.Context, answer *Answer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 	defer cancel()
 	if answer == nil || answer.Failed {
-		unless := r.mine()
+		conditions := r.currentRun()
 		if !r.request.Repeatable {
-			unless = append(unless, keyedrequest.Effective(false))
+			conditions = append(conditions, keyedrequest.Effective(false))
 		}
-		n, err := r.keeper.db.KeyedRequest.Delete().Where(unless...).Exec(ctx)
+		n, err := r.keeper.db.KeyedRequest.Delete().Where(conditions...).Exec(ctx)
 		if n > 0 || err != nil {
 			return err
 		}
 	}
-	update := r.keeper.db.KeyedRequest.Update().Where(r.mine()...)
+	update := r.keeper.db.KeyedRequest.Update().Where(r.currentRun()...)
 	if answer == nil { // it had an effect all the same
 		return update.SetLeasedUntil(r.keeper.clock()).Exec(ctx)
 	}
-	state, err := r.fate(ctx, answer)
+	state, err := r.stateOf(ctx, answer)
 	if err != nil {
 		return err
 	}
@@ -254,23 +254,23 @@ func (r *Run) End(ctx context.Context, answer *Answer) error {
 	return update.Exec(ctx)
 }
 
-// fate says whether an answer is kept.
-func (r *Run) fate(ctx context.Context, answer *Answer) (keyedrequest.State, error) {
+// stateOf says whether an answer is kept.
+func (r *Run) stateOf(ctx context.Context, answer *Answer) (keyedrequest.State, error) {
 	if answer.Secret {
 		return keyedrequest.StateSECRET, nil
 	}
 	if answer.Large || len(answer.Body) > MaxAnswer {
 		return keyedrequest.StateTOO_LARGE, nil
 	}
-	var kept []struct{ Sum int }
+	var stored []struct{ Sum int }
 	err := r.keeper.db.KeyedRequest.Query().Where(keyedrequest.Sender(r.request.Sender)).
 		Aggregate(func(s *sql.Selector) string {
 			return "COALESCE(" + sql.Sum(s.C(keyedrequest.FieldSize)) + ", 0) AS sum"
-		}).Scan(ctx, &kept)
+		}).Scan(ctx, &stored)
 	if err != nil {
 		return "", err
 	}
-	if kept[0].Sum+len(answer.Body) > maxKept {
+	if stored[0].Sum+len(answer.Body) > maxStored {
 		return keyedrequest.StateTOO_LARGE, nil
 	}
 	return keyedrequest.StateANSWERED, nil

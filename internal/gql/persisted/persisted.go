@@ -19,23 +19,23 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// taught is how many bytes of documents are kept that clients have taught the
+// maxRegistered is how many bytes of documents are kept that clients have taught the
 // server: some thousand of them.
-const taught = 4 << 20
+const maxRegistered = 4 << 20
 
 // Documents is what a server knows. It is safe for concurrent use.
 type Documents struct {
-	trusted map[string]string // by id
-	texts   map[string]bool   // of those
-	only    bool
-	taught  *Cache[string] // by their SHA-256, hex
+	trusted     map[string]string // by id
+	texts       map[string]bool   // of those
+	trustedOnly bool
+	registered  *Cache[string] // by their SHA-256, hex
 }
 
-// New knows the trusted documents by their ids. With only, it lets no other
+// New knows the trusted documents by their ids. With trustedOnly, it lets no other
 // pass.
-func New(trusted map[string]string, only bool) *Documents {
-	d := &Documents{trusted: trusted, texts: map[string]bool{}, only: only,
-		taught: NewCache(taught, func(hash, text string) int { return len(hash) + len(text) + 200 })}
+func New(trusted map[string]string, trustedOnly bool) *Documents {
+	d := &Documents{trusted: trusted, texts: map[string]bool{}, trustedOnly: trustedOnly,
+		registered: NewCache(maxRegistered, func(hash, text string) int { return len(hash) + len(text) + 200 })}
 	for _, text := range trusted {
 		d.texts[text] = true
 	}
@@ -49,12 +49,12 @@ type Request struct {
 	Hash string // of one that the server may have been taught
 }
 
-// Find is the text to be carried out.
+// Resolve is the text to be carried out.
 //
 // Faults: DocumentNotTrusted where only trusted ones pass, NotPersisted where
 // the client is to send the text too, NotFound for an id that is not trusted,
 // and BadInput where the text is not that of the name.
-func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
+func (d *Documents) Resolve(ctx context.Context, r Request) (string, error) {
 	for _, id := range []string{strings.TrimPrefix(r.ID, "sha256:"), r.ID, r.Hash} {
 		if text, ok := d.trusted[id]; ok && id != "" {
 			if r.Text != "" && r.Text != text {
@@ -64,7 +64,7 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 		}
 	}
 	switch {
-	case d.only && !d.texts[r.Text]:
+	case d.trustedOnly && !d.texts[r.Text]:
 		return "", fault.New(fault.DocumentNotTrusted,
 			"this server answers only the documents that its operator has listed: name one of them with documentId. The contract is at /schema.graphql")
 	case r.ID != "":
@@ -77,18 +77,18 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 		}
 		return r.Text, nil
 	}
-	text, ok := d.taught.Get(ctx, r.Hash)
+	text, ok := d.registered.Get(ctx, r.Hash)
 	if !ok {
 		return "", fault.New(fault.NotPersisted, "PersistedQueryNotFound") // clients go by this text
 	}
 	return text, nil
 }
 
-// Teach has the server know a document by its hash. It is for documents that
+// Register has the server know a document by its hash. It is for documents that
 // have been found right, so that nobody can fill the room with others.
-func (d *Documents) Teach(ctx context.Context, hash, text string) {
-	if !d.only && hash == hashOf(text) {
-		d.taught.Add(ctx, hash, text)
+func (d *Documents) Register(ctx context.Context, hash, text string) {
+	if !d.trustedOnly && hash == hashOf(text) {
+		d.registered.Add(ctx, hash, text)
 	}
 }
 

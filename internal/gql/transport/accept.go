@@ -23,7 +23,7 @@ type match struct {
 }
 
 // negotiate chooses the media type of the answer: that of the highest quality,
-// then the one asked for by name, then the one asked for first. If neither of
+// then the one mediaRange for by name, then the one mediaRange for first. If neither of
 // them is acceptable, the type is the one in which to say so.
 func negotiate(header http.Header) (mediaType string, acceptable bool) {
 	accept := strings.Join(header.Values("Accept"), ",")
@@ -34,7 +34,7 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 	position := 0
 	for item := range strings.SplitSeq(accept, ",") {
 		position++
-		asked, params, err := mime.ParseMediaType(item)
+		mediaRange, params, err := mime.ParseMediaType(item)
 		if err != nil {
 			continue
 		}
@@ -44,8 +44,8 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 				continue
 			}
 		}
-		plain.consider(plainJSON, asked, quality, position)
-		response.consider(responseJSON, asked, quality, position)
+		plain.consider(plainJSON, mediaRange, quality, position)
+		response.consider(responseJSON, mediaRange, quality, position)
 	}
 	if response.compare(plain) > 0 {
 		return responseJSON, response.quality > 0
@@ -55,9 +55,9 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 
 // consider takes note of what the header says of mediaType in one place. What
 // names it more closely counts, whatever its quality.
-func (m *match) consider(mediaType, asked string, quality float64, position int) {
+func (m *match) consider(mediaType, mediaRange string, quality float64, position int) {
 	specificity := 0
-	switch asked {
+	switch mediaRange {
 	case mediaType:
 		specificity = 3
 	case "application/*":

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// swelling is how many bytes a byte of JSON may take when it is decoded: a
+	// decodedPerByte is how many bytes a byte of JSON may take when it is decoded: a
 	// list of empty lists takes 26.
-	swelling = 32
+	decodedPerByte = 32
 	// smallBody is the length of a body that is decoded without waiting, so that
 	// large bodies hold up no small ones.
 	smallBody = 16 << 10
@@ -25,11 +25,11 @@ func (o *Options) reserveDecoded(ctx context.Context, length int) (release func(
 	if o.Decoded == nil || length <= smallBody {
 		return func() {}, nil
 	}
-	weight := min(int64(length)*swelling, o.Decoded.size)
-	if err := o.Decoded.free.Acquire(ctx, weight); err != nil {
+	weight := min(int64(length)*decodedPerByte, o.Decoded.size)
+	if err := o.Decoded.semaphore.Acquire(ctx, weight); err != nil {
 		return nil, newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "too many large bodies are under way: try again")
 	}
-	return func() { o.Decoded.free.Release(weight) }, nil
+	return func() { o.Decoded.semaphore.Release(weight) }, nil
 }
 
 // reserveDecoded is Options.reserveDecoded until the end of the exchange.

@@ -30,8 +30,8 @@ const replayedHeader = "Idempotency-Replayed"
 // Directives of the schema: a mutation that may be sent again without harm, and
 // a field whose value is shown once.
 const (
-	repeatable = "repeatable"
-	secret     = "secret"
+	repeatableDirective = "repeatable"
+	secretDirective     = "secret"
 )
 
 // beginRun begins a run of a mutation that was sent under a key, or gives the answer
@@ -56,7 +56,7 @@ func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[s
 		sender = fmt.Sprintf("token %d", by.TokenID)
 	}
 	return e.options.Idempotency.Begin(e.r.Context(), idempotency.Request{
-		Sender: sender, Key: key, Content: content, Repeatable: every(operation, repeatable),
+		Sender: sender, Key: key, Content: content, Repeatable: allRootFieldsHave(operation, repeatableDirective),
 	})
 }
 
@@ -82,7 +82,7 @@ func readKey(header http.Header) (key string, ok bool) {
 // hashOf is the SHA-256 of all that a request asks: the document, which of its
 // operations, and the variables, with the bytes of every file.
 func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash [sha256.Size]byte, err error) {
-	hashed, err := withFilesHashed(variables)
+	hashed, err := hashFiles(variables)
 	if err != nil {
 		return hash, err
 	}
@@ -90,30 +90,30 @@ func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash
 	return sha256.Sum256(whole), err
 }
 
-// withFilesHashed is a value of the variables with each file as its name, size
+// hashFiles is a value of the variables with each file as its name, size
 // and hash. The files are left at their beginning.
-func withFilesHashed(value any) (any, error) {
+func hashFiles(value any) (any, error) {
 	switch v := value.(type) {
 	case map[string]any:
-		all := make(map[string]any, len(v))
+		hashes := make(map[string]any, len(v))
 		for name, member := range v {
-			hashed, err := withFilesHashed(member)
+			hashed, err := hashFiles(member)
 			if err != nil {
 				return nil, err
 			}
-			all[name] = hashed
+			hashes[name] = hashed
 		}
-		return all, nil
+		return hashes, nil
 	case []any:
-		all := make([]any, len(v))
+		hashes := make([]any, len(v))
 		for n, element := range v {
-			hashed, err := withFilesHashed(element)
+			hashed, err := hashFiles(element)
 			if err != nil {
 				return nil, err
 			}
-			all[n] = hashed
+			hashes[n] = hashed
 		}
-		return all, nil
+		return hashes, nil
 	case graphql.Upload:
 		hash := sha256.New()
 		_, err := io.Copy(hash, v.File)
@@ -128,8 +128,8 @@ func withFilesHashed(value any) (any, error) {
 	return value, nil
 }
 
-// every says whether all fields of the mutation itself have a directive.
-func every(operation *graphql.OperationContext, directive string) bool {
+// allRootFieldsHave says whether all fields of the mutation itself have a directive.
+func allRootFieldsHave(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
 		return !slices.ContainsFunc(set, func(selection ast.Selection) bool {
@@ -147,8 +147,8 @@ func every(operation *graphql.OperationContext, directive string) bool {
 	return within(operation.Operation.SelectionSet)
 }
 
-// some says whether any field of the document has a directive.
-func some(operation *graphql.OperationContext, directive string) bool {
+// anyFieldHas says whether any field of the document has a directive.
+func anyFieldHas(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
 		return slices.ContainsFunc(set, func(selection ast.Selection) bool {
@@ -189,7 +189,7 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	}
 	body, err := encode(response)
 	if err == nil {
-		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && some(operation, secret)}
+		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && anyFieldHas(operation, secretDirective)}
 		if !answer.Large {
 			answer.Body = body.join()
 		}
@@ -197,8 +197,8 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	return response
 }
 
-// statusOfFault is the status of a request under a key that is not carried out.
-func statusOfFault(err *fault.Error) int {
+// keyStatus is the status of a request under a key that is not carried out.
+func keyStatus(err *fault.Error) int {
 	switch err.Code {
 	case fault.KeyReused:
 		return http.StatusUnprocessableEntity
@@ -215,7 +215,7 @@ func keyRefusal(err error) error {
 		return err
 	}
 	if known, ok := errors.AsType[*fault.Error](err); ok {
-		r := newRefusal(statusOfFault(known), known.Code, "%s", known.Message)
+		r := newRefusal(keyStatus(known), known.Code, "%s", known.Message)
 		r.retryAfter = known.RetryAfter
 		return r
 	}

@@ -66,12 +66,12 @@ func (e *exchange) readForm() (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, err
 	}
-	places, err := readMap(fileMap, params.Variables, limits.Files)
+	setters, err := readMap(fileMap, params.Variables, limits.Files)
 	if err != nil {
 		return nil, err
 	}
 
-	if err := e.readFiles(form, places); err != nil {
+	if err := e.readFiles(form, setters); err != nil {
 		return nil, err
 	}
 	return params, nil
@@ -79,28 +79,28 @@ func (e *exchange) readForm() (*graphql.RawParams, error) {
 
 // readFiles reads the files of the form, and puts each into the variables. The
 // files exist until the end of the exchange.
-func (e *exchange) readFiles(form *form, places map[string]func(graphql.Upload)) error {
+func (e *exchange) readFiles(form *form, setters map[string]func(graphql.Upload)) error {
 	files := &spool{dir: e.options.TempDir}
 	e.cleanup = append(e.cleanup, files.close)
 	files.reserve(e.options.Memory, e.r.ContentLength)
-	for len(places) > 0 {
+	for len(setters) > 0 {
 		part, err := form.next()
 		if errors.Is(err, io.EOF) {
-			return badRequest("%d of the files in the map did not come", len(places))
+			return badRequest("%d of the files in the map did not come", len(setters))
 		}
 		if err != nil {
 			return err
 		}
-		put, ok := places[part.FormName()]
+		set, ok := setters[part.FormName()]
 		if !ok {
 			return unexpectedPart()
 		}
-		delete(places, part.FormName())
+		delete(setters, part.FormName())
 		file, size, err := files.add(part, e.options.Limits.FileBytes)
 		if err != nil {
 			return err
 		}
-		put(graphql.Upload{
+		set(graphql.Upload{
 			File:        file,
 			Filename:    part.FileName(),
 			Size:        size,
@@ -166,7 +166,7 @@ func (f *form) next() (*multipart.Part, error) {
 	if err == nil || err == io.EOF {
 		return part, err
 	}
-	if errors.Is(err, errMeter) || errors.Is(err, multipart.ErrMessageTooLarge) {
+	if errors.Is(err, errLimit) || errors.Is(err, multipart.ErrMessageTooLarge) {
 		return nil, tooLarge("the head of a part is larger than the limit of %d bytes", maxPartHeader)
 	}
 	if f.meter.failed != nil { // of which textproto says no more than that a line is odd
@@ -194,7 +194,7 @@ func (f *form) text(name string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-var errMeter = errors.New("more was read than allowed")
+var errLimit = errors.New("more was read than allowed")
 
 // meter lets no more than left bytes through, and remembers how its source
 // failed.
@@ -206,7 +206,7 @@ type meter struct {
 
 func (m *meter) Read(p []byte) (int, error) {
 	if m.left <= 0 {
-		return 0, errMeter
+		return 0, errLimit
 	}
 	n, err := m.source.Read(p[:min(int64(len(p)), m.left)])
 	m.left -= int64(n)

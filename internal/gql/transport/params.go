@@ -48,8 +48,8 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 			return nil, badRequest("%q must be %s", member.key, member.kind)
 		}
 	}
-	name(params, id)
-	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !isNamed(params) {
+	setDocumentID(params, id)
+	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !namesDocument(params) {
 		return nil, badRequest(`"query" must be a string`)
 	}
 	return params, nil
@@ -59,7 +59,7 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 // stands, which came as its parameter documentId.
 const DocumentID = "documentId"
 
-func name(params *graphql.RawParams, id string) {
+func setDocumentID(params *graphql.RawParams, id string) {
 	if id == "" {
 		return
 	}
@@ -69,8 +69,8 @@ func name(params *graphql.RawParams, id string) {
 	params.Extensions[DocumentID] = id
 }
 
-// isNamed says whether a request names its document instead of sending it.
-func isNamed(params *graphql.RawParams) bool {
+// namesDocument says whether a request names its document instead of sending it.
+func namesDocument(params *graphql.RawParams) bool {
 	return params.Extensions[DocumentID] != nil || params.Extensions["persistedQuery"] != nil
 }
 

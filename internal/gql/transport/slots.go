@@ -45,19 +45,19 @@ type slot struct {
 	person  int64
 }
 
-// enter takes a slot for a connection from an address; by is nil if its client
-// has not signed in yet. The caller of enter gives the slot back by leave.
-func (p *slots) enter(by *caller.Caller, address string) (*slot, *refusal) {
+// acquire takes a slot for a connection from an address; by is nil if its client
+// has not signed in yet. The caller of acquire gives the slot back by release.
+func (p *slots) acquire(by *caller.Caller, address string) (*slot, *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all >= p.limits.All {
-		return nil, crowded(http.StatusServiceUnavailable, fault.Unavailable,
+		return nil, noSlot(http.StatusServiceUnavailable, fault.Unavailable,
 			"the server has %d sockets and event streams open, and the limit is %d: try again later", p.all, p.limits.All)
 	}
 	taken := &slot{slots: p}
 	if by != nil {
 		if p.persons[by.UserID] >= p.limits.Person {
-			return nil, crowded(http.StatusTooManyRequests, fault.RateLimited,
+			return nil, noSlot(http.StatusTooManyRequests, fault.RateLimited,
 				"you have %d sockets and event streams open, and the limit is %d for one person: close one, and try again", p.persons[by.UserID], p.limits.Person)
 		}
 		taken.person = by.UserID
@@ -68,10 +68,10 @@ func (p *slots) enter(by *caller.Caller, address string) (*slot, *refusal) {
 	taken.address = request.Network(address)
 	switch at := p.addresses[taken.address]; {
 	case at >= p.limits.PendingAddress:
-		return nil, crowded(http.StatusTooManyRequests, fault.RateLimited,
+		return nil, noSlot(http.StatusTooManyRequests, fault.RateLimited,
 			"%d sockets from your address have not signed in, and the limit is %d: send connection_init on them, and try again", at, p.limits.PendingAddress)
 	case p.pending >= p.limits.Pending:
-		return nil, crowded(http.StatusServiceUnavailable, fault.Unavailable,
+		return nil, noSlot(http.StatusServiceUnavailable, fault.Unavailable,
 			"%d sockets have not signed in, and the limit is %d: try again later, or send the header Authorization with the upgrade", p.pending, p.limits.Pending)
 	}
 	p.addresses[taken.address]++
@@ -80,15 +80,15 @@ func (p *slots) enter(by *caller.Caller, address string) (*slot, *refusal) {
 	return taken, nil
 }
 
-// crowded refuses a connection for which there is no slot just now.
-func crowded(status int, code fault.Code, format string, args ...any) *refusal {
+// noSlot refuses a connection for which there is no slot just now.
+func noSlot(status int, code fault.Code, format string, args ...any) *refusal {
 	r := newRefusal(status, code, format, args...)
-	r.retryAfter = retryCrowded
+	r.retryAfter = slotRetryAfter
 	return r
 }
 
-// retryCrowded is as long as a socket may stay pending.
-const retryCrowded = 5 * time.Second
+// slotRetryAfter is as long as a socket may stay pending.
+const slotRetryAfter = 5 * time.Second
 
 // signIn makes the slot one of a person. It reports whether the person may have
 // another.
@@ -102,22 +102,22 @@ func (p *slot) signIn(by *caller.Caller) bool {
 	if all.persons[by.UserID] >= all.limits.Person {
 		return false
 	}
-	p.free()
+	p.uncount()
 	p.person = by.UserID
 	all.persons[by.UserID]++
 	return true
 }
 
-// leave gives the slot back.
-func (p *slot) leave() {
+// release gives the slot back.
+func (p *slot) release() {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
-	p.free()
+	p.uncount()
 	p.slots.all--
 }
 
-// free takes the slot out of the counts of its person or address.
-func (p *slot) free() {
+// uncount takes the slot out of the counts of its person or address.
+func (p *slot) uncount() {
 	if p.person != 0 {
 		decrease(p.slots.persons, p.person)
 		return

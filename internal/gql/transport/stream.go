@@ -51,9 +51,9 @@ func NewStreams(s Streams) *Streams {
 
 var errStopping = errors.New("the server stops: connect again")
 
-// lasting is a context that outlives the request's deadline, and ends with the
+// context is a context that outlives the request's deadline, and ends with the
 // connection, the server or the caller's token. Its cause says which.
-func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
+func (s *Streams) context(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
 	ctx, end := request.WithoutDeadline(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { end(errStopping) })
 	ctx, done := s.CallerContext(context.WithValue(ctx, endKey{}, end), c)
@@ -74,7 +74,7 @@ func EndStream(ctx context.Context, why *fault.Error) {
 	}
 }
 
-// endOfStream returns the reason why a context of lasting ended, as an error for
+// endOfStream returns the reason why a context of Streams ended, as an error for
 // the client, or nil if the client ended the stream.
 func (o *Options) endOfStream(ctx context.Context) *graphql.Response {
 	cause := context.Cause(ctx)

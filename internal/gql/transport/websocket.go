@@ -60,12 +60,12 @@ func (webSocket) Supports(r *http.Request) bool {
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	streams := t.options.Streams
 	// A script may have sent its token in the header.
-	slot, refused := streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+	slot, refused := streams.slots.acquire(caller.From(r.Context()), request.From(r.Context()).Address)
 	if refused != nil {
 		newExchange(t.options, w, r).refuse(refused)
 		return
 	}
-	defer slot.leave()
+	defer slot.release()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:   []string{protocol},
 		OriginPatterns: streams.Origins,
@@ -105,16 +105,16 @@ func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	if s.conn.Subprotocol() != protocol {
 		return closeProtocol, "ask for the subprotocol " + protocol
 	}
-	by, code, reason := s.open(ctx)
+	by, code, reason := s.authenticate(ctx)
 	if by == nil {
 		return code, reason
 	}
 	s.conn.SetReadLimit(s.options.Limits.JSONBytes)
-	ctx, done := s.options.Streams.lasting(caller.With(ctx, by), by)
+	ctx, done := s.options.Streams.context(caller.With(ctx, by), by)
 	defer s.work.Wait()
 	defer done()
 	// To read with a context that ends would break the connection, and not say why.
-	defer context.AfterFunc(ctx, func() { _ = s.conn.Close(closing(context.Cause(ctx))) })()
+	defer context.AfterFunc(ctx, func() { _ = s.conn.Close(closeStatus(context.Cause(ctx))) })()
 	go s.ping(ctx)
 	for {
 		m, code, reason := s.read()
@@ -139,8 +139,8 @@ func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	}
 }
 
-// closing says how a socket is closed for a cause that is not the client's.
-func closing(cause error) (websocket.StatusCode, string) {
+// closeStatus says how a socket is closed for a cause that is not the client's.
+func closeStatus(cause error) (websocket.StatusCode, string) {
 	known, ok := errors.AsType[*fault.Error](cause)
 	switch {
 	case ok && known.Code == fault.Unauthenticated:
@@ -155,13 +155,13 @@ func closing(cause error) (websocket.StatusCode, string) {
 	return closeNormal, ""
 }
 
-// open waits for the first message, and finds out who is asking. It gives nil
+// authenticate waits for the first message, and finds out who is asking. It gives nil
 // if the socket is to be closed.
-func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode, string) {
-	late := time.AfterFunc(s.options.Streams.InitTimeout, func() {
+func (s *socket) authenticate(ctx context.Context) (*caller.Caller, websocket.StatusCode, string) {
+	timer := time.AfterFunc(s.options.Streams.InitTimeout, func() {
 		_ = s.conn.Close(closeInitTimeout, "Connection initialisation timeout")
 	})
-	defer late.Stop()
+	defer timer.Stop()
 	m, code, reason := s.read()
 	switch {
 	case m == nil:
@@ -235,17 +235,17 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	}
 	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
 	s.mu.Lock()
-	known, full := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
-	if !known && !full {
+	isDuplicate, isFull := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
+	if !isDuplicate && !isFull {
 		s.operations[m.ID] = cancel
 	}
 	s.mu.Unlock()
 	switch {
-	case known:
+	case isDuplicate:
 		cancel()
 		release()
 		return closeDuplicate, "Subscriber for " + m.ID + " already exists"
-	case full:
+	case isFull:
 		cancel()
 		release()
 		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
@@ -254,7 +254,7 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 		s.work.Go(func() {
 			defer release()
 			defer cancel()
-			defer s.forget(m.ID)
+			defer s.remove(m.ID)
 			s.run(running, m.ID, params)
 		})
 	}
@@ -269,7 +269,7 @@ func (s *socket) cancel(id string) {
 	}
 }
 
-func (s *socket) forget(id string) {
+func (s *socket) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.operations, id)
@@ -327,9 +327,9 @@ func (s *socket) send(ctx context.Context, m message) {
 		return
 	}
 	// Not ctx: if it ended in the middle of a message, so would the connection.
-	writing, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	writeCtx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	_ = s.conn.Write(writing, websocket.MessageText, data)
+	_ = s.conn.Write(writeCtx, websocket.MessageText, data)
 }
 
 // longMessage is how many bytes an answer has that goes out in pieces, without
@@ -348,13 +348,13 @@ func (s *socket) sendNext(id string, response *graphql.Response) error {
 	whole.add("type", []byte(`"next"`))
 	whole.add("payload", nil)
 	whole = append(append(whole, payload...), []byte("}"))
-	writing, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
+	writeCtx, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
 	defer cancel()
 	if whole.length() <= longMessage {
-		_ = s.conn.Write(writing, websocket.MessageText, whole.join())
+		_ = s.conn.Write(writeCtx, websocket.MessageText, whole.join())
 		return nil
 	}
-	w, err := s.conn.Writer(writing, websocket.MessageText)
+	w, err := s.conn.Writer(writeCtx, websocket.MessageText)
 	if err != nil { // the connection is closed
 		return nil
 	}
@@ -386,8 +386,8 @@ func (s *socket) ping(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		asking, cancel := context.WithTimeout(ctx, writeTimeout)
-		err := s.conn.Ping(asking)
+		pingCtx, cancel := context.WithTimeout(ctx, writeTimeout)
+		err := s.conn.Ping(pingCtx)
 		cancel()
 		if err != nil {
 			_ = s.conn.CloseNow()

@@ -43,8 +43,8 @@ func firstRawList(params *graphql.RawParams) *RawList {
 	return nil
 }
 
-// longList is how many bytes a list has that is worth the trouble.
-const longList = 16 << 10
+// minRawList is how many bytes a list has that is worth the trouble.
+const minRawList = 16 << 10
 
 // decodeWithRawLists is decodeParams in one pass, whose variables that are long lists
 // stay RawList. It says no to whatever is not as it should be, or is read in more
@@ -60,69 +60,69 @@ func decodeWithRawLists(document string) (*graphql.RawParams, bool) {
 		seen[name] = true
 		switch name {
 		case "query":
-			params.Query, ok = text(s)
+			params.Query, ok = readText(s)
 		case "operationName":
 			if ok = s.Null(); !ok {
-				params.OperationName, ok = text(s)
+				params.OperationName, ok = readText(s)
 			}
 		case "variables":
 			if ok = s.Null(); !ok {
 				params.Variables = map[string]any{}
-				ok = s.Members(func(name string) bool { return variable(s, document, name, params.Variables) })
+				ok = s.Members(func(name string) bool { return readVariable(s, document, name, params.Variables) })
 			}
 		case "extensions", "documentId": // which are read elsewhere
 		default:
-			_, ok = value(s, 0)
+			_, ok = readValue(s, 0)
 		}
 		return ok
 	})
 	return params, ok && params.Query != "" && s.End()
 }
 
-func variable(s *jsonscan.Scanner, document, name string, into map[string]any) (ok bool) {
-	if _, twice := into[name]; twice {
+func readVariable(s *jsonscan.Scanner, document, name string, variables map[string]any) (ok bool) {
+	if _, duplicate := variables[name]; duplicate {
 		return false
 	}
 	if s.Next() == '[' {
-		from := *s
-		if text, ok := s.Skip(); ok && len(text) >= longList {
-			into[name] = RawList{text, document}
+		start := *s
+		if text, ok := s.Skip(); ok && len(text) >= minRawList {
+			variables[name] = RawList{text, document}
 			return true
 		}
-		*s = from
+		*s = start
 	}
-	into[name], ok = value(s, 0)
+	variables[name], ok = readValue(s, 0)
 	return ok
 }
 
-// deep is where objects and lists within each other are left to decodeParams.
-const deep = 100
+// maxNesting is where objects and lists within each other are left to decodeParams.
+const maxNesting = 100
 
-// value is what comes next, as decodeValue would have it.
-func value(s *jsonscan.Scanner, depth int) (v any, ok bool) {
-	if depth == deep {
+// readValue is what comes next, as decodeValue would have it.
+func readValue(s *jsonscan.Scanner, depth int) (v any, ok bool) {
+	if depth == maxNesting {
 		return nil, false
 	}
 	switch s.Next() {
 	case '{':
 		object := map[string]any{}
 		return object, s.Members(func(name string) (ok bool) {
-			if _, twice := object[name]; twice {
+			if _, duplicate := object[name]; duplicate {
 				return false
 			}
-			object[name], ok = value(s, depth+1)
+			object[name], ok = readValue(s, depth+1)
 			return ok
 		})
 	case '[':
 		list := []any{}
 		ok = s.List(func() bool {
-			item, ok := value(s, depth+1)
+			item, ok := readValue(s, depth+1)
 			list = append(list, item)
 			return ok
 		})
 		return list, ok
 	case '"':
-		return text(s)
+		return readText(s)
 	case 'n':
 		return nil, s.Null()
 	case 't', 'f':
@@ -133,9 +133,9 @@ func value(s *jsonscan.Scanner, depth int) (v any, ok bool) {
 	}
 }
 
-// text is a string of its own. A part of the document would keep all of that in
+// readText is a string of its own. A part of the document would keep all of that in
 // memory for as long as itself: a parsed query is kept beyond its request.
-func text(s *jsonscan.Scanner) (string, bool) {
+func readText(s *jsonscan.Scanner) (string, bool) {
 	part, ok := s.Text()
 	return strings.Clone(part), ok
 }
