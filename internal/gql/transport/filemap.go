@@ -10,9 +10,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// readMap reads the part "map", {"0": ["variables.files.0"]}, and gives for
-// each file the function that puts it where it belongs among the variables.
-// Every place must be there, hold null, and belong to one file only.
+// readMap reads the part "map", {"0": ["variables.files.0"]}, and returns for each file
+// a function that sets the variable of the file. Every path must lead to a null, and
+// two files must not have the same path.
 func readMap(document []byte, variables map[string]any, maxFiles int) (map[string]func(graphql.Upload), error) {
 	var paths map[string][]string
 	if err := json.Unmarshal(document, &paths); err != nil || paths == nil {
@@ -41,8 +41,9 @@ func readMap(document []byte, variables map[string]any, maxFiles int) (map[strin
 	return setters, nil
 }
 
-// findVariable finds where path leads: "variables", then keys of objects and indices
-// of lists, joined by dots. There is one way to write each path.
+// findVariable returns a function that sets the variable at path: "variables", then keys
+// of objects and indices of lists, joined by dots. Each variable has exactly one
+// path.
 func findVariable(variables map[string]any, path string) (func(graphql.Upload), error) {
 	wrong := badRequest("a path of the map does not lead to a null among the variables: write it as variables.files.0")
 	root, rest, deeper := strings.Cut(path, ".")

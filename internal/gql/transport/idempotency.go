@@ -20,23 +20,23 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// keyHeader is that of the IETF's draft "The Idempotency-Key HTTP Header Field"
+// keyHeader is the header of the IETF's draft "The Idempotency-Key HTTP Header Field"
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
 const keyHeader = "Idempotency-Key"
 
-// replayedHeader marks an answer that was given before.
+// replayedHeader marks a stored answer.
 const replayedHeader = "Idempotency-Replayed"
 
-// Directives of the schema: a mutation that may be sent again without harm, and
-// a field whose value is shown once.
+// Directives of the schema: a mutation that may run again without harm, and a field
+// with a value that is shown once.
 const (
 	repeatableDirective = "repeatable"
 	secretDirective     = "secret"
 )
 
-// beginRun begins a run of a mutation that was sent under a key, or gives the answer
-// that it got before. Both are nil where there is no key to go by: without a
-// caller there is nobody whose it could be.
+// beginRun returns a new run of a mutation with a key, or the stored answer. Both are
+// nil for a request without a key, and for an anonymous caller, who cannot own a
+// key.
 func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[string]any) (*idempotency.Run, []byte, error) {
 	by := caller.From(e.r.Context())
 	if e.options.Idempotency == nil || by == nil || len(e.r.Header.Values(keyHeader)) == 0 || operation.Operation.Operation != ast.Mutation {
@@ -60,8 +60,8 @@ func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[s
 	})
 }
 
-// readKey reads the header, whose value is a string as RFC 9651 has it, in
-// quotes, or, as most send it, the bare key.
+// readKey returns the key in the header: a string in quotes, as in RFC 9651, or the
+// bare key, which most clients send.
 func readKey(header http.Header) (key string, ok bool) {
 	values := header.Values(keyHeader)
 	if len(values) != 1 {
@@ -79,8 +79,8 @@ func readKey(header http.Header) (key string, ok bool) {
 	return key, visible && len(key) >= 1 && len(key) <= idempotency.MaxKey
 }
 
-// hashOf is the SHA-256 of all that a request asks: the document, which of its
-// operations, and the variables, with the bytes of every file.
+// hashOf returns the SHA-256 of a request: the document, the name of the operation, and
+// the variables with the bytes of every file.
 func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash [sha256.Size]byte, err error) {
 	hashed, err := hashFiles(variables)
 	if err != nil {
@@ -90,8 +90,8 @@ func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash
 	return sha256.Sum256(whole), err
 }
 
-// hashFiles is a value of the variables with each file as its name, size
-// and hash. The files are left at their beginning.
+// hashFiles returns a value of the variables with each file replaced by its name, size
+// and hash. Afterwards the files are at offset 0.
 func hashFiles(value any) (any, error) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -128,7 +128,7 @@ func hashFiles(value any) (any, error) {
 	return value, nil
 }
 
-// allRootFieldsHave says whether all fields of the mutation itself have a directive.
+// allRootFieldsHave reports whether all root fields of the operation have a directive.
 func allRootFieldsHave(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
@@ -147,7 +147,7 @@ func allRootFieldsHave(operation *graphql.OperationContext, directive string) bo
 	return within(operation.Operation.SelectionSet)
 }
 
-// anyFieldHas says whether any field of the document has a directive.
+// anyFieldHas reports whether any field of the document has a directive.
 func anyFieldHas(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
@@ -158,16 +158,16 @@ func anyFieldHas(operation *graphql.OperationContext, directive string) bool {
 			case *ast.InlineFragment:
 				return within(s.SelectionSet)
 			}
-			return false // a spread: its fragment is gone through by itself
+			return false // a spread: the loop over doc.Fragments covers the fragment
 		})
 	}
 	return within(operation.Operation.SelectionSet) ||
 		slices.ContainsFunc(operation.Doc.Fragments, func(f *ast.FragmentDefinition) bool { return within(f.SelectionSet) })
 }
 
-// runOnce runs a mutation under a key, and records its answer before anybody
-// sees it. Where that fails the answer goes out all the same: the effect is
-// recorded, and is what counts.
+// runOnce runs a mutation with a key, and stores the answer before the client gets the
+// answer. If storing fails, the client still gets the answer: the record of the effect
+// is enough to prevent a second effect.
 func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationContext, dispatch func(context.Context) *graphql.Response) *graphql.Response {
 	ctx, cancel := run.Context(e.r.Context())
 	defer cancel()
@@ -181,7 +181,7 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	if response == nil {
 		return nil
 	}
-	// An answer that was too large for what had been done stays too large.
+	// An answer that exceeded a limit after an effect will exceed the limit again.
 	applied := len(response.Errors) > 0 && response.Errors[0].Extensions["applied"] == true &&
 		response.Errors[0].Extensions["code"] == string(fault.TooLarge)
 	if len(response.Errors) > 0 && !applied && (response.Data == nil || string(response.Data) == "null") {
@@ -197,19 +197,19 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	return response
 }
 
-// keyStatus is the status of a request under a key that is not carried out.
+// keyStatus returns the HTTP status of a fault of the keeper.
 func keyStatus(err *fault.Error) int {
 	switch err.Code {
 	case fault.KeyReused:
 		return http.StatusUnprocessableEntity
-	case fault.AnswerNotKept, fault.Unavailable: // Unavailable: it is under way
+	case fault.AnswerNotKept, fault.Unavailable: // Unavailable: another run is under way
 		return http.StatusConflict
 	}
 	return http.StatusBadRequest
 }
 
-// keyRefusal is how a fault of the keeper is answered. Any other error of its is
-// the database's.
+// keyRefusal returns the refusal for a fault of the keeper. Any other error comes from
+// the database.
 func keyRefusal(err error) error {
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return err

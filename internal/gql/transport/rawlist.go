@@ -9,15 +9,16 @@ import (
 	"tagma/internal/base/jsonscan"
 )
 
-// RawList is a variable that is not decoded yet, a long list: whoever knows what it
-// is a list of reads its Text straight into that. Decode is for the rest.
+// RawList is a long list among the variables, not decoded yet. An extension with a
+// parser for the type of the items parses Text; for other types Decode decodes the
+// list.
 type RawList struct {
-	Text     string // begins as a list does; whether it is valid JSON was not looked at
-	document string // all of what was sent
+	Text     string // begins with a bracket; not validated as JSON
+	document string // the whole body
 }
 
-// Decode is the value as it would have come, had it been short. If it is not
-// valid, the error is that of the whole document.
+// Decode returns the decoded list, as decodeParams would. If the list is malformed,
+// Decode returns the error of the whole document.
 func (l RawList) Decode() (any, error) {
 	if !json.Valid([]byte(l.Text)) {
 		return nil, l.validateDocument()
@@ -33,7 +34,7 @@ func (l RawList) validateDocument() error {
 	return err
 }
 
-// firstRawList is one of the variables that are RawList, if there are any.
+// firstRawList returns a raw list among the variables, or nil.
 func firstRawList(params *graphql.RawParams) *RawList {
 	for _, value := range params.Variables {
 		if list, ok := value.(RawList); ok {
@@ -43,12 +44,13 @@ func firstRawList(params *graphql.RawParams) *RawList {
 	return nil
 }
 
-// minRawList is how many bytes a list has that is worth the trouble.
+// minRawList is the smallest size of a raw list, in bytes: decoding a shorter list is
+// quick.
 const minRawList = 16 << 10
 
-// decodeWithRawLists is decodeParams in one pass, whose variables that are long lists
-// stay RawList. It says no to whatever is not as it should be, or is read in more
-// than one way, a key that is there twice.
+// decodeWithRawLists returns the parameters like decodeParams, in one pass, with long
+// lists among the variables as RawList. decodeWithRawLists returns false for anything
+// unusual: malformed JSON, duplicate keys, or a document without a query.
 func decodeWithRawLists(document string) (*graphql.RawParams, bool) {
 	s := jsonscan.New(document)
 	params := &graphql.RawParams{}
@@ -70,7 +72,7 @@ func decodeWithRawLists(document string) (*graphql.RawParams, bool) {
 				params.Variables = map[string]any{}
 				ok = s.Members(func(name string) bool { return readVariable(s, document, name, params.Variables) })
 			}
-		case "extensions", "documentId": // which are read elsewhere
+		case "extensions", "documentId": // decodeParams decodes these requests
 		default:
 			_, ok = readValue(s, 0)
 		}
@@ -95,10 +97,10 @@ func readVariable(s *jsonscan.Scanner, document, name string, variables map[stri
 	return ok
 }
 
-// maxNesting is where objects and lists within each other are left to decodeParams.
+// maxNesting bounds the recursion of readValue. decodeParams decodes deeper values.
 const maxNesting = 100
 
-// readValue is what comes next, as decodeValue would have it.
+// readValue returns the next value, as decodeValue would.
 func readValue(s *jsonscan.Scanner, depth int) (v any, ok bool) {
 	if depth == maxNesting {
 		return nil, false
@@ -133,8 +135,8 @@ func readValue(s *jsonscan.Scanner, depth int) (v any, ok bool) {
 	}
 }
 
-// readText is a string of its own. A part of the document would keep all of that in
-// memory for as long as itself: a parsed query is kept beyond its request.
+// readText returns a copy of the next string. A substring of the document would hold
+// the whole document in memory, and parsed queries outlive the request.
 func readText(s *jsonscan.Scanner) (string, bool) {
 	part, ok := s.Text()
 	return strings.Clone(part), ok

@@ -15,18 +15,18 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// Memory is room that all requests of a server share. Of uploaded files, what
-// does not fit in waits in temporary files. Nil is none.
+// Memory is an amount of memory that all requests of a server share. Uploaded files
+// without room in Memory go to temporary files. A nil Memory has no room.
 type Memory struct {
 	size      int64 // in bytes
 	semaphore *semaphore.Weighted
 }
 
-// NewMemory is room for so many bytes.
+// NewMemory returns a Memory of so many bytes.
 func NewMemory(bytes int64) *Memory { return &Memory{bytes, semaphore.NewWeighted(bytes)} }
 
-// memoryFile is an uploaded file in memory. Who needs it whole reads Bytes, which
-// are there until the request is over, and must not change them.
+// memoryFile is an uploaded file in memory. Bytes returns the whole content, which is
+// valid until the end of the request, and which the caller must not change.
 type memoryFile struct {
 	*bytes.Reader
 	content []byte
@@ -34,19 +34,19 @@ type memoryFile struct {
 
 func (f memoryFile) Bytes() []byte { return f.content }
 
-// spool holds the files of one request: in memory, or by one open descriptor
-// each, readable by nobody else.
+// spool holds the files of one request, in memory or as temporary files. Each temporary
+// file is open, and has no name that other programs could open.
 type spool struct {
 	dir     string
-	memory  []byte // of memory, what is free; nil for temporary files
-	release func() // gives the memory back, if there is any
+	memory  []byte // unused part of the reserved memory; nil for temporary files
+	release func() // returns the reserved memory, if any
 	files   []*os.File
-	names   []string // of those files whose names could not be removed at once
-	added   int      // how many parts were used in
+	names   []string // of files that could not be removed while open
+	added   int      // number of parts
 }
 
-// reserve makes room in memory for a body of that length, if there is some. -1
-// is a length that nobody knows.
+// reserve reserves memory for a body of length bytes, if memory has room. The length -1
+// is unknown.
 func (s *spool) reserve(memory *Memory, length int64) {
 	if memory == nil || length <= 0 || !memory.semaphore.TryAcquire(length) {
 		return
@@ -54,7 +54,7 @@ func (s *spool) reserve(memory *Memory, length int64) {
 	s.memory, s.release = make([]byte, length), func() { memory.semaphore.Release(length) }
 }
 
-// add takes a part in and gives it from its beginning.
+// add reads a part, and returns the file at offset 0.
 func (s *spool) add(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
 	s.added++
 	if s.memory != nil {
@@ -68,7 +68,7 @@ func (s *spool) add(part *multipart.Part, limit int64) (file io.ReadSeeker, size
 	return file, size, err
 }
 
-// readToMemory reads a part into the room, which is as large as the whole body.
+// readToMemory reads a part into the reserved memory, which is as large as the body.
 func (s *spool) readToMemory(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
 	n := 0
 	for n < len(s.memory) && int64(n) <= limit {
@@ -90,15 +90,15 @@ func (s *spool) readToMemory(part *multipart.Part, limit int64) (file io.ReadSee
 	return nil, int64(n), nil
 }
 
-// readToFile writes a part to a new file and leaves it open at its beginning.
+// readToFile writes a part to a new file, and returns the open file at offset 0.
 func (s *spool) readToFile(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
 	file, err = os.CreateTemp(s.dir, "tagma-upload-*")
 	if err != nil {
 		return nil, 0, storeRefusal(err)
 	}
 	s.files = append(s.files, file)
-	// The name goes first, so that even a killed server leaves nothing behind.
-	// Where an open file must keep its name, close removes the file.
+	// The name is removed first, so that even a killed server leaves nothing behind.
+	// If the system cannot remove an open file, close removes the file.
 	if os.Remove(file.Name()) != nil {
 		s.names = append(s.names, file.Name())
 	}
@@ -116,7 +116,8 @@ func (s *spool) readToFile(part *multipart.Part, limit int64) (file *os.File, si
 	return file, size, nil
 }
 
-// close closes and removes all files, and gives the memory back. A resolver may have closed some of them.
+// close closes and removes all files, and returns the memory. A resolver may have
+// closed some files before.
 func (s *spool) close() {
 	for _, file := range s.files {
 		_ = file.Close()
@@ -129,7 +130,7 @@ func (s *spool) close() {
 	}
 }
 
-// storeRefusal is a fault of the disk.
+// storeRefusal returns the refusal for an error of a temporary file.
 func storeRefusal(err error) *refusal {
 	r := newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "the upload cannot be stored at present")
 	if kind := health.OfFile(err); kind != "" {

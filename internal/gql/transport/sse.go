@@ -121,8 +121,8 @@ func (e eventWriter) send(text object) error {
 	return e.connection.Flush()
 }
 
-// event is one answer. A line break, which JSON may have between its values,
-// would end the event: event makes spaces of those in the answer.
+// event returns an answer as a server-sent event. A line break between JSON values
+// would end the event, so event replaces line breaks in the answer by spaces.
 func event(response *graphql.Response) object {
 	for n, c := range response.Data {
 		if c == '\n' || c == '\r' {
