@@ -28,9 +28,9 @@ import (
 	"tagma/internal/cli/client/upload"
 )
 
-// silence is how long a server may neither take nor give a byte before it is
+// idleTimeout is how long a server may neither take nor give a byte before it is
 // held to be gone. It is more than a server takes over an upload.
-const silence = 5 * time.Minute
+const idleTimeout = 5 * time.Minute
 
 // Options of New.
 type Options struct {
@@ -89,13 +89,13 @@ func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 
 // MakeRequest sends an operation. One whose variables have files goes as a form,
 // any other as JSON. The functions of package generated call it.
-func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, into *graphql.Response) error {
+func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, response *graphql.Response) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	alive := watch(func() { cancel(errSilent) })
-	defer alive.Stop()
+	idle := watch(func() { cancel(errIdle) })
+	defer idle.Stop()
 
-	request, err := c.request(ctx, operation, alive)
+	request, err := c.request(ctx, operation, idle)
 	if err != nil {
 		return err
 	}
@@ -104,11 +104,11 @@ func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, in
 		return c.unreachable(ctx, err)
 	}
 	defer answer.Body.Close()
-	return c.read(ctx, answer, alive, into)
+	return c.read(ctx, answer, idle, response)
 }
 
 // request makes the HTTP request of an operation.
-func (c *Client) request(ctx context.Context, operation *graphql.Request, alive *watchdog) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, operation *graphql.Request, idle *watchdog) (*http.Request, error) {
 	text, err := json.Marshal(operation)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (c *Client) request(ctx context.Context, operation *graphql.Request, alive 
 		}
 		length, contentType, body = form.Length, form.ContentType, form.Body
 	}
-	open := func() (io.ReadCloser, error) { return &watched{body(), alive}, nil }
+	open := func() (io.ReadCloser, error) { return &watchedBody{body(), idle}, nil }
 	first, _ := open()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, first)
 	if err != nil {
@@ -139,37 +139,37 @@ func (c *Client) request(ctx context.Context, operation *graphql.Request, alive 
 }
 
 // read reads an answer.
-func (c *Client) read(ctx context.Context, answer *http.Response, alive *watchdog, into *graphql.Response) error {
+func (c *Client) read(ctx context.Context, answer *http.Response, idle *watchdog, response *graphql.Response) error {
 	got := struct {
 		Data   any         `json:"data"`
 		Errors []wireError `json:"errors"`
-	}{Data: into.Data}
-	err := json.NewDecoder(watched{answer.Body, alive}).Decode(&got)
+	}{Data: response.Data}
+	err := json.NewDecoder(watchedBody{answer.Body, idle}).Decode(&got)
 	switch {
 	case err == nil && len(got.Errors) > 0:
 		return got.Errors[0].fault()
 	case err == nil && answer.StatusCode == http.StatusOK:
 		return nil
 	case answer.StatusCode != http.StatusOK:
-		return c.noTagma(answer)
+		return c.foreignAnswer(answer)
 	case ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF):
 		return c.unreachable(ctx, err)
 	}
 	return fault.Wrap(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
 }
 
-// watchdog barks when nothing has moved for as long as silence.
+// watchdog barks when nothing has moved for as long as idleTimeout.
 type watchdog struct{ *time.Timer }
 
-func watch(bark func()) *watchdog { return &watchdog{time.AfterFunc(silence, bark)} }
+func watch(expire func()) *watchdog { return &watchdog{time.AfterFunc(idleTimeout, expire)} }
 
-// watched is a body whose reading keeps the dog quiet.
-type watched struct {
+// watchedBody is a body whose reading keeps the dog quiet.
+type watchedBody struct {
 	io.ReadCloser
-	alive *watchdog
+	idle *watchdog
 }
 
-func (w watched) Read(p []byte) (int, error) {
-	w.alive.Reset(silence)
+func (w watchedBody) Read(p []byte) (int, error) {
+	w.idle.Reset(idleTimeout)
 	return w.ReadCloser.Read(p)
 }

@@ -36,21 +36,21 @@ func (w *wireError) fault() error {
 	return err
 }
 
-var errSilent = errors.New("no byte has moved for " + silence.String())
+var errIdle = errors.New("no byte has moved for " + idleTimeout.String())
 
 // unreachable says why there is no answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errSilent):
+	case errors.Is(cause, errIdle):
 		err = cause
 	case cause != nil: // the caller wants no answer any more
 		return cause
 	}
-	if sent, ok := errors.AsType[*url.Error](err); ok {
-		err = sent.Err // without the address, which the message has
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err // without the address, which the message has
 	}
-	if ours, ok := errors.AsType[*fault.Error](err); ok { // of a file that was to be sent
-		return ours
+	if fileErr, ok := errors.AsType[*fault.Error](err); ok { // of a file that was to be sent
+		return fileErr
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fault.Wrap(certificate, fault.BadInput, "%s does not prove to be who it says", c.options.Server)
@@ -58,9 +58,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return fault.Wrap(err, fault.Unavailable, "%s cannot be reached (does a server run there? --server gives another address)", c.options.Server)
 }
 
-// noTagma says what an answer means that is none of Tagma's: a proxy's in front
+// foreignAnswer says what an answer means that is none of Tagma's: a proxy's in front
 // of it, or another server's.
-func (c *Client) noTagma(answer *http.Response) error {
+func (c *Client) foreignAnswer(answer *http.Response) error {
 	switch status := answer.StatusCode; {
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
 		err := fault.New(fault.Unavailable, "%s answers %s", c.options.Server, answer.Status)
@@ -80,18 +80,18 @@ func (c *Client) noTagma(answer *http.Response) error {
 // not mend, or has failed for as long as the client's patience. Before another
 // try it waits as long as the server asks for, or else longer each time.
 func Retry[T any](ctx context.Context, c *Client, do func() (T, error)) (T, error) {
-	var failing time.Time // since when; zero before the first failure
+	var failingSince time.Time // since when; zero before the first failure
 	return backoff.Retry(ctx, func() (T, error) {
 		got, err := do()
 		if err == nil {
 			return got, nil
 		}
-		if failing.IsZero() {
-			failing = time.Now()
+		if failingSince.IsZero() {
+			failingSince = time.Now()
 		}
 		known, ok := errors.AsType[*fault.Error](err)
-		passes := ok && (known.Code == fault.Unavailable || known.Code == fault.RateLimited)
-		if !passes || time.Since(failing)+known.RetryAfter > c.options.Patience {
+		isTemporary := ok && (known.Code == fault.Unavailable || known.Code == fault.RateLimited)
+		if !isTemporary || time.Since(failingSince)+known.RetryAfter > c.options.Patience {
 			return got, backoff.Permanent(err)
 		}
 		if known.RetryAfter > 0 {

@@ -42,16 +42,16 @@ func (c *Client) Get(ctx context.Context, link string) (io.ReadCloser, error) {
 		defer done()
 		return nil, c.refusedTransfer(answer)
 	}
-	return &received{answer.Body, done}, nil
+	return &transferBody{answer.Body, done}, nil
 }
 
-// received is a body whose end is the request's.
-type received struct {
+// transferBody is a body whose end is the request's.
+type transferBody struct {
 	io.Reader
 	done func()
 }
 
-func (r *received) Close() error { r.done(); return nil }
+func (r *transferBody) Close() error { r.done(); return nil }
 
 // transfer sends a request that carries its own permission: no token goes with
 // it, as its address may be another server's.
@@ -65,11 +65,11 @@ func (c *Client) transfer(ctx context.Context, method, address string, header ht
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	alive := watch(func() { cancel(errSilent) })
-	done := func() { alive.Stop(); cancel(nil) }
+	idle := watch(func() { cancel(errIdle) })
+	done := func() { idle.Stop(); cancel(nil) }
 	var from io.Reader
 	if size > 0 { // else net/http would not know that there is nothing
-		from = watched{body, alive}
+		from = watchedBody{body, idle}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, to.String(), from)
 	if err != nil {
@@ -83,19 +83,19 @@ func (c *Client) transfer(ctx context.Context, method, address string, header ht
 		done()
 		return nil, nil, err
 	}
-	answer.Body = watched{answer.Body, alive}
+	answer.Body = watchedBody{answer.Body, idle}
 	return answer, func() { _ = answer.Body.Close(); done() }, nil
 }
 
 // refusedTransfer says what an answer to Put or Get means.
 func (c *Client) refusedTransfer(answer *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
-	said := strings.TrimSpace(string(text))
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
+	text := strings.TrimSpace(string(body))
 	switch status := answer.StatusCode; {
 	case status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone, status == http.StatusConflict,
 		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, text)
 	default:
-		return fault.New(fault.BadInput, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+		return fault.New(fault.BadInput, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, text)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-func annotating() *cobra.Command {
+func annotateCommand() *cobra.Command {
 	c := config.DefaultClient()
 	var o annotate.Options
 	cmd := &cobra.Command{
@@ -54,5 +54,5 @@ same; with --atomic it is all or none. It fails if anything is wrong.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.Atomic, "atomic", false, "all annotations or none, in one request")
-	return asking(c, cmd)
+	return clientCommand(c, cmd)
 }

@@ -54,7 +54,7 @@ label repository is not in it, for it follows from the database.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, c, func(st *store.Store) error {
 				report, err := backup.Make(cmd.Context(), backup.Source{DB: st.DB, Bucket: st.Bucket, Place: Place(c, st)}, args[0], options)
-				tellDamage(cmd, report)
+				printDamage(cmd, report)
 				if err != nil {
 					return err
 				}
@@ -73,8 +73,8 @@ label repository is not in it, for it follows from the database.`,
 	return cmd
 }
 
-// tellDamage prints what a backup has found damaged in the folder.
-func tellDamage(cmd *cobra.Command, report backup.Report) {
+// printDamage prints what a backup has found damaged in the folder.
+func printDamage(cmd *cobra.Command, report backup.Report) {
 	for _, key := range report.Replaced {
 		fmt.Fprintf(cmd.OutOrStdout(), "damaged or missing in the backup, and copied again: %s\n", key)
 	}

@@ -15,14 +15,14 @@ import (
 	"tagma/internal/server/config"
 )
 
-// laptop is where a server is that nobody has told to be elsewhere.
-const laptop = "http://127.0.0.1:8080"
+// defaultServer is where a server is that nobody has told to be elsewhere.
+const defaultServer = "http://127.0.0.1:8080"
 
-// asking makes a command, or a group of them, ask a server.
-func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
+// clientCommand makes a command, or a group of them, ask a server.
+func clientCommand(c *config.Client, cmd *cobra.Command) *cobra.Command {
 	c.Flags(cmd.PersistentFlags())
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return environment(cmd)
+		return readEnvironment(cmd)
 	}
 	return cmd
 }
@@ -30,20 +30,20 @@ func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
 // connect makes a client of the settings, and where they are silent of the login
 // that is kept. Out hears why it waits.
 func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
-	kept, err := credentials.Read()
+	login, err := credentials.Read()
 	if err != nil && (c.Server == "" || c.Token == "") {
 		return nil, err
 	}
-	if kept == nil {
-		kept = &credentials.Login{}
+	if login == nil {
+		login = &credentials.Login{}
 	}
-	server := cmp.Or(c.Server, kept.Server, laptop)
+	server := cmp.Or(c.Server, login.Server, defaultServer)
 	token := c.Token
-	if token == "" && sameServer(server, kept.Server) { // a token goes to its own server only
-		if kept.ExpiresAt < instant.System() {
+	if token == "" && sameServer(server, login.Server) { // a token goes to its own server only
+		if login.ExpiresAt < instant.System() {
 			return nil, fmt.Errorf("the login at %s has ended: sign in again with tagma login", server)
 		}
-		token = kept.Token
+		token = login.Token
 	}
 	if token == "" {
 		return nil, fmt.Errorf("nobody is signed in at %s: sign in with tagma login %s, or set TAGMA_TOKEN", server, server)
@@ -60,9 +60,9 @@ func sameServer(a, b string) bool {
 	return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/")
 }
 
-// moment reads a time as people write it on a command line: a date, or one of
+// parseTime reads a time as people write it on a command line: a date, or one of
 // the forms that the contract takes.
-func moment(s string) (instant.Instant, error) {
+func parseTime(s string) (instant.Instant, error) {
 	if date, err := time.Parse(time.DateOnly, s); err == nil {
 		return instant.Of(date), nil
 	}

@@ -43,12 +43,12 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PreRunE:       settled(c),
+		PreRunE:       loadSettings(c),
 		RunE:          run,
 	}
 	serving := &cobra.Command{
 		Use: "serve", Short: "Serve (the same as no command)", Args: cobra.NoArgs, GroupID: serverGroup,
-		PreRunE: settled(c), RunE: run,
+		PreRunE: loadSettings(c), RunE: run,
 	}
 	for _, cmd := range []*cobra.Command{root, serving} {
 		c.StoreFlags(cmd.Flags())
@@ -60,29 +60,29 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		&cobra.Group{ID: serverGroup, Title: "Serve, and look after a server on its own machine:"},
 	)
 	root.AddCommand(serving)
-	for _, cmd := range append(backupCommands(c), admin(c), labelCommands(c), fillDemo(c)) {
+	for _, cmd := range append(backupCommands(c), adminCommands(c), labelCommands(c), demoCommand(c)) {
 		cmd.GroupID = serverGroup
-		cmd.PersistentPreRunE = settled(c)
+		cmd.PersistentPreRunE = loadSettings(c)
 		c.StoreFlags(cmd.PersistentFlags())
 		root.AddCommand(cmd)
 	}
-	look := ready(c)
-	look.GroupID = serverGroup
-	root.AddCommand(look)
-	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), pulls(), annotating(), seriesOf()} {
+	readyCmd := readyCommand(c)
+	readyCmd.GroupID = serverGroup
+	root.AddCommand(readyCmd)
+	for _, cmd := range []*cobra.Command{loginCommand(), logoutCommand(), tokenCommands(), pushCommands(), pullCommands(), annotateCommand(), seriesCommand()} {
 		cmd.GroupID = clientGroup
 		root.AddCommand(cmd)
 	}
-	explainCompletion(root)
+	addCompletion(root)
 	root.InitDefaultHelpCmd()
-	explain(root)
+	checkArguments(root)
 	return root
 }
 
-// settled reads and checks the settings of a server, before a command runs.
-func settled(c *config.Config) func(*cobra.Command, []string) error {
+// loadSettings reads and checks the settings of a server, before a command runs.
+func loadSettings(c *config.Config) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if err := environment(cmd); err != nil {
+		if err := readEnvironment(cmd); err != nil {
 			return err
 		}
 		c.Labels.Token = os.Getenv(config.TokenVariable)
@@ -93,9 +93,9 @@ func settled(c *config.Config) func(*cobra.Command, []string) error {
 	}
 }
 
-// explainCompletion adds cobra's own command for completion, and says what it is
+// addCompletion adds cobra's own command for completion, and says what it is
 // for.
-func explainCompletion(root *cobra.Command) {
+func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd("completion") // as if it were asked for: else a command without others has none
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
@@ -113,7 +113,7 @@ alone, in bash or zsh: source <(tagma completion bash).`
 	}
 }
 
-func admin(c *config.Config) *cobra.Command {
+func adminCommands(c *config.Config) *cobra.Command {
 	cmd := &cobra.Command{Use: "admin", Short: "Look after a server from its own machine"}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "reset-password USERNAME",
@@ -141,16 +141,16 @@ type opener func(context.Context, *config.Config, *slog.Logger) (*store.Store, e
 // withStore opens the store that a server has made, and changes nothing of it
 // by that.
 func withStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
-	return with(cmd, c, store.OpenExisting, do)
+	return openStore(cmd, c, store.OpenExisting, do)
 }
 
 // withNewStore opens a store for a command that fills an empty one, and makes the
 // store if it is missing.
 func withNewStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
-	return with(cmd, c, store.Make, do)
+	return openStore(cmd, c, store.Make, do)
 }
 
-func with(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Store) error) error {
+func openStore(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Store) error) error {
 	log, err := store.Logger(c)
 	if err != nil {
 		return err

@@ -62,16 +62,16 @@ func Write(l Login) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return "", err
 	}
-	fresh, err := os.CreateTemp(filepath.Dir(name), "login-*") // 0600
+	temp, err := os.CreateTemp(filepath.Dir(name), "login-*") // 0600
 	if err != nil {
 		return "", err
 	}
-	_, err = fresh.Write(append(text, '\n'))
-	if err = errors.Join(err, fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), name)
+	_, err = temp.Write(append(text, '\n'))
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), name)
 	}
 	if err != nil {
-		_ = os.Remove(fresh.Name())
+		_ = os.Remove(temp.Name())
 	}
 	return name, err
 }

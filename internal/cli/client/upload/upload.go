@@ -56,11 +56,11 @@ func NewForm(operation []byte, variable string, files []File) (*Form, error) {
 		f.Length += int64(len(text))
 		f.parts = append(f.parts, func() io.ReadCloser { return io.NopCloser(strings.NewReader(text)) })
 	}
-	places := map[string][]string{}
+	paths := map[string][]string{}
 	for n := range files {
-		places[strconv.Itoa(n)] = []string{fmt.Sprintf("variables.%s.%d", variable, n)}
+		paths[strconv.Itoa(n)] = []string{fmt.Sprintf("variables.%s.%d", variable, n)}
 	}
-	fileMap, err := json.Marshal(places)
+	fileMap, err := json.Marshal(paths)
 	if err == nil {
 		err = errors.Join(w.WriteField("operations", string(operation)), w.WriteField("map", string(fileMap)))
 	}
@@ -84,19 +84,19 @@ func (f *Form) Body() io.ReadCloser { return &body{rest: f.parts} }
 
 // body reads parts one after the other.
 type body struct {
-	now  io.ReadCloser
-	rest []func() io.ReadCloser
+	current io.ReadCloser
+	rest    []func() io.ReadCloser
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	for {
-		if b.now == nil {
+		if b.current == nil {
 			if len(b.rest) == 0 {
 				return 0, io.EOF
 			}
-			b.now, b.rest = b.rest[0](), b.rest[1:]
+			b.current, b.rest = b.rest[0](), b.rest[1:]
 		}
-		n, err := b.now.Read(p)
+		n, err := b.current.Read(p)
 		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
@@ -109,12 +109,12 @@ func (b *body) Read(p []byte) (int, error) {
 
 // Close closes what is open.
 func (b *body) Close() error {
-	if b.now == nil {
+	if b.current == nil {
 		return nil
 	}
-	now := b.now
-	b.now = nil
-	return now.Close()
+	current := b.current
+	b.current = nil
+	return current.Close()
 }
 
 // Body is the file alone, from its beginning. It is opened when it is read.
@@ -122,20 +122,20 @@ func (f File) Body() io.ReadCloser { return &content{file: f} }
 
 // content is what one file holds, which must be as much as was announced.
 type content struct {
-	file File
-	from io.ReadCloser
-	read int64
+	file   File
+	source io.ReadCloser
+	read   int64
 }
 
 func (c *content) Read(p []byte) (int, error) {
-	if c.from == nil {
-		from, err := c.file.Open()
+	if c.source == nil {
+		source, err := c.file.Open()
 		if err != nil {
 			return 0, fault.Wrap(err, fault.BadInput, "%s cannot be read", c.file.Name)
 		}
-		c.from = from
+		c.source = source
 	}
-	n, err := c.from.Read(p)
+	n, err := c.source.Read(p)
 	c.read += int64(n)
 	switch {
 	case c.read > c.file.Size, err == io.EOF && c.read < c.file.Size:
@@ -147,8 +147,8 @@ func (c *content) Read(p []byte) (int, error) {
 }
 
 func (c *content) Close() error {
-	if c.from == nil {
+	if c.source == nil {
 		return nil
 	}
-	return c.from.Close()
+	return c.source.Close()
 }

@@ -45,13 +45,13 @@ func Fail(w io.Writer, err error) int {
 	return failed
 }
 
-// explain gives every command below cmd, and cmd itself, an error for each word
+// checkArguments gives every command below cmd, and cmd itself, an error for each word
 // and flag that the command does not take. Which words a command takes, its
 // line of usage says.
-func explain(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(flagProblem)
+func checkArguments(cmd *cobra.Command) {
+	cmd.SetFlagErrorFunc(flagError)
 	for _, sub := range cmd.Commands() {
-		explain(sub)
+		checkArguments(sub)
 	}
 	switch {
 	case cmd.Name() == "help": // a topic may be of several words
@@ -59,7 +59,7 @@ func explain(cmd *cobra.Command) {
 		cmd.Run, cmd.RunE = nil, func(cmd *cobra.Command, words []string) error {
 			topic, rest, err := cmd.Root().Find(words)
 			if err == nil && len(rest) > 0 && topic.HasSubCommands() {
-				err = unknownWord(topic, rest[0])
+				err = unknownCommand(topic, rest[0])
 			}
 			if err != nil {
 				return err
@@ -70,7 +70,7 @@ func explain(cmd *cobra.Command) {
 	case cmd.HasSubCommands():
 		cmd.Args = func(cmd *cobra.Command, words []string) error {
 			if len(words) > 0 {
-				return unknownWord(cmd, words[0])
+				return unknownCommand(cmd, words[0])
 			}
 			if cmd.HasParent() {
 				return pflag.ErrHelp // a group alone says what is in it
@@ -85,8 +85,8 @@ func explain(cmd *cobra.Command) {
 	}
 }
 
-// unknownWord is the error for a word that is no command of a group.
-func unknownWord(group *cobra.Command, word string) error {
+// unknownCommand is the error for a word that is no command of a group.
+func unknownCommand(group *cobra.Command, word string) error {
 	var names []string
 	for _, sub := range group.Commands() {
 		if sub.IsAvailableCommand() || sub.Name() == "help" {
@@ -94,18 +94,18 @@ func unknownWord(group *cobra.Command, word string) error {
 		}
 	}
 	slices.Sort(names)
-	like := "."
+	hint := "."
 	if near := group.SuggestionsFor(word); len(near) > 0 {
-		like = fmt.Sprintf(": do you mean %s?", strings.Join(near, " or "))
+		hint = fmt.Sprintf(": do you mean %s?", strings.Join(near, " or "))
 	}
-	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), like, strings.Join(names, ", "), group.CommandPath())
+	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), hint, strings.Join(names, ", "), group.CommandPath())
 }
 
 // checkWords holds the words after a command against its line of usage, such as
 // "series DEVICE START END", "login [URL]" or "annotate FILE…".
 func checkWords(cmd *cobra.Command, words []string) error {
 	var needed []string
-	most, optional := 0, false
+	maxWords, optional := 0, false
 	flag := false // the last word is a flag, whose value comes next
 	for _, name := range strings.Fields(cmd.Use)[1:] {
 		switch {
@@ -120,25 +120,25 @@ func checkWords(cmd *cobra.Command, words []string) error {
 		default:
 			needed = append(needed, strings.TrimSuffix(name, "…"))
 		}
-		most++
+		maxWords++
 		if strings.HasSuffix(name, "…") {
-			most = len(words)
+			maxWords = len(words)
 		}
 	}
 	if missing := needed[min(len(words), len(needed)):]; len(missing) > 0 {
-		return misuse("%s missing: give %s", listed(missing), cmd.UseLine())
+		return misuse("%s missing: give %s", enumerate(missing), cmd.UseLine())
 	}
-	if len(words) > most && (len(needed) > 0 || optional) {
-		return misuse("%q is one word too many: give %s (quote a word that has a blank in it)", words[most], cmd.UseLine())
+	if len(words) > maxWords && (len(needed) > 0 || optional) {
+		return misuse("%q is one word too many: give %s (quote a word that has a blank in it)", words[maxWords], cmd.UseLine())
 	}
-	if len(words) > most {
+	if len(words) > maxWords {
 		return misuse("%s takes no words, and got %q: see %s --help", cmd.CommandPath(), words[0], cmd.CommandPath())
 	}
 	return nil
 }
 
-// listed is "START is" or "START and END are".
-func listed(names []string) string {
+// enumerate is "START is" or "START and END are".
+func enumerate(names []string) string {
 	last := len(names) - 1
 	if last == 0 {
 		return names[0] + " is"
@@ -146,54 +146,54 @@ func listed(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last] + " are"
 }
 
-// flagProblem says what is wrong with a flag. A word that is no command comes
+// flagError says what is wrong with a flag. A word that is no command comes
 // first: the flags after it would be those of a command that there is not.
-func flagProblem(cmd *cobra.Command, err error) error {
+func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() {
-		return unknownWord(cmd, words[0])
+		return unknownCommand(cmd, words[0])
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		like := "."
+		hint := "."
 		near := config.Nearest(unknown.GetSpecifiedName(), names)
 		if longer := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, unknown.GetSpecifiedName()) }); near == "" && longer >= 0 {
 			near = names[longer]
 		}
 		if near != "" {
-			like = ": do you mean --" + near + "?"
+			hint = ": do you mean --" + near + "?"
 		}
-		return misuse("%s has no flag %s%s See %s --help", cmd.CommandPath(), dashed(unknown.GetSpecifiedName()), like, cmd.CommandPath())
+		return misuse("%s has no flag %s%s See %s --help", cmd.CommandPath(), flagName(unknown.GetSpecifiedName()), hint, cmd.CommandPath())
 	}
 	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		f := value.GetFlag()
 		return misuse("--%s cannot be %q: give %s", f.Name, value.GetValue(), config.Form(f))
 	}
-	if lacking, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
-		return misuse("--%s lacks its value: give %s behind it", lacking.GetFlag().Name, config.Form(lacking.GetFlag()))
+	if noValue, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return misuse("--%s lacks its value: give %s behind it", noValue.GetFlag().Name, config.Form(noValue.GetFlag()))
 	}
 	return misuse("%w: see %s --help", err, cmd.CommandPath())
 }
 
-// dashed is a flag as one types it.
-func dashed(name string) string {
+// flagName is a flag as one types it.
+func flagName(name string) string {
 	if len(name) == 1 {
 		return "-" + name
 	}
 	return "--" + name
 }
 
-// exclusive refuses two flags that say the opposite.
-func exclusive(cmd *cobra.Command, one, other string) error {
+// checkExclusive refuses two flags that say the opposite.
+func checkExclusive(cmd *cobra.Command, one, other string) error {
 	if cmd.Flags().Changed(one) && cmd.Flags().Changed(other) {
 		return misuse("--%s and --%s do not go together: give one of them", one, other)
 	}
 	return nil
 }
 
-// environment reads the settings that are not given as flags from the
+// readEnvironment reads the settings that are not given as flags from the
 // environment, and tells which of its variables are none.
-func environment(cmd *cobra.Command) error {
+func readEnvironment(cmd *cobra.Command) error {
 	if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 		return &Misuse{err}
 	}
