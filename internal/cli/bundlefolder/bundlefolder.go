@@ -1,6 +1,6 @@
-// Package bundlefolder owns a bundle as a local folder: the choice of the
-// bundle's files, pushing the files to a server as the next version, and
-// pulling a version into a folder.
+// Package bundlefolder owns a bundle as a local folder: selecting the files of the
+// bundle, pushing the files to a server as the next version, and pulling a version
+// into a folder.
 //
 // Package bundlefolder does not own the rules of bundles and keys: the server
 // does. But no path from a server is trusted.

@@ -1,13 +1,13 @@
-// Package client owns how Tagma's own programs talk to a server: the request,
-// files included, what an error means, and what is worth another try. What can
-// be asked is in operations.graphql, of which package generated has one typed
-// function each; a *Client is what those take.
+// Package client owns the requests of Tagma's own programs to a server: sending
+// operations and files, translating errors, and retrying. The operations are in
+// operations.graphql; package generated has a typed function for each operation, with
+// a *Client as an argument.
 //
-// Its errors are *fault.Error with the server's code and message. A server that
-// cannot be reached is UNAVAILABLE, as is a proxy that does not reach it.
+// All errors are *fault.Error with the server's code and message. The code for an
+// unreachable server, also behind a proxy, is UNAVAILABLE.
 //
-// It does not own where a server's address and the token come from, nor what
-// is made of the answers.
+// Package client does not own the source of the address and the token, nor the use of
+// the answers.
 package client
 
 import (
@@ -28,24 +28,24 @@ import (
 	"tagma/internal/cli/client/upload"
 )
 
-// idleTimeout is how long a server may neither take nor give a byte before it is
-// held to be gone. It is more than a server takes over an upload.
+// idleTimeout is the time without a byte in either direction after which a request
+// fails. A server works on an upload for a shorter time.
 const idleTimeout = 5 * time.Minute
 
 // Options of New.
 type Options struct {
-	Server string // its address, such as https://tagma.example.org
+	Server string // address, such as https://tagma.example.org
 	Token  string // empty for an anonymous caller
 
-	// Patience is how long Retry goes on while nothing succeeds.
+	// Patience is the time from the first failure until Retry gives up.
 	Patience time.Duration
 
-	// Waiting hears why Retry waits, and for how long. It may be called from
-	// several goroutines at once. Nil hears nothing.
+	// Waiting, if set, is called before each wait of Retry. Waiting must be safe for
+	// concurrent use.
 	Waiting func(cause error, wait time.Duration)
 }
 
-// Client is a caller of one server. It is safe for concurrent use.
+// Client sends requests to one server. Client is safe for concurrent use.
 type Client struct {
 	options  Options
 	endpoint string
@@ -54,8 +54,8 @@ type Client struct {
 
 var _ graphql.Client = (*Client)(nil)
 
-// New is a caller of a server. It asks nothing yet. The error says what is
-// wrong with the address.
+// New returns a client of a server, or an error for an invalid address. New sends
+// nothing.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(o.Server, "/"))
 	switch {
@@ -68,14 +68,14 @@ func New(o Options) (*Client, error) {
 		options:  o,
 		endpoint: u.String() + "/graphql",
 		http: &http.Client{
-			// A token goes nowhere but where it was meant to.
+			// A redirect must not send the token to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// Limits is the bounds that the server has in force. It is asked first of all,
-// and only once, so that a wrong address is told at once.
+// Limits returns the limits of the server. Commands call Limits first, and Limits does
+// not retry, so that a wrong address fails at once.
 func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 	got, err := generated.Server(ctx, c)
 	if err != nil {
@@ -87,8 +87,8 @@ func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 	return got.Server.Limits, nil
 }
 
-// MakeRequest sends an operation. One whose variables have files goes as a form,
-// any other as JSON. The functions of package generated call it.
+// MakeRequest sends an operation, as a form if the variables have files, otherwise as
+// JSON. The functions of package generated call MakeRequest.
 func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, response *graphql.Response) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -107,7 +107,7 @@ func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, re
 	return c.read(ctx, answer, idle, response)
 }
 
-// request makes the HTTP request of an operation.
+// request returns the HTTP request for an operation.
 func (c *Client) request(ctx context.Context, operation *graphql.Request, idle *watchdog) (*http.Request, error) {
 	text, err := json.Marshal(operation)
 	if err != nil {
@@ -138,7 +138,7 @@ func (c *Client) request(ctx context.Context, operation *graphql.Request, idle *
 	return request, nil
 }
 
-// read reads an answer.
+// read decodes an answer into response, and returns the first error of the answer.
 func (c *Client) read(ctx context.Context, answer *http.Response, idle *watchdog, response *graphql.Response) error {
 	got := struct {
 		Data   any         `json:"data"`
@@ -158,12 +158,12 @@ func (c *Client) read(ctx context.Context, answer *http.Response, idle *watchdog
 	return fault.Wrap(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
 }
 
-// watchdog barks when nothing has moved for as long as idleTimeout.
+// watchdog is a timer that ends a request after idleTimeout without a byte.
 type watchdog struct{ *time.Timer }
 
 func watch(expire func()) *watchdog { return &watchdog{time.AfterFunc(idleTimeout, expire)} }
 
-// watchedBody is a body whose reading keeps the dog quiet.
+// watchedBody resets the watchdog at each Read.
 type watchedBody struct {
 	io.ReadCloser
 	idle *watchdog

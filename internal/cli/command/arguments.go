@@ -15,8 +15,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-// Misuse is an error in what was typed or set: the command line or the
-// environment. Nothing was done.
+// Misuse is an error in the command line or the environment. The command did nothing.
 type Misuse struct{ err error }
 
 func (m *Misuse) Error() string { return m.err.Error() }
@@ -25,14 +24,14 @@ func (m *Misuse) Unwrap() error { return m.err }
 
 func misuse(format string, args ...any) error { return &Misuse{fmt.Errorf(format, args...)} }
 
-// The exit statuses of Tagma, which docs/cli.md lists.
+// The exit statuses of Tagma, listed in docs/cli.md.
 const (
 	failed      = 1
 	misused     = 2
-	interrupted = 130 // as shells have it for Ctrl-C
+	interrupted = 130 // the status of shells after Ctrl-C
 )
 
-// Fail writes why a command failed, and returns its exit status.
+// Fail writes the error of a command to w, and returns the exit status.
 func Fail(w io.Writer, err error) int {
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w, "tagma: interrupted")
@@ -45,9 +44,8 @@ func Fail(w io.Writer, err error) int {
 	return failed
 }
 
-// checkArguments gives every command below cmd, and cmd itself, an error for each word
-// and flag that the command does not take. Which words a command takes, its
-// line of usage says.
+// checkArguments makes cmd and its subcommands return an error for unknown words and
+// flags. The usage line of a command lists the accepted words.
 func checkArguments(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(flagError)
 	for _, sub := range cmd.Commands() {
@@ -73,7 +71,7 @@ func checkArguments(cmd *cobra.Command) {
 				return unknownCommand(cmd, words[0])
 			}
 			if cmd.HasParent() {
-				return pflag.ErrHelp // a group alone says what is in it
+				return pflag.ErrHelp // a group alone prints its help
 			}
 			return nil
 		}
@@ -85,7 +83,7 @@ func checkArguments(cmd *cobra.Command) {
 	}
 }
 
-// unknownCommand is the error for a word that is no command of a group.
+// unknownCommand returns the error for an unknown command of a group.
 func unknownCommand(group *cobra.Command, word string) error {
 	var names []string
 	for _, sub := range group.Commands() {
@@ -101,12 +99,13 @@ func unknownCommand(group *cobra.Command, word string) error {
 	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), hint, strings.Join(names, ", "), group.CommandPath())
 }
 
-// checkWords holds the words after a command against its line of usage, such as
-// "series DEVICE START END", "login [URL]" or "annotate FILE…".
+// checkWords compares the words after a command with the usage line, such as "series
+// DEVICE START END", "login [URL]" or "annotate FILE…", and returns an error for
+// missing and further words.
 func checkWords(cmd *cobra.Command, words []string) error {
 	var needed []string
 	maxWords, optional := 0, false
-	flag := false // the last word is a flag, whose value comes next
+	flag := false // the previous word of the usage line is a flag, and its value follows
 	for _, name := range strings.Fields(cmd.Use)[1:] {
 		switch {
 		case strings.HasPrefix(name, "-"):
@@ -137,7 +136,7 @@ func checkWords(cmd *cobra.Command, words []string) error {
 	return nil
 }
 
-// enumerate is "START is" or "START and END are".
+// enumerate returns "START is" or "START and END are".
 func enumerate(names []string) string {
 	last := len(names) - 1
 	if last == 0 {
@@ -146,8 +145,8 @@ func enumerate(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last] + " are"
 }
 
-// flagError says what is wrong with a flag. A word that is no command comes
-// first: the flags after it would be those of a command that there is not.
+// flagError returns the error for a wrong flag. An unknown command comes first, because
+// the flags after an unknown command belong to no command.
 func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() {
 		return unknownCommand(cmd, words[0])
@@ -175,7 +174,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return misuse("%w: see %s --help", err, cmd.CommandPath())
 }
 
-// flagName is a flag as one types it.
+// flagName returns a flag with its dashes.
 func flagName(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -183,7 +182,7 @@ func flagName(name string) string {
 	return "--" + name
 }
 
-// checkExclusive refuses two flags that say the opposite.
+// checkExclusive returns an error if both flags are set.
 func checkExclusive(cmd *cobra.Command, one, other string) error {
 	if cmd.Flags().Changed(one) && cmd.Flags().Changed(other) {
 		return misuse("--%s and --%s do not go together: give one of them", one, other)
@@ -191,8 +190,8 @@ func checkExclusive(cmd *cobra.Command, one, other string) error {
 	return nil
 }
 
-// readEnvironment reads the settings that are not given as flags from the
-// environment, and tells which of its variables are none.
+// readEnvironment sets the flags that are absent on the command line by variables of
+// the environment, and warns of unknown variables.
 func readEnvironment(cmd *cobra.Command) error {
 	if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 		return &Misuse{err}

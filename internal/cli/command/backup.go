@@ -15,14 +15,14 @@ func backupCommands(c *config.Config) []*cobra.Command {
 	return []*cobra.Command{backupCommand(c), restoreCommand(c), verifyCommand(c)}
 }
 
-// Place returns where a store keeps its data, so that no backup lies there.
+// Place returns the folders of a store, so that no backup goes there.
 func Place(c *config.Config, st *store.Store) backup.Place {
 	place := placeOf(c)
 	place.Files = st.Folder
 	return place
 }
 
-// placeOf is Place of a store that is not open.
+// placeOf returns the Place of a store that is not open.
 func placeOf(c *config.Config) backup.Place {
 	place := backup.Place{Data: c.Data}
 	place.Files, _ = strings.CutPrefix(c.Storage, "file:")
@@ -73,7 +73,7 @@ label repository is not in it, for it follows from the database.`,
 	return cmd
 }
 
-// printDamage prints what a backup has found damaged in the folder.
+// printDamage prints the damaged files in the folder of a backup.
 func printDamage(cmd *cobra.Command, report backup.Report) {
 	for _, key := range report.Replaced {
 		fmt.Fprintf(cmd.OutOrStdout(), "damaged or missing in the backup, and copied again: %s\n", key)

@@ -14,8 +14,8 @@ import (
 	"tagma/internal/server/config"
 )
 
-// fingerprintCache is the file in which fingerprints are kept; empty where there is
-// no folder for it.
+// fingerprintCache returns the path of the cache of fingerprints, or "" without a
+// folder for caches.
 func fingerprintCache() string {
 	folder, err := os.UserCacheDir()
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"tagma/internal/server/config"
 )
 
-// defaultServer is where a server is that nobody has told to be elsewhere.
+// defaultServer is the address of a server with the default settings.
 const defaultServer = "http://127.0.0.1:8080"
 
-// clientCommand makes a command, or a group of them, ask a server.
+// clientCommand adds the flags of a client to a command or a group of commands.
 func clientCommand(c *config.Client, cmd *cobra.Command) *cobra.Command {
 	c.Flags(cmd.PersistentFlags())
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -27,8 +27,8 @@ func clientCommand(c *config.Client, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// connect makes a client of the settings, and where they are silent of the login
-// that is kept. Out hears why it waits.
+// connect returns a client by the settings, and by the stored login for missing
+// settings. The client writes to out before each wait.
 func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
 	login, err := credentials.Read()
 	if err != nil && (c.Server == "" || c.Token == "") {
@@ -60,8 +60,8 @@ func sameServer(a, b string) bool {
 	return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/")
 }
 
-// parseTime reads a time as people write it on a command line: a date, or one of
-// the forms that the contract takes.
+// parseTime returns the time in an argument: a date, or a time in a form of the
+// contract.
 func parseTime(s string) (instant.Instant, error) {
 	if date, err := time.Parse(time.DateOnly, s); err == nil {
 		return instant.Of(date), nil

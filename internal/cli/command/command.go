@@ -1,7 +1,8 @@
-// Package command owns the command line: which commands there are, and what
-// their help says. There are those that serve or work on a store, with the
-// settings of a server, and those that ask a server, with the settings of a
-// client.
+// Package command owns the command line: the commands, their flags and their help
+// texts. Server commands serve or work on a store, with the settings of a server.
+// Client commands send requests to a server, with the settings of a client.
+//
+// Package command does not own the work of a command.
 package command
 
 import (
@@ -20,13 +21,14 @@ import (
 	"tagma/internal/server/store"
 )
 
-// The groups in which help lists commands.
+// The groups of commands in the help.
 const (
 	serverGroup = "server"
 	clientGroup = "client"
 )
 
-// Root is the command `tagma`. Without a command of its own it serves.
+// Root returns the command `tagma` with all subcommands. `tagma` without a subcommand
+// calls serve.
 func Root(version string, serve func(*cobra.Command, *config.Config) error) *cobra.Command {
 	c := config.Default()
 	run := func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) }
@@ -79,7 +81,8 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 	return root
 }
 
-// loadSettings reads and checks the settings of a server, before a command runs.
+// loadSettings returns a function that reads and validates the settings of a server,
+// before a command runs.
 func loadSettings(c *config.Config) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		if err := readEnvironment(cmd); err != nil {
@@ -93,10 +96,9 @@ func loadSettings(c *config.Config) func(*cobra.Command, []string) error {
 	}
 }
 
-// addCompletion adds cobra's own command for completion, and says what it is
-// for.
+// addCompletion adds cobra's command for completion, with a help text of Tagma's own.
 func addCompletion(root *cobra.Command) {
-	root.InitDefaultCompletionCmd("completion") // as if it were asked for: else a command without others has none
+	root.InitDefaultCompletionCmd("completion") // the argument makes cobra add the command in any case
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			cmd.Short = "Let the Tab key complete Tagma's commands in your shell"
@@ -138,14 +140,14 @@ func adminCommands(c *config.Config) *cobra.Command {
 // opener opens a store.
 type opener func(context.Context, *config.Config, *slog.Logger) (*store.Store, error)
 
-// withStore opens the store that a server has made, and changes nothing of it
-// by that.
+// withStore calls do with the existing store of a server. Opening the store changes
+// nothing.
 func withStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
 	return openStore(cmd, c, store.OpenExisting, do)
 }
 
-// withNewStore opens a store for a command that fills an empty one, and makes the
-// store if it is missing.
+// withNewStore calls do with a store, for a command that fills an empty store.
+// withNewStore creates a missing store.
 func withNewStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
 	return openStore(cmd, c, store.Make, do)
 }

@@ -13,7 +13,8 @@ import (
 	"tagma/internal/server/store"
 )
 
-// exampleQuery is what a newcomer may ask a server with the demo's data.
+// exampleQuery is a first query on the data of the demo, with the steps to run the
+// query.
 const exampleQuery = `Start the server, open its address in a browser, sign in, and ask for a night:
 
 query Night {

@@ -46,7 +46,7 @@ token create.`,
 			if len(args) > 0 {
 				server = args[0]
 			}
-			if login, _ := credentials.Read(); login != nil { // a damaged one is replaced
+			if login, _ := credentials.Read(); login != nil { // Write replaces a damaged file
 				server = cmp.Or(server, login.Server)
 			}
 			return login(cmd, strings.TrimSuffix(cmp.Or(server, defaultServer), "/"), username)
@@ -57,14 +57,14 @@ token create.`,
 	return cmd
 }
 
-// login asks who it is, signs them in, and keeps that.
+// login reads the name and the password, signs in, and stores the token.
 func login(cmd *cobra.Command, server, username string) error {
 	ctx := cmd.Context()
 	c, err := client.New(client.Options{Server: server})
 	if err != nil {
 		return err
 	}
-	if _, err := c.Limits(ctx); err != nil { // before anybody types a password
+	if _, err := c.Limits(ctx); err != nil { // fail before the password prompt
 		return err
 	}
 	if isReadable(server) {
@@ -88,7 +88,7 @@ func login(cmd *cobra.Command, server, username string) error {
 	return nil
 }
 
-// isReadable says whether what is sent to a server can be read on its way.
+// isReadable reports whether others can read requests to a server on the network.
 func isReadable(server string) bool {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
@@ -98,7 +98,7 @@ func isReadable(server string) bool {
 	return address == nil || !address.IsLoopback()
 }
 
-// readCredentials gets a name and a password, on a terminal without showing it.
+// readCredentials returns a name and a password. A terminal does not show the password.
 func readCredentials(in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -112,7 +112,7 @@ func readCredentials(in io.Reader, prompts io.Writer, username string) (name, pa
 		password = strings.TrimRight(password, "\r\n")
 		return username, password, checkPassword(password)
 	}
-	// The terminal shows nothing by itself from before the prompt is there.
+	// The terminal stops its echo before the prompt appears.
 	state, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
 		return "", "", err
@@ -134,7 +134,8 @@ func readCredentials(in io.Reader, prompts io.Writer, username string) (name, pa
 	return username, password, err
 }
 
-// checkPassword refuses no password, before it counts as a wrong one.
+// checkPassword returns an error for an empty password, which would otherwise count as
+// a failed login.
 func checkPassword(password string) error {
 	if password == "" {
 		return misuse("there is no password on standard input: give it there, as in tagma login --username ada < password.txt")

@@ -15,8 +15,8 @@ import (
 	"tagma/internal/server/config"
 )
 
-// readyCommand asks the server of this machine how it is, for a container's check: an
-// image that holds nothing but Tagma has no other program that could.
+// readyCommand returns the command for a container's health check: an image with
+// nothing but Tagma has no other program for the check.
 func readyCommand(c *config.Config) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ready",
@@ -39,14 +39,14 @@ reach its database and its store. A container's health check can run it.`,
 	return cmd
 }
 
-// queryReady asks what listens at an address, and gives its answer.
+// queryReady returns the answer of the server at an address to /readyz.
 func queryReady(ctx context.Context, listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", misuse("--listen cannot be %q: give HOST:PORT, such as 127.0.0.1:8080 or :8080", listen)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // not localhost: nobody may be there who knows what that is
+		host = "127.0.0.1" // not localhost: a container may have no resolver
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

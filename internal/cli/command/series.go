@@ -15,7 +15,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-// How many images a page has. With annotations an image may bring a megabyte.
+// Images of one page. An image with annotations may have a megabyte.
 const (
 	pageSize          = 500
 	annotatedPageSize = 50
@@ -80,7 +80,7 @@ documents, which tagma annotate takes.`,
 	return clientCommand(c, cmd)
 }
 
-// writeSeries prints a series page by page, and tells how many images it has.
+// writeSeries writes a series page by page, and returns the number of images.
 func writeSeries(ctx context.Context, c *client.Client, series []generated.SeriesInput, w io.Writer, asJSON, annotations bool) (int, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {

@@ -89,7 +89,7 @@ photographs of that device, and does nothing else.`,
 	return cmd
 }
 
-// parseExpiry reads when a token ends: a number of days from now, or a moment.
+// parseExpiry returns the expiry in an argument: a number of days from now, or a time.
 func parseExpiry(s string, now instant.Instant) (instant.Instant, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil && n > 0 {
