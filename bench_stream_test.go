@@ -66,7 +66,7 @@ func benchmarkSubscribers(b *testing.B, databaseURL string, count int) {
 			SetFileID("0").SetMetadata([]byte("{}")).SetCreatedAt(0).Save(ctx)
 		committed := time.Now()
 		if err == nil {
-			d.events.Images.Tell(row.ID)
+			d.events.Images.Publish(row.ID)
 		}
 		return committed, err
 	}

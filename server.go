@@ -236,9 +236,9 @@ func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
 		Annotations: events.NewTopic(d.hub, events.Source[*ent.Annotation]{Name: "annotations", Table: annotation.Table, Load: d.annotations.ByIDsWithImages}),
 		Labels:      events.NewTopic(d.hub, events.Source[*ent.LabelSubmission]{Name: "labels", Table: labelsubmission.Table, Load: d.labels.SubmissionsWithVideos, State: labels.State}),
 	}
-	d.images.OnAdded(d.events.Images.Tell)
-	d.annotations.OnAdded(d.events.Annotations.Tell)
-	d.labels.OnChange(d.events.Labels.Tell)
+	d.images.OnAdded(d.events.Images.Publish)
+	d.annotations.OnAdded(d.events.Annotations.Publish)
+	d.labels.OnChange(d.events.Labels.Publish)
 	return d
 }
 
@@ -305,7 +305,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
 		Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.idempotency, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
-			Authenticate: d.people.Authenticate, While: d.watch.While, Stopping: ctx,
+			Authenticate: d.people.Authenticate, CallerContext: d.watch.Context, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
 			Limits: c.Streams,
 		}),

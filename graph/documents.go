@@ -44,7 +44,7 @@ func (p resolvePersisted) MutateOperationParameters(ctx context.Context, params 
 			return asGraphQL(fault.New(fault.BadInput, "extensions.persistedQuery must be {version: 1, sha256Hash: \"…\"}"))
 		}
 	}
-	text, err := p.documents.Find(ctx, request)
+	text, err := p.documents.Resolve(ctx, request)
 	if err != nil {
 		return asGraphQL(err)
 	}
@@ -82,7 +82,7 @@ func (registerPersisted) Validate(graphql.ExecutableSchema) error { return nil }
 // MutateOperationContext stores the document, and accepts every operation.
 func (p registerPersisted) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	if hash := persistedHash(operation.Extensions["persistedQuery"]); hash != "" {
-		p.documents.Teach(ctx, hash, operation.RawQuery)
+		p.documents.Register(ctx, hash, operation.RawQuery)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestPresent_ACallerReadsFaultsAndNothingElse(t *testing.T) {
 	}{
 		"a fault":                  {err: fault.New(fault.NotFound, "no image"), code: fault.NotFound, message: "no image"},
 		"a wrapped one":            {err: fmt.Errorf("%s: %w", canary, fault.New(fault.Conflict, "twice")), code: fault.Conflict, message: "twice"},
-		"one with a cause":         {err: fault.Because(errors.New(canary), fault.Unavailable, "later"), code: fault.Unavailable, message: "later", logged: true},
+		"one with a cause":         {err: fault.Wrap(errors.New(canary), fault.Unavailable, "later"), code: fault.Unavailable, message: "later", logged: true},
 		"an unknown error":         {err: errors.New(canary), code: fault.Internal, message: "request id", logged: true},
 		"of the network":           {err: &net.OpError{Op: canary, Err: errors.New("refused")}, code: fault.Unavailable, message: "try again", logged: true},
 		"too slow":                 {err: fmt.Errorf("%s: %w", canary, context.DeadlineExceeded), code: fault.Unavailable, message: "too long"},

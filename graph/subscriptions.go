@@ -66,7 +66,7 @@ func parseDevicePattern(device string) (like.Pattern, error) {
 // closes when ctx ends. Each subscriber gets a copy of a row, because subscribers
 // load edges into the row.
 func follow[T any](ctx context.Context, topic *events.Topic[*T], filter func(*T) bool, clone func(T) *T) (<-chan *T, error) {
-	listener, err := topic.Listen(ctx, filter)
+	listener, err := topic.Subscribe(ctx, filter)
 	if err != nil {
 		return nil, err
 	}

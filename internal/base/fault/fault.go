@@ -57,9 +57,9 @@ func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Because returns an error that a caller may read, with a cause that a caller
+// Wrap returns an error that a caller may read, with a cause that a caller
 // may not read. Only the log shows the cause.
-func Because(cause error, code Code, format string, args ...any) *Error {
+func Wrap(cause error, code Code, format string, args ...any) *Error {
 	e := New(code, format, args...)
 	e.cause = cause
 	return e

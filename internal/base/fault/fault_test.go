@@ -24,7 +24,7 @@ func TestCodeOf_AWrappedErrorKeepsItsCode(t *testing.T) {
 
 func TestBecause_TheCauseIsForTheLogAlone(t *testing.T) {
 	cause := errors.New("secret")
-	err := Because(cause, Unavailable, "try again in %d s", 5)
+	err := Wrap(cause, Unavailable, "try again in %d s", 5)
 	if err.Message != "try again in 5 s" || err.Error() != "try again in 5 s: secret" || !errors.Is(err, cause) {
 		t.Errorf("got message %q and log text %q, want the cause in the log text only", err.Message, err)
 	}

@@ -19,7 +19,7 @@ type Request struct {
 	// Statements counts the SQL statements of the request.
 	Statements *atomic.Int64
 
-	connection context.Context // context of the connection, for Lasting
+	connection context.Context // context of the connection, for WithoutDeadline
 }
 
 // New returns a request with a new id.
@@ -44,9 +44,9 @@ func From(ctx context.Context) Request {
 	return r
 }
 
-// Lasting returns a context for a request without a deadline: the context ends
+// WithoutDeadline returns a context for a request without a deadline: the context ends
 // with the connection.
-func Lasting(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func WithoutDeadline(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	detachedCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := func() bool { return true }
 	if connection := From(ctx).connection; connection != nil {

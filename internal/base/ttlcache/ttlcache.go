@@ -1,8 +1,8 @@
 // Package ttlcache owns a cache of values read from the database less than half a
 // second ago, for lookups that take a large share of the time of a small
 // request. Package ttlcache owns the lifetime and the size. It also owns the rule
-// for races: Put stores nothing if Forget ran during the lookup. It does not
-// own invalidation: the code that changes the data calls Forget.
+// for races: Put stores nothing if Clear ran during the lookup. It does not
+// own invalidation: the code that changes the data calls Clear.
 package ttlcache
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 // TTL is the lifetime of a value. Changes by this server take effect at
-// once, because the server calls Forget; changes by others take effect after
+// once, because the server calls Clear; changes by others take effect after
 // TTL.
 const TTL = 500 * time.Millisecond
 
@@ -26,7 +26,7 @@ const maxEntries = 10_000
 type Cache[K comparable, V any] struct {
 	mu         sync.Mutex
 	entries    map[K]entry[V]
-	generation int // number of calls of Forget
+	generation int // number of calls of Clear
 }
 
 type entry[V any] struct {
@@ -46,7 +46,7 @@ func (m *Cache[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generat
 	return e.value, true, m.generation
 }
 
-// Put stores a value looked up at storedAt, unless Forget was called
+// Put stores a value looked up at storedAt, unless Clear was called
 // since the Get that returned generation.
 func (m *Cache[K, V]) Put(key K, value V, storedAt instant.Instant, generation int) {
 	m.mu.Lock()
@@ -60,8 +60,8 @@ func (m *Cache[K, V]) Put(key K, value V, storedAt instant.Instant, generation i
 	m.entries[key] = entry[V]{value, storedAt}
 }
 
-// Forget empties the cache, because the data has changed.
-func (m *Cache[K, V]) Forget() {
+// Clear empties the cache, because the data has changed.
+func (m *Cache[K, V]) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.entries = nil

@@ -9,7 +9,7 @@ import (
 func TestCache_WhatChangesWhileItIsLookedUpIsNotRemembered(t *testing.T) {
 	var m Cache[string, int]
 	_, _, generation := m.Get("a", 0)
-	m.Forget()
+	m.Clear()
 	m.Put("a", 1, 0, generation)
 	if got, ok, _ := m.Get("a", 0); ok {
 		t.Errorf("remembered %d", got)

@@ -1,6 +1,6 @@
-// Package bundlefolder owns a bundle as a local folder: the choice of the
-// bundle's files, pushing the files to a server as the next version, and
-// pulling a version into a folder.
+// Package bundlefolder owns a bundle as a local folder: selecting the files of the
+// bundle, pushing the files to a server as the next version, and pulling a version
+// into a folder.
 //
 // Package bundlefolder does not own the rules of bundles and keys: the server
 // does. But no path from a server is trusted.
@@ -67,7 +67,7 @@ func findFiles(ctx context.Context, folder string, o Options) (files map[string]
 			otherCount++
 			return nil
 		}
-		f := fingerprint.Of(path, info)
+		f := fingerprint.NewFile(path, info)
 		files[key] = &f
 		return nil
 	})
@@ -83,7 +83,7 @@ func computeFingerprints(ctx context.Context, files map[string]*fingerprint.File
 	for _, f := range files {
 		list = append(list, f)
 	}
-	if err := fingerprint.Take(ctx, list, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
+	if err := fingerprint.Compute(ctx, list, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return err
 	}
 	for _, f := range list {

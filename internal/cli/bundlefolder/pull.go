@@ -19,8 +19,8 @@ import (
 	"tagma/internal/cli/progress"
 )
 
-// Pulled is the result of Pull.
-type Pulled struct {
+// PullResult is the result of Pull.
+type PullResult struct {
 	Version string // such as insects@3
 	Files   int    // of the version, or of the requested part
 	Fetched int
@@ -31,7 +31,7 @@ type Pulled struct {
 // version. Files that the folder has already are not fetched. A file appears
 // whole: Pull writes a temporary file, compares its MD5, and renames it. Other
 // files of the folder stay unchanged.
-func Pull(ctx context.Context, c *client.Client, name, folder string, number int, part generated.BundlePart, o Options) (*Pulled, error) {
+func Pull(ctx context.Context, c *client.Client, name, folder string, number int, part generated.BundlePart, o Options) (*PullResult, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
@@ -46,9 +46,9 @@ func Pull(ctx context.Context, c *client.Client, name, folder string, number int
 		return nil, err
 	}
 	defer root.Close()
-	pulled := &Pulled{}
+	pulled := &PullResult{}
 	// Each attempt requests new links, because links may have expired.
-	return client.Retry(ctx, c, func() (*Pulled, error) {
+	return client.Retry(ctx, c, func() (*PullResult, error) {
 		version, err := queryVersion(ctx, c, name, number, part)
 		if err != nil {
 			return nil, err
@@ -89,7 +89,7 @@ func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFi
 	for _, f := range files {
 		info, err := root.Lstat(filepath.FromSlash(f.Key))
 		if err == nil && info.Mode().IsRegular() && info.Size() == f.Size {
-			local := fingerprint.Of(filepath.Join(base, filepath.FromSlash(f.Key)), info)
+			local := fingerprint.NewFile(filepath.Join(base, filepath.FromSlash(f.Key)), info)
 			localFiles[f.Key] = &local
 		}
 	}
@@ -110,7 +110,7 @@ func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFi
 }
 
 // fetch fetches files.
-func (p *Pulled) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []generated.BundleFile, o Options) error {
+func (p *PullResult) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []generated.BundleFile, o Options) error {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -164,7 +164,7 @@ func fetch(ctx context.Context, c *client.Client, root *os.Root, f generated.Bun
 	sum := md5.New() //nolint:gosec // see above
 	n, err := io.Copy(io.MultiWriter(file, sum), bar.Reader(io.LimitReader(body, f.Size+1)))
 	if err = errors.Join(err, file.Close()); err != nil {
-		return fault.Because(err, fault.Unavailable, "%s did not come whole", f.Key)
+		return fault.Wrap(err, fault.Unavailable, "%s did not come whole", f.Key)
 	}
 	if n != f.Size || hex.EncodeToString(sum.Sum(nil)) != f.Md5 {
 		return fault.New(fault.Unavailable, "%s came with other bytes than the server says it has", f.Key)

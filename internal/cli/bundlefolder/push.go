@@ -19,19 +19,19 @@ import (
 	"tagma/internal/cli/fingerprint"
 )
 
-// Pushed is the result of Push.
-type Pushed struct {
-	Version string // such as insects@3
-	New     bool   // false if the files equal the last version
-	Files   int    // of the version
-	Sent    int
-	Bytes   int64 // of the sent files
-	Others  int   // files of the folder outside the bundle
+// PushResult is the result of Push.
+type PushResult struct {
+	Version    string // such as insects@3
+	New        bool   // false if the files equal the last version
+	Files      int    // of the version
+	Sent       int
+	Bytes      int64 // of the sent files
+	OtherFiles int   // files of the folder outside the bundle
 }
 
 // Push makes the folder the next version of a bundle. Files that the server has
 // already, in any version of any bundle, are not sent.
-func Push(ctx context.Context, c *client.Client, name, folder string, o Options) (*Pushed, error) {
+func Push(ctx context.Context, c *client.Client, name, folder string, o Options) (*PushResult, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 			Key: key, Md5: f.MD5, Size: f.Size, ModifiedAt: instant.Instant(f.Modified / 1e6),
 		})
 	}
-	pushed := &Pushed{Files: len(files), Others: otherCount}
+	pushed := &PushResult{Files: len(files), OtherFiles: otherCount}
 	// Each attempt asks again for the wanted files, so that nothing is sent
 	// twice and expired targets are replaced.
 	id, err := client.Retry(ctx, c, func() (string, error) {
@@ -74,7 +74,7 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 }
 
 // send sends each wanted file to its target.
-func (p *Pushed) send(ctx context.Context, c *client.Client, files map[string]*fingerprint.File, targets []generated.BundleTarget, o Options) error {
+func (p *PushResult) send(ctx context.Context, c *client.Client, files map[string]*fingerprint.File, targets []generated.BundleTarget, o Options) error {
 	if len(targets) == 0 {
 		return nil
 	}

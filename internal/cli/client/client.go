@@ -1,13 +1,13 @@
-// Package client owns how Tagma's own programs talk to a server: the request,
-// files included, what an error means, and what is worth another try. What can
-// be asked is in operations.graphql, of which package generated has one typed
-// function each; a *Client is what those take.
+// Package client owns the requests of Tagma's own programs to a server: sending
+// operations and files, translating errors, and retrying. The operations are in
+// operations.graphql; package generated has a typed function for each operation, with
+// a *Client as an argument.
 //
-// Its errors are *fault.Error with the server's code and message. A server that
-// cannot be reached is UNAVAILABLE, as is a proxy that does not reach it.
+// All errors are *fault.Error with the server's code and message. The code for an
+// unreachable server, also behind a proxy, is UNAVAILABLE.
 //
-// It does not own where a server's address and the token come from, nor what
-// is made of the answers.
+// Package client does not own the source of the address and the token, nor the use of
+// the answers.
 package client
 
 import (
@@ -28,24 +28,24 @@ import (
 	"tagma/internal/cli/client/upload"
 )
 
-// silence is how long a server may neither take nor give a byte before it is
-// held to be gone. It is more than a server takes over an upload.
-const silence = 5 * time.Minute
+// idleTimeout is the time without a byte in either direction after which a request
+// fails. A server works on an upload for a shorter time.
+const idleTimeout = 5 * time.Minute
 
 // Options of New.
 type Options struct {
-	Server string // its address, such as https://tagma.example.org
+	Server string // address, such as https://tagma.example.org
 	Token  string // empty for an anonymous caller
 
-	// Patience is how long Retry goes on while nothing succeeds.
+	// Patience is the time from the first failure until Retry gives up.
 	Patience time.Duration
 
-	// Waiting hears why Retry waits, and for how long. It may be called from
-	// several goroutines at once. Nil hears nothing.
+	// Waiting, if set, is called before each wait of Retry. Waiting must be safe for
+	// concurrent use.
 	Waiting func(cause error, wait time.Duration)
 }
 
-// Client is a caller of one server. It is safe for concurrent use.
+// Client sends requests to one server. Client is safe for concurrent use.
 type Client struct {
 	options  Options
 	endpoint string
@@ -54,8 +54,8 @@ type Client struct {
 
 var _ graphql.Client = (*Client)(nil)
 
-// New is a caller of a server. It asks nothing yet. The error says what is
-// wrong with the address.
+// New returns a client of a server, or an error for an invalid address. New sends
+// nothing.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(o.Server, "/"))
 	switch {
@@ -68,14 +68,14 @@ func New(o Options) (*Client, error) {
 		options:  o,
 		endpoint: u.String() + "/graphql",
 		http: &http.Client{
-			// A token goes nowhere but where it was meant to.
+			// A redirect must not send the token to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// Limits is the bounds that the server has in force. It is asked first of all,
-// and only once, so that a wrong address is told at once.
+// Limits returns the limits of the server. Commands call Limits first, and Limits does
+// not retry, so that a wrong address fails at once.
 func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 	got, err := generated.Server(ctx, c)
 	if err != nil {
@@ -87,15 +87,15 @@ func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 	return got.Server.Limits, nil
 }
 
-// MakeRequest sends an operation. One whose variables have files goes as a form,
-// any other as JSON. The functions of package generated call it.
-func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, into *graphql.Response) error {
+// MakeRequest sends an operation, as a form if the variables have files, otherwise as
+// JSON. The functions of package generated call MakeRequest.
+func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, response *graphql.Response) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	alive := watch(func() { cancel(errSilent) })
-	defer alive.Stop()
+	idle := watch(func() { cancel(errIdle) })
+	defer idle.Stop()
 
-	request, err := c.request(ctx, operation, alive)
+	request, err := c.request(ctx, operation, idle)
 	if err != nil {
 		return err
 	}
@@ -104,11 +104,11 @@ func (c *Client) MakeRequest(ctx context.Context, operation *graphql.Request, in
 		return c.unreachable(ctx, err)
 	}
 	defer answer.Body.Close()
-	return c.read(ctx, answer, alive, into)
+	return c.read(ctx, answer, idle, response)
 }
 
-// request makes the HTTP request of an operation.
-func (c *Client) request(ctx context.Context, operation *graphql.Request, alive *watchdog) (*http.Request, error) {
+// request returns the HTTP request for an operation.
+func (c *Client) request(ctx context.Context, operation *graphql.Request, idle *watchdog) (*http.Request, error) {
 	text, err := json.Marshal(operation)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (c *Client) request(ctx context.Context, operation *graphql.Request, alive 
 		}
 		length, contentType, body = form.Length, form.ContentType, form.Body
 	}
-	open := func() (io.ReadCloser, error) { return &watched{body(), alive}, nil }
+	open := func() (io.ReadCloser, error) { return &watchedBody{body(), idle}, nil }
 	first, _ := open()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, first)
 	if err != nil {
@@ -138,38 +138,38 @@ func (c *Client) request(ctx context.Context, operation *graphql.Request, alive 
 	return request, nil
 }
 
-// read reads an answer.
-func (c *Client) read(ctx context.Context, answer *http.Response, alive *watchdog, into *graphql.Response) error {
+// read decodes an answer into response, and returns the first error of the answer.
+func (c *Client) read(ctx context.Context, answer *http.Response, idle *watchdog, response *graphql.Response) error {
 	got := struct {
 		Data   any         `json:"data"`
 		Errors []wireError `json:"errors"`
-	}{Data: into.Data}
-	err := json.NewDecoder(watched{answer.Body, alive}).Decode(&got)
+	}{Data: response.Data}
+	err := json.NewDecoder(watchedBody{answer.Body, idle}).Decode(&got)
 	switch {
 	case err == nil && len(got.Errors) > 0:
 		return got.Errors[0].fault()
 	case err == nil && answer.StatusCode == http.StatusOK:
 		return nil
 	case answer.StatusCode != http.StatusOK:
-		return c.noTagma(answer)
+		return c.foreignAnswer(answer)
 	case ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF):
 		return c.unreachable(ctx, err)
 	}
-	return fault.Because(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
+	return fault.Wrap(err, fault.BadInput, "what is at %s does not answer as Tagma does", c.options.Server)
 }
 
-// watchdog barks when nothing has moved for as long as silence.
+// watchdog is a timer that ends a request after idleTimeout without a byte.
 type watchdog struct{ *time.Timer }
 
-func watch(bark func()) *watchdog { return &watchdog{time.AfterFunc(silence, bark)} }
+func watch(expire func()) *watchdog { return &watchdog{time.AfterFunc(idleTimeout, expire)} }
 
-// watched is a body whose reading keeps the dog quiet.
-type watched struct {
+// watchedBody resets the watchdog at each Read.
+type watchedBody struct {
 	io.ReadCloser
-	alive *watchdog
+	idle *watchdog
 }
 
-func (w watched) Read(p []byte) (int, error) {
-	w.alive.Reset(silence)
+func (w watchedBody) Read(p []byte) (int, error) {
+	w.idle.Reset(idleTimeout)
 	return w.ReadCloser.Read(p)
 }

@@ -14,7 +14,7 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// wireError is an error of an answer.
+// wireError is an error in an answer.
 type wireError struct {
 	Message    string
 	Extensions struct {
@@ -36,31 +36,31 @@ func (w *wireError) fault() error {
 	return err
 }
 
-var errSilent = errors.New("no byte has moved for " + silence.String())
+var errIdle = errors.New("no byte has moved for " + idleTimeout.String())
 
-// unreachable says why there is no answer.
+// unreachable returns the error for a request without an answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errSilent):
+	case errors.Is(cause, errIdle):
 		err = cause
-	case cause != nil: // the caller wants no answer any more
+	case cause != nil: // the caller has cancelled the request
 		return cause
 	}
-	if sent, ok := errors.AsType[*url.Error](err); ok {
-		err = sent.Err // without the address, which the message has
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err // the message has the address already
 	}
-	if ours, ok := errors.AsType[*fault.Error](err); ok { // of a file that was to be sent
-		return ours
+	if fileErr, ok := errors.AsType[*fault.Error](err); ok { // the error of a file to send
+		return fileErr
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fault.Because(certificate, fault.BadInput, "%s does not prove to be who it says", c.options.Server)
+		return fault.Wrap(certificate, fault.BadInput, "%s does not prove to be who it says", c.options.Server)
 	}
-	return fault.Because(err, fault.Unavailable, "%s cannot be reached (does a server run there? --server gives another address)", c.options.Server)
+	return fault.Wrap(err, fault.Unavailable, "%s cannot be reached (does a server run there? --server gives another address)", c.options.Server)
 }
 
-// noTagma says what an answer means that is none of Tagma's: a proxy's in front
-// of it, or another server's.
-func (c *Client) noTagma(answer *http.Response) error {
+// foreignAnswer returns the error for an answer of another program: a proxy in front of
+// Tagma, or another server.
+func (c *Client) foreignAnswer(answer *http.Response) error {
 	switch status := answer.StatusCode; {
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
 		err := fault.New(fault.Unavailable, "%s answers %s", c.options.Server, answer.Status)
@@ -76,22 +76,22 @@ func (c *Client) noTagma(answer *http.Response) error {
 	return fault.New(fault.BadInput, "%s answers %s, as Tagma does not: is that its address?", c.options.Server, answer.Status)
 }
 
-// Retry does something until it succeeds, fails in a way that another try does
-// not mend, or has failed for as long as the client's patience. Before another
-// try it waits as long as the server asks for, or else longer each time.
+// Retry calls do until do succeeds, fails with a permanent error, or has failed for the
+// client's Patience. Between two calls Retry waits for the server's RetryAfter, or
+// with exponential backoff.
 func Retry[T any](ctx context.Context, c *Client, do func() (T, error)) (T, error) {
-	var failing time.Time // since when; zero before the first failure
+	var failingSince time.Time // zero before the first failure
 	return backoff.Retry(ctx, func() (T, error) {
 		got, err := do()
 		if err == nil {
 			return got, nil
 		}
-		if failing.IsZero() {
-			failing = time.Now()
+		if failingSince.IsZero() {
+			failingSince = time.Now()
 		}
 		known, ok := errors.AsType[*fault.Error](err)
-		passes := ok && (known.Code == fault.Unavailable || known.Code == fault.RateLimited)
-		if !passes || time.Since(failing)+known.RetryAfter > c.options.Patience {
+		isTemporary := ok && (known.Code == fault.Unavailable || known.Code == fault.RateLimited)
+		if !isTemporary || time.Since(failingSince)+known.RetryAfter > c.options.Patience {
 			return got, backoff.Permanent(err)
 		}
 		if known.RetryAfter > 0 {

@@ -12,9 +12,8 @@ import (
 	"tagma/internal/cli/client/upload"
 )
 
-// Put sends a file to a target that the server gave. It is no error if the file
-// was there already. A target that does not hold any more is UNAVAILABLE: ask
-// for another.
+// Put sends a file to a target of the server. Put returns nil if the target has the file
+// already, and UNAVAILABLE for an expired target: query a new target.
 func (c *Client) Put(ctx context.Context, target generated.BundleTarget, file upload.File) error {
 	header := http.Header{}
 	for _, h := range target.Headers {
@@ -31,8 +30,8 @@ func (c *Client) Put(ctx context.Context, target generated.BundleTarget, file up
 	return c.refusedTransfer(answer)
 }
 
-// Get opens a file by a link that the server gave. A link that does not hold any
-// more is UNAVAILABLE: ask for another. The caller closes the file.
+// Get returns the content of a file by a link of the server, or UNAVAILABLE for an
+// expired link: query a new link. The caller closes the content.
 func (c *Client) Get(ctx context.Context, link string) (io.ReadCloser, error) {
 	answer, done, err := c.transfer(ctx, http.MethodGet, link, http.Header{}, nil, 0) //nolint:bodyclose // done closes it
 	if err != nil {
@@ -42,34 +41,35 @@ func (c *Client) Get(ctx context.Context, link string) (io.ReadCloser, error) {
 		defer done()
 		return nil, c.refusedTransfer(answer)
 	}
-	return &received{answer.Body, done}, nil
+	return &transferBody{answer.Body, done}, nil
 }
 
-// received is a body whose end is the request's.
-type received struct {
+// transferBody is the body of an answer. Close ends the request.
+type transferBody struct {
 	io.Reader
 	done func()
 }
 
-func (r *received) Close() error { r.done(); return nil }
+func (r *transferBody) Close() error { r.done(); return nil }
 
-// transfer sends a request that carries its own permission: no token goes with
-// it, as its address may be another server's.
+// transfer sends a request to a signed address. The request has no token, because the
+// address may belong to another server. The caller calls the returned function after
+// reading the answer.
 func (c *Client) transfer(ctx context.Context, method, address string, header http.Header, body io.ReadCloser, size int64) (*http.Response, func(), error) {
 	base, err := url.Parse(c.endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
-	to, err := base.Parse(address) // from the server's own root, if it begins with a slash
+	to, err := base.Parse(address) // an address with a leading slash is relative to the server
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	alive := watch(func() { cancel(errSilent) })
-	done := func() { alive.Stop(); cancel(nil) }
+	idle := watch(func() { cancel(errIdle) })
+	done := func() { idle.Stop(); cancel(nil) }
 	var from io.Reader
-	if size > 0 { // else net/http would not know that there is nothing
-		from = watched{body, alive}
+	if size > 0 { // net/http needs a nil body for an empty request
+		from = watchedBody{body, idle}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, to.String(), from)
 	if err != nil {
@@ -83,19 +83,19 @@ func (c *Client) transfer(ctx context.Context, method, address string, header ht
 		done()
 		return nil, nil, err
 	}
-	answer.Body = watched{answer.Body, alive}
+	answer.Body = watchedBody{answer.Body, idle}
 	return answer, func() { _ = answer.Body.Close(); done() }, nil
 }
 
-// refusedTransfer says what an answer to Put or Get means.
+// refusedTransfer returns the error for a failed Put or Get.
 func (c *Client) refusedTransfer(answer *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
-	said := strings.TrimSpace(string(text))
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 300)) // a line for people
+	text := strings.TrimSpace(string(body))
 	switch status := answer.StatusCode; {
 	case status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone, status == http.StatusConflict,
 		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+		return fault.New(fault.Unavailable, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, text)
 	default:
-		return fault.New(fault.BadInput, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, said)
+		return fault.New(fault.BadInput, "%s answers %s: %s", answer.Request.URL.Host, answer.Status, text)
 	}
 }

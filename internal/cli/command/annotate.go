@@ -10,7 +10,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-func annotating() *cobra.Command {
+func annotateCommand() *cobra.Command {
 	c := config.DefaultClient()
 	var o annotate.Options
 	cmd := &cobra.Command{
@@ -36,9 +36,9 @@ same; with --atomic it is all or none. It fails if anything is wrong.`,
 			return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := progress.To(cmd.ErrOrStderr())
+			out := progress.New(cmd.ErrOrStderr())
 			o.Stdin = cmd.InOrStdin()
-			o.Problem = func(where, what string) { out.Say("%s: %s", where, what) }
+			o.Problem = func(where, what string) { out.Printf("%s: %s", where, what) }
 			server, err := connect(c, out)
 			if err != nil {
 				return err
@@ -54,5 +54,5 @@ same; with --atomic it is all or none. It fails if anything is wrong.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.Atomic, "atomic", false, "all annotations or none, in one request")
-	return asking(c, cmd)
+	return clientCommand(c, cmd)
 }

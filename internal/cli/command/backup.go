@@ -15,14 +15,14 @@ func backupCommands(c *config.Config) []*cobra.Command {
 	return []*cobra.Command{backupCommand(c), restoreCommand(c), verifyCommand(c)}
 }
 
-// Place returns where a store keeps its data, so that no backup lies there.
+// Place returns the folders of a store, so that no backup goes there.
 func Place(c *config.Config, st *store.Store) backup.Place {
 	place := placeOf(c)
 	place.Files = st.Folder
 	return place
 }
 
-// placeOf is Place of a store that is not open.
+// placeOf returns the Place of a store that is not open.
 func placeOf(c *config.Config) backup.Place {
 	place := backup.Place{Data: c.Data}
 	place.Files, _ = strings.CutPrefix(c.Storage, "file:")
@@ -54,7 +54,7 @@ label repository is not in it, for it follows from the database.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, c, func(st *store.Store) error {
 				report, err := backup.Make(cmd.Context(), backup.Source{DB: st.DB, Bucket: st.Bucket, Place: Place(c, st)}, args[0], options)
-				tellDamage(cmd, report)
+				printDamage(cmd, report)
 				if err != nil {
 					return err
 				}
@@ -73,8 +73,8 @@ label repository is not in it, for it follows from the database.`,
 	return cmd
 }
 
-// tellDamage prints what a backup has found damaged in the folder.
-func tellDamage(cmd *cobra.Command, report backup.Report) {
+// printDamage prints the damaged files in the folder of a backup.
+func printDamage(cmd *cobra.Command, report backup.Report) {
 	for _, key := range report.Replaced {
 		fmt.Fprintf(cmd.OutOrStdout(), "damaged or missing in the backup, and copied again: %s\n", key)
 	}

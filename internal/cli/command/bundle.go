@@ -14,9 +14,9 @@ import (
 	"tagma/internal/server/config"
 )
 
-// fingerprints is the file in which fingerprints are kept; empty where there is
-// no folder for it.
-func fingerprints() string {
+// fingerprintCache returns the path of the cache of fingerprints, or "" without a
+// folder for caches.
+func fingerprintCache() string {
 	folder, err := os.UserCacheDir()
 	if err != nil {
 		return ""
@@ -24,7 +24,7 @@ func fingerprints() string {
 	return filepath.Join(folder, "tagma", "fingerprints.db")
 }
 
-func pushBundle(c *config.Client) *cobra.Command {
+func pushBundleCommand(c *config.Client) *cobra.Command {
 	var o bundlefolder.Options
 	cmd := &cobra.Command{
 		Use:   "bundle NAME DIR",
@@ -42,7 +42,7 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 		Example: `  tagma push bundle insects ~/models/insects`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprintCache()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err
@@ -56,8 +56,8 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 				what = "published"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "Sent %d of %d files (%s); %s %s\n", got.Sent, got.Files, progress.Bytes(got.Bytes), what, got.Version)
-			if got.Others > 0 {
-				o.Output.Say("Files of other kinds, passed over: %d", got.Others)
+			if got.OtherFiles > 0 {
+				o.Output.Printf("Files of other kinds, passed over: %d", got.OtherFiles)
 			}
 			return nil
 		},
@@ -67,9 +67,9 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 	return cmd
 }
 
-func pulls() *cobra.Command {
+func pullCommands() *cobra.Command {
 	c := config.DefaultClient()
-	cmd := asking(c, &cobra.Command{Use: "pull", Short: "Fetch files from a server, but for what is here already"})
+	cmd := clientCommand(c, &cobra.Command{Use: "pull", Short: "Fetch files from a server, but for what is here already"})
 	var (
 		o      bundlefolder.Options
 		part   string
@@ -93,7 +93,7 @@ takes its place, and has the time at which it was changed.`,
 			if number < 0 {
 				return misuse("--version is %d: give a number from 1 on", number)
 			}
-			o.Output, o.Cache = progress.To(cmd.ErrOrStderr()), fingerprints()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprintCache()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err

@@ -15,35 +15,35 @@ import (
 	"tagma/internal/server/config"
 )
 
-// laptop is where a server is that nobody has told to be elsewhere.
-const laptop = "http://127.0.0.1:8080"
+// defaultServer is the address of a server with the default settings.
+const defaultServer = "http://127.0.0.1:8080"
 
-// asking makes a command, or a group of them, ask a server.
-func asking(c *config.Client, cmd *cobra.Command) *cobra.Command {
+// clientCommand adds the flags of a client to a command or a group of commands.
+func clientCommand(c *config.Client, cmd *cobra.Command) *cobra.Command {
 	c.Flags(cmd.PersistentFlags())
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return environment(cmd)
+		return readEnvironment(cmd)
 	}
 	return cmd
 }
 
-// connect makes a client of the settings, and where they are silent of the login
-// that is kept. Out hears why it waits.
+// connect returns a client by the settings, and by the stored login for missing
+// settings. The client writes to out before each wait.
 func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
-	kept, err := credentials.Read()
+	login, err := credentials.Read()
 	if err != nil && (c.Server == "" || c.Token == "") {
 		return nil, err
 	}
-	if kept == nil {
-		kept = &credentials.Login{}
+	if login == nil {
+		login = &credentials.Login{}
 	}
-	server := cmp.Or(c.Server, kept.Server, laptop)
+	server := cmp.Or(c.Server, login.Server, defaultServer)
 	token := c.Token
-	if token == "" && sameServer(server, kept.Server) { // a token goes to its own server only
-		if kept.ExpiresAt < instant.System() {
+	if token == "" && sameServer(server, login.Server) { // a token goes to its own server only
+		if login.ExpiresAt < instant.System() {
 			return nil, fmt.Errorf("the login at %s has ended: sign in again with tagma login", server)
 		}
-		token = kept.Token
+		token = login.Token
 	}
 	if token == "" {
 		return nil, fmt.Errorf("nobody is signed in at %s: sign in with tagma login %s, or set TAGMA_TOKEN", server, server)
@@ -51,7 +51,7 @@ func connect(c *config.Client, out *progress.Output) (*client.Client, error) {
 	return client.New(client.Options{
 		Server: server, Token: token, Patience: c.RetryFor,
 		Waiting: func(cause error, wait time.Duration) {
-			out.Say("%s; trying again in %s", cause, wait.Round(100*time.Millisecond))
+			out.Printf("%s; trying again in %s", cause, wait.Round(100*time.Millisecond))
 		},
 	})
 }
@@ -60,9 +60,9 @@ func sameServer(a, b string) bool {
 	return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/")
 }
 
-// moment reads a time as people write it on a command line: a date, or one of
-// the forms that the contract takes.
-func moment(s string) (instant.Instant, error) {
+// parseTime returns the time in an argument: a date, or a time in a form of the
+// contract.
+func parseTime(s string) (instant.Instant, error) {
 	if date, err := time.Parse(time.DateOnly, s); err == nil {
 		return instant.Of(date), nil
 	}

@@ -1,7 +1,8 @@
-// Package command owns the command line: which commands there are, and what
-// their help says. There are those that serve or work on a store, with the
-// settings of a server, and those that ask a server, with the settings of a
-// client.
+// Package command owns the command line: the commands, their flags and their help
+// texts. Server commands serve or work on a store, with the settings of a server.
+// Client commands send requests to a server, with the settings of a client.
+//
+// Package command does not own the work of a command.
 package command
 
 import (
@@ -20,13 +21,14 @@ import (
 	"tagma/internal/server/store"
 )
 
-// The groups in which help lists commands.
+// The groups of commands in the help.
 const (
 	serverGroup = "server"
 	clientGroup = "client"
 )
 
-// Root is the command `tagma`. Without a command of its own it serves.
+// Root returns the command `tagma` with all subcommands. `tagma` without a subcommand
+// calls serve.
 func Root(version string, serve func(*cobra.Command, *config.Config) error) *cobra.Command {
 	c := config.Default()
 	run := func(cmd *cobra.Command, _ []string) error { return serve(cmd, c) }
@@ -43,12 +45,12 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PreRunE:       settled(c),
+		PreRunE:       loadSettings(c),
 		RunE:          run,
 	}
 	serving := &cobra.Command{
 		Use: "serve", Short: "Serve (the same as no command)", Args: cobra.NoArgs, GroupID: serverGroup,
-		PreRunE: settled(c), RunE: run,
+		PreRunE: loadSettings(c), RunE: run,
 	}
 	for _, cmd := range []*cobra.Command{root, serving} {
 		c.StoreFlags(cmd.Flags())
@@ -60,29 +62,30 @@ the flag: --log-format is TAGMA_LOG_FORMAT.`,
 		&cobra.Group{ID: serverGroup, Title: "Serve, and look after a server on its own machine:"},
 	)
 	root.AddCommand(serving)
-	for _, cmd := range append(backupCommands(c), admin(c), labelCommands(c), fillDemo(c)) {
+	for _, cmd := range append(backupCommands(c), adminCommands(c), labelCommands(c), demoCommand(c)) {
 		cmd.GroupID = serverGroup
-		cmd.PersistentPreRunE = settled(c)
+		cmd.PersistentPreRunE = loadSettings(c)
 		c.StoreFlags(cmd.PersistentFlags())
 		root.AddCommand(cmd)
 	}
-	look := ready(c)
-	look.GroupID = serverGroup
-	root.AddCommand(look)
-	for _, cmd := range []*cobra.Command{signIn(), signOut(), tokens(), pushes(), pulls(), annotating(), seriesOf()} {
+	readyCmd := readyCommand(c)
+	readyCmd.GroupID = serverGroup
+	root.AddCommand(readyCmd)
+	for _, cmd := range []*cobra.Command{loginCommand(), logoutCommand(), tokenCommands(), pushCommands(), pullCommands(), annotateCommand(), seriesCommand()} {
 		cmd.GroupID = clientGroup
 		root.AddCommand(cmd)
 	}
-	explainCompletion(root)
+	addCompletion(root)
 	root.InitDefaultHelpCmd()
-	explain(root)
+	checkArguments(root)
 	return root
 }
 
-// settled reads and checks the settings of a server, before a command runs.
-func settled(c *config.Config) func(*cobra.Command, []string) error {
+// loadSettings returns a function that reads and validates the settings of a server,
+// before a command runs.
+func loadSettings(c *config.Config) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if err := environment(cmd); err != nil {
+		if err := readEnvironment(cmd); err != nil {
 			return err
 		}
 		c.Labels.Token = os.Getenv(config.TokenVariable)
@@ -93,10 +96,9 @@ func settled(c *config.Config) func(*cobra.Command, []string) error {
 	}
 }
 
-// explainCompletion adds cobra's own command for completion, and says what it is
-// for.
-func explainCompletion(root *cobra.Command) {
-	root.InitDefaultCompletionCmd("completion") // as if it were asked for: else a command without others has none
+// addCompletion adds cobra's command for completion, with a help text of Tagma's own.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion") // the argument makes cobra add the command in any case
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			cmd.Short = "Let the Tab key complete Tagma's commands in your shell"
@@ -113,7 +115,7 @@ alone, in bash or zsh: source <(tagma completion bash).`
 	}
 }
 
-func admin(c *config.Config) *cobra.Command {
+func adminCommands(c *config.Config) *cobra.Command {
 	cmd := &cobra.Command{Use: "admin", Short: "Look after a server from its own machine"}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "reset-password USERNAME",
@@ -138,19 +140,19 @@ func admin(c *config.Config) *cobra.Command {
 // opener opens a store.
 type opener func(context.Context, *config.Config, *slog.Logger) (*store.Store, error)
 
-// withStore opens the store that a server has made, and changes nothing of it
-// by that.
+// withStore calls do with the existing store of a server. Opening the store changes
+// nothing.
 func withStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
-	return with(cmd, c, store.OpenExisting, do)
+	return openStore(cmd, c, store.OpenExisting, do)
 }
 
-// withNewStore opens a store for a command that fills an empty one, and makes the
-// store if it is missing.
+// withNewStore calls do with a store, for a command that fills an empty store.
+// withNewStore creates a missing store.
 func withNewStore(cmd *cobra.Command, c *config.Config, do func(*store.Store) error) error {
-	return with(cmd, c, store.Make, do)
+	return openStore(cmd, c, store.Make, do)
 }
 
-func with(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Store) error) error {
+func openStore(cmd *cobra.Command, c *config.Config, open opener, do func(*store.Store) error) error {
 	log, err := store.Logger(c)
 	if err != nil {
 		return err

@@ -13,8 +13,9 @@ import (
 	"tagma/internal/server/store"
 )
 
-// tryThis is what a newcomer may ask a server with the demo's data.
-const tryThis = `Start the server, open its address in a browser, sign in, and ask for a night:
+// exampleQuery is a first query on the data of the demo, with the steps to run the
+// query.
+const exampleQuery = `Start the server, open its address in a browser, sign in, and ask for a night:
 
 query Night {
   imageSeries(series: [{device: "0a5bb6f4", start: "2020-06-20T18:00:00Z", end: "2020-06-21T06:00:00Z"}]) {
@@ -28,7 +29,7 @@ query Night {
 }
 `
 
-func fillDemo(c *config.Config) *cobra.Command {
+func demoCommand(c *config.Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Fill an empty server with made-up photographs and annotations",
@@ -45,7 +46,7 @@ func fillDemo(c *config.Config) *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "Made %d photographs by %d traps, and %d annotations with %d objects.\n%s",
-					made.Images, made.Devices, made.Annotations, made.Objects, tryThis)
+					made.Images, made.Devices, made.Annotations, made.Objects, exampleQuery)
 				return nil
 			})
 		},

@@ -90,7 +90,8 @@ func labelCommands(c *config.Config) *cobra.Command {
 // repository opens a label repository.
 type repository func(context.Context, *config.Config, *slog.Logger) (*labelrepo.Repo, error)
 
-// withOutbox opens the store, and the label repository by open.
+// withOutbox calls do with the outbox of the store and of the label repository from
+// open.
 func withOutbox(cmd *cobra.Command, c *config.Config, open repository, do func(*labels.Outbox) error) error {
 	return withStore(cmd, c, func(st *store.Store) error {
 		log, err := store.Logger(c)

@@ -22,7 +22,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-func signIn() *cobra.Command {
+func loginCommand() *cobra.Command {
 	c := config.DefaultClient()
 	var username string
 	cmd := &cobra.Command{
@@ -39,17 +39,17 @@ token create.`,
   tagma login --username ada < password.txt`,
 		Args: cobra.MaximumNArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			return environment(cmd)
+			return readEnvironment(cmd)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server := c.Server
 			if len(args) > 0 {
 				server = args[0]
 			}
-			if kept, _ := credentials.Read(); kept != nil { // a damaged one is replaced
-				server = cmp.Or(server, kept.Server)
+			if login, _ := credentials.Read(); login != nil { // Write replaces a damaged file
+				server = cmp.Or(server, login.Server)
 			}
-			return signInAt(cmd, strings.TrimSuffix(cmp.Or(server, laptop), "/"), username)
+			return login(cmd, strings.TrimSuffix(cmp.Or(server, defaultServer), "/"), username)
 		},
 	}
 	c.ServerFlag(cmd.Flags())
@@ -57,20 +57,20 @@ token create.`,
 	return cmd
 }
 
-// signInAt asks who it is, signs them in, and keeps that.
-func signInAt(cmd *cobra.Command, server, username string) error {
+// login reads the name and the password, signs in, and stores the token.
+func login(cmd *cobra.Command, server, username string) error {
 	ctx := cmd.Context()
 	c, err := client.New(client.Options{Server: server})
 	if err != nil {
 		return err
 	}
-	if _, err := c.Limits(ctx); err != nil { // before anybody types a password
+	if _, err := c.Limits(ctx); err != nil { // fail before the password prompt
 		return err
 	}
-	if readable(server) {
+	if isReadable(server) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Whoever is on the way to %s can read your password: https:// hides it.\n", server)
 	}
-	username, password, err := ask(cmd.InOrStdin(), cmd.ErrOrStderr(), username)
+	username, password, err := readCredentials(cmd.InOrStdin(), cmd.ErrOrStderr(), username)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func signInAt(cmd *cobra.Command, server, username string) error {
 	return nil
 }
 
-// readable says whether what is sent to a server can be read on its way.
-func readable(server string) bool {
+// isReadable reports whether others can read requests to a server on the network.
+func isReadable(server string) bool {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
 		return false
@@ -98,8 +98,8 @@ func readable(server string) bool {
 	return address == nil || !address.IsLoopback()
 }
 
-// ask gets a name and a password, on a terminal without showing it.
-func ask(in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
+// readCredentials returns a name and a password. A terminal does not show the password.
+func readCredentials(in io.Reader, prompts io.Writer, username string) (name, password string, err error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		if username == "" {
@@ -112,12 +112,12 @@ func ask(in io.Reader, prompts io.Writer, username string) (name, password strin
 		password = strings.TrimRight(password, "\r\n")
 		return username, password, checkPassword(password)
 	}
-	// The terminal shows nothing by itself from before the prompt is there.
-	before, err := term.MakeRaw(int(f.Fd()))
+	// The terminal stops its echo before the prompt appears.
+	state, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
 		return "", "", err
 	}
-	defer func() { err = errors.Join(err, term.Restore(int(f.Fd()), before)) }()
+	defer func() { err = errors.Join(err, term.Restore(int(f.Fd()), state)) }()
 	terminal := term.NewTerminal(struct {
 		io.Reader
 		io.Writer
@@ -134,7 +134,8 @@ func ask(in io.Reader, prompts io.Writer, username string) (name, password strin
 	return username, password, err
 }
 
-// checkPassword refuses no password, before it counts as a wrong one.
+// checkPassword returns an error for an empty password, which would otherwise count as
+// a failed login.
 func checkPassword(password string) error {
 	if password == "" {
 		return misuse("there is no password on standard input: give it there, as in tagma login --username ada < password.txt")
@@ -142,32 +143,32 @@ func checkPassword(password string) error {
 	return nil
 }
 
-func signOut() *cobra.Command {
+func logoutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "logout",
 		Short: "End what tagma login began",
 		Long:  "Ends the session that tagma login began, on the server and on this machine.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			kept, err := credentials.Read()
+			login, err := credentials.Read()
 			if err != nil {
-				return errors.Join(err, credentials.Forget())
+				return errors.Join(err, credentials.Remove())
 			}
-			if kept == nil {
+			if login == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was signed in.")
 				return nil
 			}
-			if err := credentials.Forget(); err != nil {
+			if err := credentials.Remove(); err != nil {
 				return err
 			}
-			c, err := client.New(client.Options{Server: kept.Server, Token: kept.Token})
+			c, err := client.New(client.Options{Server: login.Server, Token: login.Token})
 			if err != nil {
 				return err
 			}
 			if _, err := generated.Logout(cmd.Context(), c); err != nil && fault.CodeOf(err) != fault.Unauthenticated {
-				return fmt.Errorf("%s is signed out on this machine, and on the server at %s: %w", kept.Username, kept.ExpiresAt, err)
+				return fmt.Errorf("%s is signed out on this machine, and on the server at %s: %w", login.Username, login.ExpiresAt, err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is signed out at %s.\n", kept.Username, kept.Server)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is signed out at %s.\n", login.Username, login.Server)
 			return nil
 		},
 	}

@@ -11,9 +11,9 @@ import (
 	"tagma/internal/server/config"
 )
 
-func pushes() *cobra.Command {
+func pushCommands() *cobra.Command {
 	c := config.DefaultClient()
-	cmd := asking(c, &cobra.Command{Use: "push", Short: "Send files to a server, but for what it has already"})
+	cmd := clientCommand(c, &cobra.Command{Use: "push", Short: "Send files to a server, but for what it has already"})
 	var o push.Options
 	photographs := &cobra.Command{
 		Use: "images DIR…", SuggestFor: []string{"photos", "photo", "photographs", "pictures"},
@@ -42,8 +42,8 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
   tagma push images --replace corrected/0a5bb6f4.2020-06-20_20-19-15.jpg`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Output = progress.To(cmd.ErrOrStderr())
-			o.Cache = fingerprints()
+			o.Output = progress.New(cmd.ErrOrStderr())
+			o.Cache = fingerprintCache()
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err
@@ -65,6 +65,6 @@ It fails if any is CONFLICT or REJECTED; the reason stands behind each.`,
 	flags.BoolVar(&o.Replace, "replace", false, "put photographs in the place of others of the same trap and time, whose annotations are deleted")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "only tell what would be sent")
 	flags.IntVar(&o.Parallel, "parallel", 4, "how many requests to send at once")
-	cmd.AddCommand(photographs, pushBundle(c))
+	cmd.AddCommand(photographs, pushBundleCommand(c))
 	return cmd
 }

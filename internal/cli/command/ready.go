@@ -15,9 +15,9 @@ import (
 	"tagma/internal/server/config"
 )
 
-// ready asks the server of this machine how it is, for a container's check: an
-// image that holds nothing but Tagma has no other program that could.
-func ready(c *config.Config) *cobra.Command {
+// readyCommand returns the command for a container's health check: an image with
+// nothing but Tagma has no other program for the check.
+func readyCommand(c *config.Config) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ready",
 		Short: "Ask the server that runs on this machine whether it is ready",
@@ -25,12 +25,12 @@ func ready(c *config.Config) *cobra.Command {
 reach its database and its store. A container's health check can run it.`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			return environment(cmd)
+			return readEnvironment(cmd)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			said, err := askReady(cmd.Context(), c.Listen)
+			text, err := queryReady(cmd.Context(), c.Listen)
 			if err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), said)
+				fmt.Fprintln(cmd.OutOrStdout(), text)
 			}
 			return err
 		},
@@ -39,14 +39,14 @@ reach its database and its store. A container's health check can run it.`,
 	return cmd
 }
 
-// askReady asks what listens at an address, and gives its answer.
-func askReady(ctx context.Context, listen string) (string, error) {
+// queryReady returns the answer of the server at an address to /readyz.
+func queryReady(ctx context.Context, listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", misuse("--listen cannot be %q: give HOST:PORT, such as 127.0.0.1:8080 or :8080", listen)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // not localhost: nobody may be there who knows what that is
+		host = "127.0.0.1" // not localhost: a container may have no resolver
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -61,9 +61,9 @@ func askReady(ctx context.Context, listen string) (string, error) {
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1000))
-	said := strings.TrimSpace(string(body))
+	text := strings.TrimSpace(string(body))
 	if answer.StatusCode != http.StatusOK {
-		err = errors.Join(err, fmt.Errorf("%s answers %s: %s", address, answer.Status, said))
+		err = errors.Join(err, fmt.Errorf("%s answers %s: %s", address, answer.Status, text))
 	}
-	return said, err
+	return text, err
 }

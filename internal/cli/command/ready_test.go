@@ -17,17 +17,17 @@ func TestReady_IsWhatTheServerSays(t *testing.T) {
 	at := strings.TrimPrefix(server.URL, "http://")
 	_, port, _ := strings.Cut(at, ":")
 	for _, listen := range []string{at, ":" + port, "0.0.0.0:" + port, "localhost:" + port} {
-		if said, err := askReady(t.Context(), listen); said != "ready, or not" || err != nil {
+		if said, err := queryReady(t.Context(), listen); said != "ready, or not" || err != nil {
 			t.Errorf("%s: %q, %v", listen, said, err)
 		}
 	}
 	status = http.StatusServiceUnavailable
-	if _, err := askReady(t.Context(), at); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: ready, or not") {
+	if _, err := queryReady(t.Context(), at); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: ready, or not") {
 		t.Errorf("%v", err)
 	}
 	server.Close()
 	for _, listen := range []string{at, "nonsense"} {
-		if _, err := askReady(t.Context(), listen); err == nil {
+		if _, err := queryReady(t.Context(), listen); err == nil {
 			t.Errorf("%s is ready", listen)
 		}
 	}

@@ -15,15 +15,15 @@ import (
 	"tagma/internal/server/config"
 )
 
-// How many images a page has. With annotations an image may bring a megabyte.
+// Images of one page. An image with annotations may have a megabyte.
 const (
-	imagesAtOnce    = 500
-	annotatedAtOnce = 50
+	pageSize          = 500
+	annotatedPageSize = 50
 )
 
-func seriesOf() *cobra.Command {
+func seriesCommand() *cobra.Command {
 	c := config.DefaultClient()
-	var asCSV, asJSON, whole bool
+	var asCSV, asJSON, annotations bool
 	cmd := &cobra.Command{
 		Use:   "series DEVICE START END",
 		Short: "Print the images of a trap over some time, as CSV or JSON",
@@ -42,33 +42,33 @@ documents, which tagma annotate takes.`,
   tagma series % 2020-06-20T18:00:00Z 2020-06-21T06:00:00Z --json --annotations`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := exclusive(cmd, "csv", "json"); err != nil {
+			if err := checkExclusive(cmd, "csv", "json"); err != nil {
 				return err
 			}
-			start, err := moment(args[1])
+			start, err := parseTime(args[1])
 			if err != nil {
 				return err
 			}
-			end, err := moment(args[2])
+			end, err := parseTime(args[2])
 			if err != nil {
 				return err
 			}
 			if end <= start {
 				return misuse("START %s is not before END %s: give the earlier time first; a date is its midnight in UTC, and END is not included", args[1], args[2])
 			}
-			out := progress.To(cmd.ErrOrStderr())
+			out := progress.New(cmd.ErrOrStderr())
 			server, err := connect(c, out)
 			if err != nil {
 				return err
 			}
-			of := []generated.SeriesInput{{Device: args[0], Start: start, End: end}}
-			n, err := writeSeries(cmd.Context(), server, of, cmd.OutOrStdout(), asJSON, whole)
+			series := []generated.SeriesInput{{Device: args[0], Start: start, End: end}}
+			n, err := writeSeries(cmd.Context(), server, series, cmd.OutOrStdout(), asJSON, annotations)
 			if err != nil {
 				return err
 			}
-			out.Say("Images: %d", n)
+			out.Printf("Images: %d", n)
 			if n == 0 && !strings.ContainsAny(args[0], "%_") {
-				out.Say("DEVICE is the whole name of a trap, and %q has no image from START to END: %% stands for all traps, as in tagma series %% %s %s", args[0], args[1], args[2])
+				out.Printf("DEVICE is the whole name of a trap, and %q has no image from START to END: %% stands for all traps, as in tagma series %% %s %s", args[0], args[1], args[2])
 			}
 			return nil
 		},
@@ -76,36 +76,36 @@ documents, which tagma annotate takes.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&asCSV, "csv", false, "print CSV, as it does anyway")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, one image a line")
-	flags.BoolVar(&whole, "annotations", false, "also print what was seen in the images")
-	return asking(c, cmd)
+	flags.BoolVar(&annotations, "annotations", false, "also print what was seen in the images")
+	return clientCommand(c, cmd)
 }
 
-// writeSeries prints a series page by page, and tells how many images it has.
-func writeSeries(ctx context.Context, c *client.Client, of []generated.SeriesInput, w io.Writer, asJSON, annotations bool) (int, error) {
+// writeSeries writes a series page by page, and returns the number of images.
+func writeSeries(ctx context.Context, c *client.Client, series []generated.SeriesInput, w io.Writer, asJSON, annotations bool) (int, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {
 		return 0, err
 	}
-	length := min(imagesAtOnce, limits.MaxPageSize)
+	length := min(pageSize, limits.MaxPageSize)
 	if annotations {
-		length = min(annotatedAtOnce, limits.MaxPageSize)
+		length = min(annotatedPageSize, limits.MaxPageSize)
 	}
-	to := export.JSON(w, annotations)
+	writer := export.JSON(w, annotations)
 	if !asJSON {
-		if to, err = export.CSV(w, annotations); err != nil {
+		if writer, err = export.CSV(w, annotations); err != nil {
 			return 0, err
 		}
 	}
 	total := 0
 	for after := (*string)(nil); ; {
 		got, err := client.Retry(ctx, c, func() (*generated.ImageSeriesResponse, error) {
-			return generated.ImageSeries(ctx, c, of, length, after, annotations)
+			return generated.ImageSeries(ctx, c, series, length, after, annotations)
 		})
 		if err != nil {
 			return total, err
 		}
 		page := got.ImageSeries
-		if err := to.Write(page.Nodes); err != nil {
+		if err := writer.Write(page.Nodes); err != nil {
 			return total, fmt.Errorf("cannot write: %w", err)
 		}
 		total += len(page.Nodes)

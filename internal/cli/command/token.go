@@ -16,9 +16,9 @@ import (
 	"tagma/internal/server/config"
 )
 
-func tokens() *cobra.Command {
+func tokenCommands() *cobra.Command {
 	c := config.DefaultClient()
-	cmd := asking(c, &cobra.Command{Use: "token", Short: "Make tokens for scripts and traps"})
+	cmd := clientCommand(c, &cobra.Command{Use: "token", Short: "Make tokens for scripts and traps"})
 	var name, role, device, expires string
 	create := &cobra.Command{
 		Use:   "create --name NAME",
@@ -37,7 +37,7 @@ photographs of that device, and does nothing else.`,
 			if name == "" {
 				return misuse("--name is missing: say what to call the token, as in tagma token create --name \"nightly statistics\"")
 			}
-			if err := exclusive(cmd, "role", "device"); err != nil {
+			if err := checkExclusive(cmd, "role", "device"); err != nil {
 				return err
 			}
 			input := generated.AccessTokenInput{Name: name}
@@ -52,13 +52,13 @@ photographs of that device, and does nothing else.`,
 				input.Device = &device
 			}
 			if expires != "" {
-				until, err := expiry(expires, instant.System())
+				until, err := parseExpiry(expires, instant.System())
 				if err != nil {
 					return err
 				}
 				input.ExpiresAt = &until
 			}
-			server, err := connect(c, progress.To(cmd.ErrOrStderr()))
+			server, err := connect(c, progress.New(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -89,14 +89,14 @@ photographs of that device, and does nothing else.`,
 	return cmd
 }
 
-// expiry reads when a token ends: a number of days from now, or a moment.
-func expiry(s string, now instant.Instant) (instant.Instant, error) {
+// parseExpiry returns the expiry in an argument: a number of days from now, or a time.
+func parseExpiry(s string, now instant.Instant) (instant.Instant, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil && n > 0 {
 			return now.Add(time.Duration(n) * 24 * time.Hour), nil
 		}
 	}
-	until, err := moment(s)
+	until, err := parseTime(s)
 	if err != nil {
 		return 0, misuse("--expires: %w; or a number of days, as 90d", err)
 	}

@@ -79,9 +79,9 @@ func verifyCommand(c *config.Config) *cobra.Command {
 	return cmd
 }
 
-// checkClone returns an error for a clone that verify cannot use: without --mend
-// nothing reads the clone, and a path must be a folder. Whether a remote answers is
-// found when the remote is asked.
+// checkClone returns an error for a clone without --mend, because only --mend reads the
+// clone, and for a path without a folder. The first request to a remote tells if the
+// remote answers.
 func checkClone(clone string, mend bool) error {
 	switch {
 	case clone == "":
@@ -126,8 +126,8 @@ func verifyStore(cmd *cobra.Command, c *config.Config, st *store.Store, mend boo
 	return nil
 }
 
-// inspect checks an SQLite database that is too damaged to be opened, and says
-// what to do.
+// inspect checks an SQLite database that cannot be opened, and returns an error with
+// the remedy.
 func inspect(cmd *cobra.Command, c *config.Config, cause error) error {
 	found := 0
 	err := database.Inspect(cmd.Context(), c.Database, func(f database.Fault) {

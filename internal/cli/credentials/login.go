@@ -1,7 +1,7 @@
-// Package credentials owns the file in which `tagma login` keeps a token, and with it
-// the server that the token is for. Nobody but the account's owner can read it.
+// Package credentials owns the file of `tagma login`: the token and the server of the
+// token. Only the owner of the account can read the file.
 //
-// It does not own how a token is got, nor how it ends.
+// Package credentials does not own the requests that create and revoke a token.
 package credentials
 
 import (
@@ -15,7 +15,7 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// Login is who is signed in, and where.
+// Login is a person signed in at a server.
 type Login struct {
 	Server    string          `json:"server"`
 	Username  string          `json:"username"`
@@ -23,17 +23,17 @@ type Login struct {
 	ExpiresAt instant.Instant `json:"expiresAt"`
 }
 
-// path is the file's, in the folder where the system keeps a user's settings.
+// path returns the path of the file, in the user's folder for settings.
 func path() (string, error) {
 	folder, err := os.UserConfigDir()
 	return filepath.Join(folder, "tagma", "login.json"), err
 }
 
-// Read is the login that is kept, or nil if there is none.
+// Read returns the stored login, or nil without a login.
 func Read() (*Login, error) {
 	name, err := path()
 	if err != nil {
-		return nil, nil // a user without a folder for settings has kept nothing
+		return nil, nil // without a folder for settings there is no login
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -43,13 +43,14 @@ func Read() (*Login, error) {
 		return nil, err
 	}
 	var l Login
-	if json.Unmarshal(text, &l) != nil { // whose error may repeat what is secret
+	if json.Unmarshal(text, &l) != nil { // the error of Unmarshal may repeat the token
 		return nil, fmt.Errorf("%s is damaged: sign in again with tagma login", name)
 	}
 	return &l, nil
 }
 
-// Write keeps a login, in place of any other, and gives the file's name.
+// Write stores a login in place of the previous login, and returns the path of the
+// file.
 func Write(l Login) (string, error) {
 	name, err := path()
 	if err != nil {
@@ -62,22 +63,22 @@ func Write(l Login) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return "", err
 	}
-	fresh, err := os.CreateTemp(filepath.Dir(name), "login-*") // 0600
+	temp, err := os.CreateTemp(filepath.Dir(name), "login-*") // 0600
 	if err != nil {
 		return "", err
 	}
-	_, err = fresh.Write(append(text, '\n'))
-	if err = errors.Join(err, fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), name)
+	_, err = temp.Write(append(text, '\n'))
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), name)
 	}
 	if err != nil {
-		_ = os.Remove(fresh.Name())
+		_ = os.Remove(temp.Name())
 	}
 	return name, err
 }
 
-// Forget removes the login that is kept.
-func Forget() error {
+// Remove removes the stored login.
+func Remove() error {
 	name, err := path()
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func TestLogin_WhatIsWrittenIsReadUntilItIsForgotten(t *testing.T) {
 		t.Errorf("it leaves %v", files)
 	}
 	for range 2 {
-		if err := Forget(); err != nil {
+		if err := Remove(); err != nil {
 			t.Error(err)
 		}
 	}

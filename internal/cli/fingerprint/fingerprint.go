@@ -33,23 +33,23 @@ type File struct {
 	Err      error  // read error
 }
 
-// Of returns a file without its fingerprint.
-func Of(path string, info fs.FileInfo) File {
+// NewFile returns a file without its fingerprint.
+func NewFile(path string, info fs.FileInfo) File {
 	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
 }
 
-// Options of Take.
+// Options of Compute.
 type Options struct {
 	Cache  string // path of the cache; empty for none
 	Output *progress.Output
 }
 
-// Take computes the MD5 of each file, or sets its Err. Take returns an error
+// Compute computes the MD5 of each file, or sets its Err. Compute returns an error
 // only if ctx ends.
-func Take(ctx context.Context, files []*File, o Options) error {
+func Compute(ctx context.Context, files []*File, o Options) error {
 	fileCache, err := openCache(ctx, o.Cache)
 	if err != nil {
-		o.Output.Say("fingerprints are not stored: %s", err)
+		o.Output.Printf("fingerprints are not stored: %s", err)
 		fileCache = nil
 	}
 	defer fileCache.close()

@@ -28,7 +28,7 @@ func newFile(t *testing.T, folder, content string, ago time.Duration) *File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Of(path, info)
+	f := NewFile(path, info)
 	return &f
 }
 
@@ -36,7 +36,7 @@ func newFile(t *testing.T, folder, content string, ago time.Duration) *File {
 func take(t *testing.T, f *File, cache string) (fromFile bool) {
 	t.Helper()
 	var output bytes.Buffer
-	if err := Take(t.Context(), []*File{f}, Options{Cache: cache, Output: progress.To(&output)}); err != nil || f.Err != nil {
+	if err := Compute(t.Context(), []*File{f}, Options{Cache: cache, Output: progress.New(&output)}); err != nil || f.Err != nil {
 		t.Fatal(err, f.Err)
 	}
 	return strings.Contains(output.String(), "reading 1 of 1 files")
@@ -88,7 +88,7 @@ func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 
 func TestTake_AFileThatCannotBeReadSaysSo(t *testing.T) {
 	f := &File{Path: filepath.Join(t.TempDir(), "nowhere")}
-	if err := Take(t.Context(), []*File{f}, Options{Output: progress.To(&bytes.Buffer{})}); err != nil || f.Err == nil || f.MD5 != "" {
+	if err := Compute(t.Context(), []*File{f}, Options{Output: progress.New(&bytes.Buffer{})}); err != nil || f.Err == nil || f.MD5 != "" {
 		t.Errorf("missing file: got error %v and %+v, want the error in the file", err, f)
 	}
 }

@@ -27,8 +27,8 @@ type Output struct {
 	bar *Bar // bar on the terminal, if any
 }
 
-// To returns an Output that writes to w.
-func To(w io.Writer) *Output {
+// New returns an Output that writes to w.
+func New(w io.Writer) *Output {
 	f, ok := w.(*os.File)
 	return &Output{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
@@ -125,8 +125,8 @@ func (b *Bar) Done() {
 	}
 }
 
-// Say writes a line, above the bar if there is one.
-func (o *Output) Say(format string, args ...any) {
+// Printf writes a line, above the bar if there is one.
+func (o *Output) Printf(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.bar != nil && o.bar.terminalBar != nil {

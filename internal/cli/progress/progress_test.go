@@ -10,14 +10,14 @@ import (
 func TestBar_ALogHasALineNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		out := To(&log)
+		out := New(&log)
 		bar := out.Start("sending", 4_000_000)
 		for range 30 { // half a minute
 			<-time.After(time.Second)
 			bar.Add(100_000)
 		}
 		bar.Add(-1_000_000)
-		out.Say("the server %s", "hesitates")
+		out.Printf("the server %s", "hesitates")
 		bar.Done()
 		const want = "sending: 4.0 MB\n" +
 			"sending: 1.0 MB of 4.0 MB, 100 kB/s, 30s left\n" +

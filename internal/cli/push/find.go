@@ -80,7 +80,7 @@ func (f *scanResult) add(path string, info fs.FileInfo) {
 		f.refuse(path, err.Error())
 		return
 	}
-	f.photographs = append(f.photographs, &photograph{File: fingerprint.Of(path, info), name: name})
+	f.photographs = append(f.photographs, &photograph{File: fingerprint.NewFile(path, info), name: name})
 }
 
 func (f *scanResult) refuse(path, reason string) {

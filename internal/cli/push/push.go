@@ -67,7 +67,7 @@ func Images(ctx context.Context, c *client.Client, paths []string, o Options) (*
 	for n, p := range pending {
 		files[n] = &p.File
 	}
-	if err := fingerprint.Take(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
+	if err := fingerprint.Compute(ctx, files, fingerprint.Options{Cache: o.Cache, Output: o.Output}); err != nil {
 		return report, err
 	}
 	for _, p := range pending {
@@ -140,7 +140,7 @@ func markDuplicates(photographs []*photograph) {
 }
 
 // compare asks the server to compare photographs, page by page.
-func compare(ctx context.Context, c *client.Client, photographs []*photograph, page int, judge func(*photograph, generated.DiffVerdict)) error {
+func compare(ctx context.Context, c *client.Client, photographs []*photograph, page int, set func(*photograph, generated.DiffVerdict)) error {
 	for chunk := range slices.Chunk(photographs, page) {
 		prints := make([]generated.ImageFingerprint, len(chunk))
 		for n, p := range chunk {
@@ -153,7 +153,7 @@ func compare(ctx context.Context, c *client.Client, photographs []*photograph, p
 			return err
 		}
 		for n, p := range chunk {
-			judge(p, response.DiffImages[n].Verdict)
+			set(p, response.DiffImages[n].Verdict)
 		}
 	}
 	return nil

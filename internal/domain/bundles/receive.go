@@ -77,7 +77,7 @@ func (s *Service) storeBody(ctx context.Context, name string, body io.Reader, ch
 	source, fp := &errorRecorder{Reader: body}, newFingerprint()
 	_, err = io.CopyBuffer(io.MultiWriter(w, fp), source, make([]byte, bufferSize))
 	if source.err != nil {
-		err = fault.Because(source.err, fault.BadInput, "the body broke off after %d bytes: send the file again", fp.size)
+		err = fault.Wrap(source.err, fault.BadInput, "the body broke off after %d bytes: send the file again", fp.size)
 	}
 	if err == nil {
 		err = check(fp)

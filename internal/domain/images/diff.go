@@ -105,7 +105,7 @@ func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages boo
 		return nil, err
 	}
 	for n, print := range prints {
-		differences[n].Verdict = print.judge(md5s[n])
+		differences[n].Verdict = print.verdict(md5s[n])
 	}
 	return differences, nil
 }
@@ -113,7 +113,7 @@ func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages boo
 // addImages sets the image of each difference that has one, and returns the MD5
 // of each image in the place of its key, or "" where there is no image.
 func (s *Service) addImages(ctx context.Context, keys []Key, differences []Difference) ([]string, error) {
-	byKey, err := s.among(ctx, keys)
+	byKey, err := s.queryByKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}

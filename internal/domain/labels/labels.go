@@ -149,7 +149,7 @@ func (l *Service) CreateSet(ctx context.Context, name string, definitions []Defi
 	if err != nil {
 		return nil, err
 	}
-	defer l.lookups.Forget()
+	defer l.lookups.Clear()
 	var set *ent.LabelSet
 	err = database.RetryConflict(ctx, func() error { // another request may create the same version
 		last, err := l.Set(ctx, name)

@@ -85,7 +85,7 @@ func (l *Service) receiptOfRepeat(e *entry) (*Receipt, error) {
 func (l *Service) insert(ctx context.Context, all []*entry) error {
 	for _, e := range all {
 		if !e.videoIsCurrent() {
-			defer l.lookups.Forget() // the videos may have other measures then
+			defer l.lookups.Clear() // the videos may have other measures then
 			return l.db.InTx(ctx, func(tx *ent.Tx) error {
 				if err := upsertVideos(ctx, tx, all); err != nil {
 					return err

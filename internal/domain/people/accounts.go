@@ -174,7 +174,7 @@ func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.Use
 		hash = &newHash
 	}
 	var result *ent.User
-	defer s.callerCache.Forget()
+	defer s.callerCache.Clear()
 	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := s.requireAdmin(ctx, tx, id, change); err != nil {
 			return err

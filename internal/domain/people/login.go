@@ -207,7 +207,7 @@ func (s *Service) Logout(ctx context.Context) (bool, error) {
 	if c == nil {
 		return false, fault.New(fault.Unauthenticated, "nobody is signed in")
 	}
-	defer s.callerCache.Forget()
+	defer s.callerCache.Clear()
 	n, err := s.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
 	return n > 0, err
 }
@@ -246,7 +246,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, next, address str
 	if err != nil {
 		return err
 	}
-	defer s.callerCache.Forget()
+	defer s.callerCache.Clear()
 	return s.db.InTx(ctx, func(tx *ent.Tx) error {
 		if err := s.lockUnchanged(ctx, tx, account); err != nil {
 			return err

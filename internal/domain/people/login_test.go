@@ -241,7 +241,7 @@ func TestAuthenticate_NotesTheUseOnceAMinute(t *testing.T) {
 		ctx, bearer := w.in(w.add("ada", caller.Reader))
 		id := caller.From(ctx).TokenID
 		first := w.clock()
-		w.callerCache.Forget()
+		w.callerCache.Clear()
 		for _, step := range []struct {
 			delay      time.Duration
 			statements int

@@ -56,7 +56,7 @@ func (s *Service) ResetPassword(ctx context.Context, username string) (plain str
 	if err != nil {
 		return "", err
 	}
-	defer s.callerCache.Forget()
+	defer s.callerCache.Clear()
 	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
 		byName := user.Username(name)
 		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {

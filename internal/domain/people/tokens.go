@@ -135,7 +135,7 @@ func (s *Service) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	if !c.Session && !c.Has(caller.Admin) && id != c.TokenID {
 		return false, fault.New(fault.Forbidden, "this token was made for a job, and revokes none but itself: sign in to revoke others")
 	}
-	defer s.callerCache.Forget()
+	defer s.callerCache.Clear()
 	n, err := s.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
 	return n > 0, err
 }

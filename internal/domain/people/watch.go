@@ -41,10 +41,10 @@ type entry struct {
 // NewWatch returns a watch. Start starts it.
 func NewWatch(p *Service) *Watch { return &Watch{people: p, entries: map[*entry]struct{}{}} }
 
-// While returns a context that ends when the caller's token becomes invalid or
-// changes its role. The cause is a *fault.Error. The caller of While must
+// Context returns a context that ends when the caller's token becomes invalid or
+// changes its role. The cause is a *fault.Error. The caller of Context must
 // cancel the context.
-func (w *Watch) While(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
+func (w *Watch) Context(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	e := &entry{c, end}
 	w.mu.Lock()

@@ -12,14 +12,13 @@ import (
 	"tagma/internal/base/caller"
 )
 
-// Audience is one kind of caller that a field may be for. The schema says which
-// with
+// Audience is one kind of caller. The schema lists the audiences of a field with
 //
 //	directive @access(to: [Audience!]!) on OBJECT | FIELD_DEFINITION
 //
-// A list admits whomever any of its entries admits. On a type it holds for the
-// fields that say nothing themselves. A field for which neither speaks is for
-// READER.
+// A list admits the callers in any of its audiences. The directive on a type
+// applies to the fields of the type without a directive. A field without any
+// directive is for READER.
 type Audience string
 
 // The audiences.
@@ -29,10 +28,10 @@ const (
 	Reader Audience = "READER" // people, from a reader up
 	Writer Audience = "WRITER" // people, from a writer up
 	Admin  Audience = "ADMIN"  // people who are admins
-	Self   Audience = "SELF"   // whom the object is about: all but traps pass the guard, and the resolver decides
+	Self   Audience = "SELF"   // the person that the object describes: all callers but traps pass the guard, and the resolver decides
 )
 
-// Includes says whether c is one of them. A nil caller is an anonymous one.
+// Includes reports whether c belongs to the audience. A nil caller is anonymous.
 func (a Audience) Includes(c *caller.Caller) bool {
 	switch a {
 	case Anyone:
@@ -48,19 +47,18 @@ func (a Audience) Includes(c *caller.Caller) bool {
 	}
 }
 
-// admits says whether a field for these audiences is for c. Nobody named is
-// nobody admitted.
+// admits reports whether c belongs to any of the audiences. An empty list admits
+// nobody.
 func admits(audiences []Audience, c *caller.Caller) bool {
 	return slices.ContainsFunc(audiences, func(a Audience) bool { return a.Includes(c) })
 }
 
-// Audiences reads from the schema who may ask for each field, by "Type.field".
-// Introspection is left out: it is for anyone.
+// Audiences returns the audiences of each field of the schema, by "Type.field".
+// Audiences leaves out introspection, which is for anyone.
 //
-// It refuses what would let somebody in by an oversight: an @access that names
-// nobody or an audience that is not one; a mutation that does not say whom it
-// is for; and a field of an interface that is open to callers to whom the same
-// field of a type behind it is closed.
+// Audiences returns an error for a schema with an oversight: an @access with an empty list or an unknown audience, a mutation
+// without @access, or a field of an interface that admits callers whom the same
+// field of an implementing type does not admit.
 func Audiences(schema *ast.Schema) (map[string][]Audience, error) {
 	audiences := map[string][]Audience{}
 	var faults []error
@@ -94,7 +92,7 @@ func Audiences(schema *ast.Schema) (map[string][]Audience, error) {
 	return audiences, errors.Join(faults...)
 }
 
-// access is what the @access among directives says, or nil if there is none.
+// access returns the audiences of the directive @access, or nil without @access.
 func access(directives ast.DirectiveList, at string) ([]Audience, error) {
 	directive := directives.ForName("access")
 	if directive == nil {
@@ -122,9 +120,9 @@ func access(directives ast.DirectiveList, at string) ([]Audience, error) {
 	return audiences, nil
 }
 
-// checkInterfaces holds that a field selected on an interface opens nothing
-// that is closed on a type behind it. The guard judges before anything runs, so
-// it cannot know which of the types an answer will be of.
+// checkInterfaces returns an error if a field of an interface admits callers whom
+// the field of an implementing type does not admit. The guard validates before
+// anything runs, so the guard cannot know the type of an object in the answer.
 func checkInterfaces(schema *ast.Schema, audiences map[string][]Audience) error {
 	kinds := map[string]*caller.Caller{
 		"an anonymous caller": nil,
@@ -154,11 +152,13 @@ func checkInterfaces(schema *ast.Schema, audiences map[string][]Audience) error 
 	return errors.Join(faults...)
 }
 
-// introspective says whether a type or a field belongs to introspection: two
-// underscores are kept for it. The contract is published, so it is for anyone.
+// introspective reports whether a type or a field belongs to introspection, for
+// which GraphQL reserves names with two underscores. Introspection is for anyone,
+// because the contract is published.
 func introspective(name string) bool { return strings.HasPrefix(name, "__") }
 
-// mayAsk says whether c may ask for the field, and for whom the field is.
+// mayAsk reports whether c may query the field, and returns the audiences of the
+// field.
 func (g *Guard) mayAsk(c *caller.Caller, field *ast.Field) (bool, []Audience) {
 	if introspective(field.Name) || introspective(field.ObjectDefinition.Name) {
 		return true, nil
@@ -167,12 +167,12 @@ func (g *Guard) mayAsk(c *caller.Caller, field *ast.Field) (bool, []Audience) {
 	return admits(to, c), to
 }
 
-// coordinate names a field as the schema does: Type.field.
+// coordinate returns the schema coordinate of a field: Type.field.
 func coordinate(field *ast.Field) string {
 	return field.ObjectDefinition.Name + "." + field.Name
 }
 
-// joined lists audiences for a message: ADMIN or SELF.
+// joined returns audiences in words for a message: ADMIN or SELF.
 func joined(audiences []Audience) string {
 	words := make([]string, len(audiences))
 	for i, a := range audiences {

@@ -1,16 +1,16 @@
-// Package guard owns the one look at a whole operation before any of it runs:
-// may this caller ask for each of these fields, and is the operation within
-// the limits?
+// Package guard owns the validation of a whole operation before anything runs:
+// whether the caller may query each field, and whether the operation is within
+// the limits.
 //
-// Who may ask for a field stands in the schema (see Audience); how large an
-// answer may be stands in Limits. Both are judged in one walk that enters each
-// fragment once, however often it is spread, so the work is linear in what was
-// sent.
+// The schema lists the audiences of a field (see Audience), and Limits bounds the
+// size of an answer. One walk validates both. The walk enters each fragment once,
+// even if the fragment is spread often, so the work is linear in the length of
+// the query.
 //
-// It does not own who is asking, which is package caller's, nor what depends on
-// the object asked for: a field for SELF is decided by its resolver. Validation
-// has passed when the guard looks; what would make even that costly is refused
-// before it by Text. How many bytes a query has is package transport's.
+// Package guard does not own the caller (package caller), the number of bytes of a
+// query (package transport), nor decisions about single objects: the resolver
+// decides about a field for SELF. GraphQL's own validation runs before the guard.
+// Text refuses queries that would make GraphQL's validation slow.
 package guard
 
 import (
@@ -24,8 +24,8 @@ import (
 	"tagma/internal/base/caller"
 )
 
-// Guard judges operations on one schema. It does not change once made, and may
-// be used from many goroutines.
+// Guard validates operations on one schema. A Guard never changes, and is safe for
+// concurrent use.
 type Guard struct {
 	schema    *ast.Schema
 	limits    Limits
@@ -38,10 +38,9 @@ var _ interface {
 	graphql.OperationContextMutator
 } = (*Guard)(nil)
 
-// New reads who may ask for what from the schema. The keys of sizes are
-// "Type.field". It refuses limits that are not positive, sizes of fields that
-// are not there, and a schema that leaves a door open: see Audiences. All
-// that is wrong is in the one error.
+// New returns a guard for a schema. The keys of sizes are "Type.field". New returns
+// an error for limits that are not positive, for sizes of unknown fields, and for
+// a schema refused by Audiences. The error lists all problems.
 func New(schema *ast.Schema, limits Limits, sizes map[string]Size) (*Guard, error) {
 	audiences, err := Audiences(schema)
 	if err := errors.Join(limits.check(), checkSizes(schema, sizes), err); err != nil {
@@ -50,13 +49,13 @@ func New(schema *ast.Schema, limits Limits, sizes map[string]Size) (*Guard, erro
 	return &Guard{schema: schema, limits: limits, sizes: sizes, audiences: audiences}, nil
 }
 
-// Limits are those in force.
+// Limits returns the limits of the guard.
 func (g *Guard) Limits() Limits { return g.limits }
 
-// ExtensionName names the guard to gqlgen.
+// ExtensionName returns the name of the extension for gqlgen.
 func (g *Guard) ExtensionName() string { return "Guard" }
 
-// Validate refuses to stand before a schema other than the one it has read.
+// Validate returns an error if the served schema is not the schema of the guard.
 func (g *Guard) Validate(served graphql.ExecutableSchema) error {
 	if served.Schema() != g.schema {
 		return errors.New("the guard was made for another schema than the one that is served")
@@ -64,8 +63,8 @@ func (g *Guard) Validate(served graphql.ExecutableSchema) error {
 	return nil
 }
 
-// MutateOperationContext lets an operation pass, or says in one error all that
-// is wrong with it.
+// MutateOperationContext returns nil for a valid operation, or one error with all
+// problems of the operation.
 func (g *Guard) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	return g.walk(caller.From(ctx), op.Doc, op.Operation, op.Variables).verdict(op.Operation)
 }

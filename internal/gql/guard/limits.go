@@ -12,23 +12,23 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Limits are the greatest numbers that an operation may reach. All are positive.
+// Limits holds the largest numbers that an operation may reach. All are positive.
 type Limits struct {
 	Depth              int // levels of fields, through fragments
 	IntrospectionDepth int // levels of fields from __schema or __type down
-	Aliases            int // as written in what the operation reaches
-	Directives         int // likewise
-	RootFields         int // once fragments are expanded
+	Aliases            int // written in the operation and its fragments
+	Directives         int // written in the operation and its fragments
+	RootFields         int // after the expansion of fragments
 	Fragments          int // defined in the document
-	Fields             int // once fragments are expanded
+	Fields             int // after the expansion of fragments
 	Cost               int // objects that the answer may hold
 
-	Page        int // items of one page: what first and last may be
-	DefaultPage int // items of one page where neither is given, as resolvers have it
+	Page        int // items of one page, the largest first or last
+	DefaultPage int // items of one page without first and last; resolvers use the same number
 }
 
-// DefaultLimits leave room for any screen of the lab and for the introspection
-// of every common tool.
+// DefaultLimits returns limits for any screen of the lab and for the introspection
+// query of every common tool.
 func DefaultLimits() Limits {
 	return Limits{
 		Depth:              12,
@@ -57,18 +57,18 @@ func (l Limits) check() error {
 	return errors.Join(faults...)
 }
 
-// Size says how many objects a list holds that has no argument first or last.
-// A field that has one is as large as the page asked for, and a list that no
-// Size speaks for is taken to hold 10.
+// Size is the number of objects in a list without an argument first or last. A
+// field with such an argument is as large as the requested page. A list without a
+// Size counts as 10 objects.
 type Size struct {
-	Of   string // an argument of the field that is a list; empty for none
-	Each int    // objects for each item of it, or in all where Of is empty
+	Of   string // an argument of the field with a list as its value; empty for none
+	Each int    // objects for each item of Of, or in total if Of is empty
 }
 
-// assumed is how many items are reckoned for a list of which nothing is known.
+// assumed is the number of items of a list without a Size.
 const assumed = 10
 
-// checkSizes finds the sizes that would silently never apply.
+// checkSizes returns an error for sizes without effect.
 func checkSizes(schema *ast.Schema, sizes map[string]Size) error {
 	var faults []error
 	for _, at := range slices.Sorted(maps.Keys(sizes)) {
@@ -95,21 +95,21 @@ func checkSizes(schema *ast.Schema, sizes map[string]Size) error {
 	return errors.Join(faults...)
 }
 
-// plural says whether a field answers with many objects: a list, or a
-// connection as Relay has it, known by its name.
+// plural reports whether a field returns many objects: a list, or a Relay
+// connection, recognised by the name of its type.
 func plural(field *ast.FieldDefinition) bool {
 	return field.Type.Elem != nil || connection(field.Type.Name())
 }
 
 func connection(typeName string) bool { return strings.HasSuffix(typeName, "Connection") }
 
-// paged says whether a field is asked for by the page.
+// paged reports whether a field has arguments for a page.
 func paged(field *ast.FieldDefinition) bool {
 	return field.Arguments.ForName("first") != nil || field.Arguments.ForName("last") != nil
 }
 
-// add and times stay at the largest number instead of passing it, so that no
-// operation is large enough to look small. They take no negative numbers.
+// add and times return the largest number instead of overflowing, so that no
+// operation is large enough to look small. add and times take no negative numbers.
 
 func add(a, b int64) int64 {
 	if a > math.MaxInt64-b {

@@ -13,25 +13,26 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// To tell whether fields of one name can be merged, validation compares them
-// two by two, once more for each inline fragment around them, and it comes
-// before the guard knows the operation. Without these bounds, 2,000 tokens would
-// keep it busy for a minute.
+// GraphQL's validation compares fields of the same name in pairs, once more for each
+// inline fragment around the fields, and runs before the guard knows the
+// operation. Without these bounds, the validation of 2,000 tokens would take a
+// minute.
 const (
-	// MostRepeats is how often a query may name one thing outside of arguments.
-	// The longest introspection query of common tools has a name 30 times.
+	// MostRepeats is the largest number of occurrences of a name outside of
+	// arguments. The longest introspection query of common tools repeats a name 30
+	// times.
 	MostRepeats = 100
-	// MostComparisons bounds the pairs of one name, times the levels of braces.
+	// MostComparisons bounds the pairs of equal names, times the levels of braces.
 	MostComparisons = 500_000
 )
 
-// Text judges the text of a query before it is parsed and validated: what is
-// too long for either, and numbers that nothing could hold.
+// Text validates the text of a query before GraphQL parses and validates the query.
+// Text refuses too many tokens, and numbers of more than 64 bits.
 type Text struct {
-	Tokens int // the most that a query may have
+	Tokens int // limit of the tokens of a query
 
-	// Passed, if set, says of a text that it has passed before, so that it is
-	// not judged again.
+	// Passed, if set, reports whether a text has passed before. Text does not
+	// validate such a text again.
 	Passed func(context.Context, string) bool
 }
 
@@ -40,10 +41,10 @@ var _ interface {
 	graphql.OperationParameterMutator
 } = Text{}
 
-// ExtensionName names it to gqlgen.
+// ExtensionName returns the name of the extension for gqlgen.
 func (Text) ExtensionName() string { return "Text" }
 
-// Validate refuses a limit that would let nothing pass.
+// Validate returns an error for a limit that allows no query.
 func (t Text) Validate(graphql.ExecutableSchema) error {
 	if t.Tokens <= 0 {
 		return fmt.Errorf("the limit of tokens is %d: it must be positive", t.Tokens)
@@ -51,8 +52,8 @@ func (t Text) Validate(graphql.ExecutableSchema) error {
 	return nil
 }
 
-// MutateOperationParameters lets a query pass, or says what is wrong with its
-// text. One that is not GraphQL passes: the parser knows how to say so.
+// MutateOperationParameters returns nil for a valid text, or an error with the
+// problem. A text that is not GraphQL passes: the parser returns the better error.
 func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if t.Passed != nil && t.Passed(ctx, params.Query) {
 		return nil
@@ -101,8 +102,8 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 	return nil
 }
 
-// fits says whether a number can be read. gqlgen panics over one that cannot,
-// where it stands for a scalar of Tagma's own.
+// fits reports whether a number fits into 64 bits. gqlgen panics at a larger number
+// as the value of a scalar of Tagma's own.
 func fits(number lexer.Token) bool {
 	var err error
 	if number.Kind == lexer.Int {

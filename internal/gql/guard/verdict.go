@@ -11,10 +11,10 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// mostNotes is how many things of a kind one answer lists.
+// mostNotes is the largest number of problems of a kind in one error.
 const mostNotes = 20
 
-// note is one thing that is wrong with an operation, and where.
+// note is one problem of an operation, with its position.
 type note struct {
 	fault.Problem
 	path ast.Path
@@ -25,7 +25,7 @@ type notes []note
 
 func (n notes) full() bool { return len(n) >= mostNotes }
 
-// refuse notes that the caller may not ask for the field, which is for others.
+// refuse notes that the caller may not query the field.
 func (w *walk) refuse(f *ast.Field, to []Audience) {
 	n := w.here(f)
 	switch {
@@ -42,7 +42,7 @@ func (w *walk) refuse(f *ast.Field, to []Audience) {
 	w.refused = append(w.refused, n)
 }
 
-// misuse notes that an argument of the field cannot be what it is.
+// misuse notes that an argument of the field has an invalid value.
 func (w *walk) misuse(f *ast.Field, argument, format string, args ...any) {
 	n := w.here(f)
 	n.Code, n.Message = fault.BadInput, fmt.Sprintf(format, args...)
@@ -50,14 +50,14 @@ func (w *walk) misuse(f *ast.Field, argument, format string, args ...any) {
 	w.beyond = append(w.beyond, n)
 }
 
-// exceeds notes that the operation as a whole reaches beyond a limit, if so.
+// exceeds notes that the operation exceeds a limit, if it does.
 func (w *walk) exceeds(reached int64, what string, limit int, remedy string) {
 	if reached <= int64(limit) {
 		return
 	}
 	least := ""
 	if w.ended || reached == math.MaxInt64 {
-		least = "at least " // counting stopped there
+		least = "at least " // the walk stopped counting
 	}
 	w.beyond = append(w.beyond, note{Problem: fault.Problem{
 		Code:    fault.TooLarge,
@@ -66,7 +66,7 @@ func (w *walk) exceeds(reached int64, what string, limit int, remedy string) {
 	}})
 }
 
-// here is a note on the field at hand.
+// here returns a note with the position of the current field.
 func (w *walk) here(f *ast.Field) note {
 	n := note{at: f.Position}
 	n.Path = slices.Clone(w.path)
@@ -76,14 +76,13 @@ func (w *walk) here(f *ast.Field) note {
 	return n
 }
 
-// verdict is nil, or one error with all that is wrong: first what the caller
-// may not ask for, then what is too much. Its code, message and path are those
-// of the first problem; its locations are those of the problems, in order. The
-// operation stands for a problem that has no place of its own.
+// verdict returns nil, or one error with all problems: first the fields that the
+// caller may not query, then the exceeded limits. The error has the code, the
+// message and the path of the first problem, and the locations of all problems in
+// order. A problem without a position has the location of the operation.
 //
-// gqlgen takes no more than one error here. It passes the server's presenter,
-// which finds the *fault.Error inside; the extensions are for one that does not
-// look.
+// gqlgen accepts only one error here. The server's error presenter finds the
+// *fault.Error inside. The extensions serve presenters that do not.
 func (w *walk) verdict(op *ast.OperationDefinition) *gqlerror.Error {
 	all := slices.Concat(w.refused, w.beyond)
 	if len(all) == 0 {

@@ -9,36 +9,36 @@ import (
 	"tagma/internal/base/caller"
 )
 
-// walk is one look at one operation.
+// walk is the validation of one operation.
 type walk struct {
 	*Guard
 	caller    *caller.Caller
 	variables map[string]any
-	fragments map[*ast.FragmentDefinition]totals // of those entered so far
-	path      []string                           // response keys down to the selection at hand
+	fragments map[*ast.FragmentDefinition]totals // of the fragments entered so far
+	path      []string                           // response keys down to the current selection
 
-	visited    int // selections; each that was sent counts once
+	visited    int // selections; each selection of the query counts once
 	aliases    int
 	directives int
-	ended      bool // early: what was added up is the least that is there
+	ended      bool // the walk ended early, so the totals are lower bounds
 	whole      totals
-	refused    notes // fields that this caller may not ask for
+	refused    notes // fields that the caller may not query
 	beyond     notes // pages and limits
 }
 
-// totals is what a selection set adds up to once its fragments are expanded.
+// totals holds the sums of a selection set after the expansion of its fragments.
 //
-// How many objects a fragment on a connection brings depends on the page of the
-// field that spreads it. To be worked out only once all the same, objects is
-// kept in two parts: those that are there once, and those that are there for
+// The number of objects of a fragment on a connection depends on the page of the
+// field around the spread. The walk still adds up a fragment only once:
+// objects counts the objects independent of the page, and perItem the objects of
 // each item of the page.
 type totals struct {
 	width         int64 // fields of the set itself
-	fields        int64 // with those of the sets within
-	depth         int64 // levels of them
+	fields        int64 // with the fields of the nested sets
+	depth         int64 // levels of fields
 	introspection int64 // levels from __schema or __type down
-	objects       int64 // for each object that the set is selected on
-	perItem       int64 // and besides, for each item of its page
+	objects       int64 // for each object with this selection set
+	perItem       int64 // further objects for each item of the page
 }
 
 func (t *totals) add(o totals) {
@@ -65,8 +65,9 @@ func (g *Guard) walk(c *caller.Caller, doc *ast.QueryDocument, op *ast.Operation
 	return w
 }
 
-// selections adds up a selection set. It goes no further once the operation is
-// bound to be refused and more of the same would tell the caller nothing new.
+// selections returns the totals of a selection set. selections ends early if the
+// operation is refused anyway and further problems would tell the caller nothing
+// new.
 func (w *walk) selections(set ast.SelectionSet) totals {
 	var sum totals
 	for _, selection := range set {
@@ -89,12 +90,12 @@ func (w *walk) selections(set ast.SelectionSet) totals {
 	return sum
 }
 
-// fragment adds up a named fragment, the first time it is met.
+// fragment returns the totals of a named fragment, computed at the first spread.
 func (w *walk) fragment(f *ast.FragmentDefinition) totals {
 	if known, ok := w.fragments[f]; ok {
 		return known
 	}
-	w.fragments[f] = totals{} // ends a circle, were validation ever to let one pass
+	w.fragments[f] = totals{} // ends a cycle, if validation should ever miss a cycle
 	w.directives += len(f.Directives)
 	sum := w.selections(f.SelectionSet)
 	w.fragments[f] = sum
@@ -102,7 +103,7 @@ func (w *walk) fragment(f *ast.FragmentDefinition) totals {
 }
 
 func (w *walk) field(f *ast.Field) totals {
-	w.path = append(w.path, f.Alias) // the name, where there is no alias
+	w.path = append(w.path, f.Alias) // gqlparser sets Alias to the name without an alias
 	defer func() { w.path = w.path[:len(w.path)-1] }()
 
 	if f.Alias != f.Name {
@@ -113,7 +114,7 @@ func (w *walk) field(f *ast.Field) totals {
 		w.refuse(f, to)
 	}
 
-	size := w.size(f) // also judges the page of a field that holds no objects
+	size := w.size(f) // also validates the page of a field without objects
 	below := w.selections(f.SelectionSet)
 	sum := totals{
 		width:         1,
@@ -128,9 +129,9 @@ func (w *walk) field(f *ast.Field) totals {
 		return sum // a leaf, not an object
 	}
 
-	// A list is that many objects. A connection is one object with a page of
-	// others, which its edges and nodes are reckoned by. Elsewhere perItem is
-	// nothing, unless an interface hides a connection.
+	// A list has size objects. A connection is one object, and its edges and nodes
+	// have as many objects as the page has items. Elsewhere perItem is 0, unless an
+	// interface hides a connection.
 	list, page := int64(1), int64(w.limits.DefaultPage)
 	switch {
 	case connection(f.Definition.Type.Name()) && f.Definition.Type.Elem == nil:
@@ -147,7 +148,7 @@ func (w *walk) field(f *ast.Field) totals {
 	return sum
 }
 
-// size is how many items a field that holds many answers with at most.
+// size returns the largest number of items in the value of a field.
 func (w *walk) size(f *ast.Field) int64 {
 	if paged(f.Definition) {
 		return w.page(f)
@@ -169,8 +170,8 @@ func (w *walk) size(f *ast.Field) int64 {
 	return times(items, int64(size.Each))
 }
 
-// page is the size that first or last asks for. Where what they say cannot be,
-// that is noted, and the largest page stands for it.
+// page returns the size of the page by the arguments first and last. page notes an
+// invalid size, and returns the largest page instead.
 func (w *walk) page(f *ast.Field) int64 {
 	first, last := w.argument(f, "first"), w.argument(f, "last")
 	if first != nil && last != nil {
@@ -193,8 +194,8 @@ func (w *walk) page(f *ast.Field) int64 {
 	return n
 }
 
-// argument is what the resolver will see, or nil where that is null or nothing.
-// Of a literal list it is the items as they were parsed, of which only the
+// argument returns the value that the resolver will get, or nil for a null or absent
+// value. For a literal list argument returns the parsed items, because only their
 // number matters here.
 func (w *walk) argument(f *ast.Field, name string) any {
 	def := f.Definition.Arguments.ForName(name)
@@ -206,17 +207,17 @@ func (w *walk) argument(f *ast.Field, name string) any {
 		literal = given.Value
 	} else if given != nil {
 		if v, ok := w.variables[given.Value.Raw]; ok {
-			return v // a variable that was left out leaves the default in force
+			return v // an absent variable leaves the default in force
 		}
 	}
 	if literal != nil && literal.Kind == ast.ListValue {
 		return literal.Children
 	}
-	v, _ := literal.Value(w.variables) // validation has refused what cannot be read
+	v, _ := literal.Value(w.variables) // validation has refused malformed values
 	return v
 }
 
-// compare holds what was added up against the limits.
+// compare notes the totals that exceed the limits.
 func (w *walk) compare() {
 	l, t := w.limits, w.whole
 	w.exceeds(int64(w.aliases), "aliases", l.Aliases, "send several operations")

@@ -1,10 +1,10 @@
-// Package idempotency owns what becomes of a mutation that is sent again under
-// one Idempotency-Key: it takes effect once, and is answered as it was the first
-// time. ADR 11 says what is promised, and why a crash at any moment, or a second
-// server, cannot break it.
+// Package idempotency owns the rules for a mutation that a client sends again with
+// the same Idempotency-Key: the mutation takes effect once, and the second request
+// gets the answer to the first. ADR 11 states the guarantees, and why neither a
+// crash at any moment nor a second server breaks them.
 //
-// It does not own how a key and an answer travel, nor which mutations may be run
-// again without harm: package transport knows the one, the contract the other.
+// Package idempotency does not own the HTTP headers (package transport), nor the
+// list of mutations that may run again without harm (the contract).
 package idempotency
 
 import (
@@ -29,56 +29,55 @@ import (
 
 // The bounds.
 const (
-	Lifetime = 24 * time.Hour // of a key, from its first request
+	Lifetime = 24 * time.Hour // of a key, from the first request
 	MaxKey   = 255            // characters of a key
 
-	MaxAnswer = 1 << 20  // bytes of an answer that is kept
-	maxKept   = 32 << 20 // bytes of all answers that are kept for one sender
+	MaxAnswer = 1 << 20  // bytes of a stored answer
+	maxStored = 32 << 20 // bytes of all stored answers of one sender
 
-	// lease is how long a run is taken to be under way that does not end. It
-	// bounds the wait after a crash, not the run: see Run.Context.
+	// lease is the time after which a run without an end no longer blocks other
+	// runs. The lease bounds the wait after a crash, not the run: see Run.Context.
 	lease = time.Minute
 
-	// pause is how long to wait before asking again for a request under way.
+	// pause is the RetryAfter of a request while another run is under way.
 	pause = time.Second
 
-	// ending is the time that the record of an answer has, whatever became of
-	// the request.
+	// ending is the timeout of storing an answer. The timeout does not depend on
+	// the deadline of the request.
 	ending = 10 * time.Second
 )
 
-// Keeper keeps the requests of one database. It is safe for concurrent use, and
-// so are several of them on several servers.
+// Keeper stores the requests with a key in one database. Keeper is safe for
+// concurrent use, also by several servers.
 type Keeper struct {
 	db    *database.DB
 	clock instant.Clock
 }
 
-// New is a keeper on db. The caller closes db.
+// New returns a keeper on db. The caller closes db.
 func New(db *database.DB, clock instant.Clock) *Keeper { return &Keeper{db: db, clock: clock} }
 
-// Request is a mutation that was sent under a key.
+// Request is a mutation with a key.
 type Request struct {
-	Sender     string            // whose the key is: others have keys of their own
+	Sender     string            // owner of the key: equal keys of two senders are different keys
 	Key        string            // 1 to MaxKey characters
-	Content    [sha256.Size]byte // hash of all that was asked
-	Repeatable bool              // to run it again does no harm
+	Content    [sha256.Size]byte // hash of the whole request
+	Repeatable bool              // another run does no harm
 }
 
-// Run is one run of a request. It must be ended.
+// Run is one run of a request. The caller of Begin must call End.
 type Run struct {
 	keeper  *Keeper
 	request Request
 	id      string
-	name    string // of this run
+	name    string // of the run, random
 }
 
-// Begin is either a run, which the caller is to carry out, or the answer that
-// the request got before.
+// Begin returns either a new run, or the stored answer of an earlier run.
 //
-// Faults: KeyReused where the key came with something else, Unavailable while
-// another run is under way, AnswerNotKept where there was an effect and there is
-// no answer to show.
+// Faults: KeyReused if the key came with another request before, Unavailable while
+// another run is under way, and AnswerNotKept if an earlier run took effect and its
+// answer is not stored.
 func (k *Keeper) Begin(ctx context.Context, request Request) (*Run, []byte, error) {
 	id := sha256.Sum256([]byte(request.Sender + "\x00" + request.Key))
 	run := &Run{keeper: k, request: request, id: hex.EncodeToString(id[:]), name: rand.Text()}
@@ -95,60 +94,60 @@ func (k *Keeper) Begin(ctx context.Context, request Request) (*Run, []byte, erro
 }
 
 // begin records the run, or returns the answer that the request got before. It
-// returns database.ErrConflict if the record was deleted or changed meanwhile.
+// returns database.ErrConflict if the record was deleted or changed in the meantime.
 func (r *Run) begin(ctx context.Context) (begun bool, answer []byte, err error) {
-	made, err := r.insert(ctx)
-	if made || err != nil {
-		return made, nil, err
+	inserted, err := r.insert(ctx)
+	if inserted || err != nil {
+		return inserted, nil, err
 	}
-	known, err := r.keeper.db.KeyedRequest.Get(ctx, r.id)
+	record, err := r.keeper.db.KeyedRequest.Get(ctx, r.id)
 	if ent.IsNotFound(err) {
 		return false, nil, database.ErrConflict
 	}
 	if err != nil {
 		return false, nil, err
 	}
-	if now := r.keeper.clock(); known.ExpiresAt <= now {
+	if now := r.keeper.clock(); record.ExpiresAt <= now {
 		_, err := r.keeper.db.KeyedRequest.Delete().Where(keyedrequest.ID(r.id), keyedrequest.ExpiresAtLTE(now)).Exec(ctx)
 		if err != nil {
 			return false, nil, err
 		}
 		return false, nil, database.ErrConflict
 	}
-	again, err := r.judge(known)
+	runAgain, err := r.decide(record)
 	if err != nil {
 		return false, nil, err
 	}
-	if !again {
-		return false, *known.Answer, nil
+	if !runAgain {
+		return false, *record.Answer, nil
 	}
-	taken, err := r.takeOver(ctx, known)
+	taken, err := r.takeOver(ctx, record)
 	if !taken && err == nil {
 		err = database.ErrConflict
 	}
 	return taken, nil, err
 }
 
-// insert makes the record of a request that is new.
-func (r *Run) insert(ctx context.Context) (made bool, err error) {
+// insert stores a new request, and reports whether the request was new.
+func (r *Run) insert(ctx context.Context) (inserted bool, err error) {
 	now := r.keeper.clock()
 	err = r.keeper.db.KeyedRequest.Create().
 		SetID(r.id).SetSender(r.request.Sender).SetFingerprint(r.fingerprint()).SetRun(r.name).
 		SetLeasedUntil(r.lease(ctx, now)).SetExpiresAt(now.Add(Lifetime)).
 		OnConflict(sql.ConflictColumns(keyedrequest.FieldID), sql.DoNothing()).Exec(ctx)
-	if errors.Is(err, stdsql.ErrNoRows) { // there is one already
+	if errors.Is(err, stdsql.ErrNoRows) { // the request exists
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// judge says whether a request that is known is to be run again, or that it is
-// to be answered as before. Or it is neither, and the fault says why.
-func (r *Run) judge(known *ent.KeyedRequest) (again bool, err error) {
-	if known.Fingerprint != r.fingerprint() {
+// decide reports whether a stored request runs again; if not, the request gets the
+// stored answer. If neither is possible, decide returns a fault with the reason.
+func (r *Run) decide(record *ent.KeyedRequest) (runAgain bool, err error) {
+	if record.Fingerprint != r.fingerprint() {
 		return false, fault.New(fault.KeyReused, "this Idempotency-Key was sent with another request before: make a new key for each")
 	}
-	notKept := func(why string) (bool, error) {
+	notStored := func(why string) (bool, error) {
 		if r.request.Repeatable {
 			return true, nil
 		}
@@ -156,33 +155,32 @@ func (r *Run) judge(known *ent.KeyedRequest) (again bool, err error) {
 			"this request has taken effect before, and %s: look at what is there; to do it once more, send it with a new key", why)
 	}
 	switch {
-	case known.State == keyedrequest.StateANSWERED:
+	case record.State == keyedrequest.StateANSWERED:
 		return false, nil
-	case known.State == keyedrequest.StateSECRET:
-		return notKept("its answer held a secret, which is shown once")
-	case known.State == keyedrequest.StateTOO_LARGE:
-		return notKept("its answer was too large to be kept")
-	case known.LeasedUntil > r.keeper.clock():
+	case record.State == keyedrequest.StateSECRET:
+		return notStored("its answer held a secret, which is shown once")
+	case record.State == keyedrequest.StateTOO_LARGE:
+		return notStored("its answer was too large to be kept")
+	case record.LeasedUntil > r.keeper.clock():
 		underWay := fault.New(fault.Unavailable, "the request with this Idempotency-Key is still under way: try again")
 		underWay.RetryAfter = pause
 		return false, underWay
-	case known.Effective:
-		return notKept("its answer was lost")
+	case record.Effective:
+		return notStored("its answer was lost")
 	}
 	return true, nil
 }
 
-// takeOver makes this the run of a request whose last one did not end. That
-// one, if it still goes on, can commit nothing any more.
-func (r *Run) takeOver(ctx context.Context, known *ent.KeyedRequest) (taken bool, err error) {
+// takeOver replaces an earlier run of the request. An earlier run that is still
+// under way can commit nothing any more.
+func (r *Run) takeOver(ctx context.Context, record *ent.KeyedRequest) (ok bool, err error) {
 	n, err := r.keeper.db.KeyedRequest.Update().
-		Where(keyedrequest.ID(r.id), keyedrequest.Run(known.Run), keyedrequest.Effective(known.Effective), keyedrequest.StateEQ(known.State)).
+		Where(keyedrequest.ID(r.id), keyedrequest.Run(record.Run), keyedrequest.Effective(record.Effective), keyedrequest.StateEQ(record.State)).
 		SetRun(r.name).SetState(keyedrequest.StateRUNNING).SetLeasedUntil(r.lease(ctx, r.keeper.clock())).Save(ctx)
 	return n == 1, err
 }
 
-// lease is until when a run is taken to be under way: it has ended by its
-// deadline.
+// lease returns the end of the lease of a run. A run ends by its deadline.
 func (r *Run) lease(ctx context.Context, now instant.Instant) instant.Instant {
 	left := lease
 	if deadline, ok := ctx.Deadline(); ok {
@@ -191,21 +189,22 @@ func (r *Run) lease(ctx context.Context, now instant.Instant) instant.Instant {
 	return now.Add(left)
 }
 
-// fingerprint tells requests of one key apart. What was asked may hold a
-// password, and a plain hash would let whoever reads the database try guesses;
-// so the key goes into it, which is random and is not kept.
+// fingerprint returns a MAC of the request, to distinguish requests with one key. A
+// request may contain a password, and with a plain hash a reader of the database
+// could test guesses. The key of the MAC is the Idempotency-Key, a random text
+// outside of the database.
 func (r *Run) fingerprint() string {
 	mac := hmac.New(sha256.New, []byte(r.request.Key))
 	mac.Write(r.request.Content[:])
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Context is that in which the request is to be carried out. It has the deadline
-// of ctx, and does not end when the client goes away: who sends under a key will
-// come back for the answer.
+// Context returns the context for the run. The context has the deadline of ctx, but
+// does not end when the client disconnects: a client with a key will ask for the
+// answer later.
 //
-// With it, whatever changes something says so in the same transaction. That
-// fails if another run has begun meanwhile. What may be repeated goes without.
+// Each transaction with the context also records that the run took effect, and
+// fails if another run has begun meanwhile. A repeatable request records nothing.
 func (r *Run) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	inner, cancel := context.WithoutCancel(ctx), context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
@@ -217,49 +216,49 @@ func (r *Run) Context(ctx context.Context) (context.Context, context.CancelFunc)
 	return inner, cancel
 }
 
-// takeEffect is the last step of each transaction.
+// takeEffect records the effect of the run, as the last step of each transaction.
 func (r *Run) takeEffect(ctx context.Context, tx *ent.Tx) error {
-	n, err := tx.KeyedRequest.Update().Where(r.mine()...).SetEffective(true).Save(ctx)
+	n, err := tx.KeyedRequest.Update().Where(r.currentRun()...).SetEffective(true).Save(ctx)
 	if err == nil && n == 0 {
 		err = fault.New(fault.Unavailable, "this request took so long that it was begun anew: send it again with the same key")
 	}
 	return err
 }
 
-// mine is the condition that no other run has begun.
-func (r *Run) mine() []predicate.KeyedRequest {
+// currentRun returns the condition that no other run has begun.
+func (r *Run) currentRun() []predicate.KeyedRequest {
 	return []predicate.KeyedRequest{keyedrequest.ID(r.id), keyedrequest.Run(r.name)}
 }
 
-// Answer is how a run has ended.
+// Answer is the result of a run.
 type Answer struct {
 	Body   []byte
-	Large  bool // it is longer than MaxAnswer, and Body is left out
-	Failed bool // it has errors beside its data
-	Secret bool // it holds what must not be kept
+	Large  bool // the answer is longer than MaxAnswer, and Body is empty
+	Failed bool // the answer has errors beside data
+	Secret bool // the answer holds a secret, and must not be stored
 }
 
-// End records how the run has ended: its answer is kept, or, if it failed and
-// nothing took effect, the request is as if it had never been sent. A nil answer
-// is that of a run that came to nothing worth telling: it failed as a whole.
+// End stores the answer of the run. If the run failed without an effect, End deletes
+// the request, so that the client can send the request again. A nil answer means
+// that the run failed as a whole.
 func (r *Run) End(ctx context.Context, answer *Answer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 	defer cancel()
 	if answer == nil || answer.Failed {
-		unless := r.mine()
+		conditions := r.currentRun()
 		if !r.request.Repeatable {
-			unless = append(unless, keyedrequest.Effective(false))
+			conditions = append(conditions, keyedrequest.Effective(false))
 		}
-		n, err := r.keeper.db.KeyedRequest.Delete().Where(unless...).Exec(ctx)
+		n, err := r.keeper.db.KeyedRequest.Delete().Where(conditions...).Exec(ctx)
 		if n > 0 || err != nil {
 			return err
 		}
 	}
-	update := r.keeper.db.KeyedRequest.Update().Where(r.mine()...)
-	if answer == nil { // it had an effect all the same
+	update := r.keeper.db.KeyedRequest.Update().Where(r.currentRun()...)
+	if answer == nil { // the run took effect before the failure
 		return update.SetLeasedUntil(r.keeper.clock()).Exec(ctx)
 	}
-	state, err := r.fate(ctx, answer)
+	state, err := r.stateOf(ctx, answer)
 	if err != nil {
 		return err
 	}
@@ -269,29 +268,30 @@ func (r *Run) End(ctx context.Context, answer *Answer) error {
 	return update.Exec(ctx)
 }
 
-// fate says whether an answer is kept.
-func (r *Run) fate(ctx context.Context, answer *Answer) (keyedrequest.State, error) {
+// stateOf returns the state of the request after answer: ANSWERED if the answer can be
+// stored.
+func (r *Run) stateOf(ctx context.Context, answer *Answer) (keyedrequest.State, error) {
 	if answer.Secret {
 		return keyedrequest.StateSECRET, nil
 	}
 	if answer.Large || len(answer.Body) > MaxAnswer {
 		return keyedrequest.StateTOO_LARGE, nil
 	}
-	var kept []struct{ Sum int }
+	var stored []struct{ Sum int }
 	err := r.keeper.db.KeyedRequest.Query().Where(keyedrequest.Sender(r.request.Sender)).
 		Aggregate(func(s *sql.Selector) string {
 			return "COALESCE(" + sql.Sum(s.C(keyedrequest.FieldSize)) + ", 0) AS sum"
-		}).Scan(ctx, &kept)
+		}).Scan(ctx, &stored)
 	if err != nil {
 		return "", err
 	}
-	if kept[0].Sum+len(answer.Body) > maxKept {
+	if stored[0].Sum+len(answer.Body) > maxStored {
 		return keyedrequest.StateTOO_LARGE, nil
 	}
 	return keyedrequest.StateANSWERED, nil
 }
 
-// Sweep forgets keys whose time is over, and says how many.
+// Sweep deletes expired keys, and returns their number.
 func (k *Keeper) Sweep(ctx context.Context) (int, error) {
 	return k.db.KeyedRequest.Delete().Where(keyedrequest.ExpiresAtLTE(k.clock())).Exec(ctx)
 }

@@ -299,7 +299,7 @@ func TestEnd_SecretsAndWhatIsTooMuchAreNotKept(t *testing.T) {
 		large := bytes.Repeat([]byte("x"), MaxAnswer)
 		w.must(w.begin(w.one, request("large", "a")).End(t.Context(), &Answer{Body: append(large, 'x')}))
 		w.refused(w.other, request("large", "a"), fault.AnswerNotKept)
-		for n := range maxKept / MaxAnswer {
+		for n := range maxStored / MaxAnswer {
 			w.must(w.begin(w.one, request(fmt.Sprint(n), "a")).End(t.Context(), &Answer{Body: large}))
 			w.answered(w.other, request(fmt.Sprint(n), "a"), string(large))
 		}

@@ -6,16 +6,17 @@ import (
 	"sync"
 )
 
-// Cache keeps values by a string, as many as fit: the least recently used goes
-// first. It is safe for concurrent use, and gqlgen's graphql.Cache.
+// Cache holds values by key, up to a total size: Cache drops the least recently used
+// value first. Cache is safe for concurrent use, and implements gqlgen's
+// graphql.Cache.
 type Cache[T any] struct {
-	most   int // bytes
-	weight func(key string, value T) int
+	maxBytes int
+	weight   func(key string, value T) int
 
 	mu    sync.Mutex
 	bytes int
-	kept  map[string]*list.Element // holding an entry
-	order list.List                // the last used in front
+	items map[string]*list.Element // of type entry
+	order list.List                // the last used first
 }
 
 type entry[T any] struct {
@@ -24,35 +25,37 @@ type entry[T any] struct {
 	bytes int
 }
 
-// NewCache keeps so many bytes at most, by what weight says of each value.
-func NewCache[T any](most int, weight func(key string, value T) int) *Cache[T] {
-	return &Cache[T]{most: most, weight: weight, kept: map[string]*list.Element{}}
+// NewCache returns a cache of at most maxBytes. weight returns the size of a value in
+// bytes.
+func NewCache[T any](maxBytes int, weight func(key string, value T) int) *Cache[T] {
+	return &Cache[T]{maxBytes: maxBytes, weight: weight, items: map[string]*list.Element{}}
 }
 
-// Get is the value of a key, if it is still there.
+// Get returns the value of a key, if the cache has one.
 func (c *Cache[T]) Get(_ context.Context, key string) (value T, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found, ok := c.kept[key]
+	element, ok := c.items[key]
 	if !ok {
 		return value, false
 	}
-	c.order.MoveToFront(found)
-	return found.Value.(entry[T]).value, true
+	c.order.MoveToFront(element)
+	return element.Value.(entry[T]).value, true
 }
 
-// Add keeps a value, unless it is too large by itself. One that is there stays.
+// Add stores a value, unless the value alone is too large. The value of an existing
+// key stays.
 func (c *Cache[T]) Add(_ context.Context, key string, value T) {
 	bytes := c.weight(key, value)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.kept[key]; known || bytes > c.most {
+	if _, ok := c.items[key]; ok || bytes > c.maxBytes {
 		return
 	}
-	c.kept[key] = c.order.PushFront(entry[T]{key, value, bytes})
-	for c.bytes += bytes; c.bytes > c.most; {
+	c.items[key] = c.order.PushFront(entry[T]{key, value, bytes})
+	for c.bytes += bytes; c.bytes > c.maxBytes; {
 		last := c.order.Remove(c.order.Back()).(entry[T])
-		delete(c.kept, last.key)
+		delete(c.items, last.key)
 		c.bytes -= last.bytes
 	}
 }

@@ -1,10 +1,11 @@
-// Package persisted owns GraphQL documents that a request names instead of
-// sending them: those that clients have taught the server (automatic persisted
-// queries, https://www.apollographql.com/docs/apollo-server/performance/apq),
-// and those that its operator trusts, from a file.
+// Package persisted owns persisted documents: GraphQL documents that a request names
+// by id or hash instead of sending the text. Clients register documents (automatic
+// persisted queries,
+// https://www.apollographql.com/docs/apollo-server/performance/apq), and the
+// operator lists trusted documents in a file.
 //
-// It does not own how a request names one (package transport) nor what a
-// document may ask (package guard).
+// Package persisted does not own the parameters of a request (package transport),
+// nor the validation of a document (package guard).
 package persisted
 
 import (
@@ -19,42 +20,43 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// taught is how many bytes of documents are kept that clients have taught the
-// server: some thousand of them.
-const taught = 4 << 20
+// maxRegistered is the size of all registered documents, in bytes: some thousand
+// documents.
+const maxRegistered = 4 << 20
 
-// Documents is what a server knows. It is safe for concurrent use.
+// Documents holds the persisted documents of a server. Documents is safe for
+// concurrent use.
 type Documents struct {
-	trusted map[string]string // by id
-	texts   map[string]bool   // of those
-	only    bool
-	taught  *Cache[string] // by their SHA-256, hex
+	trusted     map[string]string // by id
+	texts       map[string]bool   // of the trusted documents
+	trustedOnly bool
+	registered  *Cache[string] // by SHA-256, hex
 }
 
-// New knows the trusted documents by their ids. With only, it lets no other
-// pass.
-func New(trusted map[string]string, only bool) *Documents {
-	d := &Documents{trusted: trusted, texts: map[string]bool{}, only: only,
-		taught: NewCache(taught, func(hash, text string) int { return len(hash) + len(text) + 200 })}
+// New returns a set with the trusted documents by id. With trustedOnly, the set
+// refuses all other documents.
+func New(trusted map[string]string, trustedOnly bool) *Documents {
+	d := &Documents{trusted: trusted, texts: map[string]bool{}, trustedOnly: trustedOnly,
+		registered: NewCache(maxRegistered, func(hash, text string) int { return len(hash) + len(text) + 200 })}
 	for _, text := range trusted {
 		d.texts[text] = true
 	}
 	return d
 }
 
-// Request is what a request says of its document.
+// Request is the document of a request, by text, id or hash.
 type Request struct {
-	Text string // empty if it is only named
+	Text string // empty if the request only names the document
 	ID   string // of a trusted document
-	Hash string // of one that the server may have been taught
+	Hash string // SHA-256 of a registered document, hex
 }
 
-// Find is the text to be carried out.
+// Resolve returns the text of the document of a request.
 //
-// Faults: DocumentNotTrusted where only trusted ones pass, NotPersisted where
-// the client is to send the text too, NotFound for an id that is not trusted,
-// and BadInput where the text is not that of the name.
-func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
+// Faults: DocumentNotTrusted if the set allows trusted documents only, NotPersisted
+// if the client has to send the text too, NotFound for an id without a trusted
+// document, and BadInput if the text differs from the named document.
+func (d *Documents) Resolve(ctx context.Context, r Request) (string, error) {
 	for _, id := range []string{strings.TrimPrefix(r.ID, "sha256:"), r.ID, r.Hash} {
 		if text, ok := d.trusted[id]; ok && id != "" {
 			if r.Text != "" && r.Text != text {
@@ -64,7 +66,7 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 		}
 	}
 	switch {
-	case d.only && !d.texts[r.Text]:
+	case d.trustedOnly && !d.texts[r.Text]:
 		return "", fault.New(fault.DocumentNotTrusted,
 			"this server answers only the documents that its operator has listed: name one of them with documentId. The contract is at /schema.graphql")
 	case r.ID != "":
@@ -77,18 +79,18 @@ func (d *Documents) Find(ctx context.Context, r Request) (string, error) {
 		}
 		return r.Text, nil
 	}
-	text, ok := d.taught.Get(ctx, r.Hash)
+	text, ok := d.registered.Get(ctx, r.Hash)
 	if !ok {
 		return "", fault.New(fault.NotPersisted, "PersistedQueryNotFound") // clients go by this text
 	}
 	return text, nil
 }
 
-// Teach has the server know a document by its hash. It is for documents that
-// have been found right, so that nobody can fill the room with others.
-func (d *Documents) Teach(ctx context.Context, hash, text string) {
-	if !d.only && hash == hashOf(text) {
-		d.taught.Add(ctx, hash, text)
+// Register stores a document by its hash. Register only valid documents, so that
+// nobody can fill the memory with other texts.
+func (d *Documents) Register(ctx context.Context, hash, text string) {
+	if !d.trustedOnly && hash == hashOf(text) {
+		d.registered.Add(ctx, hash, text)
 	}
 }
 
@@ -97,9 +99,9 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Read reads a list of trusted documents: a JSON object of documents by their
-// ids, as GraphQL Code Generator and relay-compiler write it, or Apollo's
-// manifest.
+// Read returns the trusted documents of a file, by id. The file is a JSON object of
+// documents by id, as GraphQL Code Generator and relay-compiler write it, or
+// Apollo's manifest.
 func Read(file []byte) (map[string]string, error) {
 	var manifest struct {
 		Format     string `json:"format"`

@@ -8,12 +8,12 @@ import (
 	"tagma/internal/base/fault"
 )
 
-func TestFind_WhatIsNamedIsFoundAndTheRestIsRefusedByItsReason(t *testing.T) {
+func TestResolve_WhatIsNamedIsFoundAndTheRestIsRefusedByItsReason(t *testing.T) {
 	trusted := map[string]string{"a1": "{ a }", hashOf("{ h }"): "{ h }"}
 	open, only := New(trusted, false), New(trusted, true)
 	for _, d := range []*Documents{open, only} {
-		d.Teach(t.Context(), hashOf("{ t }"), "{ t }")
-		d.Teach(t.Context(), hashOf("{ t }")[1:], "{ wrong }")
+		d.Register(t.Context(), hashOf("{ t }"), "{ t }")
+		d.Register(t.Context(), hashOf("{ t }")[1:], "{ wrong }")
 	}
 	for _, c := range []struct {
 		request        Request
@@ -34,9 +34,9 @@ func TestFind_WhatIsNamedIsFoundAndTheRestIsRefusedByItsReason(t *testing.T) {
 		{Request{Hash: hashOf("{ u }"), Text: "{ v }"}, "", fault.BadInput, fault.DocumentNotTrusted},
 	} {
 		for d, want := range map[*Documents]fault.Code{open: c.ifOpen, only: c.ifOnly} {
-			text, err := d.Find(t.Context(), c.request)
+			text, err := d.Resolve(t.Context(), c.request)
 			if want == "" && (err != nil || text != c.text) || want != "" && (fault.CodeOf(err) != want || text != "") {
-				t.Errorf("%+v, only %v: %q, %v", c.request, d.only, text, err)
+				t.Errorf("%+v, only %v: %q, %v", c.request, d.trustedOnly, text, err)
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func TestCache_KeepsWhatWasUsedLastWithinItsBytes(t *testing.T) {
 			t.Errorf("%s is there: %v", key, ok)
 		}
 	}
-	if c.bytes != 100 || len(c.kept) != 5 || c.order.Len() != 5 {
-		t.Errorf("%d bytes, %d values", c.bytes, len(c.kept))
+	if c.bytes != 100 || len(c.items) != 5 || c.order.Len() != 5 {
+		t.Errorf("%d bytes, %d values", c.bytes, len(c.items))
 	}
 }

@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// The media types of an answer. They differ in the status of a request that
-// never ran: 400 in the one, 200 in the other, which older clients expect.
+// The media types of an answer. With plainJSON, which older clients expect, the
+// status of an invalid operation is 200; with responseJSON the status is 400.
 const (
 	responseJSON = "application/graphql-response+json"
 	plainJSON    = "application/json"
 )
 
-// match is how well a media type fits an Accept header.
+// match is the rank of a media type in an Accept header.
 type match struct {
 	quality     float64
 	specificity int // 1 for */*, 2 for application/*, 3 for its own name
 	position    int // in the header
 }
 
-// negotiate chooses the media type of the answer: that of the highest quality,
-// then the one asked for by name, then the one asked for first. If neither of
-// them is acceptable, the type is the one in which to say so.
+// negotiate returns the media type of the answer: the type with the highest quality,
+// then with the more specific media range, then the first. If the header accepts
+// neither type, negotiate returns the type for the error.
 func negotiate(header http.Header) (mediaType string, acceptable bool) {
 	accept := strings.Join(header.Values("Accept"), ",")
 	if strings.TrimSpace(accept) == "" {
@@ -34,7 +34,7 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 	position := 0
 	for item := range strings.SplitSeq(accept, ",") {
 		position++
-		asked, params, err := mime.ParseMediaType(item)
+		mediaRange, params, err := mime.ParseMediaType(item)
 		if err != nil {
 			continue
 		}
@@ -44,8 +44,8 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 				continue
 			}
 		}
-		plain.consider(plainJSON, asked, quality, position)
-		response.consider(responseJSON, asked, quality, position)
+		plain.consider(plainJSON, mediaRange, quality, position)
+		response.consider(responseJSON, mediaRange, quality, position)
 	}
 	if response.compare(plain) > 0 {
 		return responseJSON, response.quality > 0
@@ -53,11 +53,11 @@ func negotiate(header http.Header) (mediaType string, acceptable bool) {
 	return plainJSON, plain.quality > 0
 }
 
-// consider takes note of what the header says of mediaType in one place. What
-// names it more closely counts, whatever its quality.
-func (m *match) consider(mediaType, asked string, quality float64, position int) {
+// consider updates the match of mediaType by one media range of the header. The most
+// specific media range counts, whatever its quality.
+func (m *match) consider(mediaType, mediaRange string, quality float64, position int) {
 	specificity := 0
-	switch asked {
+	switch mediaRange {
 	case mediaType:
 		specificity = 3
 	case "application/*":

@@ -15,7 +15,7 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// errorList is one error as it stands in an answer.
+// errorList returns the errors of an answer with one error.
 func (o *Options) errorList(ctx context.Context, code fault.Code, message string) gqlerror.List {
 	extensions := map[string]any{"code": code}
 	if id := o.RequestID(ctx); id != "" {
@@ -24,9 +24,9 @@ func (o *Options) errorList(ctx context.Context, code fault.Code, message string
 	return gqlerror.List{{Message: message, Extensions: extensions}}
 }
 
-// statusOf is 200 for an operation that ran, whatever became of it, and in
-// application/json for any well-formed request. Otherwise the status follows
-// the code of the first error.
+// statusOf returns the HTTP status of a response: 200 for an operation that ran, with
+// or without errors, and for any response in application/json. Otherwise the status
+// follows the code of the first error.
 func statusOf(mediaType string, response *graphql.Response) int {
 	if ran(response) || mediaType == plainJSON {
 		return http.StatusOK
@@ -46,12 +46,12 @@ func statusOf(mediaType string, response *graphql.Response) int {
 	return http.StatusBadRequest
 }
 
-// ran says whether response is that of an operation that was carried out.
+// ran reports whether the operation of a response ran.
 func ran(response *graphql.Response) bool {
 	return response.Data != nil || len(response.Errors) == 0
 }
 
-// encode is the body of an answer.
+// encode returns the body of an answer.
 func encode(response *graphql.Response) (body object, err error) {
 	errs, err := json.Marshal(response.Errors)
 	extensions, extensionsErr := json.Marshal(response.Extensions)
@@ -74,8 +74,8 @@ func encode(response *graphql.Response) (body object, err error) {
 	return append(body, []byte("}")), nil
 }
 
-// object is a JSON object in pieces, so that a large member need not be copied.
-// Whoever has added all members adds the brace that ends it.
+// object is a JSON object in pieces, so that a large member is not copied. After the
+// last member the caller appends the closing brace.
 type object [][]byte
 
 func (o *object) add(name string, value []byte) {
@@ -86,7 +86,7 @@ func (o *object) add(name string, value []byte) {
 	*o = append(*o, []byte(before+`"`+name+`":`), value)
 }
 
-// length is how many bytes the whole has.
+// length returns the number of bytes of all pieces.
 func (o object) length() int {
 	length := 0
 	for _, piece := range o {
@@ -95,11 +95,10 @@ func (o object) length() int {
 	return length
 }
 
-// join is the whole in one piece.
+// join returns all pieces in one slice.
 func (o object) join() []byte { return bytes.Join(o, nil) }
 
-// send writes o. A failed write means that the client has gone, and there is
-// nobody to tell.
+// send writes o as the answer. send ignores a failed write: the client is gone.
 func (o object) send(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Length", strconv.Itoa(o.length()))
 	w.WriteHeader(status)

@@ -9,27 +9,27 @@ import (
 )
 
 const (
-	// swelling is how many bytes a byte of JSON may take when it is decoded: a
-	// list of empty lists takes 26.
-	swelling = 32
-	// smallBody is the length of a body that is decoded without waiting, so that
-	// large bodies hold up no small ones.
+	// decodedPerByte is an upper bound of the memory of a decoded byte of JSON, in
+	// bytes: a list of empty lists takes 26.
+	decodedPerByte = 32
+	// smallBody is the largest length of a body that is decoded without waiting, so
+	// that large bodies do not delay small bodies.
 	smallBody = 16 << 10
-	// initBytes bounds a message of a socket whose client has not signed in.
+	// initBytes bounds a message of a socket before the client has signed in.
 	initBytes = 16 << 10
 )
 
-// reserveDecoded waits until the server has memory for a decoded JSON body of so
-// many bytes. The caller calls release when the values are no longer needed.
+// reserveDecoded blocks until Decoded has room for a JSON body of length bytes. The
+// caller calls release when the values are no longer needed.
 func (o *Options) reserveDecoded(ctx context.Context, length int) (release func(), err error) {
 	if o.Decoded == nil || length <= smallBody {
 		return func() {}, nil
 	}
-	weight := min(int64(length)*swelling, o.Decoded.size)
-	if err := o.Decoded.free.Acquire(ctx, weight); err != nil {
+	weight := min(int64(length)*decodedPerByte, o.Decoded.size)
+	if err := o.Decoded.semaphore.Acquire(ctx, weight); err != nil {
 		return nil, newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "too many large bodies are under way: try again")
 	}
-	return func() { o.Decoded.free.Release(weight) }, nil
+	return func() { o.Decoded.semaphore.Release(weight) }, nil
 }
 
 // reserveDecoded is Options.reserveDecoded until the end of the exchange.
@@ -42,7 +42,7 @@ func (e *exchange) reserveDecoded(length int) error {
 	return nil
 }
 
-// bodyLimit returns how many bytes the JSON body of the request may have.
+// bodyLimit returns the limit of the JSON body of the request, in bytes.
 func (e *exchange) bodyLimit() int64 {
 	limits := e.options.Limits
 	if caller.From(e.r.Context()) == nil {

@@ -29,9 +29,9 @@ type exchange struct {
 	cleanup []func() // run by close, the last function first
 }
 
-// newExchange negotiates the media type of the answer, and sets the header fields
-// that all answers have. The fields are set before anything else happens, so that
-// gqlgen's answer to a panic has the fields too.
+// newExchange returns the exchange for r. newExchange negotiates the media type of
+// the answer, and sets the header fields of all answers at once, so that gqlgen's
+// answer to a panic has the fields too.
 func newExchange(options *Options, w http.ResponseWriter, r *http.Request) *exchange {
 	e := &exchange{options: options, w: w, r: r}
 	e.mediaType, e.isAcceptable = negotiate(r.Header)
@@ -42,8 +42,8 @@ func newExchange(options *Options, w http.ResponseWriter, r *http.Request) *exch
 	return e
 }
 
-// serve answers the request. read returns the parameters of the request, which
-// each HTTP method has in another place.
+// serve answers the request. read returns the parameters of the request; each
+// transport has the parameters in another place.
 func (e *exchange) serve(exec graphql.GraphExecutor, read func() (*graphql.RawParams, error)) {
 	defer e.close()
 	share := e.options.Answers.Share()
@@ -86,7 +86,8 @@ func (e *exchange) answer(exec graphql.GraphExecutor, read func() (*graphql.RawP
 	return e.execute(exec, operation, params.Variables)
 }
 
-// params reads the parameters, and validates the length of the query.
+// params returns the parameters of the request, or an error for a query that is too
+// long.
 func (e *exchange) params(read func() (*graphql.RawParams, error)) (*graphql.RawParams, error) {
 	start := graphql.Now()
 	params, err := read()
@@ -101,9 +102,9 @@ func (e *exchange) params(read func() (*graphql.RawParams, error)) (*graphql.Raw
 	return params, nil
 }
 
-// writeInvalid answers a request whose operation is invalid. If the JSON of the
-// request is malformed, writeInvalid returns that error instead: a raw list hides
-// malformed JSON until now.
+// writeInvalid writes the errors of an invalid operation. If the JSON of the request
+// is malformed, writeInvalid returns the error of the JSON instead: raw lists are
+// not parsed before.
 func (e *exchange) writeInvalid(exec graphql.GraphExecutor, operation *graphql.OperationContext, errs gqlerror.List, rawList *RawList) error {
 	if rawList != nil {
 		if err := rawList.validateDocument(); err != nil {
@@ -127,8 +128,8 @@ func (e *exchange) mayStream(operation *graphql.OperationContext) bool {
 	return !e.isAcceptable && checkSingleAnswer(e.r.Method, operation) == nil
 }
 
-// execute runs an operation that has one answer, and writes the answer. A mutation
-// with an Idempotency-Key that ran before gets the stored answer.
+// execute runs an operation with one answer, and writes the answer. For a repeated
+// Idempotency-Key execute writes the stored answer instead.
 func (e *exchange) execute(exec graphql.GraphExecutor, operation *graphql.OperationContext, variables map[string]any) error {
 	run, stored, err := e.beginRun(operation, variables)
 	if err != nil {
@@ -157,7 +158,7 @@ func (e *exchange) execute(exec graphql.GraphExecutor, operation *graphql.Operat
 	return nil
 }
 
-// refuse answers with err. An err that is not a *refusal is a defect.
+// refuse writes err as the answer. An err of another type than *refusal is a defect.
 func (e *exchange) refuse(err error) {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
@@ -178,12 +179,12 @@ func (e *exchange) refuse(err error) {
 	e.write(refused.status, &graphql.Response{Errors: errs})
 }
 
-// write writes response. Large data is neither copied nor encoded again. If errors
-// stand beside data that is nil, the answer has no member data, because the
-// operation did not run.
+// write writes response. Large data is neither copied nor encoded again. With errors
+// and without data the answer has no member data, because the operation did not
+// run.
 //
-// The header Retry-After repeats the extension retryAfter, for programs that know
-// HTTP but not GraphQL.
+// The header Retry-After repeats the extension retryAfter, for HTTP programs without
+// knowledge of GraphQL.
 func (e *exchange) write(status int, response *graphql.Response) {
 	for _, err := range response.Errors {
 		if wait, ok := err.Extensions["retryAfter"]; ok {

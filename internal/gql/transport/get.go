@@ -51,8 +51,8 @@ func (e *exchange) readURL() (*graphql.RawParams, error) {
 			return nil, badRequest("the parameter %q must be a JSON object or null", key)
 		}
 	}
-	name(params, values.Get(DocumentID))
-	if !values.Has("query") && !isNamed(params) {
+	setDocumentID(params, values.Get(DocumentID))
+	if !values.Has("query") && !namesDocument(params) {
 		return nil, badRequest(`the URL has no parameter "query"`)
 	}
 	return params, nil

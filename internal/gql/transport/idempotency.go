@@ -20,23 +20,23 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// keyHeader is that of the IETF's draft "The Idempotency-Key HTTP Header Field"
+// keyHeader is the header of the IETF's draft "The Idempotency-Key HTTP Header Field"
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
 const keyHeader = "Idempotency-Key"
 
-// replayedHeader marks an answer that was given before.
+// replayedHeader marks a stored answer.
 const replayedHeader = "Idempotency-Replayed"
 
-// Directives of the schema: a mutation that may be sent again without harm, and
-// a field whose value is shown once.
+// Directives of the schema: a mutation that may run again without harm, and a field
+// with a value that is shown once.
 const (
-	repeatable = "repeatable"
-	secret     = "secret"
+	repeatableDirective = "repeatable"
+	secretDirective     = "secret"
 )
 
-// beginRun begins a run of a mutation that was sent under a key, or gives the answer
-// that it got before. Both are nil where there is no key to go by: without a
-// caller there is nobody whose it could be.
+// beginRun returns a new run of a mutation with a key, or the stored answer. Both are
+// nil for a request without a key, and for an anonymous caller, who cannot own a
+// key.
 func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[string]any) (*idempotency.Run, []byte, error) {
 	by := caller.From(e.r.Context())
 	if e.options.Idempotency == nil || by == nil || len(e.r.Header.Values(keyHeader)) == 0 || operation.Operation.Operation != ast.Mutation {
@@ -56,12 +56,12 @@ func (e *exchange) beginRun(operation *graphql.OperationContext, variables map[s
 		sender = fmt.Sprintf("token %d", by.TokenID)
 	}
 	return e.options.Idempotency.Begin(e.r.Context(), idempotency.Request{
-		Sender: sender, Key: key, Content: content, Repeatable: every(operation, repeatable),
+		Sender: sender, Key: key, Content: content, Repeatable: allRootFieldsHave(operation, repeatableDirective),
 	})
 }
 
-// readKey reads the header, whose value is a string as RFC 9651 has it, in
-// quotes, or, as most send it, the bare key.
+// readKey returns the key in the header: a string in quotes, as in RFC 9651, or the
+// bare key, which most clients send.
 func readKey(header http.Header) (key string, ok bool) {
 	values := header.Values(keyHeader)
 	if len(values) != 1 {
@@ -79,10 +79,10 @@ func readKey(header http.Header) (key string, ok bool) {
 	return key, visible && len(key) >= 1 && len(key) <= idempotency.MaxKey
 }
 
-// hashOf is the SHA-256 of all that a request asks: the document, which of its
-// operations, and the variables, with the bytes of every file.
+// hashOf returns the SHA-256 of a request: the document, the name of the operation, and
+// the variables with the bytes of every file.
 func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash [sha256.Size]byte, err error) {
-	hashed, err := withFilesHashed(variables)
+	hashed, err := hashFiles(variables)
 	if err != nil {
 		return hash, err
 	}
@@ -90,30 +90,30 @@ func hashOf(operation *graphql.OperationContext, variables map[string]any) (hash
 	return sha256.Sum256(whole), err
 }
 
-// withFilesHashed is a value of the variables with each file as its name, size
-// and hash. The files are left at their beginning.
-func withFilesHashed(value any) (any, error) {
+// hashFiles returns a value of the variables with each file replaced by its name, size
+// and hash. Afterwards the files are at offset 0.
+func hashFiles(value any) (any, error) {
 	switch v := value.(type) {
 	case map[string]any:
-		all := make(map[string]any, len(v))
+		hashes := make(map[string]any, len(v))
 		for name, member := range v {
-			hashed, err := withFilesHashed(member)
+			hashed, err := hashFiles(member)
 			if err != nil {
 				return nil, err
 			}
-			all[name] = hashed
+			hashes[name] = hashed
 		}
-		return all, nil
+		return hashes, nil
 	case []any:
-		all := make([]any, len(v))
+		hashes := make([]any, len(v))
 		for n, element := range v {
-			hashed, err := withFilesHashed(element)
+			hashed, err := hashFiles(element)
 			if err != nil {
 				return nil, err
 			}
-			all[n] = hashed
+			hashes[n] = hashed
 		}
-		return all, nil
+		return hashes, nil
 	case graphql.Upload:
 		hash := sha256.New()
 		_, err := io.Copy(hash, v.File)
@@ -128,8 +128,8 @@ func withFilesHashed(value any) (any, error) {
 	return value, nil
 }
 
-// every says whether all fields of the mutation itself have a directive.
-func every(operation *graphql.OperationContext, directive string) bool {
+// allRootFieldsHave reports whether all root fields of the operation have a directive.
+func allRootFieldsHave(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
 		return !slices.ContainsFunc(set, func(selection ast.Selection) bool {
@@ -147,8 +147,8 @@ func every(operation *graphql.OperationContext, directive string) bool {
 	return within(operation.Operation.SelectionSet)
 }
 
-// some says whether any field of the document has a directive.
-func some(operation *graphql.OperationContext, directive string) bool {
+// anyFieldHas reports whether any field of the document has a directive.
+func anyFieldHas(operation *graphql.OperationContext, directive string) bool {
 	var within func(ast.SelectionSet) bool
 	within = func(set ast.SelectionSet) bool {
 		return slices.ContainsFunc(set, func(selection ast.Selection) bool {
@@ -158,16 +158,16 @@ func some(operation *graphql.OperationContext, directive string) bool {
 			case *ast.InlineFragment:
 				return within(s.SelectionSet)
 			}
-			return false // a spread: its fragment is gone through by itself
+			return false // a spread: the loop over doc.Fragments covers the fragment
 		})
 	}
 	return within(operation.Operation.SelectionSet) ||
 		slices.ContainsFunc(operation.Doc.Fragments, func(f *ast.FragmentDefinition) bool { return within(f.SelectionSet) })
 }
 
-// runOnce runs a mutation under a key, and records its answer before anybody
-// sees it. Where that fails the answer goes out all the same: the effect is
-// recorded, and is what counts.
+// runOnce runs a mutation with a key, and stores the answer before the client gets the
+// answer. If storing fails, the client still gets the answer: the record of the effect
+// is enough to prevent a second effect.
 func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationContext, dispatch func(context.Context) *graphql.Response) *graphql.Response {
 	ctx, cancel := run.Context(e.r.Context())
 	defer cancel()
@@ -181,7 +181,7 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	if response == nil {
 		return nil
 	}
-	// An answer that was too large for what had been done stays too large.
+	// An answer that exceeded a limit after an effect will exceed the limit again.
 	applied := len(response.Errors) > 0 && response.Errors[0].Extensions["applied"] == true &&
 		response.Errors[0].Extensions["code"] == string(fault.TooLarge)
 	if len(response.Errors) > 0 && !applied && (response.Data == nil || string(response.Data) == "null") {
@@ -189,7 +189,7 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	}
 	body, err := encode(response)
 	if err == nil {
-		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && some(operation, secret)}
+		answer = &idempotency.Answer{Large: body.length() > idempotency.MaxAnswer, Failed: len(response.Errors) > 0 && !applied, Secret: !applied && anyFieldHas(operation, secretDirective)}
 		if !answer.Large {
 			answer.Body = body.join()
 		}
@@ -197,25 +197,25 @@ func (e *exchange) runOnce(run *idempotency.Run, operation *graphql.OperationCon
 	return response
 }
 
-// statusOfFault is the status of a request under a key that is not carried out.
-func statusOfFault(err *fault.Error) int {
+// keyStatus returns the HTTP status of a fault of the keeper.
+func keyStatus(err *fault.Error) int {
 	switch err.Code {
 	case fault.KeyReused:
 		return http.StatusUnprocessableEntity
-	case fault.AnswerNotKept, fault.Unavailable: // Unavailable: it is under way
+	case fault.AnswerNotKept, fault.Unavailable: // Unavailable: another run is under way
 		return http.StatusConflict
 	}
 	return http.StatusBadRequest
 }
 
-// keyRefusal is how a fault of the keeper is answered. Any other error of its is
-// the database's.
+// keyRefusal returns the refusal for a fault of the keeper. Any other error comes from
+// the database.
 func keyRefusal(err error) error {
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return err
 	}
 	if known, ok := errors.AsType[*fault.Error](err); ok {
-		r := newRefusal(statusOfFault(known), known.Code, "%s", known.Message)
+		r := newRefusal(keyStatus(known), known.Code, "%s", known.Message)
 		r.retryAfter = known.RetryAfter
 		return r
 	}

@@ -66,12 +66,12 @@ func (e *exchange) readForm() (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, err
 	}
-	places, err := readMap(fileMap, params.Variables, limits.Files)
+	setters, err := readMap(fileMap, params.Variables, limits.Files)
 	if err != nil {
 		return nil, err
 	}
 
-	if err := e.readFiles(form, places); err != nil {
+	if err := e.readFiles(form, setters); err != nil {
 		return nil, err
 	}
 	return params, nil
@@ -79,28 +79,28 @@ func (e *exchange) readForm() (*graphql.RawParams, error) {
 
 // readFiles reads the files of the form, and puts each into the variables. The
 // files exist until the end of the exchange.
-func (e *exchange) readFiles(form *form, places map[string]func(graphql.Upload)) error {
+func (e *exchange) readFiles(form *form, setters map[string]func(graphql.Upload)) error {
 	files := &spool{dir: e.options.TempDir}
 	e.cleanup = append(e.cleanup, files.close)
 	files.reserve(e.options.Memory, e.r.ContentLength)
-	for len(places) > 0 {
+	for len(setters) > 0 {
 		part, err := form.next()
 		if errors.Is(err, io.EOF) {
-			return badRequest("%d of the files in the map did not come", len(places))
+			return badRequest("%d of the files in the map did not come", len(setters))
 		}
 		if err != nil {
 			return err
 		}
-		put, ok := places[part.FormName()]
+		set, ok := setters[part.FormName()]
 		if !ok {
 			return unexpectedPart()
 		}
-		delete(places, part.FormName())
+		delete(setters, part.FormName())
 		file, size, err := files.add(part, e.options.Limits.FileBytes)
 		if err != nil {
 			return err
 		}
-		put(graphql.Upload{
+		set(graphql.Upload{
 			File:        file,
 			Filename:    part.FileName(),
 			Size:        size,
@@ -120,10 +120,10 @@ func unexpectedPart() *refusal {
 	return badRequest("a part of the form is no file of the map, or has come before: each file comes once")
 }
 
-// isPreflighted says whether a page of another site could not have sent this form
-// without the browser asking first. A browser sends a form across sites without
-// asking, and Basic credentials with it, but neither a bearer token nor a
-// header outside the CORS safelist (https://fetch.spec.whatwg.org).
+// isPreflighted reports whether a browser would send a CORS preflight before this form.
+// For a page of another site a browser sends a form, even with Basic credentials,
+// without a preflight, but neither a bearer token nor a header outside the CORS
+// safelist (https://fetch.spec.whatwg.org).
 func isPreflighted(header http.Header) bool {
 	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
@@ -134,11 +134,11 @@ func isPreflighted(header http.Header) bool {
 		func(name string) bool { return header.Get(name) != "" })
 }
 
-// maxPartHeader bounds the head of a part, of which mime/multipart alone would
-// keep 10 MB in memory.
+// maxPartHeader bounds the header of a part, in bytes. mime/multipart alone would hold
+// 10 MB in memory.
 const maxPartHeader = 16 << 10
 
-// maxBoundary is RFC 2046's bound.
+// maxBoundary is the limit of RFC 2046.
 const maxBoundary = 70
 
 // form is the body of an upload, read part by part.
@@ -153,12 +153,12 @@ func openForm(header http.Header, body io.Reader) (*form, error) {
 	if err != nil || boundary == "" || len(boundary) > maxBoundary {
 		return nil, badRequest("Content-Type must name a boundary of 1 to %d characters", maxBoundary)
 	}
-	// mime/multipart reads 4 KiB at a time, and each would be a system call.
+	// Without the buffer each 4 KiB of mime/multipart would be a system call.
 	m := &meter{source: bufio.NewReaderSize(body, 64<<10), left: math.MaxInt64}
 	return &form{reader: multipart.NewReader(m, boundary), meter: m}, nil
 }
 
-// next is the next part, or io.EOF itself after the last one.
+// next returns the next part, or io.EOF after the last part.
 func (f *form) next() (*multipart.Part, error) {
 	f.meter.left = maxPartHeader
 	part, err := f.reader.NextPart()
@@ -166,16 +166,17 @@ func (f *form) next() (*multipart.Part, error) {
 	if err == nil || err == io.EOF {
 		return part, err
 	}
-	if errors.Is(err, errMeter) || errors.Is(err, multipart.ErrMessageTooLarge) {
+	if errors.Is(err, errLimit) || errors.Is(err, multipart.ErrMessageTooLarge) {
 		return nil, tooLarge("the head of a part is larger than the limit of %d bytes", maxPartHeader)
 	}
-	if f.meter.failed != nil { // of which textproto says no more than that a line is odd
+	if f.meter.failed != nil { // textproto hides the cause
 		err = f.meter.failed
 	}
 	return nil, readRefusal(err)
 }
 
-// text is the content of the next part, which must have that name.
+// text returns the content of the next part, and an error if the part has another
+// name.
 func (f *form) text(name string, limit int64) ([]byte, error) {
 	part, err := f.next()
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -194,10 +195,9 @@ func (f *form) text(name string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-var errMeter = errors.New("more was read than allowed")
+var errLimit = errors.New("more was read than allowed")
 
-// meter lets no more than left bytes through, and remembers how its source
-// failed.
+// meter reads at most left bytes from source, and stores the error of source.
 type meter struct {
 	source io.Reader
 	left   int64
@@ -206,7 +206,7 @@ type meter struct {
 
 func (m *meter) Read(p []byte) (int, error) {
 	if m.left <= 0 {
-		return 0, errMeter
+		return 0, errLimit
 	}
 	n, err := m.source.Read(p[:min(int64(len(p)), m.left)])
 	m.left -= int64(n)

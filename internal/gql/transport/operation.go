@@ -9,8 +9,8 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// checkSingleAnswer refuses what cannot be answered once, and to a GET that changes
-// something. It runs before the operation does.
+// checkSingleAnswer returns a refusal for an operation with several answers, and for a
+// mutation by GET. The check comes before the operation runs.
 func checkSingleAnswer(method string, operation *graphql.OperationContext) error {
 	switch kind := operation.Operation.Operation; {
 	case kind == ast.Subscription:
@@ -20,13 +20,13 @@ func checkSingleAnswer(method string, operation *graphql.OperationContext) error
 		r.allow = http.MethodPost
 		return r
 	case defers(operation):
-		// gqlgen's first answer would lack the deferred fields without a word.
+		// gqlgen's first answer would silently lack the deferred fields.
 		return badRequest("@defer is answered in several parts, but this request gets one answer: leave it out")
 	}
 	return nil
 }
 
-// defers says whether the executor would put off a part of the answer.
+// defers reports whether the executor would defer a part of the answer.
 func defers(operation *graphql.OperationContext) bool {
 	inForce := func(directives ast.DirectiveList) bool {
 		directive := directives.ForName("defer")

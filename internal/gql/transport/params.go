@@ -9,10 +9,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// decodeParams reads the parameters of one request from a JSON document.
-// Source names the document in errors. Keys are matched exactly, which
-// encoding/json does for a map but not for a struct; keys that GraphQL does not
-// know are passed over.
+// decodeParams returns the parameters of one request in a JSON document. source names
+// the document in errors. decodeParams matches keys exactly, so it decodes into a
+// map: encoding/json ignores case for a struct. Unknown keys are ignored.
 func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 	document = bytes.TrimSpace(document)
 	switch {
@@ -48,18 +47,18 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 			return nil, badRequest("%q must be %s", member.key, member.kind)
 		}
 	}
-	name(params, id)
-	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !isNamed(params) {
+	setDocumentID(params, id)
+	if query := members["query"]; (len(query) == 0 || query[0] != '"') && !namesDocument(params) {
 		return nil, badRequest(`"query" must be a string`)
 	}
 	return params, nil
 }
 
-// DocumentID is where among the extensions of a request the id of its document
-// stands, which came as its parameter documentId.
+// DocumentID is the name of the parameter with the id of a persisted document. The
+// transports store the id under the same name in the extensions of the request.
 const DocumentID = "documentId"
 
-func name(params *graphql.RawParams, id string) {
+func setDocumentID(params *graphql.RawParams, id string) {
 	if id == "" {
 		return
 	}
@@ -69,14 +68,13 @@ func name(params *graphql.RawParams, id string) {
 	params.Extensions[DocumentID] = id
 }
 
-// isNamed says whether a request names its document instead of sending it.
-func isNamed(params *graphql.RawParams) bool {
+// namesDocument reports whether a request names a persisted document.
+func namesDocument(params *graphql.RawParams) bool {
 	return params.Extensions[DocumentID] != nil || params.Extensions["persistedQuery"] != nil
 }
 
-// decodeValue reads a valid JSON value into target, and leaves target alone if
-// it is null. Numbers stay as they were written, because a float cannot hold
-// every 64-bit integer.
+// decodeValue decodes a valid JSON value into target. A null leaves target unchanged.
+// Numbers become json.Number, because a float cannot hold every 64-bit integer.
 func decodeValue(value []byte, target any) error {
 	decoder := json.NewDecoder(bytes.NewReader(value))
 	decoder.UseNumber()

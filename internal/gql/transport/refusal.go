@@ -10,14 +10,14 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// refusal is a request that never became an operation, and the answer to it.
-// Its message repeats nothing of a body, because a body may hold a password.
+// refusal is the error of a request that is refused before an operation runs. The
+// message repeats nothing of a body, because a body may contain a password.
 type refusal struct {
 	status  int
 	code    fault.Code
 	message string
-	allow   string // the methods that would do, with status 405
-	// retryAfter is how long to wait before another try, where that is known.
+	allow   string // allowed methods, with status 405
+	// retryAfter is the time until another try, or 0 if unknown.
 	retryAfter time.Duration
 	cause      error // for the log only
 }
@@ -36,8 +36,8 @@ func tooLarge(format string, args ...any) *refusal {
 	return newRefusal(http.StatusRequestEntityTooLarge, fault.TooLarge, format, args...)
 }
 
-// readRefusal says what a failed read of a body means. A timeout is told apart
-// because it is worth another try; what was too large, because it is not.
+// readRefusal returns the refusal for a failed read of a body. After a timeout the
+// client may try again; a body beyond the limit stays too large.
 func readRefusal(err error) *refusal {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return bodyTooLarge(large.Limit)

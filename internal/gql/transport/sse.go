@@ -31,12 +31,12 @@ func acceptsEvents(header http.Header) bool {
 // error, nothing is written yet.
 func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.OperationContext) error {
 	by := caller.From(e.r.Context())
-	slot, refused := e.options.Streams.slots.enter(by, request.From(e.r.Context()).Address)
+	slot, refused := e.options.Streams.slots.acquire(by, request.From(e.r.Context()).Address)
 	if refused != nil {
 		return refused
 	}
-	defer slot.leave()
-	ctx, cancel := e.options.Streams.lasting(e.r.Context(), by)
+	defer slot.release()
+	ctx, cancel := e.options.Streams.context(e.r.Context(), by)
 	defer cancel()
 	events := newEventWriter(e.w)
 	if events.send(heartbeat) != nil { // tells the client that the stream is open
@@ -121,8 +121,8 @@ func (e eventWriter) send(text object) error {
 	return e.connection.Flush()
 }
 
-// event is one answer. A line break, which JSON may have between its values,
-// would end the event: event makes spaces of those in the answer.
+// event returns an answer as a server-sent event. A line break between JSON values
+// would end the event, so event replaces line breaks in the answer by spaces.
 func event(response *graphql.Response) object {
 	for n, c := range response.Data {
 		if c == '\n' || c == '\r' {

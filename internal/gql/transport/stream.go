@@ -12,18 +12,20 @@ import (
 	"tagma/internal/base/request"
 )
 
-// Streams is what the transports that answer more than once share.
+// Streams holds the settings and the open connections of WebSocket and server-sent
+// events.
 type Streams struct {
-	// Authenticate finds out whose a bearer token is.
+	// Authenticate returns the caller of a bearer token.
 	Authenticate func(ctx context.Context, bearer string) (*caller.Caller, error)
 
-	// While is a context that ends when the caller's token holds no more.
-	While func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
+	// CallerContext returns a context that ends when the caller's token becomes
+	// invalid.
+	CallerContext func(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc)
 
-	// Stopping ends when the server stops.
+	// Stopping is a context that ends when the server stops.
 	Stopping context.Context
 
-	// Origins are the host patterns of pages elsewhere that may open a socket.
+	// Origins lists the host patterns of pages of other sites that may open a socket.
 	Origins []string
 
 	Operations  int           // at once, on one socket
@@ -36,10 +38,10 @@ type Streams struct {
 }
 
 const (
-	// writeTimeout is how long a client may take to read one answer.
+	// writeTimeout is the time limit for a client to read one answer.
 	writeTimeout = 10 * time.Second
-	// keepAlive is the time between two signs of life, below the minute after
-	// which proxies think a connection dead.
+	// keepAlive is the interval of heartbeats. Proxies close a connection after a
+	// minute without data.
 	keepAlive = 25 * time.Second
 )
 
@@ -51,12 +53,12 @@ func NewStreams(s Streams) *Streams {
 
 var errStopping = errors.New("the server stops: connect again")
 
-// lasting is a context that outlives the request's deadline, and ends with the
-// connection, the server or the caller's token. Its cause says which.
-func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
-	ctx, end := request.Lasting(ctx)
+// context returns a context without the deadline of the request. The context ends with
+// the connection, the server or the caller's token, and the cause tells which.
+func (s *Streams) context(ctx context.Context, c *caller.Caller) (context.Context, context.CancelFunc) {
+	ctx, end := request.WithoutDeadline(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { end(errStopping) })
-	ctx, done := s.While(context.WithValue(ctx, endKey{}, end), c)
+	ctx, done := s.CallerContext(context.WithValue(ctx, endKey{}, end), c)
 	return ctx, func() {
 		done()
 		stop()
@@ -66,22 +68,22 @@ func (s *Streams) lasting(ctx context.Context, c *caller.Caller) (context.Contex
 
 type endKey struct{}
 
-// EndStream ends the subscription that ctx belongs to, and on a socket
-// everything else that is on it, and tells the client why.
+// EndStream ends the subscription of ctx, and sends the reason to the client. On a
+// socket EndStream ends all operations and closes the socket.
 func EndStream(ctx context.Context, why *fault.Error) {
 	if end, ok := ctx.Value(endKey{}).(context.CancelCauseFunc); ok {
 		end(why)
 	}
 }
 
-// endOfStream returns the reason why a context of lasting ended, as an error for
+// endOfStream returns the reason why a context of Streams ended, as an error for
 // the client, or nil if the client ended the stream.
 func (o *Options) endOfStream(ctx context.Context) *graphql.Response {
 	cause := context.Cause(ctx)
 	if known, ok := errors.AsType[*fault.Error](cause); ok {
 		return &graphql.Response{Errors: o.errorList(ctx, known.Code, known.Message)}
 	}
-	if errors.Is(cause, errStopping) || o.Streams.Stopping.Err() != nil { // what is subscribed to may end first
+	if errors.Is(cause, errStopping) || o.Streams.Stopping.Err() != nil { // the source of a subscription may end first
 		return &graphql.Response{Errors: o.errorList(ctx, fault.Unavailable, errStopping.Error())}
 	}
 	return nil

@@ -1,17 +1,15 @@
-// Package transport owns how a GraphQL request comes in over plain HTTP and
-// how its answer goes out: which media types, methods and status codes, how
-// large a request may be, and where the files of an upload wait until the
-// request is over. It follows the GraphQL-over-HTTP specification
-// (https://graphql.github.io/graphql-over-http) and, for files, the GraphQL
-// multipart request specification
+// Package transport owns GraphQL over HTTP, WebSocket and server-sent events: the
+// media types, methods and status codes, the size of a request, and the storage of
+// uploaded files during a request. The package follows the GraphQL-over-HTTP
+// specification (https://graphql.github.io/graphql-over-http) and, for files, the
+// GraphQL multipart request specification
 // (https://github.com/jaydenseric/graphql-multipart-request-spec).
 //
-// It stands in for the transports that come with gqlgen, which read bodies of
-// any size, keep files in memory, and repeat a broken body in their error.
+// Package transport replaces the transports of gqlgen, which read bodies of any
+// size, hold files in memory, and repeat a malformed body in the error.
 //
-// It does not own what a document may ask, which the executor's limits say;
-// nor who is asking; nor the transports that answer more than once, which have
-// to be added before POST where they too take a POST.
+// Package transport does not own the validation of an operation (package guard), nor
+// authentication (package httpd). An exchange is one HTTP request and its answer.
 package transport
 
 import (
@@ -27,11 +25,10 @@ import (
 	"tagma/internal/gql/idempotency"
 )
 
-// Limits bounds what a request may bring. A zero means the default. A request
-// beyond one of them is answered with TOO_LARGE: status 413, or 414 where the
-// URL is too long.
+// Limits bounds the size of a request. A zero means the default. The answer to a
+// larger request is TOO_LARGE with status 413, or 414 for a URL.
 type Limits struct {
-	QueryBytes int   // the GraphQL document; of a GET, the whole query of the URL as sent. 15 KiB
+	QueryBytes int   // the GraphQL document; for a GET, the whole encoded query of the URL. 15 KiB
 	JSONBytes  int64 // the body of a POST, and the part "operations" of an upload. 1 MiB
 
 	// AnonymousBytes bounds the body of a POST of an anonymous caller. JSONBytes.
@@ -57,52 +54,50 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Options is what the transports share. The zero value is ready for use.
+// Options holds the settings of all transports. The zero value is valid.
 type Options struct {
 	Limits Limits
 
-	// TempDir is the folder where uploaded files wait for which there is no
-	// Memory. It must exist. Empty means the system's.
+	// TempDir is the folder of uploaded files without room in Memory. The folder must
+	// exist. Empty means the folder of the system.
 	TempDir string
 
-	// Memory is where those wait whose request says how long it is.
+	// Memory holds the files of uploads with a Content-Length. Nil holds none.
 	Memory *Memory
 
-	// Answers is the memory that answers hold until they are read. Nil has no
-	// bound.
+	// Answers bounds the memory of answers until clients have read the answers. Nil
+	// means no bound.
 	Answers *cost.Pool
 
-	// Decoded is room for JSON bodies in the form in which they are decoded. Nil
-	// is without bounds.
+	// Decoded bounds the memory of decoded JSON bodies. Nil means no bound.
 	Decoded *Memory
 
-	// RequestID names the request in the errors of this package. Nil, or an
-	// empty name, leaves it out.
+	// RequestID returns the id of the request, for the extension requestId of errors.
+	// Nil, or an empty id, leaves out the extension.
 	RequestID func(context.Context) string
 
-	// Streams is for answers that come more than once. Nil means that there are
-	// none.
+	// Streams holds the settings of WebSocket and server-sent events. Nil disables
+	// both.
 	Streams *Streams
 
 	// RawLists leaves long lists among the variables of a POST undecoded, as values
 	// of type RawList. An extension of the executor must then take the values out.
 	RawLists bool
 
-	// Idempotency sees to it that a mutation under an Idempotency-Key takes
-	// effect once. Nil means that the header is not looked at.
+	// Idempotency stores the answers to mutations with an Idempotency-Key. Nil ignores
+	// the header.
 	Idempotency *idempotency.Keeper
 
-	// Failed, if set, hears the error of a request that failed through no fault
-	// of the caller.
+	// Failed, if set, is called with the error of a request after a failure of the
+	// server.
 	Failed func(context.Context, error)
 
-	// Log hears why a request failed through no fault of the caller. Nil means
-	// slog.Default.
+	// Log records failures of the server. Nil means slog.Default.
 	Log *slog.Logger
 }
 
-// New returns the transports of a server, in the order in which gqlgen has to try
-// them. Without Options.Streams there is no WebSocket transport.
+// New returns the transports of a server, in the order for gqlgen: webSocket and
+// upload support some of the requests of get and post, and come first. Without Options.Streams there is no WebSocket transport.
 func New(options Options) []graphql.Transport {
 	o := options.withDefaults()
 	transports := []graphql.Transport{get{o}, upload{o}, post{o}, otherMethods{o}}

@@ -23,11 +23,11 @@ import (
 	"tagma/internal/base/request"
 )
 
-// webSocket takes operations of any kind over a socket, and answers as often as
-// there is something to say. It speaks graphql-transport-ws:
-// https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Who is
-// asking is said in the first message, {"Authorization": "Bearer <token>"},
-// since browsers set no headers here.
+// webSocket takes operations of any kind over a socket, by the protocol
+// graphql-transport-ws:
+// https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. The first message
+// has the token, {"Authorization": "Bearer <token>"}, because browsers cannot set
+// headers of a WebSocket.
 type webSocket struct{ options *Options }
 
 const (
@@ -35,8 +35,7 @@ const (
 	maxOperationID = 100 // bytes
 )
 
-// The codes with which a socket is closed: the protocol's own, and three of
-// RFC 6455.
+// The close codes of a socket: codes of the protocol, and three codes of RFC 6455.
 const (
 	closeBadRequest   websocket.StatusCode = 4400
 	closeUnauthorized websocket.StatusCode = 4401
@@ -51,7 +50,7 @@ const (
 	closeNormal                            = websocket.StatusNormalClosure
 )
 
-// Supports says yes to a GET that asks for a WebSocket.
+// Supports reports whether r is a GET that asks for a WebSocket.
 func (webSocket) Supports(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
@@ -60,17 +59,17 @@ func (webSocket) Supports(r *http.Request) bool {
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	streams := t.options.Streams
 	// A script may have sent its token in the header.
-	slot, refused := streams.slots.enter(caller.From(r.Context()), request.From(r.Context()).Address)
+	slot, refused := streams.slots.acquire(caller.From(r.Context()), request.From(r.Context()).Address)
 	if refused != nil {
 		newExchange(t.options, w, r).refuse(refused)
 		return
 	}
-	defer slot.leave()
+	defer slot.release()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:   []string{protocol},
 		OriginPatterns: streams.Origins,
 	})
-	if err != nil { // it has been answered
+	if err != nil { // Accept has answered
 		t.options.Log.InfoContext(r.Context(), "a socket was refused", "error", err)
 		return
 	}
@@ -90,31 +89,32 @@ type socket struct {
 	work sync.WaitGroup // operations under way
 
 	mu         sync.Mutex
-	operations map[string]context.CancelFunc // by the client's ids
+	operations map[string]context.CancelFunc // by the id of the client
 }
 
-// message is one of the protocol.
+// message is a message of the protocol.
 type message struct {
 	ID      string          `json:"id,omitempty"`
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// serve reads messages until the socket is to be closed, and says how.
+// serve handles messages until the socket has to be closed, and returns the close code
+// and the reason.
 func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	if s.conn.Subprotocol() != protocol {
 		return closeProtocol, "ask for the subprotocol " + protocol
 	}
-	by, code, reason := s.open(ctx)
+	by, code, reason := s.authenticate(ctx)
 	if by == nil {
 		return code, reason
 	}
 	s.conn.SetReadLimit(s.options.Limits.JSONBytes)
-	ctx, done := s.options.Streams.lasting(caller.With(ctx, by), by)
+	ctx, done := s.options.Streams.context(caller.With(ctx, by), by)
 	defer s.work.Wait()
 	defer done()
-	// To read with a context that ends would break the connection, and not say why.
-	defer context.AfterFunc(ctx, func() { _ = s.conn.Close(closing(context.Cause(ctx))) })()
+	// Reading with a context that ends would break the connection without a close code.
+	defer context.AfterFunc(ctx, func() { _ = s.conn.Close(closeStatus(context.Cause(ctx))) })()
 	go s.ping(ctx)
 	for {
 		m, code, reason := s.read()
@@ -139,8 +139,8 @@ func (s *socket) serve(ctx context.Context) (websocket.StatusCode, string) {
 	}
 }
 
-// closing says how a socket is closed for a cause that is not the client's.
-func closing(cause error) (websocket.StatusCode, string) {
+// closeStatus returns the close code and the reason for the cause of a context.
+func closeStatus(cause error) (websocket.StatusCode, string) {
 	known, ok := errors.AsType[*fault.Error](cause)
 	switch {
 	case ok && known.Code == fault.Unauthenticated:
@@ -155,13 +155,13 @@ func closing(cause error) (websocket.StatusCode, string) {
 	return closeNormal, ""
 }
 
-// open waits for the first message, and finds out who is asking. It gives nil
-// if the socket is to be closed.
-func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode, string) {
-	late := time.AfterFunc(s.options.Streams.InitTimeout, func() {
+// authenticate waits for the first message, and returns the caller. If the socket has to
+// be closed, authenticate returns no caller, the close code and the reason.
+func (s *socket) authenticate(ctx context.Context) (*caller.Caller, websocket.StatusCode, string) {
+	timer := time.AfterFunc(s.options.Streams.InitTimeout, func() {
 		_ = s.conn.Close(closeInitTimeout, "Connection initialisation timeout")
 	})
-	defer late.Stop()
+	defer timer.Stop()
 	m, code, reason := s.read()
 	switch {
 	case m == nil:
@@ -191,7 +191,7 @@ func (s *socket) open(ctx context.Context) (*caller.Caller, websocket.StatusCode
 	return by, 0, ""
 }
 
-// bearerOf is the token in the payload of connection_init.
+// bearerOf returns the token in the payload of connection_init, or "".
 func bearerOf(payload json.RawMessage) string {
 	var fields map[string]any
 	if json.Unmarshal(payload, &fields) != nil {
@@ -206,7 +206,7 @@ func bearerOf(payload json.RawMessage) string {
 	return ""
 }
 
-// read gives the next message, or nil and how the socket is to be closed.
+// read returns the next message, or nil, the close code and the reason.
 func (s *socket) read() (*message, websocket.StatusCode, string) {
 	kind, data, err := s.conn.Read(context.Background())
 	if err != nil { // closed already
@@ -219,7 +219,8 @@ func (s *socket) read() (*message, websocket.StatusCode, string) {
 	return &m, 0, ""
 }
 
-// subscribe begins an operation. Its codes are those of closing the socket.
+// subscribe starts an operation. If the socket has to be closed, subscribe returns the
+// close code and the reason.
 func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCode, string) {
 	if m.ID == "" || len(m.ID) > maxOperationID {
 		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
@@ -235,17 +236,17 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	}
 	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
 	s.mu.Lock()
-	known, full := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
-	if !known && !full {
+	isDuplicate, isFull := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
+	if !isDuplicate && !isFull {
 		s.operations[m.ID] = cancel
 	}
 	s.mu.Unlock()
 	switch {
-	case known:
+	case isDuplicate:
 		cancel()
 		release()
 		return closeDuplicate, "Subscriber for " + m.ID + " already exists"
-	case full:
+	case isFull:
 		cancel()
 		release()
 		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
@@ -254,7 +255,7 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 		s.work.Go(func() {
 			defer release()
 			defer cancel()
-			defer s.forget(m.ID)
+			defer s.remove(m.ID)
 			s.run(running, m.ID, params)
 		})
 	}
@@ -269,7 +270,7 @@ func (s *socket) cancel(id string) {
 	}
 }
 
-func (s *socket) forget(id string) {
+func (s *socket) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.operations, id)
@@ -318,22 +319,22 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 	}
 }
 
-// send sends a message. A client that does not take it in time loses the
-// connection.
+// send sends a message. If the client does not read the message within writeTimeout, the
+// connection is closed.
 func (s *socket) send(ctx context.Context, m message) {
 	data, err := json.Marshal(m)
 	if err != nil {
 		s.options.Log.ErrorContext(ctx, "a message could not be written", "error", err)
 		return
 	}
-	// Not ctx: if it ended in the middle of a message, so would the connection.
-	writing, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	// A context that ends during a message closes the connection, so ctx is not used.
+	writeCtx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	_ = s.conn.Write(writing, websocket.MessageText, data)
+	_ = s.conn.Write(writeCtx, websocket.MessageText, data)
 }
 
-// longMessage is how many bytes an answer has that goes out in pieces, without
-// another copy of it.
+// longMessage is the size above which an answer is sent in pieces, without a copy, in
+// bytes.
 const longMessage = 64 << 10
 
 // sendNext sends an answer.
@@ -348,13 +349,13 @@ func (s *socket) sendNext(id string, response *graphql.Response) error {
 	whole.add("type", []byte(`"next"`))
 	whole.add("payload", nil)
 	whole = append(append(whole, payload...), []byte("}"))
-	writing, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
+	writeCtx, cancel := context.WithTimeout(context.Background(), writeTimeout) // as in send
 	defer cancel()
 	if whole.length() <= longMessage {
-		_ = s.conn.Write(writing, websocket.MessageText, whole.join())
+		_ = s.conn.Write(writeCtx, websocket.MessageText, whole.join())
 		return nil
 	}
-	w, err := s.conn.Writer(writing, websocket.MessageText)
+	w, err := s.conn.Writer(writeCtx, websocket.MessageText)
 	if err != nil { // the connection is closed
 		return nil
 	}
@@ -375,8 +376,8 @@ func (s *socket) sendErrors(ctx context.Context, id string, errs gqlerror.List) 
 	s.send(ctx, message{ID: id, Type: "error", Payload: payload})
 }
 
-// ping finds out whether the client is still there, and keeps proxies from
-// thinking that it is not.
+// ping sends pings until ctx ends, so that proxies do not close the connection. If the
+// client does not answer a ping, ping closes the connection.
 func (s *socket) ping(ctx context.Context) {
 	ticker := time.NewTicker(keepAlive)
 	defer ticker.Stop()
@@ -386,8 +387,8 @@ func (s *socket) ping(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		asking, cancel := context.WithTimeout(ctx, writeTimeout)
-		err := s.conn.Ping(asking)
+		pingCtx, cancel := context.WithTimeout(ctx, writeTimeout)
+		err := s.conn.Ping(pingCtx)
 		cancel()
 		if err != nil {
 			_ = s.conn.CloseNow()

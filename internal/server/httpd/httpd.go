@@ -1,10 +1,8 @@
-// Package httpd owns what happens to every HTTP request before and after its
-// handler: it gets an id and a deadline, its bearer is found out, panics are
-// caught, headers that keep browsers out of mischief are set, pages of other
-// origins are let in or not, and the log and the metrics hear how it went.
+// Package httpd owns the middleware around every HTTP request: the request id, the
+// deadline, authentication, panic recovery, security headers, CORS, the access log
+// and the metrics.
 //
-// It does not own what is answered, nor who holds which token: that is package
-// people's.
+// Package httpd does not own the answers, nor the tokens (package people).
 package httpd
 
 import (
@@ -35,13 +33,13 @@ type Options struct {
 	// X-Forwarded-For, which a proxy in front must set.
 	TrustProxy bool
 
-	// Timeout bounds a request. An upload's body may take UploadTimeout more,
-	// and so may the client to read the answer.
+	// Timeout bounds a request. UploadTimeout is further time for the body of an
+	// upload, and again for the client to read the answer.
 	Timeout       time.Duration
 	UploadTimeout time.Duration
 }
 
-// Wrap surrounds the server's routes.
+// Wrap returns a handler that adds the middleware to the routes of the server.
 func Wrap(next http.Handler, o Options) http.Handler {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "tagma_http_request_seconds",
@@ -50,23 +48,23 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	}, []string{"route", "method", "status"})
 	o.Metrics.MustRegister(seconds)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		about := request.New(o.address(r))
-		ctx, cancel := context.WithTimeout(request.With(r.Context(), about), o.timeout(w, r))
+		start := time.Now()
+		req := request.New(o.address(r))
+		ctx, cancel := context.WithTimeout(request.With(r.Context(), req), o.timeout(w, r))
 		defer cancel()
 		r = r.WithContext(ctx)
 		answer := &recorder{ResponseWriter: w}
 		header := answer.Header()
-		header.Set("X-Request-Id", about.ID)
+		header.Set("X-Request-Id", req.ID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Frame-Options", "DENY")
 		defer func() {
 			abort := o.recovered(ctx, answer, recover())
-			took := time.Since(began)
+			took := time.Since(start)
 			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(took.Seconds())
 			o.Log.InfoContext(ctx, "request", "method", r.Method, "route", route(r), "status", answer.code(),
-				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", about.Address)
+				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", req.Address)
 			if abort {
 				panic(http.ErrAbortHandler)
 			}
@@ -75,9 +73,9 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	})
 }
 
-// recovered answers for a handler that panicked. Abort says that the
-// connection must break: part of the answer has been sent, and the client must
-// not take it for the whole.
+// recovered answers for a handler that panicked. recovered returns true if the
+// connection must break: part of the answer is sent, and the client must not take
+// the part for the whole.
 func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) (abort bool) {
 	if panicked == nil {
 		return false
@@ -93,22 +91,22 @@ func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) 
 	return false
 }
 
-// timeout is how long the request may take. Its body is read no longer, and one
-// who does not read the answer is given up in the end, lest they hold it for as
-// long as they like.
+// timeout returns the time limit of the request, and sets the deadlines of the
+// connection. After the read deadline the server reads no more of the body. The
+// write deadline ends the answer to a client that does not read.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
 	if isForm(r) || r.Method == http.MethodPut {
 		timeout += o.UploadTimeout
 	}
-	// A connection that cannot have a deadline is a test's.
+	// Only connections of tests have no deadlines.
 	connection, now := http.NewResponseController(w), time.Now()
 	_ = connection.SetReadDeadline(now.Add(timeout))
 	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
 	return timeout
 }
 
-// isForm says whether the request is an upload.
+// isForm reports whether the request is an upload.
 func isForm(r *http.Request) bool {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return mediaType == "multipart/form-data"
@@ -128,8 +126,8 @@ func (o Options) address(r *http.Request) string {
 	return host
 }
 
-// route is the pattern that served the request, of which there are few: a path
-// is the client's to choose.
+// route returns the pattern of the handler, for labels of metrics: there are few
+// patterns, but clients choose any number of paths.
 func route(r *http.Request) string {
 	if r.Pattern == "" {
 		return "none"
@@ -145,7 +143,7 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// recorder notes how a request was answered.
+// recorder records the status and the size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -153,7 +151,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // else there is more to come
+	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // other statuses below 200 are not final
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
@@ -178,18 +176,18 @@ func (r *recorder) code() int {
 
 func (r *recorder) class() string { return string(rune('0'+r.code()/100)) + "xx" }
 
-// Authenticator finds out whose a bearer token is. Its error is a *fault.Error
-// where the token does not hold.
+// Authenticator returns the caller of a bearer token. The error for an invalid token
+// is a *fault.Error.
 type Authenticator func(ctx context.Context, bearer string) (*caller.Caller, error)
 
-// Refuser answers a request that is turned away.
+// Refuser writes the answer to a refused request.
 type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string)
 
-// Authenticate finds out who is asking, from `Authorization: Bearer`. Without
-// it the caller is anonymous; with one that does not hold the request is
-// refused, so that nobody believes to be signed in who is not. An anonymous
-// upload is refused before its body is read.
-func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
+// Authenticate returns a handler that passes the caller of the header
+// `Authorization: Bearer` to next. Without the header the caller is anonymous. The
+// handler refuses an invalid token: a client with an invalid token must not pass for
+// an anonymous caller. The handler refuses an anonymous upload before reading the body.
+func Authenticate(next http.Handler, authenticate Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unauthenticated := func(message string) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -209,7 +207,7 @@ func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slo
 			unauthenticated("send Authorization: Bearer <token>: other schemes are not taken")
 			return
 		}
-		by, err := who(r.Context(), strings.TrimSpace(bearer))
+		by, err := authenticate(r.Context(), strings.TrimSpace(bearer))
 		switch known, ok := errors.AsType[*fault.Error](err); {
 		case err == nil:
 			next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
@@ -222,12 +220,13 @@ func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slo
 	})
 }
 
-// Checks are what must work for a server to be ready, by their names.
+// Checks holds the checks of a ready server, by name.
 type Checks map[string]func(context.Context) error
 
-// Ready answers /readyz: 200 if all checks pass, else 503 with the names of those
-// that do not. Obstacle returns why the server cannot write, or nothing: a server
-// that reads is ready, and says so in a second line.
+// Ready returns a handler for /readyz: 200 if all checks pass, otherwise 503 with the
+// names of the failed checks. obstacle returns the reason why the server cannot
+// write, or "". A read-only server is ready, and the second line of the answer has
+// the reason.
 func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("ready\n"))
@@ -237,7 +236,8 @@ func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) strin
 	})
 }
 
-// ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle.
+// ReadyToWrite returns a handler for /readyz/write: as Ready, but 503 for a read-only
+// server.
 func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
 		if why := obstacle(r.Context()); why != "" {
@@ -249,7 +249,8 @@ func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context
 	})
 }
 
-// ready answers 503 unless all checks pass, and leaves the rest to passed.
+// ready returns a handler that answers 503 if a check fails, and calls passed
+// otherwise.
 func ready(log *slog.Logger, checks Checks, passed http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)

@@ -287,7 +287,7 @@ func TestAuthenticate_ATokenHoldsOrTheRequestIsRefused(t *testing.T) {
 		case "busy":
 			return nil, fault.New(fault.RateLimited, "canary")
 		}
-		return nil, fault.Because(errors.New("canary"), fault.Unauthenticated, "this token does not hold")
+		return nil, fault.Wrap(errors.New("canary"), fault.Unauthenticated, "this token does not hold")
 	}
 	const form = "multipart/form-data; boundary=x"
 	for name, c := range map[string]struct {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Listen opens the port of a server. Its errors say what to do.
+// Listen returns a listener on the address of a server. The errors say what to do.
 func Listen(address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	switch {

@@ -7,7 +7,8 @@ import (
 	"tagma/internal/base/request"
 )
 
-// LogHandler adds the request's id to every line that is logged within one.
+// LogHandler returns a handler that adds the request id to each log line of a
+// request.
 func LogHandler(next slog.Handler) slog.Handler { return logHandler{next} }
 
 type logHandler struct{ slog.Handler }

@@ -11,17 +11,17 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightsKept is how long a browser may go by the answer to a preflight. No
-// browser keeps one for longer than a day, and Chromium for two hours.
-const preflightsKept = 2 * time.Hour
+// preflightMaxAge is the time for which a browser may cache the answer to a
+// preflight. Chromium caches for two hours at most, no browser for more than a day.
+const preflightMaxAge = 2 * time.Hour
 
-// CrossOrigin lets pages of the given origins, and of no others, use next from a
-// browser (https://fetch.spec.whatwg.org/#http-cors-protocol). A preflight is
-// answered here, before anybody asks who is calling.
+// CrossOrigin returns a handler that allows only pages of the given origins to use
+// next from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol). The
+// handler answers preflights before authentication.
 //
-// Nothing that a browser sends by itself proves who is asking: the token stands
-// in a header that the page sets. So credentials are not allowed, and a page of
-// another origin could at most ask what anybody may.
+// The browser itself sends nothing that authenticates the caller: the page sets the
+// header with the token. So CORS credentials are not allowed, and a page of another
+// origin can only do what an anonymous caller may do.
 func CrossOrigin(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next
@@ -38,13 +38,13 @@ func CrossOrigin(next http.Handler, origins []string) http.Handler {
 			"X-Request-Id", "Retry-After", "Idempotency-Replayed", "WWW-Authenticate",
 			"Accept-Ranges", "Content-Disposition", "Content-Range", "ETag",
 		},
-		MaxAge: int(preflightsKept.Seconds()),
+		MaxAge: int(preflightMaxAge.Seconds()),
 	}).Handler(next)
 }
 
-// CheckOrigin says what is wrong with an origin of the list, which must be
-// exactly what browsers send: a scheme, a host in lower case, and a port where
-// it is not the scheme's own.
+// CheckOrigin returns an error unless origin is exactly what browsers send: a
+// scheme, a host in lower case, and a port if the port is not the default of the
+// scheme.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(origin, "*") ||

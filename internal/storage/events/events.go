@@ -1,10 +1,10 @@
-// Package events owns the delivery of committed changes to listeners on every
+// Package events owns the delivery of committed changes to subscribers on every
 // server of the database: at once on the server that committed, soon on the
 // other servers, by PostgreSQL's NOTIFY.
 //
-// After a commit, the committer passes ids to Tell and waits for nothing. Each
-// row is loaded once for all listeners. A change may miss its notification: a
-// server died between commit and Tell, a connection was lost, another program
+// After a commit, the committer passes ids to Publish and waits for nothing. Each
+// row is loaded once for all subscribers. A change may miss its notification: a
+// server died between commit and Publish, a connection was lost, another program
 // wrote. A scan for new ids every few seconds finds such changes, so that none
 // is missed.
 //

@@ -104,19 +104,19 @@ func (l *fixture) commit(t *testing.T, ids ...int64) {
 	l.set("new", ids...)
 }
 
-func (l *fixture) listen(t *testing.T, wants func(*thing) bool) *Listener[*thing] {
+func (l *fixture) subscribe(t *testing.T, wants func(*thing) bool) *Subscription[*thing] {
 	t.Helper()
-	listener, err := l.topic.Listen(t.Context(), wants)
+	subscription, err := l.topic.Subscribe(t.Context(), wants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return listener
+	return subscription
 }
 
 func wantAll(*thing) bool { return true }
 
-// next is the ids of so many things that a listener hears of.
-func next(t *testing.T, l *Listener[*thing], count int) []int64 {
+// next is the ids of so many things that a subscription receives.
+func next(t *testing.T, l *Subscription[*thing], count int) []int64 {
 	t.Helper()
 	var ids []int64
 	for range count {
@@ -130,15 +130,15 @@ func next(t *testing.T, l *Listener[*thing], count int) []int64 {
 	return ids
 }
 
-func TestListen_HearsOfWhatIsWantedOnceAndOfNothingThatWasBefore(t *testing.T) {
+func TestSubscribe_HearsOfWhatIsWantedOnceAndOfNothingThatWasBefore(t *testing.T) {
 	each(t, false, func(t *testing.T, l *fixture) {
 		l.commit(t, 1)
-		l.topic.Tell(1)
-		evenThings := l.listen(t, func(item *thing) bool { return item.id%2 == 0 })
-		everything := l.listen(t, wantAll)
+		l.topic.Publish(1)
+		evenThings := l.subscribe(t, func(item *thing) bool { return item.id%2 == 0 })
+		everything := l.subscribe(t, wantAll)
 		l.commit(t, 2, 3, 4)
-		l.topic.Tell(2, 3)
-		l.topic.Tell(3, 2, 4)
+		l.topic.Publish(2, 3)
+		l.topic.Publish(3, 2, 4)
 		if got := next(t, evenThings, 2); !slices.Equal(got, []int64{2, 4}) {
 			t.Errorf("even ids: got %v, want 2 and 4", got)
 		}
@@ -148,16 +148,16 @@ func TestListen_HearsOfWhatIsWantedOnceAndOfNothingThatWasBefore(t *testing.T) {
 		evenThings.Close()
 		evenThings.Close()
 		if _, more := <-evenThings.C; more || evenThings.Slow() {
-			t.Error("a listener that was closed hears")
+			t.Error("a subscription that was closed receives")
 		}
 	})
 }
 
-func TestListen_WhatNobodyToldIsFoundByLooking(t *testing.T) {
+func TestSubscribe_WhatNobodyToldIsFoundByLooking(t *testing.T) {
 	each(t, false, func(t *testing.T, l *fixture) {
-		everything := l.listen(t, wantAll)
+		everything := l.subscribe(t, wantAll)
 		l.commit(t, 1, 2, 4)
-		l.topic.Tell(2)
+		l.topic.Publish(2)
 		if got := next(t, everything, 1); !slices.Equal(got, []int64{2}) {
 			t.Errorf("announced id: got %v, want 2", got)
 		}
@@ -173,15 +173,15 @@ func TestListen_WhatNobodyToldIsFoundByLooking(t *testing.T) {
 	})
 }
 
-func TestListen_ThingsThatChangeAreToldOfInEachState(t *testing.T) {
+func TestSubscribe_ThingsThatChangeAreToldOfInEachState(t *testing.T) {
 	each(t, true, func(t *testing.T, l *fixture) {
-		everything := l.listen(t, wantAll)
+		everything := l.subscribe(t, wantAll)
 		l.commit(t, 1, 2)
-		l.topic.Tell(1, 2)
+		l.topic.Publish(1, 2)
 		next(t, everything, 2)
-		l.topic.Tell(1) // as it was
+		l.topic.Publish(1) // as it was
 		l.set("other", 1)
-		l.topic.Tell(1)
+		l.topic.Publish(1)
 		if got := next(t, everything, 1); !slices.Equal(got, []int64{1}) {
 			t.Errorf("changed row: got %v, want 1", got)
 		}
@@ -193,23 +193,23 @@ func TestListen_ThingsThatChangeAreToldOfInEachState(t *testing.T) {
 	})
 }
 
-func TestListen_OneWhoDoesNotKeepUpIsLetGoAndOthersAreNot(t *testing.T) {
+func TestSubscribe_OneWhoDoesNotKeepUpIsLetGoAndOthersAreNot(t *testing.T) {
 	each(t, false, func(t *testing.T, l *fixture) {
-		slow, quick := l.listen(t, wantAll), l.listen(t, wantAll)
-		for n := range listenerBuffer/100 + 1 {
+		slow, quick := l.subscribe(t, wantAll), l.subscribe(t, wantAll)
+		for n := range subscriptionBuffer/100 + 1 {
 			var ids []int64
 			for id := range 100 {
 				ids = append(ids, int64(100*n+id+1))
 			}
 			l.set("new", ids...)
-			l.topic.Tell(ids...)
+			l.topic.Publish(ids...)
 			next(t, quick, len(ids))
 		}
 		count := 0
 		for range slow.C {
 			count++
 		}
-		if count != listenerBuffer || !slow.Slow() || quick.Slow() {
+		if count != subscriptionBuffer || !slow.Slow() || quick.Slow() {
 			t.Errorf("the slow one heard of %d: slow %v, quick %v", count, slow.Slow(), quick.Slow())
 		}
 	})
@@ -220,7 +220,7 @@ func TestMessages_ManyIdsGoInFewThatAreShortEnoughAndAreUnderstoodElsewhere(t *t
 	sender := &Hub{serverID: "here", topics: map[string]topic{}}
 	receiver := &Hub{serverID: "there", topics: map[string]topic{}}
 	topic := NewTopic(receiver, Source[*thing]{Name: "things", Load: w.load})
-	topic.listeners[&Listener[*thing]{}] = struct{}{}
+	topic.subscriptions[&Subscription[*thing]{}] = struct{}{}
 	var ids []int64
 	for n := range 3000 {
 		ids = append(ids, int64(1_000_000_000_000+n))

@@ -16,9 +16,9 @@ const (
 	loadBatch = 500
 	// maxQueued is the largest number of ids that wait for loading.
 	maxQueued = 10_000
-	// listenerBuffer is the largest number of rows that wait for one listener.
+	// subscriptionBuffer is the largest number of rows that wait for one subscriber.
 	// It is large enough for a thousand annotations stored at once.
-	listenerBuffer = 2048
+	subscriptionBuffer = 2048
 )
 
 // Source defines the rows of a topic.
@@ -33,13 +33,13 @@ type Source[T any] struct {
 	State func(T) (state string, final bool)
 }
 
-// Topic is one kind of row, with listeners.
+// Topic is one kind of row, with subscriptions.
 type Topic[T any] struct {
 	hub    *Hub
 	source Source[T]
 
 	mu            sync.Mutex
-	listeners     map[*Listener[T]]struct{}
+	subscriptions map[*Subscription[T]]struct{}
 	queue         []int64
 	scanRequested bool
 	wake          chan struct{}
@@ -55,14 +55,14 @@ type Topic[T any] struct {
 
 // NewTopic adds a topic to a hub. Call NewTopic before Hub.Start.
 func NewTopic[T any](h *Hub, source Source[T]) *Topic[T] {
-	t := &Topic[T]{hub: h, source: source, listeners: map[*Listener[T]]struct{}{}, wake: make(chan struct{}, 1), ready: make(chan struct{})}
+	t := &Topic[T]{hub: h, source: source, subscriptions: map[*Subscription[T]]struct{}{}, wake: make(chan struct{}, 1), ready: make(chan struct{})}
 	h.topics[source.Name] = t
 	return t
 }
 
-// Listener receives the rows of a topic.
-type Listener[T any] struct {
-	// C receives rows committed after Listen. Close closes C; so does the topic
+// Subscription receives the rows of a topic.
+type Subscription[T any] struct {
+	// C receives rows committed after Subscribe. Close closes C; so does the topic
 	// if the reader is too slow.
 	C <-chan T
 
@@ -72,50 +72,50 @@ type Listener[T any] struct {
 	topic *Topic[T]
 }
 
-// Listen returns a listener for the rows for which wants returns true. The
+// Subscribe returns a subscription to the rows for which wants returns true. The
 // caller must call Close. Wants is called from one goroutine at a time, and
 // must be quick.
-func (t *Topic[T]) Listen(ctx context.Context, wants func(T) bool) (*Listener[T], error) {
-	c := make(chan T, listenerBuffer)
-	l := &Listener[T]{C: c, c: c, wants: wants, topic: t}
+func (t *Topic[T]) Subscribe(ctx context.Context, wants func(T) bool) (*Subscription[T], error) {
+	c := make(chan T, subscriptionBuffer)
+	s := &Subscription[T]{C: c, c: c, wants: wants, topic: t}
 	t.mu.Lock()
-	t.listeners[l] = struct{}{}
+	t.subscriptions[s] = struct{}{}
 	ready := t.ready
 	t.signal()
 	t.mu.Unlock()
 	select {
 	case <-ready:
-		return l, nil
+		return s, nil
 	case <-ctx.Done():
-		l.Close()
+		s.Close()
 		return nil, ctx.Err()
 	}
 }
 
-// Close ends the listener. A second call has no effect.
-func (l *Listener[T]) Close() {
-	l.topic.mu.Lock()
-	defer l.topic.mu.Unlock()
-	l.topic.drop(l)
+// Close ends the subscription. A second call has no effect.
+func (s *Subscription[T]) Close() {
+	s.topic.mu.Lock()
+	defer s.topic.mu.Unlock()
+	s.topic.drop(s)
 }
 
 // Slow reports whether the topic closed C because the reader was too slow.
-func (l *Listener[T]) Slow() bool {
-	l.topic.mu.Lock()
-	defer l.topic.mu.Unlock()
-	return l.slow
+func (s *Subscription[T]) Slow() bool {
+	s.topic.mu.Lock()
+	defer s.topic.mu.Unlock()
+	return s.slow
 }
 
-// drop ends a listener. The caller holds t.mu.
-func (t *Topic[T]) drop(l *Listener[T]) {
-	if _, ok := t.listeners[l]; ok {
-		delete(t.listeners, l)
-		close(l.c)
+// drop ends a subscription. The caller holds t.mu.
+func (t *Topic[T]) drop(s *Subscription[T]) {
+	if _, ok := t.subscriptions[s]; ok {
+		delete(t.subscriptions, s)
+		close(s.c)
 	}
 }
 
-// Tell announces committed rows, new or changed. Tell does not block.
-func (t *Topic[T]) Tell(ids ...int64) {
+// Publish announces committed rows, new or changed. Publish does not block.
+func (t *Topic[T]) Publish(ids ...int64) {
 	t.enqueue(ids)
 	t.hub.queueNotify(t.source.Name, ids)
 }
@@ -124,7 +124,7 @@ func (t *Topic[T]) Tell(ids ...int64) {
 func (t *Topic[T]) enqueue(ids []int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.listeners) == 0 {
+	if len(t.subscriptions) == 0 {
 		return
 	}
 	if len(t.queue)+len(ids) <= maxQueued {
@@ -148,7 +148,7 @@ func (t *Topic[T]) signal() {
 	}
 }
 
-// run loads rows and delivers them to listeners until ctx ends.
+// run loads rows and delivers them to subscribers until ctx ends.
 func (t *Topic[T]) run(ctx context.Context) {
 	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
@@ -162,7 +162,7 @@ func (t *Topic[T]) run(ctx context.Context) {
 		case <-t.wake:
 		}
 		if err := t.deliverQueued(ctx); err != nil && ctx.Err() == nil {
-			t.hub.log.WarnContext(ctx, "delivery to listeners failed; it is repeated at the next scan", "topic", t.source.Name, "error", err)
+			t.hub.log.WarnContext(ctx, "delivery to subscribers failed; it is repeated at the next scan", "topic", t.source.Name, "error", err)
 		}
 	}
 }
@@ -170,15 +170,15 @@ func (t *Topic[T]) run(ctx context.Context) {
 func (t *Topic[T]) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for l := range t.listeners {
-		t.drop(l)
+	for s := range t.subscriptions {
+		t.drop(s)
 	}
 }
 
 // deliverQueued delivers the queued rows, and scans if requested.
 func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	t.mu.Lock()
-	queuedIDs, scanRequested, idle, started := t.queue, t.scanRequested, len(t.listeners) == 0, t.started
+	queuedIDs, scanRequested, idle, started := t.queue, t.scanRequested, len(t.subscriptions) == 0, t.started
 	t.queue, t.scanRequested = nil, false
 	if idle && started {
 		t.started, t.ready = false, make(chan struct{})
@@ -204,7 +204,7 @@ func (t *Topic[T]) deliverQueued(ctx context.Context) error {
 	return err
 }
 
-// start sets the floor: the first listener receives only later rows.
+// start sets the floor: the first subscriber receives only later rows.
 func (t *Topic[T]) start(ctx context.Context) error {
 	err := t.hub.db.SQL.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM "+t.source.Table).Scan(&t.floor)
 	if err != nil {
@@ -257,7 +257,7 @@ func (t *Topic[T]) idsAbove(ctx context.Context, id int64) ([]int64, error) {
 	return ids, rows.Err()
 }
 
-// deliver loads rows, and sends new and changed rows to listeners.
+// deliver loads rows, and sends new and changed rows to subscribers.
 func (t *Topic[T]) deliver(ctx context.Context, ids []int64) error {
 	ids = slices.Clone(ids)
 	if t.source.State == nil {
@@ -306,20 +306,21 @@ func (t *Topic[T]) remember(id int64, row T) bool {
 	return true
 }
 
-// send sends a row to every listener that wants it. A listener with a full
-// buffer is dropped: waiting would delay all listeners, or memory would grow.
+// send sends a row to every subscriber that wants the row. A subscription with a
+// full buffer is dropped: waiting would delay all subscribers, or memory would
+// grow.
 func (t *Topic[T]) send(row T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for l := range t.listeners {
-		if !l.wants(row) {
+	for s := range t.subscriptions {
+		if !s.wants(row) {
 			continue
 		}
 		select {
-		case l.c <- row:
+		case s.c <- row:
 		default:
-			l.slow = true
-			t.drop(l)
+			s.slow = true
+			t.drop(s)
 		}
 	}
 }

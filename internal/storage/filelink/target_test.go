@@ -144,7 +144,7 @@ func TestReceiver_SaysWhatTheSenderMayKnowAndLogsTheRest(t *testing.T) {
 		{fault.New(fault.BadInput, "other bytes"), 400, "other bytes\n"},
 		{fault.New(fault.NotFound, "no upload"), 404, "no upload\n"},
 		{fault.New(fault.Conflict, "it is here"), 412, "it is here\n"},
-		{fault.Because(errors.New("secret"), fault.BadInput, "broke off"), 400, "broke off\n"},
+		{fault.Wrap(errors.New("secret"), fault.BadInput, "broke off"), 400, "broke off\n"},
 		{errors.New("secret"), 500, "internal error\n"},
 	} {
 		d.answer = c.err

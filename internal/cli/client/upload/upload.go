@@ -1,9 +1,9 @@
-// Package upload owns the files of an operation: where their bytes come from,
-// and the form in which they travel, that of the GraphQL multipart request
-// specification (https://github.com/jaydenseric/graphql-multipart-request-spec).
-// The bytes are read while they are sent, and never held.
+// Package upload owns the files of an operation, and their form by the GraphQL
+// multipart request specification
+// (https://github.com/jaydenseric/graphql-multipart-request-spec). The form reads the
+// bytes of a file during sending, and never holds a whole file.
 //
-// It does not own the sending.
+// Package upload does not own the request (package client).
 package upload
 
 import (
@@ -26,12 +26,12 @@ type File struct {
 	Name string // without a folder
 	Size int64  // in bytes
 
-	// Open opens the content, from its beginning. It is called anew each time
-	// that the file is sent, and who called it closes it.
+	// Open returns the content from offset 0. Each attempt to send the file calls
+	// Open again. The caller closes the content.
 	Open func() (io.ReadCloser, error)
 }
 
-// MarshalJSON is null: the file itself comes in a part of its own.
+// MarshalJSON returns null: the file has a separate part of the form.
 func (File) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 // Form is the body of a request with files.
@@ -41,8 +41,7 @@ type Form struct {
 	parts       []func() io.ReadCloser
 }
 
-// NewForm makes a form of an operation, whose variable of that name is a list
-// of files.
+// NewForm returns the form of an operation with files as the value of variable, a list.
 func NewForm(operation []byte, variable string, files []File) (*Form, error) {
 	var head bytes.Buffer
 	w := multipart.NewWriter(&head)
@@ -50,17 +49,17 @@ func NewForm(operation []byte, variable string, files []File) (*Form, error) {
 		return nil, err
 	}
 	f := &Form{ContentType: w.FormDataContentType()}
-	cut := func() { // what was written since the last cut is the next part of the body
+	cut := func() { // the text since the last cut is the next part of the body
 		text := head.String()
 		head.Reset()
 		f.Length += int64(len(text))
 		f.parts = append(f.parts, func() io.ReadCloser { return io.NopCloser(strings.NewReader(text)) })
 	}
-	places := map[string][]string{}
+	paths := map[string][]string{}
 	for n := range files {
-		places[strconv.Itoa(n)] = []string{fmt.Sprintf("variables.%s.%d", variable, n)}
+		paths[strconv.Itoa(n)] = []string{fmt.Sprintf("variables.%s.%d", variable, n)}
 	}
-	fileMap, err := json.Marshal(places)
+	fileMap, err := json.Marshal(paths)
 	if err == nil {
 		err = errors.Join(w.WriteField("operations", string(operation)), w.WriteField("map", string(fileMap)))
 	}
@@ -79,24 +78,25 @@ func NewForm(operation []byte, variable string, files []File) (*Form, error) {
 	return f, err
 }
 
-// Body is the form from its beginning. Each file is opened when it is its turn.
+// Body returns the form from offset 0. Body opens each file when the reader reaches the
+// file.
 func (f *Form) Body() io.ReadCloser { return &body{rest: f.parts} }
 
 // body reads parts one after the other.
 type body struct {
-	now  io.ReadCloser
-	rest []func() io.ReadCloser
+	current io.ReadCloser
+	rest    []func() io.ReadCloser
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	for {
-		if b.now == nil {
+		if b.current == nil {
 			if len(b.rest) == 0 {
 				return 0, io.EOF
 			}
-			b.now, b.rest = b.rest[0](), b.rest[1:]
+			b.current, b.rest = b.rest[0](), b.rest[1:]
 		}
-		n, err := b.now.Read(p)
+		n, err := b.current.Read(p)
 		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
@@ -107,48 +107,48 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// Close closes what is open.
+// Close closes the current part.
 func (b *body) Close() error {
-	if b.now == nil {
+	if b.current == nil {
 		return nil
 	}
-	now := b.now
-	b.now = nil
-	return now.Close()
+	current := b.current
+	b.current = nil
+	return current.Close()
 }
 
-// Body is the file alone, from its beginning. It is opened when it is read.
+// Body returns the content of the file alone. The first Read opens the file.
 func (f File) Body() io.ReadCloser { return &content{file: f} }
 
-// content is what one file holds, which must be as much as was announced.
+// content reads a file, and returns an error if the file has another size than Size.
 type content struct {
-	file File
-	from io.ReadCloser
-	read int64
+	file   File
+	source io.ReadCloser
+	read   int64
 }
 
 func (c *content) Read(p []byte) (int, error) {
-	if c.from == nil {
-		from, err := c.file.Open()
+	if c.source == nil {
+		source, err := c.file.Open()
 		if err != nil {
-			return 0, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+			return 0, fault.Wrap(err, fault.BadInput, "%s cannot be read", c.file.Name)
 		}
-		c.from = from
+		c.source = source
 	}
-	n, err := c.from.Read(p)
+	n, err := c.source.Read(p)
 	c.read += int64(n)
 	switch {
 	case c.read > c.file.Size, err == io.EOF && c.read < c.file.Size:
 		return 0, fault.New(fault.BadInput, "%s was changed while it was sent: push it again", c.file.Name)
 	case err != nil && err != io.EOF:
-		return n, fault.Because(err, fault.BadInput, "%s cannot be read", c.file.Name)
+		return n, fault.Wrap(err, fault.BadInput, "%s cannot be read", c.file.Name)
 	}
 	return n, err
 }
 
 func (c *content) Close() error {
-	if c.from == nil {
+	if c.source == nil {
 		return nil
 	}
-	return c.from.Close()
+	return c.source.Close()
 }

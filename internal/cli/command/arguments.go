@@ -15,8 +15,7 @@ import (
 	"tagma/internal/server/config"
 )
 
-// Misuse is an error in what was typed or set: the command line or the
-// environment. Nothing was done.
+// Misuse is an error in the command line or the environment. The command did nothing.
 type Misuse struct{ err error }
 
 func (m *Misuse) Error() string { return m.err.Error() }
@@ -25,14 +24,14 @@ func (m *Misuse) Unwrap() error { return m.err }
 
 func misuse(format string, args ...any) error { return &Misuse{fmt.Errorf(format, args...)} }
 
-// The exit statuses of Tagma, which docs/cli.md lists.
+// The exit statuses of Tagma, listed in docs/cli.md.
 const (
 	failed      = 1
 	misused     = 2
-	interrupted = 130 // as shells have it for Ctrl-C
+	interrupted = 130 // the status of shells after Ctrl-C
 )
 
-// Fail writes why a command failed, and returns its exit status.
+// Fail writes the error of a command to w, and returns the exit status.
 func Fail(w io.Writer, err error) int {
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w, "tagma: interrupted")
@@ -45,13 +44,12 @@ func Fail(w io.Writer, err error) int {
 	return failed
 }
 
-// explain gives every command below cmd, and cmd itself, an error for each word
-// and flag that the command does not take. Which words a command takes, its
-// line of usage says.
-func explain(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(flagProblem)
+// checkArguments makes cmd and its subcommands return an error for unknown words and
+// flags. The usage line of a command lists the accepted words.
+func checkArguments(cmd *cobra.Command) {
+	cmd.SetFlagErrorFunc(flagError)
 	for _, sub := range cmd.Commands() {
-		explain(sub)
+		checkArguments(sub)
 	}
 	switch {
 	case cmd.Name() == "help": // a topic may be of several words
@@ -59,7 +57,7 @@ func explain(cmd *cobra.Command) {
 		cmd.Run, cmd.RunE = nil, func(cmd *cobra.Command, words []string) error {
 			topic, rest, err := cmd.Root().Find(words)
 			if err == nil && len(rest) > 0 && topic.HasSubCommands() {
-				err = unknownWord(topic, rest[0])
+				err = unknownCommand(topic, rest[0])
 			}
 			if err != nil {
 				return err
@@ -70,10 +68,10 @@ func explain(cmd *cobra.Command) {
 	case cmd.HasSubCommands():
 		cmd.Args = func(cmd *cobra.Command, words []string) error {
 			if len(words) > 0 {
-				return unknownWord(cmd, words[0])
+				return unknownCommand(cmd, words[0])
 			}
 			if cmd.HasParent() {
-				return pflag.ErrHelp // a group alone says what is in it
+				return pflag.ErrHelp // a group alone prints its help
 			}
 			return nil
 		}
@@ -85,8 +83,8 @@ func explain(cmd *cobra.Command) {
 	}
 }
 
-// unknownWord is the error for a word that is no command of a group.
-func unknownWord(group *cobra.Command, word string) error {
+// unknownCommand returns the error for an unknown command of a group.
+func unknownCommand(group *cobra.Command, word string) error {
 	var names []string
 	for _, sub := range group.Commands() {
 		if sub.IsAvailableCommand() || sub.Name() == "help" {
@@ -94,19 +92,20 @@ func unknownWord(group *cobra.Command, word string) error {
 		}
 	}
 	slices.Sort(names)
-	like := "."
+	hint := "."
 	if near := group.SuggestionsFor(word); len(near) > 0 {
-		like = fmt.Sprintf(": do you mean %s?", strings.Join(near, " or "))
+		hint = fmt.Sprintf(": do you mean %s?", strings.Join(near, " or "))
 	}
-	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), like, strings.Join(names, ", "), group.CommandPath())
+	return misuse("%q is no command of %s%s There are: %s. See %s --help", word, group.CommandPath(), hint, strings.Join(names, ", "), group.CommandPath())
 }
 
-// checkWords holds the words after a command against its line of usage, such as
-// "series DEVICE START END", "login [URL]" or "annotate FILE…".
+// checkWords compares the words after a command with the usage line, such as "series
+// DEVICE START END", "login [URL]" or "annotate FILE…", and returns an error for
+// missing and further words.
 func checkWords(cmd *cobra.Command, words []string) error {
 	var needed []string
-	most, optional := 0, false
-	flag := false // the last word is a flag, whose value comes next
+	maxWords, optional := 0, false
+	flag := false // the previous word of the usage line is a flag, and its value follows
 	for _, name := range strings.Fields(cmd.Use)[1:] {
 		switch {
 		case strings.HasPrefix(name, "-"):
@@ -120,25 +119,25 @@ func checkWords(cmd *cobra.Command, words []string) error {
 		default:
 			needed = append(needed, strings.TrimSuffix(name, "…"))
 		}
-		most++
+		maxWords++
 		if strings.HasSuffix(name, "…") {
-			most = len(words)
+			maxWords = len(words)
 		}
 	}
 	if missing := needed[min(len(words), len(needed)):]; len(missing) > 0 {
-		return misuse("%s missing: give %s", listed(missing), cmd.UseLine())
+		return misuse("%s missing: give %s", enumerate(missing), cmd.UseLine())
 	}
-	if len(words) > most && (len(needed) > 0 || optional) {
-		return misuse("%q is one word too many: give %s (quote a word that has a blank in it)", words[most], cmd.UseLine())
+	if len(words) > maxWords && (len(needed) > 0 || optional) {
+		return misuse("%q is one word too many: give %s (quote a word that has a blank in it)", words[maxWords], cmd.UseLine())
 	}
-	if len(words) > most {
+	if len(words) > maxWords {
 		return misuse("%s takes no words, and got %q: see %s --help", cmd.CommandPath(), words[0], cmd.CommandPath())
 	}
 	return nil
 }
 
-// listed is "START is" or "START and END are".
-func listed(names []string) string {
+// enumerate returns "START is" or "START and END are".
+func enumerate(names []string) string {
 	last := len(names) - 1
 	if last == 0 {
 		return names[0] + " is"
@@ -146,54 +145,54 @@ func listed(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last] + " are"
 }
 
-// flagProblem says what is wrong with a flag. A word that is no command comes
-// first: the flags after it would be those of a command that there is not.
-func flagProblem(cmd *cobra.Command, err error) error {
+// flagError returns the error for a wrong flag. An unknown command comes first, because
+// the flags after an unknown command belong to no command.
+func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() {
-		return unknownWord(cmd, words[0])
+		return unknownCommand(cmd, words[0])
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		like := "."
+		hint := "."
 		near := config.Nearest(unknown.GetSpecifiedName(), names)
 		if longer := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, unknown.GetSpecifiedName()) }); near == "" && longer >= 0 {
 			near = names[longer]
 		}
 		if near != "" {
-			like = ": do you mean --" + near + "?"
+			hint = ": do you mean --" + near + "?"
 		}
-		return misuse("%s has no flag %s%s See %s --help", cmd.CommandPath(), dashed(unknown.GetSpecifiedName()), like, cmd.CommandPath())
+		return misuse("%s has no flag %s%s See %s --help", cmd.CommandPath(), flagName(unknown.GetSpecifiedName()), hint, cmd.CommandPath())
 	}
 	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		f := value.GetFlag()
 		return misuse("--%s cannot be %q: give %s", f.Name, value.GetValue(), config.Form(f))
 	}
-	if lacking, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
-		return misuse("--%s lacks its value: give %s behind it", lacking.GetFlag().Name, config.Form(lacking.GetFlag()))
+	if noValue, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return misuse("--%s lacks its value: give %s behind it", noValue.GetFlag().Name, config.Form(noValue.GetFlag()))
 	}
 	return misuse("%w: see %s --help", err, cmd.CommandPath())
 }
 
-// dashed is a flag as one types it.
-func dashed(name string) string {
+// flagName returns a flag with its dashes.
+func flagName(name string) string {
 	if len(name) == 1 {
 		return "-" + name
 	}
 	return "--" + name
 }
 
-// exclusive refuses two flags that say the opposite.
-func exclusive(cmd *cobra.Command, one, other string) error {
+// checkExclusive returns an error if both flags are set.
+func checkExclusive(cmd *cobra.Command, one, other string) error {
 	if cmd.Flags().Changed(one) && cmd.Flags().Changed(other) {
 		return misuse("--%s and --%s do not go together: give one of them", one, other)
 	}
 	return nil
 }
 
-// environment reads the settings that are not given as flags from the
-// environment, and tells which of its variables are none.
-func environment(cmd *cobra.Command) error {
+// readEnvironment sets the flags that are absent on the command line by variables of
+// the environment, and warns of unknown variables.
+func readEnvironment(cmd *cobra.Command) error {
 	if err := config.FromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 		return &Misuse{err}
 	}

@@ -11,13 +11,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestLate_ALongDocumentSaysWhatItWouldSayAtOnce(t *testing.T) {
+func TestRawList_ALongDocumentSaysWhatItWouldSayAtOnce(t *testing.T) {
 	scalar := rapid.OneOf(
 		rapid.SampledFrom([]any{nil, true, "", `a "quoted" \ text`, "\u2028 ä 🪲", json.Number("1e400"), json.Number("-0.5"), json.Number("12345678901234567890")}),
 		rapid.Map(rapid.String(), func(s string) any { return s }),
 	)
 	rapid.Check(t, func(r *rapid.T) {
-		long := []any{strings.Repeat("x", longList)}
+		long := []any{strings.Repeat("x", minRawList)}
 		for range rapid.IntRange(0, 5).Draw(r, "items") {
 			long = append(long, map[string]any{"a": scalar.Draw(r, "a"), "b": []any{scalar.Draw(r, "b")}})
 		}
@@ -36,17 +36,17 @@ func TestLate_ALongDocumentSaysWhatItWouldSayAtOnce(t *testing.T) {
 		if !ok {
 			r.Fatalf("%s is not read", document)
 		}
-		late, ok := got.Variables["list"].(RawList)
+		list, ok := got.Variables["list"].(RawList)
 		if !ok {
 			r.Fatalf("the list is a %T", got.Variables["list"])
 		}
-		if got.Variables["list"], err = late.Decode(); err != nil || !reflect.DeepEqual(got, want) {
+		if got.Variables["list"], err = list.Decode(); err != nil || !reflect.DeepEqual(got, want) {
 			r.Errorf("%+v, want %+v; %v", got, want, err)
 		}
 	})
 }
 
-func TestLate_AShortDocumentSaysTheSame(t *testing.T) {
+func TestRawList_AShortDocumentSaysTheSame(t *testing.T) {
 	var value func(depth int) *rapid.Generator[any]
 	value = func(depth int) *rapid.Generator[any] {
 		plain := rapid.OneOf(
@@ -82,8 +82,8 @@ func TestLate_AShortDocumentSaysTheSame(t *testing.T) {
 	})
 }
 
-func TestLate_WhatIsOddIsLeft(t *testing.T) {
-	list := `["` + strings.Repeat("x", longList) + `"]`
+func TestRawList_WhatIsOddIsLeft(t *testing.T) {
+	list := `["` + strings.Repeat("x", minRawList) + `"]`
 	for name, document := range map[string]string{
 		"no object":           `[{"query": "{ x }", "variables": {"list": ` + list + `}}]`,
 		"cut short":           `{"query": "{ x }", "variables": {"list": ` + list,
@@ -104,8 +104,8 @@ func TestLate_WhatIsOddIsLeft(t *testing.T) {
 	}
 }
 
-func TestLate_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
-	rest := `"` + strings.Repeat("x", longList) + `"]`
+func TestRawList_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
+	rest := `"` + strings.Repeat("x", minRawList) + `"]`
 	for _, item := range []string{`"\ud800"`, `{"a": 1, "a": 2}`, `"\u0000"`, `1e400`, `"a" "b"`, `{`, `]`, `nul`, `"\x"`, `01`} {
 		document := `{"query": "{ x }", "variables": {"o": {"a": 1}, "list": [` + item + `, ` + rest + `}}`
 		want, wanted := decodeParams(bodyName, []byte(document))
@@ -113,16 +113,16 @@ func TestLate_WhatIsOddWithinAListIsDecodedAsAtOnce(t *testing.T) {
 		if !ok {
 			continue // its end is not found
 		}
-		late := got.Variables["list"].(RawList)
+		list := got.Variables["list"].(RawList)
 		var err error
-		got.Variables["list"], err = late.Decode()
+		got.Variables["list"], err = list.Decode()
 		if (wanted == nil) != (err == nil) || err == nil && !reflect.DeepEqual(got, want) || err != nil && err.Error() != wanted.Error() {
 			t.Errorf("%s: %v, want %v", item, err, wanted)
 		}
 	}
 }
 
-func TestLate_WhatIsKeptOfADocumentIsNotAllOfIt(t *testing.T) {
+func TestRawList_WhatIsKeptOfADocumentIsNotAllOfIt(t *testing.T) {
 	const size, many = 1 << 20, 64
 	var kept []string
 	heap := func() uint64 {
