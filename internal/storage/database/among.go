@@ -14,15 +14,15 @@ import (
 // the same whatever its length.
 func AmongNumbers[N ~int64](column string, numbers []N) func(*sql.Selector) {
 	plain := numbersOf(numbers)
-	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(plain), plain)) }
+	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(plain), plain)) }
 }
 
 // AmongTexts is the condition that a column holds one of the texts.
 func AmongTexts(column string, texts []string) func(*sql.Selector) {
-	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(texts), texts)) }
+	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(texts), texts)) }
 }
 
-func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Predicate {
+func inCondition[T any](s *sql.Selector, column string, array any, list []T) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(s.C(column))
 		if b.Dialect() == dialect.Postgres {
@@ -70,29 +70,29 @@ func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func
 // that has no arguments before its own. Its column place is where a text stands,
 // counted from 0, and text is the text. Among, after the name of a column, is the
 // condition that the column holds one of the numbers.
-func Lists[N ~int64](of string, texts []string, numbers [][]N) (table, among string, arguments []any) {
-	kept := make([]string, len(numbers))
-	opened, closed := byte('['), byte(']')
-	if of == dialect.Postgres {
-		opened, closed = '{', '}'
+func Lists[N ~int64](dbDialect string, texts []string, numbers [][]N) (table, membership string, arguments []any) {
+	arrays := make([]string, len(numbers))
+	opening, closing := byte('['), byte(']')
+	if dbDialect == dialect.Postgres {
+		opening, closing = '{', '}'
 	}
 	for i, list := range numbers {
-		b := append(make([]byte, 0, 2+14*len(list)), opened)
+		b := append(make([]byte, 0, 2+14*len(list)), opening)
 		for n, number := range list {
 			if n > 0 {
 				b = append(b, ',')
 			}
 			b = strconv.AppendInt(b, int64(number), 10)
 		}
-		kept[i] = string(append(b, closed))
+		arrays[i] = string(append(b, closing))
 	}
-	if of == dialect.Postgres {
+	if dbDialect == dialect.Postgres {
 		return "(SELECT text, numbers, n - 1 AS place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS pair(text, numbers, n)) AS list",
-			" = ANY (list.numbers::bigint[])", []any{pq.Array(texts), pq.Array(kept)}
+			" = ANY (list.numbers::bigint[])", []any{pq.Array(texts), pq.Array(arrays)}
 	}
 	pairs := make([][2]any, len(texts))
 	for i, text := range texts {
-		pairs[i] = [2]any{text, json.RawMessage(kept[i])}
+		pairs[i] = [2]any{text, json.RawMessage(arrays[i])}
 	}
 	return "(SELECT value->>0 AS text, value->1 AS numbers, key AS place FROM json_each(?)) AS list",
 		" IN (SELECT value FROM json_each(list.numbers))", []any{JSON(pairs)}

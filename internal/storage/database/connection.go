@@ -14,7 +14,7 @@ import (
 // keptStatements bounds the prepared statements of one connection. Tagma has
 // fewer shapes of statement than that, but for those of package selection, which
 // are as many as the selections that are asked for.
-const keptStatements = 200
+const maxPrepared = 200
 
 // conn is what both drivers' connections can do.
 type conn interface {
@@ -37,15 +37,15 @@ type connector struct {
 
 	// outlived says that a statement keeps the connection open, and so the
 	// files of an embedded database, until it is closed itself.
-	outlived bool
+	closeStatements bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	opened, err := c.open(ctx)
+	driverConn, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn: opened, connector: c, kept: map[string]*list.Element{}}, nil
+	return &connection{conn: driverConn, connector: c, prepared: map[string]*list.Element{}}, nil
 }
 
 func (c *connector) Driver() driver.Driver { return noDriver{} }
@@ -61,8 +61,8 @@ func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadCon
 type connection struct {
 	conn
 	*connector
-	kept  map[string]*list.Element // holding a *statement, by SQL text
-	order list.List                // the last used in front
+	prepared map[string]*list.Element // holding a *statement, by SQL text
+	order    list.List                // the last used in front
 }
 
 type statement struct {
@@ -74,8 +74,8 @@ type statement struct {
 // Close closes the statements first, where a connection would live on with
 // them. A server forgets them by itself.
 func (c *connection) Close() error {
-	if c.outlived {
-		for _, element := range c.kept {
+	if c.closeStatements {
+		for _, element := range c.prepared {
 			_ = element.Value.(*statement).Close()
 		}
 	}
@@ -95,7 +95,7 @@ func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 }
 
 func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.tell(ctx, query)
+	c.notifyObserver(ctx, query)
 	spent := cost.From(ctx).Statement()
 	defer spent.End()
 	defer spent.Leave()
@@ -107,95 +107,95 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 	if len(args) == 0 { // may be several statements, which cannot be prepared
 		return c.conn.ExecContext(ctx, query, nil)
 	}
-	s, err := c.statement(ctx, query)
+	stmt, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
+	if stmt == nil {
 		return c.conn.ExecContext(ctx, query, args)
 	}
-	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	result, err := stmt.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	if err != nil {
-		c.drop(s)
+		c.drop(stmt)
 	}
-	return result, ended(ctx, err)
+	return result, withContextError(ctx, err)
 }
 
 func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.tell(ctx, query)
+	c.notifyObserver(ctx, query)
 	spent := cost.From(ctx).Statement()
-	found, err := c.query(ctx, query, args)
+	result, err := c.query(ctx, query, args)
 	spent.Leave()
 	if err != nil {
 		spent.End()
 		return nil, err
 	}
-	found.spent, found.reader = spent, cost.Reader(ctx)
-	return found, nil
+	result.spent, result.reader = spent, cost.Reader(ctx)
+	return result, nil
 }
 
 func (c *connection) query(ctx context.Context, query string, args []driver.NamedValue) (*rows, error) {
-	s, err := c.statement(ctx, query)
+	stmt, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
-		found, err := c.conn.QueryContext(ctx, query, args)
-		return &rows{Rows: found, ctx: ctx, conn: c}, err
+	if stmt == nil {
+		result, err := c.conn.QueryContext(ctx, query, args)
+		return &rows{Rows: result, ctx: ctx, conn: c}, err
 	}
-	found, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	result, err := stmt.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
-		c.drop(s)
-		return nil, ended(ctx, err)
+		c.drop(stmt)
+		return nil, withContextError(ctx, err)
 	}
-	s.busy = true
-	return &rows{Rows: found, ctx: ctx, of: s, conn: c}, nil
+	stmt.busy = true
+	return &rows{Rows: result, ctx: ctx, statement: stmt, conn: c}, nil
 }
 
 // statement is query prepared, or nil while its rows are still being read:
 // then the driver prepares another for this once.
 func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
-	if element, ok := c.kept[query]; ok {
-		s := element.Value.(*statement)
-		if s.busy {
+	if element, ok := c.prepared[query]; ok {
+		stmt := element.Value.(*statement)
+		if stmt.busy {
 			return nil, nil
 		}
 		c.order.MoveToFront(element)
-		return s, nil
+		return stmt, nil
 	}
-	prepared, err := c.PrepareContext(ctx, query)
+	driverStmt, err := c.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	s := &statement{Stmt: prepared, query: query}
-	c.kept[query] = c.order.PushFront(s)
-	if c.order.Len() > keptStatements {
+	stmt := &statement{Stmt: driverStmt, query: query}
+	c.prepared[query] = c.order.PushFront(stmt)
+	if c.order.Len() > maxPrepared {
 		if oldest := c.order.Back().Value.(*statement); !oldest.busy {
 			c.drop(oldest)
 		}
 	}
-	return s, nil
+	return stmt, nil
 }
 
 // drop forgets a statement: one that failed may be stale for good.
-func (c *connection) drop(s *statement) {
-	if element, ok := c.kept[s.query]; ok && element.Value == s {
-		delete(c.kept, s.query)
+func (c *connection) drop(stmt *statement) {
+	if element, ok := c.prepared[stmt.query]; ok && element.Value == stmt {
+		delete(c.prepared, stmt.query)
 		c.order.Remove(element)
 	}
-	_ = s.Close()
+	_ = stmt.Close()
 }
 
 // ended adds to an error that it came because the context ended, where the
 // database has put that in its own words.
-func ended(ctx context.Context, err error) error {
+func withContextError(ctx context.Context, err error) error {
 	if why := ctx.Err(); err != nil && why != nil && !errors.Is(err, why) {
 		return fmt.Errorf("%w: %w", why, err)
 	}
 	return err
 }
 
-func (c *connection) tell(ctx context.Context, query string) {
+func (c *connection) notifyObserver(ctx context.Context, query string) {
 	if c.observe != nil {
 		c.observe(ctx, query)
 	}
@@ -204,10 +204,10 @@ func (c *connection) tell(ctx context.Context, query string) {
 // rows frees its statement when it has been read.
 type rows struct {
 	driver.Rows
-	ctx    context.Context // of the query, which ends with it
-	of     *statement      // or nil, if it is the driver's for this once
-	conn   *connection
-	failed bool
+	ctx       context.Context // of the query, which ends with it
+	statement *statement      // or nil, if it is the driver's for this once
+	conn      *connection
+	failed    bool
 
 	spent  *cost.Statement
 	reader *cost.Meter // counts what is read, if it is held
@@ -224,7 +224,7 @@ func (r *rows) Next(to []driver.Value) error {
 		return err
 	}
 	r.failed = true
-	return ended(r.ctx, err)
+	return withContextError(r.ctx, err)
 }
 
 // sizeOf returns about how many bytes of memory a row takes.
@@ -244,12 +244,12 @@ func sizeOf(row []driver.Value) int64 {
 func (r *rows) Close() error {
 	err := r.Rows.Close()
 	r.spent.End()
-	if r.of == nil {
+	if r.statement == nil {
 		return err
 	}
-	r.of.busy = false
+	r.statement.busy = false
 	if r.failed || err != nil {
-		r.conn.drop(r.of)
+		r.conn.drop(r.statement)
 	}
 	return err
 }

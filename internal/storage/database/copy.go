@@ -39,8 +39,8 @@ func (c *connection) copyIn(ctx context.Context, query string, rows CopyIn) (dri
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(ended(ctx, err), prepared.Close())
+		return nil, errors.Join(withContextError(ctx, err), prepared.Close())
 	}
 	result, err := to.Exec(nil)
-	return result, ended(ctx, err)
+	return result, withContextError(ctx, err)
 }

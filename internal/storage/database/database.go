@@ -45,9 +45,9 @@ type DB struct {
 	SQL     *sql.DB // the same database, for what ent cannot say
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
-	url  string
-	path string        // of SQLite's file, or empty
-	turn chan struct{} // holds one token while somebody writes into SQLite
+	url       string
+	path      string        // of SQLite's file, or empty
+	writeTurn chan struct{} // holds one token while somebody writes into SQLite
 }
 
 // Options of Open.
@@ -88,22 +88,22 @@ func Open(ctx context.Context, databaseURL string, options Options) (*DB, error)
 
 func connect(databaseURL string, options Options) (*DB, error) {
 	db := &DB{url: databaseURL}
-	path, isFile := sqlitePath(databaseURL)
+	path, isSQLite := sqlitePath(databaseURL)
 	connections := options.Connections
 	if connections <= 0 {
 		connections = 8
 	}
-	if isFile {
-		connections = min(connections, mostOfSQLite)
+	if isSQLite {
+		connections = min(connections, maxSQLiteConnections)
 	}
 	switch {
-	case isFile:
+	case isSQLite:
 		db.Dialect, db.path = dialect.SQLite, path
-		db.turn = make(chan struct{}, 1)
+		db.writeTurn = make(chan struct{}, 1)
 		db.SQL = sql.OpenDB(&connector{
-			open:     func(context.Context) (conn, error) { return openSQLite(path, options) },
-			observe:  options.Observe,
-			outlived: true,
+			open:            func(context.Context) (conn, error) { return openSQLite(path, options) },
+			observe:         options.Observe,
+			closeStatements: true,
 		})
 	case strings.HasPrefix(databaseURL, "postgres://"), strings.HasPrefix(databaseURL, "postgresql://"):
 		db.Dialect = dialect.Postgres
@@ -149,12 +149,12 @@ func (db *DB) Locate(err error) error {
 
 // openPostgres opens a connection whose statements are not compiled to machine
 // code first: that takes a third of a second, and no statement here wins it back.
-func openPostgres(ctx context.Context, to *pq.Connector) (conn, error) {
-	opened, err := to.Connect(ctx)
+func openPostgres(ctx context.Context, pgConnector *pq.Connector) (conn, error) {
+	driverConn, err := pgConnector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := opened.(conn)
+	c := driverConn.(conn)
 	if _, err := c.ExecContext(ctx, "SET jit = off", nil); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -165,10 +165,10 @@ func openPostgres(ctx context.Context, to *pq.Connector) (conn, error) {
 // memory, and not from a copy of its own in each connection. All connections of a
 // process share one lock around their copies, so that eight of them together were
 // slower than one. It is the system's memory, which takes it back when it needs to.
-const mapped = 1 << 30
+const mmapBytes = 1 << 30
 
 // mostOfSQLite is how many connections to SQLite are of use.
-const mostOfSQLite = 4
+const maxSQLiteConnections = 4
 
 // openSQLite opens a connection whose commits survive a loss of power (FULL),
 // whose transactions take the write lock when they begin, so that none fails
@@ -185,7 +185,7 @@ func openSQLite(path string, options Options) (conn, error) {
 			fmt.Sprintf("foreign_keys(%t)", !options.migrating),
 			"case_sensitive_like(1)",
 			"cache_size(-4096)", // KiB, for each connection
-			fmt.Sprintf("mmap_size(%d)", mapped),
+			fmt.Sprintf("mmap_size(%d)", mmapBytes),
 			"temp_store(MEMORY)",
 		},
 	}
@@ -239,7 +239,7 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := db.protect(ctx, steps, log); err != nil {
+	if err := db.copyIfPending(ctx, steps, log); err != nil {
 		return err
 	}
 	attempts := 1
@@ -248,7 +248,7 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 		// once may run the same step. The table of versions takes it from one
 		// of them. The other's is undone as a whole; it looks again, at most
 		// once for each step that it can lose.
-		if err := eachStepOnce(ctx, db.SQL, steps); err != nil {
+		if err := makeStepsUnique(ctx, db.SQL, steps); err != nil {
 			return err
 		}
 		attempts += len(steps.ListSources())
@@ -268,9 +268,9 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 }
 
 // protect copies an SQLite database that has rows, if there are steps to apply.
-func (db *DB) protect(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
-	path, isFile := sqlitePath(db.url)
-	if !isFile {
+func (db *DB) copyIfPending(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
+	path, isSQLite := sqlitePath(db.url)
+	if !isSQLite {
 		return nil // PostgreSQL's backups are its operator's
 	}
 	version, err := db.Version(ctx)
@@ -330,7 +330,7 @@ func (db *DB) Version(ctx context.Context) (int64, error) {
 }
 
 // eachStepOnce lets the table of versions hold each step once.
-func eachStepOnce(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
+func makeStepsUnique(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
 	if _, err := steps.GetDBVersion(ctx); err != nil { // makes the table
 		return err
 	}
@@ -340,16 +340,16 @@ func eachStepOnce(ctx context.Context, db *sql.DB, steps *goose.Provider) error 
 
 // IsUnique says whether err is the refusal of a row that is already there.
 func IsUnique(err error) bool {
-	return refused(err, "23505", sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return hasCode(err, "23505", sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 // IsForeignKey says whether err is the refusal of a row that speaks of another
 // which is not there.
 func IsForeignKey(err error) bool {
-	return refused(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
+	return hasCode(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
-func refused(err error, state string, codes ...int) bool {
+func hasCode(err error, state string, codes ...int) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return string(e.Code) == state
 	}
@@ -383,16 +383,16 @@ func IsUnavailable(err error) bool {
 
 // Write runs do, which writes. SQLite takes one writer at a time, and makes the
 // others look again and again until they are lucky; here they wait their turn.
-func (db *DB) Write(ctx context.Context, do func() error) error {
-	if db.turn != nil {
+func (db *DB) Write(ctx context.Context, write func() error) error {
+	if db.writeTurn != nil {
 		select {
-		case db.turn <- struct{}{}:
-			defer func() { <-db.turn }()
+		case db.writeTurn <- struct{}{}:
+			defer func() { <-db.writeTurn }()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return do()
+	return write()
 }
 
 // beforeCommit is the key of a context's hook.
@@ -408,22 +408,22 @@ func BeforeCommit(ctx context.Context, hook func(context.Context, *ent.Tx) error
 
 // InTx runs do in one transaction: what it wrote is there as a whole, or, if
 // it fails or panics, not at all.
-func (db *DB) InTx(ctx context.Context, do func(*ent.Tx) error) error {
-	return db.Write(ctx, func() error { return db.inTx(ctx, do) })
+func (db *DB) InTx(ctx context.Context, write func(*ent.Tx) error) error {
+	return db.Write(ctx, func() error { return db.inTx(ctx, write) })
 }
 
-func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
+func (db *DB) inTx(ctx context.Context, write func(*ent.Tx) error) error {
 	tx, err := db.Tx(ctx)
 	if err != nil {
 		return err
 	}
-	done := false
+	committed := false
 	defer func() {
-		if !done {
+		if !committed {
 			_ = tx.Rollback()
 		}
 	}()
-	if err := do(tx); err != nil {
+	if err := write(tx); err != nil {
 		return err
 	}
 	if hook, ok := ctx.Value(beforeCommit{}).(func(context.Context, *ent.Tx) error); ok {
@@ -431,7 +431,7 @@ func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
 			return err
 		}
 	}
-	done = true
+	committed = true
 	if err := tx.Commit(); err != nil {
 		return err
 	}

@@ -128,11 +128,11 @@ func Check(ctx context.Context, databaseURL string) error {
 		return nil
 	}
 	// A migration that is about to begin has made its own table at most.
-	var others int
-	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&others)
-	if err == nil && others > 0 {
-		var again int64 // a server that starts at this moment may have made them
-		if again, err = db.Version(ctx); err == nil && again == 0 {
+	var foreignTables int
+	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&foreignTables)
+	if err == nil && foreignTables > 0 {
+		var retried int64 // a server that starts at this moment may have made them
+		if retried, err = db.Version(ctx); err == nil && retried == 0 {
 			err = fmt.Errorf("%s: %w", name, ErrForeign)
 		}
 	}
@@ -175,8 +175,8 @@ func Name(databaseURL string) string {
 }
 
 func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+	if absolutePath, err := filepath.Abs(path); err == nil {
+		return absolutePath
 	}
 	return path
 }
@@ -188,22 +188,22 @@ func explain(name string, err error) error {
 	if !ok {
 		return fmt.Errorf("the database %s: %w", name, err)
 	}
-	what := ""
+	problem := ""
 	switch e.Code() & 0xff { // the primary code
 	case sqlitelib.SQLITE_NOTADB:
-		what = "is no SQLite database: correct --data or --database"
+		problem = "is no SQLite database: correct --data or --database"
 	case sqlitelib.SQLITE_CORRUPT:
-		what = "is damaged: restore a backup"
+		problem = "is damaged: restore a backup"
 	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
-		what = "cannot be opened for writing: give this user the right to write the file and its folder, or be the user that the server runs as"
+		problem = "cannot be opened for writing: give this user the right to write the file and its folder, or be the user that the server runs as"
 	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
-		what = "cannot be read or written: look whether the disk is full or failing"
+		problem = "cannot be read or written: look whether the disk is full or failing"
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
-		what = "is in use by another program: try again when that has ended"
+		problem = "is in use by another program: try again when that has ended"
 	default:
 		return fmt.Errorf("the database %s: %w", name, err)
 	}
-	return fmt.Errorf("the database %s %s: %w", name, what, err)
+	return fmt.Errorf("the database %s %s: %w", name, problem, err)
 }
 
 // isEmpty reports whether an SQLite database has no rows, apart from the list of
@@ -229,9 +229,9 @@ func (db *DB) isEmpty(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, table := range tables {
-		var filled bool
+		var hasRows bool
 		query := `SELECT EXISTS (SELECT 1 FROM "` + strings.ReplaceAll(table, `"`, `""`) + `")`
-		if err := db.SQL.QueryRowContext(ctx, query).Scan(&filled); err != nil || filled {
+		if err := db.SQL.QueryRowContext(ctx, query).Scan(&hasRows); err != nil || hasRows {
 			return false, err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // silence is how long a connection that listens may hear nothing before it is
 // asked whether it is still there.
-const silence = 20 * time.Second
+const pingInterval = 20 * time.Second
 
 // Notify tells all servers on this database, this one too, of something. On
 // SQLite there are no others, and nothing happens. A message has less than
@@ -26,7 +26,7 @@ func (db *DB) Notify(ctx context.Context, channel, message string) error {
 // Listen hears what servers on this database say on a channel, until ctx ends.
 // After each time that it could not hear, and so at first, it calls missed.
 // On SQLite it waits for ctx to end.
-func (db *DB) Listen(ctx context.Context, channel string, heard func(message string), missed func()) {
+func (db *DB) Listen(ctx context.Context, channel string, onMessage func(message string), onGap func()) {
 	if db.Dialect != dialect.Postgres {
 		<-ctx.Done()
 		return
@@ -34,21 +34,21 @@ func (db *DB) Listen(ctx context.Context, channel string, heard func(message str
 	listener := pq.NewListener(db.url, 100*time.Millisecond, 10*time.Second, nil)
 	defer listener.Close()
 	go func() { _ = listener.Listen(channel) }() // tries until it is closed
-	quiet := time.NewTimer(silence)
-	defer quiet.Stop()
+	idle := time.NewTimer(pingInterval)
+	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case n := <-listener.NotificationChannel():
 			if n == nil { // it was not connected
-				missed()
+				onGap()
 			} else {
-				heard(n.Extra)
+				onMessage(n.Extra)
 			}
-		case <-quiet.C:
+		case <-idle.C:
 			go func() { _ = listener.Ping() }() // a connection that is not there is noticed so
 		}
-		quiet.Reset(silence)
+		idle.Reset(pingInterval)
 	}
 }

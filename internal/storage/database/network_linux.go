@@ -11,12 +11,12 @@ import (
 // file system. All processes that use a database share memory beside its file,
 // which is not shared between machines, and many such file systems lose locks.
 func refuseNetwork(path string) error {
-	var found unix.Statfs_t
+	var stat unix.Statfs_t
 	folder := filepath.Dir(path)
-	if err := unix.Statfs(folder, &found); err != nil {
+	if err := unix.Statfs(folder, &stat); err != nil {
 		return nil // opening the file tells better what is wrong
 	}
-	return networkError(folder, uint32(found.Type)) //nolint:gosec // magic numbers have 32 bits
+	return networkError(folder, uint32(stat.Type)) //nolint:gosec // magic numbers have 32 bits
 }
 
 // networkError returns the error for a folder on the file system of a magic

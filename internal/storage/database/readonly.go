@@ -19,7 +19,7 @@ import (
 func OpenReadOnly(path string) *DB {
 	settings := url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"case_sensitive_like(1)", "query_only(1)"}}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
-	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, turn: make(chan struct{}, 1)}
+	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, writeTurn: make(chan struct{}, 1)}
 	db.SQL = sql.OpenDB(&connector{
 		open: func(context.Context) (conn, error) {
 			c, err := new(sqlite.Driver).Open(name)
@@ -28,7 +28,7 @@ func OpenReadOnly(path string) *DB {
 			}
 			return c.(conn), nil
 		},
-		outlived: true,
+		closeStatements: true,
 	})
 	db.SQL.SetMaxOpenConns(1)
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))

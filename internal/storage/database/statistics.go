@@ -37,9 +37,9 @@ func (db *DB) DropStatistics(ctx context.Context) error {
 	defer conn.Close()
 	dropped := false
 	for _, table := range []string{"sqlite_stat1", "sqlite_stat4"} {
-		var there bool
-		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)", table).Scan(&there)
-		if err == nil && there {
+		var exists bool
+		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)", table).Scan(&exists)
+		if err == nil && exists {
 			dropped = true
 			err = db.Write(ctx, func() error {
 				_, err := conn.ExecContext(ctx, "DROP TABLE IF EXISTS "+table)

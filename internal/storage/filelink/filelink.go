@@ -100,11 +100,11 @@ func (s *Signer) Get(_ context.Context, key, name string) (path string, expiresA
 // link is the one way to write the link that ends at expires, in seconds since
 // 1970.
 func (s *Signer) link(method, key, name string, expires int64) string {
-	until, named := strconv.FormatInt(expires, 10), ""
+	until, nameQuery := strconv.FormatInt(expires, 10), ""
 	if name != "" {
-		named = "&name=" + url.QueryEscape(name)
+		nameQuery = "&name=" + url.QueryEscape(name)
 	}
-	return Prefix + escape(key) + "?expires=" + until + named + "&signature=" + s.sign(version, method, key, name, until)
+	return Prefix + escape(key) + "?expires=" + until + nameQuery + "&signature=" + s.sign(version, method, key, name, until)
 }
 
 // escape writes a key as the end of a path.
@@ -134,7 +134,7 @@ func (s *Signer) sign(parts ...string) string {
 //
 // It makes the link anew and wants the very same one. So there is no other
 // spelling of a link: no parameter twice, none added, no other escaping.
-func (s *Signer) check(r *http.Request) (key, name string, left time.Duration, ok bool) {
+func (s *Signer) check(r *http.Request) (key, name string, remaining time.Duration, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, Prefix)
 	if !ok {
 		return "", "", 0, false
@@ -149,10 +149,10 @@ func (s *Signer) check(r *http.Request) (key, name string, left time.Duration, o
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
-	if !hmac.Equal([]byte(given), []byte(s.link(method, key, name, expires))) {
+	requested := r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	if !hmac.Equal([]byte(requested), []byte(s.link(method, key, name, expires))) {
 		return "", "", 0, false
 	}
-	left = time.Unix(expires, 0).Sub(s.clock().Time())
-	return key, name, left, left > 0
+	remaining = time.Unix(expires, 0).Sub(s.clock().Time())
+	return key, name, remaining, remaining > 0
 }

@@ -34,17 +34,17 @@ func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler
 			http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
 			return
 		}
-		key, name, left, ok := signer.check(r)
+		key, name, remaining, ok := signer.check(r)
 		if !ok {
 			http.Error(w, "this link is not valid, or no longer; ask for a new one", http.StatusForbidden)
 			return
 		}
-		serve(w, r, bucket, key, name, left, log)
+		serve(w, r, bucket, key, name, remaining, log)
 	})
 }
 
 // serve answers with the file of key. The link has the given time left.
-func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, left time.Duration, log *slog.Logger) {
+func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, remaining time.Duration, log *slog.Logger) {
 	reader, err := bucket.NewReader(r.Context(), key, nil)
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
@@ -66,14 +66,14 @@ func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, nam
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Disposition", Disposition(key, name))
-	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(left/time.Second)))
+	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(remaining/time.Second)))
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, reader.ModTime().UnixNano(), reader.Size()))
 	if strings.Contains(r.Header.Get("Range"), ",") {
 		// Each range opens the file once more. A server may answer several
 		// with the whole.
 		r.Header.Del("Range")
 	}
-	content := &noting{ReadSeeker: reader}
+	content := &errorRecorder{ReadSeeker: reader}
 	http.ServeContent(w, r, "", reader.ModTime(), content)
 	if content.err != nil && r.Context().Err() == nil {
 		// The status is sent; net/http cuts the connection, as the length that
@@ -84,12 +84,12 @@ func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, nam
 
 // noting remembers what went wrong with reading, which ServeContent does not
 // tell.
-type noting struct {
+type errorRecorder struct {
 	io.ReadSeeker
 	err error
 }
 
-func (n *noting) Read(p []byte) (int, error) {
+func (n *errorRecorder) Read(p []byte) (int, error) {
 	count, err := n.ReadSeeker.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		n.err = err

@@ -87,8 +87,8 @@ func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) 
 	if !ok || err != nil {
 		return "", 0, false
 	}
-	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
-	if !hmac.Equal([]byte(given), []byte(s.target(key, query.Get("size"), query.Get("md5"), expires))) {
+	requested := r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	if !hmac.Equal([]byte(requested), []byte(s.target(key, query.Get("size"), query.Get("md5"), expires))) {
 		return "", 0, false
 	}
 	size, err = strconv.ParseInt(query.Get("size"), 10, 64)
@@ -149,8 +149,8 @@ var statuses = map[fault.Code]int{
 
 // answer says what went wrong, as far as the sender may know.
 func answer(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
-	if known, ok := errors.AsType[*fault.Error](err); ok {
-		refuse(w, cmp.Or(statuses[known.Code], http.StatusBadRequest), known.Message)
+	if refusal, ok := errors.AsType[*fault.Error](err); ok {
+		refuse(w, cmp.Or(statuses[refusal.Code], http.StatusBadRequest), refusal.Message)
 		return
 	}
 	if r.Context().Err() == nil {

@@ -11,9 +11,9 @@ import (
 
 const (
 	// every is the shortest time between two probes.
-	every = 5 * time.Second
+	probeInterval = 5 * time.Second
 	// longest bounds a probe.
-	longest = 3 * time.Second
+	probeTimeout = 3 * time.Second
 )
 
 // Writes is what is known of a server's writing. It is safe for concurrent use.
@@ -22,10 +22,10 @@ const (
 // somebody asks by Ask, Writes probes whether a small write works, at most once in
 // five seconds. So a server notices by itself that there is room again.
 type Writes struct {
-	log   *slog.Logger
-	clock instant.Clock
-	probe func(context.Context) error
-	where string
+	log      *slog.Logger
+	clock    instant.Clock
+	probe    func(context.Context) error
+	database string
 
 	turn   chan struct{} // holds a token while a probe runs
 	mu     sync.Mutex
@@ -36,8 +36,8 @@ type Writes struct {
 // NewWrites returns the state of a server that can write as far as is known. Probe
 // writes something small to each place that the server writes to. Where names the
 // database, for the log.
-func NewWrites(log *slog.Logger, clock instant.Clock, where string, probe func(context.Context) error) *Writes {
-	return &Writes{log: log, clock: clock, probe: probe, where: where, turn: make(chan struct{}, 1)}
+func NewWrites(log *slog.Logger, clock instant.Clock, database string, probe func(context.Context) error) *Writes {
+	return &Writes{log: log, clock: clock, probe: probe, database: database, turn: make(chan struct{}, 1)}
 }
 
 // Observe notes an error of a write. An error that has another cause changes
@@ -70,35 +70,35 @@ func (w *Writes) set(ctx context.Context, kind Kind, err error) {
 		w.log.InfoContext(ctx, "writing works again", "after", string(before))
 	default:
 		w.log.ErrorContext(ctx, "cannot write: only what reads is answered until this ends",
-			"kind", string(kind), "remedy", kind.Remedy(), "error", err, "database", w.where)
+			"kind", string(kind), "remedy", kind.Remedy(), "error", err, "database", w.database)
 	}
 }
 
 // Known returns why the server cannot write. It probes only while writing fails.
-func (w *Writes) Known(ctx context.Context) Kind { return w.look(ctx, false) }
+func (w *Writes) Current(ctx context.Context) Kind { return w.probeIfDue(ctx, false) }
 
 // Ask returns why the server cannot write, by a probe that is at most five seconds
 // old.
-func (w *Writes) Ask(ctx context.Context) Kind { return w.look(ctx, true) }
+func (w *Writes) Probe(ctx context.Context) Kind { return w.probeIfDue(ctx, true) }
 
-func (w *Writes) look(ctx context.Context, always bool) Kind {
+func (w *Writes) probeIfDue(ctx context.Context, always bool) Kind {
 	select {
 	case w.turn <- struct{}{}:
 		defer func() { <-w.turn }()
 	default: // another caller probes: the last answer holds meanwhile
-		kind, _ := w.known()
+		kind, _ := w.state()
 		return kind
 	}
-	kind, probed := w.known()
+	kind, probed := w.state()
 	now := w.clock()
-	if kind == "" && !always || probed != 0 && now.Sub(probed) < every {
+	if kind == "" && !always || probed != 0 && now.Sub(probed) < probeInterval {
 		return kind
 	}
 	w.mu.Lock()
 	w.probed = now
 	w.mu.Unlock()
 	// The result is for others too, who do not hang up with this caller.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longest)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
 	err := w.probe(ctx)
 	if failed := KindOf(err); err == nil || failed != "" {
@@ -108,7 +108,7 @@ func (w *Writes) look(ctx context.Context, always bool) Kind {
 	return kind // the database or the store is not reached: that is not known to be about writing
 }
 
-func (w *Writes) known() (Kind, instant.Instant) {
+func (w *Writes) state() (Kind, instant.Instant) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.kind, w.probed

@@ -69,7 +69,7 @@ func (a attributes) save(f *os.File) error {
 	if string(text) == "{}" {
 		return nil
 	}
-	if err := setExtended(f, text); err != nil {
+	if err := setAttribute(f, text); err != nil {
 		return fmt.Errorf("keep %d bytes of attributes: %w", len(text), err)
 	}
 	return nil
@@ -78,7 +78,7 @@ func (a attributes) save(f *os.File) error {
 // loadAttributes is what was saved with f, with the defaults for key filled in.
 func loadAttributes(f *os.File, key string) (attributes, error) {
 	var a attributes
-	text, err := extended(f)
+	text, err := getAttribute(f)
 	if err != nil {
 		return a, fmt.Errorf("read the attributes: %w", err)
 	}

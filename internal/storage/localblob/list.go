@@ -39,7 +39,7 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	if err := call(opts.BeforeList); err != nil {
 		return nil, err
 	}
-	if err := b.there(); err != nil {
+	if err := b.checkMoved(); err != nil {
 		return nil, err
 	}
 	l := &listing{
@@ -73,7 +73,7 @@ func (l *listing) walk(folder, key string) error {
 	}
 	for _, e := range entries {
 		switch {
-		case !l.wanted(e): // asked again, as l.last went on
+		case !l.mayContain(e): // asked again, as l.last went on
 		case e.folder:
 			err = l.walk(e.path, e.key)
 		default:
@@ -99,12 +99,12 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	found, err := f.ReadDir(-1)
+	dirEntries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, err
 	}
 	var entries []entry
-	for _, d := range found {
+	for _, d := range dirEntries {
 		part, cut, ok := keyPart(d.Name())
 		if !ok || !d.IsDir() && !d.Type().IsRegular() {
 			continue
@@ -113,7 +113,7 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 		if e.folder && !cut {
 			e.key += "/"
 		}
-		if l.wanted(e) {
+		if l.mayContain(e) {
 			entries = append(entries, e)
 		}
 	}
@@ -122,7 +122,7 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 }
 
 // wanted says whether an entry is, or may hold, something for this page.
-func (l *listing) wanted(e entry) bool {
+func (l *listing) mayContain(e entry) bool {
 	if !strings.HasPrefix(e.key, l.prefix) {
 		return e.folder && strings.HasPrefix(l.prefix, e.key)
 	}

@@ -58,7 +58,7 @@ type bucket struct {
 	flush func(*os.File) error
 
 	// lasting holds the folders whose own names are known to be on the disk.
-	lasting sync.Map
+	durable sync.Map
 
 	// unflushed holds the folders that flushFolder leaves to the flush of
 	// OpenCopies. It is nil in a bucket that flushes each folder at once.
@@ -111,8 +111,8 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	maker := &bucket{root: outer, flush: (*os.File).Sync}
-	if err := maker.makeFolder(filepath.ToSlash(below)); err != nil {
+	outerBucket := &bucket{root: outer, flush: (*os.File).Sync}
+	if err := outerBucket.makeFolder(filepath.ToSlash(below)); err != nil {
 		return nil, err
 	}
 	root, err := outer.OpenRoot(below)
@@ -129,13 +129,13 @@ var ErrMoved = errors.New("localblob: the folder is not the one that was opened"
 // there returns ErrMoved unless the folder is still the one at its path. An open
 // folder can be written to after it was renamed, where nobody would look for the
 // files.
-func (b *bucket) there() error {
-	named, err := os.Stat(b.dir)
+func (b *bucket) checkMoved() error {
+	current, err := os.Stat(b.dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMoved, err)
 	}
-	held, err := b.root.Stat(".")
-	if err == nil && !os.SameFile(named, held) {
+	opened, err := b.root.Stat(".")
+	if err == nil && !os.SameFile(current, opened) {
 		err = fmt.Errorf("%w: another folder is at %q", ErrMoved, b.dir)
 	}
 	return err
@@ -155,18 +155,18 @@ func (e *WriteError) Error() string {
 // Unwrap returns the cause.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-func failedWrite(err error) bool {
+func isWriteError(err error) bool {
 	_, ok := errors.AsType[*WriteError](err)
 	return ok
 }
 
 // written makes a WriteError of the error of a write. It says so if the write
 // failed because the folder is gone.
-func (b *bucket) written(err error) error {
-	if err == nil || failedWrite(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+func (b *bucket) wrapWrite(err error) error {
+	if err == nil || isWriteError(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if moved := b.there(); moved != nil && !errors.Is(err, ErrMoved) {
+	if moved := b.checkMoved(); moved != nil && !errors.Is(err, ErrMoved) {
 		err = fmt.Errorf("%w: %w", moved, err)
 	}
 	return &WriteError{Dir: b.dir, Err: err}
@@ -178,7 +178,7 @@ func (b *bucket) Close() error { return b.root.Close() }
 // ErrorCode implements driver.Bucket.
 func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch {
-	case failedWrite(err) && errors.Is(err, ErrMoved):
+	case isWriteError(err) && errors.Is(err, ErrMoved):
 		return gcerrors.Unknown // NotFound would say that a blob need not be deleted
 	case errors.Is(err, ErrMoved), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		// To read "a/b" where "a" is a blob says "not a folder".
@@ -199,14 +199,14 @@ func (b *bucket) As(any) bool { return false }
 func (b *bucket) ErrorAs(error, any) bool { return false }
 
 // nothingAs is the answer to "as" of the hooks in options.
-func nothingAs(any) bool { return false }
+func noAs(any) bool { return false }
 
 // call runs the hook of an option, where there is one.
 func call(hook func(func(any) bool) error) error {
 	if hook == nil {
 		return nil
 	}
-	return hook(nothingAs)
+	return hook(noAs)
 }
 
 // Delete implements driver.Bucket. It leaves the folders, for another process
@@ -223,13 +223,13 @@ func (b *bucket) Delete(_ context.Context, key string, opts *driver.DeleteOption
 	if info.IsDir() {
 		return fs.ErrNotExist
 	}
-	if err := b.there(); err != nil { // a deletion must not be acknowledged of another folder's file
-		return b.written(err)
+	if err := b.checkMoved(); err != nil { // a deletion must not be acknowledged of another folder's file
+		return b.wrapWrite(err)
 	}
 	if err := b.root.Remove(name); err != nil {
-		return b.written(err)
+		return b.wrapWrite(err)
 	}
-	return b.written(b.flushFolder(path.Dir(name)))
+	return b.wrapWrite(b.flushFolder(path.Dir(name)))
 }
 
 // SignedURL implements driver.Bucket.

@@ -30,9 +30,9 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 		return nil, errNoKey
 	}
 	target := fileName(key)
-	file, temporary, err := b.createBeside(target)
+	file, temporary, err := b.createTemporary(target)
 	if err != nil {
-		return nil, b.written(err)
+		return nil, b.wrapWrite(err)
 	}
 	err = attributesOf(key, contentType, opts).save(file)
 	if err == nil {
@@ -41,7 +41,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	if err != nil {
 		file.Close()
 		b.discard(temporary)
-		return nil, b.written(err)
+		return nil, b.wrapWrite(err)
 	}
 	return &writer{bucket: b, ctx: ctx, file: file, temporary: temporary, target: target, onlyNew: opts.IfNotExist}, nil
 }
@@ -49,16 +49,16 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 // Write implements driver.Writer.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.file.Write(p)
-	err = w.wrote(err)
+	err = w.wrapFile(err)
 	w.failed = cmp.Or(w.failed, err)
 	return n, err
 }
 
 // wrote makes a WriteError of an error of the file, and leaves an error of the
 // source as it is.
-func (w *writer) wrote(err error) error {
+func (w *writer) wrapFile(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == w.file.Name() {
-		return w.bucket.written(err)
+		return w.bucket.wrapWrite(err)
 	}
 	return err
 }
@@ -67,7 +67,7 @@ func (w *writer) wrote(err error) error {
 // the writer after its source has failed, and make a part of a blob a blob.
 func (w *writer) Upload(r io.Reader) error {
 	_, err := io.Copy(w.file, r)
-	err = w.wrote(err)
+	err = w.wrapFile(err)
 	w.failed = cmp.Or(w.failed, err)
 	return err
 }
@@ -86,19 +86,19 @@ func (w *writer) Close() error {
 	}
 	err = cmp.Or(err, w.file.Close())
 	if err == nil {
-		err = w.bucket.there()
+		err = w.bucket.checkMoved()
 	}
 	if err != nil {
 		w.bucket.discard(w.temporary)
-		return w.bucket.written(err)
+		return w.bucket.wrapWrite(err)
 	}
 	err = w.publish()
 	if err == nil || errors.Is(err, errExists) {
 		// The folder may have been moved away meanwhile. What is acknowledged is
 		// at the bucket's path after it was flushed.
-		err = cmp.Or(w.bucket.there(), err)
+		err = cmp.Or(w.bucket.checkMoved(), err)
 	}
-	return w.bucket.written(err)
+	return w.bucket.wrapWrite(err)
 }
 
 // publish gives the finished file its name.
@@ -134,7 +134,7 @@ func (b *bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
 
 // createBeside makes an empty temporary file in target's folder, and that
 // folder too if it is missing.
-func (b *bucket) createBeside(target string) (*os.File, string, error) {
+func (b *bucket) createTemporary(target string) (*os.File, string, error) {
 	folder := path.Dir(target)
 	temporary := path.Join(folder, temporaryPrefix+rand.Text())
 	for again := false; ; again = true {
@@ -143,7 +143,7 @@ func (b *bucket) createBeside(target string) (*os.File, string, error) {
 		}
 		file, err := b.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if errors.Is(err, fs.ErrNotExist) && !again {
-			b.lasting.Clear() // someone removed a folder that we knew
+			b.durable.Clear() // someone removed a folder that we knew
 			continue
 		}
 		return file, temporary, err
@@ -157,7 +157,7 @@ func (b *bucket) makeFolder(folder string) error {
 	if folder == "." {
 		return nil
 	}
-	if _, known := b.lasting.Load(folder); known {
+	if _, ok := b.durable.Load(folder); ok {
 		return nil
 	}
 	above := path.Dir(folder)
@@ -170,7 +170,7 @@ func (b *bucket) makeFolder(folder string) error {
 	if err := b.flushFolder(above); err != nil {
 		return err
 	}
-	b.lasting.Store(folder, true)
+	b.durable.Store(folder, true)
 	return nil
 }
 
@@ -213,6 +213,6 @@ func (b *bucket) Copy(ctx context.Context, to, from string, opts *driver.CopyOpt
 	}
 	cw := w.(*writer)
 	_, err = io.Copy(cw.file, source)
-	cw.failed = cw.wrote(err)
+	cw.failed = cw.wrapFile(err)
 	return cw.Close()
 }

@@ -28,7 +28,7 @@ import (
 
 // Where the marks are: a file of the store, and a checkpoint.
 const (
-	file         = "pairing"
+	bucketKey    = "pairing"
 	checkpointID = "pairing"
 )
 
@@ -51,14 +51,14 @@ func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Proof {
 
 // lasting is how long a mark stays at least: longer than any server takes to
 // write it, so that none brings back a mark that has been replaced twice.
-const lasting = 30 * time.Minute
+const minMarkAge = 30 * time.Minute
 
 // marks are what the database keeps. The store keeps the first of them, or,
 // after a crash, the second.
 type marks struct {
-	Now    string          `json:"now"`
-	Since  instant.Instant `json:"since"`
-	Before string          `json:"before,omitempty"`
+	Current   string          `json:"now"`
+	CreatedAt instant.Instant `json:"since"`
+	Previous  string          `json:"before,omitempty"`
 }
 
 // Renew proves that the two belong together, or returns ErrApart. Those that
@@ -66,39 +66,39 @@ type marks struct {
 func (p *Proof) Renew(ctx context.Context) error {
 	// The store first: if another server renews in between, what was read is the
 	// database's mark of before.
-	there, err := p.ofStore(ctx)
+	bucketMark, err := p.readBucketMark(ctx)
 	if err != nil {
 		return err
 	}
-	of, err := p.ofDatabase(ctx)
+	dbMarks, err := p.databaseMarks(ctx)
 	if err != nil {
 		return err
 	}
-	switch there {
-	case of.Now:
-	case "", of.Before: // what a renewal did not get done, or not yet
-		if err := p.give(ctx, of.Now); err != nil {
+	switch bucketMark {
+	case dbMarks.Current:
+	case "", dbMarks.Previous: // what a renewal did not get done, or not yet
+		if err := p.writeBucketMark(ctx, dbMarks.Current); err != nil {
 			return err
 		}
 	default:
 		return ErrApart
 	}
 	now := p.clock()
-	if now.Sub(of.Since) < lasting {
+	if now.Sub(dbMarks.CreatedAt) < minMarkAge {
 		return nil
 	}
-	next := marks{Now: rand.Text(), Since: now, Before: of.Now}
-	if done, err := p.replace(ctx, of, next); !done || err != nil {
+	next := marks{Current: rand.Text(), CreatedAt: now, Previous: dbMarks.Current}
+	if done, err := p.replace(ctx, dbMarks, next); !done || err != nil {
 		return err // not done: another server did
 	}
-	return p.give(ctx, next.Now)
+	return p.writeBucketMark(ctx, next.Current)
 }
 
 // Check returns ErrApart if the two do not belong together, and writes nothing. A
 // store or a database without a mark belongs to any: Renew has yet to give one.
 func (p *Proof) Check(ctx context.Context) error {
-	there, err := p.ofStore(ctx) // first, as in Renew
-	if err != nil || there == "" {
+	bucketMark, err := p.readBucketMark(ctx) // first, as in Renew
+	if err != nil || bucketMark == "" {
 		return err
 	}
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
@@ -108,11 +108,11 @@ func (p *Proof) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var of marks
-	if err := json.Unmarshal([]byte(row.Value), &of); err != nil {
+	var dbMarks marks
+	if err := json.Unmarshal([]byte(row.Value), &dbMarks); err != nil {
 		return err
 	}
-	if there != of.Now && there != of.Before {
+	if bucketMark != dbMarks.Current && bucketMark != dbMarks.Previous {
 		return ErrApart
 	}
 	return nil
@@ -121,31 +121,31 @@ func (p *Proof) Check(ctx context.Context) error {
 // Claim says that the store belongs to this database as it is, whatever was
 // true before.
 func (p *Proof) Claim(ctx context.Context) error {
-	of, err := p.ofDatabase(ctx)
+	dbMarks, err := p.databaseMarks(ctx)
 	if err != nil {
 		return err
 	}
-	return p.give(ctx, of.Now)
+	return p.writeBucketMark(ctx, dbMarks.Current)
 }
 
 // ofDatabase is the database's marks, which are made if there are none.
-func (p *Proof) ofDatabase(ctx context.Context) (marks, error) {
+func (p *Proof) databaseMarks(ctx context.Context) (marks, error) {
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {
-		if err = p.begin(ctx); err == nil {
+		if err = p.createMarks(ctx); err == nil {
 			row, err = p.db.Checkpoint.Get(ctx, checkpointID)
 		}
 	}
 	if err != nil {
 		return marks{}, err
 	}
-	var m marks
-	return m, json.Unmarshal([]byte(row.Value), &m)
+	var stored marks
+	return stored, json.Unmarshal([]byte(row.Value), &stored)
 }
 
 // begin gives the database its first mark, unless another server just has.
-func (p *Proof) begin(ctx context.Context) error {
-	first, err := json.Marshal(marks{Now: rand.Text(), Since: p.clock()})
+func (p *Proof) createMarks(ctx context.Context) error {
+	first, err := json.Marshal(marks{Current: rand.Text(), CreatedAt: p.clock()})
 	if err != nil {
 		return err
 	}
@@ -179,8 +179,8 @@ func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err er
 }
 
 // ofStore is the store's mark, or empty.
-func (p *Proof) ofStore(ctx context.Context) (string, error) {
-	mark, err := p.bucket.ReadAll(ctx, file)
+func (p *Proof) readBucketMark(ctx context.Context) (string, error) {
+	mark, err := p.bucket.ReadAll(ctx, bucketKey)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return "", nil
 	}
@@ -188,6 +188,6 @@ func (p *Proof) ofStore(ctx context.Context) (string, error) {
 }
 
 // give gives the store a mark.
-func (p *Proof) give(ctx context.Context, mark string) error {
-	return p.bucket.WriteAll(ctx, file, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
+func (p *Proof) writeBucketMark(ctx context.Context, mark string) error {
+	return p.bucket.WriteAll(ctx, bucketKey, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
 }

@@ -46,7 +46,7 @@ func (s *sample) PresignHTTP(
 }
 
 // presigner makes one. Ask has the SDK presign the sample.
-func (s *Store) presigner(lifetime time.Duration, ask func(*s3.PresignClient) error) (*presigner, error) {
+func (s *Store) presigner(lifetime time.Duration, presign func(*s3.PresignClient) error) (*presigner, error) {
 	p := &presigner{credentials: s.client.Options().Credentials, signer: v4.NewSigner()}
 	client := s3.NewPresignClient(s.client, func(o *s3.PresignOptions) {
 		o.Expires, o.Presigner = lifetime, &p.sample
@@ -61,12 +61,12 @@ func (s *Store) presigner(lifetime time.Duration, ask func(*s3.PresignClient) er
 			}
 		})
 	})
-	return p, ask(client)
+	return p, presign(client)
 }
 
 // sign signs a request for the file of key, as if at a moment. With credentials
 // that end before until, it ends with them. Change may set what else is signed.
-func (p *presigner) sign(ctx context.Context, key string, at, until time.Time, change func(*http.Request)) (link string, header http.Header, ends time.Time, err error) {
+func (p *presigner) sign(ctx context.Context, key string, at, until time.Time, modify func(*http.Request)) (link string, header http.Header, ends time.Time, err error) {
 	credentials, err := p.credentials.Retrieve(ctx)
 	if err != nil {
 		return "", nil, until, err
@@ -74,7 +74,7 @@ func (p *presigner) sign(ctx context.Context, key string, at, until time.Time, c
 	request := p.sample.request.Clone(ctx)
 	request.URL.Path = strings.TrimSuffix(request.URL.Path, sampleKey) + key
 	request.URL.RawPath = httpbinding.EscapePath(request.URL.Path, false)
-	change(request)
+	modify(request)
 	link, header, err = p.signer.PresignHTTP(ctx, credentials, request, p.sample.payloadHash, p.sample.service, p.sample.region, at, p.sample.options...)
 	if credentials.CanExpire && credentials.Expires.Before(until) {
 		until = credentials.Expires

@@ -39,14 +39,14 @@ import (
 // What a store may take before it counts as gone. A request is tried attempts
 // times, with pauses that grow to longestPause.
 const (
-	connectTime  = 5 * time.Second
-	silence      = 30 * time.Second // without a byte in either direction
-	attempts     = 4
-	longestPause = 2 * time.Second
+	connectTimeout = 5 * time.Second
+	idleTimeout    = 30 * time.Second // without a byte in either direction
+	maxAttempts    = 4
+	maxBackoff     = 2 * time.Second
 )
 
 // connections is how many stay open while nothing is asked.
-const connections = 100
+const maxIdleConnections = 100
 
 // cacheControl is of every file, for none ever changes. Private, because a
 // photograph may show a person.
@@ -57,10 +57,10 @@ type Store struct {
 	// Bucket is the files. Close it when the store is needed no more.
 	Bucket *blob.Bucket
 
-	client *s3.Client
-	name   string // of the bucket
-	where  string // the endpoint, for messages
-	public string // the endpoint in links, if it is another
+	client   *s3.Client
+	name     string // of the bucket
+	location string // the endpoint, for messages
+	public   string // the endpoint in links, if it is another
 }
 
 // Open opens the bucket that an address names. It does not ask the store for
@@ -91,11 +91,11 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := a.endpoint
-	if where == "" {
-		where = "AWS, " + settings.Region
+	location := a.endpoint
+	if location == "" {
+		location = "AWS, " + settings.Region
 	}
-	return &Store{Bucket: bucket, client: client, name: a.bucket, where: where, public: a.public}, nil
+	return &Store{Bucket: bucket, client: client, name: a.bucket, location: location, public: a.public}, nil
 }
 
 // load gathers the AWS settings of the environment, with what the address says.
@@ -103,7 +103,7 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(httpClient()),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, longestPause })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
 		}),
 		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
 			log.Debug("S3: " + fmt.Sprintf(format, args...))
@@ -124,9 +124,9 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	case settings.Region == "":
 		return settings, errors.New("give region=… in the address, or AWS_REGION")
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*connectTime)
+	credentialsCtx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
-	if _, err := settings.Credentials.Retrieve(limited); err != nil {
+	if _, err := settings.Credentials.Retrieve(credentialsCtx); err != nil {
 		log.WarnContext(ctx, "AWS's settings lead to no credentials", "error", err)
 		return settings, errors.New("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use AWS's files or a role")
 	}
@@ -136,32 +136,32 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 // httpClient gives up on a store that is silent. How long a whole request may
 // take is for its caller's context to say: a large file takes its time.
 func httpClient() aws.HTTPClient {
-	dialer := net.Dialer{Timeout: connectTime}
+	dialer := net.Dialer{Timeout: connectTimeout}
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return impatient{c}, nil
+			return idleTimeoutConn{c}, nil
 		}
-		t.TLSHandshakeTimeout = connectTime
-		t.IdleConnTimeout = silence / 2
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		t.TLSHandshakeTimeout = connectTimeout
+		t.IdleConnTimeout = idleTimeout / 2
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdleConnections, maxIdleConnections
 	})
 }
 
 // impatient is a connection that ends after a silence.
-type impatient struct{ net.Conn }
+type idleTimeoutConn struct{ net.Conn }
 
-func (c impatient) Read(p []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(silence))
+func (c idleTimeoutConn) Read(p []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(idleTimeout))
 	return c.Conn.Read(p)
 }
 
 // Write also gives a reader that waits already the time from now.
-func (c impatient) Write(p []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(silence))
+func (c idleTimeoutConn) Write(p []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(idleTimeout))
 	return c.Conn.Write(p)
 }
 
@@ -174,7 +174,7 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	case *s3.CreateMultipartUploadInput:
 		input.CacheControl = aws.String(cacheControl)
 	case *s3.CopyObjectInput:
-		ctx = middleware.WithStackValue(ctx, copiedKey{}, new(error))
+		ctx = middleware.WithStackValue(ctx, copyErrorKey{}, new(error))
 		input.CacheControl = aws.String(cacheControl)
 		input.ContentType = aws.String("application/octet-stream")
 		input.MetadataDirective = types.MetadataDirectiveReplace
@@ -184,23 +184,23 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 
 // Name returns the bucket's address without the parts that only Tagma needs, for
 // messages.
-func (s *Store) Name() string { return Scheme + s.name + " (" + s.where + ")" }
+func (s *Store) Name() string { return Scheme + s.name + " (" + s.location + ")" }
 
 // copiedKey is where a copy on its way keeps how it was answered: an *error.
-type copiedKey struct{}
+type copyErrorKey struct{}
 
 // copyOnce keeps the SDK from asking for a copy again. A request that seemed to
 // have failed may be carried out late, when the file is another already: then it
 // would write over what the second one has copied, and somebody has read. Who
 // needs a copy tries another name.
 func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	before, ok := middleware.GetStackValue(ctx, copiedKey{}).(*error)
-	if ok && *before != nil {
-		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *before) //nolint:errorlint // else it is tried again
+	previous, ok := middleware.GetStackValue(ctx, copyErrorKey{}).(*error)
+	if ok && *previous != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *previous) //nolint:errorlint // else it is tried again
 	}
 	out, metadata, err := next.HandleFinalize(ctx, in)
 	if ok {
-		*before = err
+		*previous = err
 	}
 	return out, metadata, err
 }
@@ -211,7 +211,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the bucket %s (%s): %w", s.name, s.where, explain(err))
+	return fmt.Errorf("the bucket %s (%s): %w", s.name, s.location, explain(err))
 }
 
 func explain(err error) error {

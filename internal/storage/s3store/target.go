@@ -20,34 +20,34 @@ import (
 // request that cannot be resumed, and that the store must copy before it is
 // taken for silent. A larger one goes through the server, which sends it in
 // parts.
-const MostDirect = 1 << 30
+const MaxDirectSize = 1 << 30
 
 // Targets makes targets that lead to the store itself. It is safe for concurrent
 // use.
 type Targets struct {
-	clock  instant.Clock
-	puts   *presigner
-	larger filelink.Targets
+	clock instant.Clock
+	puts  *presigner
+	large filelink.Targets
 }
 
 var _ filelink.Targets = (*Targets)(nil)
 
 // Targets gives the maker of targets. Those of files over MostDirect are made by
 // larger.
-func (s *Store) Targets(ctx context.Context, clock instant.Clock, larger filelink.Targets) (*Targets, error) {
+func (s *Store) Targets(ctx context.Context, clock instant.Clock, large filelink.Targets) (*Targets, error) {
 	puts, err := s.presigner(filelink.TargetLifetime, func(c *s3.PresignClient) error {
 		_, err := c.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &s.name, Key: aws.String(sampleKey), IfNoneMatch: aws.String("*")})
 		return err
 	})
-	return &Targets{clock, puts, larger}, err
+	return &Targets{clock, puts, large}, err
 }
 
 // Target implements filelink.Targets: a PUT at the file's Incoming. Length, MD5
 // and If-None-Match are signed, so that the store refuses another file, and a
 // second one, if it looks at them.
 func (t *Targets) Target(ctx context.Context, file filelink.File) (filelink.Target, error) {
-	if file.Size > MostDirect {
-		return t.larger.Target(ctx, file)
+	if file.Size > MaxDirectSize {
+		return t.large.Target(ctx, file)
 	}
 	sum, err := hex.DecodeString(file.MD5)
 	if err != nil {
