@@ -11,16 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributeName is the extended attribute that holds a blob's attributes. On
-// Linux, "user." is the space that is open to whoever owns the file.
+// attributeName is the extended attribute that holds a blob's attributes. On Linux,
+// the owner of a file may write attributes in the namespace "user.".
 const attributeName = "user.tagma.blob"
 
 func setAttribute(f *os.File, text []byte) error {
 	return unix.Fsetxattr(int(f.Fd()), attributeName, text, 0)
 }
 
-// extended is empty for a file without the attribute, which is the usual one,
-// and on a file system without attributes.
+// getAttribute returns the extended attribute of a file. It returns no bytes if the
+// file has no such attribute, as most files, and on a file system without extended
+// attributes.
 func getAttribute(f *os.File) ([]byte, error) {
 	missing := syscall.ENODATA
 	if runtime.GOOS == "darwin" {

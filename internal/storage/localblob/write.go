@@ -13,15 +13,15 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// writer writes a temporary file, and makes it a blob when it is closed.
+// writer writes a temporary file. Close turns the file into a blob.
 type writer struct {
 	bucket    *bucket
-	ctx       context.Context // which may end a write, says driver.Bucket
+	ctx       context.Context // driver.Bucket lets its end cancel the write
 	file      *os.File
 	temporary string
 	target    string
 	onlyNew   bool
-	failed    error // the first of Write
+	failed    error // the first error of Write
 }
 
 // NewTypedWriter implements driver.Bucket.
@@ -54,8 +54,8 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// wrote makes a WriteError of an error of the file, and leaves an error of the
-// source as it is.
+// wrapFile returns an error of the temporary file as a WriteError, and an error of
+// the source as it is.
 func (w *writer) wrapFile(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == w.file.Name() {
 		return w.bucket.wrapWrite(err)
@@ -63,8 +63,8 @@ func (w *writer) wrapFile(err error) error {
 	return err
 }
 
-// Upload implements driver.Uploader. Without it the portable layer would close
-// the writer after its source has failed, and make a part of a blob a blob.
+// Upload implements driver.Uploader. Without Upload, gocloud.dev/blob would close the
+// writer after an error of the source, and publish an incomplete blob.
 func (w *writer) Upload(r io.Reader) error {
 	_, err := io.Copy(w.file, r)
 	err = w.wrapFile(err)
@@ -72,16 +72,16 @@ func (w *writer) Upload(r io.Reader) error {
 	return err
 }
 
-// Close implements driver.Writer. After an error the blob is as it was, and
-// nothing is left behind, but in one case: if the last flush of the folder
-// fails, the new blob can be read but may not outlive a loss of power.
+// Close implements driver.Writer. After an error the old blob is unchanged and no
+// file is left, with one exception: if the last flush of the folder fails, the new
+// blob can be read but may be lost when the power fails.
 func (w *writer) Close() error {
-	// The portable layer closes after a failed Write too: what is then in the
-	// file is a part of the blob.
+	// gocloud.dev/blob calls Close after a failed Write too. The file is then
+	// incomplete.
 	err := cmp.Or(w.failed, w.ctx.Err())
 	if err == nil {
-		// Once only: after a failed fsync, Linux says that the next one went
-		// well although the bytes are gone.
+		// Flush once: after a failed fsync, Linux reports success for the next
+		// fsync although the bytes are lost.
 		err = w.bucket.flush(w.file)
 	}
 	err = cmp.Or(err, w.file.Close())
@@ -94,14 +94,14 @@ func (w *writer) Close() error {
 	}
 	err = w.publish()
 	if err == nil || errors.Is(err, errExists) {
-		// The folder may have been moved away meanwhile. What is acknowledged is
-		// at the bucket's path after it was flushed.
+		// The folder may have been moved in the meantime. An acknowledged blob
+		// must be at the bucket's path after its flush.
 		err = cmp.Or(w.bucket.checkMoved(), err)
 	}
 	return w.bucket.wrapWrite(err)
 }
 
-// publish gives the finished file its name.
+// publish gives the complete file its name.
 func (w *writer) publish() error {
 	root := w.bucket.root
 	if !w.onlyNew {
@@ -111,15 +111,15 @@ func (w *writer) publish() error {
 		}
 		return w.bucket.flushFolder(path.Dir(w.target))
 	}
-	// Unlike a rename, a link fails if the name is taken, in whichever process
-	// the other writer is.
+	// Unlike a rename, a link fails if the name exists, also if another process
+	// created the name.
 	err := root.Link(w.temporary, w.target)
 	w.bucket.discard(w.temporary)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// It is flushed for a name that is taken too, because a caller takes "it
-	// exists" as a promise, and the other writer may not have come that far.
+	// Flush the folder for an existing name too: a caller relies on errExists, and
+	// the other writer may not have flushed the folder yet.
 	if flushErr := w.bucket.flushFolder(path.Dir(w.target)); flushErr != nil {
 		return flushErr
 	}
@@ -129,11 +129,11 @@ func (w *writer) publish() error {
 	return nil
 }
 
-// discard removes a temporary file. One that cannot be removed is left to Sweep.
+// discard removes a temporary file. If this fails, Sweep removes the file later.
 func (b *bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
 
-// createBeside makes an empty temporary file in target's folder, and that
-// folder too if it is missing.
+// createTemporary creates an empty temporary file in the folder of target, and
+// returns the open file and its name. It creates the folder if needed.
 func (b *bucket) createTemporary(target string) (*os.File, string, error) {
 	folder := path.Dir(target)
 	temporary := path.Join(folder, temporaryPrefix+rand.Text())
@@ -143,16 +143,16 @@ func (b *bucket) createTemporary(target string) (*os.File, string, error) {
 		}
 		file, err := b.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if errors.Is(err, fs.ErrNotExist) && !again {
-			b.durable.Clear() // someone removed a folder that we knew
+			b.durable.Clear() // a known folder was removed
 			continue
 		}
 		return file, temporary, err
 	}
 }
 
-// makeFolder makes folder, and those above it, where they are missing. When it
-// returns, their names are on the disk, whoever made them: a file that was
-// flushed is lost all the same if the name of its folder was not.
+// makeFolder creates folder and its parents if needed. When it returns, all their
+// names are on the disk, also if another process created a folder: a flushed file is
+// lost if the name of its folder is lost.
 func (b *bucket) makeFolder(folder string) error {
 	if folder == "." {
 		return nil
@@ -174,8 +174,8 @@ func (b *bucket) makeFolder(folder string) error {
 	return nil
 }
 
-// flushFolder puts the names in folder on the disk, or notes folder for the
-// flush of OpenCopies.
+// flushFolder flushes the names in folder, or adds folder to the set that OpenCopies
+// flushes later.
 func (b *bucket) flushFolder(folder string) error {
 	if b.unflushed != nil {
 		b.unflushed.add(folder)

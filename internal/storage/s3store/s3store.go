@@ -1,17 +1,17 @@
-// Package s3store owns the keeping of files in an S3 store, of AWS or any
-// other: its address, how long the store may take, what is said of it when it
-// does not work, links with which a browser gets a file straight from it, and
-// targets by which a client sends one straight to it.
+// Package s3store owns the storing of files in S3, of AWS or a compatible server. It
+// owns the address of a bucket, the timeouts, messages that explain a failure, links
+// by which a browser reads a file directly from the bucket, and targets by which a
+// client writes a file directly to the bucket.
 //
-// Credentials come from AWS's usual environment variables and files, or from
-// the machine's role. They are in no address and no log.
+// Credentials come from AWS's usual environment variables and files, or from the
+// role of the machine. No address and no log contains credentials.
 //
-// Nothing in the bucket is ever overwritten: whoever writes asks for that
-// (blob.WriterOptions.IfNotExist), and so each file tells browsers and proxies
-// to keep it.
+// No file in the bucket is ever overwritten: writers set
+// blob.WriterOptions.IfNotExist. So each file tells browsers and proxies to cache
+// the file.
 //
-// The package does not own which files there are, nor who may have a link or a
-// target. Those of files on the local disk are filelink's.
+// The package does not own the list of files, nor the right to a link or a target.
+// Package filelink owns links and targets for files on the local disk.
 package s3store
 
 import (
@@ -36,8 +36,8 @@ import (
 	"gocloud.dev/blob/s3blob"
 )
 
-// What a store may take before it counts as gone. A request is tried attempts
-// times, with pauses that grow to longestPause.
+// The limits of one request. A request is sent at most maxAttempts times, with pauses
+// that grow to maxBackoff.
 const (
 	connectTimeout = 5 * time.Second
 	idleTimeout    = 30 * time.Second // without a byte in either direction
@@ -45,16 +45,16 @@ const (
 	maxBackoff     = 2 * time.Second
 )
 
-// connections is how many stay open while nothing is asked.
+// maxIdleConnections is the largest number of open idle connections.
 const maxIdleConnections = 100
 
-// cacheControl is of every file, for none ever changes. Private, because a
-// photograph may show a person.
+// cacheControl is the Cache-Control of every file, because files never change. It is
+// private because a photograph may show a person.
 const cacheControl = "private, max-age=31536000, immutable"
 
-// Store is one bucket of an S3 store.
+// Store is one bucket in S3.
 type Store struct {
-	// Bucket is the files. Close it when the store is needed no more.
+	// Bucket holds the files. The caller closes Bucket after use.
 	Bucket *blob.Bucket
 
 	client   *s3.Client
@@ -63,8 +63,7 @@ type Store struct {
 	public   string // the endpoint in links, if it is another
 }
 
-// Open opens the bucket that an address names. It does not ask the store for
-// anything: see Check.
+// Open opens the bucket at an address. It sends no request to the bucket: see Check.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	a, err := parse(text)
 	if err != nil {
@@ -98,7 +97,7 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	return &Store{Bucket: bucket, client: client, name: a.bucket, location: location, public: a.public}, nil
 }
 
-// load gathers the AWS settings of the environment, with what the address says.
+// load returns the AWS settings of the environment, changed by the address.
 func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(httpClient()),
@@ -121,7 +120,7 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 		return settings, fmt.Errorf("read AWS's settings: %w", err)
 	case settings.Region == "" && a.endpoint != "":
 		settings.Region = "us-east-1" // what most stores other than AWS's say they are
-	case settings.Region == "":
+		settings.Region = "us-east-1" // the default region of most other stores
 		return settings, errors.New("give region=… in the address, or AWS_REGION")
 	}
 	credentialsCtx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
@@ -133,8 +132,8 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	return settings, nil
 }
 
-// httpClient gives up on a store that is silent. How long a whole request may
-// take is for its caller's context to say: a large file takes its time.
+// httpClient returns a client with connections that end after idleTimeout. The caller's
+// context limits the time of a whole request, because a large file takes long.
 func httpClient() aws.HTTPClient {
 	dialer := net.Dialer{Timeout: connectTimeout}
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
@@ -151,7 +150,8 @@ func httpClient() aws.HTTPClient {
 	})
 }
 
-// impatient is a connection that ends after a silence.
+// idleTimeoutConn is a connection whose reads and writes fail after idleTimeout without
+// a byte in either direction.
 type idleTimeoutConn struct{ net.Conn }
 
 func (c idleTimeoutConn) Read(p []byte) (int, error) {
@@ -159,14 +159,14 @@ func (c idleTimeoutConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write also gives a reader that waits already the time from now.
+// Write also extends the deadline of a waiting Read.
 func (c idleTimeoutConn) Write(p []byte) (int, error) {
 	_ = c.SetDeadline(time.Now().Add(idleTimeout))
 	return c.Conn.Write(p)
 }
 
-// withCacheControl puts it on every file that is written. A copy takes nothing
-// over from the file but its bytes: somebody else may have written that.
+// withCacheControl sets cacheControl on every written file. A copy keeps only the bytes
+// of its source, because a client may have written the other properties.
 func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	switch input := in.Parameters.(type) {
 	case *s3.PutObjectInput:
@@ -182,17 +182,17 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	return next.HandleInitialize(ctx, in)
 }
 
-// Name returns the bucket's address without the parts that only Tagma needs, for
+// Name returns the bucket's address without parameters, for
 // messages.
 func (s *Store) Name() string { return Scheme + s.name + " (" + s.location + ")" }
 
-// copiedKey is where a copy on its way keeps how it was answered: an *error.
+// copyErrorKey is the key of an *error in a request's context: the error of the first
+// attempt to copy.
 type copyErrorKey struct{}
 
-// copyOnce keeps the SDK from asking for a copy again. A request that seemed to
-// have failed may be carried out late, when the file is another already: then it
-// would write over what the second one has copied, and somebody has read. Who
-// needs a copy tries another name.
+// copyOnce stops the SDK from repeating a copy. A request that seemed to fail may be
+// executed late, after the source has changed. The late copy would overwrite a copy
+// that a client has already read. The caller of a failed copy uses a new key.
 func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	previous, ok := middleware.GetStackValue(ctx, copyErrorKey{}).(*error)
 	if ok && *previous != nil {
@@ -205,7 +205,7 @@ func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.
 	return out, metadata, err
 }
 
-// Check says in one line what is wrong with the store, if it cannot be used.
+// Check returns an error of one line if the bucket cannot be used.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.name, MaxKeys: aws.Int32(1)})
 	if err == nil {
