@@ -14,18 +14,18 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// Fault is something that is wrong with the database itself.
+// Fault is a defect of the database itself.
 type Fault struct {
 	Table string // the table or index, or empty if the database does not say
 	Text  string // what the database says
 }
 
-// mostFaults bounds the faults that SQLite lists of one table: a damaged page
-// near the root has as many as the table has rows.
+// maxFaults is the most faults that SQLite lists for one table: a damaged page near
+// the root has as many faults as the table has rows.
 const maxFaults = 1000
 
-// IsDamaged reports whether err says that the database on the disk cannot be
-// right, so that to try again is of no use.
+// IsDamaged reports whether err says that the database on the disk is damaged, so
+// that a repetition is useless.
 func IsDamaged(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "XX001" || e.Code == "XX002" // a damaged page, a damaged index
@@ -34,8 +34,8 @@ func IsDamaged(err error) bool {
 	return ok && slices.Contains([]int{sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB}, e.Code()&0xff)
 }
 
-// Inspect checks an SQLite database that Open refuses because it is damaged, and
-// changes nothing. Inspect returns an error if the file cannot be opened at all.
+// Inspect checks an SQLite database that Open refuses as damaged, and calls found for
+// each fault. It writes nothing. It returns an error if the file cannot be opened.
 func Inspect(ctx context.Context, databaseURL string, report func(Fault)) (err error) {
 	db, err := connect(databaseURL, Options{Connections: 1})
 	if err != nil {
@@ -58,10 +58,10 @@ func (db *DB) Tables(ctx context.Context) ([]string, error) {
 	return db.texts(ctx, query)
 }
 
-// Check checks the whole database, calls found for each fault, and returns how
-// the database was checked. It goes on after each fault. SQLite runs PRAGMA
-// integrity_check, which holds a snapshot until it ends, and foreign_key_check.
-// On PostgreSQL Check is CheckTable of each table.
+// Check checks the whole database, calls found for each fault, and returns the names of
+// the checks. It continues after a fault. On SQLite Check runs PRAGMA integrity_check,
+// which holds a snapshot until the end, and foreign_key_check. On PostgreSQL Check
+// calls CheckTable for each table.
 func (db *DB) Check(ctx context.Context, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
 		if err := db.pragma(ctx, "", fmt.Sprintf("PRAGMA integrity_check(%d)", maxFaults), report); err != nil {
@@ -81,10 +81,10 @@ func (db *DB) Check(ctx context.Context, report func(Fault)) (how string, err er
 	return how, nil
 }
 
-// CheckTable checks one table, so that no statement takes longer than a table is
-// long, and returns how the table was checked: on SQLite by PRAGMA quick_check;
-// on PostgreSQL by bt_index_check and verify_heapam if the extension amcheck is
-// installed and this role may call it, else by reading every row.
+// CheckTable checks one table, so that each statement is short, and returns the name of
+// the check. On SQLite the check is PRAGMA quick_check. On PostgreSQL the check is
+// bt_index_check and verify_heapam if the extension amcheck is installed and the role
+// may call the functions, else a read of every row.
 func (db *DB) CheckTable(ctx context.Context, table string, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
 		return "quick_check", db.pragma(ctx, table, fmt.Sprintf("PRAGMA quick_check(%s)", quote(table)), report)
@@ -103,11 +103,11 @@ func (db *DB) CheckTable(ctx context.Context, table string, report func(Fault)) 
 	return "amcheck", db.amcheck(ctx, table, report)
 }
 
-// pragma runs a check of SQLite's, whose rows are faults, but for "ok".
+// pragma runs a check of SQLite. Each row of the result is a fault, except "ok".
 func (db *DB) pragma(ctx context.Context, table, query string, report func(Fault)) error {
 	rows, err := db.texts(ctx, query)
 	for _, row := range rows {
-		// A row may be several lines, under a heading that names a tree.
+		// A row may have several lines, under a heading with the name of a tree.
 		for line := range strings.Lines(row) {
 			if line = strings.TrimSpace(line); line != "ok" && line != "" && !strings.HasPrefix(line, "*** in database") {
 				report(Fault{table, line})
@@ -117,7 +117,7 @@ func (db *DB) pragma(ctx context.Context, table, query string, report func(Fault
 	return reportDamage(table, err, report)
 }
 
-// foreignKeys finds rows that speak of others that are not there.
+// foreignKeys reports rows whose parent is missing.
 func (db *DB) foreignKeys(ctx context.Context, report func(Fault)) error {
 	rows, err := db.SQL.QueryContext(ctx, "PRAGMA foreign_key_check")
 	if err != nil {
@@ -135,7 +135,7 @@ func (db *DB) foreignKeys(ctx context.Context, report func(Fault)) error {
 	return reportDamage("", rows.Err(), report)
 }
 
-// amcheck checks the rows and the indexes of a table by PostgreSQL's extension.
+// amcheck checks the rows and the indexes of a table by PostgreSQL's amcheck.
 func (db *DB) amcheck(ctx context.Context, table string, report func(Fault)) error {
 	rows, err := db.texts(ctx, `SELECT format('block %s, row %s: %s', blkno, offnum, msg) FROM verify_heapam($1::text::regclass, check_toast => true)`, quote(table))
 	for _, row := range rows {
@@ -158,13 +158,14 @@ func (db *DB) amcheck(ctx context.Context, table string, report func(Fault)) err
 	return nil
 }
 
-// readRows has the database read every row of a table, whole.
+// readRows makes the database read every row of a table.
 func (db *DB) readRows(ctx context.Context, table string, report func(Fault)) error {
 	_, err := db.texts(ctx, "SELECT sum(length(t::text))::text FROM "+quote(table)+" t")
 	return reportDamage(table, err, report)
 }
 
-// texts returns the one column of a query, and what came before an error.
+// texts returns the single column of a query. With an error, texts returns the rows
+// read before the error.
 func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, error) {
 	rows, err := db.SQL.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -182,9 +183,9 @@ func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, e
 	return all, rows.Err()
 }
 
-// note makes a fault of an error of a damaged database, and returns any other
-// error. PostgreSQL reports some damage as an internal error (XX000), such as a
-// length that no value can have.
+// reportDamage reports an error as a fault if the error says that the database is
+// damaged, and returns any other error. PostgreSQL reports some damage as an internal
+// error (XX000), such as a length beyond the limit of a value.
 func reportDamage(table string, err error, report func(Fault)) error {
 	e, internal := errors.AsType[*pq.Error](err)
 	if internal = internal && e.Code.Class() == "XX"; !internal && !IsDamaged(err) {
@@ -194,5 +195,5 @@ func reportDamage(table string, err error, report func(Fault)) error {
 	return nil
 }
 
-// quoted returns a name for a statement of either database.
+// quote returns a name as a quoted identifier of either database.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -11,12 +11,12 @@ import (
 	"tagma/internal/base/cost"
 )
 
-// keptStatements bounds the prepared statements of one connection. Tagma has
-// fewer shapes of statement than that, but for those of package selection, which
-// are as many as the selections that are asked for.
+// maxPrepared is the largest number of prepared statements of a connection. Tagma has
+// fewer statements, except for package selection, where each selection of a client
+// makes a statement.
 const maxPrepared = 200
 
-// conn is what both drivers' connections can do.
+// conn is implemented by the connections of both drivers.
 type conn interface {
 	driver.Conn
 	driver.ConnPrepareContext
@@ -28,15 +28,16 @@ type conn interface {
 	driver.Validator
 }
 
-// connector makes connections that keep their statements prepared, tell of each
-// one they send, and charge its time to the answer that it is for. ent prepares nothing, and a short query takes twice as
-// long when the database has to plan it each time.
+// connector makes connections with a cache of prepared statements, because ent prepares
+// nothing and planning doubles the time of a short query. A connection also passes each
+// statement to observe, and charges the time of a statement to the answer in the
+// context.
 type connector struct {
 	open    func(context.Context) (conn, error)
 	observe func(context.Context, string)
 
-	// outlived says that a statement keeps the connection open, and so the
-	// files of an embedded database, until it is closed itself.
+	// closeStatements makes Close close every prepared statement: SQLite keeps the
+	// file open until its statements are closed.
 	closeStatements bool
 }
 
@@ -50,29 +51,29 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (c *connector) Driver() driver.Driver { return noDriver{} }
 
-// noDriver stands for the driver that database/sql wants to know of, and that
-// nothing here asks to open anything.
+// noDriver is the driver that database/sql requires of a connector. It opens
+// nothing.
 type noDriver struct{}
 
 func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadConn }
 
-// connection adds the keeping to a driver's own connection. database/sql uses
-// it from one goroutine at a time.
+// connection adds the cache to a driver's connection. database/sql uses a connection
+// from one goroutine at a time.
 type connection struct {
 	conn
 	*connector
 	prepared map[string]*list.Element // holding a *statement, by SQL text
-	order    list.List                // the last used in front
+	order    list.List                // of the statements, the last used first
 }
 
 type statement struct {
 	driver.Stmt
 	query string
-	busy  bool // its rows are being read
+	busy  bool // while rows of a result are unread
 }
 
-// Close closes the statements first, where a connection would live on with
-// them. A server forgets them by itself.
+// Close closes the connection, and before that the statements if needed. A PostgreSQL
+// server closes statements together with the connection.
 func (c *connection) Close() error {
 	if c.closeStatements {
 		for _, element := range c.prepared {
@@ -82,8 +83,8 @@ func (c *connection) Close() error {
 	return c.conn.Close()
 }
 
-// CheckNamedValue leaves arguments to the driver below, which may take more
-// kinds than database/sql does.
+// CheckNamedValue passes arguments to the driver, which may accept more types than
+// database/sql does.
 func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 	if _, ok := v.Value.(CopyIn); ok {
 		return nil
@@ -104,7 +105,7 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 			return c.copyIn(ctx, query, rows)
 		}
 	}
-	if len(args) == 0 { // may be several statements, which cannot be prepared
+	if len(args) == 0 { // may be several statements, which a driver cannot prepare
 		return c.conn.ExecContext(ctx, query, nil)
 	}
 	stmt, err := c.statement(ctx, query)
@@ -152,8 +153,8 @@ func (c *connection) query(ctx context.Context, query string, args []driver.Name
 	return &rows{Rows: result, ctx: ctx, statement: stmt, conn: c}, nil
 }
 
-// statement is query prepared, or nil while its rows are still being read:
-// then the driver prepares another for this once.
+// statement returns the prepared statement of query. It returns nil while rows of the
+// statement are unread: the driver then prepares another statement for one use.
 func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
 	if element, ok := c.prepared[query]; ok {
 		stmt := element.Value.(*statement)
@@ -177,7 +178,8 @@ func (c *connection) statement(ctx context.Context, query string) (*statement, e
 	return stmt, nil
 }
 
-// drop forgets a statement: one that failed may be stale for good.
+// drop removes a statement from the cache and closes it. A statement that failed may
+// be stale forever.
 func (c *connection) drop(stmt *statement) {
 	if element, ok := c.prepared[stmt.query]; ok && element.Value == stmt {
 		delete(c.prepared, stmt.query)
@@ -186,8 +188,8 @@ func (c *connection) drop(stmt *statement) {
 	_ = stmt.Close()
 }
 
-// ended adds to an error that it came because the context ended, where the
-// database has put that in its own words.
+// withContextError returns err wrapped with the error of an ended context, if the
+// database reports the end in other words.
 func withContextError(ctx context.Context, err error) error {
 	if why := ctx.Err(); err != nil && why != nil && !errors.Is(err, why) {
 		return fmt.Errorf("%w: %w", why, err)
@@ -201,16 +203,16 @@ func (c *connection) notifyObserver(ctx context.Context, query string) {
 	}
 }
 
-// rows frees its statement when it has been read.
+// rows is a result. Its Close releases the statement.
 type rows struct {
 	driver.Rows
-	ctx       context.Context // of the query, which ends with it
-	statement *statement      // or nil, if it is the driver's for this once
+	ctx       context.Context // the context of the query
+	statement *statement      // nil if the driver prepared the statement for one use
 	conn      *connection
 	failed    bool
 
 	spent  *cost.Statement
-	reader *cost.Meter // counts what is read, if it is held
+	reader *cost.Meter // counts the memory of each row; nil if rows are not held
 }
 
 func (r *rows) Next(to []driver.Value) error {
@@ -227,7 +229,7 @@ func (r *rows) Next(to []driver.Value) error {
 	return withContextError(r.ctx, err)
 }
 
-// sizeOf returns about how many bytes of memory a row takes.
+// sizeOf returns the approximate memory of a row, in bytes.
 func sizeOf(row []driver.Value) int64 {
 	size := int64(16 * len(row))
 	for _, value := range row {

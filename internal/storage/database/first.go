@@ -10,13 +10,12 @@ import (
 	"github.com/lib/pq"
 )
 
-// First describes the first rows of each of several parents: of each device its
-// first images, for example.
+// First describes a query of the first rows of each of several parents, such as the
+// first images of each device.
 //
-// The statement of a First fetches the same rows of the tables whatever the
-// database's statistics say. On SQLite CROSS JOIN fixes the order in which tables
-// are read, and the place of the last wanted row bounds a range of an index. On
-// PostgreSQL a LATERAL query with a LIMIT runs once for each parent.
+// The plan of the query does not depend on the statistics of the database. On SQLite
+// CROSS JOIN fixes the order in which tables are read, and the last selected row bounds a
+// range of an index. On PostgreSQL a LATERAL query with a LIMIT runs once for each parent.
 type First struct {
 	Table  string
 	Parent string // the column that holds the key of a row's parent
@@ -30,9 +29,8 @@ type First struct {
 	Value  any
 }
 
-// FirstOfEach returns the ids of the first rows of each parent. It sends one
-// statement, which takes one step in an index over (Parent, Column) for each
-// parent.
+// FirstOfEach returns the ids of the first rows of each parent. It sends one statement,
+// which takes one step in an index over (Parent, Column) for each parent.
 func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, first First, parents []K) ([]int64, error) {
 	s := sql.Dialect(db.Dialect).Select()
 	SelectFirst(s, first, parents)
@@ -50,9 +48,9 @@ func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, first First, p
 	return ids, rows.Err()
 }
 
-// SelectFirst sets the FROM of a query of want.Table, so that the query selects
-// the first rows of each parent. It sets no order. Afterwards, s.C does not work:
-// name columns by sql.Table(want.Table).C.
+// SelectFirst sets the FROM of a query of first.Table, so that the query selects the first
+// rows of each parent, without an order. Afterwards s.C does not work: name columns by
+// sql.Table(first.Table).C.
 func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) {
 	if first.Before == math.MinInt64 { // an empty range, which the last value before it would make a full one
 		first.From, first.Before = 1, 1
@@ -81,8 +79,7 @@ func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) 
 	}))
 }
 
-// rows selects a column of all rows of the parent that the query around it names,
-// in their order.
+// rows returns a query of a column of all rows of the outer query's parent, in order.
 func (first First) rows(dbDialect, alias, column string) *sql.Selector {
 	row := sql.Dialect(dbDialect).Table(first.Table).As(alias)
 	if column != "*" {
@@ -113,7 +110,7 @@ func (first First) rows(dbDialect, alias, column string) *sql.Selector {
 	return all
 }
 
-// arrayOf is PostgreSQL's type of a list of keys.
+// arrayOf returns PostgreSQL's type of a list of keys.
 func arrayOf[K ~string | ~int64]() string {
 	if reflect.TypeFor[K]().Kind() == reflect.String {
 		return "text[]"

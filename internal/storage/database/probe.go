@@ -8,11 +8,12 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// probeBytes is how much ProbeWrite writes: some pages of either database.
+// probeBytes is the size of the value that ProbeWrite writes: some pages of either
+// database.
 const probeBytes = 16 << 10
 
-// ProbeWrite writes a row and removes it again, in one transaction. Its error says
-// why the database cannot be written to.
+// ProbeWrite writes a row and deletes the row, in one transaction. It returns an error if
+// the database cannot be written to.
 func (db *DB) ProbeWrite(ctx context.Context) error {
 	random := make([]byte, probeBytes/2) // which cannot be kept in less
 	_, _ = rand.Read(random)             // never fails: see its documentation
