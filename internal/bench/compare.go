@@ -10,22 +10,22 @@ import (
 )
 
 // compared is how many requests of each kind are compared.
-const compared = 3
+const comparedVariants = 3
 
 // compare fails unless all contestants give the same answers. Numbers may
 // differ in the last digits: means are summed up in any order.
-func compare(ctx context.Context, contestants []*contestant, requests [][]request) error {
-	for variant := range min(compared, len(requests[0])) {
+func compare(ctx context.Context, targets []*target, requests [][]request) error {
+	for variant := range min(comparedVariants, len(requests[0])) {
 		var want any
-		for n, c := range contestants {
+		for n, c := range targets {
 			got, err := c.answer(ctx, requests[n][variant])
 			if err != nil {
 				return err
 			}
 			if n == 0 {
 				want = got
-			} else if where := differ("", want, got); where != "" {
-				return fmt.Errorf("%s and %s do not give the same answer at %s", contestants[0].name, c.name, where)
+			} else if path := firstDifference("", want, got); path != "" {
+				return fmt.Errorf("%s and %s do not give the same answer at %s", targets[0].name, c.name, path)
 			}
 		}
 	}
@@ -33,15 +33,15 @@ func compare(ctx context.Context, contestants []*contestant, requests [][]reques
 }
 
 // answer is what a contestant answers, in the words of Tagma's answers.
-func (c *contestant) answer(ctx context.Context, r request) (any, error) {
+func (c *target) answer(ctx context.Context, r request) (any, error) {
 	var body bytes.Buffer
 	if err := c.send(ctx, r, &body); err != nil {
 		return nil, err
 	}
 	var got any
 	err := json.Unmarshal(body.Bytes(), &got)
-	if err == nil && c.meaning != nil {
-		got, err = c.meaning(got)
+	if err == nil && c.translate != nil {
+		got, err = c.translate(got)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -50,7 +50,7 @@ func (c *contestant) answer(ctx context.Context, r request) (any, error) {
 }
 
 // differ is where two values of JSON differ, or nothing.
-func differ(at string, a, b any) string {
+func firstDifference(at string, a, b any) string {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -58,8 +58,8 @@ func differ(at string, a, b any) string {
 			return at + ": an object"
 		}
 		for key := range a {
-			if where := differ(at+"."+key, a[key], b[key]); where != "" {
-				return where
+			if path := firstDifference(at+"."+key, a[key], b[key]); path != "" {
+				return path
 			}
 		}
 		return ""
@@ -69,8 +69,8 @@ func differ(at string, a, b any) string {
 			return at + ": a list"
 		}
 		for n := range a {
-			if where := differ(fmt.Sprintf("%s[%d]", at, n), a[n], b[n]); where != "" {
-				return where
+			if path := firstDifference(fmt.Sprintf("%s[%d]", at, n), a[n], b[n]); path != "" {
+				return path
 			}
 		}
 		return ""

@@ -65,8 +65,8 @@ func fillPostgres(ctx context.Context, server url.URL, data dataset.Options) (st
 		return "", err
 	}
 	name := "bench_" + key
-	there, err := exists(ctx, server, name)
-	if err != nil || there {
+	found, err := exists(ctx, server, name)
+	if err != nil || found {
 		return at(server, name), err
 	}
 	partial := name + "_partial"

@@ -7,7 +7,7 @@ import (
 )
 
 // claim is a line of the table of goals: Tagma at a job, against something.
-type claim struct {
+type result struct {
 	job, against string
 	goal         goal
 	ratio        map[int]float64 // by the number of clients
@@ -40,37 +40,37 @@ func (g goal) String() string {
 }
 
 // reached says whether the goal is reached, or with how many clients it is not.
-func (c claim) reached() string {
+func (c result) reached() string {
 	if c.failure != nil {
-		why, _, _ := strings.Cut(c.failure.Error(), "\n")
-		return fmt.Sprintf("**not measured**: %.120s", strings.ReplaceAll(why, "|", "\\|"))
+		reason, _, _ := strings.Cut(c.failure.Error(), "\n")
+		return fmt.Sprintf("**not measured**: %.120s", strings.ReplaceAll(reason, "|", "\\|"))
 	}
-	var short []string
-	asked := 0
+	var failing []string
+	count := 0
 	for _, clients := range []int{1, 8} {
 		want, ratio := c.goal.ratio[clients], c.ratio[clients]
 		if want == 0 || ratio == 0 {
 			continue
 		}
-		asked++
+		count++
 		if c.goal.atMost && ratio > want || !c.goal.atMost && ratio < want {
-			short = append(short, fmt.Sprint(clients))
+			failing = append(failing, fmt.Sprint(clients))
 		}
 	}
 	switch {
-	case asked == 0:
+	case count == 0:
 		return "not measured"
-	case len(short) == 0:
+	case len(failing) == 0:
 		return "yes"
-	case len(short) == asked:
+	case len(failing) == count:
 		return "**no**"
 	}
-	return "**not with " + short[0] + "**"
+	return "**not with " + failing[0] + "**"
 }
 
 // claimOf is a claim on the rows of one job.
-func claimOf(rows []row, against string, g goal, ratio func(row) float64) claim {
-	c := claim{against: against, goal: g, ratio: map[int]float64{}}
+func resultOf(rows []row, against string, g goal, ratio func(row) float64) result {
+	c := result{against: against, goal: g, ratio: map[int]float64{}}
 	for _, r := range rows {
 		c.job = r.title
 		if r.failure != nil {
@@ -83,41 +83,41 @@ func claimOf(rows []row, against string, g goal, ratio func(row) float64) claim 
 }
 
 // against is the ratio to the best of some contestants.
-func against(contestant int, others ...int) func(row) float64 {
+func against(target int, others ...int) func(row) float64 {
 	return func(r row) float64 {
 		ratios := make([]float64, len(others))
 		for n, other := range others {
-			ratios[n] = r.ratio(contestant, other)
+			ratios[n] = r.ratio(target, other)
 		}
 		return slices.Min(ratios)
 	}
 }
 
 // memory is the ratio of the peaks, to the least of some contestants.
-func memory(contestant int, others ...int) func(row) float64 {
+func memoryRatio(target int, others ...int) func(row) float64 {
 	peak := func(r row, n int) float64 {
-		return float64(slices.Max(each(r.cells[n], func(m measured) int64 { return m.peak })))
+		return float64(slices.Max(each(r.cells[n], func(m sample) int64 { return m.peak })))
 	}
 	return func(r row) float64 {
 		ratios := make([]float64, len(others))
 		for n, other := range others {
-			ratios[n] = peak(r, contestant) / peak(r, other)
+			ratios[n] = peak(r, target) / peak(r, other)
 		}
 		return slices.Max(ratios)
 	}
 }
 
 // goals is the claims in Markdown.
-func goals(claims []claim) string {
+func goals(results []result) string {
 	var b strings.Builder
 	b.WriteString("| job | against | × with 1 client | with 8 | goal | reached |\n|---|---|--:|--:|---|---|\n")
-	cell := func(c claim, clients int) string {
+	cell := func(c result, clients int) string {
 		if c.ratio[clients] == 0 {
 			return ""
 		}
 		return short(c.ratio[clients])
 	}
-	for _, c := range claims {
+	for _, c := range results {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.job, c.against, cell(c, 1), cell(c, 8), c.goal, c.reached())
 	}
 	return b.String()

@@ -26,9 +26,9 @@ import (
 // same time and asked in turn, round after round, by one client.
 
 // grown is a server on tables of one size.
-type grown struct {
+type sizedTarget struct {
 	data   dataset.Options
-	server *contestant
+	server *target
 	bytes  map[string]int64 // of tables and indexes
 	peak   int64            // of the server's memory
 }
@@ -44,14 +44,14 @@ func (s *settings) measureGrowth(ctx context.Context, binary string, server url.
 }
 
 func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, server url.URL) error {
-	var all []*grown
+	var all []*sizedTarget
 	defer func() {
 		for _, g := range all {
 			_ = g.server.close()
 		}
 	}()
 	for _, images := range s.growth {
-		g := &grown{data: jobs.Sized(images, s.data.Objects, s.data.Points, s.data.Seed)}
+		g := &sizedTarget{data: jobs.Sized(images, s.data.Objects, s.data.Points, s.data.Seed)}
 		if err := s.grow(ctx, g, kind, binary, server); err != nil {
 			return fmt.Errorf("%d images: %w", images, err)
 		}
@@ -63,8 +63,8 @@ func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, ser
 		if !s.only.MatchString(j.Title) {
 			continue
 		}
-		r := row{title: j.Title, clients: 1, cells: make([][]measured, len(all))}
-		if r.failure = s.turns(ctx, &r, j, all); ctx.Err() != nil {
+		r := row{title: j.Title, clients: 1, cells: make([][]sample, len(all))}
+		if r.failure = s.measureJob(ctx, &r, j, all); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		progress("%s %s", kind, strings.TrimSpace(growthLine(r)))
@@ -76,7 +76,7 @@ func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, ser
 }
 
 // grow fills tables, if they are not there, and starts a server on them.
-func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, server url.URL) error {
+func (s *settings) grow(ctx context.Context, g *sizedTarget, kind, binary string, server url.URL) error {
 	fill := func() (string, error) { return fillPostgres(ctx, server, g.data) }
 	if kind == "sqlite" {
 		fill = func() (string, error) { return fillSQLite(ctx, s.folder, g.data) }
@@ -89,7 +89,7 @@ func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, serv
 	if err != nil {
 		return err
 	}
-	token, err := signIn(ctx, db)
+	token, err := createToken(ctx, db)
 	if err == nil {
 		g.bytes, err = bytesOf(ctx, db)
 	}
@@ -105,7 +105,7 @@ func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, serv
 }
 
 // turns measures one job.
-func (s *settings) turns(ctx context.Context, r *row, j jobs.Job, all []*grown) error {
+func (s *settings) measureJob(ctx context.Context, r *row, j jobs.Job, all []*sizedTarget) error {
 	requests := make([][]request, len(all))
 	sent := make([]int, len(all))
 	for n, g := range all {
@@ -149,7 +149,7 @@ func growthLine(r row) string {
 	return line + "\n"
 }
 
-func growthTable(all []*grown, rows []row) string {
+func growthTable(all []*sizedTarget, rows []row) string {
 	head, rule := "| p50 / p99 ms, one client |", "|---|"
 	for n, g := range all {
 		head, rule = head+" "+g.size()+" |", rule+"--:|"
@@ -165,7 +165,7 @@ func growthTable(all []*grown, rows []row) string {
 }
 
 // sizeTable is how large tables and indexes are.
-func sizeTable(all []*grown) string {
+func sizeTable(all []*sizedTarget) string {
 	head, rule := "| MB |", "|---|"
 	names := map[string]bool{}
 	for _, g := range all {
@@ -191,7 +191,7 @@ func sizeTable(all []*grown) string {
 }
 
 // size is the number of images as people say it.
-func (g *grown) size() string {
+func (g *sizedTarget) size() string {
 	switch total := g.data.Total(); {
 	case total >= 1_000_000 && total%1_000_000 == 0:
 		return fmt.Sprintf("%d M", total/1_000_000)

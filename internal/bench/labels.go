@@ -27,9 +27,9 @@ import (
 
 // Of one measuring.
 const (
-	labellers   = 100 // clients that submit at once
-	fewestGit   = 3   // sequences of git commands in one round, however long they take
-	fewestCalls = 30  // submissions of one client in one round
+	submitters    = 100 // clients that submit at once
+	minGitCommits = 3   // sequences of git commands in one round, however long they take
+	callsPerRound = 30  // submissions of one client in one round
 )
 
 // labelRow is what was measured of one database with that many files.
@@ -54,7 +54,7 @@ func (s *settings) measureLabels(ctx context.Context, binary string, server url.
 			rows = append(rows, r)
 		}
 	}
-	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", labellers, s.cell, s.repeat)
+	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", submitters, s.cell, s.repeat)
 	fmt.Print("| files | database | Tagma: pushed/s | git commands: pushed/s | × | one submission: ms, remote up | remote down | one `git commit`: ms | × | peak MB | without copies of files |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range rows {
 		ratios := make([]float64, len(r.pushed))
@@ -75,7 +75,7 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		return err
 	}
 	defer os.RemoveAll(folder)
-	databaseURL, drop, err := scratch(ctx, r.database, folder, server)
+	databaseURL, drop, err := createDatabase(ctx, r.database, folder, server)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		return err
 	}
 	defer func() { _ = tagma.close() }()
-	defer watch(tagma.cmd.Process.Pid, &r.own)()
+	defer trackOwnMemory(tagma.cmd.Process.Pid, &r.own)()
 	peer, err := newGitPeer(folder, theirs, r.files)
 	if err != nil {
 		return err
@@ -114,11 +114,11 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		if err := l.round(ctx, r, s.cell); err != nil {
 			return err
 		}
-		if err := l.drain(ctx, l.alone(ctx, &r.up)); err != nil {
+		if err := l.drain(ctx, l.submitSerially(ctx, &r.up)); err != nil {
 			return err
 		}
 		ours.Down()
-		err := l.alone(ctx, &r.down)
+		err := l.submitSerially(ctx, &r.down)
 		if err = errors.Join(err, ours.Up()); err != nil {
 			return err
 		}
@@ -134,16 +134,16 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 // watch keeps the most of its own memory that a process has, until it is told
 // to stop. Linux keeps the peak only of all memory, which counts the pages of a
 // database's file too that the system has in memory anyway.
-func watch(pid int, most *int64) (stop func()) {
+func trackOwnMemory(pid int, peak *int64) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
-	look := time.NewTicker(10 * time.Millisecond)
+	ticker := time.NewTicker(10 * time.Millisecond)
 	go func() {
 		defer close(ended)
-		defer look.Stop()
+		defer ticker.Stop()
 		for {
 			select {
-			case <-look.C:
-				*most = max(*most, ownMemory(pid))
+			case <-ticker.C:
+				*peak = max(*peak, ownMemory(pid))
 			case <-done:
 				return
 			}
@@ -154,7 +154,7 @@ func watch(pid int, most *int64) (stop func()) {
 
 // labelLoad is clients that submit labels to a Tagma.
 type labelLoad struct {
-	tagma *contestant
+	tagma *target
 	frame atomic.Int64
 }
 
@@ -180,19 +180,19 @@ func (l *labelLoad) send(ctx context.Context, body []byte) error {
 // pushed.
 func (l *labelLoad) round(ctx context.Context, r *labelRow, cell time.Duration) error {
 	began := time.Now()
-	m, err := l.tagma.measure(labellers, cell, func() error { return l.submit(ctx) })
+	m, err := l.tagma.measure(submitters, cell, func() error { return l.submit(ctx) })
 	progress("%d submissions recorded in %s, with %s of CPU", m.requests, m.took, m.cpu)
 	if err := l.drain(ctx, err); err != nil {
 		return err
 	}
 	r.pushed = append(r.pushed, float64(m.requests)/time.Since(began).Seconds())
-	r.peak = max(r.peak, usageOf(family(l.tagma.cmd.Process.Pid)).peak)
+	r.peak = max(r.peak, usageOf(processTree(l.tagma.cmd.Process.Pid)).peak)
 	return nil
 }
 
 // alone measures the answers to one client.
-func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error {
-	for range fewestCalls {
+func (l *labelLoad) submitSerially(ctx context.Context, latencies *[]time.Duration) error {
+	for range callsPerRound {
 		body := l.body()
 		sent := time.Now()
 		if err := l.send(ctx, body); err != nil {
@@ -204,9 +204,9 @@ func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error
 }
 
 // drain waits until everything is pushed, unless something has failed.
-func (l *labelLoad) drain(ctx context.Context, failed error) error {
+func (l *labelLoad) drain(ctx context.Context, cause error) error {
 	const query = `{"query": "{ a: labelSubmissions(filter: {status: QUEUED}, first: 1) { nodes { id } } b: labelSubmissions(filter: {status: COMMITTED}, first: 1) { nodes { id } } c: labelSubmissions(filter: {status: FAILED}, first: 1) { nodes { failure } } }"}`
-	for failed == nil {
+	for cause == nil {
 		var answer bytes.Buffer
 		if err := l.tagma.post(ctx, "/graphql", "application/json", []byte(query), &answer); err != nil {
 			return err
@@ -227,7 +227,7 @@ func (l *labelLoad) drain(ctx context.Context, failed error) error {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	return failed
+	return cause
 }
 
 // gitPeer is the sequence of git commands in its working copy.
@@ -253,7 +253,7 @@ func newGitPeer(folder string, h *githost.Host, frame int) (*gitPeer, error) {
 func (p *gitPeer) round(ctx context.Context, r *labelRow, cell time.Duration) error {
 	began := time.Now()
 	n := 0
-	for ; n < fewestGit || time.Since(began) < cell; n++ {
+	for ; n < minGitCommits || time.Since(began) < cell; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ type settings struct {
 	postgres  string
 	databases []string
 	only      *regexp.Regexp
-	rival     string
+	candidate string
 	repeat    int
 	cell      time.Duration
 	clients   []int
@@ -54,7 +54,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	floor := flags.String("floor", "", "be the floor on this database (for the benchmark's own use)")
+	baseline := flags.String("baseline", "", "be the baseline on this database (for the benchmark's own use)")
 	databases := flags.String("databases", "sqlite,postgres", "databases to measure on")
 	clients := flags.String("clients", "1,8", "numbers of clients")
 	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.large, "large", 1_000_000, "images of which -peers sums up the hours")
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
-	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
+	flags.StringVar(&s.candidate, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
 	flags.IntVar(&s.repeat, "rounds", 5, "rounds, of which the median counts")
 	flags.DurationVar(&s.cell, "cell", time.Second, "time for each server in each round")
 	flags.IntVar(&s.data.Devices, "devices", 100, "devices")
@@ -75,8 +75,8 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *floor != "" {
-		return serveFloor(ctx, *floor)
+	if *baseline != "" {
+		return serveBaseline(ctx, *baseline)
 	}
 	s.databases = strings.Split(*databases, ",")
 	var err error

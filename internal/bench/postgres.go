@@ -11,7 +11,7 @@ import (
 
 // scratch is a new, empty database of that kind, in the folder or on the
 // server, and what drops it.
-func scratch(ctx context.Context, kind, folder string, server url.URL) (databaseURL string, drop func(context.Context) error, err error) {
+func createDatabase(ctx context.Context, kind, folder string, server url.URL) (databaseURL string, drop func(context.Context) error, err error) {
 	if kind != "postgres" {
 		return "sqlite:" + filepath.Join(folder, "tagma.db"), func(context.Context) error { return nil }, nil
 	}

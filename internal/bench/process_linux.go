@@ -23,7 +23,7 @@ const ticks = 100
 func usageOf(pids []int) usage {
 	var all usage
 	for _, pid := range pids {
-		one := usageOfOne(pid)
+		one := processUsage(pid)
 		all.cpu += one.cpu
 		all.peak += one.peak
 	}
@@ -37,7 +37,7 @@ func stat(pid int) []string {
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
-func usageOfOne(pid int) usage {
+func processUsage(pid int) usage {
 	var u usage
 	if fields := stat(pid); len(fields) > 12 { // utime and stime are the 14th and 15th
 		for _, field := range fields[11:13] {
@@ -72,7 +72,7 @@ func resetPeak(pids []int) {
 }
 
 // family is a process and all that come of it.
-func family(pid int) []int {
+func processTree(pid int) []int {
 	children := map[int][]int{}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {

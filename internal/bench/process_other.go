@@ -16,4 +16,4 @@ func ownMemory(int) int64 { return 0 }
 
 func resetPeak([]int) {}
 
-func family(pid int) []int { return []int{pid} }
+func processTree(pid int) []int { return []int{pid} }

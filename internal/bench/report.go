@@ -16,8 +16,8 @@ import (
 type row struct {
 	title   string
 	clients int
-	cells   [][]measured // by contestant and round
-	failure error        // why there are no more cells
+	cells   [][]sample // by contestant and round
+	failure error      // why there are no more cells
 }
 
 func (r row) summary() string {
@@ -32,7 +32,7 @@ func median[T cmp.Ordered](of []T) T {
 	return sorted[len(sorted)/2]
 }
 
-func each[T any](cells []measured, value func(measured) T) []T {
+func each[T any](cells []sample, value func(sample) T) []T {
 	all := make([]T, len(cells))
 	for n, cell := range cells {
 		all[n] = value(cell)
@@ -43,16 +43,16 @@ func each[T any](cells []measured, value func(measured) T) []T {
 // ratio is the median over the rounds of one contestant's rate to another's.
 // Both of a round were measured within seconds, so that it holds on a machine
 // whose speed drifts.
-func (r row) ratio(contestant, to int) float64 {
-	ratios := make([]float64, len(r.cells[contestant]))
+func (r row) ratio(target, to int) float64 {
+	ratios := make([]float64, len(r.cells[target]))
 	for round := range ratios {
-		ratios[round] = r.cells[contestant][round].rate() / r.cells[to][round].rate()
+		ratios[round] = r.cells[target][round].rate() / r.cells[to][round].rate()
 	}
 	return median(ratios)
 }
 
 // quantile is a latency in milliseconds over all rounds.
-func quantile(cells []measured, q float64) float64 {
+func quantile(cells []sample, q float64) float64 {
 	var all []time.Duration
 	for _, cell := range cells {
 		all = append(all, cell.latency...)
@@ -84,9 +84,9 @@ func table(names []string, rows []row) string {
 			continue
 		}
 		for n, cells := range r.cells {
-			cpu := median(each(cells, func(m measured) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
-			peak := slices.Max(each(cells, func(m measured) int64 { return m.peak }))
-			fmt.Fprintf(&b, " %s | %s / %s | %s | %d |", short(median(each(cells, measured.rate))),
+			cpu := median(each(cells, func(m sample) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
+			peak := slices.Max(each(cells, func(m sample) int64 { return m.peak }))
+			fmt.Fprintf(&b, " %s | %s / %s | %s | %d |", short(median(each(cells, sample.rate))),
 				short(quantile(cells, 0.5)), short(quantile(cells, 0.99)), short(cpu), peak>>20)
 			if n < last {
 				fmt.Fprintf(&b, " **%.2f** |", r.ratio(n, last))

@@ -57,12 +57,12 @@ func (u *uploads) body() (contentType string, body []byte) {
 }
 
 // leastUpload is the least time of a cell: a photograph takes long.
-const leastUpload = 2 * time.Second
+const minUploadTime = 2 * time.Second
 
 // upload is like load, with uploads.
-func (c *contestant) upload(u *uploads) runner {
-	return func(ctx context.Context, clients int, cell time.Duration) (measured, error) {
-		return c.measure(clients, max(2*cell, leastUpload), func() error {
+func (c *target) upload(u *uploads) runner {
+	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
+		return c.measure(clients, max(2*cell, minUploadTime), func() error {
 			contentType, body := u.body()
 			var answer bytes.Buffer
 			if err := c.post(ctx, "/graphql", contentType, body, &answer); err != nil {
@@ -97,14 +97,14 @@ func standardSteps(photo []byte, folder string) error {
 		files = append(files, b.Bytes())
 	}
 	for n, content := range files {
-		if err := durable(filepath.Join(folder, fmt.Sprint(n)), content); err != nil {
+		if err := writeDurably(filepath.Join(folder, fmt.Sprint(n)), content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func durable(path string, content []byte) error {
+func writeDurably(path string, content []byte) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ const uploadTitle = "upload of photographs"
 // writes measures uploads into an empty server, beside the standard library's
 // steps.
 func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) error {
-	return s.onEmpty(ctx, name, binary, server, nil, func(e empty) error {
+	return s.withEmptyTarget(ctx, name, binary, server, nil, func(e emptyTarget) error {
 		sent := &uploads{photo: dataset.Photograph()}
 		rows, err := s.rounds(ctx, name, uploadTitle, []runner{e.tagma.upload(sent), standard(sent.photo, e.folder)})
 		if err == nil {
@@ -136,7 +136,7 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 
 // standard measures the standard library's steps, in this process.
 func standard(photo []byte, folder string) runner {
-	return func(_ context.Context, _ int, cell time.Duration) (measured, error) {
-		return measure([]int{os.Getpid()}, 1, max(2*cell, leastUpload), func() error { return standardSteps(photo, folder) })
+	return func(_ context.Context, _ int, cell time.Duration) (sample, error) {
+		return measure([]int{os.Getpid()}, 1, max(2*cell, minUploadTime), func() error { return standardSteps(photo, folder) })
 	}
 }

@@ -30,15 +30,15 @@ import (
 const tokenLifetime = 24 * time.Hour
 
 // contestant is a server under load: a process of its own.
-type contestant struct {
+type target struct {
 	name  string
 	url   string
 	token string // to be sent, if it is not empty
 
 	// ask is how it is asked to do a job; GraphQL on Tagma's contract, if it is nil.
-	ask func(ctx context.Context, c *contestant, j jobs.Job, data dataset.Options) ([]request, error)
+	makeRequests func(ctx context.Context, c *target, j jobs.Job, data dataset.Options) ([]request, error)
 	// meaning is its answer in the words of Tagma's, to be compared; nil if they are the same.
-	meaning func(answer any) (any, error)
+	translate func(answer any) (any, error)
 
 	client *http.Client
 	cmd    *exec.Cmd
@@ -50,7 +50,7 @@ var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
 
 // launch starts a process that prints where it serves. Its log goes to a file
 // in the folder.
-func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
+func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	log, err := os.Create(filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log"))
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	c := &contestant{name: name, client: newClient(), cmd: cmd, log: log}
+	c := &target{name: name, client: newClient(), cmd: cmd, log: log}
 	c.stop = func() error {
 		_ = input.Close()
 		_ = cmd.Process.Signal(os.Interrupt)
@@ -76,8 +76,8 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
-			c.url = found[1]
+		if match := addressLine.FindStringSubmatch(lines.Text()); match != nil {
+			c.url = match[1]
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return c, nil
 		}
@@ -87,7 +87,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 }
 
 // close ends the process.
-func (c *contestant) close() error {
+func (c *target) close() error {
 	c.client.CloseIdleConnections()
 	err := c.stop()
 	_ = c.log.Close()
@@ -110,7 +110,7 @@ func build(ctx context.Context, folder string) (string, error) {
 
 // startTagma starts a server on a database, in which there is somebody with
 // the token. Settings are its flags, environment what it has besides ours.
-func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*contestant, error) {
+func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*target, error) {
 	data := filepath.Join(folder, "tagma-data-"+strings.ReplaceAll(name, " ", "-")) // one server to a folder
 	// The generated rows have no files, and a server refuses a database with images
 	// whose folder is missing.
@@ -121,7 +121,7 @@ func startTagma(name, binary, folder, databaseURL, token string, environment []s
 		"--listen", "127.0.0.1:0", "--data", data, "--database", databaseURL, "--log-level", "warn",
 	}, settings...)...)
 	cmd.Env = append(os.Environ(), environment...)
-	c, err := launch(name, folder, cmd)
+	c, err := startProcess(name, folder, cmd)
 	if err == nil {
 		c.token = token
 	}
@@ -129,20 +129,20 @@ func startTagma(name, binary, folder, databaseURL, token string, environment []s
 }
 
 // startFloor starts this program anew, as the floor on a database.
-func startFloor(folder, databaseURL string) (*contestant, error) {
+func startBaseline(folder, databaseURL string) (*target, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c, err := launch("floor", folder, exec.Command(self, "-floor", databaseURL))
+	c, err := startProcess("baseline", folder, exec.Command(self, "-baseline", databaseURL))
 	if err == nil {
-		c.ask = inVariables
+		c.makeRequests = baselineRequests
 	}
 	return c, err
 }
 
 // signIn makes somebody with a token who may do everything.
-func signIn(ctx context.Context, db *database.DB) (string, error) {
+func createToken(ctx context.Context, db *database.DB) (string, error) {
 	const name = "bench"
 	now := instant.System()
 	person, err := db.User.Query().Where(user.Username(name)).Only(ctx)

@@ -11,10 +11,10 @@ import (
 )
 
 // lineUp is servers that are measured at the same jobs. The first is Tagma.
-type lineUp []*contestant
+type targetList []*target
 
 // add takes one in that has just been started.
-func (l *lineUp) add(c *contestant, err error) error {
+func (l *targetList) add(c *target, err error) error {
 	if err == nil {
 		*l = append(*l, c)
 	}
@@ -22,13 +22,13 @@ func (l *lineUp) add(c *contestant, err error) error {
 }
 
 // close ends all of them.
-func (l lineUp) close() {
+func (l targetList) close() {
 	for _, c := range l {
 		_ = c.close()
 	}
 }
 
-func (l lineUp) names() []string {
+func (l targetList) names() []string {
 	names := make([]string, len(l))
 	for n, c := range l {
 		names[n] = c.name
@@ -37,37 +37,37 @@ func (l lineUp) names() []string {
 }
 
 // signInto gives somebody a token on a database.
-func signInto(ctx context.Context, databaseURL string) (string, error) {
+func createTokenAt(ctx context.Context, databaseURL string) (string, error) {
 	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
 	if err != nil {
 		return "", err
 	}
-	token, err := signIn(ctx, db)
+	token, err := createToken(ctx, db)
 	return token, errors.Join(err, db.Close())
 }
 
 // reads measures the jobs that only read.
 func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) error {
-	token, err := signInto(ctx, databaseURL)
+	token, err := createTokenAt(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
-	var l lineUp
+	var l targetList
 	defer func() { l.close() }()
 	if err := l.add(startTagma("Tagma", binary, s.folder, databaseURL, token, nil)); err != nil {
 		return err
 	}
-	if s.rival != "" {
-		words := strings.Fields(s.rival)
-		rival := words[len(words)-1]
-		if err := l.add(startTagma("rival", rival, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
+	if s.candidate != "" {
+		words := strings.Fields(s.candidate)
+		candidate := words[len(words)-1]
+		if err := l.add(startTagma("candidate", candidate, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
 			return err
 		}
 	}
-	if err := l.add(startFloor(s.folder, databaseURL)); err != nil {
+	if err := l.add(startBaseline(s.folder, databaseURL)); err != nil {
 		return err
 	}
-	rows, err := s.compete(ctx, name, l, jobs.All())
+	rows, err := s.measureJobs(ctx, name, l, jobs.All())
 	if err == nil && len(rows) > 0 {
 		fmt.Printf("\n### Queries on %s\n\n%s", name, table(l.names(), rows))
 	}
@@ -76,7 +76,7 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 
 // compete measures the servers at those of the jobs that are asked for, after a
 // look at their answers, which must be the same.
-func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.Job) ([]row, error) {
+func (s *settings) measureJobs(ctx context.Context, on string, l targetList, all []jobs.Job) ([]row, error) {
 	var rows []row
 	for _, j := range all {
 		if !s.only.MatchString(j.Title) {
@@ -94,11 +94,11 @@ func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.
 		if err := compare(ctx, l, requests); err != nil {
 			return nil, fmt.Errorf("%s: %w", j.Title, err)
 		}
-		measured, err := s.rounds(ctx, on, j.Title, runners)
+		sample, err := s.rounds(ctx, on, j.Title, runners)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, measured...)
+		rows = append(rows, sample...)
 	}
 	return rows, nil
 }
@@ -113,7 +113,7 @@ func (s *settings) rounds(ctx context.Context, on, title string, runners []runne
 	}
 	var rows []row
 	for _, clients := range s.clients {
-		r := row{title: title, clients: clients, cells: make([][]measured, len(runners))}
+		r := row{title: title, clients: clients, cells: make([][]sample, len(runners))}
 		for round := 0; round < s.repeat && r.failure == nil; round++ {
 			for n, run := range runners {
 				m, err := run(ctx, clients, s.cell)

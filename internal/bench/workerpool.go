@@ -17,7 +17,7 @@ import (
 )
 
 // team is processes that do the same: each takes a line and answers with one.
-type team struct {
+type workerPool struct {
 	workers []*worker
 	free    chan *worker
 }
@@ -30,8 +30,8 @@ type worker struct {
 }
 
 // startTeam starts them one after the other; each says that it is ready.
-func startTeam(folder string, size int, command func() *exec.Cmd) (*team, error) {
-	t := &team{free: make(chan *worker, size)}
+func startWorkerPool(folder string, size int, command func() *exec.Cmd) (*workerPool, error) {
+	t := &workerPool{free: make(chan *worker, size)}
 	for n := range size {
 		w, err := startWorker(filepath.Join(folder, fmt.Sprintf("worker-%d.log", n)), command())
 		if err != nil {
@@ -77,8 +77,8 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 func (w *worker) line() (string, error) {
 	line, err := w.out.ReadString('\n')
 	if err != nil {
-		said, _ := os.ReadFile(w.log)
-		return "", fmt.Errorf("%s ended: %s", w.cmd.Path, said[max(0, len(said)-500):])
+		stderr, _ := os.ReadFile(w.log)
+		return "", fmt.Errorf("%s ended: %s", w.cmd.Path, stderr[max(0, len(stderr)-500):])
 	}
 	return strings.TrimSuffix(line, "\n"), nil
 }
@@ -90,7 +90,7 @@ func (w *worker) close() error {
 }
 
 // close ends them all. There need not be a team.
-func (t *team) close() error {
+func (t *workerPool) close() error {
 	if t == nil {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (t *team) close() error {
 }
 
 // ask gives a line to one that is free.
-func (t *team) ask(line string) (string, error) {
+func (t *workerPool) do(line string) (string, error) {
 	w := <-t.free
 	defer func() { t.free <- w }()
 	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
@@ -113,15 +113,15 @@ func (t *team) ask(line string) (string, error) {
 
 // work measures lines, as many at once as there are clients and workers. Each
 // must be answered as it is expected.
-func (t *team) work(least time.Duration, next func() (line, want string)) runner {
-	return func(_ context.Context, clients int, cell time.Duration) (measured, error) {
+func (t *workerPool) measureLines(minCell time.Duration, next func() (line, want string)) runner {
+	return func(_ context.Context, clients int, cell time.Duration) (sample, error) {
 		var pids []int
 		for _, w := range t.workers {
-			pids = append(pids, family(w.cmd.Process.Pid)...)
+			pids = append(pids, processTree(w.cmd.Process.Pid)...)
 		}
-		return measure(pids, min(clients, len(t.workers)), max(least, cell), func() error {
+		return measure(pids, min(clients, len(t.workers)), max(minCell, cell), func() error {
 			line, want := next()
-			answer, err := t.ask(line)
+			answer, err := t.do(line)
 			if err == nil && answer != want {
 				err = fmt.Errorf("answered %.100q", answer)
 			}

@@ -40,7 +40,7 @@ type variables struct {
 }
 
 // handWritten is how the floor answers a job.
-type handWritten struct {
+type baselineJob struct {
 	field    string // of the answer's data
 	postgres string
 	sqlite   string
@@ -59,8 +59,8 @@ const (
 			min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
 		FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
 		WHERE taken_at >= $2 AND taken_at < $3`
-	inOrder  = `GROUP BY 1, 2 ORDER BY 1, 2`
-	inSeries = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
+	groupAndOrder = `GROUP BY 1, 2 ORDER BY 1, 2`
+	inSeries      = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
 )
 
 // forPostgres and forSQLite write a statement in the words of a dialect.
@@ -75,14 +75,14 @@ func forSQLite(query string) string {
 		"@object", "json_object", "@array(", "json_group_array(", ")@", ")", "@json", "json").Replace(query)
 }
 
-func both(h handWritten, query string) handWritten {
+func forBoth(h baselineJob, query string) baselineJob {
 	h.postgres, h.sqlite = forPostgres(query), forSQLite(query)
 	return h
 }
 
-func floorJobs() map[string]handWritten {
-	return map[string]handWritten{
-		"series": both(handWritten{field: "imageSeries", args: seriesArgs, write: nodes},
+func baselineJobs() map[string]baselineJob {
+	return map[string]baselineJob{
+		"series": forBoth(baselineJob{field: "imageSeries", args: seriesArgs, write: nodes},
 			`SELECT @array(@object(`+scalarsSQL+`))@ FROM (`+inSeries+`) i`),
 		"nested": {
 			field: "imageSeries", args: seriesArgs, write: nodes,
@@ -98,13 +98,13 @@ func floorJobs() map[string]handWritten {
 						'},"objects":' || a.objects || '}'), '')
 					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a) || ']}') || ']' FROM (` + inSeries + `) i`),
 		},
-		"image": both(handWritten{field: "image", args: keyArgs, write: plain},
+		"image": forBoth(baselineJob{field: "image", args: keyArgs, write: plain},
 			`SELECT @object(`+scalarsSQL+`, 'annotations', @json((
 				SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count, 'createdAt', @created,
 					'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version)))@
 				FROM (SELECT id, object_count, created_at, algorithm_name, algorithm_version FROM annotations WHERE image_id = i.id ORDER BY id) a)))
 			FROM images i WHERE device = $1 AND taken_at = $2`),
-		"page": both(handWritten{field: "imageSeries", args: pageArgs, write: connection},
+		"page": forBoth(baselineJob{field: "imageSeries", args: pageArgs, write: connection},
 			`SELECT @array(@object(`+scalarsSQL+`)) FILTER (WHERE n <= $5 - 1)@, count(*),
 				max(device) FILTER (WHERE n = 1), max(taken_at) FILTER (WHERE n = 1),
 				max(device) FILTER (WHERE n = $5 - 1), max(taken_at) FILTER (WHERE n = $5 - 1)
@@ -121,17 +121,17 @@ func floorJobs() map[string]handWritten {
 				FROM json_each($1) f
 				LEFT JOIN images i ON i.device = value ->> 'device' AND i.taken_at = unixepoch(value ->> 'takenAt') * 1000`,
 		},
-		"activity": both(handWritten{field: "activity", args: seriesArgs, write: plain},
+		"activity": forBoth(baselineJob{field: "activity", args: seriesArgs, write: plain},
 			`SELECT @array(@object('device', device, 'start', @time, 'images', images, 'objects', objects,
 					'temperature', CASE WHEN t0 IS NOT NULL THEN @object('min', t0, 'mean', t1, 'max', t2) END,
 					'humidity', CASE WHEN h0 IS NOT NULL THEN @object('min', h0, 'mean', h1, 'max', h2) END))@
-				FROM (`+byHour+` AND $1 <> '' AND $4 >= 0 `+inOrder+`) i`),
+				FROM (`+byHour+` AND $1 <> '' AND $4 >= 0 `+groupAndOrder+`) i`),
 	}
 }
 
 func seriesArgs(v variables) ([]any, error) {
 	if len(v.Series) != 1 {
-		return nil, fmt.Errorf("the floor knows one series only")
+		return nil, fmt.Errorf("the baseline supports one series only")
 	}
 	return []any{v.Series[0].Device, int64(v.Series[0].Start), int64(v.Series[0].End), v.First}, nil
 }
@@ -145,12 +145,12 @@ func pageArgs(v variables) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	device, taken, err := placeOf(v.After)
+	device, taken, err := decodeCursor(v.After)
 	return []any{device, int64(taken), args[1], args[2], v.First + 1}, err
 }
 
 // placeOf is what one of Tagma's cursors says.
-func placeOf(cursor string) (device string, taken instant.Instant, err error) {
+func decodeCursor(cursor string) (device string, taken instant.Instant, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return "", 0, err
@@ -196,14 +196,14 @@ func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 
 // serveFloor serves until its standard input ends, with the process that
 // started it.
-func serveFloor(ctx context.Context, databaseURL string) error {
+func serveBaseline(ctx context.Context, databaseURL string) error {
 	db, err := database.Open(ctx, databaseURL, database.Options{})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	mux := http.NewServeMux()
-	for name, how := range floorJobs() {
+	for name, how := range baselineJobs() {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
 			body, err := how.answer(r, db)
 			if err != nil {
@@ -219,7 +219,7 @@ func serveFloor(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The floor is at http://%s/\n", listener.Addr())
+	fmt.Printf("The baseline is at http://%s/\n", listener.Addr())
 	server := &http.Server{Handler: mux} //nolint:gosec // its only client is the benchmark
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -231,7 +231,7 @@ func serveFloor(ctx context.Context, databaseURL string) error {
 	return nil
 }
 
-func (h handWritten) answer(r *http.Request, db *database.DB) (*bytes.Buffer, error) {
+func (h baselineJob) answer(r *http.Request, db *database.DB) (*bytes.Buffer, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
