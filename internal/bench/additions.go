@@ -20,15 +20,15 @@ import (
 
 const additionsTitle = "putAnnotations, 1,000 at once"
 
-// added is how many annotations come at once.
+// annotationsPerRequest is the number of annotations in one request.
 const annotationsPerRequest = 1000
 
-// largeBody is room for them; a server has less by itself.
+// maxBodyBytes is the body limit of the server: the request exceeds the default.
 const maxBodyBytes = 64 << 20
 
-// annotate measures putAnnotations on PostgreSQL beside COPY of the same rows,
-// as they are kept. Each time it is another version of an algorithm that saw
-// the same images of one device.
+// annotate measures putAnnotations on PostgreSQL against COPY of the same rows. Each
+// request adds annotations by a new version of an algorithm to the same images of one
+// device.
 func (s *settings) annotate(ctx context.Context, binary string, server url.URL) (results []result, err error) {
 	if !s.only.MatchString(additionsTitle) {
 		return nil, nil
@@ -59,20 +59,20 @@ func (s *settings) annotate(ctx context.Context, binary string, server url.URL) 
 	return results, err
 }
 
-// anyVersion stands for the algorithm's version.
+// versionPlaceholder is the algorithm's version in the prepared request.
 const versionPlaceholder = "00000000-version"
 
-// additions are what comes, again and again.
+// annotationLoad makes requests that add annotations.
 type annotationLoad struct {
 	data     dataset.Options
-	objects  []string // the objects of each annotation, as the database has them
-	body     []byte   // the request that sends them, with anyVersion
+	objects  []string // the objects of each annotation, as stored in the database
+	body     []byte   // the request, with versionPlaceholder
 	versions atomic.Int64
 }
 
 func (a *annotationLoad) version() string { return fmt.Sprintf("%08d-version", a.versions.Add(1)) }
 
-// write writes the request.
+// write fills a.body.
 func (a *annotationLoad) write() error {
 	input := make([]any, len(a.objects))
 	for n := range a.objects {
@@ -81,7 +81,7 @@ func (a *annotationLoad) write() error {
 			return err
 		}
 		for _, object := range objects {
-			delete(object, "boundingBox") // the server's own
+			delete(object, "boundingBox") // computed by the server
 			delete(object, "area")
 		}
 		input[n] = map[string]any{
@@ -95,7 +95,7 @@ func (a *annotationLoad) write() error {
 	return err
 }
 
-// put measures putAnnotations.
+// put returns a runner of putAnnotations.
 func (a *annotationLoad) put(c *target) runner {
 	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
 		return c.measure(clients, cell, func() error {
@@ -112,7 +112,7 @@ func (a *annotationLoad) put(c *target) runner {
 	}
 }
 
-// copy measures COPY of the same rows, in this process.
+// copy returns a runner of COPY of the same rows, in this process.
 func (a *annotationLoad) copy(db *sql.DB) runner {
 	columns := []string{"image_id", "algorithm_name", "algorithm_version", "object_count", "objects", "created_at"}
 	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
@@ -123,7 +123,7 @@ func (a *annotationLoad) copy(db *sql.DB) runner {
 			}
 			version, now := a.version(), int64(instant.System())
 			err = dataset.CopyIn(ctx, tx, "annotations", columns, func(yield func([]any) bool) {
-				for n := range a.objects { // the images' ids count from 1
+				for n := range a.objects { // the ids of images begin at 1
 					if !yield([]any{n + 1, "bench", version, a.data.Objects, a.objects[n], now}) {
 						return
 					}

@@ -21,12 +21,11 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// The floor is what a server costs that was written for these jobs alone: it
-// decodes the variables, runs one SQL statement, and copies the JSON that the
-// database has built. It knows no GraphQL, no callers and no limits. The pool,
-// the drivers and their settings are the server's own.
+// The baseline is a server written for these jobs only. It decodes the variables, runs one
+// SQL statement, and copies the JSON that the database builds. It has no GraphQL, no callers
+// and no limits. It uses the pool, the drivers and the settings of Tagma's server.
 
-// variables are those of any job.
+// variables are the variables of any job.
 type variables struct {
 	Series []struct {
 		Device     string
@@ -39,7 +38,7 @@ type variables struct {
 	Images  json.RawMessage
 }
 
-// handWritten is how the floor answers a job.
+// baselineJob defines how the baseline answers a job.
 type baselineJob struct {
 	field    string // of the answer's data
 	postgres string
@@ -51,10 +50,10 @@ type baselineJob struct {
 const (
 	takenAtPostgres = `to_char(to_timestamp(i.taken_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
 	takenAtSQLite   = `strftime('%Y-%m-%dT%H:%M:%SZ', i.taken_at / 1000, 'unixepoch')`
-	// scalarsSQL is eight scalars; @time is one of the expressions above.
+	// scalarsSQL selects eight scalars; @time is one of the expressions above.
 	scalarsSQL = `'id', 'Image:' || i.id, 'takenAt', @time, 'md5', i.md5, 'size', i.size, 'temperature', i.temperature,
 		'humidity', i.humidity, 'latitude', i.latitude, 'longitude', i.longitude`
-	// byHour inOrder is sums of all images, from $2 to before $3.
+	// byHour and groupAndOrder sum all images from $2 (inclusive) to $3 (exclusive).
 	byHour = `SELECT device, taken_at - taken_at % 3600000 taken_at, count(*) images, coalesce(sum(objects), 0) objects,
 			min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
 		FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
@@ -63,8 +62,8 @@ const (
 	inSeries      = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
 )
 
-// forPostgres and forSQLite write a statement in the words of a dialect.
-// @array(…)@ is a list in JSON, empty rather than null.
+// forPostgres and forSQLite return a statement for one dialect. @array(…)@ is a list in
+// JSON, empty rather than null.
 func forPostgres(query string) string {
 	return strings.NewReplacer("@time", takenAtPostgres, "@created", strings.ReplaceAll(takenAtPostgres, "i.taken_at", "a.created_at"),
 		"@object", "json_build_object", "@array(", "coalesce(json_agg(", ")@", "), '[]')", "@json", "").Replace(query)
@@ -90,8 +89,8 @@ func baselineJobs() map[string]baselineJob {
 					SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count,
 						'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version), 'objects', a.objects))@
 					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a)))@ FROM (` + inSeries + `) i`),
-			// SQLite's json_object would read all objects anew, and once more
-			// at each level above.
+			// Without json_object: SQLite's json_object parses all objects again at each
+			// level.
 			sqlite: forSQLite(`SELECT '[' || group_concat('{"id":"Image:' || i.id || '","takenAt":"' || @time || '","annotations":[' || (
 					SELECT coalesce(group_concat('{"id":"Annotation:' || a.id || '","objectCount":' || a.object_count ||
 						',"algorithm":{"name":' || json_quote(a.algorithm_name) || ',"version":' || json_quote(a.algorithm_version) ||
@@ -149,7 +148,7 @@ func pageArgs(v variables) ([]any, error) {
 	return []any{device, int64(taken), args[1], args[2], v.First + 1}, err
 }
 
-// placeOf is what one of Tagma's cursors says.
+// decodeCursor returns the device and the time in one of Tagma's cursors.
 func decodeCursor(cursor string) (device string, taken instant.Instant, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
@@ -160,7 +159,7 @@ func decodeCursor(cursor string) (device string, taken instant.Instant, err erro
 	return device, instant.Instant(milliseconds), err
 }
 
-// plain writes the one value as it is.
+// plain writes the single value of the row unchanged.
 func plain(b *bytes.Buffer, _ variables, rows *sql.Rows) error {
 	var text sql.RawBytes
 	if err := rows.Scan(&text); err != nil {
@@ -170,7 +169,7 @@ func plain(b *bytes.Buffer, _ variables, rows *sql.Rows) error {
 	return nil
 }
 
-// nodes writes the one value as the nodes of a connection.
+// nodes writes the single value of the row as the nodes of a connection.
 func nodes(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	b.WriteString(`{"nodes":`)
 	err := plain(b, v, rows)
@@ -178,7 +177,7 @@ func nodes(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	return err
 }
 
-// connection writes nodes and where they stand.
+// connection writes nodes and pageInfo.
 func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	var text sql.RawBytes
 	var count int
@@ -194,8 +193,8 @@ func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	return nil
 }
 
-// serveFloor serves until its standard input ends, with the process that
-// started it.
+// serveBaseline serves until its standard input ends, which happens when the parent process
+// ends.
 func serveBaseline(ctx context.Context, databaseURL string) error {
 	db, err := database.Open(ctx, databaseURL, database.Options{})
 	if err != nil {

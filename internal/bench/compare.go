@@ -9,11 +9,11 @@ import (
 	"reflect"
 )
 
-// compared is how many requests of each kind are compared.
+// comparedVariants is the number of requests of each job whose answers are compared.
 const comparedVariants = 3
 
-// compare fails unless all contestants give the same answers. Numbers may
-// differ in the last digits: means are summed up in any order.
+// compare returns an error unless all targets give the same answers. Numbers may differ
+// in the last digits, because the order of a sum is not fixed.
 func compare(ctx context.Context, targets []*target, requests [][]request) error {
 	for variant := range min(comparedVariants, len(requests[0])) {
 		var want any
@@ -32,7 +32,7 @@ func compare(ctx context.Context, targets []*target, requests [][]request) error
 	return nil
 }
 
-// answer is what a contestant answers, in the words of Tagma's answers.
+// answer returns the target's answer to a request, in the form of Tagma's answers.
 func (c *target) answer(ctx context.Context, r request) (any, error) {
 	var body bytes.Buffer
 	if err := c.send(ctx, r, &body); err != nil {
@@ -49,7 +49,8 @@ func (c *target) answer(ctx context.Context, r request) (any, error) {
 	return got, nil
 }
 
-// differ is where two values of JSON differ, or nothing.
+// firstDifference returns the path of the first difference between two JSON values, or an
+// empty text.
 func firstDifference(at string, a, b any) string {
 	switch a := a.(type) {
 	case map[string]any:

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// peer is one whom Tagma is measured beside at one job.
+// peer is a program that Tagma is compared with at one job.
 type peer struct {
 	name string
 	goal goal
 	run  runner
-	err  error // why it cannot be measured here
+	err  error // the reason why the peer cannot be measured here
 }
 
-// contest measures Tagma beside peers, and says how it stands with each.
+// compareWith measures Tagma and its peers, and returns a result for each peer.
 func (s *settings) compareWith(ctx context.Context, on, title string, tagma runner, peers ...peer) ([]result, error) {
 	names, runners := []string{"Tagma"}, []runner{tagma}
 	for _, p := range peers {

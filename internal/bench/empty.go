@@ -7,16 +7,15 @@ import (
 	"os"
 )
 
-// empty is a server without any data, and a folder for whoever is measured
-// beside it.
+// emptyTarget is a server without data, and a folder for the programs it is compared with.
 type emptyTarget struct {
 	tagma       *target
 	databaseURL string
 	folder      string
 }
 
-// onEmpty does something with an empty server that has these flags, and leaves
-// nothing of it.
+// withEmptyTarget calls do with an empty server that has the flags, and removes the server's
+// data afterwards.
 func (s *settings) withEmptyTarget(ctx context.Context, kind, binary string, server url.URL, flags []string, do func(emptyTarget) error) (err error) {
 	folder, err := os.MkdirTemp(s.folder, "empty-")
 	if err != nil {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// claim is a line of the table of goals: Tagma at a job, against something.
+// result is a line of the table of goals: Tagma compared with a peer at a job.
 type result struct {
 	job, against string
 	goal         goal
-	ratio        map[int]float64 // by the number of clients
-	failure      error           // why there are no ratios
+	ratio        map[int]float64 // by number of clients
+	failure      error           // the reason why there are no ratios
 }
 
-// goal is the ratio that is asked for, by the number of clients. Where there is
-// none, nothing is asked.
+// goal is the required ratio by number of clients. A number of clients without a ratio has
+// no goal.
 type goal struct {
 	ratio  map[int]float64
-	atMost bool // of memory less is better; of rates more is
+	atMost bool // the ratio must be at most the goal, as for memory
 }
 
-// atLeast is the same goal for 1 and for 8 clients.
+// atLeast returns the same goal for 1 and for 8 clients.
 func atLeast(ratio float64) goal { return goal{ratio: map[int]float64{1: ratio, 8: ratio}} }
 
 func (g goal) String() string {
@@ -39,7 +39,7 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s %g, %s %g", sign, one, sign, eight)
 }
 
-// reached says whether the goal is reached, or with how many clients it is not.
+// reached returns whether the goal is reached, as text; if not, with how many clients.
 func (c result) reached() string {
 	if c.failure != nil {
 		reason, _, _ := strings.Cut(c.failure.Error(), "\n")
@@ -68,7 +68,7 @@ func (c result) reached() string {
 	return "**not with " + failing[0] + "**"
 }
 
-// claimOf is a claim on the rows of one job.
+// resultOf returns the result of the rows of one job.
 func resultOf(rows []row, against string, g goal, ratio func(row) float64) result {
 	c := result{against: against, goal: g, ratio: map[int]float64{}}
 	for _, r := range rows {
@@ -82,7 +82,8 @@ func resultOf(rows []row, against string, g goal, ratio func(row) float64) resul
 	return c
 }
 
-// against is the ratio to the best of some contestants.
+// against returns a function that computes the ratio of a target's rate to the best rate of
+// other targets.
 func against(target int, others ...int) func(row) float64 {
 	return func(r row) float64 {
 		ratios := make([]float64, len(others))
@@ -93,7 +94,8 @@ func against(target int, others ...int) func(row) float64 {
 	}
 }
 
-// memory is the ratio of the peaks, to the least of some contestants.
+// memoryRatio returns a function that computes the ratio of a target's peak memory to the
+// lowest peak of other targets.
 func memoryRatio(target int, others ...int) func(row) float64 {
 	peak := func(r row, n int) float64 {
 		return float64(slices.Max(each(r.cells[n], func(m sample) int64 { return m.peak })))
@@ -107,7 +109,7 @@ func memoryRatio(target int, others ...int) func(row) float64 {
 	}
 }
 
-// goals is the claims in Markdown.
+// goals returns the results as a table in Markdown.
 func goals(results []result) string {
 	var b strings.Builder
 	b.WriteString("| job | against | × with 1 client | with 8 | goal | reached |\n|---|---|--:|--:|---|---|\n")

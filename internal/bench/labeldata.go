@@ -21,7 +21,7 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// labelFile is the file of a frame as it is in the repository.
+// labelFile returns the path and the content of a frame's file in the repository.
 func labelFile(frame int) (path, content string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", dataset.Video(frame), frame, dataset.Frames)
@@ -36,8 +36,9 @@ func labelFile(frame int) (path, content string) {
 	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, dataset.LabelledAt), b.String()
 }
 
-// fillLabels makes an empty database and two git hosts that have so many
-// submissions behind them, each with its commit, and somebody with a token.
+// fillLabels fills an empty database and two git hosts with the same number of submissions,
+// each with its own commit. It returns a token, the host for Tagma and the host for the git
+// commands.
 func fillLabels(ctx context.Context, folder, databaseURL string, files int) (token string, ours, theirs *githost.Host, err error) {
 	if ours, err = githost.Start(filepath.Join(folder, "ours.git")); err != nil {
 		return "", nil, nil, err
@@ -69,7 +70,7 @@ func fillLabels(ctx context.Context, folder, databaseURL string, files int) (tok
 	return token, ours, theirs, errors.Join(err, db.Close())
 }
 
-// importLabels gives a repository so many files, each by a commit of its own.
+// importLabels adds files to a repository, each in a commit of its own.
 func importLabels(dir string, files int) error {
 	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
 	cmd.Stderr = os.Stderr
@@ -90,7 +91,7 @@ func importLabels(dir string, files int) error {
 	return errors.Join(in.Flush(), pipe.Close(), cmd.Wait())
 }
 
-// recordLabels puts the submissions into the database, as pushed by the tip.
+// recordLabels inserts the submissions into the database, as pushed in the commit tip.
 func recordLabels(ctx context.Context, db *database.DB, files int, tip string) error {
 	service := labels.New(db, instant.System, page.Limits{Default: 1, Max: 1})
 	if err := service.Ensure(ctx); err != nil {
@@ -124,5 +125,5 @@ func recordLabels(ctx context.Context, db *database.DB, files int, tip string) e
 			rows = rows[:0]
 		}
 	}
-	return db.Checkpoint.Create().SetID("labels").SetValue(tip).Exec(ctx) // it has read as far as this
+	return db.Checkpoint.Create().SetID("labels").SetValue(tip).Exec(ctx) // the commit that the server has read last
 }

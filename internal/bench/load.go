@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// measured is one cell: one contestant under one load for a short time.
+// sample is the measurement of a cell: one target under one load for a short time.
 type sample struct {
 	requests int
 	took     time.Duration
@@ -24,13 +24,13 @@ type sample struct {
 
 func (m sample) rate() float64 { return float64(m.requests) / m.took.Seconds() }
 
-// mostRequests bounds a cell beside its time.
+// maxRequests is the most requests in a cell.
 const maxRequests = 20_000
 
 // runner measures a cell.
 type runner func(ctx context.Context, clients int, cell time.Duration) (sample, error)
 
-// load sends requests in turn.
+// load returns a runner that sends the requests in turn.
 func (c *target) load(requests []request) runner {
 	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
 		var next atomic.Int64
@@ -40,14 +40,13 @@ func (c *target) load(requests []request) runner {
 	}
 }
 
-// measure measures one of a server's own clients.
+// measure measures a cell of this target.
 func (c *target) measure(clients int, cell time.Duration, send func() error) (sample, error) {
 	return measure(processTree(c.cmd.Process.Pid), clients, cell, send)
 }
 
-// measure lets that many clients send, each as soon as it has the last answer,
-// until the time is over; what is under way then is waited for. CPU and memory
-// are those of the processes.
+// measure runs clients that call send repeatedly until the cell's time is over, and waits for
+// the calls in progress. CPU and memory are of the processes pids.
 func measure(pids []int, clients int, cell time.Duration, send func() error) (sample, error) {
 	resetPeak(pids)
 	before := usageOf(pids)
@@ -73,7 +72,7 @@ func measure(pids []int, clients int, cell time.Duration, send func() error) (sa
 	return m, errors.Join(errs...)
 }
 
-// send sends one request and copies the answer, which must be without errors.
+// send sends a request and copies the answer. It returns an error for an answer with errors.
 func (c *target) send(ctx context.Context, r request, to io.Writer) error {
 	return c.post(ctx, r.path, "application/json", r.body, to)
 }
@@ -108,7 +107,7 @@ func (c *target) post(ctx context.Context, path, contentType string, body []byte
 	return err
 }
 
-// newClient is a client that keeps its connections.
+// newClient returns a client that reuses its connections.
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout:   time.Minute,

@@ -1,10 +1,10 @@
-// Command bench measures how fast Tagma answers over HTTP, on SQLite and on
-// PostgreSQL, beside a server written by hand for these few jobs alone (the
-// floor): see docs/performance.md.
+// Command bench measures how fast Tagma answers over HTTP, on SQLite and on PostgreSQL,
+// compared with the baseline, a server written for these jobs only: see
+// docs/performance.md.
 //
-// Each server is a process of its own. They are measured in turn, round after
-// round, so that a machine that is busy with something else slows both, and
-// what counts is the ratio. Before that their answers are compared.
+// Each server is a process of its own. The servers are measured in turn, in rounds, so that
+// other load on the machine slows all of them, and the ratio is meaningful. Before the
+// measurement the answers are compared.
 package main
 
 import (
@@ -35,10 +35,10 @@ type settings struct {
 	repeat    int
 	cell      time.Duration
 	clients   []int
-	peers     bool  // measure beside the peers instead
-	large     int   // images of which the hours are summed up then
-	labels    []int // files of the label repositories to measure; if there are any, nothing else is
-	growth    []int // images of the tables to measure growth on; if there are any, nothing else is
+	peers     bool  // compare with the peers
+	large     int   // the number of images for sums by hour, with peers
+	labels    []int // numbers of files in label repositories; if set, only submissions are measured
+	growth    []int // numbers of images; if set, only growth is measured
 	data      dataset.Options
 }
 
@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string) error {
 	return s.measure(ctx, "go run ./internal/bench "+strings.Join(args, " "))
 }
 
-// numbers reads a list of them, which may be empty.
+// numbers returns the numbers of a list in a flag. The list may be empty.
 func numbers(flag, text string) ([]int, error) {
 	var all []int
 	for _, number := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
@@ -114,7 +114,7 @@ func numbers(flag, text string) ([]int, error) {
 	return all, nil
 }
 
-// measure measures all that is asked for, and prints it.
+// measure runs the selected measurements, and prints the results.
 func (s *settings) measure(ctx context.Context, command string) error {
 	binary, err := build(ctx, s.folder)
 	if err != nil {
@@ -173,7 +173,7 @@ func (s *settings) measure(ctx context.Context, command string) error {
 	return nil
 }
 
-// server is the PostgreSQL server to use, and what stops it.
+// server returns the address of the PostgreSQL server, and a function that stops it.
 func (s *settings) server() (url.URL, func(), error) {
 	if s.postgres != "" {
 		address, err := url.Parse(s.postgres)

@@ -11,8 +11,7 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// measurePeers measures Tagma beside its peers, and prints how far it is from
-// its goals.
+// measurePeers compares Tagma with its peers, and prints the ratios and the goals.
 func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
 	if server.Host == "" {
 		return errors.New("-peers: -databases must have postgres")
@@ -29,10 +28,10 @@ func (s *settings) measurePeers(ctx context.Context, binary string, server url.U
 	return nil
 }
 
-// listGoal is what is asked of a list: against PostGraphile, and the floor.
+// listGoal holds the goals of a list: compared with PostGraphile and with the baseline.
 type listGoal struct{ peer, baseline, memory goal }
 
-// listGoals are by the jobs' titles.
+// listGoals are the goals by title of the job.
 var listGoals = map[string]listGoal{
 	"1,000 images of a series, 8 scalars":     {peer: goal{ratio: map[int]float64{1: 4, 8: 5}}, baseline: atLeast(0.9)},
 	"100 images, nested objects and contours": {peer: goal{ratio: map[int]float64{1: 7, 8: 12}}, baseline: atLeast(1.3)},
@@ -43,8 +42,8 @@ var listGoals = map[string]listGoal{
 	"a page of 100 at nine tenths of all images, with pageInfo": {peer: goal{ratio: map[int]float64{1: 2.5, 8: 3.5}}, baseline: atLeast(0.8)},
 }
 
-// lists measures Tagma on PostgreSQL beside Tagma on SQLite, PostGraphile and
-// the floor, all in the same rounds.
+// lists compares Tagma on PostgreSQL with Tagma on SQLite, PostGraphile and the baseline, in
+// the same rounds.
 func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]result, error) {
 	var selected []jobs.Job
 	for _, j := range jobs.All() {
@@ -94,8 +93,8 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 	return results, nil
 }
 
-// addPostGraphile adds it as one process and, where there are cores for it, as
-// two, and says which contestants they are.
+// addPostGraphile adds PostGraphile with one process and, with two cores or more, PostGraphile
+// with two processes. It returns the indexes of the targets.
 func (s *settings) addPostGraphile(ctx context.Context, l *targetList, databaseURL string) (indexes []int, err error) {
 	folder, err := installPostGraphile(ctx, s.folder)
 	if err != nil {
@@ -110,10 +109,10 @@ func (s *settings) addPostGraphile(ctx context.Context, l *targetList, databaseU
 	return indexes, nil
 }
 
-// urls are those of two databases with the same data.
+// databaseURLs are the URLs of two databases with the same data.
 type databaseURLs struct{ postgres, sqlite string }
 
-// tagmas is a Tagma on PostgreSQL and one on SQLite, with the same data.
+// startTagmas starts Tagma on PostgreSQL and Tagma on SQLite, with the same data.
 func (s *settings) startTagmas(ctx context.Context, binary string, server url.URL) (l targetList, urls databaseURLs, err error) {
 	if urls.postgres, err = fillPostgres(ctx, server, s.data); err != nil {
 		return nil, urls, err

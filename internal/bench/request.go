@@ -8,13 +8,13 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// request is a body as one contestant takes it.
+// request is the path and the body of a POST to one target.
 type request struct {
 	path string
 	body []byte
 }
 
-// requests are a job's, one of each variant, as the contestant takes them.
+// requests returns the requests of a job for this target, one of each variant.
 func (c *target) requests(ctx context.Context, j jobs.Job, data dataset.Options) ([]request, error) {
 	if c.makeRequests != nil {
 		return c.makeRequests(ctx, c, j, data)
@@ -43,7 +43,7 @@ func graphQLRequest(query string, variables any) (request, error) {
 	return request{"/graphql", body}, err
 }
 
-// inVariables is how the floor is asked.
+// baselineRequests returns the requests of a job for the baseline.
 func baselineRequests(_ context.Context, _ *target, j jobs.Job, data dataset.Options) ([]request, error) {
 	return requestsOf(j, data, func(variables json.RawMessage) (request, error) {
 		return request{"/" + j.Name, variables}, nil

@@ -16,13 +16,13 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// The Sticky Pi API's steps run in Python, in a process for each core.
+// The steps of the Sticky Pi API run in Python, in a process for each core.
 
 //go:embed stickypi/steps.py
 var stickyPiSteps []byte
 
-// startStickyPi starts its steps for a job, on Debian's Python before any other:
-// that has the libraries as packages.
+// startStickyPi starts the steps for a job. It prefers Debian's Python, where the libraries are
+// packages.
 func startStickyPi(folder, job, argument string) (*workerPool, error) {
 	folder = filepath.Join(folder, "stickypi")
 	script := filepath.Join(folder, "steps.py")
@@ -37,8 +37,8 @@ func startStickyPi(folder, job, argument string) (*workerPool, error) {
 	return nil, errors.New("apt-get install python3 python3-pil python3-sqlalchemy")
 }
 
-// fingerprints measures diffImages on both databases beside the Sticky Pi API's
-// look-ups, on its own table of the same images.
+// fingerprints compares diffImages on both databases with the look-ups of the Sticky Pi API in
+// its own table of the same images.
 func (s *settings) fingerprints(ctx context.Context, binary string, server url.URL) ([]result, error) {
 	for _, j := range jobs.All() {
 		if j.Name == "diff" && s.only.MatchString(j.Title) {
@@ -88,7 +88,7 @@ func (s *settings) diff(ctx context.Context, j jobs.Job, binary string, server u
 	return results, nil
 }
 
-// verdicts is what Tagma says of fingerprints, in a line.
+// verdicts returns Tagma's verdicts on fingerprints, separated by spaces.
 func (c *target) verdicts(ctx context.Context, r request) (string, error) {
 	answer, err := c.answer(ctx, r)
 	if err != nil {

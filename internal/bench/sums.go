@@ -16,12 +16,11 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// often is how often the devices take an image of which the hours are summed
-// up. Fewer in an hour would be more hours than an answer may hold.
+// sumsInterval is the time between two images of a device. With longer intervals, the same
+// number of images would take more hours than an answer may hold.
 const sumsInterval = 5 * time.Minute
 
-// sums measures activity by hour of very many images on PostgreSQL, beside the
-// SQL alone.
+// sums compares activity by hour of very many images on PostgreSQL with the SQL statement alone.
 func (s *settings) sums(ctx context.Context, binary string, server url.URL) ([]result, error) {
 	for _, j := range jobs.All() {
 		if j.Name == "activity" && s.only.MatchString(j.Title) {
@@ -70,10 +69,10 @@ func (s *settings) byHour(ctx context.Context, j jobs.Job, binary string, server
 	})
 }
 
-// total is what is compared of the sums.
+// total holds the compared totals of the sums.
 type total struct{ hours, images, objects int }
 
-// readSums runs the SQL and reads all that it gives.
+// readSums runs the SQL statement and returns the totals of its rows.
 func readSums(ctx context.Context, db *sql.DB, data dataset.Options) (total, error) {
 	var sum total
 	rows, err := db.QueryContext(ctx, strings.NewReplacer("$2", "$1", "$3", "$2").Replace(byHour)+" "+groupAndOrder,
@@ -96,7 +95,7 @@ func readSums(ctx context.Context, db *sql.DB, data dataset.Options) (total, err
 	return sum, rows.Err()
 }
 
-// sameSums fails unless both come to the same.
+// compareSums returns an error unless Tagma and the SQL statement give the same totals.
 func compareSums(ctx context.Context, tagma *target, r request, db *sql.DB, data dataset.Options) error {
 	want, err := readSums(ctx, db, data)
 	if err != nil {

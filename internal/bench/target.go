@@ -29,15 +29,15 @@ import (
 // tokenLifetime is longer than any run.
 const tokenLifetime = 24 * time.Hour
 
-// contestant is a server under load: a process of its own.
+// target is a server under load, in a process of its own.
 type target struct {
 	name  string
 	url   string
-	token string // to be sent, if it is not empty
+	token string // the access token of requests, or empty
 
-	// ask is how it is asked to do a job; GraphQL on Tagma's contract, if it is nil.
-	makeRequests func(ctx context.Context, c *target, j jobs.Job, data dataset.Options) ([]request, error)
-	// meaning is its answer in the words of Tagma's, to be compared; nil if they are the same.
+	// makeRequests returns the requests of a job. If nil, the target speaks Tagma's GraphQL.
+	makeRequests func(ctx context.Context, t *target, j jobs.Job, data dataset.Options) ([]request, error)
+	// translate returns an answer in the form of Tagma's answers. If nil, answers have this form.
 	translate func(answer any) (any, error)
 
 	client *http.Client
@@ -48,8 +48,8 @@ type target struct {
 
 var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
 
-// launch starts a process that prints where it serves. Its log goes to a file
-// in the folder.
+// startProcess starts a process that prints its address, and returns it as a target. The
+// log of the process is a file in folder.
 func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	log, err := os.Create(filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log"))
 	if err != nil {
@@ -57,7 +57,7 @@ func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	}
 	cmd.Stderr = log
 	childproc.KillWithParent(cmd, syscall.SIGTERM)
-	input, err := cmd.StdinPipe() // the floor ends when it does
+	input, err := cmd.StdinPipe() // the end of its input ends the baseline
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	return nil, fmt.Errorf("%s did not start: see %s", name, log.Name())
 }
 
-// close ends the process.
+// close ends the process and waits for the end.
 func (c *target) close() error {
 	c.client.CloseIdleConnections()
 	err := c.stop()
@@ -94,7 +94,7 @@ func (c *target) close() error {
 	return err
 }
 
-// build compiles the server as it is released.
+// build compiles the server with the settings of a release.
 func build(ctx context.Context, folder string) (string, error) {
 	binary, err := filepath.Abs(filepath.Join(folder, "tagma"))
 	if err != nil {
@@ -108,8 +108,8 @@ func build(ctx context.Context, folder string) (string, error) {
 	return binary, nil
 }
 
-// startTagma starts a server on a database, in which there is somebody with
-// the token. Settings are its flags, environment what it has besides ours.
+// startTagma starts a server on a database that has a person with the token. Settings are
+// flags; environment is added to the environment of this process.
 func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*target, error) {
 	data := filepath.Join(folder, "tagma-data-"+strings.ReplaceAll(name, " ", "-")) // one server to a folder
 	// The generated rows have no files, and a server refuses a database with images
@@ -128,7 +128,7 @@ func startTagma(name, binary, folder, databaseURL, token string, environment []s
 	return c, err
 }
 
-// startFloor starts this program anew, as the floor on a database.
+// startBaseline starts this program as the baseline on a database.
 func startBaseline(folder, databaseURL string) (*target, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -141,7 +141,7 @@ func startBaseline(folder, databaseURL string) (*target, error) {
 	return c, err
 }
 
-// signIn makes somebody with a token who may do everything.
+// createToken returns the secret of a new token of an administrator.
 func createToken(ctx context.Context, db *database.DB) (string, error) {
 	const name = "bench"
 	now := instant.System()

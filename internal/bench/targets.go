@@ -10,10 +10,10 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// lineUp is servers that are measured at the same jobs. The first is Tagma.
+// targetList is a list of servers that are measured at the same jobs. The first is Tagma.
 type targetList []*target
 
-// add takes one in that has just been started.
+// add appends a target that has just been started, unless err is set.
 func (l *targetList) add(c *target, err error) error {
 	if err == nil {
 		*l = append(*l, c)
@@ -21,7 +21,7 @@ func (l *targetList) add(c *target, err error) error {
 	return err
 }
 
-// close ends all of them.
+// close ends all targets.
 func (l targetList) close() {
 	for _, c := range l {
 		_ = c.close()
@@ -36,7 +36,7 @@ func (l targetList) names() []string {
 	return names
 }
 
-// signInto gives somebody a token on a database.
+// createTokenAt returns the secret of a new token in the database at a URL.
 func createTokenAt(ctx context.Context, databaseURL string) (string, error) {
 	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
 	if err != nil {
@@ -74,8 +74,8 @@ func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) 
 	return err
 }
 
-// compete measures the servers at those of the jobs that are asked for, after a
-// look at their answers, which must be the same.
+// measureJobs measures the selected jobs on all targets, after a check that their answers are
+// the same.
 func (s *settings) measureJobs(ctx context.Context, on string, l targetList, all []jobs.Job) ([]row, error) {
 	var rows []row
 	for _, j := range all {
@@ -103,13 +103,13 @@ func (s *settings) measureJobs(ctx context.Context, on string, l targetList, all
 	return rows, nil
 }
 
-// rounds lets the runners take turns, for each number of clients, after one
-// that does not count: statements are prepared in it, and JavaScript compiled. A
-// request that fails ends the row and not the run, unless that was called off:
-// it is a result too.
+// rounds measures the runners in turn, for each number of clients. A first run is not counted,
+// because databases prepare statements and JavaScript is compiled. A failed request ends
+// its row but not the run, because a failure is a result too; only a cancelled context ends
+// the run.
 func (s *settings) rounds(ctx context.Context, on, title string, runners []runner) ([]row, error) {
 	for _, run := range runners {
-		_, _ = run(ctx, 1, s.cell) // it fails again below
+		_, _ = run(ctx, 1, s.cell) // an error occurs again below
 	}
 	var rows []row
 	for _, clients := range s.clients {

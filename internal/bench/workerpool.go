@@ -16,7 +16,7 @@ import (
 	"tagma/internal/testing/childproc"
 )
 
-// team is processes that do the same: each takes a line and answers with one.
+// workerPool is a set of equal processes. A worker reads a line and answers with a line.
 type workerPool struct {
 	workers []*worker
 	free    chan *worker
@@ -29,7 +29,7 @@ type worker struct {
 	log string
 }
 
-// startTeam starts them one after the other; each says that it is ready.
+// startWorkerPool starts the workers one after the other, and waits until each reports ready.
 func startWorkerPool(folder string, size int, command func() *exec.Cmd) (*workerPool, error) {
 	t := &workerPool{free: make(chan *worker, size)}
 	for n := range size {
@@ -73,7 +73,7 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 	return w, nil
 }
 
-// line is the next line that it says.
+// line returns the next line of the worker's output.
 func (w *worker) line() (string, error) {
 	line, err := w.out.ReadString('\n')
 	if err != nil {
@@ -83,13 +83,13 @@ func (w *worker) line() (string, error) {
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
-// close ends it, by the end of its input.
+// close ends the worker by ending its input, and waits for the end.
 func (w *worker) close() error {
 	_ = w.in.Close()
 	return w.cmd.Wait()
 }
 
-// close ends them all. There need not be a team.
+// close ends all workers. A nil pool has none.
 func (t *workerPool) close() error {
 	if t == nil {
 		return nil
@@ -101,7 +101,7 @@ func (t *workerPool) close() error {
 	return errors.Join(all...)
 }
 
-// ask gives a line to one that is free.
+// do sends a line to a free worker, and returns the answer.
 func (t *workerPool) do(line string) (string, error) {
 	w := <-t.free
 	defer func() { t.free <- w }()
@@ -111,8 +111,8 @@ func (t *workerPool) do(line string) (string, error) {
 	return w.line()
 }
 
-// work measures lines, as many at once as there are clients and workers. Each
-// must be answered as it is expected.
+// measureLines returns a runner that sends lines, as many at once as there are clients and
+// workers. Next returns a line and the expected answer.
 func (t *workerPool) measureLines(minCell time.Duration, next func() (line, want string)) runner {
 	return func(_ context.Context, clients int, cell time.Duration) (sample, error) {
 		var pids []int
