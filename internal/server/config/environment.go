@@ -19,7 +19,7 @@ func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := Variable(f.Name)
 		value, ok := lookup(name)
-		if _, is := f.Annotations[setting]; !is || !ok || f.Changed {
+		if _, isSetting := f.Annotations[setting]; !isSetting || !ok || f.Changed {
 			return
 		}
 		if flags.Set(f.Name, value) != nil { // its error would repeat the value, which may be secret
@@ -63,21 +63,21 @@ func variables() []string {
 // others are variables that begin as Tagma's do and are not for Tagma: those of
 // its tests, and those by which Kubernetes and Docker name a service "tagma" to
 // every container beside it.
-var others = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
+var foreignVariables = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
 
 // CheckVariables looks in an environment, a list of NAME=value, for variables
 // that begin with TAGMA_ and that Tagma does not read. A variable that is nearly
 // the name of a setting is a mistake, which is the error; the other names are
 // returned. No value is repeated.
 func CheckVariables(environment []string) (unknown []string, err error) {
-	known := variables()
+	names := variables()
 	var problems []error
 	for _, pair := range slices.Sorted(slices.Values(environment)) {
 		name, _, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "TAGMA_") || slices.Contains(known, name) || others.MatchString(name) {
+		if !strings.HasPrefix(name, "TAGMA_") || slices.Contains(names, name) || foreignVariables.MatchString(name) {
 			continue
 		}
-		if nearest := Nearest(name, known); nearest != "" {
+		if nearest := Nearest(name, names); nearest != "" {
 			problems = append(problems, fmt.Errorf("there is no setting %s: do you mean %s?", name, nearest))
 		} else {
 			unknown = append(unknown, name)
@@ -88,12 +88,12 @@ func CheckVariables(environment []string) (unknown []string, err error) {
 
 // nearly is how many letters two names may differ in that are the same but for
 // a slip.
-const nearly = 2
+const maxTypos = 2
 
 // Nearest returns the one of names that word is but for a slip, or "" if there
 // is none.
 func Nearest(word string, names []string) string {
-	best, least := "", nearly+1
+	best, least := "", maxTypos+1
 	for _, name := range names {
 		if d := levenshtein.ComputeDistance(word, name); d < least && d < len(name) {
 			best, least = name, d

@@ -50,7 +50,7 @@ func (l *Labels) flags(flags *pflag.FlagSet) {
 // check says what is wrong with the settings.
 func (l *Labels) check() []error {
 	var problems []error
-	add := func(flag, what string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, what)) }
+	add := func(flag, problem string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, problem)) }
 	if l.Repo != "" {
 		switch err := labelrepo.CheckRemote(l.Repo); {
 		case errors.Is(err, labelrepo.ErrSecretInAddress):

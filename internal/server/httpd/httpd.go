@@ -50,23 +50,23 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	}, []string{"route", "method", "status"})
 	o.Metrics.MustRegister(seconds)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		about := request.New(o.address(r))
-		ctx, cancel := context.WithTimeout(request.With(r.Context(), about), o.timeout(w, r))
+		start := time.Now()
+		info := request.New(o.address(r))
+		ctx, cancel := context.WithTimeout(request.With(r.Context(), info), o.timeout(w, r))
 		defer cancel()
 		r = r.WithContext(ctx)
 		answer := &recorder{ResponseWriter: w}
 		header := answer.Header()
-		header.Set("X-Request-Id", about.ID)
+		header.Set("X-Request-Id", info.ID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Frame-Options", "DENY")
 		defer func() {
-			abort := o.recovered(ctx, answer, recover())
-			took := time.Since(began)
-			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(took.Seconds())
+			abort := o.recoverPanic(ctx, answer, recover())
+			duration := time.Since(start)
+			seconds.WithLabelValues(route(r), method(r), answer.class()).Observe(duration.Seconds())
 			o.Log.InfoContext(ctx, "request", "method", r.Method, "route", route(r), "status", answer.code(),
-				"bytes", answer.bytes, "took", took.Round(time.Microsecond), "from", about.Address)
+				"bytes", answer.bytes, "took", duration.Round(time.Microsecond), "from", info.Address)
 			if abort {
 				panic(http.ErrAbortHandler)
 			}
@@ -78,7 +78,7 @@ func Wrap(next http.Handler, o Options) http.Handler {
 // recovered answers for a handler that panicked. Abort says that the
 // connection must break: part of the answer has been sent, and the client must
 // not take it for the whole.
-func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) (abort bool) {
+func (o Options) recoverPanic(ctx context.Context, answer *recorder, panicked any) (abort bool) {
 	if panicked == nil {
 		return false
 	}
@@ -189,7 +189,7 @@ type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault
 // it the caller is anonymous; with one that does not hold the request is
 // refused, so that nobody believes to be signed in who is not. An anonymous
 // upload is refused before its body is read.
-func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
+func Authenticate(next http.Handler, authenticate Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unauthenticated := func(message string) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -209,12 +209,12 @@ func Authenticate(next http.Handler, who Authenticator, refuse Refuser, log *slo
 			unauthenticated("send Authorization: Bearer <token>: other schemes are not taken")
 			return
 		}
-		by, err := who(r.Context(), strings.TrimSpace(bearer))
-		switch known, ok := errors.AsType[*fault.Error](err); {
+		principal, err := authenticate(r.Context(), strings.TrimSpace(bearer))
+		switch refusal, ok := errors.AsType[*fault.Error](err); {
 		case err == nil:
-			next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
-		case ok && known.Code == fault.Unauthenticated:
-			unauthenticated(known.Message)
+			next.ServeHTTP(w, r.WithContext(caller.With(r.Context(), principal)))
+		case ok && refusal.Code == fault.Unauthenticated:
+			unauthenticated(refusal.Message)
 		default:
 			log.ErrorContext(r.Context(), "cannot authenticate", "error", err)
 			refuse(w, r, http.StatusServiceUnavailable, fault.Unavailable, "the token cannot be checked just now: try again")
@@ -231,8 +231,8 @@ type Checks map[string]func(context.Context) error
 func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("ready\n"))
-		if why := obstacle(r.Context()); why != "" {
-			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+		if reason := obstacle(r.Context()); reason != "" {
+			_, _ = w.Write([]byte("read-only: " + reason + "\n"))
 		}
 	})
 }
@@ -240,9 +240,9 @@ func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) strin
 // ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle.
 func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
-		if why := obstacle(r.Context()); why != "" {
+		if reason := obstacle(r.Context()); reason != "" {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte("read-only: " + why + "\n"))
+			_, _ = w.Write([]byte("read-only: " + reason + "\n"))
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
@@ -250,7 +250,7 @@ func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context
 }
 
 // ready answers 503 unless all checks pass, and leaves the rest to passed.
-func ready(log *slog.Logger, checks Checks, passed http.HandlerFunc) http.Handler {
+func ready(log *slog.Logger, checks Checks, onPass http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
@@ -268,6 +268,6 @@ func ready(log *slog.Logger, checks Checks, passed http.HandlerFunc) http.Handle
 			_, _ = w.Write([]byte("not ready: " + strings.Join(failed, ", ") + "\n"))
 			return
 		}
-		passed(w, r)
+		onPass(w, r)
 	})
 }

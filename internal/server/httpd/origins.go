@@ -13,7 +13,7 @@ import (
 
 // preflightsKept is how long a browser may go by the answer to a preflight. No
 // browser keeps one for longer than a day, and Chromium for two hours.
-const preflightsKept = 2 * time.Hour
+const preflightMaxAge = 2 * time.Hour
 
 // CrossOrigin lets pages of the given origins, and of no others, use next from a
 // browser (https://fetch.spec.whatwg.org/#http-cors-protocol). A preflight is
@@ -38,7 +38,7 @@ func CrossOrigin(next http.Handler, origins []string) http.Handler {
 			"X-Request-Id", "Retry-After", "Idempotency-Replayed", "WWW-Authenticate",
 			"Accept-Ranges", "Content-Disposition", "Content-Range", "ETag",
 		},
-		MaxAge: int(preflightsKept.Seconds()),
+		MaxAge: int(preflightMaxAge.Seconds()),
 	}).Handler(next)
 }
 
@@ -51,8 +51,8 @@ func CheckOrigin(origin string) error {
 		origin != strings.ToLower(u.Scheme+"://"+u.Host) {
 		return fmt.Errorf("%q is no origin: write it as browsers do, such as https://lab.example.org or http://localhost:5173, without a path or *", origin)
 	}
-	if own := map[string]string{"http": "80", "https": "443"}[u.Scheme]; u.Port() == own || strings.HasSuffix(u.Host, ":") {
-		return fmt.Errorf("%q is no origin: browsers leave out the port %s of %s", origin, own, u.Scheme)
+	if defaultPort := map[string]string{"http": "80", "https": "443"}[u.Scheme]; u.Port() == defaultPort || strings.HasSuffix(u.Host, ":") {
+		return fmt.Errorf("%q is no origin: browsers leave out the port %s of %s", origin, defaultPort, u.Scheme)
 	}
 	return nil
 }

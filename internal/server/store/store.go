@@ -64,11 +64,11 @@ func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, erro
 		}
 		return db, err
 	}, func(db *database.DB) (identity.Identity, error) {
-		found, err := identity.Of(ctx, db.Client)
+		id, err := identity.Of(ctx, db.Client)
 		if errors.Is(err, identity.ErrNone) {
 			err = nil
 		}
-		return found, err
+		return id, err
 	})
 }
 
@@ -78,15 +78,15 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
 	}
-	fresh := missingFolders(c.Data)
+	newFolders := missingFolders(c.Data)
 	folder, isFolder := strings.CutPrefix(c.Storage, "file:")
-	lost := isFolder && missing(folder) // if there are images already
+	filesMissing := isFolder && missing(folder) // if there are images already
 	if isFolder {
-		fresh = append(missingFolders(folder), fresh...)
+		newFolders = append(missingFolders(folder), newFolders...)
 	}
 	defer func() {
 		if err != nil {
-			for _, folder := range fresh {
+			for _, folder := range newFolders {
 				_ = os.Remove(folder) // which fails if anything is in the folder
 			}
 		}
@@ -102,9 +102,9 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close())
 	}
-	if lost {
-		filled, err := db.Image.Query().Exist(ctx)
-		if filled {
+	if filesMissing {
+		hasImages, err := db.Image.Query().Exist(ctx)
+		if hasImages {
 			err = fmt.Errorf("the database %s has images, but their folder %s does not exist: mount the disk that has the folder, or correct --data or --storage", database.Name(c.Database), absolute(folder))
 		}
 		if err != nil {
@@ -131,7 +131,7 @@ func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Sto
 	}
 	// The id comes before the files, because a wrong database is the better
 	// explanation of a missing folder.
-	found, err := identity.Of(ctx, db.Client)
+	id, err := identity.Of(ctx, db.Client)
 	if errors.Is(err, identity.ErrNone) {
 		err = fmt.Errorf("the store of the database %s has no id yet: start the server on it once, which gives it one", database.Name(c.Database))
 	}
@@ -142,15 +142,15 @@ func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Sto
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return complete(db, files, func(*database.DB) (identity.Identity, error) { return found, nil })
+	return complete(db, files, func(*database.DB) (identity.Identity, error) { return id, nil })
 }
 
 func complete(db *database.DB, files files, identify func(*database.DB) (identity.Identity, error)) (*Store, error) {
-	found, err := identify(db)
+	id, err := identify(db)
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close(), db.Close())
 	}
-	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: found, files: files}, nil
+	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: id, files: files}, nil
 }
 
 // EnsureIdentity writes an id into a store without one.
@@ -201,9 +201,9 @@ func (s *Store) ProbeWrite(ctx context.Context) error {
 // Secret is 32 random bytes that all servers on this database share, made by
 // the first that asks.
 func (s *Store) Secret(ctx context.Context, purpose string, now instant.Instant) ([]byte, error) {
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // never fails: see its documentation
-	err := s.DB.Secret.Create().SetID(purpose).SetValue(fresh).SetCreatedAt(now).
+	newFolders := make([]byte, 32)
+	_, _ = rand.Read(newFolders) // never fails: see its documentation
+	err := s.DB.Secret.Create().SetID(purpose).SetValue(newFolders).SetCreatedAt(now).
 		OnConflict(sql.ConflictColumns(secret.FieldID), sql.DoNothing()).Exec(ctx)
 	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // there is one already
 		return nil, err
@@ -233,8 +233,8 @@ func Logger(c *config.Config) (*slog.Logger, error) {
 
 // absolute returns the absolute path, for messages.
 func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+	if absolutePath, err := filepath.Abs(path); err == nil {
+		return absolutePath
 	}
 	return path
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // every is the time between two sweeps.
-const every = time.Hour
+const interval = time.Hour
 
 // Start sweeps now and every hour until ctx ends. The channel is closed when
 // it has stopped. Folder is that of a store on the local disk, or empty.
@@ -31,8 +31,8 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 				return 0, err
 			}
 			ofImages, err := photos.Sweep(ctx)
-			ofBundles, also := packs.Sweep(ctx)
-			return ofImages + ofBundles, errors.Join(err, also)
+			ofBundles, bundlesErr := packs.Sweep(ctx)
+			return ofImages + ofBundles, errors.Join(err, bundlesErr)
 		}},
 		{"expired tokens", persons.Sweep},
 		{"answers kept for a day", keyed.Sweep},
@@ -47,19 +47,19 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 
 // job clears one kind of thing away, and tells how many.
 type job struct {
-	what string
-	do   func(context.Context) (int, error)
+	name   string
+	remove func(context.Context) (int, error)
 }
 
 func start(ctx context.Context, log *slog.Logger, jobs []job) <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ticker := time.NewTicker(every)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			for _, j := range jobs {
-				j.once(ctx, log)
+				j.run(ctx, log)
 			}
 			select {
 			case <-ctx.Done():
@@ -71,16 +71,16 @@ func start(ctx context.Context, log *slog.Logger, jobs []job) <-chan struct{} {
 	return stopped
 }
 
-func (j job) once(ctx context.Context, log *slog.Logger) {
+func (j job) run(ctx context.Context, log *slog.Logger) {
 	if ctx.Err() != nil {
 		return
 	}
-	removed, err := j.do(ctx)
+	removed, err := j.remove(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		log.WarnContext(ctx, "cannot sweep", "what", j.what, "error", err)
+		log.WarnContext(ctx, "cannot sweep", "what", j.name, "error", err)
 	case removed > 0:
-		log.InfoContext(ctx, "swept", "what", j.what, "removed", removed)
+		log.InfoContext(ctx, "swept", "what", j.name, "removed", removed)
 	}
 }
