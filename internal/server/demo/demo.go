@@ -1,11 +1,9 @@
-// Package demo owns a small, made-up data set that an empty server can be
-// filled with, so that a newcomer and the tests have something to look at:
-// three traps, two nights, sixty drawn photographs, and what two versions of a
-// detector saw in them.
+// Package demo owns a small generated data set for an empty server, for newcomers and
+// tests: three traps, two nights, sixty drawn photographs, and the annotations of two
+// versions of a detector.
 //
-// It makes no accounts, because people are made by an operator. Nor does it
-// know how images and annotations are kept: what it makes comes in by the same
-// way and the same rules as anybody's uploads.
+// The package makes no accounts, because an operator makes accounts. It does not own the
+// storage of images and annotations: the data pass through the same code as an upload.
 package demo
 
 import (
@@ -22,12 +20,12 @@ import (
 	"tagma/internal/domain/series"
 )
 
-// Made says what Fill has made.
+// Result holds the numbers of rows that Fill has added.
 type Result struct{ Devices, Images, Annotations, Objects int }
 
-// Fill puts the demo's photographs and annotations into a server that has no
-// images, and refuses one that has some. The photographs, their names and
-// their contours are the same each time.
+// Fill adds the demo's photographs and annotations to a server without images. It returns
+// an error if the server has images. The photographs, names and contours are always the
+// same.
 func Fill(ctx context.Context, photos *images.Images, notes *annotations.Annotations) (Result, error) {
 	return fill(ctx, photos, notes, Shots())
 }
@@ -58,7 +56,7 @@ func fill(ctx context.Context, photos *images.Images, notes *annotations.Annotat
 	return filled, err
 }
 
-// develop paints the photographs, on all cores.
+// paint returns the files of the photographs, drawn on all cores.
 func paint(shots []Shot) []images.File {
 	files := make([]images.File, len(shots))
 	var painters sync.WaitGroup

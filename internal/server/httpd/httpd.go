@@ -1,10 +1,7 @@
-// Package httpd owns what happens to every HTTP request before and after its
-// handler: it gets an id and a deadline, its bearer is found out, panics are
-// caught, headers that keep browsers out of mischief are set, pages of other
-// origins are let in or not, and the log and the metrics hear how it went.
+// Package httpd owns the handling of every HTTP request before and after its handler:
+// request id, deadline, authentication, panics, security headers, CORS, log and metrics.
 //
-// It does not own what is answered, nor who holds which token: that is package
-// people's.
+// The package does not own the answers, nor the access tokens (package people).
 package httpd
 
 import (
@@ -26,22 +23,22 @@ import (
 	"tagma/internal/base/request"
 )
 
-// Options of Wrap.
+// Options are the options of Wrap.
 type Options struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
-	// TrustProxy takes the client's address from the last entry of
-	// X-Forwarded-For, which a proxy in front must set.
+	// TrustProxy takes the client's address from the last entry of X-Forwarded-For, which
+	// a proxy in front of the server must set.
 	TrustProxy bool
 
-	// Timeout bounds a request. An upload's body may take UploadTimeout more,
-	// and so may the client to read the answer.
+	// Timeout is the time limit of a request. The body of an upload may take UploadTimeout
+	// longer, and so may the client's reading of the answer.
 	Timeout       time.Duration
 	UploadTimeout time.Duration
 }
 
-// Wrap surrounds the server's routes.
+// Wrap returns next with request id, deadline, headers, log and metrics.
 func Wrap(next http.Handler, o Options) http.Handler {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "tagma_http_request_seconds",
@@ -75,9 +72,9 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	})
 }
 
-// recovered answers for a handler that panicked. Abort says that the
-// connection must break: part of the answer has been sent, and the client must
-// not take it for the whole.
+// recoverPanic answers the request of a handler that panicked. It returns true if the
+// connection must be closed: part of the answer is sent, and the client must not mistake the
+// part for the whole.
 func (o Options) recoverPanic(ctx context.Context, answer *recorder, panicked any) (abort bool) {
 	if panicked == nil {
 		return false
@@ -93,22 +90,21 @@ func (o Options) recoverPanic(ctx context.Context, answer *recorder, panicked an
 	return false
 }
 
-// timeout is how long the request may take. Its body is read no longer, and one
-// who does not read the answer is given up in the end, lest they hold it for as
-// long as they like.
+// timeout returns the time limit of a request, and sets the deadlines of the connection. The
+// write deadline stops a client that does not read the answer.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
 	if isForm(r) || r.Method == http.MethodPut {
 		timeout += o.UploadTimeout
 	}
-	// A connection that cannot have a deadline is a test's.
+	// Errors are ignored: only the connection of a test has no deadline.
 	connection, now := http.NewResponseController(w), time.Now()
 	_ = connection.SetReadDeadline(now.Add(timeout))
 	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
 	return timeout
 }
 
-// isForm says whether the request is an upload.
+// isForm reports whether the request is an upload.
 func isForm(r *http.Request) bool {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return mediaType == "multipart/form-data"
@@ -128,8 +124,8 @@ func (o Options) address(r *http.Request) string {
 	return host
 }
 
-// route is the pattern that served the request, of which there are few: a path
-// is the client's to choose.
+// route returns the pattern that matches the request. A path would make too many metrics,
+// because clients choose paths.
 func route(r *http.Request) string {
 	if r.Pattern == "" {
 		return "none"
@@ -145,7 +141,7 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// recorder notes how a request was answered.
+// recorder records the status and the size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -153,7 +149,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // else there is more to come
+	if r.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) { // other 1xx are followed by the status
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
@@ -166,7 +162,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap gives http.ResponseController access to the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *recorder) code() int {
@@ -178,17 +174,17 @@ func (r *recorder) code() int {
 
 func (r *recorder) class() string { return string(rune('0'+r.code()/100)) + "xx" }
 
-// Authenticator finds out whose a bearer token is. Its error is a *fault.Error
-// where the token does not hold.
+// Authenticator returns the caller with a bearer token. The error is a *fault.Error if the
+// token is invalid.
 type Authenticator func(ctx context.Context, bearer string) (*caller.Caller, error)
 
-// Refuser answers a request that is turned away.
+// Refuser answers a refused request.
 type Refuser func(w http.ResponseWriter, r *http.Request, status int, code fault.Code, message string)
 
-// Authenticate finds out who is asking, from `Authorization: Bearer`. Without
-// it the caller is anonymous; with one that does not hold the request is
-// refused, so that nobody believes to be signed in who is not. An anonymous
-// upload is refused before its body is read.
+// Authenticate sets the caller of a request by `Authorization: Bearer`. Without this header
+// the caller is anonymous. A request with an invalid token is refused, so that no client
+// believes to be signed in by mistake. An anonymous upload is refused before its body is
+// read.
 func Authenticate(next http.Handler, authenticate Authenticator, refuse Refuser, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unauthenticated := func(message string) {
@@ -222,12 +218,12 @@ func Authenticate(next http.Handler, authenticate Authenticator, refuse Refuser,
 	})
 }
 
-// Checks are what must work for a server to be ready, by their names.
+// Checks are the conditions of a ready server, by name.
 type Checks map[string]func(context.Context) error
 
-// Ready answers /readyz: 200 if all checks pass, else 503 with the names of those
-// that do not. Obstacle returns why the server cannot write, or nothing: a server
-// that reads is ready, and says so in a second line.
+// Ready answers /readyz: 200 if all checks pass, else 503 with the names of the failed
+// checks. Obstacle returns the reason why the server cannot write, or "". A server that can
+// only read is ready, and the answer has the reason in a second line.
 func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("ready\n"))
@@ -237,7 +233,7 @@ func Ready(log *slog.Logger, checks Checks, obstacle func(context.Context) strin
 	})
 }
 
-// ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle.
+// ReadyToWrite answers /readyz/write: as Ready, but 503 if there is an obstacle to writing.
 func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context) string) http.Handler {
 	return ready(log, checks, func(w http.ResponseWriter, r *http.Request) {
 		if reason := obstacle(r.Context()); reason != "" {
@@ -249,7 +245,7 @@ func ReadyToWrite(log *slog.Logger, checks Checks, obstacle func(context.Context
 	})
 }
 
-// ready answers 503 unless all checks pass, and leaves the rest to passed.
+// ready answers 503 if a check fails, and calls onPass otherwise.
 func ready(log *slog.Logger, checks Checks, onPass http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Listen opens the port of a server. Its errors say what to do.
+// Listen opens the port of a server. Errors name the remedy.
 func Listen(address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	switch {

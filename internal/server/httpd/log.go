@@ -7,7 +7,7 @@ import (
 	"tagma/internal/base/request"
 )
 
-// LogHandler adds the request's id to every line that is logged within one.
+// LogHandler returns next with the id of the request added to each record.
 func LogHandler(next slog.Handler) slog.Handler { return logHandler{next} }
 
 type logHandler struct{ slog.Handler }

@@ -11,17 +11,17 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightsKept is how long a browser may go by the answer to a preflight. No
-// browser keeps one for longer than a day, and Chromium for two hours.
+// preflightMaxAge is the time for which a browser may cache a preflight. Browsers limit the
+// time to one day, Chromium to two hours.
 const preflightMaxAge = 2 * time.Hour
 
-// CrossOrigin lets pages of the given origins, and of no others, use next from a
-// browser (https://fetch.spec.whatwg.org/#http-cors-protocol). A preflight is
-// answered here, before anybody asks who is calling.
+// CrossOrigin lets pages of the given origins only use next from a browser
+// (https://fetch.spec.whatwg.org/#http-cors-protocol). It answers preflights before
+// authentication.
 //
-// Nothing that a browser sends by itself proves who is asking: the token stands
-// in a header that the page sets. So credentials are not allowed, and a page of
-// another origin could at most ask what anybody may.
+// Browsers send no credentials to the server by themselves: a page sets the header with the
+// token. So CORS credentials are not allowed, and a page of another origin could only send
+// anonymous requests.
 func CrossOrigin(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next
@@ -42,9 +42,8 @@ func CrossOrigin(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
-// CheckOrigin says what is wrong with an origin of the list, which must be
-// exactly what browsers send: a scheme, a host in lower case, and a port where
-// it is not the scheme's own.
+// CheckOrigin returns an error unless origin has the form that browsers send: a scheme, a
+// host in lower case, and a port unless it is the default port of the scheme.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(origin, "*") ||

@@ -21,7 +21,7 @@ import (
 	"tagma/internal/storage/ownership"
 )
 
-// noted is the number of sums of small pictures in one transaction.
+// maxNotes is the number of sums of thumbnails in one transaction.
 const maxNotes = 200
 
 // ImagesAfter checks the files of the images with ids above id. Done, if set, is
@@ -211,7 +211,7 @@ func (c *Checker) orphans(ctx context.Context, before time.Time) error {
 		if c.ended(ctx) != nil {
 			return c.ended(ctx)
 		}
-		if err != nil { // the last thing that the list gives
+		if err != nil { // always the last element of the list
 			c.Found(Finding{Kind: Unreadable, Key: "files", About: "list of the files in the store", Err: err})
 			return nil
 		}
@@ -244,15 +244,15 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 	return nil
 }
 
-// read reads a file, and returns its SHA-256. If keep is set, read returns the
-// content too: that of a small picture.
+// read reads a file, and returns its SHA-256. If keep is set, read also returns the content,
+// for a thumbnail.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
 	in, err := c.Bucket.NewReader(ctx, key, nil)
 	if err != nil {
 		return "", nil, err
 	}
 	defer in.Close()
-	const longestPicture = 16 << 20 // many times what any small picture has
+	const longestPicture = 16 << 20 // many times the size of a thumbnail
 	hash := sha256.New()
 	var picture bytes.Buffer
 	buffer := make([]byte, 256<<10)

@@ -91,7 +91,7 @@ type Checker struct {
 	right   int // files without a fault
 	objects int // objects of the label repository without a fault
 	notes   []images.Sum
-	paceErr error // what Pace returned
+	paceErr error // the error of Pace
 }
 
 // Report is the result of Verify.
@@ -147,8 +147,8 @@ func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	return total, err
 }
 
-// goOn makes a finding of an error of a damaged database, so that the next part is
-// checked. goOn returns any other error.
+// reportDamage reports an error of a damaged database as a finding, so that the check
+// continues with the next part. It returns any other error.
 func (c *Checker) reportDamage(part string, err error) error {
 	if !database.IsDamaged(err) {
 		return err
@@ -165,8 +165,8 @@ func (c *Checker) pace(ctx context.Context, bytes int64) error {
 	return c.ended(ctx)
 }
 
-// over returns the reason to end the check, or nil. Callers tell the end of a
-// check from an unreadable file with over.
+// ended returns the reason to end the check, or nil. It distinguishes the end of a check from
+// an unreadable file.
 func (c *Checker) ended(ctx context.Context) error { return cmp.Or(c.paceErr, ctx.Err()) }
 
 // Database checks the whole database, and returns the name of the check.

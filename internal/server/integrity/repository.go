@@ -117,7 +117,7 @@ func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Findi
 		before[n].Mended = !unmended[before[n].Key]
 		delete(unmended, before[n].Key)
 	}
-	for _, f := range after { // what came to light when others were mended
+	for _, f := range after { // findings that mending uncovered
 		if unmended[f.Key] {
 			before = append(before, f)
 		}

@@ -27,16 +27,16 @@ const (
 	// checkpointID is the id of the row with the scrub's state.
 	checkpointID = "scrub"
 
-	// apart is the least time between the beginnings of two passes: a small store
-	// is read in minutes.
+	// minPassInterval is the least time between the beginnings of two passes: a small
+	// store is read in minutes.
 	minPassInterval = 24 * time.Hour
 
-	// savedEvery is the number of images or contents of bundles between two writes
-	// of the checkpoint. After a crash the scrub reads so many again.
+	// saveInterval is the number of images or contents of bundles between two writes of the
+	// checkpoint. After a crash the scrub reads at most this number again.
 	saveInterval = 500
 
-	// rest is the pause after the check of a table, as a multiple of the time of the
-	// check: a check is one statement, so nothing can slow it.
+	// pauseFactor is the pause after the check of a table, as a multiple of the duration of
+	// the check: a check is one statement, which cannot be slowed.
 	pauseFactor = 9
 )
 
@@ -56,8 +56,8 @@ const (
 // state is the progress of the scrub, as stored in the checkpoint.
 type state struct {
 	Part  part            `json:"part"`
-	Table string          `json:"table,omitempty"` // the last table that was checked
-	ID    int64           `json:"id,omitempty"`    // the last image or content that was read
+	Table string          `json:"table,omitempty"` // the last checked table
+	ID    int64           `json:"id,omitempty"`    // the last checked image or content
 	Began instant.Instant `json:"began"`           // the pass
 	Ended instant.Instant `json:"ended,omitempty"` // the last complete pass
 }
@@ -106,8 +106,8 @@ type Options struct {
 type Scrub struct {
 	Options
 	checker *integrity.Checker
-	debt    time.Duration // what is to be waited for bytes that were read
-	unsaved int           // images or contents that were read since the checkpoint was written
+	debt    time.Duration // time still to wait for the bytes read
+	unsaved int           // images or contents checked since the last write of the checkpoint
 }
 
 // New returns a scrub of a store.

@@ -1,6 +1,5 @@
-// Package sweep owns the work that a server does on its own, now and then: to
-// clear away what crashes, lost races and deletions left behind. Several
-// servers may sweep the same store at once.
+// Package sweep owns the regular cleaning of a store by its server: it removes what crashes,
+// lost races and deletions left. Several servers may sweep the same store at once.
 package sweep
 
 import (
@@ -18,11 +17,11 @@ import (
 	"tagma/internal/storage/ownership"
 )
 
-// every is the time between two sweeps.
+// interval is the time between two sweeps.
 const interval = time.Hour
 
-// Start sweeps now and every hour until ctx ends. The channel is closed when
-// it has stopped. Folder is that of a store on the local disk, or empty.
+// Start sweeps now and every hour until ctx ends. It closes the returned channel when the
+// last sweep has ended. Folder is the folder of the bucket, or empty for S3.
 func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *ownership.Proof, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
 		{"SQLite's statistics", func(ctx context.Context) (int, error) { return 0, db.DropStatistics(ctx) }},
@@ -45,7 +44,7 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 	return start(ctx, log, jobs)
 }
 
-// job clears one kind of thing away, and tells how many.
+// job removes one kind of item, and returns the number of removed items.
 type job struct {
 	name   string
 	remove func(context.Context) (int, error)
