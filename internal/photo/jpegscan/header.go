@@ -34,7 +34,7 @@ type Photo struct {
 	Ordinary      bool // Quarter can read it
 
 	data       []byte
-	script     int // where the first scan header is looked for
+	firstSOS   int // where the first scan header is looked for
 	scan       int // where the entropy-coded data begin
 	frame      byte
 	components []component
@@ -63,7 +63,7 @@ func Open(data []byte) (*Photo, error) {
 		switch {
 		case err != nil:
 		case marker == sos:
-			p.script, p.scan = at, next
+			p.firstSOS, p.scan = at, next
 			return p, p.start(body)
 		case marker == eoi:
 			err = damage("the file holds no picture")
@@ -251,15 +251,15 @@ func (p *Photo) readScan(body []byte) bool {
 
 // ordinary reports whether the frame is of the kind that Quarter reads.
 func (p *Photo) ordinary() bool {
-	mostTable := byte(3)
+	maxTable := byte(3)
 	switch p.frame {
 	case sof0:
-		mostTable = 1 // table B.5
+		maxTable = 1 // table B.5
 	case sof2:
 		return false
 	}
 	for _, c := range p.components {
-		if c.quant > 3 || c.dc > mostTable || c.ac > mostTable {
+		if c.quant > 3 || c.dc > maxTable || c.ac > maxTable {
 			return false
 		}
 	}

@@ -15,11 +15,11 @@ const minHole = 128
 // shortest AC code of all components is the end of the block, as in files with
 // tables of their own that are mostly black, do zeros stand for empty blocks.
 func (s *scan) hole() error {
-	natural := true
+	zerosAreEmptyBlocks := true
 	for _, p := range s.planes {
-		natural = natural && p.ac.next(0).advance() > ended
+		zerosAreEmptyBlocks = zerosAreEmptyBlocks && p.ac.next(0).advance() > blockEnd
 	}
-	if natural {
+	if zerosAreEmptyBlocks {
 		return nil
 	}
 	data := s.data[s.photo.scan:s.src]

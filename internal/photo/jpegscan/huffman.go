@@ -1,8 +1,8 @@
 package jpegscan
 
 const (
-	lookBits = 10 // nearly all codes are no longer
-	skipBits = 12 // two or three codes of a photograph fit
+	lookupBits = 10 // nearly all codes are no longer
+	skipBits   = 12 // two or three codes of a photograph fit
 )
 
 // What a coefficient's size may be at 8 bits: T.81, tables F.1 and F.2.
@@ -15,7 +15,7 @@ const (
 type huffman struct {
 	// look is indexed by the next bits. It holds 0 where the code is longer or
 	// means nothing.
-	look [1 << lookBits]entry
+	lookup [1 << lookupBits]entry
 	// For longer codes: of each length, the first 16-bit value that is past
 	// its codes, and what leads from a code to the index of its symbol.
 	limit   [17]uint32
@@ -43,7 +43,7 @@ const (
 	entryBits    = 1<<6 - 1
 	entryAdvance = 1<<8 - 1 // after a shift by 6
 
-	ended    = 128 // is added to a place in a block when the block ends there
+	blockEnd = 128 // is added to a place in a block when the block ends there
 	skipMost = 18  // bits that skip takes at once, so that three go into 56
 )
 
@@ -69,7 +69,7 @@ func entryAC(length uint, symbol byte) entry {
 	advance := run + 1
 	switch {
 	case symbol == endOfBlock:
-		advance = ended + 1
+		advance = blockEnd + 1
 	case size > maxSizeAC || size == 0 && symbol != zeroRun:
 		return 0
 	}
@@ -94,10 +94,10 @@ func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*hu
 			if code >= 1<<length {
 				return nil, damage("a Huffman table has more codes than there can be")
 			}
-			if length <= lookBits {
-				e, first := entryOf(uint(length), h.symbols[index]), code<<(lookBits-length)
-				for i := range 1 << (lookBits - length) {
-					h.look[first+i] = e
+			if length <= lookupBits {
+				e, first := entryOf(uint(length), h.symbols[index]), code<<(lookupBits-length)
+				for i := range 1 << (lookupBits - length) {
+					h.lookup[first+i] = e
 				}
 			}
 			code++
@@ -111,14 +111,14 @@ func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*hu
 
 // next is what the symbol at the top of bits does.
 func (h *huffman) next(bits uint64) entry {
-	if e := h.look[bits>>(64-lookBits)]; e != 0 {
+	if e := h.lookup[bits>>(64-lookupBits)]; e != 0 {
 		return e
 	}
-	return h.long(bits)
+	return h.nextLong(bits)
 }
 
 // long is next of any code.
-func (h *huffman) long(bits uint64) entry {
+func (h *huffman) nextLong(bits uint64) entry {
 	code := uint32(bits >> 48)
 	for length := uint(1); length <= 16; length++ {
 		if code < h.limit[length] {
@@ -134,19 +134,19 @@ func (h *huffman) long(bits uint64) entry {
 //
 // That is 64, and what is from ended + 1 to ended + 64; less 65, just these have
 // the bit of 64.
-func within(to int) bool { return (to-65)&64 != 0 }
+func atBlockEnd(to int) bool { return (to-65)&64 != 0 }
 
 // buildSkip fills skip.
 func (h *huffman) buildSkip() {
 	for window := range h.skip {
 		var used uint
 		advance := 0
-		for advance < ended && used < skipBits {
+		for advance < blockEnd && used < skipBits {
 			e := h.next(uint64(window) << (64 - skipBits) << used)
 			if e == 0 || used+e.bits()-e.size() > skipBits || used+e.bits() > skipMost {
 				break
 			}
-			if to := advance + e.advance(); to > 64 && !within(to) {
+			if to := advance + e.advance(); to > 64 && !atBlockEnd(to) {
 				break
 			}
 			used += e.bits()

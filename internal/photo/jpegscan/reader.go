@@ -40,7 +40,7 @@ func (r *reader) open(src int) {
 }
 
 // ready sees to it that the window holds one whole MCU, if the data do.
-func (r *reader) ready() {
+func (r *reader) ensureMCU() {
 	if r.end-r.pos < maxMCU && !r.closed {
 		r.fill()
 	}
@@ -86,17 +86,17 @@ func (r *reader) fill() {
 
 // left is how many bits are left in the window, negative if blocks were read
 // past its end.
-func (r *reader) left() int { return (r.end-r.pos)*8 + int(r.n) }
+func (r *reader) remainingBits() int { return (r.end-r.pos)*8 + int(r.n) }
 
 // padded reports whether nothing is left but less than a byte of ones.
-func (r *reader) padded() bool {
-	r.ready()
-	left := r.left()
-	if !r.closed || left < 0 || left > 7 {
+func (r *reader) endsWithPadding() bool {
+	r.ensureMCU()
+	remainingBits := r.remainingBits()
+	if !r.closed || remainingBits < 0 || remainingBits > 7 {
 		return false
 	}
 	r.refill()
-	return ^r.bits>>(64-left) == 0
+	return ^r.bits>>(64-remainingBits) == 0
 }
 
 // refill leaves at least 56 bits.

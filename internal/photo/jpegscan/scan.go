@@ -8,7 +8,7 @@ import (
 
 // kept is the last coefficient, in zigzag order, that a quarter of the scale
 // needs: 0, 1, 2 and 4 are the four lowest frequencies.
-const kept = 4
+const lastCoefficient = 4
 
 // block is the coefficients of a block up to kept. Behind them is room for what
 // comes after a run of zeros that began before.
@@ -19,16 +19,16 @@ type scan struct {
 	reader
 	photo      *Photo
 	planes     []plane
-	mcu        []place // the blocks of one MCU, in their order (A.2.3)
-	cols, rows int     // of MCUs
-	mcuHeight  int     // in pixels
+	mcu        []mcuBlock // the blocks of one MCU, in their order (A.2.3)
+	cols, rows int        // of MCUs
+	mcuHeight  int        // in pixels
 }
 
 // plane is one component at a quarter of the scale.
 type plane struct {
 	dc, ac *huffman
-	scale  [kept + 1]int // what a coefficient weighs
-	last   int           // DC of the block before
+	scale  [lastCoefficient + 1]int // what a coefficient weighs
+	prevDC int                      // DC of the block before
 
 	h, v   int // blocks of an MCU
 	stride int
@@ -36,7 +36,7 @@ type plane struct {
 }
 
 // place is where in the MCU a block lies.
-type place struct {
+type mcuBlock struct {
 	plane *plane
 	x, y  int
 }
@@ -94,7 +94,7 @@ func (p *Photo) newScan() (*scan, error) {
 		pl.pix = make([]byte, pl.stride*2*pl.v*s.rows)
 		for y := range pl.v {
 			for x := range pl.h {
-				s.mcu = append(s.mcu, place{pl, x, y})
+				s.mcu = append(s.mcu, mcuBlock{pl, x, y})
 			}
 		}
 	}
@@ -106,20 +106,20 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 // run reads every MCU and every marker up to EOI. It ends with ctx.
 func (s *scan) run(ctx context.Context) error {
 	s.open(s.photo.scan)
-	until, restarts := s.photo.interval, 0
+	mcusToRestart, restarts := s.photo.interval, 0
 	for row := range s.rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		for col := range s.cols {
-			if until == 0 && s.photo.interval > 0 {
+			if mcusToRestart == 0 && s.photo.interval > 0 {
 				if err := s.restart(rst0+byte(restarts&7), row); err != nil {
 					return err
 				}
-				until = s.photo.interval
+				mcusToRestart = s.photo.interval
 				restarts++
 			}
-			until--
+			mcusToRestart--
 			if err := s.readMCU(col, row); err != nil {
 				return err
 			}
@@ -136,7 +136,7 @@ func (s *scan) restart(marker byte, row int) error {
 		return err
 	}
 	for i := range s.planes {
-		s.planes[i].last = 0
+		s.planes[i].prevDC = 0
 	}
 	s.open(s.src)
 	return nil
@@ -144,20 +144,20 @@ func (s *scan) restart(marker byte, row int) error {
 
 // finish checks that the data end here, with the marker.
 func (s *scan) finish(marker byte, row int) error {
-	switch padded := s.padded(); {
+	switch endsWithPadding := s.endsWithPadding(); {
 	case s.closed && s.marker == 0:
-		return s.broken(row, "")
-	case !padded:
-		return s.broken(row, "there are data that belong to no block")
+		return s.damageAt(row, "")
+	case !endsWithPadding:
+		return s.damageAt(row, "there are data that belong to no block")
 	case s.marker != marker:
-		return s.broken(row, "a marker is missing or out of turn")
+		return s.damageAt(row, "a marker is missing or out of turn")
 	}
 	return nil
 }
 
 // broken tells what is wrong and where it was seen, which with damage is often
 // later than where it is.
-func (s *scan) broken(row int, what string) error {
+func (s *scan) damageAt(row int, what string) error {
 	at := min(row*s.mcuHeight, s.photo.Height)
 	if s.closed && s.marker == 0 {
 		return damage("the file is cut off: it ends at pixel row %d of %d", at, s.photo.Height)
@@ -166,19 +166,19 @@ func (s *scan) broken(row int, what string) error {
 }
 
 func (s *scan) readMCU(col, row int) error {
-	s.ready()
+	s.ensureMCU()
 	for i := range s.mcu {
 		b := &s.mcu[i]
 		var c block
 		if !s.readBlock(b.plane.dc, b.plane.ac, &c) {
-			return s.broken(row, "there is a code that means nothing")
+			return s.damageAt(row, "there is a code that means nothing")
 		}
 		if !b.plane.put(&c, col*b.plane.h+b.x, row*b.plane.v+b.y) {
-			return s.broken(row, "a block is brighter or darker than can be")
+			return s.damageAt(row, "a block is brighter or darker than can be")
 		}
 	}
-	if s.left() < 0 {
-		return s.broken(row, "there are fewer blocks than the size asks for")
+	if s.remainingBits() < 0 {
+		return s.damageAt(row, "there are fewer blocks than the size asks for")
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 	bits <<= e.bits()
 	n -= e.bits()
 	k := 1
-	for k <= kept {
+	for k <= lastCoefficient {
 		if e = ac.next(bits); e == 0 {
 			return false
 		}
@@ -236,7 +236,7 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 				to = k + int(e>>6)
 			}
 		}
-		if to >= 64 && !within(to) {
+		if to >= 64 && !atBlockEnd(to) {
 			// Not even one code is known, or the last one is the next block's.
 			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
 			pos += int(63-n) >> 3
@@ -244,7 +244,7 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 			if e = ac.next(bits); e == 0 {
 				return false
 			}
-			if to = k + e.advance(); to >= 64 && !within(to) {
+			if to = k + e.advance(); to >= 64 && !atBlockEnd(to) {
 				return false
 			}
 		}
@@ -270,8 +270,8 @@ func (e entry) value(bits uint64) int {
 // It reports whether DC, the sum of all differences so far, is within twice
 // what 8-bit pixels can have.
 func (p *plane) put(c *block, x, y int) bool {
-	p.last += c[0]
-	dc := p.last * p.scale[0]
+	p.prevDC += c[0]
+	dc := p.prevDC * p.scale[0]
 	if dc < -2048 || dc > 2048 {
 		return false
 	}

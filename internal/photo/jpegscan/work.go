@@ -34,14 +34,14 @@ func (p *Photo) Work() Work {
 	if w.Converted {
 		w.Bytes += 4 * int64(p.Width) * int64(p.Height)
 	}
-	for at := p.script; ; {
+	for at := p.firstSOS; ; {
 		marker, body, next, err := segment(p.data, at)
 		switch {
 		case err != nil, marker < sof0, marker == soi, marker == eoi:
 			return w
 		case marker == sos:
 			w.Scans++
-			w.Blocks += p.visited(body)
+			w.Blocks += p.scanBlocks(body)
 		}
 		at = next
 	}
@@ -58,7 +58,7 @@ func (p *Photo) blocks(c component) int64 {
 }
 
 // visited returns how many blocks a scan with that header visits.
-func (p *Photo) visited(header []byte) (blocks int64) {
+func (p *Photo) scanBlocks(header []byte) (blocks int64) {
 	if len(header) < 1 || len(header) < 1+2*int(header[0]) {
 		return 0 // image/jpeg refuses the scan
 	}
