@@ -16,7 +16,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/internal/photo"
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 )
 
 // Variant is a size in which an image is kept.
@@ -114,5 +114,5 @@ func (c *Images) discard(ctx context.Context, images ...*ent.Image) {
 			files = append(files, FileKey(i, variant))
 		}
 	}
-	_, _ = blobs.Delete(ctx, c.bucket, files)
+	_, _ = bucket.Delete(ctx, c.bucket, files)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 )
 
 // Grace is how old a file without a row must be before it is cleared away. A
@@ -16,7 +16,7 @@ const Grace = 24 * time.Hour
 func (c *Images) Sweep(ctx context.Context) (int, error) {
 	limit := c.clock().Add(-Grace).Time()
 	removed := 0
-	for files, err := range blobs.Old(ctx, c.bucket, folder, limit) {
+	for files, err := range bucket.ListBefore(ctx, c.bucket, folder, limit) {
 		if err != nil {
 			return removed, err
 		}
@@ -24,7 +24,7 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			return removed, err
 		}
-		deleted, err := blobs.Delete(ctx, c.bucket, orphans)
+		deleted, err := bucket.Delete(ctx, c.bucket, orphans)
 		removed += deleted
 		if err != nil {
 			return removed, err

@@ -17,7 +17,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/ownership"
 )
 
@@ -207,7 +207,7 @@ func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
 }
 
 func (c *Checker) orphans(ctx context.Context, before time.Time) error {
-	for files, err := range blobs.Old(ctx, c.Bucket, "", before) {
+	for files, err := range bucket.ListBefore(ctx, c.Bucket, "", before) {
 		if c.ended(ctx) != nil {
 			return c.ended(ctx)
 		}
