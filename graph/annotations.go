@@ -5,9 +5,9 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/annotations"
 )
 
@@ -15,7 +15,7 @@ func (a annotation) Image(ctx context.Context, of *ent.Annotation) (*ent.Image, 
 	if of.Edges.Image != nil {
 		return of.Edges.Image, nil
 	}
-	found, err := batch.Load(ctx, of.Group, of, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
 		return a.Images.ByIDs(ctx, distinct(all, func(one *ent.Annotation) *int64 { return &one.ImageID }))
 	})
 	if err == nil && found[of.ImageID] == nil {
@@ -29,7 +29,7 @@ func (a annotation) Algorithm(_ context.Context, of *ent.Annotation) (*ent.Annot
 }
 
 func (a annotation) kept(ctx context.Context, of *ent.Annotation) (rawjson.Value, error) {
-	found, err := batch.Load(ctx, of.Group, of, "objects", a.Annotations.Objects)
+	found, err := siblings.Load(ctx, of.Group, of, "objects", a.Annotations.Objects)
 	if err == nil && found[of.ID] == nil {
 		return nil, fault.New(fault.NotFound, "the annotation was deleted meanwhile")
 	}
@@ -61,7 +61,7 @@ func (a annotation) CreatedBy(ctx context.Context, of *ent.Annotation) (*ent.Use
 	if of.CreatedByID == nil {
 		return nil, nil //nolint:nilnil // nobody is known
 	}
-	found, err := batch.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
 		return a.People.ByIDs(ctx, distinct(all, func(one *ent.Annotation) *int64 { return one.CreatedByID }))
 	})
 	return found[*of.CreatedByID], err

@@ -7,10 +7,10 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/nodeid"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/storage/filelink"
 )
@@ -50,7 +50,7 @@ func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.
 }
 
 func (b bundle) Latest(ctx context.Context, of *ent.Bundle) (*ent.BundleVersion, error) {
-	found, err := batch.Load(ctx, of.Group, of, "latest", b.Bundles.Latest)
+	found, err := siblings.Load(ctx, of.Group, of, "latest", b.Bundles.Latest)
 	return found[of.ID], err
 }
 
@@ -66,7 +66,7 @@ func (b bundle) Versions(ctx context.Context, of *ent.Bundle, first *int, after 
 	if after != nil {
 		name.after = *after
 	}
-	found, err := batch.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
+	found, err := siblings.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
 		return b.Bundles.Versions(ctx, all, page.Request{First: first, After: after})
 	})
 	return found[of.ID], err
@@ -74,14 +74,14 @@ func (b bundle) Versions(ctx context.Context, of *ent.Bundle, first *int, after 
 
 func (b bundle) Version(ctx context.Context, of *ent.Bundle, number int) (*ent.BundleVersion, error) {
 	type edge struct{ number int }
-	found, err := batch.Load(ctx, of.Group, of, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+	found, err := siblings.Load(ctx, of.Group, of, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
 		return b.Bundles.Numbered(ctx, all, number)
 	})
 	return found[of.ID], err
 }
 
 func (v bundleVersion) Bundle(ctx context.Context, of *ent.BundleVersion) (*ent.Bundle, error) {
-	found, err := batch.Load(ctx, of.Group, of, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
 		return v.Bundles.ByIDs(ctx, distinct(all, func(one *ent.BundleVersion) *int64 { return &one.BundleID }))
 	})
 	return found[of.BundleID], err
@@ -99,14 +99,14 @@ func (v bundleVersion) CreatedBy(ctx context.Context, of *ent.BundleVersion) (*e
 	if of.CreatedByID == nil {
 		return nil, nil //nolint:nilnil // nobody is known
 	}
-	found, err := batch.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
 		return v.People.ByIDs(ctx, distinct(all, func(one *ent.BundleVersion) *int64 { return one.CreatedByID }))
 	})
 	return found[*of.CreatedByID], err
 }
 
 func (v bundleVersion) Files(ctx context.Context, of *ent.BundleVersion, part bundles.Part) ([]*bundles.File, error) {
-	found, err := batch.Load(ctx, of.Group, of, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
+	found, err := siblings.Load(ctx, of.Group, of, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
 		return v.Bundles.Files(ctx, all, part)
 	})
 	return pointers(found[of.ID]), err
@@ -121,7 +121,7 @@ func (f bundleFile) Link(ctx context.Context, of *bundles.File) (*model.FileLink
 }
 
 func (a algorithm) BundleVersion(ctx context.Context, of *ent.Annotation) (*ent.BundleVersion, error) {
-	found, err := batch.Load(ctx, of.Group, of, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
 		algorithms := make([]bundles.Algorithm, len(all))
 		for n, one := range all {
 			algorithms[n] = algorithmOf(one)

@@ -8,23 +8,23 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
 )
 
 func (i image) Device(ctx context.Context, of *ent.Image) (*ent.Device, error) {
-	found, err := batch.Load(ctx, of.Group, of, "device", i.Images.DevicesOf)
+	found, err := siblings.Load(ctx, of.Group, of, "device", i.Images.DevicesOf)
 	return found[of.DeviceID], err
 }
 
 func (i image) Metadata(ctx context.Context, of *ent.Image) (rawjson.Value, error) {
-	found, err := batch.Load(ctx, of.Group, of, "metadata", i.Images.Metadata)
+	found, err := siblings.Load(ctx, of.Group, of, "metadata", i.Images.Metadata)
 	return found[of.ID], err
 }
 
@@ -32,7 +32,7 @@ func (i image) UploadedBy(ctx context.Context, of *ent.Image) (*ent.User, error)
 	if of.UploadedByID == nil {
 		return nil, nil //nolint:nilnil // nobody is known
 	}
-	found, err := batch.Load(ctx, of.Group, of, "uploadedBy", func(ctx context.Context, all []*ent.Image) (map[int64]*ent.User, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "uploadedBy", func(ctx context.Context, all []*ent.Image) (map[int64]*ent.User, error) {
 		return i.People.ByIDs(ctx, distinct(all, func(one *ent.Image) *int64 { return one.UploadedByID }))
 	})
 	return found[*of.UploadedByID], err
@@ -60,7 +60,7 @@ func (i image) File(ctx context.Context, of *ent.Image, variant images.Variant) 
 }
 
 func (i image) Annotations(ctx context.Context, of *ent.Image, algorithm *annotations.Filter) ([]*ent.Annotation, error) {
-	found, err := batch.Load(ctx, of.Group, of, edgeName("annotations", algorithm), func(ctx context.Context, all []*ent.Image) (map[int64][]*ent.Annotation, error) {
+	found, err := siblings.Load(ctx, of.Group, of, edgeName("annotations", algorithm), func(ctx context.Context, all []*ent.Image) (map[int64][]*ent.Annotation, error) {
 		return i.Resolver.Annotations.OfImages(ctx, all, algorithm)
 	})
 	return found[of.ID], err
@@ -84,17 +84,17 @@ func pattern(p *string) string {
 }
 
 func (i image) Previous(ctx context.Context, of *ent.Image) (*ent.Image, error) {
-	found, err := batch.Load(ctx, of.Group, of, "previous", i.Images.Previous)
+	found, err := siblings.Load(ctx, of.Group, of, "previous", i.Images.Previous)
 	return found[of.ID], err
 }
 
 func (i image) Next(ctx context.Context, of *ent.Image) (*ent.Image, error) {
-	found, err := batch.Load(ctx, of.Group, of, "next", i.Images.Next)
+	found, err := siblings.Load(ctx, of.Group, of, "next", i.Images.Next)
 	return found[of.ID], err
 }
 
 func (d device) statistics(ctx context.Context, of *ent.Device) (images.Statistics, error) {
-	found, err := batch.Load(ctx, of.Group, of, "statistics", d.Resolver.Images.Statistics)
+	found, err := siblings.Load(ctx, of.Group, of, "statistics", d.Resolver.Images.Statistics)
 	return found[of.ID], err
 }
 
@@ -116,7 +116,7 @@ func (d device) LastTakenAt(ctx context.Context, of *ent.Device) (*instant.Insta
 func (d device) Images(ctx context.Context, of *ent.Device, start, end *instant.Instant, first *int, after *string) (*node.ImageConnection, error) {
 	// Each field of the query has arguments of its own, and so its own batch.
 	name := graphql.GetFieldContext(ctx).Field.Field
-	found, err := batch.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Device) (map[string]*node.ImageConnection, error) {
+	found, err := siblings.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Device) (map[string]*node.ImageConnection, error) {
 		return d.Resolver.Images.OfDevices(ctx, all, images.Range{Start: start, End: end}, page.Request{First: first, After: after})
 	})
 	return found[of.ID], err

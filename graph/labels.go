@@ -7,10 +7,10 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/labels"
 )
 
@@ -56,7 +56,7 @@ func (s labelSet) Labels(_ context.Context, of *ent.LabelSet) ([]*labels.Definit
 }
 
 func (v video) LabelledFrames(ctx context.Context, of *ent.Video) (int, error) {
-	frames, err := batch.Load(ctx, of.Group, of, "labelledFrames", v.Labels.LabelledFrames)
+	frames, err := siblings.Load(ctx, of.Group, of, "labelledFrames", v.Labels.LabelledFrames)
 	return frames[of.ID], err
 }
 
@@ -80,21 +80,21 @@ func (v video) Submissions(ctx context.Context, of *ent.Video, frameIndex, first
 	if after != nil {
 		name.after = *after
 	}
-	found, err := batch.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
+	found, err := siblings.Load(ctx, of.Group, of, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
 		return v.Labels.OfVideos(ctx, all, frameIndex, page.Request{First: first, After: after})
 	})
 	return found[of.ID], err
 }
 
 func (s labelSubmission) Video(ctx context.Context, of *ent.LabelSubmission) (*ent.Video, error) {
-	found, err := batch.Load(ctx, of.Group, of, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
 		return s.Resolver.Labels.VideosByID(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return &one.VideoID }))
 	})
 	return found[of.VideoID], err
 }
 
 func (s labelSubmission) LabelSet(ctx context.Context, of *ent.LabelSubmission) (*ent.LabelSet, error) {
-	found, err := batch.Load(ctx, of.Group, of, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
 		return s.Resolver.Labels.SetsByID(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return &one.LabelSetID }))
 	})
 	return found[of.LabelSetID], err
@@ -125,7 +125,7 @@ func (s labelSubmission) SubmittedBy(ctx context.Context, of *ent.LabelSubmissio
 	if of.SubmittedByID == nil {
 		return nil, nil //nolint:nilnil // it was read from the repository
 	}
-	found, err := batch.Load(ctx, of.Group, of, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
+	found, err := siblings.Load(ctx, of.Group, of, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
 		return s.People.ByIDs(ctx, distinct(all, func(one *ent.LabelSubmission) *int64 { return one.SubmittedByID }))
 	})
 	return found[*of.SubmittedByID], err

@@ -8,13 +8,13 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/nodeid"
 	"tagma/internal/base/page"
 	"tagma/internal/base/request"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/people"
 )
 
@@ -50,7 +50,7 @@ func (u user) Tokens(ctx context.Context, of *ent.User) ([]*ent.AccessToken, err
 	if err := ownOrAdmin(ctx, of); err != nil {
 		return nil, err
 	}
-	found, err := batch.Load(ctx, of.Group, of, "tokens", u.People.TokensOf)
+	found, err := siblings.Load(ctx, of.Group, of, "tokens", u.People.TokensOf)
 	return found[of.ID], err
 }
 

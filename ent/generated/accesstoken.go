@@ -7,9 +7,9 @@ import (
 	"strings"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -44,8 +44,8 @@ type AccessToken struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*AccessToken] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*AccessToken] `json:"-"`
 }
 
 // AccessTokenEdges holds the relations/edges for other nodes in the graph.

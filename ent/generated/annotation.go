@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/annotation"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -42,8 +42,8 @@ type Annotation struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*Annotation] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*Annotation] `json:"-"`
 }
 
 // AnnotationEdges holds the relations/edges for other nodes in the graph.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"tagma/ent/generated/bundlearrival"
 	"tagma/ent/generated/bundleupload"
-	"tagma/internal/base/batch"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -32,8 +32,8 @@ type BundleArrival struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*BundleArrival] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*BundleArrival] `json:"-"`
 }
 
 // BundleArrivalEdges holds the relations/edges for other nodes in the graph.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/bundlecontent"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -31,8 +31,8 @@ type BundleContent struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*BundleContent] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*BundleContent] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

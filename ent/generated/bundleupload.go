@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/bundleupload"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -44,8 +44,8 @@ type BundleUpload struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*BundleUpload] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*BundleUpload] `json:"-"`
 }
 
 // BundleUploadEdges holds the relations/edges for other nodes in the graph.

@@ -8,8 +8,8 @@ import (
 	"tagma/ent/generated/bundle"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -36,8 +36,8 @@ type BundleVersion struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*BundleVersion] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*BundleVersion] `json:"-"`
 }
 
 // BundleVersionEdges holds the relations/edges for other nodes in the graph.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/checkpoint"
-	"tagma/internal/base/batch"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -23,8 +23,8 @@ type Checkpoint struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*Checkpoint] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*Checkpoint] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -74,8 +74,8 @@ type Image struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*Image] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*Image] `json:"-"`
 }
 
 // ImageEdges holds the relations/edges for other nodes in the graph.

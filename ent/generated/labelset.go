@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/labelset"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -31,8 +31,8 @@ type LabelSet struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*LabelSet] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*LabelSet] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

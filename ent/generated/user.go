@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -37,8 +37,8 @@ type User struct {
 	selectValues sql.SelectValues
 
 	// Group is the rows that were loaded together with this one, or nil for one
-	// that was loaded alone. See package batch.
-	Group *batch.Group[*User] `json:"-"`
+	// that was loaded alone. See package siblings.
+	Group *siblings.Group[*User] `json:"-"`
 }
 
 // UserEdges holds the relations/edges for other nodes in the graph.

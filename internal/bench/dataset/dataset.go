@@ -200,7 +200,7 @@ func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
 		}
 		value := n
 		objects[n] = annotations.NewObject{
-			Name: []string{"insect", "insect", "insect", "moth", "background"}[random.IntN(5)], Contour: contour.Uncheck(outline),
+			Name: []string{"insect", "insect", "insect", "moth", "background"}[random.IntN(5)], Contour: contour.NewInput(outline),
 			FillColour: &red, StrokeColour: &blue, Value: &value,
 		}
 	}

@@ -36,7 +36,7 @@ type Object struct {
 // NewObject is one object as the caller passes it.
 type NewObject struct {
 	Name         string
-	Contour      contour.Unchecked
+	Contour      contour.Input
 	FillColour   *string
 	StrokeColour *string
 	Value        *int

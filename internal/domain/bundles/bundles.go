@@ -25,10 +25,10 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundle"
 	"tagma/ent/generated/bundleversion"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/like"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/storage/database"
 )
 
@@ -55,7 +55,7 @@ func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limit
 }
 
 func setGroup(rows []*ent.Bundle) []*ent.Bundle {
-	group := batch.NewGroup(rows)
+	group := siblings.NewGroup(rows)
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -63,7 +63,7 @@ func setGroup(rows []*ent.Bundle) []*ent.Bundle {
 }
 
 func setVersionGroup(rows []*ent.BundleVersion) []*ent.BundleVersion {
-	group := batch.NewGroup(rows)
+	group := siblings.NewGroup(rows)
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -80,7 +80,7 @@ func (b *Bundles) List(ctx context.Context, pattern string, request page.Request
 		return b.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
 	}
 	byName := page.Order[*ent.Bundle]{
-		Columns: []page.Column{{Name: bundle.FieldName, Text: true}},
+		Columns: []page.Column{{Name: bundle.FieldName, IsText: true}},
 		Key:     func(row *ent.Bundle) page.Key { return page.Key{row.Name} },
 	}
 	return page.Fetch(ctx, b.limits.Page, request, byName,

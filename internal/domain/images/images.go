@@ -25,10 +25,10 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/predicate"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/series"
 	"tagma/internal/photo"
 	"tagma/internal/storage/database"
@@ -106,7 +106,7 @@ var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) 
 
 // Together tells images that they were loaded together: see package batch.
 func Together(all []*ent.Image) []*ent.Image {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, i := range all {
 		i.Group = group
 	}
@@ -206,43 +206,43 @@ func WantKeys(argument string, keys []Key) (narrow predicate.Image, places map[K
 
 // WantSeries is the page that Series gives, and what narrows a query of the
 // images to it, for a reader that fetches them by itself.
-func (c *Images) WantSeries(all []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
+func (c *Images) WantSeries(all []series.Series, order series.Order, request page.Request) (page.Keyset, predicate.Image, error) {
 	union, err := series.Parse(all)
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
-	wanted, err := order.Places().Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
+	keyset, err := order.Places().Keyset(c.limits.Page, request, func(ctx context.Context) (int, error) {
 		return c.db.Image.Query().Where(union.Select).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) { union.Narrow(s, wanted) }, err
+	return keyset, func(s *sql.Selector) { union.Narrow(s, keyset) }, err
 }
 
 // Series gives a page of the images that are in at least one of the series.
 func (c *Images) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
-	wanted, narrow, err := c.WantSeries(all, order, request)
+	keyset, narrow, err := c.WantSeries(all, order, request)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.db.Image.Query().Where(narrow, wanted.Limit).Select(listed...).All(ctx)
+	found, err := c.db.Image.Query().Where(narrow, keyset.Limit).Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return order.Places().Page(wanted.Plan, Together(found), wanted.Count), nil
+	return order.Places().Page(keyset.Plan, Together(found), keyset.Count), nil
 }
 
 // WantDevices is the page that Devices gives, and what narrows a query of the
 // devices to it, for a reader that fetches them by itself.
-func (c *Images) WantDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
+func (c *Images) WantDevices(pattern string, request page.Request) (page.Keyset, predicate.Device, error) {
 	match, err := devicePattern(pattern)
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
-	wanted, err := devicesByName.Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
+	keyset, err := devicesByName.Keyset(c.limits.Page, request, func(ctx context.Context) (int, error) {
 		return c.db.Device.Query().Where(match).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) {
+	return keyset, func(s *sql.Selector) {
 		match(s)
-		wanted.Narrow(s)
+		keyset.Apply(s)
 	}, err
 }
 
@@ -254,7 +254,7 @@ func WantDevice(name string) (predicate.Device, error) {
 
 // devicesByName is the order of devices.
 var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a table
-	Columns: []page.Column{{Name: device.FieldID, Text: true}},
+	Columns: []page.Column{{Name: device.FieldID, IsText: true}},
 	Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
 }
 
@@ -284,7 +284,7 @@ func (c *Images) DevicesByName(ctx context.Context, names []string) (map[string]
 }
 
 func togetherDevices(all []*ent.Device) []*ent.Device {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, d := range all {
 		d.Group = group
 	}

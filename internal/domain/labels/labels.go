@@ -21,11 +21,11 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/labelset"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
@@ -227,7 +227,7 @@ func (l *Labels) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 // SetsByID gives the versions of label sets with these ids.
 func (l *Labels) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
 	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	found := make(map[int64]*ent.LabelSet, len(all))
 	for _, one := range all {
 		one.Group = group

@@ -15,9 +15,9 @@ import (
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/storage/database"
 )
 
@@ -82,7 +82,7 @@ var byAge = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a tab
 }
 
 func together(all []*ent.LabelSubmission) []*ent.LabelSubmission {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, s := range all {
 		s.Group = group
 	}
@@ -212,7 +212,7 @@ func (l *Labels) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Vi
 }
 
 func togetherVideos(all []*ent.Video) []*ent.Video {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, v := range all {
 		v.Group = group
 	}

@@ -28,12 +28,12 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/password"
+	"tagma/internal/base/siblings"
 	"tagma/internal/base/throttle"
 	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
@@ -117,7 +117,7 @@ func notExpired(now instant.Instant) predicate.AccessToken {
 // setGroup makes one group of people that were loaded together: see package
 // batch.
 func setGroup(rows []*ent.User) []*ent.User {
-	group := batch.NewGroup(rows)
+	group := siblings.NewGroup(rows)
 	for _, u := range rows {
 		u.Group = group
 	}

@@ -12,10 +12,10 @@ import (
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 	"tagma/internal/base/token"
 	"tagma/internal/photo"
 	"tagma/internal/storage/database"
@@ -177,7 +177,7 @@ func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*
 		Where(database.AmongNumbers(accesstoken.FieldUserID, ids), notExpired(p.clock())).
 		Order(accesstoken.ByCreatedAt(sql.OrderDesc()), accesstoken.ByID(sql.OrderDesc())).
 		Select(tokenColumns...).All(ctx)
-	group := batch.NewGroup(rows)
+	group := siblings.NewGroup(rows)
 	tokens := make(map[int64][]*ent.AccessToken, len(users))
 	for _, t := range rows {
 		t.Group = group

@@ -99,20 +99,20 @@ func (p part) on(column func(string) string) *sql.Predicate {
 
 // narrow narrows a query of images to those of the part from the page on, in the
 // page's order.
-func (p part) narrow(s *sql.Selector, wanted page.Wanted) {
-	if s.Dialect() == dialect.SQLite && p.device.All() && wanted.Columns[0].Name == image.FieldDeviceID {
-		p.byDevice(s, wanted)
+func (p part) narrow(s *sql.Selector, keyset page.Keyset) {
+	if s.Dialect() == dialect.SQLite && p.device.All() && keyset.Columns[0].Name == image.FieldDeviceID {
+		p.byDevice(s, keyset)
 		return
 	}
 	s.Where(p.on(s.C))
-	wanted.Narrow(s)
+	keyset.Apply(s)
 }
 
 // byDevice narrows a query of SQLite's, as narrow does, to the images of all
 // devices in the order of the devices. It takes one device after the other, and of
 // each device a range of the index over device and time. From one index alone,
 // SQLite would have to choose between the order and the time, by statistics.
-func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
+func (p part) byDevice(s *sql.Selector, keyset page.Keyset) {
 	of := sql.Dialect(s.Dialect()).Table(device.Table).As("d")
 	name, taken, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), of.C(device.FieldID)
 	// The plus keeps SQLite from finding the device of each image instead.
@@ -140,30 +140,30 @@ func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
 	// A cursor that has more than device and time lets the image at its place
 	// through.
 	past, until := int64(1), int64(0)
-	if after := wanted.Plan.After; len(after) > len(wanted.Columns) {
+	if after := keyset.Plan.After; len(after) > len(keyset.Columns) {
 		past = 0
 	}
-	if before := wanted.Plan.Before; len(before) > len(wanted.Columns) {
+	if before := keyset.Plan.Before; len(before) > len(keyset.Columns) {
 		until = 1
 	}
-	bound(">=", int64(p.start), wanted.Plan.After, past)
-	bound("<", int64(p.end), wanted.Plan.Before, until)
+	bound(">=", int64(p.start), keyset.Plan.After, past)
+	bound("<", int64(p.end), keyset.Plan.Before, until)
 	direction := sql.Asc
-	if wanted.Plan.Backwards {
+	if keyset.Plan.Backwards {
 		direction = sql.Desc
 	}
 	s.OrderBy(direction(id), direction(taken))
 }
 
 // Narrow narrows a query of images to those of the union from the page on.
-func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
+func (u Union) Narrow(s *sql.Selector, keyset page.Keyset) {
 	if len(u.parts) == 1 {
-		u.parts[0].narrow(s, wanted)
+		u.parts[0].narrow(s, keyset)
 		return
 	}
-	first := u.First(s.Dialect(), wanted, wanted.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
+	first := u.First(s.Dialect(), keyset, keyset.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
 	s.Where(sql.In(s.C(image.FieldID), sql.Dialect(s.Dialect()).Select(image.FieldID).From(first.As(image.Table))))
-	wanted.Order(s)
+	keyset.Order(s)
 }
 
 // First selects columns of the first images of the union from where a page
@@ -171,7 +171,7 @@ func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
 // would have to be sorted to give one page of it, but each series by itself lies
 // in an index in the order of the page. Also is a further condition. The columns
 // tell images apart, and have those of the order.
-func (u Union) First(of string, wanted page.Wanted, most int, also func(*sql.Selector), columns ...string) *sql.Selector {
+func (u Union) First(of string, keyset page.Keyset, most int, also func(*sql.Selector), columns ...string) *sql.Selector {
 	from := func(query func(*sql.Builder)) *sql.Selector {
 		return sql.Dialect(of).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
 			b.WriteByte('(')
@@ -189,7 +189,7 @@ func (u Union) First(of string, wanted page.Wanted, most int, also func(*sql.Sel
 		for _, column := range columns {
 			query.AppendSelectAs(query.C(column), column)
 		}
-		p.narrow(query, wanted)
+		p.narrow(query, keyset)
 		also(query)
 		all = append(all, first(query))
 	}
@@ -203,14 +203,14 @@ func (u Union) First(of string, wanted page.Wanted, most int, also func(*sql.Sel
 		all[0].Union(one)
 	}
 	merged := from(func(b *sql.Builder) { b.Join(all[0]) }).As(image.Table)
-	wanted.Order(merged)
+	keyset.Order(merged)
 	return first(merged)
 }
 
 // Places is the order as pages need it. An image's device and time are its
 // own, so either order is total.
 func (o Order) Places() page.Order[*ent.Image] {
-	device := page.Column{Name: image.FieldDeviceID, Text: true}
+	device := page.Column{Name: image.FieldDeviceID, IsText: true}
 	time := page.Column{Name: image.FieldTakenAt}
 	if o == TimeDevice {
 		return page.Order[*ent.Image]{

@@ -71,15 +71,15 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 				}
 				var got []string
 				for further := true; further; {
-					wanted, err := order.Places().Want(page.Limits{Default: 100, Max: 100}, request, nil)
+					keyset, err := order.Places().Keyset(page.Limits{Default: 100, Max: 100}, request, nil)
 					if err != nil {
 						r.Fatal(err)
 					}
-					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, wanted) }, wanted.Limit).All(r.Context())
+					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, keyset) }, keyset.Limit).All(r.Context())
 					if err != nil {
 						r.Fatal(err)
 					}
-					p := order.Places().Page(wanted.Plan, rows, nil)
+					p := order.Places().Page(keyset.Plan, rows, nil)
 					var names []string
 					for _, i := range p.Nodes {
 						names = append(names, fmt.Sprint(i.DeviceID, " ", int64(i.TakenAt)))

@@ -175,7 +175,7 @@ type Query struct {
 	Made *Made
 
 	// Page, of a connection, is which one it is. Select leaves its length out.
-	Page page.Wanted
+	Page page.Keyset
 
 	// Place, if set, is the place of a row in the answer, by the values of the
 	// columns PlaceBy. Rows in the same place stay in their order.

@@ -118,10 +118,10 @@ func (s Shot) annotations() []annotations.Addition {
 	red, blue := "#ff0000", "#0000ff"
 	for _, box := range s.scene.Boxes() {
 		outlines.Objects = append(outlines.Objects, annotations.NewObject{
-			Name: kind(box), Contour: contour.Uncheck(ellipse(box)), StrokeColour: &blue,
+			Name: kind(box), Contour: contour.NewInput(ellipse(box)), StrokeColour: &blue,
 		})
 		boxes.Objects = append(boxes.Objects, annotations.NewObject{
-			Name: "insect", Contour: contour.Uncheck(rectangle(box)), StrokeColour: &red,
+			Name: "insect", Contour: contour.NewInput(rectangle(box)), StrokeColour: &red,
 		})
 	}
 	if s.firstNight {
