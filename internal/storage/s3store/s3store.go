@@ -119,8 +119,8 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	case err != nil:
 		return settings, fmt.Errorf("read AWS's settings: %w", err)
 	case settings.Region == "" && a.endpoint != "":
-		settings.Region = "us-east-1" // what most stores other than AWS's say they are
 		settings.Region = "us-east-1" // the default region of most other stores
+	case settings.Region == "":
 		return settings, errors.New("give region=… in the address, or AWS_REGION")
 	}
 	credentialsCtx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
