@@ -123,7 +123,7 @@ func (c *Checker) filesOf(ctx context.Context, image images.Stored) (findings []
 	return findings, c.ended(ctx)
 }
 
-// judge returns the finding for a file, and whether there is a fault.
+// compareSum returns the finding for a file, and whether there is a fault.
 func compareSum(key, about, sum, want string, err error) (Finding, bool) {
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:

@@ -20,6 +20,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/sleep"
 	"tagma/internal/server/integrity"
 )
 
@@ -113,7 +114,7 @@ type Scrub struct {
 // New returns a scrub of a store.
 func New(st integrity.Store, o Options) *Scrub {
 	if o.Wait == nil {
-		o.Wait = sleep
+		o.Wait = sleep.For
 	}
 	s := &Scrub{Options: o}
 	s.checker = &integrity.Checker{Store: st, Found: s.found, Pace: s.pace}
@@ -260,15 +261,4 @@ func (s *Scrub) save(ctx context.Context, now state) error {
 		return db.Checkpoint.Create().SetID(checkpointID).SetValue(string(value)).
 			OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
 	})
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

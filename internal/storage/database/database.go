@@ -30,6 +30,7 @@ import (
 	"github.com/lib/pq"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sync/semaphore"
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
@@ -45,9 +46,9 @@ type DB struct {
 	SQL     *sql.DB // the same database, for statements that ent cannot express
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
-	url       string
-	path      string        // of SQLite's file; empty for PostgreSQL
-	writeTurn chan struct{} // holds one token while a goroutine writes to SQLite
+	url    string
+	path   string              // of SQLite's file; empty for PostgreSQL
+	writer *semaphore.Weighted // held while a goroutine writes to SQLite; nil for PostgreSQL
 }
 
 // Options of Open.
@@ -99,7 +100,7 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	switch {
 	case isSQLite:
 		db.Dialect, db.path = dialect.SQLite, path
-		db.writeTurn = make(chan struct{}, 1)
+		db.writer = semaphore.NewWeighted(1)
 		db.SQL = sql.OpenDB(&connector{
 			open:            func(context.Context) (conn, error) { return openSQLite(path, options) },
 			observe:         options.Observe,
@@ -382,13 +383,11 @@ func IsUnavailable(err error) bool {
 // Write calls a function that writes. On SQLite, Write lets one caller write at a time,
 // in order: SQLite itself would make the callers poll, without order.
 func (db *DB) Write(ctx context.Context, write func() error) error {
-	if db.writeTurn != nil {
-		select {
-		case db.writeTurn <- struct{}{}:
-			defer func() { <-db.writeTurn }()
-		case <-ctx.Done():
-			return ctx.Err()
+	if db.writer != nil {
+		if err := db.writer.Acquire(ctx, 1); err != nil {
+			return err
 		}
+		defer db.writer.Release(1)
 	}
 	return write()
 }

@@ -8,6 +8,7 @@ import (
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"golang.org/x/sync/semaphore"
 	"modernc.org/sqlite"
 
 	ent "tagma/ent/generated"
@@ -19,7 +20,7 @@ import (
 func OpenReadOnly(path string) *DB {
 	settings := url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"case_sensitive_like(1)", "query_only(1)"}}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
-	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, writeTurn: make(chan struct{}, 1)}
+	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, writer: semaphore.NewWeighted(1)}
 	db.SQL = sql.OpenDB(&connector{
 		open: func(context.Context) (conn, error) {
 			c, err := new(sqlite.Driver).Open(name)

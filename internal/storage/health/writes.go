@@ -27,16 +27,16 @@ type Writes struct {
 	probe    func(context.Context) error
 	database string
 
-	turn   chan struct{} // holds a token during a probe
-	mu     sync.Mutex
-	kind   Kind
-	probed instant.Instant // the start of the last probe, or 0
+	probing sync.Mutex // held during a probe
+	mu      sync.Mutex
+	kind    Kind
+	probed  instant.Instant // the start of the last probe, or 0
 }
 
 // NewWrites returns the state of a server that can write. Probe writes a small value to
 // each place of the server's data. Database is the name of the database in logs.
 func NewWrites(log *slog.Logger, clock instant.Clock, database string, probe func(context.Context) error) *Writes {
-	return &Writes{log: log, clock: clock, probe: probe, database: database, turn: make(chan struct{}, 1)}
+	return &Writes{log: log, clock: clock, probe: probe, database: database}
 }
 
 // Observe records an error of a write. It ignores an error with another cause. A nil
@@ -82,13 +82,11 @@ func (w *Writes) Current(ctx context.Context) Kind { return w.probeIfDue(ctx, fa
 func (w *Writes) Probe(ctx context.Context) Kind { return w.probeIfDue(ctx, true) }
 
 func (w *Writes) probeIfDue(ctx context.Context, always bool) Kind {
-	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
-	default: // another caller probes: return the last result
+	if !w.probing.TryLock() { // another caller probes: return the last result
 		kind, _ := w.state()
 		return kind
 	}
+	defer w.probing.Unlock()
 	kind, probed := w.state()
 	now := w.clock()
 	if kind == "" && !always || probed != 0 && now.Sub(probed) < probeInterval {

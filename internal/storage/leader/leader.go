@@ -18,6 +18,7 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"tagma/internal/base/sleep"
 	"tagma/internal/storage/database"
 )
 
@@ -36,7 +37,7 @@ func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, 
 			if err := lead(ctx, db, name, work); err != nil && ctx.Err() == nil {
 				log.WarnContext(ctx, "background work is interrupted", "work", name, "error", err)
 			}
-			pause(ctx)
+			_ = sleep.For(ctx, checkInterval) // the loop ends with ctx
 		}
 	}()
 	return ended
@@ -98,13 +99,4 @@ func key(name string) int64 {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("tagma " + name))
 	return int64(sum.Sum64())
-}
-
-func pause(ctx context.Context) {
-	timer := time.NewTimer(checkInterval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

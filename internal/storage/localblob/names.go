@@ -27,8 +27,8 @@ const (
 	cutMark         = "%+"
 	temporaryPrefix = "%tmp-"
 
-	// File systems end a name at 255 bytes. The last character before the cut
-	// may go a few bytes beyond this.
+	// partLimit is less than the 255 bytes of a name in file systems, because the last
+	// character before the cut may exceed partLimit by a few bytes.
 	partLimit = 200
 )
 
