@@ -290,7 +290,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		return nil, err
 	}
 	writes := health.NewWrites(log, instant.System, st.DB.Place(), st.ProbeWrite)
-	obstacle := func(ctx context.Context) string { return string(writes.Known(ctx)) }
+	obstacle := func(ctx context.Context) string { return string(writes.Current(ctx)) }
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tagma_writable", Help: "1 while the server can write, as far as it knows, and 0 while a disk is full or a write is refused.",
 	}, func() float64 {
@@ -343,7 +343,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	mux.Handle("GET /healthz", text([]byte("ok\n")))
 	checks := httpd.Checks{"database": st.DB.SQL.PingContext, "storage": st.Accessible}
 	mux.Handle("GET /readyz", httpd.Ready(log, checks, obstacle))
-	mux.Handle("GET /readyz/write", httpd.ReadyToWrite(log, checks, func(ctx context.Context) string { return string(writes.Ask(ctx)) }))
+	mux.Handle("GET /readyz/write", httpd.ReadyToWrite(log, checks, func(ctx context.Context) string { return string(writes.Probe(ctx)) }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/", web.Playground())
 	return httpd.Wrap(mux, httpd.Options{

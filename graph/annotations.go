@@ -5,9 +5,9 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/annotations"
 )
 
@@ -15,7 +15,7 @@ func (a annotation) Image(ctx context.Context, parent *ent.Annotation) (*ent.Ima
 	if parent.Edges.Image != nil {
 		return parent.Edges.Image, nil
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "image", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.Image, error) {
 		return a.r.Images.ByIDs(ctx, uniqueIDs(all, func(one *ent.Annotation) *int64 { return &one.ImageID }))
 	})
 	if err == nil && byKey[parent.ImageID] == nil {
@@ -30,7 +30,7 @@ func (a annotation) Algorithm(_ context.Context, parent *ent.Annotation) (*ent.A
 
 // storedObjects returns the objects as the database holds the objects.
 func (a annotation) storedObjects(ctx context.Context, parent *ent.Annotation) (rawjson.Value, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "objects", a.r.Annotations.Objects)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "objects", a.r.Annotations.Objects)
 	if err == nil && byKey[parent.ID] == nil {
 		return nil, fault.New(fault.NotFound, "the annotation was deleted meanwhile")
 	}
@@ -62,7 +62,7 @@ func (a annotation) CreatedBy(ctx context.Context, parent *ent.Annotation) (*ent
 	if parent.CreatedByID == nil {
 		return nil, nil //nolint:nilnil // the author is not known
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.Annotation) (map[int64]*ent.User, error) {
 		return a.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.Annotation) *int64 { return one.CreatedByID }))
 	})
 	return byKey[*parent.CreatedByID], err

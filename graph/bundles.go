@@ -7,10 +7,10 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/nodeid"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/storage/filelink"
 )
@@ -50,7 +50,7 @@ func (b requestBundleUploadPayload) Wanted(ctx context.Context, parent *bundles.
 }
 
 func (b bundle) Latest(ctx context.Context, parent *ent.Bundle) (*ent.BundleVersion, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "latest", b.r.Bundles.Latest)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "latest", b.r.Bundles.Latest)
 	return byKey[parent.ID], err
 }
 
@@ -66,7 +66,7 @@ func (b bundle) Versions(ctx context.Context, parent *ent.Bundle, first *int, af
 	if after != nil {
 		name.after = *after
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Bundle) (map[int64]*node.BundleVersionConnection, error) {
 		return b.r.Bundles.Versions(ctx, all, page.Request{First: first, After: after})
 	})
 	return byKey[parent.ID], err
@@ -74,14 +74,14 @@ func (b bundle) Versions(ctx context.Context, parent *ent.Bundle, first *int, af
 
 func (b bundle) Version(ctx context.Context, parent *ent.Bundle, number int) (*ent.BundleVersion, error) {
 	type edge struct{ number int }
-	byKey, err := batch.Load(ctx, parent.Group, parent, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
 		return b.r.Bundles.ByNumber(ctx, all, number)
 	})
 	return byKey[parent.ID], err
 }
 
 func (v bundleVersion) Bundle(ctx context.Context, parent *ent.BundleVersion) (*ent.Bundle, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "bundle", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.Bundle, error) {
 		return v.r.Bundles.ByIDs(ctx, uniqueIDs(all, func(one *ent.BundleVersion) *int64 { return &one.BundleID }))
 	})
 	return byKey[parent.BundleID], err
@@ -99,14 +99,14 @@ func (v bundleVersion) CreatedBy(ctx context.Context, parent *ent.BundleVersion)
 	if parent.CreatedByID == nil {
 		return nil, nil //nolint:nilnil // nobody is known
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "createdBy", func(ctx context.Context, all []*ent.BundleVersion) (map[int64]*ent.User, error) {
 		return v.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.BundleVersion) *int64 { return one.CreatedByID }))
 	})
 	return byKey[*parent.CreatedByID], err
 }
 
 func (v bundleVersion) Files(ctx context.Context, parent *ent.BundleVersion, part bundles.Part) ([]*bundles.File, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, part, func(ctx context.Context, all []*ent.BundleVersion) (map[int64][]bundles.File, error) {
 		return v.r.Bundles.Files(ctx, all, part)
 	})
 	return pointers(byKey[parent.ID]), err
@@ -121,7 +121,7 @@ func (f bundleFile) Link(ctx context.Context, parent *bundles.File) (*model.File
 }
 
 func (a algorithm) BundleVersion(ctx context.Context, parent *ent.Annotation) (*ent.BundleVersion, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "bundleVersion", func(ctx context.Context, all []*ent.Annotation) (map[bundles.Algorithm]*ent.BundleVersion, error) {
 		algorithms := make([]bundles.Algorithm, len(all))
 		for n, one := range all {
 			algorithms[n] = algorithmOf(one)

@@ -184,7 +184,7 @@ func (w *ways) fill(t testing.TB) {
 			for v := range n % 4 {
 				var objects []annotations.NewObject
 				for k := range v * 2 {
-					object := annotations.NewObject{Name: odd[(n+k)%len(odd)], Contour: contour.Uncheck(contours[k%2])}
+					object := annotations.NewObject{Name: odd[(n+k)%len(odd)], Contour: contour.NewInput(contours[k%2])}
 					if object.Name == "" {
 						object.Name = "moth"
 					}

@@ -2,7 +2,7 @@
 // schema.graphql to the packages of the domain.
 //
 // A resolver checks its arguments, calls one function of the domain, and returns.
-// Edges are loaded for all rows of a list at once (package batch). Package selection
+// Edges are loaded for all rows of a list at once (package siblings). Package selection
 // answers long lists without the resolvers; graph registers the types, and the domain
 // describes the queries.
 //

@@ -8,23 +8,23 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
 )
 
 func (i image) Device(ctx context.Context, parent *ent.Image) (*ent.Device, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "device", i.r.Images.DevicesOf)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "device", i.r.Images.DevicesOf)
 	return byKey[parent.DeviceID], err
 }
 
 func (i image) Metadata(ctx context.Context, parent *ent.Image) (rawjson.Value, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "metadata", i.r.Images.Metadata)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "metadata", i.r.Images.Metadata)
 	return byKey[parent.ID], err
 }
 
@@ -32,7 +32,7 @@ func (i image) UploadedBy(ctx context.Context, parent *ent.Image) (*ent.User, er
 	if parent.UploadedByID == nil {
 		return nil, nil //nolint:nilnil // the uploader is not known
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "uploadedBy", func(ctx context.Context, all []*ent.Image) (map[int64]*ent.User, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "uploadedBy", func(ctx context.Context, all []*ent.Image) (map[int64]*ent.User, error) {
 		return i.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.Image) *int64 { return one.UploadedByID }))
 	})
 	return byKey[*parent.UploadedByID], err
@@ -60,13 +60,13 @@ func (i image) File(ctx context.Context, parent *ent.Image, variant images.Varia
 }
 
 func (i image) Annotations(ctx context.Context, parent *ent.Image, algorithm *annotations.Filter) ([]*ent.Annotation, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, edgeName("annotations", algorithm), func(ctx context.Context, all []*ent.Image) (map[int64][]*ent.Annotation, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, edgeName("annotations", algorithm), func(ctx context.Context, all []*ent.Image) (map[int64][]*ent.Annotation, error) {
 		return i.r.Annotations.OfImages(ctx, all, algorithm)
 	})
 	return byKey[parent.ID], err
 }
 
-// edgeName returns the key of an edge with a filter, for package batch.
+// edgeName returns the key of an edge with a filter, for package siblings.
 func edgeName(edge string, filter *annotations.Filter) any {
 	type name struct{ edge, name, version string }
 	if filter == nil {
@@ -85,17 +85,17 @@ func patternName(p *string) string {
 }
 
 func (i image) Previous(ctx context.Context, parent *ent.Image) (*ent.Image, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "previous", i.r.Images.Previous)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "previous", i.r.Images.Previous)
 	return byKey[parent.ID], err
 }
 
 func (i image) Next(ctx context.Context, parent *ent.Image) (*ent.Image, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "next", i.r.Images.Next)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "next", i.r.Images.Next)
 	return byKey[parent.ID], err
 }
 
 func (d device) statistics(ctx context.Context, parent *ent.Device) (images.Statistics, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "statistics", d.r.Images.Statistics)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "statistics", d.r.Images.Statistics)
 	return byKey[parent.ID], err
 }
 
@@ -117,7 +117,7 @@ func (d device) LastTakenAt(ctx context.Context, parent *ent.Device) (*instant.I
 func (d device) Images(ctx context.Context, parent *ent.Device, start, end *instant.Instant, first *int, after *string) (*node.ImageConnection, error) {
 	// Each field of the query has arguments of its own, and so its own batch.
 	name := graphql.GetFieldContext(ctx).Field.Field
-	byKey, err := batch.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Device) (map[string]*node.ImageConnection, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Device) (map[string]*node.ImageConnection, error) {
 		return d.r.Images.OfDevices(ctx, all, images.Range{Start: start, End: end}, page.Request{First: first, After: after})
 	})
 	return byKey[parent.ID], err

@@ -7,10 +7,10 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/labels"
 )
 
@@ -60,7 +60,7 @@ func (s labelSet) Labels(_ context.Context, parent *ent.LabelSet) ([]*labels.Def
 }
 
 func (v video) LabelledFrames(ctx context.Context, parent *ent.Video) (int, error) {
-	frames, err := batch.Load(ctx, parent.Group, parent, "labelledFrames", v.r.Labels.LabelledFrames)
+	frames, err := siblings.Load(ctx, parent.Group, parent, "labelledFrames", v.r.Labels.LabelledFrames)
 	return frames[parent.ID], err
 }
 
@@ -84,21 +84,21 @@ func (v video) Submissions(ctx context.Context, parent *ent.Video, frameIndex, f
 	if after != nil {
 		name.after = *after
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, name, func(ctx context.Context, all []*ent.Video) (map[int64]*node.LabelSubmissionConnection, error) {
 		return v.r.Labels.OfVideos(ctx, all, frameIndex, page.Request{First: first, After: after})
 	})
 	return byKey[parent.ID], err
 }
 
 func (s labelSubmission) Video(ctx context.Context, parent *ent.LabelSubmission) (*ent.Video, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "video", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.Video, error) {
 		return s.r.Labels.VideosByID(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return &one.VideoID }))
 	})
 	return byKey[parent.VideoID], err
 }
 
 func (s labelSubmission) LabelSet(ctx context.Context, parent *ent.LabelSubmission) (*ent.LabelSet, error) {
-	byKey, err := batch.Load(ctx, parent.Group, parent, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "labelSet", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.LabelSet, error) {
 		return s.r.Labels.SetsByID(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return &one.LabelSetID }))
 	})
 	return byKey[parent.LabelSetID], err
@@ -129,7 +129,7 @@ func (s labelSubmission) SubmittedBy(ctx context.Context, parent *ent.LabelSubmi
 	if parent.SubmittedByID == nil {
 		return nil, nil //nolint:nilnil // it was read from the repository
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "submittedBy", func(ctx context.Context, all []*ent.LabelSubmission) (map[int64]*ent.User, error) {
 		return s.r.People.ByIDs(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return one.SubmittedByID }))
 	})
 	return byKey[*parent.SubmittedByID], err

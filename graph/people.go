@@ -8,13 +8,13 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/graph/model"
 	"tagma/graph/node"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/nodeid"
 	"tagma/internal/base/page"
 	"tagma/internal/base/request"
+	"tagma/internal/base/siblings"
 	"tagma/internal/domain/people"
 )
 
@@ -51,7 +51,7 @@ func (u user) Tokens(ctx context.Context, parent *ent.User) ([]*ent.AccessToken,
 	if err := ownOrAdmin(ctx, parent); err != nil {
 		return nil, err
 	}
-	byKey, err := batch.Load(ctx, parent.Group, parent, "tokens", u.r.People.TokensOf)
+	byKey, err := siblings.Load(ctx, parent.Group, parent, "tokens", u.r.People.TokensOf)
 	return byKey[parent.ID], err
 }
 

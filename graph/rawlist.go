@@ -258,7 +258,7 @@ func decodeObject(s *jsonscan.Scanner, o *annotations.NewObject) bool {
 			return true
 		case n == 4:
 			var value int
-			value, ok = s.Whole()
+			value, ok = s.Int32()
 			o.Value = &value
 			return ok
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"tagma/ent/generated/accesstoken"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -44,8 +44,8 @@ type AccessToken struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*AccessToken] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*AccessToken] `json:"-"`
 }
 
 // AccessTokenEdges holds the relations/edges for other nodes in the graph.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/bundle"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -28,8 +28,8 @@ type Bundle struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*Bundle] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*Bundle] `json:"-"`
 }
 
 // BundleEdges holds the relations/edges for other nodes in the graph.

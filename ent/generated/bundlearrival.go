@@ -7,7 +7,7 @@ import (
 	"strings"
 	"tagma/ent/generated/bundlearrival"
 	"tagma/ent/generated/bundleupload"
-	"tagma/internal/base/batch"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -32,8 +32,8 @@ type BundleArrival struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*BundleArrival] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*BundleArrival] `json:"-"`
 }
 
 // BundleArrivalEdges holds the relations/edges for other nodes in the graph.

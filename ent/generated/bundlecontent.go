@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/bundlecontent"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -31,8 +31,8 @@ type BundleContent struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*BundleContent] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*BundleContent] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

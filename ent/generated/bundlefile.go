@@ -8,8 +8,8 @@ import (
 	"tagma/ent/generated/bundlecontent"
 	"tagma/ent/generated/bundlefile"
 	"tagma/ent/generated/bundleversion"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -34,8 +34,8 @@ type BundleFile struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*BundleFile] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*BundleFile] `json:"-"`
 }
 
 // BundleFileEdges holds the relations/edges for other nodes in the graph.

@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/bundleupload"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -44,8 +44,8 @@ type BundleUpload struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*BundleUpload] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*BundleUpload] `json:"-"`
 }
 
 // BundleUploadEdges holds the relations/edges for other nodes in the graph.

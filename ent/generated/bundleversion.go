@@ -8,8 +8,8 @@ import (
 	"tagma/ent/generated/bundle"
 	"tagma/ent/generated/bundleversion"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -36,8 +36,8 @@ type BundleVersion struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*BundleVersion] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*BundleVersion] `json:"-"`
 }
 
 // BundleVersionEdges holds the relations/edges for other nodes in the graph.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/checkpoint"
-	"tagma/internal/base/batch"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -23,8 +23,8 @@ type Checkpoint struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*Checkpoint] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*Checkpoint] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

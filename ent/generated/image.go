@@ -9,9 +9,9 @@ import (
 	"tagma/ent/generated/device"
 	"tagma/ent/generated/image"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -74,8 +74,8 @@ type Image struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*Image] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*Image] `json:"-"`
 }
 
 // ImageEdges holds the relations/edges for other nodes in the graph.

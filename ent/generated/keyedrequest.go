@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/keyedrequest"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -40,8 +40,8 @@ type KeyedRequest struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*KeyedRequest] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*KeyedRequest] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -9,8 +9,8 @@ import (
 	"tagma/ent/generated/labelsubmission"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -55,8 +55,8 @@ type LabelSubmission struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*LabelSubmission] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*LabelSubmission] `json:"-"`
 }
 
 // LabelSubmissionEdges holds the relations/edges for other nodes in the graph.

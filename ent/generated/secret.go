@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/secret"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -26,8 +26,8 @@ type Secret struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*Secret] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*Secret] `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

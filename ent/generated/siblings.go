@@ -2,12 +2,12 @@
 
 package generated
 
-import "tagma/internal/base/batch"
+import "tagma/internal/base/siblings"
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows AccessTokens) Siblings() AccessTokens {
-	group := batch.NewGroup([]*AccessToken(rows))
+	group := siblings.NewGroup([]*AccessToken(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -33,9 +33,9 @@ func (rows AccessTokens) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Annotations) Siblings() Annotations {
-	group := batch.NewGroup([]*Annotation(rows))
+	group := siblings.NewGroup([]*Annotation(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -61,9 +61,9 @@ func (rows Annotations) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Bundles) Siblings() Bundles {
-	group := batch.NewGroup([]*Bundle(rows))
+	group := siblings.NewGroup([]*Bundle(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -89,9 +89,9 @@ func (rows Bundles) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows BundleArrivals) Siblings() BundleArrivals {
-	group := batch.NewGroup([]*BundleArrival(rows))
+	group := siblings.NewGroup([]*BundleArrival(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -117,9 +117,9 @@ func (rows BundleArrivals) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows BundleContents) Siblings() BundleContents {
-	group := batch.NewGroup([]*BundleContent(rows))
+	group := siblings.NewGroup([]*BundleContent(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -145,9 +145,9 @@ func (rows BundleContents) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows BundleFiles) Siblings() BundleFiles {
-	group := batch.NewGroup([]*BundleFile(rows))
+	group := siblings.NewGroup([]*BundleFile(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -173,9 +173,9 @@ func (rows BundleFiles) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows BundleUploads) Siblings() BundleUploads {
-	group := batch.NewGroup([]*BundleUpload(rows))
+	group := siblings.NewGroup([]*BundleUpload(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -201,9 +201,9 @@ func (rows BundleUploads) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows BundleVersions) Siblings() BundleVersions {
-	group := batch.NewGroup([]*BundleVersion(rows))
+	group := siblings.NewGroup([]*BundleVersion(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -229,9 +229,9 @@ func (rows BundleVersions) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Checkpoints) Siblings() Checkpoints {
-	group := batch.NewGroup([]*Checkpoint(rows))
+	group := siblings.NewGroup([]*Checkpoint(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -257,9 +257,9 @@ func (rows Checkpoints) IDs() []string {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Devices) Siblings() Devices {
-	group := batch.NewGroup([]*Device(rows))
+	group := siblings.NewGroup([]*Device(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -285,9 +285,9 @@ func (rows Devices) IDs() []string {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Images) Siblings() Images {
-	group := batch.NewGroup([]*Image(rows))
+	group := siblings.NewGroup([]*Image(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -313,9 +313,9 @@ func (rows Images) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows KeyedRequests) Siblings() KeyedRequests {
-	group := batch.NewGroup([]*KeyedRequest(rows))
+	group := siblings.NewGroup([]*KeyedRequest(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -341,9 +341,9 @@ func (rows KeyedRequests) IDs() []string {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows LabelSets) Siblings() LabelSets {
-	group := batch.NewGroup([]*LabelSet(rows))
+	group := siblings.NewGroup([]*LabelSet(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -369,9 +369,9 @@ func (rows LabelSets) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows LabelSubmissions) Siblings() LabelSubmissions {
-	group := batch.NewGroup([]*LabelSubmission(rows))
+	group := siblings.NewGroup([]*LabelSubmission(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -397,9 +397,9 @@ func (rows LabelSubmissions) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Secrets) Siblings() Secrets {
-	group := batch.NewGroup([]*Secret(rows))
+	group := siblings.NewGroup([]*Secret(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -425,9 +425,9 @@ func (rows Secrets) IDs() []string {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Users) Siblings() Users {
-	group := batch.NewGroup([]*User(rows))
+	group := siblings.NewGroup([]*User(rows))
 	for _, row := range rows {
 		row.Group = group
 	}
@@ -453,9 +453,9 @@ func (rows Users) IDs() []int64 {
 }
 
 // Siblings makes rows that were loaded together one group, and returns rows: see
-// package batch.
+// package siblings.
 func (rows Videos) Siblings() Videos {
-	group := batch.NewGroup([]*Video(rows))
+	group := siblings.NewGroup([]*Video(rows))
 	for _, row := range rows {
 		row.Group = group
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/user"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -37,8 +37,8 @@ type User struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*User] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*User] `json:"-"`
 }
 
 // UserEdges holds the relations/edges for other nodes in the graph.

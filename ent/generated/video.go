@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"tagma/ent/generated/video"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/siblings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -38,8 +38,8 @@ type Video struct {
 	selectValues sql.SelectValues
 
 	// Group holds the rows that were loaded together with this row, or nil for a
-	// row that was loaded alone: see Siblings of the slice, and package batch.
-	Group *batch.Group[*Video] `json:"-"`
+	// row that was loaded alone: see Siblings of the slice, and package siblings.
+	Group *siblings.Group[*Video] `json:"-"`
 }
 
 // VideoEdges holds the relations/edges for other nodes in the graph.

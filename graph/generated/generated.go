@@ -14370,7 +14370,7 @@ func (ec *executionContext) unmarshalInputAnnotatedObjectInput(ctx context.Conte
 			it.Name = data
 		case "contour":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contour"))
-			data, err := ec.unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx, v)
+			data, err := ec.unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐInput(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -21944,13 +21944,13 @@ func (ec *executionContext) marshalNConflictPolicy2tagmaᚋinternalᚋdomainᚋi
 	return res
 }
 
-func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx context.Context, v any) (contour.Unchecked, error) {
-	var res contour.Unchecked
+func (ec *executionContext) unmarshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐInput(ctx context.Context, v any) (contour.Input, error) {
+	var res contour.Input
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐUnchecked(ctx context.Context, sel ast.SelectionSet, v contour.Unchecked) graphql.Marshaler {
+func (ec *executionContext) marshalNContour2tagmaᚋinternalᚋbaseᚋcontourᚐInput(ctx context.Context, sel ast.SelectionSet, v contour.Input) graphql.Marshaler {
 	return v
 }
 

@@ -38,7 +38,7 @@ var readers = map[string]func(any) error{
 	"DateTime": into[instant.Instant],
 	"Role":     into[caller.Role],
 	"JSON":     into[rawjson.Value],
-	"Contour":  into[contour.Unchecked],
+	"Contour":  into[contour.Input],
 }
 
 func TestScalars_WhateverIsWrongIsTheCallersFault(t *testing.T) {

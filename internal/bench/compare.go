@@ -9,39 +9,39 @@ import (
 	"reflect"
 )
 
-// compared is how many requests of each kind are compared.
-const compared = 3
+// comparedVariants is the number of requests of each job whose answers are compared.
+const comparedVariants = 3
 
-// compare fails unless all contestants give the same answers. Numbers may
-// differ in the last digits: means are summed up in any order.
-func compare(ctx context.Context, contestants []*contestant, requests [][]request) error {
-	for variant := range min(compared, len(requests[0])) {
+// compare returns an error unless all targets give the same answers. Numbers may differ
+// in the last digits, because the order of a sum is not fixed.
+func compare(ctx context.Context, targets []*target, requests [][]request) error {
+	for variant := range min(comparedVariants, len(requests[0])) {
 		var want any
-		for n, c := range contestants {
+		for n, c := range targets {
 			got, err := c.answer(ctx, requests[n][variant])
 			if err != nil {
 				return err
 			}
 			if n == 0 {
 				want = got
-			} else if where := differ("", want, got); where != "" {
-				return fmt.Errorf("%s and %s do not give the same answer at %s", contestants[0].name, c.name, where)
+			} else if path := firstDifference("", want, got); path != "" {
+				return fmt.Errorf("%s and %s do not give the same answer at %s", targets[0].name, c.name, path)
 			}
 		}
 	}
 	return nil
 }
 
-// answer is what a contestant answers, in the words of Tagma's answers.
-func (c *contestant) answer(ctx context.Context, r request) (any, error) {
+// answer returns the target's answer to a request, in the form of Tagma's answers.
+func (c *target) answer(ctx context.Context, r request) (any, error) {
 	var body bytes.Buffer
 	if err := c.send(ctx, r, &body); err != nil {
 		return nil, err
 	}
 	var got any
 	err := json.Unmarshal(body.Bytes(), &got)
-	if err == nil && c.meaning != nil {
-		got, err = c.meaning(got)
+	if err == nil && c.translate != nil {
+		got, err = c.translate(got)
 	}
 	nameBoxes(got)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *contestant) answer(ctx context.Context, r request) (any, error) {
 }
 
 // nameBoxes turns the bounding boxes in an answer from lists into objects. Tagma
-// answers with objects, while contestants that copy stored objects answer with
+// answers with objects, while targets that copy stored objects answer with
 // lists.
 func nameBoxes(answer any) {
 	switch v := answer.(type) {
@@ -69,8 +69,9 @@ func nameBoxes(answer any) {
 	}
 }
 
-// differ is where two values of JSON differ, or nothing.
-func differ(at string, a, b any) string {
+// firstDifference returns the path of the first difference between two JSON values, or an
+// empty text.
+func firstDifference(at string, a, b any) string {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -78,8 +79,8 @@ func differ(at string, a, b any) string {
 			return at + ": an object"
 		}
 		for key := range a {
-			if where := differ(at+"."+key, a[key], b[key]); where != "" {
-				return where
+			if path := firstDifference(at+"."+key, a[key], b[key]); path != "" {
+				return path
 			}
 		}
 		return ""
@@ -89,8 +90,8 @@ func differ(at string, a, b any) string {
 			return at + ": a list"
 		}
 		for n := range a {
-			if where := differ(fmt.Sprintf("%s[%d]", at, n), a[n], b[n]); where != "" {
-				return where
+			if path := firstDifference(fmt.Sprintf("%s[%d]", at, n), a[n], b[n]); path != "" {
+				return path
 			}
 		}
 		return ""

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// peer is one whom Tagma is measured beside at one job.
+// peer is a program that Tagma is compared with at one job.
 type peer struct {
 	name string
 	goal goal
 	run  runner
-	err  error // why it cannot be measured here
+	err  error // the reason why the peer cannot be measured here
 }
 
-// contest measures Tagma beside peers, and says how it stands with each.
-func (s *settings) contest(ctx context.Context, on, title string, tagma runner, peers ...peer) ([]claim, error) {
+// compareWith measures Tagma and its peers, and returns a result for each peer.
+func (s *settings) compareWith(ctx context.Context, on, title string, tagma runner, peers ...peer) ([]result, error) {
 	names, runners := []string{"Tagma"}, []runner{tagma}
 	for _, p := range peers {
 		if p.err != nil {
@@ -28,16 +28,16 @@ func (s *settings) contest(ctx context.Context, on, title string, tagma runner, 
 		return nil, err
 	}
 	fmt.Printf("\n### %s, on %s\n\n%s", title, on, table(names, rows))
-	var claims []claim
+	var results []result
 	n := 0
 	for _, p := range peers {
-		c := claim{failure: p.err, against: p.name, goal: p.goal}
+		c := result{failure: p.err, against: p.name, goal: p.goal}
 		if p.err == nil {
 			n++
-			c = claimOf(rows, p.name, p.goal, against(0, n))
+			c = resultOf(rows, p.name, p.goal, against(0, n))
 		}
 		c.job = title + ", on " + on
-		claims = append(claims, c)
+		results = append(results, c)
 	}
-	return claims, nil
+	return results, nil
 }

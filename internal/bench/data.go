@@ -16,11 +16,12 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// revision is raised when the data of the same options become other ones.
+// revision is part of the fingerprint. A change of the generated data for the same options
+// increases revision.
 const revision = 1
 
-// fingerprint names data: they are made anew when they would differ, be it by
-// a migration step.
+// fingerprint returns a name for the data of some options. Options, revision and migrations
+// determine the name, so that changed data are generated again.
 func fingerprint(data dataset.Options) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d %+v\n", revision, data)
@@ -35,8 +36,8 @@ func fingerprint(data dataset.Options) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:8], err
 }
 
-// fillSQLite gives the URL of an SQLite database in the folder with the data,
-// made if it is not there.
+// fillSQLite returns the URL of an SQLite database with the data, in folder. It generates the
+// data if the database does not exist.
 func fillSQLite(ctx context.Context, folder string, data dataset.Options) (string, error) {
 	key, err := fingerprint(data)
 	if err != nil {
@@ -46,7 +47,7 @@ func fillSQLite(ctx context.Context, folder string, data dataset.Options) (strin
 	if _, err := os.Stat(path); err == nil {
 		return "sqlite:" + path, nil
 	}
-	// Under another name until it is whole.
+	// The file gets its name when the data are complete.
 	partial := path + ".partial"
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		_ = os.Remove(partial + suffix)
@@ -57,16 +58,16 @@ func fillSQLite(ctx context.Context, folder string, data dataset.Options) (strin
 	return "sqlite:" + path, os.Rename(partial, path)
 }
 
-// fillPostgres gives the URL of a database with the data on a server, made if
-// it is not there.
+// fillPostgres returns the URL of a PostgreSQL database with the data. It generates the data
+// if the database does not exist.
 func fillPostgres(ctx context.Context, server url.URL, data dataset.Options) (string, error) {
 	key, err := fingerprint(data)
 	if err != nil {
 		return "", err
 	}
 	name := "bench_" + key
-	there, err := exists(ctx, server, name)
-	if err != nil || there {
+	found, err := exists(ctx, server, name)
+	if err != nil || found {
 		return at(server, name), err
 	}
 	partial := name + "_partial"
@@ -95,7 +96,7 @@ func fill(ctx context.Context, databaseURL string, data dataset.Options) error {
 	return db.Close()
 }
 
-// at is the URL of another database on a server.
+// at returns the URL of another database on a server.
 func at(server url.URL, name string) string {
 	server.Path = "/" + name
 	return server.String()

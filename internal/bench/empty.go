@@ -7,28 +7,27 @@ import (
 	"os"
 )
 
-// empty is a server without any data, and a folder for whoever is measured
-// beside it.
-type empty struct {
-	tagma       *contestant
+// emptyTarget is a server without data, and a folder for the programs it is compared with.
+type emptyTarget struct {
+	tagma       *target
 	databaseURL string
 	folder      string
 }
 
-// onEmpty does something with an empty server that has these flags, and leaves
-// nothing of it.
-func (s *settings) onEmpty(ctx context.Context, kind, binary string, server url.URL, flags []string, do func(empty) error) (err error) {
+// withEmptyTarget calls do with an empty server that has the flags, and removes the server's
+// data afterwards.
+func (s *settings) withEmptyTarget(ctx context.Context, kind, binary string, server url.URL, flags []string, do func(emptyTarget) error) (err error) {
 	folder, err := os.MkdirTemp(s.folder, "empty-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	databaseURL, drop, err := scratch(ctx, kind, folder, server)
+	databaseURL, drop, err := createDatabase(ctx, kind, folder, server)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, drop(ctx)) }()
-	token, err := signInto(ctx, databaseURL)
+	token, err := createTokenAt(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
@@ -37,5 +36,5 @@ func (s *settings) onEmpty(ctx context.Context, kind, binary string, server url.
 		return err
 	}
 	defer func() { _ = tagma.close() }()
-	return do(empty{tagma, databaseURL, folder})
+	return do(emptyTarget{tagma, databaseURL, folder})
 }

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// claim is a line of the table of goals: Tagma at a job, against something.
-type claim struct {
+// result is a line of the table of goals: Tagma compared with a peer at a job.
+type result struct {
 	job, against string
 	goal         goal
-	ratio        map[int]float64 // by the number of clients
-	failure      error           // why there are no ratios
+	ratio        map[int]float64 // by number of clients
+	failure      error           // the reason why there are no ratios
 }
 
-// goal is the ratio that is asked for, by the number of clients. Where there is
-// none, nothing is asked.
+// goal is the required ratio by number of clients. A number of clients without a ratio has
+// no goal.
 type goal struct {
 	ratio  map[int]float64
-	atMost bool // of memory less is better; of rates more is
+	atMost bool // the ratio must be at most the goal, as for memory
 }
 
-// atLeast is the same goal for 1 and for 8 clients.
+// atLeast returns the same goal for 1 and for 8 clients.
 func atLeast(ratio float64) goal { return goal{ratio: map[int]float64{1: ratio, 8: ratio}} }
 
 func (g goal) String() string {
@@ -39,38 +39,38 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s %g, %s %g", sign, one, sign, eight)
 }
 
-// reached says whether the goal is reached, or with how many clients it is not.
-func (c claim) reached() string {
+// reached returns whether the goal is reached, as text; if not, with how many clients.
+func (c result) reached() string {
 	if c.failure != nil {
-		why, _, _ := strings.Cut(c.failure.Error(), "\n")
-		return fmt.Sprintf("**not measured**: %.120s", strings.ReplaceAll(why, "|", "\\|"))
+		reason, _, _ := strings.Cut(c.failure.Error(), "\n")
+		return fmt.Sprintf("**not measured**: %.120s", strings.ReplaceAll(reason, "|", "\\|"))
 	}
-	var short []string
-	asked := 0
+	var failing []string
+	count := 0
 	for _, clients := range []int{1, 8} {
 		want, ratio := c.goal.ratio[clients], c.ratio[clients]
 		if want == 0 || ratio == 0 {
 			continue
 		}
-		asked++
+		count++
 		if c.goal.atMost && ratio > want || !c.goal.atMost && ratio < want {
-			short = append(short, fmt.Sprint(clients))
+			failing = append(failing, fmt.Sprint(clients))
 		}
 	}
 	switch {
-	case asked == 0:
+	case count == 0:
 		return "not measured"
-	case len(short) == 0:
+	case len(failing) == 0:
 		return "yes"
-	case len(short) == asked:
+	case len(failing) == count:
 		return "**no**"
 	}
-	return "**not with " + short[0] + "**"
+	return "**not with " + failing[0] + "**"
 }
 
-// claimOf is a claim on the rows of one job.
-func claimOf(rows []row, against string, g goal, ratio func(row) float64) claim {
-	c := claim{against: against, goal: g, ratio: map[int]float64{}}
+// resultOf returns the result of the rows of one job.
+func resultOf(rows []row, against string, g goal, ratio func(row) float64) result {
+	c := result{against: against, goal: g, ratio: map[int]float64{}}
 	for _, r := range rows {
 		c.job = r.title
 		if r.failure != nil {
@@ -82,42 +82,44 @@ func claimOf(rows []row, against string, g goal, ratio func(row) float64) claim 
 	return c
 }
 
-// against is the ratio to the best of some contestants.
-func against(contestant int, others ...int) func(row) float64 {
+// against returns a function that computes the ratio of a target's rate to the best rate of
+// other targets.
+func against(target int, others ...int) func(row) float64 {
 	return func(r row) float64 {
 		ratios := make([]float64, len(others))
 		for n, other := range others {
-			ratios[n] = r.ratio(contestant, other)
+			ratios[n] = r.ratio(target, other)
 		}
 		return slices.Min(ratios)
 	}
 }
 
-// memory is the ratio of the peaks, to the least of some contestants.
-func memory(contestant int, others ...int) func(row) float64 {
+// memoryRatio returns a function that computes the ratio of a target's peak memory to the
+// lowest peak of other targets.
+func memoryRatio(target int, others ...int) func(row) float64 {
 	peak := func(r row, n int) float64 {
-		return float64(slices.Max(each(r.cells[n], func(m measured) int64 { return m.peak })))
+		return float64(slices.Max(each(r.cells[n], func(m sample) int64 { return m.peak })))
 	}
 	return func(r row) float64 {
 		ratios := make([]float64, len(others))
 		for n, other := range others {
-			ratios[n] = peak(r, contestant) / peak(r, other)
+			ratios[n] = peak(r, target) / peak(r, other)
 		}
 		return slices.Max(ratios)
 	}
 }
 
-// goals is the claims in Markdown.
-func goals(claims []claim) string {
+// goals returns the results as a table in Markdown.
+func goals(results []result) string {
 	var b strings.Builder
 	b.WriteString("| job | against | × with 1 client | with 8 | goal | reached |\n|---|---|--:|--:|---|---|\n")
-	cell := func(c claim, clients int) string {
+	cell := func(c result, clients int) string {
 		if c.ratio[clients] == 0 {
 			return ""
 		}
 		return short(c.ratio[clients])
 	}
-	for _, c := range claims {
+	for _, c := range results {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.job, c.against, cell(c, 1), cell(c, 8), c.goal, c.reached())
 	}
 	return b.String()

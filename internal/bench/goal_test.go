@@ -10,10 +10,10 @@ import (
 )
 
 // rates is a cell for each contestant, of so many requests in a second.
-func rates(of ...int) [][]measured {
-	cells := make([][]measured, len(of))
+func rates(of ...int) [][]sample {
+	cells := make([][]sample, len(of))
 	for n, requests := range of {
-		cells[n] = []measured{{requests: requests, took: time.Second, peak: int64(requests)}}
+		cells[n] = []sample{{requests: requests, took: time.Second, peak: int64(requests)}}
 	}
 	return cells
 }
@@ -23,11 +23,11 @@ func TestGoals_ATableSaysWhichAreReachedWithHowManyClients(t *testing.T) {
 		{title: "a list", clients: 1, cells: rates(100, 20, 25)},
 		{title: "a list", clients: 8, cells: rates(100, 20, 50)},
 	}
-	got := goals([]claim{
-		claimOf(rows, "the better of two", goal{ratio: map[int]float64{1: 4, 8: 3}}, against(0, 1, 2)),
-		claimOf(rows, "eight only", goal{ratio: map[int]float64{8: 5}}, against(0, 1)),
-		claimOf(rows, "neither", atLeast(6), against(0, 1)),
-		claimOf(rows, "memory of the lesser", goal{ratio: map[int]float64{8: 4.5}, atMost: true}, memory(0, 1, 2)),
+	got := goals([]result{
+		resultOf(rows, "the better of two", goal{ratio: map[int]float64{1: 4, 8: 3}}, against(0, 1, 2)),
+		resultOf(rows, "eight only", goal{ratio: map[int]float64{8: 5}}, against(0, 1)),
+		resultOf(rows, "neither", atLeast(6), against(0, 1)),
+		resultOf(rows, "memory of the lesser", goal{ratio: map[int]float64{8: 4.5}, atMost: true}, memoryRatio(0, 1, 2)),
 		{job: "a list", against: "nobody", goal: atLeast(2), failure: errors.New("install | it\nand more")},
 	})
 	want := `| job | against | × with 1 client | with 8 | goal | reached |
@@ -48,7 +48,7 @@ func TestGoals_ARowThatFailedIsNotMeasured(t *testing.T) {
 		{title: "a list", clients: 1, cells: rates(10, 1)},
 		{title: "a list", clients: 8, cells: rates(10, 1), failure: errors.New("too slow")},
 	}
-	c := claimOf(rows, "a peer", atLeast(2), against(0, 1))
+	c := resultOf(rows, "a peer", atLeast(2), against(0, 1))
 	if got := c.reached(); got != "**not measured**: too slow" || c.ratio[1] != 10 || c.ratio[8] != 0 {
 		t.Errorf("it is %q with %v", got, c.ratio)
 	}

@@ -22,18 +22,18 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Growth is measured with one Tagma for each size of the tables, all up at the
-// same time and asked in turn, round after round, by one client.
+// Growth is measured with one Tagma for each size of the tables. All run at the same time, and
+// one client measures each in turn, in rounds.
 
-// grown is a server on tables of one size.
-type grown struct {
+// sizedTarget is a server on tables of one size.
+type sizedTarget struct {
 	data   dataset.Options
-	server *contestant
+	server *target
 	bytes  map[string]int64 // of tables and indexes
 	peak   int64            // of the server's memory
 }
 
-// measureGrowth measures on each database, and prints it.
+// measureGrowth measures on each database, and prints the results.
 func (s *settings) measureGrowth(ctx context.Context, binary string, server url.URL) error {
 	for _, kind := range s.databases {
 		if err := s.measureGrowthOn(ctx, kind, binary, server); err != nil {
@@ -44,14 +44,14 @@ func (s *settings) measureGrowth(ctx context.Context, binary string, server url.
 }
 
 func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, server url.URL) error {
-	var all []*grown
+	var all []*sizedTarget
 	defer func() {
 		for _, g := range all {
 			_ = g.server.close()
 		}
 	}()
 	for _, images := range s.growth {
-		g := &grown{data: jobs.Sized(images, s.data.Objects, s.data.Points, s.data.Seed)}
+		g := &sizedTarget{data: jobs.Sized(images, s.data.Objects, s.data.Points, s.data.Seed)}
 		if err := s.grow(ctx, g, kind, binary, server); err != nil {
 			return fmt.Errorf("%d images: %w", images, err)
 		}
@@ -63,8 +63,8 @@ func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, ser
 		if !s.only.MatchString(j.Title) {
 			continue
 		}
-		r := row{title: j.Title, clients: 1, cells: make([][]measured, len(all))}
-		if r.failure = s.turns(ctx, &r, j, all); ctx.Err() != nil {
+		r := row{title: j.Title, clients: 1, cells: make([][]sample, len(all))}
+		if r.failure = s.measureJob(ctx, &r, j, all); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		progress("%s %s", kind, strings.TrimSpace(growthLine(r)))
@@ -75,8 +75,8 @@ func (s *settings) measureGrowthOn(ctx context.Context, kind, binary string, ser
 	return nil
 }
 
-// grow fills tables, if they are not there, and starts a server on them.
-func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, server url.URL) error {
+// grow fills the tables if needed, and starts a server on them.
+func (s *settings) grow(ctx context.Context, g *sizedTarget, kind, binary string, server url.URL) error {
 	fill := func() (string, error) { return fillPostgres(ctx, server, g.data) }
 	if kind == "sqlite" {
 		fill = func() (string, error) { return fillSQLite(ctx, s.folder, g.data) }
@@ -89,7 +89,7 @@ func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, serv
 	if err != nil {
 		return err
 	}
-	token, err := signIn(ctx, db)
+	token, err := createToken(ctx, db)
 	if err == nil {
 		g.bytes, err = bytesOf(ctx, db)
 	}
@@ -104,8 +104,8 @@ func (s *settings) grow(ctx context.Context, g *grown, kind, binary string, serv
 	return err
 }
 
-// turns measures one job.
-func (s *settings) turns(ctx context.Context, r *row, j jobs.Job, all []*grown) error {
+// measureJob measures one job on all targets.
+func (s *settings) measureJob(ctx context.Context, r *row, j jobs.Job, all []*sizedTarget) error {
 	requests := make([][]request, len(all))
 	sent := make([]int, len(all))
 	for n, g := range all {
@@ -114,8 +114,7 @@ func (s *settings) turns(ctx context.Context, r *row, j jobs.Job, all []*grown) 
 			return err
 		}
 	}
-	// A first turn, which does not count, lets each database read what it keeps
-	// at hand.
+	// The first round is not counted: it fills the caches of each database.
 	for round := range 1 + s.repeat {
 		for n, g := range all {
 			m, err := g.server.measure(1, s.cell, func() error {
@@ -133,8 +132,8 @@ func (s *settings) turns(ctx context.Context, r *row, j jobs.Job, all []*grown) 
 	return nil
 }
 
-// growthLine is a row of the table: for each size the time of a request, and
-// how many times that of the smallest it is.
+// growthLine returns a row of the table: for each size the time of a request, and the ratio
+// to the time at the smallest size.
 func growthLine(r row) string {
 	line := "| " + r.title + " |"
 	if r.failure != nil {
@@ -149,7 +148,7 @@ func growthLine(r row) string {
 	return line + "\n"
 }
 
-func growthTable(all []*grown, rows []row) string {
+func growthTable(all []*sizedTarget, rows []row) string {
 	head, rule := "| p50 / p99 ms, one client |", "|---|"
 	for n, g := range all {
 		head, rule = head+" "+g.size()+" |", rule+"--:|"
@@ -164,8 +163,8 @@ func growthTable(all []*grown, rows []row) string {
 	return table
 }
 
-// sizeTable is how large tables and indexes are.
-func sizeTable(all []*grown) string {
+// sizeTable returns a table of the sizes of tables and indexes.
+func sizeTable(all []*sizedTarget) string {
 	head, rule := "| MB |", "|---|"
 	names := map[string]bool{}
 	for _, g := range all {
@@ -190,8 +189,8 @@ func sizeTable(all []*grown) string {
 	return table + "\n"
 }
 
-// size is the number of images as people say it.
-func (g *grown) size() string {
+// size returns the number of images in short form, such as "10 k".
+func (g *sizedTarget) size() string {
 	switch total := g.data.Total(); {
 	case total >= 1_000_000 && total%1_000_000 == 0:
 		return fmt.Sprintf("%d M", total/1_000_000)
@@ -202,8 +201,8 @@ func (g *grown) size() string {
 	}
 }
 
-// bytesOf is the sizes of the tables of images and annotations, with what they
-// keep out of line, of their indexes, and of the whole database.
+// bytesOf returns the sizes of the tables of images and annotations including values stored
+// out of line, of the indexes of both, and of the whole database.
 func bytesOf(ctx context.Context, db *database.DB) (map[string]int64, error) {
 	query := `SELECT name, sum(pgsize) FROM dbstat WHERE name LIKE '%image%' OR name LIKE '%annotation%' GROUP BY name
 		UNION ALL SELECT 'the whole database', sum(pgsize) FROM dbstat`
@@ -233,7 +232,7 @@ func scanBytes(rows *sql.Rows) (map[string]int64, error) {
 	return all, rows.Err()
 }
 
-// load is the machine's, of the last minute.
+// load returns the load average of the machine in the last minute.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -21,23 +21,24 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// labelFile is the file of a frame as it is in the repository.
+// labelFile returns the path and the content of a frame's file in the repository.
 func labelFile(frame int) (path, content string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n  \"video_url\": %q,\n  \"frame_index\": %d,\n  \"total_frames\": %d,\n  \"fps\": 30,\n  \"frame_width\": 1920,\n  \"frame_height\": 1080,\n  \"timestamp\": \"2024-01-15T12:34:56Z\",\n  \"labels\": [\n", dataset.Video(frame), frame, dataset.Frames)
-	for n, one := range dataset.Paws(frame) {
+	for n, label := range dataset.Paws(frame) {
 		if n > 0 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "    {\n      \"id\": %q,\n      \"name\": %q,\n      \"placed\": true,\n      \"pixel_x\": %g,\n      \"pixel_y\": %g\n    }", one.ID, one.Name, *one.PixelX, *one.PixelY)
+		fmt.Fprintf(&b, "    {\n      \"id\": %q,\n      \"name\": %q,\n      \"placed\": true,\n      \"pixel_x\": %g,\n      \"pixel_y\": %g\n    }", label.ID, label.Name, *label.PixelX, *label.PixelY)
 	}
 	b.WriteString("\n  ]\n}\n")
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(dataset.Video(frame))))[:12]
 	return fmt.Sprintf("annotations/%s/%s_frame%d_%d.json", hash[:2], hash, frame, dataset.LabelledAt), b.String()
 }
 
-// fillLabels makes an empty database and two git hosts that have so many
-// submissions behind them, each with its commit, and somebody with a token.
+// fillLabels fills an empty database and two git hosts with the same number of submissions,
+// each with its own commit. It returns a token, the host for Tagma and the host for the git
+// commands.
 func fillLabels(ctx context.Context, folder, databaseURL string, files int) (token string, ours, theirs *githost.Host, err error) {
 	if ours, err = githost.Start(filepath.Join(folder, "ours.git")); err != nil {
 		return "", nil, nil, err
@@ -62,14 +63,14 @@ func fillLabels(ctx context.Context, folder, databaseURL string, files int) (tok
 	if err != nil {
 		return "", nil, nil, err
 	}
-	token, err = signIn(ctx, db)
+	token, err = createToken(ctx, db)
 	if err == nil {
 		err = recordLabels(ctx, db, files, strings.TrimSpace(tip))
 	}
 	return token, ours, theirs, errors.Join(err, db.Close())
 }
 
-// importLabels gives a repository so many files, each by a commit of its own.
+// importLabels adds files to a repository, each in a commit of its own.
 func importLabels(dir string, files int) error {
 	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
 	cmd.Stderr = os.Stderr
@@ -90,39 +91,39 @@ func importLabels(dir string, files int) error {
 	return errors.Join(in.Flush(), pipe.Close(), cmd.Wait())
 }
 
-// recordLabels puts the submissions into the database, as pushed by the tip.
+// recordLabels inserts the submissions into the database, as pushed in the commit tip.
 func recordLabels(ctx context.Context, db *database.DB, files int, tip string) error {
-	all := labels.New(db, instant.System, page.Limits{Default: 1, Max: 1})
-	if err := all.Ensure(ctx); err != nil {
+	service := labels.New(db, instant.System, page.Limits{Default: 1, Max: 1})
+	if err := service.Ensure(ctx); err != nil {
 		return err
 	}
-	set, err := all.Set(ctx, labels.DefaultSet)
+	set, err := service.Set(ctx, labels.DefaultSet)
 	if err != nil {
 		return err
 	}
 	now := instant.System()
-	var rats []*ent.VideoCreate
+	var videoCreates []*ent.VideoCreate
 	for n := range dataset.Videos {
-		rats = append(rats, db.Video.Create().SetURL(dataset.Video(n)).SetHash(fmt.Sprintf("%x", sha256.Sum256([]byte(dataset.Video(n))))).
+		videoCreates = append(videoCreates, db.Video.Create().SetURL(dataset.Video(n)).SetHash(fmt.Sprintf("%x", sha256.Sum256([]byte(dataset.Video(n))))).
 			SetTotalFrames(dataset.Frames).SetFps(30).SetFrameWidth(1920).SetFrameHeight(1080).SetCreatedAt(now))
 	}
-	made, err := db.Video.CreateBulk(rats...).Save(ctx)
+	videos, err := db.Video.CreateBulk(videoCreates...).Save(ctx)
 	if err != nil {
 		return err
 	}
-	const atOnce = 500
-	rows := make([]*ent.LabelSubmissionCreate, 0, atOnce)
+	const batchSize = 500
+	rows := make([]*ent.LabelSubmissionCreate, 0, batchSize)
 	for frame := range files {
 		path, content := labelFile(frame)
-		rows = append(rows, db.LabelSubmission.Create().SetVideoID(made[frame%dataset.Videos].ID).SetFrameIndex(frame).SetTimestamp(dataset.LabelledAt).SetLabelSetID(set.ID).
+		rows = append(rows, db.LabelSubmission.Create().SetVideoID(videos[frame%dataset.Videos].ID).SetFrameIndex(frame).SetTimestamp(dataset.LabelledAt).SetLabelSetID(set.ID).
 			SetFilename(filepath.Base(path)).SetRevision(1).SetContent(content).SetStatus(labelsubmission.StatusPUSHED).
 			SetCommitSha(tip).SetPushedAt(now).SetCreatedAt(now).SetAuthor("bench <bench@tagma.invalid>"))
-		if len(rows) == atOnce || frame == files-1 {
+		if len(rows) == batchSize || frame == files-1 {
 			if err := db.LabelSubmission.CreateBulk(rows...).Exec(ctx); err != nil {
 				return err
 			}
 			rows = rows[:0]
 		}
 	}
-	return db.Checkpoint.Create().SetID("labels").SetValue(tip).Exec(ctx) // it has read as far as this
+	return db.Checkpoint.Create().SetID("labels").SetValue(tip).Exec(ctx) // the commit that the server has read last
 }

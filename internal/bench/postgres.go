@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// scratch is a new, empty database of that kind, in the folder or on the
-// server, and what drops it.
-func scratch(ctx context.Context, kind, folder string, server url.URL) (databaseURL string, drop func(context.Context) error, err error) {
+// createDatabase creates an empty database: an SQLite file in folder or a database on server.
+// It returns the URL and a function that drops the database.
+func createDatabase(ctx context.Context, kind, folder string, server url.URL) (databaseURL string, drop func(context.Context) error, err error) {
 	if kind != "postgres" {
 		return "sqlite:" + filepath.Join(folder, "tagma.db"), func(context.Context) error { return nil }, nil
 	}
@@ -22,8 +22,7 @@ func scratch(ctx context.Context, kind, folder string, server url.URL) (database
 	}, err
 }
 
-// ask runs one statement on a PostgreSQL server's own database and reads the
-// one value that it gives.
+// ask returns the single value of a statement on the default database of a PostgreSQL server.
 func ask[T any](ctx context.Context, server url.URL, statement string, args ...any) (T, error) {
 	var answer T
 	db, err := sql.Open("postgres", server.String())

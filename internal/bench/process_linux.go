@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// usage is what a process has used until now.
+// usage is the CPU time and memory that a process has used.
 type usage struct {
 	cpu  time.Duration // user and system
-	peak int64         // bytes of memory, since the last resetPeak
+	peak int64         // the highest memory since the last resetPeak, in bytes
 }
 
-// ticks is the kernel's USER_HZ, 100 on all that Go runs on.
+// ticks is the kernel's USER_HZ, which is 100 on all platforms of Go.
 const ticks = 100
 
-// usageOf is that of some processes together. Their peaks are added up, as if
-// all had been at one time.
+// usageOf returns the sum of the usage of processes. The sum of peaks is an upper limit,
+// because the peaks may occur at different times.
 func usageOf(pids []int) usage {
 	var all usage
 	for _, pid := range pids {
-		one := usageOfOne(pid)
+		one := processUsage(pid)
 		all.cpu += one.cpu
 		all.peak += one.peak
 	}
 	return all
 }
 
-// stat is the fields of a process after its name in parentheses: proc(5),
-// where they are the 3rd and following.
+// stat returns the fields of /proc/PID/stat after the name in parentheses, beginning with the
+// third field: see proc(5).
 func stat(pid int) []string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
-func usageOfOne(pid int) usage {
+func processUsage(pid int) usage {
 	var u usage
-	if fields := stat(pid); len(fields) > 12 { // utime and stime are the 14th and 15th
+	if fields := stat(pid); len(fields) > 12 { // utime and stime are fields 14 and 15
 		for _, field := range fields[11:13] {
 			n, _ := strconv.ParseInt(field, 10, 64)
 			u.cpu += time.Duration(n) * time.Second / ticks
@@ -49,7 +49,7 @@ func usageOfOne(pid int) usage {
 	return u
 }
 
-// statusOf is a line of a process's status, in bytes: proc(5).
+// statusOf returns the value of a line of /proc/PID/status, in bytes: see proc(5).
 func statusOf(pid int, line string) int64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if _, rest, ok := strings.Cut(string(status), line); ok {
@@ -61,18 +61,18 @@ func statusOf(pid int, line string) int64 {
 	return 0
 }
 
-// ownMemory is what a process has in memory that is no copy of a file.
+// ownMemory returns the memory of a process without mapped files, in bytes.
 func ownMemory(pid int) int64 { return statusOf(pid, "RssAnon:") }
 
-// resetPeak lets the peak of memory count from now on.
+// resetPeak restarts the measurement of peak memory.
 func resetPeak(pids []int) {
 	for _, pid := range pids {
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 	}
 }
 
-// family is a process and all that come of it.
-func family(pid int) []int {
+// processTree returns a process and all its descendants.
+func processTree(pid int) []int {
 	children := map[int][]int{}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {

@@ -4,7 +4,7 @@ package main
 
 import "time"
 
-// usage is what a process has used; it is known on Linux only.
+// usage is the CPU time and memory that a process has used. It is measured on Linux only.
 type usage struct {
 	cpu  time.Duration
 	peak int64
@@ -16,4 +16,4 @@ func ownMemory(int) int64 { return 0 }
 
 func resetPeak([]int) {}
 
-func family(pid int) []int { return []int{pid} }
+func processTree(pid int) []int { return []int{pid} }

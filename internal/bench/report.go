@@ -11,13 +11,12 @@ import (
 	"time"
 )
 
-// row is what was measured of one job under one load: for each contestant its
-// cells, one of each round.
+// row holds the samples of one job with one number of clients.
 type row struct {
 	title   string
 	clients int
-	cells   [][]measured // by contestant and round
-	failure error        // why there are no more cells
+	cells   [][]sample // by target and round
+	failure error      // the reason why the measurement ended early
 }
 
 func (r row) summary() string {
@@ -32,7 +31,7 @@ func median[T cmp.Ordered](of []T) T {
 	return sorted[len(sorted)/2]
 }
 
-func each[T any](cells []measured, value func(measured) T) []T {
+func each[T any](cells []sample, value func(sample) T) []T {
 	all := make([]T, len(cells))
 	for n, cell := range cells {
 		all[n] = value(cell)
@@ -40,19 +39,18 @@ func each[T any](cells []measured, value func(measured) T) []T {
 	return all
 }
 
-// ratio is the median over the rounds of one contestant's rate to another's.
-// Both of a round were measured within seconds, so that it holds on a machine
-// whose speed drifts.
-func (r row) ratio(contestant, to int) float64 {
-	ratios := make([]float64, len(r.cells[contestant]))
+// ratio returns the median over the rounds of the ratio of two targets' rates. Both rates of a
+// round are measured within seconds, so a drift of the machine's speed cancels out.
+func (r row) ratio(target, to int) float64 {
+	ratios := make([]float64, len(r.cells[target]))
 	for round := range ratios {
-		ratios[round] = r.cells[contestant][round].rate() / r.cells[to][round].rate()
+		ratios[round] = r.cells[target][round].rate() / r.cells[to][round].rate()
 	}
 	return median(ratios)
 }
 
-// quantile is a latency in milliseconds over all rounds.
-func quantile(cells []measured, q float64) float64 {
+// quantile returns a quantile of the latencies of all rounds, in milliseconds.
+func quantile(cells []sample, q float64) float64 {
 	var all []time.Duration
 	for _, cell := range cells {
 		all = append(all, cell.latency...)
@@ -61,8 +59,7 @@ func quantile(cells []measured, q float64) float64 {
 	return float64(all[min(len(all)-1, int(q*float64(len(all))))].Microseconds()) / 1000
 }
 
-// table is rows in Markdown. The last contestant is the one that the others
-// are compared to.
+// table returns rows as a table in Markdown. All targets are compared with the last.
 func table(names []string, rows []row) string {
 	var b strings.Builder
 	last := len(names) - 1
@@ -84,9 +81,9 @@ func table(names []string, rows []row) string {
 			continue
 		}
 		for n, cells := range r.cells {
-			cpu := median(each(cells, func(m measured) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
-			peak := slices.Max(each(cells, func(m measured) int64 { return m.peak }))
-			fmt.Fprintf(&b, " %s | %s / %s | %s | %d |", short(median(each(cells, measured.rate))),
+			cpu := median(each(cells, func(m sample) float64 { return m.cpu.Seconds() * 1000 / float64(m.requests) }))
+			peak := slices.Max(each(cells, func(m sample) int64 { return m.peak }))
+			fmt.Fprintf(&b, " %s | %s / %s | %s | %d |", short(median(each(cells, sample.rate))),
 				short(quantile(cells, 0.5)), short(quantile(cells, 0.99)), short(cpu), peak>>20)
 			if n < last {
 				fmt.Fprintf(&b, " **%.2f** |", r.ratio(n, last))
@@ -97,7 +94,7 @@ func table(names []string, rows []row) string {
 	return b.String()
 }
 
-// short is a number with no more digits than mean anything.
+// short returns a number with at most three significant digits.
 func short(x float64) string {
 	switch {
 	case x >= 100:
@@ -108,7 +105,7 @@ func short(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// machine is the facts without which the figures mean nothing.
+// machine returns the facts that make the figures comparable: hardware, versions and load.
 func machine(postgres string) string {
 	facts := []string{
 		fmt.Sprintf("%d cores", runtime.NumCPU()),

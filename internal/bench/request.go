@@ -8,19 +8,19 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// request is a body as one contestant takes it.
+// request is the path and the body of a POST to one target.
 type request struct {
 	path string
 	body []byte
 }
 
-// requests are a job's, one of each variant, as the contestant takes them.
-func (c *contestant) requests(ctx context.Context, j jobs.Job, data dataset.Options) ([]request, error) {
-	if c.ask != nil {
-		return c.ask(ctx, c, j, data)
+// requests returns the requests of a job for this target, one of each variant.
+func (c *target) requests(ctx context.Context, j jobs.Job, data dataset.Options) ([]request, error) {
+	if c.makeRequests != nil {
+		return c.makeRequests(ctx, c, j, data)
 	}
 	return requestsOf(j, data, func(variables json.RawMessage) (request, error) {
-		return inGraphQL(j.Query, variables)
+		return graphQLRequest(j.Query, variables)
 	})
 }
 
@@ -38,13 +38,13 @@ func requestsOf(j jobs.Job, data dataset.Options, write func(variables json.RawM
 	return all, nil
 }
 
-func inGraphQL(query string, variables any) (request, error) {
+func graphQLRequest(query string, variables any) (request, error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	return request{"/graphql", body}, err
 }
 
-// inVariables is how the floor is asked.
-func inVariables(_ context.Context, _ *contestant, j jobs.Job, data dataset.Options) ([]request, error) {
+// baselineRequests returns the requests of a job for the baseline.
+func baselineRequests(_ context.Context, _ *target, j jobs.Job, data dataset.Options) ([]request, error) {
 	return requestsOf(j, data, func(variables json.RawMessage) (request, error) {
 		return request{"/" + j.Name, variables}, nil
 	})

@@ -16,14 +16,14 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// The Sticky Pi API's steps run in Python, in a process for each core.
+// The steps of the Sticky Pi API run in Python, in a process for each core.
 
 //go:embed stickypi/steps.py
 var stickyPiSteps []byte
 
-// startStickyPi starts its steps for a job, on Debian's Python before any other:
-// that has the libraries as packages.
-func startStickyPi(folder, job, argument string) (*team, error) {
+// startStickyPi starts the steps for a job. It prefers Debian's Python, where the libraries are
+// packages.
+func startStickyPi(folder, job, argument string) (*workerPool, error) {
 	folder = filepath.Join(folder, "stickypi")
 	script := filepath.Join(folder, "steps.py")
 	if err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o755), os.WriteFile(script, stickyPiSteps, 0o644)); err != nil {
@@ -31,15 +31,15 @@ func startStickyPi(folder, job, argument string) (*team, error) {
 	}
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
 		if exec.Command(python, "-c", "import PIL, sqlalchemy").Run() == nil {
-			return startTeam(folder, runtime.NumCPU(), func() *exec.Cmd { return exec.Command(python, script, job, folder, argument) })
+			return startWorkerPool(folder, runtime.NumCPU(), func() *exec.Cmd { return exec.Command(python, script, job, folder, argument) })
 		}
 	}
 	return nil, errors.New("apt-get install python3 python3-pil python3-sqlalchemy")
 }
 
-// fingerprints measures diffImages on both databases beside the Sticky Pi API's
-// look-ups, on its own table of the same images.
-func (s *settings) fingerprints(ctx context.Context, binary string, server url.URL) ([]claim, error) {
+// fingerprints compares diffImages on both databases with the look-ups of the Sticky Pi API in
+// its own table of the same images.
+func (s *settings) fingerprints(ctx context.Context, binary string, server url.URL) ([]result, error) {
 	for _, j := range jobs.All() {
 		if j.Name == "diff" && s.only.MatchString(j.Title) {
 			return s.diff(ctx, j, binary, server)
@@ -48,13 +48,13 @@ func (s *settings) fingerprints(ctx context.Context, binary string, server url.U
 	return nil, nil
 }
 
-func (s *settings) diff(ctx context.Context, j jobs.Job, binary string, server url.URL) (claims []claim, err error) {
-	l, on, err := s.tagmas(ctx, binary, server)
+func (s *settings) diff(ctx context.Context, j jobs.Job, binary string, server url.URL) (results []result, err error) {
+	l, urls, err := s.startTagmas(ctx, binary, server)
 	defer func() { l.close() }()
 	if err != nil {
 		return nil, err
 	}
-	python, noPython := startStickyPi(s.folder, "fingerprints", strings.TrimPrefix(on.sqlite, "sqlite:"))
+	python, pythonErr := startStickyPi(s.folder, "fingerprints", strings.TrimPrefix(urls.sqlite, "sqlite:"))
 	defer func() { err = errors.Join(err, python.close()) }()
 	for n, database := range []string{"postgres", "sqlite"} {
 		requests, err := l[n].requests(ctx, j, s.data)
@@ -64,32 +64,32 @@ func (s *settings) diff(ctx context.Context, j jobs.Job, binary string, server u
 		lines := make([]string, len(requests))
 		verdicts := make([]string, len(requests))
 		for variant := range requests {
-			asked, err := json.Marshal(j.Variables(s.data, variant)["images"])
+			images, err := json.Marshal(j.Variables(s.data, variant)["images"])
 			if err != nil {
 				return nil, err
 			}
-			lines[variant] = string(asked)
+			lines[variant] = string(images)
 			if verdicts[variant], err = l[n].verdicts(ctx, requests[variant]); err != nil {
 				return nil, err
 			}
 		}
-		var used atomic.Int64
-		look := func() (line, want string) {
-			variant := int(used.Add(1)) % len(lines)
+		var count atomic.Int64
+		next := func() (line, want string) {
+			variant := int(count.Add(1)) % len(lines)
 			return lines[variant], verdicts[variant]
 		}
-		found, err := s.contest(ctx, database, j.Title, l[n].load(requests),
-			peer{"the Sticky Pi API's look-ups", atLeast(20), python.work(s.cell, look), noPython})
+		compared, err := s.compareWith(ctx, database, j.Title, l[n].load(requests),
+			peer{"the Sticky Pi API's look-ups", atLeast(20), python.measureLines(s.cell, next), pythonErr})
 		if err != nil {
 			return nil, err
 		}
-		claims = append(claims, found...)
+		results = append(results, compared...)
 	}
-	return claims, nil
+	return results, nil
 }
 
-// verdicts is what Tagma says of fingerprints, in a line.
-func (c *contestant) verdicts(ctx context.Context, r request) (string, error) {
+// verdicts returns Tagma's verdicts on fingerprints, separated by spaces.
+func (c *target) verdicts(ctx context.Context, r request) (string, error) {
 	answer, err := c.answer(ctx, r)
 	if err != nil {
 		return "", err

@@ -16,13 +16,12 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// often is how often the devices take an image of which the hours are summed
-// up. Fewer in an hour would be more hours than an answer may hold.
-const often = 5 * time.Minute
+// sumsInterval is the time between two images of a device. With longer intervals, the same
+// number of images would take more hours than an answer may hold.
+const sumsInterval = 5 * time.Minute
 
-// sums measures activity by hour of very many images on PostgreSQL, beside the
-// SQL alone.
-func (s *settings) sums(ctx context.Context, binary string, server url.URL) ([]claim, error) {
+// sums compares activity by hour of very many images on PostgreSQL with the SQL statement alone.
+func (s *settings) sums(ctx context.Context, binary string, server url.URL) ([]result, error) {
 	for _, j := range jobs.All() {
 		if j.Name == "activity" && s.only.MatchString(j.Title) {
 			return s.byHour(ctx, j, binary, server)
@@ -31,13 +30,13 @@ func (s *settings) sums(ctx context.Context, binary string, server url.URL) ([]c
 	return nil, nil
 }
 
-func (s *settings) byHour(ctx context.Context, j jobs.Job, binary string, server url.URL) ([]claim, error) {
-	data := dataset.Options{Devices: 100, Images: max(1, s.large/100), Objects: 1, Points: 3, Seed: s.data.Seed, Every: often}
+func (s *settings) byHour(ctx context.Context, j jobs.Job, binary string, server url.URL) ([]result, error) {
+	data := dataset.Options{Devices: 100, Images: max(1, s.large/100), Objects: 1, Points: 3, Seed: s.data.Seed, Every: sumsInterval}
 	databaseURL, err := fillPostgres(ctx, server, data)
 	if err != nil {
 		return nil, err
 	}
-	token, err := signInto(ctx, databaseURL)
+	token, err := createTokenAt(ctx, databaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -55,13 +54,13 @@ func (s *settings) byHour(ctx context.Context, j jobs.Job, binary string, server
 		return nil, err
 	}
 	defer db.Close()
-	if err := sameSums(ctx, tagma, requests[0], db.SQL, data); err != nil {
+	if err := compareSums(ctx, tagma, requests[0], db.SQL, data); err != nil {
 		return nil, err
 	}
 	title := strings.Replace(j.Title, "all images", fmt.Sprintf("%d images", data.Total()), 1)
-	return s.contest(ctx, "postgres", title, tagma.load(requests), peer{
+	return s.compareWith(ctx, "postgres", title, tagma.load(requests), peer{
 		"the SQL alone by lib/pq", atLeast(0.9),
-		func(ctx context.Context, clients int, cell time.Duration) (measured, error) {
+		func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
 			return measure([]int{os.Getpid()}, clients, cell, func() error {
 				_, err := readSums(ctx, db.SQL, data)
 				return err
@@ -70,13 +69,13 @@ func (s *settings) byHour(ctx context.Context, j jobs.Job, binary string, server
 	})
 }
 
-// total is what is compared of the sums.
+// total holds the compared totals of the sums.
 type total struct{ hours, images, objects int }
 
-// readSums runs the SQL and reads all that it gives.
+// readSums runs the SQL statement and returns the totals of its rows.
 func readSums(ctx context.Context, db *sql.DB, data dataset.Options) (total, error) {
 	var sum total
-	rows, err := db.QueryContext(ctx, strings.NewReplacer("$2", "$1", "$3", "$2").Replace(byHour)+" "+inOrder,
+	rows, err := db.QueryContext(ctx, strings.NewReplacer("$2", "$1", "$3", "$2").Replace(byHour)+" "+groupAndOrder,
 		int64(data.TakenAt(0, 0)), int64(data.End()))
 	if err != nil {
 		return sum, err
@@ -96,8 +95,8 @@ func readSums(ctx context.Context, db *sql.DB, data dataset.Options) (total, err
 	return sum, rows.Err()
 }
 
-// sameSums fails unless both come to the same.
-func sameSums(ctx context.Context, tagma *contestant, r request, db *sql.DB, data dataset.Options) error {
+// compareSums returns an error unless Tagma and the SQL statement give the same totals.
+func compareSums(ctx context.Context, tagma *target, r request, db *sql.DB, data dataset.Options) error {
 	want, err := readSums(ctx, db, data)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 	"tagma/internal/photo"
 )
 
-// uploads are names that nobody has used.
+// uploads makes uploads with unused names.
 type uploads struct {
 	photo []byte
 	used  atomic.Int64
@@ -33,14 +33,14 @@ func (u *uploads) describe() string {
 	return fmt.Sprintf("photographs of %d×%d, %.1f MB, fsync on", dataset.Width, dataset.Height, float64(len(u.photo))/1e6)
 }
 
-// name is one that nobody has used.
+// name returns an unused name of a photograph.
 func (u *uploads) name() string {
 	n := u.used.Add(1)
 	return photo.Name{Device: fmt.Sprintf("%08x", n>>20), TakenAt: dataset.Options{}.TakenAt(0, 0).Add(time.Duration(n) * time.Second)}.String()
 }
 
-// body is an upload of one photograph: the same file under another name each
-// time, which is as much work as another file.
+// body returns an upload of one photograph: the same file under a new name, which costs the
+// server as much as another file.
 func (u *uploads) body() (contentType string, body []byte) {
 	name := u.name()
 	var b bytes.Buffer
@@ -51,18 +51,18 @@ func (u *uploads) body() (contentType string, body []byte) {
 	file, _ := form.CreatePart(textproto.MIMEHeader{
 		"Content-Disposition": {`form-data; name="0"; filename="` + name + `"`}, "Content-Type": {"image/jpeg"},
 	})
-	_, _ = file.Write(u.photo) // a buffer takes all
+	_, _ = file.Write(u.photo) // a write to a buffer cannot fail
 	_ = form.Close()
 	return form.FormDataContentType(), b.Bytes()
 }
 
-// leastUpload is the least time of a cell: a photograph takes long.
-const leastUpload = 2 * time.Second
+// minUploadTime is the least time of a cell, because one upload takes long.
+const minUploadTime = 2 * time.Second
 
-// upload is like load, with uploads.
-func (c *contestant) upload(u *uploads) runner {
-	return func(ctx context.Context, clients int, cell time.Duration) (measured, error) {
-		return c.measure(clients, max(2*cell, leastUpload), func() error {
+// upload returns a runner that uploads photographs.
+func (c *target) upload(u *uploads) runner {
+	return func(ctx context.Context, clients int, cell time.Duration) (sample, error) {
+		return c.measure(clients, max(2*cell, minUploadTime), func() error {
 			contentType, body := u.body()
 			var answer bytes.Buffer
 			if err := c.post(ctx, "/graphql", contentType, body, &answer); err != nil {
@@ -76,10 +76,9 @@ func (c *contestant) upload(u *uploads) runner {
 	}
 }
 
-// standardSteps does with one photograph, on one core, what an upload does, in
-// the standard library's and x/image's own functions: fingerprints, a decoding
-// of the whole, the two small pictures, and three files that survive a loss of
-// power. There is no HTTP and no database.
+// standardSteps processes one photograph as an upload does, on one core, with functions of the
+// standard library and x/image: fingerprints, a full decoding, the two thumbnails, and three
+// files that survive a loss of power. There is no HTTP and no database.
 func standardSteps(photo []byte, folder string) error {
 	_, _ = md5.Sum(photo), sha256.Sum256(photo) //nolint:gosec // as the server does
 	whole, err := jpeg.Decode(bytes.NewReader(photo))
@@ -97,14 +96,14 @@ func standardSteps(photo []byte, folder string) error {
 		files = append(files, b.Bytes())
 	}
 	for n, content := range files {
-		if err := durable(filepath.Join(folder, fmt.Sprint(n)), content); err != nil {
+		if err := writeDurably(filepath.Join(folder, fmt.Sprint(n)), content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func durable(path string, content []byte) error {
+func writeDurably(path string, content []byte) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -121,10 +120,9 @@ func durable(path string, content []byte) error {
 
 const uploadTitle = "upload of photographs"
 
-// writes measures uploads into an empty server, beside the standard library's
-// steps.
+// writes compares uploads to an empty server with the steps of the standard library.
 func (s *settings) writes(ctx context.Context, name, binary string, server url.URL) error {
-	return s.onEmpty(ctx, name, binary, server, nil, func(e empty) error {
+	return s.withEmptyTarget(ctx, name, binary, server, nil, func(e emptyTarget) error {
 		sent := &uploads{photo: dataset.Photograph()}
 		rows, err := s.rounds(ctx, name, uploadTitle, []runner{e.tagma.upload(sent), standard(sent.photo, e.folder)})
 		if err == nil {
@@ -134,9 +132,9 @@ func (s *settings) writes(ctx context.Context, name, binary string, server url.U
 	})
 }
 
-// standard measures the standard library's steps, in this process.
+// standard returns a runner of standardSteps, in this process.
 func standard(photo []byte, folder string) runner {
-	return func(_ context.Context, _ int, cell time.Duration) (measured, error) {
-		return measure([]int{os.Getpid()}, 1, max(2*cell, leastUpload), func() error { return standardSteps(photo, folder) })
+	return func(_ context.Context, _ int, cell time.Duration) (sample, error) {
+		return measure([]int{os.Getpid()}, 1, max(2*cell, minUploadTime), func() error { return standardSteps(photo, folder) })
 	}
 }

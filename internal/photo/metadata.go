@@ -15,7 +15,7 @@ type Metadata struct {
 
 	Altitude            *float64 // metres, -500 to 10,000
 	Latitude, Longitude *float64 // degrees north, degrees east; both or neither
-	Temperature         *float64 // degrees north, degrees east; both or neither
+	Temperature         *float64 // °C, above -40, at most 100
 	Humidity            *float64 // % relative, above 0, at most 100
 
 	// The metering of the scene before the flash. The ordinary EXIF tags of the

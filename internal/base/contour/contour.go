@@ -30,7 +30,7 @@ type Polygon []Point
 // OpenCV nests points. Parse returns an error unless every coordinate is a
 // finite number within maxCoordinate.
 func Parse(v any) (Polygon, error) {
-	if polygon, ok := v.(Polygon); ok { // already parsed by Unchecked.Read
+	if polygon, ok := v.(Polygon); ok { // already parsed by Input.Read
 		if err := checkLength(len(polygon)); err != nil {
 			return nil, err
 		}
@@ -176,22 +176,22 @@ func AppendNumber(b []byte, n float64) []byte {
 	return b
 }
 
-// Unchecked is the contour of a request: any JSON value. Check runs together
+// Input is the contour of a request: any JSON value. Check runs together
 // with the checks of the rest of an annotation, so that all problems are
 // reported at once.
-type Unchecked struct{ value any }
+type Input struct{ value any }
 
-// Uncheck returns v as an unchecked contour.
-func Uncheck(v any) Unchecked { return Unchecked{value: v} }
+// NewInput returns v as the contour of a request.
+func NewInput(v any) Input { return Input{value: v} }
 
-// Check returns the polygon of u, or the error of Parse.
-func (u Unchecked) Check() (Polygon, error) { return Parse(u.value) }
+// Check returns the polygon of the input, or the error of Parse.
+func (in Input) Check() (Polygon, error) { return Parse(in.value) }
 
 // MarshalGQL writes the scalar Contour.
-func (u Unchecked) MarshalGQL(w io.Writer) { _ = json.NewEncoder(w).Encode(u.value) }
+func (in Input) MarshalGQL(w io.Writer) { _ = json.NewEncoder(w).Encode(in.value) }
 
 // UnmarshalGQL reads the scalar Contour.
-func (u *Unchecked) UnmarshalGQL(v any) error {
-	u.value = v
+func (in *Input) UnmarshalGQL(v any) error {
+	in.value = v
 	return nil
 }

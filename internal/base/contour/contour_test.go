@@ -217,7 +217,7 @@ func TestAppend_EitherNestingIsReadBackAsItWas(t *testing.T) {
 }
 
 func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
-	var u Unchecked
+	var u Input
 	if err := u.UnmarshalGQL("no contour"); err != nil {
 		t.Errorf("UnmarshalGQL: got error %v, want nil", err)
 	}
@@ -225,7 +225,7 @@ func TestUnchecked_HoldsAnyValueAndPassesItOn(t *testing.T) {
 		t.Error("it was checked, and taken")
 	}
 	var text strings.Builder
-	Uncheck(decode(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
+	NewInput(decode(t, "[[0,0],[1,0.50],[0,1]]")).MarshalGQL(&text)
 	if strings.TrimSpace(text.String()) != "[[0,0],[1,0.50],[0,1]]" {
 		t.Errorf("MarshalGQL: got %s, want [[0,0],[1,0.50],[0,1]]", text.String())
 	}

@@ -11,10 +11,10 @@ import (
 // Read reads any JSON value. A plain polygon in either nesting is parsed at
 // once; any other value is kept for Check to refuse. Read reports whether the
 // value is valid JSON.
-func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
+func (in *Input) Read(s *jsonscan.Scanner) bool {
 	probe := *s
 	if polygon, ok := readPolygon(&probe); ok {
-		u.value, *s = polygon, probe
+		in.value, *s = polygon, probe
 		return true
 	}
 	text, ok := s.Skip()
@@ -23,11 +23,11 @@ func (u *Unchecked) Read(s *jsonscan.Scanner) bool {
 	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
-	return d.Decode(&u.value) == nil
+	return d.Decode(&in.value) == nil
 }
 
 // IsNull reports whether the value is null or absent.
-func (u Unchecked) IsNull() bool { return u.value == nil }
+func (in Input) IsNull() bool { return in.value == nil }
 
 // stackVertices is the number of vertices that fit into a buffer on the stack,
 // before the length of the contour is known.

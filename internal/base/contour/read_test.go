@@ -36,11 +36,11 @@ func TestUnchecked_IsReadAtOnceAsItIsReadInSteps(t *testing.T) {
 		if rapid.IntRange(0, 20).Draw(r, "else") == 0 {
 			text = numbers[rapid.IntRange(0, len(numbers)-1).Draw(r, "number")]
 		}
-		var direct, generic Unchecked
+		var direct, generic Input
 		if s := jsonscan.New(text); !direct.Read(s) || !s.End() {
 			r.Fatalf("%s is not read", text)
 		}
-		generic = Uncheck(decode(t, text))
+		generic = NewInput(decode(t, text))
 		got, err := direct.Check()
 		want, wantErr := generic.Check()
 		if !slices.Equal(got, want) || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {

@@ -78,8 +78,7 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // CodeOf returns the code of the *Error in the chain of err, or Internal.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return Internal

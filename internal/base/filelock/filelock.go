@@ -9,6 +9,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"tagma/internal/base/sleep"
 )
 
 // ErrLocked is returned for a file locked by another process.
@@ -56,10 +58,8 @@ func acquire(ctx context.Context, path string, wait time.Duration, lock func(*os
 		if !errors.Is(err, ErrLocked) || !time.Now().Before(deadline) {
 			break
 		}
-		select {
-		case <-ctx.Done():
+		if sleep.For(ctx, pause) != nil {
 			return nil, errors.Join(context.Cause(ctx), file.Close())
-		case <-time.After(pause):
 		}
 	}
 	_ = file.Close()

@@ -194,15 +194,15 @@ func (s *Scanner) Number() (float64, bool) {
 	return x, err == nil
 }
 
-// Spelling reads a number and returns its text unchanged.
-func (s *Scanner) Spelling() (string, bool) {
+// NumberText reads a number and returns its text unchanged.
+func (s *Scanner) NumberText() (string, bool) {
 	s.skipSpace()
 	text, _, ok := s.number()
 	return text, ok
 }
 
-// Whole reads a number without fraction and exponent that fits 32 bits.
-func (s *Scanner) Whole() (int, bool) {
+// Int32 reads a number without fraction and exponent that fits 32 bits.
+func (s *Scanner) Int32() (int, bool) {
 	s.skipSpace()
 	text, whole, ok := s.number()
 	if !ok || !whole {

@@ -126,12 +126,12 @@ func TestObject_HasItsMembersAndNoOthers(t *testing.T) {
 
 func TestWhole_TakesWhatIsWrittenWholeAndHas32Bits(t *testing.T) {
 	for text, want := range map[string]int{"0": 0, "-0": 0, "-7": -7, " 2147483647": 2147483647, "-2147483648": -2147483648} {
-		if got, ok := New(text).Whole(); !ok || got != want {
+		if got, ok := New(text).Int32(); !ok || got != want {
 			t.Errorf("%s is read as %d (%t)", text, got, ok)
 		}
 	}
 	for _, text := range []string{"", "2147483648", "-2147483649", "1.0", "1e2", "null", `"1"`, "-", "+1"} {
-		if got, ok := New(text).Whole(); ok {
+		if got, ok := New(text).Int32(); ok {
 			t.Errorf("%s is read as %d", text, got)
 		}
 	}

@@ -40,9 +40,9 @@ type Key []any
 
 // Column is a sort column of an order.
 type Column struct {
-	Table string // name of a joined table; empty for the table of the query
-	Name  string
-	Text  bool // whether the values are strings; otherwise int64s
+	Table  string // name of a joined table; empty for the table of the query
+	Name   string
+	IsText bool // reports whether the values are strings; otherwise int64s
 }
 
 // Order is a total order of rows: the sort columns, ascending, and a function
@@ -59,7 +59,7 @@ func (c Column) ident(s *sql.Selector) string {
 	return sql.Table(c.Table).C(c.Name)
 }
 
-// Query returns rows. The implementation applies narrow to its own query and
+// Query returns rows. The implementation calls narrow with its own query and
 // returns the rows in the order that narrow sets.
 type Query[T any] func(ctx context.Context, narrow func(*sql.Selector)) ([]T, error)
 
@@ -93,12 +93,12 @@ func Fetch[T any](
 	ctx context.Context, limits Limits, request Request, order Order[T],
 	query Query[T], count func(context.Context) (int, error),
 ) (*Page[T], error) {
-	keyset, err := order.Want(limits, request, count)
+	keyset, err := order.Keyset(limits, request, count)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := query(ctx, func(s *sql.Selector) {
-		keyset.Narrow(s)
+		keyset.Apply(s)
 		keyset.Limit(s)
 	})
 	if err != nil {
@@ -107,53 +107,53 @@ func Fetch[T any](
 	return order.Page(keyset.Plan, rows, count), nil
 }
 
-// Wanted is a page for a reader that runs the query itself, with columns of its
-// own.
-type Wanted struct {
+// Keyset is the condition, order and limit of a page, for a reader that runs the query
+// itself.
+type Keyset struct {
 	Plan    Plan
 	Columns []Column // sort columns; their values are the key of a row
 	Count   func(context.Context) (int, error)
 }
 
-// Want checks a request. The error is a *fault.Error.
-func (o Order[T]) Want(limits Limits, request Request, count func(context.Context) (int, error)) (Wanted, error) {
+// Keyset returns the keyset of a valid request. The error is a *fault.Error.
+func (o Order[T]) Keyset(limits Limits, request Request, count func(context.Context) (int, error)) (Keyset, error) {
 	plan, err := o.Plan(limits, request)
-	return Wanted{plan, o.Columns, count}, err
+	return Keyset{plan, o.Columns, count}, err
 }
 
-// Narrow restricts a query to the rows of the page and all rows after the page,
+// Apply restricts a query to the rows of the page and all rows after the page,
 // in the direction of the plan. The reader takes one row more than the length
 // of the plan, to learn whether a further page exists: see Limit.
-func (w Wanted) Narrow(s *sql.Selector) {
-	w.From(s)
-	w.Order(s)
+func (k Keyset) Apply(s *sql.Selector) {
+	k.WhereInPage(s)
+	k.Order(s)
 }
 
-// From restricts a query to the rows of the page and all rows after the page.
-func (w Wanted) From(s *sql.Selector) {
-	addBound(s, w.Columns, ">", w.Plan.After)
-	addBound(s, w.Columns, "<", w.Plan.Before)
+// WhereInPage restricts a query to the rows of the page and all rows after the page.
+func (k Keyset) WhereInPage(s *sql.Selector) {
+	addBound(s, k.Columns, ">", k.Plan.After)
+	addBound(s, k.Columns, "<", k.Plan.Before)
 }
 
 // Order sorts a query in the direction of the plan.
-func (w Wanted) Order(s *sql.Selector) {
+func (k Keyset) Order(s *sql.Selector) {
 	direction := sql.Asc
-	if w.Plan.Backwards {
+	if k.Plan.Backwards {
 		direction = sql.Desc
 	}
-	for _, column := range w.Columns {
+	for _, column := range k.Columns {
 		s.OrderBy(direction(column.ident(s)))
 	}
 }
 
 // Limit limits a query to one row more than the page.
-func (w Wanted) Limit(s *sql.Selector) { s.Limit(w.Plan.Length + 1) }
+func (k Keyset) Limit(s *sql.Selector) { s.Limit(k.Plan.Length + 1) }
 
-// Leading returns the page for a query of another table that has only the first
+// Prefix returns the keyset for a query of another table that has only the first
 // columns of the order, under the given names. The query returns the row at
 // which the page begins or ends as well.
-func (w Wanted) Leading(columns []Column) Wanted {
-	return Wanted{Plan: w.Plan, Columns: columns}
+func (k Keyset) Prefix(columns []Column) Keyset {
+	return Keyset{Plan: k.Plan, Columns: columns}
 }
 
 // Plan is a checked request.
@@ -305,7 +305,7 @@ func parseKey(cursor string, columns []Column) (Key, bool) {
 	for i, value := range values {
 		var text string
 		var number int64
-		if columns[i].Text {
+		if columns[i].IsText {
 			err = json.Unmarshal(value, &text)
 			key[i] = text
 		} else {

@@ -27,12 +27,12 @@ type row struct {
 }
 
 var byName = Order[row]{
-	Columns: []Column{{Name: "name", Text: true}, {Name: "number"}},
+	Columns: []Column{{Name: "name", IsText: true}, {Name: "number"}},
 	Key:     func(r row) Key { return Key{r.name, r.number} },
 }
 
 var byNumber = Order[row]{
-	Columns: []Column{{Name: "number"}, {Name: "name", Text: true}},
+	Columns: []Column{{Name: "number"}, {Name: "name", IsText: true}},
 	Key:     func(r row) Key { return Key{r.number, r.name} },
 }
 

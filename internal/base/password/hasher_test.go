@@ -83,8 +83,8 @@ func TestHasher_TheSamePasswordTwiceGivesTwoHashes(t *testing.T) {
 
 func TestHasher_AnUnknownUserCostsWhatAKnownOneDoes(t *testing.T) {
 	h := New(Options{Concurrency: 1})
-	if h.NeedsRehash(h.nothing.String()) {
-		t.Errorf("the hash of nothing has another cost than a new hash: %s", h.nothing)
+	if h.NeedsRehash(h.dummy.String()) {
+		t.Errorf("the hash of nothing has another cost than a new hash: %s", h.dummy)
 	}
 	if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil {
 		t.Error(err)
@@ -94,8 +94,9 @@ func TestHasher_AnUnknownUserCostsWhatAKnownOneDoes(t *testing.T) {
 func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(Options{Concurrency: 2})
-		h.slots <- struct{}{} // two hashes are under way
-		h.slots <- struct{}{}
+		if !h.slots.TryAcquire(2) { // two hashes are under way
+			t.Fatal("there are no two slots")
+		}
 		gone := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
 
@@ -118,14 +119,14 @@ func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 		}
 
 		// The slots come back.
-		<-h.slots
+		h.slots.Release(1)
 		for range 3 {
 			if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil {
 				t.Error(err)
 			}
 		}
-		if len(h.slots) != 1 {
-			t.Errorf("%d slots are held, 1 by this test", len(h.slots))
+		if !h.slots.TryAcquire(1) || h.slots.TryAcquire(1) {
+			t.Error("not exactly one of two slots is free, while this test holds the other")
 		}
 	})
 }
@@ -133,8 +134,9 @@ func TestHasher_WhoeverWaitsGoesWhenTheContextEnds(t *testing.T) {
 func TestHasher_ACrowdTooLargeToServeSoonIsSentAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(Options{Concurrency: 1, Waiting: 3})
-		h.slots <- struct{}{} // a hash is under way
-		h.queue <- struct{}{}
+		if !h.slots.TryAcquire(1) || !h.queue.TryAcquire(1) { // a hash is under way
+			t.Fatal("there is no slot")
+		}
 		waiting, stop := context.WithCancel(t.Context())
 		left := make(chan error)
 		for range 3 {
@@ -147,8 +149,8 @@ func TestHasher_ACrowdTooLargeToServeSoonIsSentAway(t *testing.T) {
 			"Verify":        func() error { _, err := h.Verify(t.Context(), modelHash, "correct horse"); return err },
 			"VerifyNothing": func() error { return h.VerifyNothing(t.Context(), "correct horse") },
 		} {
-			var refused *fault.Error
-			if err := ask(); !errors.As(err, &refused) || refused.Code != fault.Unavailable || refused.RetryAfter != time.Second {
+			err := ask()
+			if refused, ok := errors.AsType[*fault.Error](err); !ok || refused.Code != fault.Unavailable || refused.RetryAfter != time.Second {
 				t.Errorf("%s with 3 waiting = %v, want UNAVAILABLE, to be tried again in 1s", name, err)
 			}
 		}
@@ -160,16 +162,16 @@ func TestHasher_ACrowdTooLargeToServeSoonIsSentAway(t *testing.T) {
 				t.Errorf("got %v, want %v", err, context.Canceled)
 			}
 		}
-		<-h.slots
-		<-h.queue
-		if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil || len(h.queue) != 0 {
-			t.Errorf("got %v with %d places taken, want no error and 0", err, len(h.queue))
+		h.slots.Release(1)
+		h.queue.Release(1)
+		if err := h.VerifyNothing(t.Context(), "correct horse"); err != nil || !h.queue.TryAcquire(4) {
+			t.Errorf("got %v, want no error and all 4 places free", err)
 		}
 	})
 }
 
 func TestHasher_NoMoreThanTwoHashesAreComputedAtOnce(t *testing.T) {
-	if got := cap(New(Options{}).slots); got < 1 || got > 2 {
+	if got := defaultConcurrency(); got < 1 || got > 2 {
 		t.Errorf("%d hashes of 19 MiB are computed at once, want 1 or 2", got)
 	}
 }

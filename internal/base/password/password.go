@@ -1,8 +1,8 @@
-// Package password owns what may be a password, how one is made, and how it is
-// kept: as an argon2id hash in the PHC string form.
+// Package password owns the rules for passwords, the generation of passwords, and their
+// storage as argon2id hashes in the PHC string format.
 //
-// It does not own who has which password, which is package people's, nor how
-// often one may be guessed, which is package throttle's.
+// The package does not own the passwords of people (package people), nor the rate of guesses
+// (package throttle).
 package password
 
 import (
@@ -18,21 +18,21 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// The bounds of a password, in Unicode code points. NIST SP 800-63B wants room
-// for at least 64.
+// The lengths of a password, in Unicode code points. NIST SP 800-63B requires a maximum of at
+// least 64.
 const (
 	MinLength = 10
 	MaxLength = 128
 )
 
-// worst holds the passwords that guessers try first, one a line, in lower
-// case. Those below MinLength are refused anyway and do not appear.
+// commonPasswords holds the passwords that attackers try first, one per line, in lower case.
+// Passwords shorter than MinLength are refused anyway and not listed.
 //
-//go:embed worst.txt
-var worst string
+//go:embed common.txt
+var commonPasswords string
 
-// Check says whether plain may become the password of that user. What it
-// returns is a *fault.Error, and never holds the password.
+// Check returns an error unless plain may become the password of a user. The error is a
+// *fault.Error, and does not contain the password.
 func Check(plain, username string) error {
 	if !utf8.ValidString(plain) {
 		return fault.New(fault.BadInput, "the password is not valid UTF-8")
@@ -47,32 +47,31 @@ func Check(plain, username string) error {
 	if strings.EqualFold(plain, canonical(username)) {
 		return fault.New(fault.BadInput, "the password is the user name: choose another")
 	}
-	if slices.Contains(strings.Fields(worst), strings.ToLower(plain)) {
+	if slices.Contains(strings.Fields(commonPasswords), strings.ToLower(plain)) {
 		return fault.New(fault.BadInput, "the password is one that is guessed first: choose another")
 	}
 	return nil
 }
 
-// canonical makes one string of the ways to write the same characters: one
-// keyboard sends é as one code point, another as two, and both belong to the
-// same person (RFC 8265, the OpaqueString profile).
+// canonical returns a text in the normal form NFC, because keyboards send a character such as é
+// as one code point or as two (RFC 8265, the profile OpaqueString).
 func canonical(s string) string { return norm.NFC.String(s) }
 
-// legible leaves out i, l, o, 0 and 1, which are taken for each other on paper.
-const legible = "23456789abcdefghjkmnpqrstuvwxyz"
+// alphabet lacks i, l, o, 0 and 1, which people confuse on paper.
+const alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
 
-// Generate makes a password to begin with, fit to be read out: four groups of
-// five characters, k7m2p-…, of 99 random bits.
+// Generate returns an initial password that is easy to read out: four groups of five
+// characters, k7m2p-…, with 99 random bits.
 func Generate() string {
 	var b strings.Builder
 	for i := range 20 {
 		if i > 0 && i%5 == 0 {
 			b.WriteByte('-')
 		}
-		// rand.Int takes no letter more often than another. Its error can
-		// only be the reader's, and crypto/rand.Reader has none.
-		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(legible))))
-		b.WriteByte(legible[n.Int64()])
+		// rand.Int is uniform. An error can only come from the reader, and
+		// crypto/rand.Reader returns none.
+		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
+		b.WriteByte(alphabet[n.Int64()])
 	}
 	return b.String()
 }

@@ -42,7 +42,7 @@ func TestCheck_WhatMayNotBeAPassword(t *testing.T) {
 		"guessed first, with a capital":     "Password123",
 	} {
 		err := Check(plain, "florence.né")
-		if fault.CodeOf(err) != fault.BadInput || !errors.As(err, new(*fault.Error)) {
+		if refusal, ok := errors.AsType[*fault.Error](err); !ok || refusal.Code != fault.BadInput {
 			t.Errorf("%s: got %v", name, err)
 			continue
 		}
@@ -53,8 +53,8 @@ func TestCheck_WhatMayNotBeAPassword(t *testing.T) {
 }
 
 func TestCheck_EachOfTheWorstPasswordsIsThereForAReason(t *testing.T) {
-	for _, p := range strings.Fields(worst) {
-		if utf8.RuneCountInString(p) < MinLength || strings.ToLower(p) != p || strings.Count(worst, "\n"+p+"\n") > 1 {
+	for _, p := range strings.Fields(commonPasswords) {
+		if utf8.RuneCountInString(p) < MinLength || strings.ToLower(p) != p || strings.Count(commonPasswords, "\n"+p+"\n") > 1 {
 			t.Errorf("%q is too short anyway, not in lower case, or there twice", p)
 		}
 		if Check(strings.ToUpper(p), "someone") == nil {
@@ -87,7 +87,7 @@ func TestGenerate_APasswordToBeginWithIsLegibleAllowedAndNew(t *testing.T) {
 		}
 	}
 	// 40,000 draws of 31: each about 1290 times, with a deviation of 35.
-	for _, c := range legible {
+	for _, c := range alphabet {
 		if n := count[c]; n < 1290-210 || n > 1290+210 {
 			t.Errorf("%q was drawn %d times", c, n)
 		}

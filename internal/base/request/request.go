@@ -1,6 +1,6 @@
-// Package request owns the facts about the HTTP request behind an operation:
-// the id, which both the caller and the log show, the client's address, and which
-// addresses count as one client. It does not own the caller (package caller).
+// Package request owns the facts of the HTTP request of an operation: the id, shown to the
+// caller and in the log, the client's address, and the network of an address, which counts as
+// one client. The package does not own the caller (package caller).
 package request
 
 import (
@@ -68,9 +68,9 @@ func CountStatement(ctx context.Context, _ string) {
 	}
 }
 
-// Network returns what counts as one client of the address, an IP with or
-// without a port: whoever has one IPv6 address has the 2⁶⁴ of its network. All
-// that is no IP counts as one.
+// Network returns the network of an address with or without a port. All addresses of a network
+// count as one client: the owner of an IPv6 address has the 2⁶⁴ addresses of a /64. All texts
+// that are no IP address are one network.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -1,19 +1,18 @@
-// Package version owns what a build of Tagma calls itself. It does not own how
-// a release is built: the linker's flag -X main.version names one.
+// Package version owns the version of a build of Tagma. The package does not own the release: the
+// linker sets the version of a release by the flag -X main.version.
 package version
 
 import "runtime/debug"
 
-// Development is the version of a build of which nobody knows the commit: one
-// by "go run", or from files without their repository.
+// Development is the version of a build without a known commit: a build by "go run", or from
+// files without a repository.
 const Development = "devel"
 
-// digits is how many of a commit's id are shown.
+// digits is the number of hex digits of a commit id in a version.
 const digits = 12
 
-// Of returns the version of a build: linked, which the linker has set, or else
-// the commit that the go command has noted, with "-modified" if files were
-// changed since. Info may be nil.
+// Of returns the version of a build: linked, if the linker has set linked, else the commit in
+// info, with "-modified" if files were changed after the commit. Info may be nil.
 func Of(linked string, info *debug.BuildInfo) string {
 	if linked != "" {
 		return linked

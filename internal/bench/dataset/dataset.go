@@ -1,10 +1,8 @@
-// Package dataset makes up the data that speed is measured on: devices with
-// images and annotations, as many as are asked for, the same for the same
-// options.
+// Package dataset owns the generated data for measurements: devices with images and
+// annotations. The same options generate the same data.
 //
-// It writes rows past the domain's packages, because that is fast; what is
-// kept of the objects is made by package annotations all the same. There are
-// no files behind the images.
+// The package inserts rows directly, because this is fast. Package annotations encodes the
+// objects. The images have no files.
 package dataset
 
 import (
@@ -21,52 +19,51 @@ import (
 	"tagma/internal/domain/annotations"
 )
 
-// Options say how much to make.
+// Options determine the data.
 type Options struct {
 	Devices int
 	Images  int // of each device
 	Objects int // of each annotation
 	Points  int // of each object's contour
 	Seed    uint64
-	Every   time.Duration // between two images of a device; Every, if it is 0
+	Every   time.Duration // between two images of a device; 0 means the constant Every
 
-	// OneOf says that one image of so many of a device has an annotation; 0 says
-	// that each has.
+	// OneOf is n if one image in n of a device has an annotation; 0 means every image.
 	OneOf int
-	// Batch is how many images of a device come at once, before the next device's
-	// come, and so stand together in the table; 0 says that all of them do.
+	// Batch is the number of images of a device that are inserted together, before images
+	// of the next device; 0 means all images of the device.
 	Batch int
 }
 
-// Size of all photographs, in pixels: a trap's.
+// The size of all photographs in pixels, as taken by a trap.
 const (
 	Width  = 2592
 	Height = 1944
 )
 
-// Every is the time between two images of a device, if the options say nothing.
+// Every is the default time between two images of a device.
 const Every = 10 * time.Minute
 
-// What made all annotations.
+// The algorithm of all annotations.
 const (
 	algorithm        = "detector"
 	algorithmVersion = "1598113346-ad2cd78d"
 )
 
-// start is when the first image was taken: 2020-06-01T00:00:00Z.
+// start is the time of the first image: 2020-06-01T00:00:00Z.
 const start instant.Instant = 1_590_969_600_000
 
 // Total is the number of images.
 func (o Options) Total() int { return o.Devices * o.Images }
 
-// Device is the name of a device. Names are in the order of the numbers, and
-// spread over all prefixes.
+// Device returns the name of a device. Names are sorted by number, and spread over all
+// prefixes.
 func (o Options) Device(number int) string {
 	return fmt.Sprintf("%08x", uint32(number)*(math.MaxUint32/uint32(o.Devices)))
 }
 
-// TakenAt is when a device took its image of that number. No two devices take
-// one at the same time, as long as there are fewer than seconds between two.
+// TakenAt returns the time of a device's image. No two devices take an image at the same time,
+// if there are fewer devices than seconds between two images.
 func (o Options) TakenAt(device, number int) instant.Instant {
 	every := o.Every
 	if every == 0 {
@@ -75,13 +72,13 @@ func (o Options) TakenAt(device, number int) instant.Instant {
 	return start.Add(time.Duration(number)*every + time.Duration(device)*time.Second)
 }
 
-// End is after all images.
+// End returns a time after all images.
 func (o Options) End() instant.Instant { return o.TakenAt(o.Devices, o.Images) }
 
-// MD5 is that of an image's file.
+// MD5 returns the MD5 of an image's file.
 func (o Options) MD5(device, number int) string { return o.digits(device, number, 16) }
 
-// digits is hex digits of that many bytes that look random.
+// digits returns the hex digits of bytes that look random.
 func (o Options) digits(device, number, bytes int) string {
 	random := rand.New(rand.NewPCG(o.Seed, uint64(device)<<32|uint64(number)))
 	b := make([]byte, 0, bytes)
@@ -91,7 +88,7 @@ func (o Options) digits(device, number, bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-// The columns of the rows below, without those that stay null.
+// The columns of the rows below, without columns that stay null.
 var (
 	deviceColumns     = []string{"id", "created_at"}
 	annotationColumns = []string{"id", "image_id", "algorithm_name", "algorithm_version", "object_count", "objects", "created_at"}
@@ -112,8 +109,8 @@ func (o Options) devices() iter.Seq[[]any] {
 	}
 }
 
-// each goes through all images, in the order in which they came and of their
-// ids. An image without a row, nil, is passed over.
+// each returns the rows of all images in insertion order, which is the order of ids. Row may
+// return nil for no row.
 func (o Options) each(row func(id, device, number int) []any) iter.Seq[[]any] {
 	batch := o.Batch
 	if batch == 0 {
@@ -156,8 +153,8 @@ func (o Options) image(id, device, number int) []any {
 	}
 }
 
-// distinct is how many annotations are made: they recur after that, because to
-// make them takes longer than to write them.
+// distinct is the number of generated annotations. They are repeated, because generation takes
+// longer than insertion.
 const distinct = 1000
 
 func (o Options) annotations() (iter.Seq[[]any], error) {
@@ -173,7 +170,7 @@ func (o Options) annotations() (iter.Seq[[]any], error) {
 	}), nil
 }
 
-// Annotated is the objects of so many annotations, as they are kept.
+// Annotated returns the objects of annotations, as stored in the database.
 func (o Options) Annotated(annotations int) ([]string, error) {
 	kept := make([]string, annotations)
 	random := rand.New(rand.NewPCG(o.Seed, 2))
@@ -187,8 +184,8 @@ func (o Options) Annotated(annotations int) ([]string, error) {
 	return kept, nil
 }
 
-// objects is what one annotation holds: outlines of insects, in whole pixels as
-// OpenCV gives them.
+// objects returns the objects of one annotation: outlines of insects, in whole pixels as OpenCV
+// returns them.
 func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
 	red, blue := "#ff0000", "#0000ff"
 	objects := make([]annotations.NewObject, o.Objects)
@@ -203,7 +200,7 @@ func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
 		}
 		value := n
 		objects[n] = annotations.NewObject{
-			Name: []string{"insect", "insect", "insect", "moth", "background"}[random.IntN(5)], Contour: contour.Uncheck(outline),
+			Name: []string{"insect", "insect", "insect", "moth", "background"}[random.IntN(5)], Contour: contour.NewInput(outline),
 			FillColour: &red, StrokeColour: &blue, Value: &value,
 		}
 	}

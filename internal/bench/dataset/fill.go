@@ -12,8 +12,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Fill writes the data into a database that is up to date and empty, and lets
-// the database look at them, as one in use does by itself.
+// Fill inserts the data into an empty, migrated database, and analyzes the tables, as a database
+// in use does by itself.
 func Fill(ctx context.Context, db *database.DB, o Options) error {
 	annotated, err := o.annotations()
 	if err != nil {
@@ -34,7 +34,7 @@ func Fill(ctx context.Context, db *database.DB, o Options) error {
 	}
 	statements := []string{`ANALYZE`}
 	if db.Dialect == dialect.Postgres {
-		// COPY has taken the numbers from us, not from the sequence.
+		// COPY inserts ids without the sequence.
 		statements = []string{
 			`SELECT setval(pg_get_serial_sequence('images', 'id'), (SELECT max(id) FROM images))`,
 			`SELECT setval(pg_get_serial_sequence('annotations', 'id'), (SELECT max(id) FROM annotations))`,
@@ -54,7 +54,7 @@ func fill(ctx context.Context, db *database.DB, table string, columns []string, 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	defer func() { _ = tx.Rollback() }() // has no effect after the commit
 	write := insert
 	if db.Dialect == dialect.Postgres {
 		write = CopyIn
@@ -65,7 +65,7 @@ func fill(ctx context.Context, db *database.DB, table string, columns []string, 
 	return tx.Commit()
 }
 
-// CopyIn writes rows by PostgreSQL's COPY.
+// CopyIn inserts rows by PostgreSQL's COPY.
 func CopyIn(ctx context.Context, tx *sql.Tx, table string, columns []string, rows iter.Seq[[]any]) error {
 	statement, err := tx.PrepareContext(ctx, "COPY "+table+" ("+strings.Join(columns, ", ")+") FROM STDIN") //nolint:sqlclosecheck // closed below
 	if err != nil {
@@ -81,10 +81,10 @@ func CopyIn(ctx context.Context, tx *sql.Tx, table string, columns []string, row
 	return err
 }
 
-// insertedAtOnce keeps an INSERT below SQLite's 32,766 parameters.
+// insertedAtOnce is the number of rows in an INSERT, within SQLite's 32,766 parameters.
 const insertedAtOnce = 500
 
-// insert writes rows by INSERTs of many rows.
+// insert inserts rows by INSERTs of many rows.
 func insert(ctx context.Context, tx *sql.Tx, table string, columns []string, rows iter.Seq[[]any]) error {
 	place := "(?" + strings.Repeat(",?", len(columns)-1) + ")"
 	var values []any

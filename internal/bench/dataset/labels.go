@@ -9,19 +9,19 @@ import (
 	"tagma/internal/domain/labels"
 )
 
-// Of the labels of video frames.
+// The sizes of the labels of video frames.
 const (
-	Videos     = 1000              // whose frames come in turn
-	Frames     = 2_000_000_000     // of each
+	Videos     = 1000              // frames belong to the videos in turn
+	Frames     = 2_000_000_000     // of each video
 	LabelledAt = 1_705_322_096_000 // milliseconds since 1970
 )
 
-// Video is the video that a frame is of.
+// Video returns the URL of a frame's video.
 func Video(frame int) string {
 	return fmt.Sprintf("https://example.com/rats/%d.mp4", frame%Videos)
 }
 
-// Paws is the labels of a frame.
+// Paws returns the labels of a frame.
 func Paws(frame int) []labels.Label {
 	var all []labels.Label
 	for n, id := range []string{"left_front_paw", "right_front_paw", "left_hind_paw", "right_hind_paw", "nose", "tail_base"} {
@@ -31,7 +31,7 @@ func Paws(frame int) []labels.Label {
 	return all
 }
 
-// Submission is a request that submits the labels of a frame.
+// Submission returns the body of a request that submits the labels of a frame.
 func Submission(frame int) []byte {
 	var input []map[string]any
 	for _, one := range Paws(frame) {
@@ -44,7 +44,7 @@ func Submission(frame int) []byte {
 			"timestamp": time.UnixMilli(LabelledAt).UTC(), "labels": input,
 		}},
 	})
-	if err != nil { // strings and numbers always can be
+	if err != nil { // never for strings and numbers
 		panic(err)
 	}
 	return body

@@ -2,7 +2,7 @@ package dataset
 
 import "tagma/internal/photo/scene"
 
-// Photograph is a file as large as a trap's, in pixels and in bytes.
+// Photograph returns a JPEG file as large as a trap's, in pixels and in bytes.
 func Photograph() []byte {
 	return scene.JPEG(scene.Options{
 		Width: Width, Height: Height, Seed: 1, Insects: 40, Grain: 80,

@@ -6,11 +6,10 @@ import (
 	"tagma/internal/bench/dataset"
 )
 
-// Sized is the data of a size: devices with 10,000 images each, ten weeks of
-// one every ten minutes, which come day by day as from traps that are emptied
-// once a day. One image of ten has an annotation, as an algorithm would leave it
-// that looks at the nights only. So a larger lab has more traps, and what is
-// asked for below is as much in each.
+// Sized returns the options for a number of images. Each device has 10,000 images, ten weeks of
+// one every ten minutes, inserted day by day as from traps that are emptied once a day. One
+// image in ten has an annotation, as if an algorithm looked at the nights only. So a larger
+// lab has more traps, and each request of Growth concerns the same number of rows.
 func Sized(images, objects, points int, seed uint64) dataset.Options {
 	const ofDevice = 10_000
 	devices := max(1, images/ofDevice)
@@ -20,12 +19,12 @@ func Sized(images, objects, points int, seed uint64) dataset.Options {
 	}
 }
 
-// Growth is the jobs that should cost the same however much there is, and last
-// two that cannot: to read what is not at hand, and to count everything. What is
-// written is new in each run, which has a name.
+// Growth returns the jobs whose cost should not depend on the number of images, and two jobs at
+// the end whose cost must: reading rows that are not in a cache, and counting all rows. Run
+// is a name that makes the written rows new in each run.
 func Growth(run string) []Job {
-	// Requests come from everywhere in the tables, and are few, so that what they
-	// ask for is at hand in all sizes.
+	// There are few requests, for rows from all parts of the tables, so that the rows are in
+	// a cache at all sizes.
 	device := func(data dataset.Options, variant int) int { return variant * 7919 % data.Devices }
 	weeks := func(data dataset.Options, variant, length int) []any {
 		device, from := device(data, variant), variant*104_729%(data.Images-length)

@@ -1,5 +1,5 @@
-// Package jobs owns what speed is measured at: queries as users send them, on
-// the data of package dataset.
+// Package jobs owns the measured requests: queries as users send them, on the data of package
+// dataset.
 package jobs
 
 import (
@@ -10,23 +10,23 @@ import (
 	order "tagma/internal/domain/series"
 )
 
-// Job is one kind of request, in as many variants as rows are asked for in
-// turn, so that no one row is always at hand.
+// Job is one kind of request. It has variants for different rows, sent in turn, so that no
+// single row stays in a cache.
 type Job struct {
-	Name     string // for the floor; two jobs that differ in their variables only share it
+	Name     string // of the baseline's statement; jobs that differ only in variables share a name
 	Title    string
 	Query    string
 	Variants int
-	// Variables are those of one variant, from 0 to Variants-1.
+	// Variables returns the variables of a variant, from 0 to Variants-1.
 	Variables func(data dataset.Options, variant int) map[string]any
 }
 
-// variants is how many most jobs have.
+// variants is the number of variants of most jobs.
 const variants = 50
 
-// scalars are eight fields of an image. Objects are all that is kept of each, in
-// its order, so that the floor may copy them: the hardest for the server, which
-// writes the bounding boxes as objects besides (see nameBoxes in package bench).
+// scalars are eight fields of an image. Objects are all stored fields of an object in stored order,
+// so that the baseline can copy them, which is the hardest comparison for the server. The server
+// writes the bounding boxes as objects besides: see nameBoxes in package bench.
 const (
 	scalars  = `id takenAt md5 size temperature humidity latitude longitude`
 	objects  = `name contour fillColour strokeColour value boundingBox { x y width height } area`
@@ -43,7 +43,7 @@ const (
 		device start images objects temperature { min mean max } humidity { min mean max } } }`
 )
 
-// All is the jobs.
+// All returns all jobs.
 func All() []Job {
 	return []Job{
 		{
@@ -75,13 +75,12 @@ func All() []Job {
 	}
 }
 
-// series is the argument for the images of the devices that match, whenever
-// they were taken.
+// series returns the argument for all images of the devices that match a pattern.
 func series(data dataset.Options, device string) []any {
 	return []any{map[string]any{"device": device, "start": data.TakenAt(0, 0), "end": data.End()}}
 }
 
-// Cursor is the place of an image in a list by device and time.
+// Cursor returns the cursor of an image in a list by device and time.
 func Cursor(device string, taken instant.Instant) string {
 	at := []*ent.Image{{DeviceID: device, TakenAt: taken}}
 	return *order.DeviceTime.PageOrder().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
@@ -106,8 +105,8 @@ func deep(data dataset.Options, variant int) map[string]any {
 	}
 }
 
-// fingerprints are of so many images, of which a third is there, a third is
-// there with another content, and a third is not.
+// fingerprints returns the variables with a number of fingerprints: a third exist, a third exist
+// with other content, and a third do not exist.
 func fingerprints(most int) func(dataset.Options, int) map[string]any {
 	return func(data dataset.Options, variant int) map[string]any {
 		prints := make([]any, min(most, data.Total()))

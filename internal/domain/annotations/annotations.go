@@ -216,7 +216,7 @@ type keyedAnnotation struct {
 // image by age.
 var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{
-		{Table: image.Table, Name: image.FieldDeviceID, Text: true},
+		{Table: image.Table, Name: image.FieldDeviceID, IsText: true},
 		{Table: image.Table, Name: image.FieldTakenAt},
 		{Table: annotation.Table, Name: annotation.FieldID},
 	},
@@ -226,28 +226,28 @@ var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a ta
 // NarrowToSeries returns the page of Series, and a function that restricts a query
 // of annotations to the page, for a reader that runs the query itself. The
 // function joins the images with the columns of their keys and the MD5.
-func (s *Service) NarrowToSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
+func (s *Service) NarrowToSeries(list []series.Series, filter *Filter, request page.Request) (page.Keyset, predicate.Annotation, error) {
 	union, err := series.Parse(list)
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
 	condition, err := filter.Condition()
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
-	keyset, err := seriesOrder.Want(s.limits, request, func(ctx context.Context) (int, error) {
+	keyset, err := seriesOrder.Keyset(s.limits, request, func(ctx context.Context) (int, error) {
 		return s.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, joinImages(s)) }).Count(ctx)
 	})
 	return keyset, func(s *sql.Selector) {
 		// No index spans two tables. So the query selects the images first,
 		// from the start of the page on. The first image may have no further
 		// annotation on the page; each later image has at least one.
-		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.PageOrder().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
+		imageQuery := union.First(s.Dialect(), keyset.Prefix(series.DeviceTime.PageOrder().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
 			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
 		imageQuery.As(image.Table)
 		s.Join(imageQuery).On(s.C(annotation.FieldImageID), imageQuery.C(image.FieldID))
 		condition(s)
-		keyset.Narrow(s)
+		keyset.Apply(s)
 	}, err
 }
 

@@ -48,7 +48,7 @@ func (b *Box) UnmarshalJSON(text []byte) error {
 // NewObject is one object as the caller passes it.
 type NewObject struct {
 	Name         string
-	Contour      contour.Unchecked
+	Contour      contour.Input
 	FillColour   *string
 	StrokeColour *string
 	Value        *int

@@ -40,7 +40,7 @@ func drawn() *rapid.Generator[[]NewObject] {
 		}
 		return NewObject{
 			Name:         text.Draw(r, "name"),
-			Contour:      contour.Uncheck(points),
+			Contour:      contour.NewInput(points),
 			FillColour:   colour.Draw(r, "fill"),
 			StrokeColour: colour.Draw(r, "stroke"),
 			Value:        rapid.Ptr(rapid.Map(rapid.Int32(), func(n int32) int { return int(n) }), true).Draw(r, "value"),
@@ -178,14 +178,14 @@ func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
 func TestEncode_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	long, empty, nul := strings.Repeat("ä", maxNameLength+1), "", "a\x00b"
 	value := math.MaxInt32 + 1
-	square := contour.Uncheck([]any{[]any{0.0, 0.0}, []any{1.0, 0.0}, []any{1.0, 1.0}})
-	at := func(x, y float64) contour.Unchecked {
-		return contour.Uncheck([]any{[]any{0.0, 0.0}, []any{x, y}, []any{1.0, 1.0}})
+	square := contour.NewInput([]any{[]any{0.0, 0.0}, []any{1.0, 0.0}, []any{1.0, 1.0}})
+	at := func(x, y float64) contour.Input {
+		return contour.NewInput([]any{[]any{0.0, 0.0}, []any{x, y}, []any{1.0, 1.0}})
 	}
 	var problems fault.Problems
 	encodeObjects([]NewObject{
 		{Name: "fine", Contour: square},
-		{Name: empty, Contour: contour.Uncheck("x"), FillColour: &empty, StrokeColour: &long, Value: &value},
+		{Name: empty, Contour: contour.NewInput("x"), FillColour: &empty, StrokeColour: &long, Value: &value},
 		{Name: long, Contour: square},
 		{Name: nul, Contour: square},
 		{Name: "a\xff", Contour: square},

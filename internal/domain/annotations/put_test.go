@@ -51,7 +51,7 @@ func putMany(t *testing.T, databaseURL string) {
 			Image: images.Key{Device: data.Device(0), TakenAt: data.TakenAt(0, n)}, MD5: data.MD5(0, n),
 			Algorithm: annotations.Algorithm{Name: "a\tb\\N", Version: "é"},
 			Objects: slices.Repeat([]annotations.NewObject{{
-				Name: "a \"moth\"\\\n", Contour: contour.Uncheck(contour.Polygon{{0, 0}, {float64(n + 1), 0}, {0, 2}}),
+				Name: "a \"moth\"\\\n", Contour: contour.NewInput(contour.Polygon{{0, 0}, {float64(n + 1), 0}, {0, 2}}),
 			}}, n%3),
 		}
 	}

@@ -62,7 +62,7 @@ func (s *Service) List(ctx context.Context, pattern string, request page.Request
 		return s.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
 	}
 	byName := page.Order[*ent.Bundle]{
-		Columns: []page.Column{{Name: bundle.FieldName, Text: true}},
+		Columns: []page.Column{{Name: bundle.FieldName, IsText: true}},
 		Key:     func(row *ent.Bundle) page.Key { return page.Key{row.Name} },
 	}
 	return page.Fetch(ctx, s.limits.Page, request, byName,

@@ -7,7 +7,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlecontent"
 	"tagma/ent/generated/bundleupload"
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -35,7 +35,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 }
 
 func (s *Service) sweep(ctx context.Context, prefix string, limit time.Time) (removed int, err error) {
-	for files, err := range blobs.Old(ctx, s.bucket, prefix, limit) {
+	for files, err := range bucket.ListBefore(ctx, s.bucket, prefix, limit) {
 		if err != nil {
 			return removed, err
 		}
@@ -43,7 +43,7 @@ func (s *Service) sweep(ctx context.Context, prefix string, limit time.Time) (re
 		if err != nil {
 			return removed, err
 		}
-		deleted, err := blobs.Delete(ctx, s.bucket, orphans)
+		deleted, err := bucket.Delete(ctx, s.bucket, orphans)
 		removed += deleted
 		if err != nil {
 			return removed, err

@@ -16,7 +16,7 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/internal/photo"
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 )
 
 // Variant is the size of a file of an image.
@@ -117,5 +117,5 @@ func (s *Service) discard(ctx context.Context, images ...*ent.Image) {
 			files = append(files, FileKey(i, variant))
 		}
 	}
-	_, _ = blobs.Delete(ctx, s.bucket, files)
+	_, _ = bucket.Delete(ctx, s.bucket, files)
 }

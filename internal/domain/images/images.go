@@ -179,43 +179,43 @@ func NarrowToKeys(argument string, keys []Key) (narrow predicate.Image, places m
 
 // NarrowToSeries returns the page of Series, and a function that restricts a query
 // of images to the page, for a reader that runs the query itself.
-func (s *Service) NarrowToSeries(list []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
+func (s *Service) NarrowToSeries(list []series.Series, order series.Order, request page.Request) (page.Keyset, predicate.Image, error) {
 	union, err := series.Parse(list)
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
-	wanted, err := order.PageOrder().Want(s.limits.Page, request, func(ctx context.Context) (int, error) {
+	keyset, err := order.PageOrder().Keyset(s.limits.Page, request, func(ctx context.Context) (int, error) {
 		return s.db.Image.Query().Where(union.Select).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) { union.Narrow(s, wanted) }, err
+	return keyset, func(s *sql.Selector) { union.Narrow(s, keyset) }, err
 }
 
 // Series returns a page of the images in at least one of the series.
 func (s *Service) Series(ctx context.Context, list []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
-	wanted, narrow, err := s.NarrowToSeries(list, order, request)
+	keyset, narrow, err := s.NarrowToSeries(list, order, request)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.db.Image.Query().Where(narrow, wanted.Limit).Select(listColumns...).All(ctx)
+	rows, err := s.db.Image.Query().Where(narrow, keyset.Limit).Select(listColumns...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return order.PageOrder().Page(wanted.Plan, ent.Images(rows).Siblings(), wanted.Count), nil
+	return order.PageOrder().Page(keyset.Plan, ent.Images(rows).Siblings(), keyset.Count), nil
 }
 
 // NarrowToDevices returns the page of Devices, and a function that restricts a query
 // of devices to the page, for a reader that runs the query itself.
-func (s *Service) NarrowToDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
+func (s *Service) NarrowToDevices(pattern string, request page.Request) (page.Keyset, predicate.Device, error) {
 	match, err := devicePattern(pattern)
 	if err != nil {
-		return page.Wanted{}, nil, err
+		return page.Keyset{}, nil, err
 	}
-	wanted, err := devicesByName.Want(s.limits.Page, request, func(ctx context.Context) (int, error) {
+	keyset, err := devicesByName.Keyset(s.limits.Page, request, func(ctx context.Context) (int, error) {
 		return s.db.Device.Query().Where(match).Count(ctx)
 	})
-	return wanted, func(s *sql.Selector) {
+	return keyset, func(s *sql.Selector) {
 		match(s)
-		wanted.Narrow(s)
+		keyset.Apply(s)
 	}, err
 }
 
@@ -228,21 +228,21 @@ func NarrowToDevice(name string) (predicate.Device, error) {
 
 // devicesByName sorts devices by name.
 var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a table
-	Columns: []page.Column{{Name: device.FieldID, Text: true}},
+	Columns: []page.Column{{Name: device.FieldID, IsText: true}},
 	Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
 }
 
 // Devices returns a page of the devices whose name matches the pattern.
 func (s *Service) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
-	wanted, narrow, err := s.NarrowToDevices(pattern, request)
+	keyset, narrow, err := s.NarrowToDevices(pattern, request)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.db.Device.Query().Where(narrow, wanted.Limit).All(ctx)
+	rows, err := s.db.Device.Query().Where(narrow, keyset.Limit).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return devicesByName.Page(wanted.Plan, ent.Devices(rows).Siblings(), wanted.Count), nil
+	return devicesByName.Page(keyset.Plan, ent.Devices(rows).Siblings(), keyset.Count), nil
 }
 
 // DevicesByName returns the existing devices with the given names, by name.

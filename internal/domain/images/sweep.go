@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 )
 
 // Grace is the age at which a file without a row may be deleted. Any request that
@@ -17,7 +17,7 @@ const Grace = 24 * time.Hour
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	limit := s.clock().Add(-Grace).Time()
 	removed := 0
-	for files, err := range blobs.Old(ctx, s.bucket, folder, limit) {
+	for files, err := range bucket.ListBefore(ctx, s.bucket, folder, limit) {
 		if err != nil {
 			return removed, err
 		}
@@ -25,7 +25,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			return removed, err
 		}
-		deleted, err := blobs.Delete(ctx, s.bucket, orphans)
+		deleted, err := bucket.Delete(ctx, s.bucket, orphans)
 		removed += deleted
 		if err != nil {
 			return removed, err

@@ -54,7 +54,7 @@ func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 			}
 			r := open(t, cfg)
 			for _, when := range []string{"at the first push", "later"} {
-				h.Fault(c.fault)
+				h.SetFault(c.fault)
 				began := time.Now()
 				_, err := push(t.Context(), r, label(1, when))
 				if !errors.Is(err, c.want) {
@@ -67,7 +67,7 @@ func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
 				if !strings.Contains(err.Error(), h.Address()) {
 					t.Errorf("%s: got %v, want the address %s in the error", when, err, h.Address())
 				}
-				h.Fault(nil)
+				h.SetFault(nil)
 				r.remote.timeout = 20 * time.Second
 				mustPush(t, r, label(1, when))
 				r.remote.timeout = cfg.Timeout
@@ -301,7 +301,7 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = r.Header.Write(&got) }))
 	defer thief.Close()
 	h := newHost(t)
-	h.Fault(func(w http.ResponseWriter, r *http.Request) {
+	h.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, thief.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
 	})
 	r := open(t, config(t, h.Address()))
@@ -316,7 +316,7 @@ func TestRedirect_NoCredentialsFollowIt(t *testing.T) {
 func TestPush_ACallerWhoGivesUpGetsItsOwnError(t *testing.T) {
 	h := newHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	h.Fault(func(_ http.ResponseWriter, r *http.Request) {
+	h.SetFault(func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
 	})

@@ -21,11 +21,11 @@ import (
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/labelset"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/base/siblings"
 	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
@@ -229,7 +229,7 @@ func (l *Service) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 // left out.
 func (l *Service) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
 	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	sets := make(map[int64]*ent.LabelSet, len(all))
 	for _, set := range all {
 		set.Group = group

@@ -15,9 +15,9 @@ import (
 	"tagma/ent/generated/predicate"
 	"tagma/ent/generated/user"
 	"tagma/ent/generated/video"
-	"tagma/internal/base/batch"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
+	"tagma/internal/base/siblings"
 	"tagma/internal/storage/database"
 )
 
@@ -84,7 +84,7 @@ var byArrival = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a
 
 // groupSubmissions makes submissions siblings, whose edges are loaded together.
 func groupSubmissions(all []*ent.LabelSubmission) []*ent.LabelSubmission {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, s := range all {
 		s.Group = group
 	}
@@ -218,7 +218,7 @@ func (l *Service) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.V
 
 // groupVideos makes videos siblings, whose edges are loaded together.
 func groupVideos(all []*ent.Video) []*ent.Video {
-	group := batch.NewGroup(all)
+	group := siblings.NewGroup(all)
 	for _, v := range all {
 		v.Group = group
 	}

@@ -265,7 +265,7 @@ func (s *Service) List(ctx context.Context, filters []Filter, request page.Reque
 		return nil, err
 	}
 	byName := page.Order[*ent.User]{
-		Columns: []page.Column{{Name: user.FieldUsername, Text: true}},
+		Columns: []page.Column{{Name: user.FieldUsername, IsText: true}},
 		Key:     func(u *ent.User) page.Key { return page.Key{u.Username} },
 	}
 	query := func() *ent.UserQuery { return s.db.User.Query().Where(matches) }

@@ -101,20 +101,20 @@ func (p part) predicate(column func(string) string) *sql.Predicate {
 
 // narrow restricts a query of images to the series, to the page and all rows after the
 // page, and sorts the query.
-func (p part) narrow(s *sql.Selector, wanted page.Wanted) {
-	if s.Dialect() == dialect.SQLite && p.device.All() && wanted.Columns[0].Name == image.FieldDeviceID {
-		p.byDevice(s, wanted)
+func (p part) narrow(s *sql.Selector, keyset page.Keyset) {
+	if s.Dialect() == dialect.SQLite && p.device.All() && keyset.Columns[0].Name == image.FieldDeviceID {
+		p.byDevice(s, keyset)
 		return
 	}
 	s.Where(p.predicate(s.C))
-	wanted.Narrow(s)
+	keyset.Apply(s)
 }
 
 // byDevice does the same as narrow on SQLite, for a series of all devices that is
 // sorted by device. The query reads one device after another, and for each device a
 // range of the index over device and time. Without the join, SQLite would use an index
 // either for the order or for the time, depending on its statistics.
-func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
+func (p part) byDevice(s *sql.Selector, keyset page.Keyset) {
 	devices := sql.Dialect(s.Dialect()).Table(device.Table).As("d")
 	name, taken, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), devices.C(device.FieldID)
 	// The plus prevents SQLite from looking up the device of each image instead.
@@ -144,16 +144,16 @@ func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
 	// If a cursor has more columns than device and time, the image of the cursor is
 	// part of the result.
 	afterStep, beforeStep := int64(1), int64(0)
-	if after := wanted.Plan.After; len(after) > len(wanted.Columns) {
+	if after := keyset.Plan.After; len(after) > len(keyset.Columns) {
 		afterStep = 0
 	}
-	if before := wanted.Plan.Before; len(before) > len(wanted.Columns) {
+	if before := keyset.Plan.Before; len(before) > len(keyset.Columns) {
 		beforeStep = 1
 	}
-	bound(">=", int64(p.start), wanted.Plan.After, afterStep)
-	bound("<", int64(p.end), wanted.Plan.Before, beforeStep)
+	bound(">=", int64(p.start), keyset.Plan.After, afterStep)
+	bound("<", int64(p.end), keyset.Plan.Before, beforeStep)
 	direction := sql.Asc
-	if wanted.Plan.Backwards {
+	if keyset.Plan.Backwards {
 		direction = sql.Desc
 	}
 	s.OrderBy(direction(id), direction(taken))
@@ -161,14 +161,14 @@ func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
 
 // Narrow restricts a query of images to the union, to the page and all rows after the
 // page, and sorts the query.
-func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
+func (u Union) Narrow(s *sql.Selector, keyset page.Keyset) {
 	if len(u.parts) == 1 {
-		u.parts[0].narrow(s, wanted)
+		u.parts[0].narrow(s, keyset)
 		return
 	}
-	first := u.First(s.Dialect(), wanted, wanted.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
+	first := u.First(s.Dialect(), keyset, keyset.Plan.Length+1, func(*sql.Selector) {}, image.FieldID, image.FieldDeviceID, image.FieldTakenAt)
 	s.Where(sql.In(s.C(image.FieldID), sql.Dialect(s.Dialect()).Select(image.FieldID).From(first.As(image.Table))))
-	wanted.Order(s)
+	keyset.Order(s)
 }
 
 // First returns a query of the first images of the union from the start of the page on,
@@ -178,7 +178,7 @@ func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
 // The query reads the first images of each series, because an index holds each series
 // in the order of the page. To find the first images of the whole union, a database
 // would have to sort the union.
-func (u Union) First(dialectName string, wanted page.Wanted, limit int, condition func(*sql.Selector), columns ...string) *sql.Selector {
+func (u Union) First(dialectName string, keyset page.Keyset, limit int, condition func(*sql.Selector), columns ...string) *sql.Selector {
 	from := func(query func(*sql.Builder)) *sql.Selector {
 		return sql.Dialect(dialectName).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
 			b.WriteByte('(')
@@ -196,7 +196,7 @@ func (u Union) First(dialectName string, wanted page.Wanted, limit int, conditio
 		for _, column := range columns {
 			query.AppendSelectAs(query.C(column), column)
 		}
-		p.narrow(query, wanted)
+		p.narrow(query, keyset)
 		condition(query)
 		queries = append(queries, first(query))
 	}
@@ -210,14 +210,14 @@ func (u Union) First(dialectName string, wanted page.Wanted, limit int, conditio
 		queries[0].Union(query)
 	}
 	merged := from(func(b *sql.Builder) { b.Join(queries[0]) }).As(image.Table)
-	wanted.Order(merged)
+	keyset.Order(merged)
 	return first(merged)
 }
 
 // PageOrder returns the order for pages. Device and time identify an image, so both
 // orders are total.
 func (o Order) PageOrder() page.Order[*ent.Image] {
-	device := page.Column{Name: image.FieldDeviceID, Text: true}
+	device := page.Column{Name: image.FieldDeviceID, IsText: true}
 	time := page.Column{Name: image.FieldTakenAt}
 	if o == TimeDevice {
 		return page.Order[*ent.Image]{

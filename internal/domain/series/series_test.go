@@ -75,7 +75,7 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 					if err != nil {
 						r.Fatal(err)
 					}
-					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, wanted) }, wanted.Limit).All(r.Context())
+					rows, err := db.Image.Query().Where(func(s *sql.Selector) { union.Narrow(s, keyset) }, keyset.Limit).All(r.Context())
 					if err != nil {
 						r.Fatal(err)
 					}

@@ -166,7 +166,7 @@ type RootQuery struct {
 	Static *StaticRows
 
 	// Page is the requested page of a connection. Narrow sets no LIMIT.
-	Page page.Wanted
+	Page page.Keyset
 
 	// Position, if set, returns the position of a row in the answer, from the
 	// PositionColumns. Rows with equal positions keep their order.

@@ -130,7 +130,7 @@ func readValue(s *jsonscan.Scanner, depth int) (v any, ok bool) {
 	case 't', 'f':
 		return s.Bool()
 	default:
-		number, ok := s.Spelling()
+		number, ok := s.NumberText()
 		return json.Number(strings.Clone(number)), ok
 	}
 }

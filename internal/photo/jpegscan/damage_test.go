@@ -31,11 +31,11 @@ var kinds = map[string]sketch{
 func refused(t *testing.T, data []byte, format string, args ...any) {
 	t.Helper()
 	_, err := read(data)
-	var damage jpegscan.Damage
+	_, isDamage := errors.AsType[jpegscan.Damage](err)
 	switch {
 	case err == nil:
 		t.Errorf(format+": accepted", args...)
-	case !errors.As(err, &damage) && !errors.Is(err, jpegscan.ErrNotJPEG):
+	case !isDamage && !errors.Is(err, jpegscan.ErrNotJPEG):
 		t.Errorf(format+": %v, which is no Damage", append(args, err)...)
 	}
 }

@@ -22,37 +22,37 @@ const (
 	dqt  = 0xDB
 	dri  = 0xDD
 	app0 = 0xE0
-	adob = 0xEE // APP14, where Adobe notes the colour transform
+	adob = 0xEE // APP14: Adobe's colour transform
 	appF = 0xEF
 	com  = 0xFE
 )
 
-// Photo is a JPEG file of which the header was read, up to the first scan. It
-// keeps the data it was opened with, which must not change.
+// Photo is a JPEG file whose header up to the first scan is read. It refers to the bytes
+// passed to Open, which must not change.
 type Photo struct {
-	Width, Height int  // in pixels, as stored: never turned by EXIF
-	Ordinary      bool // Quarter can read it
+	Width, Height int  // in pixels as stored; EXIF does not rotate
+	Ordinary      bool // reports whether Quarter can read the file
 
 	data       []byte
-	script     int // where the first scan header is looked for
-	scan       int // where the entropy-coded data begin
+	firstSOS   int // offset at which the search for the first scan header begins
+	scan       int // offset of the entropy-coded data
 	frame      byte
 	components []component
 	quant      [4]*[64]uint16 // in zigzag order
-	dc, ac     [4][]byte      // Huffman tables as they stand in the file
+	dc, ac     [4][]byte      // Huffman tables as in the file
 	interval   int            // MCUs between restart markers, or 0
 	adobe, rgb bool
 }
 
-// component is one plane of the picture.
+// component is one component of the picture, such as luminance.
 type component struct {
 	id, quant, dc, ac byte
 	h, v              int // sampling factors
 }
 
-// Open reads the header and allocates next to nothing, whatever size the header
-// claims. The error is ErrNotJPEG or a Damage. Only what is needed is looked
-// at: metadata, however odd, is no reason to refuse a photograph.
+// Open reads the header. It allocates little memory, whatever size the header claims. The
+// error is ErrNotJPEG or a Damage. Open ignores metadata, because odd metadata is no reason
+// to refuse a photograph.
 func Open(data []byte) (*Photo, error) {
 	if len(data) < 3 || data[0] != 0xFF || data[1] != soi || data[2] != 0xFF {
 		return nil, ErrNotJPEG
@@ -63,7 +63,7 @@ func Open(data []byte) (*Photo, error) {
 		switch {
 		case err != nil:
 		case marker == sos:
-			p.script, p.scan = at, next
+			p.firstSOS, p.scan = at, next
 			return p, p.start(body)
 		case marker == eoi:
 			err = damage("the file holds no picture")
@@ -77,7 +77,7 @@ func Open(data []byte) (*Photo, error) {
 	}
 }
 
-// start completes p with the header of the first scan.
+// start completes p by the header of the first scan.
 func (p *Photo) start(scan []byte) error {
 	switch {
 	case p.frame == 0:
@@ -89,9 +89,8 @@ func (p *Photo) start(scan []byte) error {
 	return nil
 }
 
-// readSegment reads one segment of the header. A marker that decoders do not
-// expect there ends the reading of the image in image/jpeg and in libjpeg, so
-// that a photograph with such a marker is of no use to anybody.
+// readSegment reads one segment of the header. It refuses an unexpected marker, because
+// image/jpeg and libjpeg stop reading at such a marker.
 func (p *Photo) readSegment(marker byte, body []byte) error {
 	switch {
 	case marker == dqt:
@@ -120,9 +119,8 @@ func (p *Photo) readSegment(marker byte, body []byte) error {
 	return nil
 }
 
-// segment returns the first marker at or behind at, its body, and the place
-// behind the body. It passes over bytes that belong to no segment and over
-// restart markers, as libjpeg and image/jpeg do.
+// segment returns the first marker at or after an offset, its body, and the offset after the
+// body. It skips bytes outside of segments and restart markers, as libjpeg and image/jpeg do.
 func segment(data []byte, at int) (marker byte, body []byte, next int, err error) {
 	cut := func() (byte, []byte, int, error) {
 		return 0, nil, 0, damage("the file is cut off in its header, at byte %d", len(data))
@@ -141,7 +139,7 @@ func segment(data []byte, at int) (marker byte, body []byte, next int, err error
 		at++
 		switch {
 		case marker == 0, marker >= rst0 && marker <= rst7:
-			continue // they have no body
+			continue // without a body
 		case marker < sof0, marker == soi, marker == eoi:
 			return marker, nil, at, nil
 		}
@@ -159,7 +157,7 @@ func segment(data []byte, at int) (marker byte, body []byte, next int, err error
 	}
 }
 
-// readQuant: B.2.4.1.
+// readQuant reads quantization tables (B.2.4.1).
 func (p *Photo) readQuant(body []byte) error {
 	for len(body) > 0 {
 		wide, id := int(body[0]>>4), body[0]&15
@@ -181,8 +179,8 @@ func (p *Photo) readQuant(body []byte) error {
 	return nil
 }
 
-// readHuffman: B.2.4.2. The tables are kept as they are, 16 counts and the
-// symbols, until they are wanted.
+// readHuffman reads Huffman tables (B.2.4.2). It stores each table as in the file: 16 counts
+// and the symbols.
 func (p *Photo) readHuffman(body []byte) error {
 	for len(body) > 0 {
 		class, id := body[0]>>4, body[0]&15
@@ -203,7 +201,7 @@ func (p *Photo) readHuffman(body []byte) error {
 	return nil
 }
 
-// readFrame: B.2.2.
+// readFrame reads the frame header (B.2.2).
 func (p *Photo) readFrame(body []byte) error {
 	if len(body) < 6 || len(body) != 6+3*int(body[5]) || body[5] == 0 {
 		return damage("the file has a frame header that makes no sense")
@@ -232,8 +230,8 @@ func (p *Photo) readFrame(body []byte) error {
 	return nil
 }
 
-// readScan: B.2.3. It reports whether the scan holds all components, in the
-// order of the frame, and all their coefficients.
+// readScan reads a scan header (B.2.3). It reports whether the scan has all components, in
+// the order of the frame, with all coefficients.
 func (p *Photo) readScan(body []byte) bool {
 	n := len(p.components)
 	if len(body) != 4+2*n || int(body[0]) != n {
@@ -249,17 +247,17 @@ func (p *Photo) readScan(body []byte) bool {
 	return bytes.Equal(body[1+2*n:], []byte{0, 63, 0})
 }
 
-// ordinary reports whether the frame is of the kind that Quarter reads.
+// ordinary reports whether Quarter can read the frame.
 func (p *Photo) ordinary() bool {
-	mostTable := byte(3)
+	maxTable := byte(3)
 	switch p.frame {
 	case sof0:
-		mostTable = 1 // table B.5
+		maxTable = 1 // table B.5
 	case sof2:
 		return false
 	}
 	for _, c := range p.components {
-		if c.quant > 3 || c.dc > mostTable || c.ac > mostTable {
+		if c.quant > 3 || c.dc > maxTable || c.ac > maxTable {
 			return false
 		}
 	}

@@ -2,28 +2,28 @@ package jpegscan
 
 import "encoding/binary"
 
-// minHole is how many zero bytes in a row are a hole. Files lose whole sectors
-// of 512 bytes or more. 128 bytes are more than any photograph has, and enough
-// to fill a block even where a zero coefficient takes 16 bits.
+// minHole is the least number of zero bytes in a row that is a hole. Files lose sectors of
+// 512 bytes or more. No photograph has 128 zero bytes in a row, and 128 bytes fill a block
+// even if a zero coefficient takes 16 bits.
 const minHole = 128
 
-// hole looks for a run of zero bytes, which is what a file system leaves of
-// data that it never wrote.
+// hole returns a Damage for a run of zero bytes, which a file system leaves in place of
+// data that were never written.
 //
-// Zeros decode well: in the usual tables (T.81, annex K.3) they are luminance
-// blocks in which each coefficient is −1, which no picture has. Only where the
-// shortest AC code of all components is the end of the block, as in files with
-// tables of their own that are mostly black, do zeros stand for empty blocks.
+// Zeros decode without an error: with the usual tables (T.81, annex K.3) zeros are luminance
+// blocks in which each coefficient is −1, as in no picture. But zeros stand for empty blocks
+// if the shortest AC code of each component is the end of the block, as in mostly black files
+// with their own tables. hole then returns nil.
 func (s *scan) hole() error {
-	natural := true
+	zerosAreEmptyBlocks := true
 	for _, p := range s.planes {
-		natural = natural && p.ac.next(0).advance() > ended
+		zerosAreEmptyBlocks = zerosAreEmptyBlocks && p.ac.next(0).advance() > blockEnd
 	}
-	if natural {
+	if zerosAreEmptyBlocks {
 		return nil
 	}
 	data := s.data[s.photo.scan:s.src]
-	for at := 0; at+8 <= len(data); at += minHole / 2 { // some step falls into any hole
+	for at := 0; at+8 <= len(data); at += minHole / 2 { // at least one step falls into each hole
 		if binary.NativeEndian.Uint64(data[at:]) != 0 {
 			continue
 		}

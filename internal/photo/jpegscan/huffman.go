@@ -1,57 +1,56 @@
 package jpegscan
 
 const (
-	lookBits = 10 // nearly all codes are no longer
-	skipBits = 12 // two or three codes of a photograph fit
+	lookupBits = 10 // nearly all codes are at most this long
+	skipBits   = 12 // enough for two or three codes of a photograph
 )
 
-// What a coefficient's size may be at 8 bits: T.81, tables F.1 and F.2.
+// The largest sizes of a coefficient at 8 bits: T.81, tables F.1 and F.2.
 const (
 	maxSizeDC = 11
 	maxSizeAC = 10
 )
 
-// huffman reads one of the file's codes (T.81, annex C).
+// huffman decodes one Huffman code of the file (T.81, annex C).
 type huffman struct {
-	// look is indexed by the next bits. It holds 0 where the code is longer or
-	// means nothing.
-	look [1 << lookBits]entry
-	// For longer codes: of each length, the first 16-bit value that is past
-	// its codes, and what leads from a code to the index of its symbol.
+	// lookup is indexed by the next bits. It is 0 for a longer code and for an invalid
+	// code.
+	lookup [1 << lookupBits]entry
+	// The following fields decode longer codes. limit[n] is the first 16-bit value after
+	// the codes of n bits; code + offset[n] is the index of the symbol of a code of n bits.
 	limit   [17]uint32
 	offset  [17]int32
 	symbols []byte
 	entryOf func(length uint, symbol byte) entry
 
-	// skip serves coefficients whose values nobody needs. It is indexed by the
-	// next bits and tells of all the AC symbols whose codes lie in them
-	// entirely, as an entry without a size does. If not even one is known, it
-	// leads past the end of the block, from wherever.
+	// skip decodes several AC coefficients without their values. It is indexed by the next
+	// bits, and combines all symbols whose codes lie in these bits into one entry with size
+	// 0. If no symbol does, the entry leads past the end of the block from every position.
 	skip [1 << skipBits]uint16
 }
 
-// entry is what a symbol does:
+// entry is the effect of a symbol:
 //
-//	bits 0–5    how many bits it takes, code and value
-//	bits 6–13   how far it leads in the block; ended + 1 for its end
-//	bits 14–    of the bits, how many are the value
+//	bits 0–5    number of bits of code and value
+//	bits 6–13   advance of the position in the block; blockEnd + 1 at the end of the block
+//	bits 14–    number of bits of the value
 //
-// It is 0 for no symbol.
+// An entry of 0 means that there is no symbol.
 type entry uint32
 
 const (
 	entryBits    = 1<<6 - 1
 	entryAdvance = 1<<8 - 1 // after a shift by 6
 
-	ended    = 128 // is added to a place in a block when the block ends there
-	skipMost = 18  // bits that skip takes at once, so that three go into 56
+	blockEnd = 128 // is added to the position in a block at the end of the block
+	skipMost = 18  // most bits of an entry of skip, so that three entries fit into 56 bits
 )
 
 func (e entry) bits() uint   { return uint(e & entryBits) }
 func (e entry) advance() int { return int(e >> 6 & entryAdvance) }
 func (e entry) size() uint   { return uint(e >> 14 & 15) }
 
-// entryDC is the entry of a DC code, whose symbol is the size of the difference
+// entryDC returns the entry of a DC code. The symbol is the size of the difference
 // (F.1.2.1).
 func entryDC(length uint, symbol byte) entry {
 	size := uint(symbol)
@@ -61,15 +60,14 @@ func entryDC(length uint, symbol byte) entry {
 	return entry(size<<14 | (length + size))
 }
 
-// entryAC is the entry of an AC code, whose symbol is a run of zeros and the
-// size of the coefficient behind it (F.1.2.2). An 8-bit picture has no other
-// symbols than these.
+// entryAC returns the entry of an AC code. The symbol is a run of zeros and the size of the
+// next coefficient (F.1.2.2). It returns 0 for a symbol that no 8-bit picture has.
 func entryAC(length uint, symbol byte) entry {
 	run, size := uint(symbol>>4), uint(symbol&15)
 	advance := run + 1
 	switch {
 	case symbol == endOfBlock:
-		advance = ended + 1
+		advance = blockEnd + 1
 	case size > maxSizeAC || size == 0 && symbol != zeroRun:
 		return 0
 	}
@@ -78,10 +76,10 @@ func entryAC(length uint, symbol byte) entry {
 
 const (
 	endOfBlock = 0x00
-	zeroRun    = 0xF0 // sixteen zeros and no value
+	zeroRun    = 0xF0 // sixteen zeros without a value
 )
 
-// newHuffman builds a table of what DHT holds: 16 counts, then the symbols.
+// newHuffman returns the decoder of a table in DHT: 16 counts, then the symbols.
 func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*huffman, error) {
 	if table == nil {
 		return nil, damage("a Huffman table is missing")
@@ -94,10 +92,10 @@ func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*hu
 			if code >= 1<<length {
 				return nil, damage("a Huffman table has more codes than there can be")
 			}
-			if length <= lookBits {
-				e, first := entryOf(uint(length), h.symbols[index]), code<<(lookBits-length)
-				for i := range 1 << (lookBits - length) {
-					h.look[first+i] = e
+			if length <= lookupBits {
+				e, first := entryOf(uint(length), h.symbols[index]), code<<(lookupBits-length)
+				for i := range 1 << (lookupBits - length) {
+					h.lookup[first+i] = e
 				}
 			}
 			code++
@@ -109,16 +107,16 @@ func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*hu
 	return h, nil
 }
 
-// next is what the symbol at the top of bits does.
+// next returns the entry of the symbol at the top of bits.
 func (h *huffman) next(bits uint64) entry {
-	if e := h.look[bits>>(64-lookBits)]; e != 0 {
+	if e := h.lookup[bits>>(64-lookupBits)]; e != 0 {
 		return e
 	}
-	return h.long(bits)
+	return h.nextLong(bits)
 }
 
-// long is next of any code.
-func (h *huffman) long(bits uint64) entry {
+// nextLong returns the same as next, without the lookup table.
+func (h *huffman) nextLong(bits uint64) entry {
 	code := uint32(bits >> 48)
 	for length := uint(1); length <= 16; length++ {
 		if code < h.limit[length] {
@@ -128,32 +126,31 @@ func (h *huffman) long(bits uint64) entry {
 	return 0
 }
 
-// within reports whether a place in a block, of which to is where the last
-// symbol has led, is behind its end without being past it: all 64 coefficients
-// have come, or fewer and then the end. To is at most 255.
+// atBlockEnd reports whether a position at or after 64 is a valid end of a block: the position
+// is 64 after all coefficients, or blockEnd + 1 to blockEnd + 64 after an end-of-block symbol.
+// To is at most 255.
 //
-// That is 64, and what is from ended + 1 to ended + 64; less 65, just these have
-// the bit of 64.
-func within(to int) bool { return (to-65)&64 != 0 }
+// After the subtraction of 65, exactly these values have bit 6 set.
+func atBlockEnd(to int) bool { return (to-65)&64 != 0 }
 
-// buildSkip fills skip.
+// buildSkip fills h.skip.
 func (h *huffman) buildSkip() {
 	for window := range h.skip {
 		var used uint
 		advance := 0
-		for advance < ended && used < skipBits {
+		for advance < blockEnd && used < skipBits {
 			e := h.next(uint64(window) << (64 - skipBits) << used)
 			if e == 0 || used+e.bits()-e.size() > skipBits || used+e.bits() > skipMost {
 				break
 			}
-			if to := advance + e.advance(); to > 64 && !within(to) {
+			if to := advance + e.advance(); to > 64 && !atBlockEnd(to) {
 				break
 			}
 			used += e.bits()
 			advance += e.advance()
 		}
 		if used == 0 {
-			advance = 64 // and there is at least one coefficient before it, DC
+			advance = 64 // past the end, because the position is at least 1 after DC
 		}
 		h.skip[window] = uint16(uint(advance)<<6 | used)
 	}

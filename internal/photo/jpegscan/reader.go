@@ -7,47 +7,47 @@ import (
 
 const (
 	window = 64 << 10
-	// maxMCU is more than the bytes of any MCU: 6 blocks of a DC code (16 + 11
-	// bits) and 63 AC codes (16 + 10 bits) are 1,249.
+	// maxMCU is more than the bytes of any MCU: 6 blocks of a DC code (16 + 11 bits) and
+	// 63 AC codes (16 + 10 bits) have 1,249 bytes.
 	maxMCU = 1280
 )
 
-// reader gives the bits between two markers. It takes the stuffed zeros out
-// (T.81, B.1.1.5) a window at a time, so that the inner loops need not ask.
+// reader reads the bits between two markers. It removes the stuffed zeros (T.81, B.1.1.5)
+// in a window at a time, so that the inner loops need no check for stuffed zeros.
 type reader struct {
 	data []byte
-	src  int // of data, what comes into the window next
+	src  int // offset in data of the next byte for the window
 
-	// The next n bits are the top of bits. What lies below them is not zero but
-	// what will come next anyway.
+	// bits holds the next n bits at its top. The bits below are not zero: they are the
+	// bits that follow.
 	bits uint64
 	n    uint
-	pos  int // of window, what comes into bits next
-	end  int // of window, where its bytes end
+	pos  int // offset in window of the next byte for bits
+	end  int // offset in window of the end of its bytes
 
-	closed bool // the last byte before a marker is in the window
-	marker byte // which marker, or 0 if the file ends without
+	closed bool // reports whether the window holds the last byte before a marker
+	marker byte // the marker after the last byte, or 0 at the end of the file
 
-	// Blocks may be read past the end, and are checked afterwards: hence the
-	// slack.
+	// The window has extra space, because a block may be read past the end before the
+	// check.
 	window [window + maxMCU + 16]byte
 }
 
-// open begins with the data at src.
+// open starts reading at an offset of the data.
 func (r *reader) open(src int) {
 	r.src, r.bits, r.n, r.pos, r.end, r.closed = src, 0, 0, 0, 0, false
 	r.fill()
 }
 
-// ready sees to it that the window holds one whole MCU, if the data do.
-func (r *reader) ready() {
+// ensureMCU fills the window until it holds a whole MCU or all data.
+func (r *reader) ensureMCU() {
 	if r.end-r.pos < maxMCU && !r.closed {
 		r.fill()
 	}
 }
 
 func (r *reader) fill() {
-	r.bits &= ^(^uint64(0) >> r.n) // below lies what was in the window's slack
+	r.bits &= ^(^uint64(0) >> r.n) // clear the bits from the extra space of the window
 	r.end = copy(r.window[:], r.window[r.pos:r.end])
 	r.pos = 0
 	for r.end < window {
@@ -70,7 +70,7 @@ func (r *reader) fill() {
 			r.end++
 			r.src += 2
 		default:
-			// Any number of 0xFF may stand before a marker (B.1.1.2).
+			// Any number of bytes 0xFF may precede a marker (B.1.1.2).
 			for r.src < len(r.data) && r.data[r.src] == 0xFF {
 				r.src++
 			}
@@ -84,22 +84,22 @@ func (r *reader) fill() {
 	}
 }
 
-// left is how many bits are left in the window, negative if blocks were read
-// past its end.
-func (r *reader) left() int { return (r.end-r.pos)*8 + int(r.n) }
+// remainingBits returns the number of unread bits in the window. It is negative if a block
+// was read past the end.
+func (r *reader) remainingBits() int { return (r.end-r.pos)*8 + int(r.n) }
 
-// padded reports whether nothing is left but less than a byte of ones.
-func (r *reader) padded() bool {
-	r.ready()
-	left := r.left()
-	if !r.closed || left < 0 || left > 7 {
+// endsWithPadding reports whether only padding remains, that is less than a byte of ones.
+func (r *reader) endsWithPadding() bool {
+	r.ensureMCU()
+	remainingBits := r.remainingBits()
+	if !r.closed || remainingBits < 0 || remainingBits > 7 {
 		return false
 	}
 	r.refill()
-	return ^r.bits>>(64-left) == 0
+	return ^r.bits>>(64-remainingBits) == 0
 }
 
-// refill leaves at least 56 bits.
+// refill fills bits to at least 56 bits.
 func (r *reader) refill() {
 	r.bits |= binary.BigEndian.Uint64(r.window[r.pos:]) >> r.n
 	r.pos += int(63-r.n) >> 3

@@ -6,12 +6,12 @@ import (
 	"image"
 )
 
-// kept is the last coefficient, in zigzag order, that a quarter of the scale
-// needs: 0, 1, 2 and 4 are the four lowest frequencies.
-const kept = 4
+// lastCoefficient is the index, in zigzag order, of the last coefficient needed at a quarter
+// of the scale: coefficients 0, 1, 2 and 4 are the four lowest frequencies.
+const lastCoefficient = 4
 
-// block is the coefficients of a block up to kept. Behind them is room for what
-// comes after a run of zeros that began before.
+// block holds the coefficients of a block up to lastCoefficient. Its extra space receives a
+// coefficient after a run of zeros that began before.
 type block [32]int
 
 // scan is one pass over the entropy-coded data.
@@ -19,24 +19,24 @@ type scan struct {
 	reader
 	photo      *Photo
 	planes     []plane
-	mcu        []place // the blocks of one MCU, in their order (A.2.3)
-	cols, rows int     // of MCUs
-	mcuHeight  int     // in pixels
+	mcu        []mcuBlock // the blocks of an MCU, in order (A.2.3)
+	cols, rows int        // of MCUs
+	mcuHeight  int        // in pixels
 }
 
 // plane is one component at a quarter of the scale.
 type plane struct {
 	dc, ac *huffman
-	scale  [kept + 1]int // what a coefficient weighs
-	last   int           // DC of the block before
+	scale  [lastCoefficient + 1]int // the quantization steps
+	prevDC int                      // DC of the previous block
 
-	h, v   int // blocks of an MCU
+	h, v   int // blocks per MCU, horizontally and vertically
 	stride int
 	pix    []byte
 }
 
-// place is where in the MCU a block lies.
-type place struct {
+// mcuBlock is a block of the MCU, by plane and position.
+type mcuBlock struct {
 	plane *plane
 	x, y  int
 }
@@ -94,7 +94,7 @@ func (p *Photo) newScan() (*scan, error) {
 		pl.pix = make([]byte, pl.stride*2*pl.v*s.rows)
 		for y := range pl.v {
 			for x := range pl.h {
-				s.mcu = append(s.mcu, place{pl, x, y})
+				s.mcu = append(s.mcu, mcuBlock{pl, x, y})
 			}
 		}
 	}
@@ -103,23 +103,23 @@ func (p *Photo) newScan() (*scan, error) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// run reads every MCU and every marker up to EOI. It ends with ctx.
+// run reads every MCU and every marker up to EOI. It returns the error of ctx when ctx ends.
 func (s *scan) run(ctx context.Context) error {
 	s.open(s.photo.scan)
-	until, restarts := s.photo.interval, 0
+	mcusToRestart, restarts := s.photo.interval, 0
 	for row := range s.rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		for col := range s.cols {
-			if until == 0 && s.photo.interval > 0 {
+			if mcusToRestart == 0 && s.photo.interval > 0 {
 				if err := s.restart(rst0+byte(restarts&7), row); err != nil {
 					return err
 				}
-				until = s.photo.interval
+				mcusToRestart = s.photo.interval
 				restarts++
 			}
-			until--
+			mcusToRestart--
 			if err := s.readMCU(col, row); err != nil {
 				return err
 			}
@@ -136,28 +136,28 @@ func (s *scan) restart(marker byte, row int) error {
 		return err
 	}
 	for i := range s.planes {
-		s.planes[i].last = 0
+		s.planes[i].prevDC = 0
 	}
 	s.open(s.src)
 	return nil
 }
 
-// finish checks that the data end here, with the marker.
+// finish checks that the data end here, with the given marker.
 func (s *scan) finish(marker byte, row int) error {
-	switch padded := s.padded(); {
+	switch endsWithPadding := s.endsWithPadding(); {
 	case s.closed && s.marker == 0:
-		return s.broken(row, "")
-	case !padded:
-		return s.broken(row, "there are data that belong to no block")
+		return s.damageAt(row, "")
+	case !endsWithPadding:
+		return s.damageAt(row, "there are data that belong to no block")
 	case s.marker != marker:
-		return s.broken(row, "a marker is missing or out of turn")
+		return s.damageAt(row, "a marker is missing or out of turn")
 	}
 	return nil
 }
 
-// broken tells what is wrong and where it was seen, which with damage is often
-// later than where it is.
-func (s *scan) broken(row int, what string) error {
+// damageAt returns a Damage with its kind and the pixel row at which it was detected. Damage
+// is often detected after its place.
+func (s *scan) damageAt(row int, what string) error {
 	at := min(row*s.mcuHeight, s.photo.Height)
 	if s.closed && s.marker == 0 {
 		return damage("the file is cut off: it ends at pixel row %d of %d", at, s.photo.Height)
@@ -166,33 +166,32 @@ func (s *scan) broken(row int, what string) error {
 }
 
 func (s *scan) readMCU(col, row int) error {
-	s.ready()
+	s.ensureMCU()
 	for i := range s.mcu {
 		b := &s.mcu[i]
 		var c block
 		if !s.readBlock(b.plane.dc, b.plane.ac, &c) {
-			return s.broken(row, "there is a code that means nothing")
+			return s.damageAt(row, "there is a code that means nothing")
 		}
 		if !b.plane.put(&c, col*b.plane.h+b.x, row*b.plane.v+b.y) {
-			return s.broken(row, "a block is brighter or darker than can be")
+			return s.damageAt(row, "a block is brighter or darker than can be")
 		}
 	}
-	if s.left() < 0 {
-		return s.broken(row, "there are fewer blocks than the size asks for")
+	if s.remainingBits() < 0 {
+		return s.damageAt(row, "there are fewer blocks than the size asks for")
 	}
 	return nil
 }
 
-// readBlock reads one block (F.2.2) and keeps the coefficients up to kept, of
-// which DC is a difference. It reports whether all codes make sense.
+// readBlock reads one block (F.2.2) and stores the coefficients up to lastCoefficient. DC is
+// a difference. It reports whether all codes are valid.
 //
-// It is where most of the time of an upload goes. As little as can be is asked
-// on the way, and more looked up: of a photograph's noise a processor guesses the
-// answers wrong, which takes it as long as two or three codes. bits has at least
-// 56 that are right after each refill: enough for DC (27) and a coefficient (26),
-// and for three entries of skip.
+// An upload spends most of its time in readBlock. So the code prefers table lookups to
+// branches: the noise of a photograph makes branches unpredictable, and a wrong prediction
+// costs as much as two or three codes. After each refill bits has at least 56 valid bits:
+// enough for DC (27) and a coefficient (26), or for three entries of skip.
 func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
-	// In variables of its own, because fields would go through memory each time.
+	// Local variables stay in registers; fields would be read from memory each time.
 	bits, n, pos := s.bits, s.n, s.pos
 
 	bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
@@ -206,7 +205,7 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 	bits <<= e.bits()
 	n -= e.bits()
 	k := 1
-	for k <= kept {
+	for k <= lastCoefficient {
 		if e = ac.next(bits); e == 0 {
 			return false
 		}
@@ -218,8 +217,7 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 		pos += int(63-n) >> 3
 		n |= 56
 	}
-	// The rest is checked only, two or three coefficients at once. Behind 63 lies
-	// the end, as within has it.
+	// The rest of the block is checked without values, two or three coefficients at once.
 	for k < 64 {
 		e := entry(ac.skip[bits>>(64-skipBits)])
 		to := k + int(e>>6)
@@ -236,15 +234,15 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 				to = k + int(e>>6)
 			}
 		}
-		if to >= 64 && !within(to) {
-			// Not even one code is known, or the last one is the next block's.
+		if to >= 64 && !atBlockEnd(to) {
+			// The next code is too long for skip, or skip reads into the next block.
 			bits |= binary.BigEndian.Uint64(s.window[pos:]) >> (n & 63)
 			pos += int(63-n) >> 3
 			n |= 56
 			if e = ac.next(bits); e == 0 {
 				return false
 			}
-			if to = k + e.advance(); to >= 64 && !within(to) {
+			if to = k + e.advance(); to >= 64 && !atBlockEnd(to) {
 				return false
 			}
 		}
@@ -259,24 +257,23 @@ func (s *scan) readBlock(dc, ac *huffman, c *block) bool {
 	return true
 }
 
-// value is the signed value in the bits that e stands for (F.2.2.1): if the
-// first bit of its size is 0, it is negative.
+// value returns the signed value in the bits of e (F.2.2.1). The value is negative if its
+// first bit is 0.
 func (e entry) value(bits uint64) int {
 	v := int(bits >> (-e.bits() & 63) & (1<<e.size() - 1))
 	return v + (v-1<<e.size()>>1)>>63&(1-1<<e.size())
 }
 
-// put writes the 2×2 pixels of the block in column x and row y of the plane.
-// It reports whether DC, the sum of all differences so far, is within twice
-// what 8-bit pixels can have.
+// put writes the 2×2 pixels of the block in column x and row y of the plane. It reports
+// whether DC, the sum of all differences, is within twice the range of 8-bit pixels.
 func (p *plane) put(c *block, x, y int) bool {
-	p.last += c[0]
-	dc := p.last * p.scale[0]
+	p.prevDC += c[0]
+	dc := p.prevDC * p.scale[0]
 	if dc < -2048 || dc > 2048 {
 		return false
 	}
-	// The inverse DCT of the 2×2 lowest frequencies, at the weight they have
-	// in the one of 8×8: A.3.3 with cos(π/4)².
+	// The inverse DCT of the 2×2 lowest frequencies, with the weights of the 8×8 transform:
+	// A.3.3 with cos(π/4)².
 	dc += 128*8 + 4
 	h, v, d := c[1]*p.scale[1], c[2]*p.scale[2], c[4]*p.scale[4]
 	at := 2*y*p.stride + 2*x
@@ -292,7 +289,7 @@ func clamp(v int) byte {
 	return byte(min(max(v, 0), 255))
 }
 
-// picture is what was read, as the standard library has it.
+// picture returns the pixels as an image of the standard library.
 func (s *scan) picture() image.Image {
 	rect := image.Rect(0, 0, ceil(s.photo.Width, 4), ceil(s.photo.Height, 4))
 	y := &s.planes[0]

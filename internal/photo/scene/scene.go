@@ -1,6 +1,5 @@
-// Package scene paints photographs that no trap took: a yellow sticky card
-// with insects on it, for tests and for the demo. It owns nothing of the
-// product.
+// Package scene owns drawn photographs for tests and the demo: a yellow sticky card with
+// insects. No part of the product depends on the drawings.
 package scene
 
 import (
@@ -13,19 +12,18 @@ import (
 	"tagma/internal/photo"
 )
 
-// Options say what to paint. The same options give the same bytes, and another
-// seed gives other ones.
+// Options determine the drawing. The same options return the same bytes.
 type Options struct {
 	Width, Height int // pixels; 320 and 240 if not set
 	Seed          uint64
 	Insects       int
-	Grain         int // levels of brightness over which a pixel is spread by chance, at most 200; 8 if not set
+	Grain         int // range of random brightness of a pixel, at most 200 levels; 0 means 8
 
 	// The EXIF tags, written by photo.WithMetadata.
 	Make, UserComment string
 }
 
-// JPEG is the photograph, a baseline JPEG with 4:2:0 subsampling like a trap's.
+// JPEG returns the photograph, a baseline JPEG with 4:2:0 subsampling as of a trap.
 func JPEG(o Options) []byte {
 	o = o.withDefaults()
 	canvas := image.NewRGBA(image.Rect(0, 0, o.Width, o.Height))
@@ -43,13 +41,13 @@ func JPEG(o Options) []byte {
 
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, canvas, &jpeg.Options{Quality: 85}); err != nil {
-		panic("scene: " + err.Error()) // a size that no JPEG can have
+		panic("scene: " + err.Error()) // the size is impossible for a JPEG
 	}
 	return photo.WithMetadata(b.Bytes(), o.Make, o.UserComment)
 }
 
-// Boxes are where the insects are, in pixels from the upper left corner. Each
-// is an ellipse that fills its box.
+// Boxes returns the boxes of the insects, in pixels from the upper left corner. An insect is
+// an ellipse that fills its box.
 func (o Options) Boxes() []image.Rectangle {
 	o = o.withDefaults()
 	place := rand.New(rand.NewPCG(o.Seed, 1))
@@ -80,7 +78,7 @@ func drawInsect(canvas *image.RGBA, box image.Rectangle) {
 	w, h := box.Dx(), box.Dy()
 	for y := range h {
 		for x := range w {
-			// From the middle, in units of the half axes.
+			// The offset from the centre, in units of the half axes.
 			dx := float64(2*x+1)/float64(w) - 1
 			dy := float64(2*y+1)/float64(h) - 1
 			if dx*dx+dy*dy <= 1 {

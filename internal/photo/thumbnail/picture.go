@@ -73,9 +73,8 @@ func toYCbCr(m image.Image) *image.YCbCr {
 	return out
 }
 
-// colours returns a function that reads the colour of a pixel. Those of the two
-// kinds of image that image/jpeg makes allocate nothing, as image.Image.At does
-// for each pixel.
+// colours returns a function that returns the colour of a pixel. For the image types of
+// image/jpeg the function allocates nothing, unlike image.Image.At.
 func colours(m image.Image) func(x, y int) (r, g, b byte) {
 	switch m := m.(type) {
 	case *image.RGBA:

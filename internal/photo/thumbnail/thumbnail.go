@@ -1,12 +1,11 @@
-// Package thumbnail owns making small pictures of a photograph, and with it the
-// check that the whole photograph decodes.
+// Package thumbnail owns the small pictures of a photograph, and the check that the whole
+// photograph can be decoded, because both must read every block.
 //
-// Both must read every block, which is most of the work. Package thumbnail does
-// not own storing pictures, nor concurrency: the caller limits the work by
-// cores and the memory by Weight.
+// The package does not own the storage of pictures, nor concurrency: the caller limits the
+// work by cores and the memory by Weight.
 //
-// EXIF does not rotate a photograph: the pixels are used as stored, because
-// annotations refer to these pixels.
+// EXIF does not rotate a photograph: the pixels are used as stored, because annotations
+// refer to these pixels.
 package thumbnail
 
 import (
@@ -42,10 +41,9 @@ type Set struct {
 	Mini          []byte // within MiniWidth × MiniHeight
 }
 
-// The bounds of a photograph that image/jpeg decodes. A progressive file of
-// libjpeg has 10 scans, which visit each block of the picture 4 to 6 times. A
-// file can ask for far more work than it has bytes: a scan of a picture of 64
-// megapixels may have 60 of them.
+// The bounds of a photograph that image/jpeg decodes. A progressive file of libjpeg has 10
+// scans, which visit each block of the picture 4 to 6 times. A short file can cause much more
+// work: a scan of a picture of 64 megapixels may have 60 bytes.
 const (
 	MaxScans  = 100
 	maxVisits = 40 // of each block of the picture, on average
@@ -54,8 +52,8 @@ const (
 // Make checks the whole photograph and makes its small pictures, on one core. It
 // ends soon after ctx, with the error of ctx.
 //
-// Other errors are *fault.Error: those of Weigh, and BAD_USER_INPUT for what is
-// cut off or damaged.
+// Other errors are *fault.Error: the errors of Weigh, and BAD_USER_INPUT for a cut off or
+// damaged file.
 func Make(ctx context.Context, data []byte, maxPixels int64) (*Set, error) {
 	photo, _, err := open(data, maxPixels)
 	if err != nil {
@@ -82,21 +80,21 @@ func Make(ctx context.Context, data []byte, maxPixels int64) (*Set, error) {
 	return set, nil
 }
 
-// Weight is what Make takes for a photograph.
+// Weight is the cost of Make for a photograph.
 type Weight struct {
 	// Bytes is the most memory that Make allocates, without the data themselves.
 	Bytes int64
 
-	// Slow is set for what image/jpeg has to decode in several scans. The time
-	// for that has little to do with how many bytes the file has.
+	// Slow is set if image/jpeg has to decode several scans. The time for several scans
+	// does not depend on the number of bytes.
 	Slow bool
 }
 
 // Weigh returns the weight of a photograph. It reads markers and decodes nothing.
 //
-// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, or for more
-// scans, or more blocks in them, than any photograph has; and BAD_USER_INPUT for
-// what is no JPEG, or of a kind that nothing here can read.
+// Errors are *fault.Error: TOO_LARGE for more than maxPixels pixels, or for more scans or
+// visited blocks than the limits; and BAD_USER_INPUT for a file that is no JPEG or of an
+// unsupported kind.
 func Weigh(data []byte, maxPixels int64) (Weight, error) {
 	photo, work, err := open(data, maxPixels)
 	if err != nil {
@@ -128,7 +126,7 @@ func open(data []byte, maxPixels int64) (*jpegscan.Photo, jpegscan.Work, error) 
 			"the image has %d × %d = %d pixels, and the limit is %d: send a smaller one",
 			photo.Width, photo.Height, pixels, maxPixels)
 	}
-	if canUseQuarter(photo) { // image/jpeg is not asked
+	if canUseQuarter(photo) { // image/jpeg is not used
 		return photo, jpegscan.Work{}, nil
 	}
 	work := photo.Work()
@@ -152,8 +150,7 @@ func inputError(err error) error {
 	return fault.New(fault.BadInput, "the image cannot be read: %v. Send the whole file as the camera wrote it", err)
 }
 
-// decode checks the photograph and returns its pixels, at the scale that is
-// enough.
+// decode checks the photograph and returns its pixels at a sufficient scale.
 func decode(ctx context.Context, photo *jpegscan.Photo, data []byte) (picture, error) {
 	if photo.Ordinary {
 		quarter, err := photo.Quarter(ctx)
@@ -172,15 +169,14 @@ func decode(ctx context.Context, photo *jpegscan.Photo, data []byte) (picture, e
 	return newPicture(full, float64(photo.Width), float64(photo.Height)), nil
 }
 
-// reader gives image/jpeg the data in small pieces, until ctx ends: the decoder
-// knows no context, but returns the error of its reader. Some scans of a file
-// that is made to be slow fit into one piece.
+// reader returns the data in small pieces until ctx ends: image/jpeg has no context, but
+// returns an error of its reader. One piece can hold some scans of a file made to be slow.
 type reader struct {
 	ctx  context.Context
 	data []byte
 }
 
-// piece is how many bytes are read at once.
+// piece is the size of a piece, in bytes.
 const piece = 512
 
 // Read implements io.Reader.
@@ -203,11 +199,10 @@ func canUseQuarter(p *jpegscan.Photo) bool {
 	return p.Ordinary && (p.Width >= 5*Width || p.Height >= 5*Height)
 }
 
-// Sizes is the sizes of the small pictures of a photograph, in pixels.
+// Sizes holds the sizes of the small pictures of a photograph, in pixels.
 type Sizes struct{ Thumbnail, Mini image.Point }
 
-// SizesOf returns the sizes that Make gives the small pictures of a photograph
-// with that width and height.
+// SizesOf returns the sizes of the small pictures that Make makes of a photograph.
 func SizesOf(width, height int) Sizes {
 	return Sizes{Thumbnail: within(width, height, Width, Height), Mini: within(width, height, MiniWidth, MiniHeight)}
 }
@@ -226,8 +221,8 @@ func Check(ctx context.Context, data []byte, size image.Point) error {
 	return err
 }
 
-// within is the largest size of a photograph's aspect within a box, but not
-// larger than the photograph.
+// within returns the largest size with the aspect ratio of a photograph that fits into a box
+// and is not larger than the photograph.
 func within(width, height, boxWidth, boxHeight int) image.Point {
 	scale := min(1, float64(boxWidth)/float64(width), float64(boxHeight)/float64(height))
 	return image.Pt(

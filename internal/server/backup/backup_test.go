@@ -179,7 +179,7 @@ func (h *house) annotate(n int, name string) error {
 	_, err = annotations.New(h.db, h.photos, instant.System, page.Limits{Default: 10, Max: 10}).Put(h.t.Context(), []annotations.Addition{{
 		Image: images.KeyOf(there[0]), MD5: there[0].Md5,
 		Algorithm: annotations.Algorithm{Name: name, Version: "1"},
-		Objects:   []annotations.NewObject{{Name: name, Contour: contour.Uncheck([]any{[]any{1, 1}, []any{9.5, 1}, []any{9, 9}})}},
+		Objects:   []annotations.NewObject{{Name: name, Contour: contour.NewInput([]any{[]any{1, 1}, []any{9.5, 1}, []any{9, 9}})}},
 	}}, true)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/sleep"
 	"tagma/internal/storage/identity"
 )
 
@@ -60,7 +61,7 @@ func NewSchedule(source Source, store identity.Identity, plan Plan, clock instan
 	if source.Place.SharesDevice(plan.Folder) {
 		log.Warn("the backups are on the device of the store: the loss of one disk loses both", "folder", plan.Folder)
 	}
-	s := &Schedule{source: source, folder: plan.Folder, store: store, every: plan.Every, keep: plan.Keep, clock: clock, log: log, sleep: sleep}
+	s := &Schedule{source: source, folder: plan.Folder, store: store, every: plan.Every, keep: plan.Keep, clock: clock, log: log, sleep: sleep.For}
 	s.newest.Store(int64(store.CreatedAt))
 	return s, nil
 }
@@ -190,15 +191,4 @@ func (s *Schedule) note(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Backup is the settings of the backups that a server makes by itself.
+// Backup holds the settings of the backups that a server makes.
 type Backup struct {
 	To    string // the folder, or empty for no backups
 	Every time.Duration
@@ -23,12 +23,11 @@ func (b *Backup) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&b.Keep, "backup-keep", b.Keep, "how many of these backups remain")
 }
 
-// backupConnections is the least number of connections to PostgreSQL with which
-// a server makes backups: two stay with the server that leads, and the backup
-// reads the rows through a third.
+// backupConnections is the least number of connections to PostgreSQL of a server that
+// makes backups: the leading server holds two, and a backup reads rows through a third.
 const backupConnections = 4
 
-// check returns what is wrong with the settings.
+// check returns the errors of the settings.
 func (b *Backup) check(connections int, database string) []error {
 	var problems []error
 	if b.To != "" && !filepath.IsAbs(b.To) {

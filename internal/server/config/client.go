@@ -6,17 +6,17 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Client is the settings of a command that asks a server.
+// Client holds the settings of a command that sends requests to a server.
 type Client struct {
-	Server   string // empty: where the person has signed in
-	Token    string // empty: theirs
+	Server   string // if empty, the server of the person's login
+	Token    string // if empty, the token of the person's login
 	RetryFor time.Duration
 }
 
-// DefaultClient asks where the person has signed in.
+// DefaultClient returns the settings for the server of the person's login.
 func DefaultClient() *Client { return &Client{RetryFor: 5 * time.Minute} }
 
-// Flags adds the flags of a command that asks a server.
+// Flags adds the flags of a command that sends requests to a server.
 func (c *Client) Flags(flags *pflag.FlagSet) {
 	c.ServerFlag(flags)
 	declare(flags, func(flags *pflag.FlagSet) {
@@ -25,7 +25,7 @@ func (c *Client) Flags(flags *pflag.FlagSet) {
 	})
 }
 
-// ServerFlag adds the flag that says which server, alone.
+// ServerFlag adds only the flag for the address of the server.
 func (c *Client) ServerFlag(flags *pflag.FlagSet) {
 	declare(flags, func(flags *pflag.FlagSet) {
 		flags.StringVar(&c.Server, "server", c.Server, "address of the server (default that of tagma login)")

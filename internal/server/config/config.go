@@ -1,9 +1,9 @@
-// Package config owns what can be set, of a server and of its client: each
-// setting is a flag, and an environment variable of the same name: --log-format
-// is TAGMA_LOG_FORMAT. A flag wins over the environment.
+// Package config owns the settings of a server and of its client. Each setting is a
+// flag and an environment variable of the same name: --log-format is
+// TAGMA_LOG_FORMAT. A flag overrides the environment.
 //
-// What one run is asked to do, such as `tagma push images --replace`, is no
-// setting but a flag alone: package command owns those.
+// The input of a single run, such as `tagma push images --replace`, is a flag but no
+// setting: package command owns such flags.
 package config
 
 import (
@@ -30,7 +30,7 @@ import (
 	"tagma/internal/server/httpd"
 )
 
-// Config is the settings of a server.
+// Config holds the settings of a server.
 type Config struct {
 	Listen      string
 	Data        string
@@ -38,9 +38,9 @@ type Config struct {
 	Storage     string
 	Connections int
 	TrustProxy  bool
-	Trusted     string // file of trusted documents
+	Trusted     string // the path of the file of trusted documents, or empty
 	TrustedOnly bool
-	Origins     []string // whose pages may use the server from a browser
+	Origins     []string // origins of pages that may use the server from a browser
 	LogFormat   string
 	LogLevel    string
 
@@ -52,7 +52,7 @@ type Config struct {
 	UploadTimeout time.Duration
 	Drain         time.Duration
 
-	ScrubRate int64 // bytes in a second
+	ScrubRate int64 // bytes per second
 
 	Streams     transport.StreamLimits
 	Operations  int // at once on one socket
@@ -61,14 +61,14 @@ type Config struct {
 	Transport   transport.Limits
 	Guard       guard.Limits
 	QueryTokens int
-	Cost        cost.Limits // but for objects: see CostLimits
-	Answers     int64       // bytes of memory for answers under way
+	Cost        cost.Limits // without the limit of objects: see CostLimits
+	Answers     int64       // bytes of memory for all answers in progress
 	Pixels      int64
 	Decoders    int
-	Bundles     bundles.Limits // but for pages: see BundleLimits
+	Bundles     bundles.Limits // without the limits of pages: see BundleLimits
 }
 
-// Default is a server for one laptop.
+// Default returns the settings of a server on a laptop.
 func Default() *Config {
 	return &Config{
 		Listen:        "127.0.0.1:8080",
@@ -104,18 +104,18 @@ func Default() *Config {
 		Pixels:      64_000_000,
 		Decoders:    runtime.GOMAXPROCS(0),
 		Bundles: bundles.Limits{
-			Files:     4000, // as many as a JSON body has room for
+			Files:     4000, // the most files that fit into a JSON body
 			FileBytes: 5 << 30,
 			Bytes:     20 << 30,
 		},
 	}
 }
 
-// setting is the annotation of a flag that has a variable.
+// setting is the annotation of a flag that has an environment variable.
 const setting = "tagma-setting"
 
-// declare adds flags that are settings: each has a variable, and its help names
-// it.
+// declare adds flags that are settings. Each flag gets an environment variable, and its
+// help text names the variable.
 func declare(to *pflag.FlagSet, add func(flags *pflag.FlagSet)) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	add(flags)
@@ -126,14 +126,14 @@ func declare(to *pflag.FlagSet, add func(flags *pflag.FlagSet)) {
 	to.AddFlagSet(flags)
 }
 
-// StoreFlags adds the flags that say where everything is kept. All commands
-// that work on a store have them.
+// StoreFlags adds the flags for the places of the store, for all commands that use a
+// store.
 func (c *Config) StoreFlags(flags *pflag.FlagSet) { declare(flags, c.storeFlags) }
 
 // ServeFlags adds the flags of a server.
 func (c *Config) ServeFlags(flags *pflag.FlagSet) { declare(flags, c.serveFlags) }
 
-// ListenFlag adds the one that says where a server is.
+// ListenFlag adds only the flag for the address of the server.
 func (c *Config) ListenFlag(flags *pflag.FlagSet) { declare(flags, c.listenFlag) }
 
 // LabelFlags adds the flags of the label repository.
@@ -193,8 +193,8 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
 }
 
-// Check says what is wrong with the settings, and fills in what follows from
-// others.
+// Check returns the errors of the settings, and sets the defaults that depend on other
+// settings.
 func (c *Config) Check() error {
 	if c.Database == "" {
 		c.Database = "sqlite:" + filepath.Join(c.Data, "tagma.db")
@@ -275,7 +275,7 @@ func (c *Config) Check() error {
 	return errors.Join(append(problems, c.Labels.check()...)...)
 }
 
-// CostLimits returns the limits that an answer is held to while it is made.
+// CostLimits returns the limits of an answer while the answer is made.
 func (c *Config) CostLimits() cost.Limits {
 	limits := c.Cost
 	limits.Objects = int64(c.Guard.Cost)
@@ -287,17 +287,18 @@ func isPort(text string) bool {
 	return err == nil
 }
 
-// Page is the lengths of pages.
+// Page returns the lengths of pages.
 func (c *Config) Page() page.Limits {
 	return page.Limits{Default: c.Guard.DefaultPage, Max: c.Guard.Page}
 }
 
-// Images is the limits of photographs.
+// Images returns the limits of photographs.
 func (c *Config) Images() images.Limits {
 	return images.Limits{Page: c.Page(), Pixels: c.Pixels, FileBytes: c.Transport.FileBytes, Decoders: c.Decoders}
 }
 
-// Documents reads the file of trusted documents, if there is one.
+// Documents returns the documents in the file of trusted documents, by id. It returns nil
+// if there is no file.
 func (c *Config) Documents() (map[string]string, error) {
 	if c.Trusted == "" {
 		return nil, nil
@@ -313,15 +314,15 @@ func (c *Config) Documents() (map[string]string, error) {
 	return trusted, nil
 }
 
-// BundleLimits is the limits of bundles.
+// BundleLimits returns the limits of bundles.
 func (c *Config) BundleLimits() bundles.Limits {
 	limits := c.Bundles
 	limits.Page = c.Page()
 	return limits
 }
 
-// Temporary makes the folder where the files of an upload wait, beside the
-// data. They have no name there, so a crash leaves nothing behind.
+// Temporary creates and returns the folder for the files of an upload, in the data folder.
+// The files have no names, so a crash leaves no file.
 func (c *Config) Temporary() (string, error) {
 	folder := filepath.Join(c.Data, "tmp")
 	return folder, os.MkdirAll(folder, 0o700)

@@ -12,29 +12,28 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// FromEnvironment sets the settings that were not given as flags from TAGMA_…
-// variables.
+// FromEnvironment sets the settings without a flag from TAGMA_… variables.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var problems []error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := Variable(f.Name)
 		value, ok := lookup(name)
-		if _, is := f.Annotations[setting]; !is || !ok || f.Changed {
+		if _, isSetting := f.Annotations[setting]; !isSetting || !ok || f.Changed {
 			return
 		}
-		if flags.Set(f.Name, value) != nil { // its error would repeat the value, which may be secret
+		if flags.Set(f.Name, value) != nil { // the error is not shown, because it contains the value, which may be secret
 			problems = append(problems, fmt.Errorf("%s is not what --%s takes: give %s", name, f.Name, Form(f)))
 		}
 	})
 	return errors.Join(problems...)
 }
 
-// Variable is the environment variable of a flag.
+// Variable returns the environment variable of a flag.
 func Variable(flag string) string {
 	return "TAGMA_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// Form says what a flag takes, such as a length of time.
+// Form returns a description of a flag's values, such as a length of time.
 func Form(f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "duration":
@@ -60,24 +59,23 @@ func variables() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// others are variables that begin as Tagma's do and are not for Tagma: those of
-// its tests, and those by which Kubernetes and Docker name a service "tagma" to
-// every container beside it.
-var others = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
+// foreignVariables matches variables with Tagma's prefix that are not for Tagma:
+// variables of the tests, and variables by which Kubernetes and Docker announce a service
+// named "tagma" to other containers.
+var foreignVariables = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
 
-// CheckVariables looks in an environment, a list of NAME=value, for variables
-// that begin with TAGMA_ and that Tagma does not read. A variable that is nearly
-// the name of a setting is a mistake, which is the error; the other names are
-// returned. No value is repeated.
+// CheckVariables checks an environment, a list of NAME=value, for variables that begin with
+// TAGMA_ but are no settings. It returns an error for a name that is nearly the name of a
+// setting, and returns the other names. The error and the result contain no values.
 func CheckVariables(environment []string) (unknown []string, err error) {
-	known := variables()
+	names := variables()
 	var problems []error
 	for _, pair := range slices.Sorted(slices.Values(environment)) {
 		name, _, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "TAGMA_") || slices.Contains(known, name) || others.MatchString(name) {
+		if !strings.HasPrefix(name, "TAGMA_") || slices.Contains(names, name) || foreignVariables.MatchString(name) {
 			continue
 		}
-		if nearest := Nearest(name, known); nearest != "" {
+		if nearest := Nearest(name, names); nearest != "" {
 			problems = append(problems, fmt.Errorf("there is no setting %s: do you mean %s?", name, nearest))
 		} else {
 			unknown = append(unknown, name)
@@ -86,14 +84,13 @@ func CheckVariables(environment []string) (unknown []string, err error) {
 	return unknown, errors.Join(problems...)
 }
 
-// nearly is how many letters two names may differ in that are the same but for
-// a slip.
-const nearly = 2
+// maxTypos is the largest edit distance between a mistyped name and the intended name.
+const maxTypos = 2
 
-// Nearest returns the one of names that word is but for a slip, or "" if there
-// is none.
+// Nearest returns the name with the least edit distance from word, or "" if the distance is
+// more than maxTypos.
 func Nearest(word string, names []string) string {
-	best, least := "", nearly+1
+	best, least := "", maxTypos+1
 	for _, name := range names {
 		if d := levenshtein.ComputeDistance(word, name); d < least && d < len(name) {
 			best, least = name, d

@@ -16,14 +16,14 @@ import (
 	"tagma/internal/domain/labels"
 )
 
-// Labels is the settings of the label repository.
+// Labels holds the settings of the label repository.
 type Labels struct {
 	Repo       string
 	Branch     string
 	Committer  string
 	Layout     string
 	Username   string
-	Token      string // from the environment alone: a flag would show it to whoever lists processes
+	Token      string // from the environment only, because a list of processes shows flags
 	TokenFile  string
 	SSHKey     string
 	KnownHosts string
@@ -47,10 +47,10 @@ func (l *Labels) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&l.Timeout, "labels-timeout", l.Timeout, "longest time of one exchange with the repository")
 }
 
-// check says what is wrong with the settings.
+// check returns the errors of the settings.
 func (l *Labels) check() []error {
 	var problems []error
-	add := func(flag, what string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, what)) }
+	add := func(flag, problem string) { problems = append(problems, fmt.Errorf("--%s: %s", flag, problem)) }
 	if l.Repo != "" {
 		switch err := labelrepo.ValidateRemote(l.Repo); {
 		case errors.Is(err, labelrepo.ErrSecretInAddress):
@@ -80,8 +80,8 @@ func (l *Labels) check() []error {
 	return problems
 }
 
-// LabelRepo is where the label repository is and how to get in. It reads the
-// files that the settings name, and says what is wrong with them.
+// LabelRepo returns the address and the credentials of the label repository. It reads the
+// files that the settings name, and returns all errors.
 func (c *Config) LabelRepo() (labelrepo.Config, error) {
 	l := c.Labels
 	committer, err := mail.ParseAddress(l.Committer)

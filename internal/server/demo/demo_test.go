@@ -119,7 +119,7 @@ func TestFill_BothDatabasesGetTheSameAndOnlyOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if made != (Made{Devices: 3, Images: 12, Annotations: 18, Objects: 180}) {
+			if made != (Result{Devices: 3, Images: 12, Annotations: 18, Objects: 180}) {
 				t.Errorf("made %+v", made)
 			}
 			plausible(t, photos)

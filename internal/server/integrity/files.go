@@ -17,34 +17,34 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
-	"tagma/internal/storage/blobs"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/ownership"
 )
 
-// noted is the number of sums of small pictures in one transaction.
-const noted = 200
+// maxNotes is the number of sums of thumbnails in one transaction.
+const maxNotes = 200
 
 // ImagesAfter checks the files of the images with ids above id. Done, if set, is
 // called with the id of each image after its check.
 func (c *Checker) ImagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
-	return c.goOn("images", c.imagesAfter(ctx, id, done))
+	return c.reportDamage("images", c.imagesAfter(ctx, id, done))
 }
 
 func (c *Checker) imagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
-	for one, err := range images.StoredAfter(ctx, c.DB, id) {
+	for image, err := range images.StoredAfter(ctx, c.DB, id) {
 		if err != nil {
 			return errors.Join(err, c.flushNotes(ctx))
 		}
-		if err := c.image(ctx, one); err != nil {
+		if err := c.image(ctx, image); err != nil {
 			return err
 		}
-		if len(c.notes) >= noted {
+		if len(c.notes) >= maxNotes {
 			if err := c.flushNotes(ctx); err != nil {
 				return err
 			}
 		}
 		if done != nil {
-			if err := done(one.ImageID); err != nil {
+			if err := done(image.ImageID); err != nil {
 				return err
 			}
 		}
@@ -59,72 +59,72 @@ func (c *Checker) flushNotes(ctx context.Context) error {
 }
 
 // image checks the files of one image.
-func (c *Checker) image(ctx context.Context, one images.Stored) error {
+func (c *Checker) image(ctx context.Context, image images.Stored) error {
 	for {
-		findings, err := c.filesOf(ctx, one)
+		findings, err := c.filesOf(ctx, image)
 		if err != nil {
 			return err
 		}
 		if len(findings) > 0 {
 			// The image may have been deleted, or mended, while its files were read.
-			now, found, err := images.StoredByID(ctx, c.DB, one.ImageID)
+			now, found, err := images.StoredByID(ctx, c.DB, image.ImageID)
 			if err != nil {
 				return err
 			}
 			if !found {
 				return nil
 			}
-			if !slices.Equal(now.ThumbnailSums, one.ThumbnailSums) {
-				one = now
+			if !slices.Equal(now.ThumbnailSums, image.ThumbnailSums) {
+				image = now
 				continue
 			}
 			if c.Mend {
-				c.makeThumbnails(ctx, one, findings)
+				c.makeThumbnails(ctx, image, findings)
 			}
 		}
-		c.right += 1 + len(one.Thumbnails) - len(findings)
+		c.right += 1 + len(image.Thumbnails) - len(findings)
 		for _, f := range findings {
 			c.Found(f)
 		}
-		return c.over(ctx)
+		return c.ended(ctx)
 	}
 }
 
 // filesOf reads the files of one image, and returns their faults.
-func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Finding, err error) {
+func (c *Checker) filesOf(ctx context.Context, image images.Stored) (findings []Finding, err error) {
 	about := func(what string) string {
-		return fmt.Sprintf("%s of the image of %s at %s", what, one.Key.Device, one.Key.TakenAt)
+		return fmt.Sprintf("%s of the image of %s at %s", what, image.Key.Device, image.Key.TakenAt)
 	}
-	sum, _, err := c.read(ctx, one.Original, false)
-	if f, wrong := judge(one.Original, about("original"), sum, one.SHA256, err); wrong {
+	sum, _, err := c.read(ctx, image.Original, false)
+	if f, wrong := compareSum(image.Original, about("original"), sum, image.SHA256, err); wrong {
 		findings = append(findings, f)
 	}
 	var notes []images.Sum
-	for n, key := range one.Thumbnails {
-		if err := c.over(ctx); err != nil {
+	for n, key := range image.Thumbnails {
+		if err := c.ended(ctx); err != nil {
 			return nil, err
 		}
 		what := about([]string{"thumbnail", "smaller thumbnail"}[n])
-		want := one.ThumbnailSums[n]
+		want := image.ThumbnailSums[n]
 		sum, content, err := c.read(ctx, key, want == "")
 		if want == "" && err == nil {
-			if err := images.CheckThumbnail(ctx, one, n, content); err != nil {
+			if err := images.CheckThumbnail(ctx, image, n, content); err != nil {
 				findings = append(findings, Finding{Kind: Altered, Key: key, About: what, Err: err})
 				continue
 			}
-			notes = append(notes, images.Sum{ImageID: one.ImageID, Variant: images.ThumbnailVariants[n], SHA256: sha256.Sum256(content)})
+			notes = append(notes, images.Sum{ImageID: image.ImageID, Variant: images.ThumbnailVariants[n], SHA256: sha256.Sum256(content)})
 			want = sum
 		}
-		if f, wrong := judge(key, what, sum, want, err); wrong {
+		if f, wrong := compareSum(key, what, sum, want, err); wrong {
 			findings = append(findings, f)
 		}
 	}
 	c.notes = append(c.notes, notes...)
-	return findings, c.over(ctx)
+	return findings, c.ended(ctx)
 }
 
-// judge returns the finding for a file, and whether there is a fault.
-func judge(key, about, sum, want string, err error) (Finding, bool) {
+// compareSum returns the finding for a file, and whether there is a fault.
+func compareSum(key, about, sum, want string, err error) (Finding, bool) {
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
 		return Finding{Kind: Missing, Key: key, About: about}, true
@@ -138,12 +138,12 @@ func judge(key, about, sum, want string, err error) (Finding, bool) {
 
 // makeThumbnails makes the small pictures of an image again, and sets Mended or Err
 // of their findings.
-func (c *Checker) makeThumbnails(ctx context.Context, one images.Stored, findings []Finding) {
-	small := func(f Finding) bool { return f.Key != one.Original }
+func (c *Checker) makeThumbnails(ctx context.Context, image images.Stored, findings []Finding) {
+	small := func(f Finding) bool { return f.Key != image.Original }
 	if !slices.ContainsFunc(findings, small) {
 		return
 	}
-	err := c.Images.MakeThumbnails(ctx, one)
+	err := c.Images.MakeThumbnails(ctx, image)
 	for n := range findings {
 		if !small(findings[n]) {
 			continue
@@ -158,7 +158,7 @@ func (c *Checker) makeThumbnails(ctx context.Context, one images.Stored, finding
 // BundlesAfter checks the contents of bundles with ids above id. Done, if set, is
 // called with the id of each content after its check.
 func (c *Checker) BundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
-	return c.goOn("bundles", c.bundlesAfter(ctx, id, done))
+	return c.reportDamage("bundles", c.bundlesAfter(ctx, id, done))
 }
 
 func (c *Checker) bundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
@@ -180,10 +180,10 @@ func (c *Checker) bundlesAfter(ctx context.Context, id int64, done func(id int64
 
 func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) error {
 	sum, _, err := c.read(ctx, content.StoredAs, false)
-	if c.over(ctx) != nil {
-		return c.over(ctx)
+	if c.ended(ctx) != nil {
+		return c.ended(ctx)
 	}
-	f, wrong := judge(content.StoredAs, "", sum, content.Sha256, err)
+	f, wrong := compareSum(content.StoredAs, "", sum, content.Sha256, err)
 	if !wrong {
 		c.right++
 		return nil
@@ -203,15 +203,15 @@ func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) er
 
 // Orphans looks for files from before a moment without a row.
 func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
-	return c.goOn("files without a row", c.orphans(ctx, before))
+	return c.reportDamage("files without a row", c.orphans(ctx, before))
 }
 
 func (c *Checker) orphans(ctx context.Context, before time.Time) error {
-	for files, err := range blobs.Old(ctx, c.Bucket, "", before) {
-		if c.over(ctx) != nil {
-			return c.over(ctx)
+	for files, err := range bucket.ListBefore(ctx, c.Bucket, "", before) {
+		if c.ended(ctx) != nil {
+			return c.ended(ctx)
 		}
-		if err != nil { // the last thing that the list gives
+		if err != nil { // always the last element of the list
 			c.Found(Finding{Kind: Unreadable, Key: "files", About: "list of the files in the store", Err: err})
 			return nil
 		}
@@ -232,10 +232,10 @@ func (c *Checker) orphans(ctx context.Context, before time.Time) error {
 
 // PairingFile compares the pairing file of the bucket with the database.
 func (c *Checker) PairingFile(ctx context.Context) error {
-	err := c.goOn("pairing", c.Pairing.Check(ctx))
+	err := c.reportDamage("pairing", c.Pairing.Check(ctx))
 	switch {
-	case err == nil, c.over(ctx) != nil:
-		return c.over(ctx)
+	case err == nil, c.ended(ctx) != nil:
+		return c.ended(ctx)
 	case errors.Is(err, ownership.ErrApart):
 		c.Found(Finding{Kind: Foreign, Key: "pairing", Err: err})
 	default:
@@ -244,29 +244,29 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 	return nil
 }
 
-// read reads a file, and returns its SHA-256. If keep is set, read returns the
-// content too: that of a small picture.
+// read reads a file, and returns its SHA-256. If keep is set, read also returns the content,
+// for a thumbnail.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
 	in, err := c.Bucket.NewReader(ctx, key, nil)
 	if err != nil {
 		return "", nil, err
 	}
 	defer in.Close()
-	const longestPicture = 16 << 20 // many times what any small picture has
+	const longestPicture = 16 << 20 // many times the size of a thumbnail
 	hash := sha256.New()
-	var kept bytes.Buffer
+	var picture bytes.Buffer
 	buffer := make([]byte, 256<<10)
 	for {
 		n, err := in.Read(buffer)
 		hash.Write(buffer[:n])
-		if keep && kept.Len() < longestPicture {
-			kept.Write(buffer[:n])
+		if keep && picture.Len() < longestPicture {
+			picture.Write(buffer[:n])
 		}
 		if err := c.pace(ctx, int64(n)); err != nil {
 			return "", nil, err
 		}
 		if errors.Is(err, io.EOF) {
-			return hex.EncodeToString(hash.Sum(nil)), kept.Bytes(), nil
+			return hex.EncodeToString(hash.Sum(nil)), picture.Bytes(), nil
 		}
 		if err != nil {
 			return "", nil, err

@@ -91,7 +91,7 @@ type Checker struct {
 	right   int // files without a fault
 	objects int // objects of the label repository without a fault
 	notes   []images.Sum
-	ended   error // what Pace returned
+	paceErr error // the error of Pace
 }
 
 // Report is the result of Verify.
@@ -119,19 +119,19 @@ func (r Report) String() string {
 // Without Mend, Verify writes two things: the SHA-256 of small pictures into rows
 // without one, and the note that a label repository is damaged (labels.SetDamage).
 func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
-	var report Report
-	tell := c.Found
+	var total Report
+	report := c.Found
 	c.Found = func(f Finding) {
-		report.Found++
+		total.Found++
 		if f.Mended {
-			report.Mended++
+			total.Mended++
 		}
-		tell(f)
+		report(f)
 	}
-	defer func() { c.Found = tell }()
+	defer func() { c.Found = report }()
 	c.right, c.objects = 0, 0
 	how, err := c.Database(ctx)
-	report.Database = how
+	total.Database = how
 	for _, part := range []func(context.Context) error{
 		func(ctx context.Context) error { return c.ImagesAfter(ctx, 0, nil) },
 		func(ctx context.Context) error { return c.BundlesAfter(ctx, 0, nil) },
@@ -143,13 +143,13 @@ func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 			err = part(ctx)
 		}
 	}
-	report.Files, report.Objects = c.right, c.objects
-	return report, err
+	total.Files, total.Objects = c.right, c.objects
+	return total, err
 }
 
-// goOn makes a finding of an error of a damaged database, so that the next part is
-// checked. goOn returns any other error.
-func (c *Checker) goOn(part string, err error) error {
+// reportDamage reports an error of a damaged database as a finding, so that the check
+// continues with the next part. It returns any other error.
+func (c *Checker) reportDamage(part string, err error) error {
 	if !database.IsDamaged(err) {
 		return err
 	}
@@ -160,14 +160,14 @@ func (c *Checker) goOn(part string, err error) error {
 // pace calls Pace.
 func (c *Checker) pace(ctx context.Context, bytes int64) error {
 	if c.Pace != nil && ctx.Err() == nil {
-		c.ended = c.Pace(ctx, bytes)
+		c.paceErr = c.Pace(ctx, bytes)
 	}
-	return c.over(ctx)
+	return c.ended(ctx)
 }
 
-// over returns the reason to end the check, or nil. Callers tell the end of a
-// check from an unreadable file with over.
-func (c *Checker) over(ctx context.Context) error { return cmp.Or(c.ended, ctx.Err()) }
+// ended returns the reason to end the check, or nil. It distinguishes the end of a check from
+// an unreadable file.
+func (c *Checker) ended(ctx context.Context) error { return cmp.Or(c.paceErr, ctx.Err()) }
 
 // Database checks the whole database, and returns the name of the check.
 func (c *Checker) Database(ctx context.Context) (how string, err error) {

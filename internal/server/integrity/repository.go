@@ -20,11 +20,11 @@ func (c *Checker) LabelRepository(ctx context.Context, settle bool) error {
 	if c.Repository.Dir == "" {
 		return nil
 	}
-	return c.goOn("label repository", c.labelRepository(ctx, settle))
+	return c.reportDamage("label repository", c.labelRepository(ctx, settle))
 }
 
 func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
-	noted, err := c.Labels.Damage(ctx)
+	damage, err := c.Labels.Damage(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,14 +33,14 @@ func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
 		return err
 	}
 	if len(faults) == 0 {
-		if noted != "" && settle && c.objects > 0 {
-			return c.Labels.ClearDamage(ctx, noted)
+		if damage != "" && settle && c.objects > 0 {
+			return c.Labels.ClearDamage(ctx, damage)
 		}
 		return nil
 	}
-	if noted == "" {
-		noted = fmt.Sprintf("%d faults, the first: %s", len(faults), faults[0])
-		if err := c.Labels.SetDamage(ctx, noted); err != nil {
+	if damage == "" {
+		damage = fmt.Sprintf("%d faults, the first: %s", len(faults), faults[0])
+		if err := c.Labels.SetDamage(ctx, damage); err != nil {
 			return err
 		}
 	}
@@ -49,15 +49,15 @@ func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
 			return err
 		}
 	}
-	left := 0
+	unmended := 0
 	for _, f := range faults {
 		if !f.Mended {
-			left++
+			unmended++
 		}
 		c.Found(f)
 	}
-	if left == 0 {
-		return c.Labels.ClearDamage(ctx, noted)
+	if unmended == 0 {
+		return c.Labels.ClearDamage(ctx, damage)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err e
 	c.objects, err = labelrepo.Check(ctx, c.Repository.Dir,
 		func(bytes int64) error { return c.pace(ctx, bytes) },
 		func(f labelrepo.Fault) { findings = append(findings, findingOf(f)) })
-	if err != nil && c.over(ctx) == nil {
+	if err != nil && c.ended(ctx) == nil {
 		findings = append(findings, Finding{Kind: Unreadable, Key: "label repository", Err: err})
 		err = nil
 	}
@@ -75,17 +75,17 @@ func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err e
 }
 
 func findingOf(f labelrepo.Fault) Finding {
-	one := Finding{Kind: Damaged, Key: f.Object, About: "object of the label repository", Err: f.Err}
+	finding := Finding{Kind: Damaged, Key: f.Object, About: "object of the label repository", Err: f.Err}
 	if f.Object == "" {
-		one.Key, one.About = f.File, "file of the label repository"
+		finding.Key, finding.About = f.File, "file of the label repository"
 	} else if f.File != "" {
-		one.About += ", in " + f.File
+		finding.About += ", in " + f.File
 	}
 	if f.Kind == labelrepo.Missing {
-		one.Kind, one.Err = Missing, nil
-		one.About += ", which " + f.Referrer + " names"
+		finding.Kind, finding.Err = Missing, nil
+		finding.About += ", which " + f.Referrer + " names"
 	}
-	return one
+	return finding
 }
 
 // mendRepository mends the repository, and returns the findings with Mended or Err
@@ -99,33 +99,33 @@ func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Findi
 	if err != nil {
 		return before, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, lockTime)
+	lockCtx, cancel := context.WithTimeout(ctx, lockTime)
 	defer cancel()
-	_, failed := labelrepo.Mend(waiting, c.Repository, labelrepo.MendOptions{Files: c.Labels.Written, Tip: tip, Source: from})
+	_, mendErr := labelrepo.Mend(lockCtx, c.Repository, labelrepo.MendOptions{Files: c.Labels.Written, Tip: tip, Source: from})
 	after, err := c.readRepository(ctx)
 	if err != nil {
 		return before, err
 	}
-	if _, lost := errors.AsType[*labelrepo.NotMendedError](failed); lost {
-		failed = fmt.Errorf("%w with --labels-clone. If nobody has one, tagma labels rebuild makes the repository again from the database: all commit ids change then", failed)
+	if _, lost := errors.AsType[*labelrepo.NotMendedError](mendErr); lost {
+		mendErr = fmt.Errorf("%w with --labels-clone. If nobody has one, tagma labels rebuild makes the repository again from the database: all commit ids change then", mendErr)
 	}
-	left := map[string]bool{}
+	unmended := map[string]bool{}
 	for _, f := range after {
-		left[f.Key] = true
+		unmended[f.Key] = true
 	}
 	for n := range before {
-		before[n].Mended = !left[before[n].Key]
-		delete(left, before[n].Key)
+		before[n].Mended = !unmended[before[n].Key]
+		delete(unmended, before[n].Key)
 	}
-	for _, f := range after { // what came to light when others were mended
-		if left[f.Key] {
+	for _, f := range after { // findings that mending uncovered
+		if unmended[f.Key] {
 			before = append(before, f)
 		}
 	}
-	if failed != nil {
+	if mendErr != nil {
 		for n := range before {
 			if !before[n].Mended {
-				before[n].Err = failed
+				before[n].Err = mendErr
 				break // once is enough
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/internal/base/instant"
+	"tagma/internal/base/sleep"
 	"tagma/internal/server/integrity"
 )
 
@@ -27,17 +28,17 @@ const (
 	// checkpointID is the id of the row with the scrub's state.
 	checkpointID = "scrub"
 
-	// apart is the least time between the beginnings of two passes: a small store
-	// is read in minutes.
-	apart = 24 * time.Hour
+	// minPassInterval is the least time between the beginnings of two passes: a small
+	// store is read in minutes.
+	minPassInterval = 24 * time.Hour
 
-	// savedEvery is the number of images or contents of bundles between two writes
-	// of the checkpoint. After a crash the scrub reads so many again.
-	savedEvery = 500
+	// saveInterval is the number of images or contents of bundles between two writes of the
+	// checkpoint. After a crash the scrub reads at most this number again.
+	saveInterval = 500
 
-	// rest is the pause after the check of a table, as a multiple of the time of the
-	// check: a check is one statement, so nothing can slow it.
-	rest = 9
+	// pauseFactor is the pause after the check of a table, as a multiple of the duration of
+	// the check: a check is one statement, which cannot be slowed.
+	pauseFactor = 9
 )
 
 // part is a part of a pass.
@@ -56,8 +57,8 @@ const (
 // state is the progress of the scrub, as stored in the checkpoint.
 type state struct {
 	Part  part            `json:"part"`
-	Table string          `json:"table,omitempty"` // the last table that was checked
-	ID    int64           `json:"id,omitempty"`    // the last image or content that was read
+	Table string          `json:"table,omitempty"` // the last checked table
+	ID    int64           `json:"id,omitempty"`    // the last checked image or content
 	Began instant.Instant `json:"began"`           // the pass
 	Ended instant.Instant `json:"ended,omitempty"` // the last complete pass
 }
@@ -106,14 +107,14 @@ type Options struct {
 type Scrub struct {
 	Options
 	checker *integrity.Checker
-	owed    time.Duration // what is to be waited for bytes that were read
-	unsaved int           // images or contents that were read since the checkpoint was written
+	debt    time.Duration // time still to wait for the bytes read
+	unsaved int           // images or contents checked since the last write of the checkpoint
 }
 
 // New returns a scrub of a store.
 func New(st integrity.Store, o Options) *Scrub {
 	if o.Wait == nil {
-		o.Wait = wait
+		o.Wait = sleep.For
 	}
 	s := &Scrub{Options: o}
 	s.checker = &integrity.Checker{Store: st, Found: s.found, Pace: s.pace}
@@ -130,7 +131,7 @@ func (s *Scrub) Run(ctx context.Context) error {
 		}
 		s.Metrics.lastPass.Set(float64(now.Ended) / 1000)
 		if now.Part == ended {
-			if pause := now.Began.Add(apart).Sub(s.Clock()); now.Began != 0 && pause > 0 {
+			if pause := now.Began.Add(minPassInterval).Sub(s.Clock()); now.Began != 0 && pause > 0 {
 				if err := s.Wait(ctx, pause); err != nil {
 					return err
 				}
@@ -166,35 +167,35 @@ func (s *Scrub) pass(ctx context.Context, now state) error {
 // step checks one part, or one table, and returns the next state.
 func (s *Scrub) step(ctx context.Context, now state) (state, error) {
 	s.unsaved = 0
-	upTo := func(id int64) error {
+	checked := func(id int64) error {
 		now.ID = id
-		if s.unsaved++; s.unsaved < savedEvery {
+		if s.unsaved++; s.unsaved < saveInterval {
 			return nil
 		}
 		s.unsaved = 0
 		return s.save(ctx, now)
 	}
-	then := func(next part, err error) (state, error) {
+	nextState := func(next part, err error) (state, error) {
 		return state{Part: next, Began: now.Began, Ended: now.Ended}, err
 	}
 	switch now.Part {
 	case tables:
 		table, err := s.nextTable(ctx, now.Table)
 		if err != nil || table == "" {
-			return then(repo, err)
+			return nextState(repo, err)
 		}
 		now.Table = table
 		return now, s.table(ctx, table)
 	case repo:
-		return then(pairs, s.checker.LabelRepository(ctx, false))
+		return nextState(pairs, s.checker.LabelRepository(ctx, false))
 	case pairs:
-		return then(photos, s.checker.PairingFile(ctx))
+		return nextState(photos, s.checker.PairingFile(ctx))
 	case photos:
-		return then(bundled, s.checker.ImagesAfter(ctx, now.ID, upTo))
+		return nextState(bundled, s.checker.ImagesAfter(ctx, now.ID, checked))
 	case bundled:
-		return then(ended, s.checker.BundlesAfter(ctx, now.ID, upTo))
+		return nextState(ended, s.checker.BundlesAfter(ctx, now.ID, checked))
 	}
-	return then(ended, fmt.Errorf("the scrub does not know the part %q of its checkpoint", now.Part))
+	return nextState(ended, fmt.Errorf("the scrub does not know the part %q of its checkpoint", now.Part))
 }
 
 // nextTable returns the table after last, or "" at the end.
@@ -214,7 +215,7 @@ func (s *Scrub) table(ctx context.Context, name string) error {
 	if err := s.checker.Table(ctx, name); err != nil {
 		return err
 	}
-	return s.Wait(ctx, rest*s.Clock().Sub(began))
+	return s.Wait(ctx, pauseFactor*s.Clock().Sub(began))
 }
 
 // found counts and logs a finding.
@@ -226,14 +227,14 @@ func (s *Scrub) found(f integrity.Finding) {
 // pace blocks for the time of bytes at the rate.
 func (s *Scrub) pace(ctx context.Context, bytes int64) error {
 	s.Metrics.bytes.Add(float64(bytes))
-	s.owed += time.Duration(float64(bytes) / float64(s.Rate) * float64(time.Second))
-	const least = 20 * time.Millisecond // shorter waits cost more than they spare
-	if s.owed < least {
+	s.debt += time.Duration(float64(bytes) / float64(s.Rate) * float64(time.Second))
+	const minPause = 20 * time.Millisecond // shorter waits cost more than they spare
+	if s.debt < minPause {
 		return nil
 	}
-	owed := s.owed
-	s.owed = 0
-	return s.Wait(ctx, owed)
+	debt := s.debt
+	s.debt = 0
+	return s.Wait(ctx, debt)
 }
 
 func (s *Scrub) load(ctx context.Context) (now state, err error) {
@@ -260,15 +261,4 @@ func (s *Scrub) save(ctx context.Context, now state) error {
 		return db.Checkpoint.Create().SetID(checkpointID).SetValue(string(value)).
 			OnConflict(sql.ConflictColumns(checkpoint.FieldID)).UpdateNewValues().Exec(ctx)
 	})
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -175,7 +175,7 @@ func TestScrub_FindsAFaultInEveryPassTellsOfItOnceAndCounts(t *testing.T) {
 		for pass := 1; pass <= 2; pass++ {
 			w.log.Reset()
 			w.mu.Lock()
-			w.now = w.now.Add(apart)
+			w.now = w.now.Add(minPassInterval)
 			w.mu.Unlock()
 			w.onePass(s)
 			if got := value(t, metrics, "tagma_scrub_findings_total", "altered"); got != float64(pass) {
@@ -249,7 +249,7 @@ func TestScrub_BeginsAPassADayAfterTheLastBegan(t *testing.T) {
 	if err := s.Run(t.Context()); !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
-	if waited := w.clock().Sub(night); waited < apart {
+	if waited := w.clock().Sub(night); waited < minPassInterval {
 		t.Errorf("it began again after %s (%s)", waited, began)
 	}
 }

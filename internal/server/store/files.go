@@ -19,7 +19,7 @@ import (
 	"tagma/internal/storage/s3store"
 )
 
-// files is an open store of files, in a folder or in S3.
+// files is an open bucket, in a folder or in S3.
 type files struct {
 	bucket *blob.Bucket
 	folder string         // empty for S3
@@ -34,8 +34,8 @@ func checkStorage(storage string) error {
 	return errors.New("--storage must be file: and a folder, or s3:// and a bucket")
 }
 
-// openFiles opens the store of files that --storage names. A folder that is
-// missing is made if makes says so. A bucket in S3 must be there, and let us in.
+// openFiles opens the bucket that --storage names. It creates a missing folder if makes is
+// set. A bucket in S3 must exist and be accessible.
 func openFiles(ctx context.Context, storage string, log *slog.Logger, makes bool) (files, error) {
 	if folder, ok := strings.CutPrefix(storage, "file:"); ok {
 		open := localblob.OpenExisting
@@ -63,7 +63,7 @@ func openFiles(ctx context.Context, storage string, log *slog.Logger, makes bool
 	return files{bucket: remote.Bucket, s3: remote}, nil
 }
 
-// name returns what the store of files is called in messages.
+// name returns the name of the bucket in messages.
 func (f files) name() string {
 	if f.s3 != nil {
 		return f.s3.Name()
@@ -71,7 +71,7 @@ func (f files) name() string {
 	return absolute(f.folder)
 }
 
-// accessible says why the store of files cannot be used, if it cannot.
+// accessible returns an error if the bucket cannot be used.
 func (f files) accessible(ctx context.Context) error {
 	if f.s3 != nil {
 		return f.s3.Check(ctx)
@@ -84,9 +84,9 @@ func (f files) accessible(ctx context.Context) error {
 }
 
 const (
-	// probeKey names the file that probeWrite writes. No other file has the name.
+	// probeKey is the key of the file that probeWrite writes. No other file has this key.
 	probeKey = "write-probe"
-	// probeBytes is its size.
+	// probeBytes is the size of the file that probeWrite writes.
 	probeBytes = 64 << 10
 )
 
@@ -102,8 +102,8 @@ func (f files) probeWrite(ctx context.Context) error {
 	return err
 }
 
-// Links gives the maker of links to the files, and the handler that serves
-// those under filelink.Prefix. S3 serves its own: then there is no handler.
+// Links returns the maker of links to the files, and the handler of links under
+// filelink.Prefix. The handler is nil on S3, which serves its links itself.
 func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (filelink.Maker, http.Handler, error) {
 	if s.files.s3 != nil {
 		links, err := s.files.s3.Links(ctx, instant.System, c.LinkLifetime)
@@ -116,8 +116,8 @@ func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (
 	return signer, filelink.Handler(s.Bucket, signer, log), nil
 }
 
-// Targets gives the maker of targets, and the signer of those that lead to this
-// server: on S3, of large files only.
+// Targets returns the maker of targets, and the signer of the targets that lead to this
+// server. On S3 only targets of large files lead to this server.
 func (s *Store) Targets(ctx context.Context, c *config.Config) (filelink.Targets, *filelink.Signer, error) {
 	signer, err := s.Signer(ctx, c)
 	if err != nil || s.files.s3 == nil {
@@ -127,8 +127,7 @@ func (s *Store) Targets(ctx context.Context, c *config.Config) (filelink.Targets
 	return targets, signer, err
 }
 
-// Signer signs what leads to this server: links to files on its disk, and
-// targets.
+// Signer returns the signer of links and targets that lead to this server.
 func (s *Store) Signer(ctx context.Context, c *config.Config) (*filelink.Signer, error) {
 	secret, err := s.Secret(ctx, "file links", instant.System())
 	if err != nil {

@@ -129,7 +129,7 @@ func (l *Lock) Release() error {
 	return errors.Join(problems...)
 }
 
-// maxHolder bounds what holder reads.
+// maxHolder is the most bytes that holder reads.
 const maxHolder = 300
 
 // holder returns the text in a lock's file, which describes the holding server.

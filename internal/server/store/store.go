@@ -1,8 +1,8 @@
-// Package store opens what a server keeps its data in, the database and the
-// files, as the settings say. All commands begin with it.
+// Package store owns the opening of a store, that is database and bucket, by the settings.
+// Every command that uses a store opens it by this package.
 //
-// The package owns the rules of who creates a store, who migrates a store, and of
-// one server to a data folder. The package does not own the content of a store.
+// The package owns the rules for creating a store, for migrating a store, and for one server
+// per data folder. The package does not own the content of a store.
 package store
 
 import (
@@ -30,12 +30,12 @@ import (
 	"tagma/internal/storage/identity"
 )
 
-// Store is an open database and an open store of files.
+// Store is an open database and an open bucket.
 type Store struct {
 	DB     *database.DB
 	Bucket *blob.Bucket
-	Folder string // of the files, where they are on the local disk
-	// Identity tells stores apart. Identity is empty if Make opened a store without
+	Folder string // of the bucket on the local disk; empty for S3
+	// Identity is the identity of the store. It is empty if Make opened a store without
 	// an id.
 	Identity identity.Identity
 
@@ -64,11 +64,11 @@ func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, erro
 		}
 		return db, err
 	}, func(db *database.DB) (identity.Identity, error) {
-		found, err := identity.Of(ctx, db.Client)
+		id, err := identity.Of(ctx, db.Client)
 		if errors.Is(err, identity.ErrNone) {
 			err = nil
 		}
-		return found, err
+		return id, err
 	})
 }
 
@@ -78,16 +78,16 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
 	}
-	fresh := missingFolders(c.Data)
+	newFolders := missingFolders(c.Data)
 	folder, isFolder := strings.CutPrefix(c.Storage, "file:")
-	lost := isFolder && missing(folder) // if there are images already
+	filesMissing := isFolder && missing(folder) // an error if the database has images
 	if isFolder {
-		fresh = append(missingFolders(folder), fresh...)
+		newFolders = append(missingFolders(folder), newFolders...)
 	}
 	defer func() {
 		if err != nil {
-			for _, folder := range fresh {
-				_ = os.Remove(folder) // which fails if anything is in the folder
+			for _, folder := range newFolders {
+				_ = os.Remove(folder) // fails if the folder is not empty
 			}
 		}
 	}()
@@ -102,9 +102,9 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close())
 	}
-	if lost {
-		filled, err := db.Image.Query().Exist(ctx)
-		if filled {
+	if filesMissing {
+		hasImages, err := db.Image.Query().Exist(ctx)
+		if hasImages {
 			err = fmt.Errorf("the database %s has images, but their folder %s does not exist: mount the disk that has the folder, or correct --data or --storage", database.Name(c.Database), absolute(folder))
 		}
 		if err != nil {
@@ -129,9 +129,9 @@ func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Sto
 	if err != nil {
 		return nil, err
 	}
-	// The id comes before the files, because a wrong database is the better
-	// explanation of a missing folder.
-	found, err := identity.Of(ctx, db.Client)
+	// Read the id before the bucket is opened: with a wrong database, the missing id is the
+	// better error than a missing folder.
+	id, err := identity.Of(ctx, db.Client)
 	if errors.Is(err, identity.ErrNone) {
 		err = fmt.Errorf("the store of the database %s has no id yet: start the server on it once, which gives it one", database.Name(c.Database))
 	}
@@ -142,15 +142,15 @@ func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Sto
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return complete(db, files, func(*database.DB) (identity.Identity, error) { return found, nil })
+	return complete(db, files, func(*database.DB) (identity.Identity, error) { return id, nil })
 }
 
 func complete(db *database.DB, files files, identify func(*database.DB) (identity.Identity, error)) (*Store, error) {
-	found, err := identify(db)
+	id, err := identify(db)
 	if err != nil {
 		return nil, errors.Join(err, files.bucket.Close(), db.Close())
 	}
-	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: found, files: files}, nil
+	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: id, files: files}, nil
 }
 
 // EnsureIdentity writes an id into a store without one.
@@ -186,26 +186,26 @@ func (s *Store) LogOpening(ctx context.Context, c *config.Config, log *slog.Logg
 	return err
 }
 
-// Close closes both.
+// Close closes database and bucket.
 func (s *Store) Close() error { return errors.Join(s.Bucket.Close(), s.DB.Close()) }
 
-// Accessible says whether the store of files can be reached.
+// Accessible returns an error if the bucket cannot be reached.
 func (s *Store) Accessible(ctx context.Context) error { return s.files.accessible(ctx) }
 
-// ProbeWrite writes something small to the database and to the store of files, and
-// removes it again. Its error says why one of them cannot be written to.
+// ProbeWrite writes a small value to the database and a small file to the bucket, and removes
+// both. It returns an error if either cannot be written to.
 func (s *Store) ProbeWrite(ctx context.Context) error {
 	return errors.Join(s.DB.ProbeWrite(ctx), s.files.probeWrite(ctx))
 }
 
-// Secret is 32 random bytes that all servers on this database share, made by
-// the first that asks.
+// Secret returns the 32 random bytes for a purpose that all servers on this database share.
+// The first call creates the secret.
 func (s *Store) Secret(ctx context.Context, purpose string, now instant.Instant) ([]byte, error) {
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // never fails: see its documentation
-	err := s.DB.Secret.Create().SetID(purpose).SetValue(fresh).SetCreatedAt(now).
+	newSecret := make([]byte, 32)
+	_, _ = rand.Read(newSecret) // never returns an error
+	err := s.DB.Secret.Create().SetID(purpose).SetValue(newSecret).SetCreatedAt(now).
 		OnConflict(sql.ConflictColumns(secret.FieldID), sql.DoNothing()).Exec(ctx)
-	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // there is one already
+	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // ErrNoRows: the secret exists
 		return nil, err
 	}
 	row, err := s.DB.Secret.Query().Where(secret.ID(purpose)).Only(ctx)
@@ -215,7 +215,7 @@ func (s *Store) Secret(ctx context.Context, purpose string, now instant.Instant)
 	return row.Value, nil
 }
 
-// Logger is the log that the settings ask for, on standard error.
+// Logger returns the logger of the settings, on standard error.
 func Logger(c *config.Config) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -233,14 +233,14 @@ func Logger(c *config.Config) (*slog.Logger, error) {
 
 // absolute returns the absolute path, for messages.
 func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+	if absolutePath, err := filepath.Abs(path); err == nil {
+		return absolutePath
 	}
 	return path
 }
 
-// missingFolders returns a folder and its parents, as far as they are missing, the
-// innermost first.
+// missingFolders returns the missing folders among a folder and its parents, the innermost
+// first.
 func missingFolders(folder string) []string {
 	var all []string
 	for folder = absolute(folder); missing(folder); folder = filepath.Dir(folder) {

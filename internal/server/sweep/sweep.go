@@ -1,6 +1,5 @@
-// Package sweep owns the work that a server does on its own, now and then: to
-// clear away what crashes, lost races and deletions left behind. Several
-// servers may sweep the same store at once.
+// Package sweep owns the regular cleaning of a store by its server: it removes what crashes,
+// lost races and deletions left. Several servers may sweep the same store at once.
 package sweep
 
 import (
@@ -18,11 +17,11 @@ import (
 	"tagma/internal/storage/ownership"
 )
 
-// every is the time between two sweeps.
-const every = time.Hour
+// interval is the time between two sweeps.
+const interval = time.Hour
 
-// Start sweeps now and every hour until ctx ends. The channel is closed when
-// it has stopped. Folder is that of a store on the local disk, or empty.
+// Start sweeps now and every hour until ctx ends. It closes the returned channel when the
+// last sweep has ended. Folder is the folder of the bucket, or empty for S3.
 func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *ownership.Proof, photos *images.Service, packs *bundles.Service, persons *people.Service, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
 		{"SQLite's statistics", func(ctx context.Context) (int, error) { return 0, db.DropStatistics(ctx) }},
@@ -31,8 +30,8 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 				return 0, err
 			}
 			ofImages, err := photos.Sweep(ctx)
-			ofBundles, also := packs.Sweep(ctx)
-			return ofImages + ofBundles, errors.Join(err, also)
+			ofBundles, bundlesErr := packs.Sweep(ctx)
+			return ofImages + ofBundles, errors.Join(err, bundlesErr)
 		}},
 		{"expired tokens", persons.Sweep},
 		{"answers kept for a day", keyed.Sweep},
@@ -45,21 +44,21 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 	return start(ctx, log, jobs)
 }
 
-// job clears one kind of thing away, and tells how many.
+// job removes one kind of item, and returns the number of removed items.
 type job struct {
-	what string
-	do   func(context.Context) (int, error)
+	name   string
+	remove func(context.Context) (int, error)
 }
 
 func start(ctx context.Context, log *slog.Logger, jobs []job) <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ticker := time.NewTicker(every)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			for _, j := range jobs {
-				j.once(ctx, log)
+				j.run(ctx, log)
 			}
 			select {
 			case <-ctx.Done():
@@ -71,16 +70,16 @@ func start(ctx context.Context, log *slog.Logger, jobs []job) <-chan struct{} {
 	return stopped
 }
 
-func (j job) once(ctx context.Context, log *slog.Logger) {
+func (j job) run(ctx context.Context, log *slog.Logger) {
 	if ctx.Err() != nil {
 		return
 	}
-	removed, err := j.do(ctx)
+	removed, err := j.remove(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		log.WarnContext(ctx, "cannot sweep", "what", j.what, "error", err)
+		log.WarnContext(ctx, "cannot sweep", "what", j.name, "error", err)
 	case removed > 0:
-		log.InfoContext(ctx, "swept", "what", j.what, "removed", removed)
+		log.InfoContext(ctx, "swept", "what", j.name, "removed", removed)
 	}
 }

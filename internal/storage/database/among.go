@@ -9,20 +9,20 @@ import (
 	"github.com/lib/pq"
 )
 
-// AmongNumbers is the condition that a column holds one of the numbers. The
-// list travels as one parameter, so that it may be long, and the statement is
-// the same whatever its length.
+// AmongNumbers returns the condition that a column holds one of the numbers. The
+// list is one parameter, so the list may be long and the statement does not depend
+// on the length.
 func AmongNumbers[N ~int64](column string, numbers []N) func(*sql.Selector) {
 	plain := numbersOf(numbers)
-	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(plain), plain)) }
+	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(plain), plain)) }
 }
 
-// AmongTexts is the condition that a column holds one of the texts.
+// AmongTexts returns the condition that a column holds one of the texts.
 func AmongTexts(column string, texts []string) func(*sql.Selector) {
-	return func(s *sql.Selector) { s.Where(among(s, column, pq.Array(texts), texts)) }
+	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(texts), texts)) }
 }
 
-func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Predicate {
+func inCondition[T any](s *sql.Selector, column string, array any, list []T) *sql.Predicate {
 	return sql.P(func(b *sql.Builder) {
 		b.Ident(s.C(column))
 		if b.Dialect() == dialect.Postgres {
@@ -33,10 +33,10 @@ func among[T any](s *sql.Selector, column string, array any, list []T) *sql.Pred
 	})
 }
 
-// Exactly is the condition that a column holds the value, of a query that finds
-// a row by its key. The plus keeps SQLite from weighing the value by its samples
-// of the column: it would plan the statement anew for each other value, which
-// takes longer than to answer it.
+// Exactly returns the condition that a column holds the value, for a query of a row
+// by its key. On SQLite the condition has a plus before the value, so that SQLite does
+// not compare the value with its samples of the column: SQLite would plan the
+// statement anew for each value, which takes longer than the query.
 func Exactly(column string, value any) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		s.Where(sql.P(func(b *sql.Builder) {
@@ -49,7 +49,7 @@ func Exactly(column string, value any) func(*sql.Selector) {
 	}
 }
 
-// AmongPairs is the condition that two columns, a text and a number, hold one
+// AmongPairs returns the condition that two columns, a text and a number, hold one
 // of the pairs (texts[i], numbers[i]).
 func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func(*sql.Selector) {
 	plain := numbersOf(numbers)
@@ -66,33 +66,33 @@ func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func
 	}
 }
 
-// Lists is the texts, each with a list of numbers, as the table list of a statement
-// that has no arguments before its own. Its column place is where a text stands,
-// counted from 0, and text is the text. Among, after the name of a column, is the
-// condition that the column holds one of the numbers.
-func Lists[N ~int64](of string, texts []string, numbers [][]N) (table, among string, arguments []any) {
-	kept := make([]string, len(numbers))
-	opened, closed := byte('['), byte(']')
-	if of == dialect.Postgres {
-		opened, closed = '{', '}'
+// Lists returns the table `list` for the FROM of a statement. The table has one row for
+// each text: column place is the index of the text, from 0, and column text is the
+// text. Membership, written after a column, is the condition that the column holds one
+// of the numbers of the text. The statement must have no arguments before these.
+func Lists[N ~int64](dbDialect string, texts []string, numbers [][]N) (table, membership string, arguments []any) {
+	arrays := make([]string, len(numbers))
+	opening, closing := byte('['), byte(']')
+	if dbDialect == dialect.Postgres {
+		opening, closing = '{', '}'
 	}
 	for i, list := range numbers {
-		b := append(make([]byte, 0, 2+14*len(list)), opened)
+		b := append(make([]byte, 0, 2+14*len(list)), opening)
 		for n, number := range list {
 			if n > 0 {
 				b = append(b, ',')
 			}
 			b = strconv.AppendInt(b, int64(number), 10)
 		}
-		kept[i] = string(append(b, closed))
+		arrays[i] = string(append(b, closing))
 	}
-	if of == dialect.Postgres {
+	if dbDialect == dialect.Postgres {
 		return "(SELECT text, numbers, n - 1 AS place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS pair(text, numbers, n)) AS list",
-			" = ANY (list.numbers::bigint[])", []any{pq.Array(texts), pq.Array(kept)}
+			" = ANY (list.numbers::bigint[])", []any{pq.Array(texts), pq.Array(arrays)}
 	}
 	pairs := make([][2]any, len(texts))
 	for i, text := range texts {
-		pairs[i] = [2]any{text, json.RawMessage(kept[i])}
+		pairs[i] = [2]any{text, json.RawMessage(arrays[i])}
 	}
 	return "(SELECT value->>0 AS text, value->1 AS numbers, key AS place FROM json_each(?)) AS list",
 		" IN (SELECT value FROM json_each(list.numbers))", []any{JSON(pairs)}
@@ -114,10 +114,10 @@ func pairsOf(texts []string, numbers []int64) [][2]any {
 	return pairs
 }
 
-// JSON is v as the text that SQLite's json_each takes.
+// JSON returns v as the text for SQLite's json_each.
 func JSON[T any](v []T) string {
 	text, err := json.Marshal(v)
-	if err != nil { // strings and integers always can be
+	if err != nil { // never for strings and integers
 		panic(err)
 	}
 	return string(text)

@@ -14,18 +14,18 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// Fault is something that is wrong with the database itself.
+// Fault is a defect of the database itself.
 type Fault struct {
 	Table string // the table or index, or empty if the database does not say
 	Text  string // what the database says
 }
 
-// mostFaults bounds the faults that SQLite lists of one table: a damaged page
-// near the root has as many as the table has rows.
-const mostFaults = 1000
+// maxFaults is the most faults that SQLite lists for one table: a damaged page near
+// the root has as many faults as the table has rows.
+const maxFaults = 1000
 
-// IsDamaged reports whether err says that the database on the disk cannot be
-// right, so that to try again is of no use.
+// IsDamaged reports whether err says that the database on the disk is damaged, so
+// that a repetition is useless.
 func IsDamaged(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "XX001" || e.Code == "XX002" // a damaged page, a damaged index
@@ -34,9 +34,9 @@ func IsDamaged(err error) bool {
 	return ok && slices.Contains([]int{sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB}, e.Code()&0xff)
 }
 
-// Inspect checks an SQLite database that Open refuses because it is damaged, and
-// changes nothing. Inspect returns an error if the file cannot be opened at all.
-func Inspect(ctx context.Context, databaseURL string, found func(Fault)) (err error) {
+// Inspect checks an SQLite database that Open refuses as damaged, and calls found for
+// each fault. It writes nothing. It returns an error if the file cannot be opened.
+func Inspect(ctx context.Context, databaseURL string, report func(Fault)) (err error) {
 	db, err := connect(databaseURL, Options{Connections: 1})
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func Inspect(ctx context.Context, databaseURL string, found func(Fault)) (err er
 	if _, err := db.Tables(ctx); err != nil {
 		return err
 	}
-	_, err = db.Check(ctx, found)
+	_, err = db.Check(ctx, report)
 	return err
 }
 
@@ -58,70 +58,70 @@ func (db *DB) Tables(ctx context.Context) ([]string, error) {
 	return db.texts(ctx, query)
 }
 
-// Check checks the whole database, calls found for each fault, and returns how
-// the database was checked. It goes on after each fault. SQLite runs PRAGMA
-// integrity_check, which holds a snapshot until it ends, and foreign_key_check.
-// On PostgreSQL Check is CheckTable of each table.
-func (db *DB) Check(ctx context.Context, found func(Fault)) (how string, err error) {
+// Check checks the whole database, calls found for each fault, and returns the names of
+// the checks. It continues after a fault. On SQLite Check runs PRAGMA integrity_check,
+// which holds a snapshot until the end, and foreign_key_check. On PostgreSQL Check
+// calls CheckTable for each table.
+func (db *DB) Check(ctx context.Context, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
-		if err := db.pragma(ctx, "", fmt.Sprintf("PRAGMA integrity_check(%d)", mostFaults), found); err != nil {
+		if err := db.pragma(ctx, "", fmt.Sprintf("PRAGMA integrity_check(%d)", maxFaults), report); err != nil {
 			return "", err
 		}
-		return "integrity_check and foreign_key_check", db.foreignKeys(ctx, found)
+		return "integrity_check and foreign_key_check", db.foreignKeys(ctx, report)
 	}
 	tables, err := db.Tables(ctx)
 	if err != nil {
-		return "", note("", err, found)
+		return "", reportDamage("", err, report)
 	}
 	for _, table := range tables {
-		if how, err = db.CheckTable(ctx, table, found); err != nil {
+		if how, err = db.CheckTable(ctx, table, report); err != nil {
 			return how, err
 		}
 	}
 	return how, nil
 }
 
-// CheckTable checks one table, so that no statement takes longer than a table is
-// long, and returns how the table was checked: on SQLite by PRAGMA quick_check;
-// on PostgreSQL by bt_index_check and verify_heapam if the extension amcheck is
-// installed and this role may call it, else by reading every row.
-func (db *DB) CheckTable(ctx context.Context, table string, found func(Fault)) (how string, err error) {
+// CheckTable checks one table, so that each statement is short, and returns the name of
+// the check. On SQLite the check is PRAGMA quick_check. On PostgreSQL the check is
+// bt_index_check and verify_heapam if the extension amcheck is installed and the role
+// may call the functions, else a read of every row.
+func (db *DB) CheckTable(ctx context.Context, table string, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
-		return "quick_check", db.pragma(ctx, table, fmt.Sprintf("PRAGMA quick_check(%s)", quoted(table)), found)
+		return "quick_check", db.pragma(ctx, table, fmt.Sprintf("PRAGMA quick_check(%s)", quote(table)), report)
 	}
-	var mayCheck bool
+	var hasAmcheck bool
 	// Both functions come with version 1.3 of the extension, PostgreSQL 14.
 	err = db.SQL.QueryRowContext(ctx, `SELECT count(*) = 2 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'amcheck'
-		WHERE (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) AND has_function_privilege(p.oid, 'EXECUTE')`).Scan(&mayCheck)
+		WHERE (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) AND has_function_privilege(p.oid, 'EXECUTE')`).Scan(&hasAmcheck)
 	if err != nil {
-		return "", note(table, err, found)
+		return "", reportDamage(table, err, report)
 	}
-	if !mayCheck {
-		return "reading every row", db.readRows(ctx, table, found)
+	if !hasAmcheck {
+		return "reading every row", db.readRows(ctx, table, report)
 	}
-	return "amcheck", db.amcheck(ctx, table, found)
+	return "amcheck", db.amcheck(ctx, table, report)
 }
 
-// pragma runs a check of SQLite's, whose rows are faults, but for "ok".
-func (db *DB) pragma(ctx context.Context, table, query string, found func(Fault)) error {
+// pragma runs a check of SQLite. Each row of the result is a fault, except "ok".
+func (db *DB) pragma(ctx context.Context, table, query string, report func(Fault)) error {
 	rows, err := db.texts(ctx, query)
 	for _, row := range rows {
-		// A row may be several lines, under a heading that names a tree.
+		// A row may have several lines, under a heading with the name of a tree.
 		for line := range strings.Lines(row) {
 			if line = strings.TrimSpace(line); line != "ok" && line != "" && !strings.HasPrefix(line, "*** in database") {
-				found(Fault{table, line})
+				report(Fault{table, line})
 			}
 		}
 	}
-	return note(table, err, found)
+	return reportDamage(table, err, report)
 }
 
-// foreignKeys finds rows that speak of others that are not there.
-func (db *DB) foreignKeys(ctx context.Context, found func(Fault)) error {
+// foreignKeys reports rows whose parent is missing.
+func (db *DB) foreignKeys(ctx context.Context, report func(Fault)) error {
 	rows, err := db.SQL.QueryContext(ctx, "PRAGMA foreign_key_check")
 	if err != nil {
-		return note("", err, found)
+		return reportDamage("", err, report)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -130,41 +130,42 @@ func (db *DB) foreignKeys(ctx context.Context, found func(Fault)) error {
 		if err := rows.Scan(&table, &row, &parent, &key); err != nil {
 			return err
 		}
-		found(Fault{table, fmt.Sprintf("row %d speaks of a row of %s that is not there", row.Int64, parent)})
+		report(Fault{table, fmt.Sprintf("row %d speaks of a row of %s that is not there", row.Int64, parent)})
 	}
-	return note("", rows.Err(), found)
+	return reportDamage("", rows.Err(), report)
 }
 
-// amcheck checks the rows and the indexes of a table by PostgreSQL's extension.
-func (db *DB) amcheck(ctx context.Context, table string, found func(Fault)) error {
-	rows, err := db.texts(ctx, `SELECT format('block %s, row %s: %s', blkno, offnum, msg) FROM verify_heapam($1::text::regclass, check_toast => true)`, quoted(table))
+// amcheck checks the rows and the indexes of a table by PostgreSQL's amcheck.
+func (db *DB) amcheck(ctx context.Context, table string, report func(Fault)) error {
+	rows, err := db.texts(ctx, `SELECT format('block %s, row %s: %s', blkno, offnum, msg) FROM verify_heapam($1::text::regclass, check_toast => true)`, quote(table))
 	for _, row := range rows {
-		found(Fault{table, row})
+		report(Fault{table, row})
 	}
-	if err := note(table, err, found); err != nil {
+	if err := reportDamage(table, err, report); err != nil {
 		return err
 	}
 	indexes, err := db.texts(ctx, `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-		WHERE i.indrelid = $1::text::regclass AND i.indisvalid AND a.amname = 'btree'`, quoted(table))
-	if err := note(table, err, found); err != nil {
+		WHERE i.indrelid = $1::text::regclass AND i.indisvalid AND a.amname = 'btree'`, quote(table))
+	if err := reportDamage(table, err, report); err != nil {
 		return err
 	}
 	for _, index := range indexes {
 		_, err := db.texts(ctx, `SELECT bt_index_check($1::text::regclass, true)::text`, index)
-		if err := note(index, err, found); err != nil {
+		if err := reportDamage(index, err, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readRows has the database read every row of a table, whole.
-func (db *DB) readRows(ctx context.Context, table string, found func(Fault)) error {
-	_, err := db.texts(ctx, "SELECT sum(length(t::text))::text FROM "+quoted(table)+" t")
-	return note(table, err, found)
+// readRows makes the database read every row of a table.
+func (db *DB) readRows(ctx context.Context, table string, report func(Fault)) error {
+	_, err := db.texts(ctx, "SELECT sum(length(t::text))::text FROM "+quote(table)+" t")
+	return reportDamage(table, err, report)
 }
 
-// texts returns the one column of a query, and what came before an error.
+// texts returns the single column of a query. With an error, texts returns the rows
+// read before the error.
 func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, error) {
 	rows, err := db.SQL.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -182,17 +183,17 @@ func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, e
 	return all, rows.Err()
 }
 
-// note makes a fault of an error of a damaged database, and returns any other
-// error. PostgreSQL reports some damage as an internal error (XX000), such as a
-// length that no value can have.
-func note(table string, err error, found func(Fault)) error {
+// reportDamage reports an error as a fault if the error says that the database is
+// damaged, and returns any other error. PostgreSQL reports some damage as an internal
+// error (XX000), such as a length beyond the limit of a value.
+func reportDamage(table string, err error, report func(Fault)) error {
 	e, internal := errors.AsType[*pq.Error](err)
 	if internal = internal && e.Code.Class() == "XX"; !internal && !IsDamaged(err) {
 		return err
 	}
-	found(Fault{table, err.Error()})
+	report(Fault{table, err.Error()})
 	return nil
 }
 
-// quoted returns a name for a statement of either database.
-func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+// quote returns a name as a quoted identifier of either database.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -11,12 +11,12 @@ import (
 	"tagma/internal/base/cost"
 )
 
-// keptStatements bounds the prepared statements of one connection. Tagma has
-// fewer shapes of statement than that, but for those of package selection, which
-// are as many as the selections that are asked for.
-const keptStatements = 200
+// maxPrepared is the largest number of prepared statements of a connection. Tagma has
+// fewer statements, except for package selection, where each selection of a client
+// makes a statement.
+const maxPrepared = 200
 
-// conn is what both drivers' connections can do.
+// conn is implemented by the connections of both drivers.
 type conn interface {
 	driver.Conn
 	driver.ConnPrepareContext
@@ -28,62 +28,63 @@ type conn interface {
 	driver.Validator
 }
 
-// connector makes connections that keep their statements prepared, tell of each
-// one they send, and charge its time to the answer that it is for. ent prepares nothing, and a short query takes twice as
-// long when the database has to plan it each time.
+// connector makes connections with a cache of prepared statements, because ent prepares
+// nothing and planning doubles the time of a short query. A connection also passes each
+// statement to observe, and charges the time of a statement to the answer in the
+// context.
 type connector struct {
 	open    func(context.Context) (conn, error)
 	observe func(context.Context, string)
 
-	// outlived says that a statement keeps the connection open, and so the
-	// files of an embedded database, until it is closed itself.
-	outlived bool
+	// closeStatements makes Close close every prepared statement: SQLite keeps the
+	// file open until its statements are closed.
+	closeStatements bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	opened, err := c.open(ctx)
+	driverConn, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn: opened, connector: c, kept: map[string]*list.Element{}}, nil
+	return &connection{conn: driverConn, connector: c, prepared: map[string]*list.Element{}}, nil
 }
 
 func (c *connector) Driver() driver.Driver { return noDriver{} }
 
-// noDriver stands for the driver that database/sql wants to know of, and that
-// nothing here asks to open anything.
+// noDriver is the driver that database/sql requires of a connector. It opens
+// nothing.
 type noDriver struct{}
 
 func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadConn }
 
-// connection adds the keeping to a driver's own connection. database/sql uses
-// it from one goroutine at a time.
+// connection adds the cache to a driver's connection. database/sql uses a connection
+// from one goroutine at a time.
 type connection struct {
 	conn
 	*connector
-	kept  map[string]*list.Element // holding a *statement, by SQL text
-	order list.List                // the last used in front
+	prepared map[string]*list.Element // holding a *statement, by SQL text
+	order    list.List                // of the statements, the last used first
 }
 
 type statement struct {
 	driver.Stmt
 	query string
-	busy  bool // its rows are being read
+	busy  bool // while rows of a result are unread
 }
 
-// Close closes the statements first, where a connection would live on with
-// them. A server forgets them by itself.
+// Close closes the connection, and before that the statements if needed. A PostgreSQL
+// server closes statements together with the connection.
 func (c *connection) Close() error {
-	if c.outlived {
-		for _, element := range c.kept {
+	if c.closeStatements {
+		for _, element := range c.prepared {
 			_ = element.Value.(*statement).Close()
 		}
 	}
 	return c.conn.Close()
 }
 
-// CheckNamedValue leaves arguments to the driver below, which may take more
-// kinds than database/sql does.
+// CheckNamedValue passes arguments to the driver, which may accept more types than
+// database/sql does.
 func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 	if _, ok := v.Value.(CopyIn); ok {
 		return nil
@@ -95,7 +96,7 @@ func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 }
 
 func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.tell(ctx, query)
+	c.notifyObserver(ctx, query)
 	spent := cost.From(ctx).Statement()
 	defer spent.End()
 	defer spent.Leave()
@@ -104,113 +105,114 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 			return c.copyIn(ctx, query, rows)
 		}
 	}
-	if len(args) == 0 { // may be several statements, which cannot be prepared
+	if len(args) == 0 { // may be several statements, which a driver cannot prepare
 		return c.conn.ExecContext(ctx, query, nil)
 	}
-	s, err := c.statement(ctx, query)
+	stmt, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
+	if stmt == nil {
 		return c.conn.ExecContext(ctx, query, args)
 	}
-	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	result, err := stmt.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	if err != nil {
-		c.drop(s)
+		c.drop(stmt)
 	}
-	return result, ended(ctx, err)
+	return result, withContextError(ctx, err)
 }
 
 func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.tell(ctx, query)
+	c.notifyObserver(ctx, query)
 	spent := cost.From(ctx).Statement()
-	found, err := c.query(ctx, query, args)
+	result, err := c.query(ctx, query, args)
 	spent.Leave()
 	if err != nil {
 		spent.End()
 		return nil, err
 	}
-	found.spent, found.reader = spent, cost.Reader(ctx)
-	return found, nil
+	result.spent, result.reader = spent, cost.Reader(ctx)
+	return result, nil
 }
 
 func (c *connection) query(ctx context.Context, query string, args []driver.NamedValue) (*rows, error) {
-	s, err := c.statement(ctx, query)
+	stmt, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
-		found, err := c.conn.QueryContext(ctx, query, args)
-		return &rows{Rows: found, ctx: ctx, conn: c}, err
+	if stmt == nil {
+		result, err := c.conn.QueryContext(ctx, query, args)
+		return &rows{Rows: result, ctx: ctx, conn: c}, err
 	}
-	found, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	result, err := stmt.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
-		c.drop(s)
-		return nil, ended(ctx, err)
+		c.drop(stmt)
+		return nil, withContextError(ctx, err)
 	}
-	s.busy = true
-	return &rows{Rows: found, ctx: ctx, of: s, conn: c}, nil
+	stmt.busy = true
+	return &rows{Rows: result, ctx: ctx, statement: stmt, conn: c}, nil
 }
 
-// statement is query prepared, or nil while its rows are still being read:
-// then the driver prepares another for this once.
+// statement returns the prepared statement of query. It returns nil while rows of the
+// statement are unread: the driver then prepares another statement for one use.
 func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
-	if element, ok := c.kept[query]; ok {
-		s := element.Value.(*statement)
-		if s.busy {
+	if element, ok := c.prepared[query]; ok {
+		stmt := element.Value.(*statement)
+		if stmt.busy {
 			return nil, nil
 		}
 		c.order.MoveToFront(element)
-		return s, nil
+		return stmt, nil
 	}
-	prepared, err := c.PrepareContext(ctx, query)
+	driverStmt, err := c.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	s := &statement{Stmt: prepared, query: query}
-	c.kept[query] = c.order.PushFront(s)
-	if c.order.Len() > keptStatements {
+	stmt := &statement{Stmt: driverStmt, query: query}
+	c.prepared[query] = c.order.PushFront(stmt)
+	if c.order.Len() > maxPrepared {
 		if oldest := c.order.Back().Value.(*statement); !oldest.busy {
 			c.drop(oldest)
 		}
 	}
-	return s, nil
+	return stmt, nil
 }
 
-// drop forgets a statement: one that failed may be stale for good.
-func (c *connection) drop(s *statement) {
-	if element, ok := c.kept[s.query]; ok && element.Value == s {
-		delete(c.kept, s.query)
+// drop removes a statement from the cache and closes it. A statement that failed may
+// be stale forever.
+func (c *connection) drop(stmt *statement) {
+	if element, ok := c.prepared[stmt.query]; ok && element.Value == stmt {
+		delete(c.prepared, stmt.query)
 		c.order.Remove(element)
 	}
-	_ = s.Close()
+	_ = stmt.Close()
 }
 
-// ended adds to an error that it came because the context ended, where the
-// database has put that in its own words.
-func ended(ctx context.Context, err error) error {
+// withContextError returns err wrapped with the error of an ended context, if the
+// database reports the end in other words.
+func withContextError(ctx context.Context, err error) error {
 	if why := ctx.Err(); err != nil && why != nil && !errors.Is(err, why) {
 		return fmt.Errorf("%w: %w", why, err)
 	}
 	return err
 }
 
-func (c *connection) tell(ctx context.Context, query string) {
+func (c *connection) notifyObserver(ctx context.Context, query string) {
 	if c.observe != nil {
 		c.observe(ctx, query)
 	}
 }
 
-// rows frees its statement when it has been read.
+// rows is a result. Its Close releases the statement.
 type rows struct {
 	driver.Rows
-	ctx    context.Context // of the query, which ends with it
-	of     *statement      // or nil, if it is the driver's for this once
-	conn   *connection
-	failed bool
+	ctx       context.Context // the context of the query
+	statement *statement      // nil if the driver prepared the statement for one use
+	conn      *connection
+	failed    bool
 
 	spent  *cost.Statement
-	reader *cost.Meter // counts what is read, if it is held
+	reader *cost.Meter // counts the memory of each row; nil if rows are not held
 }
 
 func (r *rows) Next(to []driver.Value) error {
@@ -224,10 +226,10 @@ func (r *rows) Next(to []driver.Value) error {
 		return err
 	}
 	r.failed = true
-	return ended(r.ctx, err)
+	return withContextError(r.ctx, err)
 }
 
-// sizeOf returns about how many bytes of memory a row takes.
+// sizeOf returns the approximate memory of a row, in bytes.
 func sizeOf(row []driver.Value) int64 {
 	size := int64(16 * len(row))
 	for _, value := range row {
@@ -244,12 +246,12 @@ func sizeOf(row []driver.Value) int64 {
 func (r *rows) Close() error {
 	err := r.Rows.Close()
 	r.spent.End()
-	if r.of == nil {
+	if r.statement == nil {
 		return err
 	}
-	r.of.busy = false
+	r.statement.busy = false
 	if r.failed || err != nil {
-		r.conn.drop(r.of)
+		r.conn.drop(r.statement)
 	}
 	return err
 }

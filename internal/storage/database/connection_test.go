@@ -104,7 +104,7 @@ func TestStatements_NoMoreAreKeptThanTheBound(t *testing.T) {
 		must(t, err)
 		defer conn.Close()
 		for range 2 {
-			for n := range keptStatements + 20 {
+			for n := range maxPrepared + 20 {
 				if got := value[int](t, conn, fmt.Sprintf("SELECT %d + CAST($1 AS int)", n), 1); got != n+1 {
 					t.Fatalf("got %d, want %d", got, n+1)
 				}
@@ -112,13 +112,13 @@ func TestStatements_NoMoreAreKeptThanTheBound(t *testing.T) {
 		}
 		must(t, conn.Raw(func(driver any) error {
 			c := driver.(*connection)
-			if len(c.kept) != keptStatements || c.order.Len() != keptStatements {
-				t.Errorf("%d and %d are kept, want %d", len(c.kept), c.order.Len(), keptStatements)
+			if len(c.prepared) != maxPrepared || c.order.Len() != maxPrepared {
+				t.Errorf("%d and %d are kept, want %d", len(c.prepared), c.order.Len(), maxPrepared)
 			}
 			return nil
 		}))
 		if db.Dialect == dialect.Postgres {
-			if held := value[int](t, conn, "SELECT count(*) FROM pg_prepared_statements"); held > keptStatements+1 {
+			if held := value[int](t, conn, "SELECT count(*) FROM pg_prepared_statements"); held > maxPrepared+1 {
 				t.Errorf("the server holds %d", held)
 			}
 		}

@@ -8,22 +8,22 @@ import (
 	"iter"
 )
 
-// CopyIn is rows for PostgreSQL's COPY: the one argument of a statement
-// "COPY … FROM STDIN", which must be run in a transaction. Each row has a value
-// for each column: an int64, a string, or nil.
+// CopyIn holds rows for PostgreSQL's COPY. It is the only argument of a statement
+// "COPY … FROM STDIN", in a transaction. Each row has a value for each column: an
+// int64, a string, or nil.
 //
-// It is for many or large rows: they are sent as they are made, and read by the
-// database meanwhile.
+// CopyIn is for many or large rows. The rows are sent while they are made, and the
+// database reads them meanwhile.
 type CopyIn iter.Seq[[]driver.Value]
 
-// copyIn runs a COPY. It is ended whatever happens, so that the connection can go
-// on; of one that fails, the transaction is then to be given up.
+// copyIn runs a COPY and ends it in any case, so that the connection can be used again.
+// After an error the caller must roll the transaction back.
 func (c *connection) copyIn(ctx context.Context, query string, rows CopyIn) (driver.Result, error) {
 	prepared, err := c.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	// lib/pq's, which takes a row at a time, and none for the end.
+	// The statement of lib/pq takes one row per call, and no row for the end.
 	to, ok := prepared.(interface {
 		Exec(row []driver.Value) (driver.Result, error)
 	})
@@ -39,8 +39,8 @@ func (c *connection) copyIn(ctx context.Context, query string, rows CopyIn) (dri
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(ended(ctx, err), prepared.Close())
+		return nil, errors.Join(withContextError(ctx, err), prepared.Close())
 	}
 	result, err := to.Exec(nil)
-	return result, ended(ctx, err)
+	return result, withContextError(ctx, err)
 }

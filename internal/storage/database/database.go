@@ -1,10 +1,10 @@
-// Package database opens Tagma's database, SQLite or PostgreSQL, and brings it
-// up to date.
+// Package database owns the opening of Tagma's database, SQLite or PostgreSQL, and
+// its migrations.
 //
-// It owns what differs between the two: how they are opened, how durable a
-// commit is, how statements are kept prepared, and how migrations are locked.
-// It owns no query: those belong to the packages of the domain, which write
-// them once for both.
+// The package owns the differences between SQLite and PostgreSQL: settings of a
+// connection, durability of a commit, prepared statements, and locks for migrations.
+// It does not own queries: the packages of the domain write each query once for both
+// databases.
 package database
 
 import (
@@ -30,6 +30,7 @@ import (
 	"github.com/lib/pq"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sync/semaphore"
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
@@ -42,40 +43,40 @@ import (
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	*ent.Client
-	SQL     *sql.DB // the same database, for what ent cannot say
+	SQL     *sql.DB // the same database, for statements that ent cannot express
 	Dialect string  // dialect.SQLite or dialect.Postgres
 
-	url  string
-	path string        // of SQLite's file, or empty
-	turn chan struct{} // holds one token while somebody writes into SQLite
+	url    string
+	path   string              // of SQLite's file; empty for PostgreSQL
+	writer *semaphore.Weighted // held while a goroutine writes to SQLite; nil for PostgreSQL
 }
 
 // Options of Open.
 type Options struct {
-	// Connections bounds the pool. Zero is a default that suits two cores. Of
-	// SQLite's, which work within this process and wait for one another, there
-	// are four at most.
+	// Connections is the size of the pool. The default, for 0, suits two cores.
+	// SQLite gets at most four connections, because the connections work within
+	// this process and wait for one another.
 	Connections int
-	// Observe, if set, hears of every statement just before it is sent.
+	// Observe, if set, is called with each statement before the statement is sent.
 	Observe func(ctx context.Context, query string)
-	// Log hears what migrations were applied.
+	// Log receives the applied migrations.
 	Log *slog.Logger
 
-	// migrating leaves SQLite's foreign keys alone: to change a table there is
-	// to build it anew and drop the old one, which must not cascade.
+	// migrating turns SQLite's foreign keys off: SQLite changes a table by a new
+	// table, and dropping the old table must not cascade.
 	migrating bool
-	// existing leaves the settings that are part of SQLite's file as they are.
+	// existing leaves the settings stored in SQLite's file unchanged.
 	existing bool
 }
 
-// Open opens the database that the URL names, and applies the migrations that
-// it lacks. The URL is `postgres://…` or `sqlite:` and a file's path. The
-// caller closes the result. No error holds the URL, which may hold a password.
+// Open opens the database at a URL and applies missing migrations. The URL is
+// `postgres://…`, or `sqlite:` and the path of a file. The caller closes the result.
+// No error contains the URL, because the URL may contain a password.
 //
-// Open makes an SQLite file that is missing, in a folder that is there. Before
-// Open migrates an SQLite database that has rows, it copies the database beside
-// itself. Open returns a *VersionError for a database that is newer than this
-// binary, and ErrForeign for another program's file.
+// Open creates a missing SQLite file in an existing folder. Before Open migrates an
+// SQLite database with rows, Open copies the database into the same folder. Open
+// returns a *VersionError if the database is newer than this binary, and ErrForeign for
+// the file of another program.
 func Open(ctx context.Context, databaseURL string, options Options) (*DB, error) {
 	if err := Check(ctx, databaseURL); err != nil {
 		return nil, err
@@ -88,22 +89,22 @@ func Open(ctx context.Context, databaseURL string, options Options) (*DB, error)
 
 func connect(databaseURL string, options Options) (*DB, error) {
 	db := &DB{url: databaseURL}
-	path, isFile := sqlitePath(databaseURL)
+	path, isSQLite := sqlitePath(databaseURL)
 	connections := options.Connections
 	if connections <= 0 {
 		connections = 8
 	}
-	if isFile {
-		connections = min(connections, mostOfSQLite)
+	if isSQLite {
+		connections = min(connections, maxSQLiteConnections)
 	}
 	switch {
-	case isFile:
+	case isSQLite:
 		db.Dialect, db.path = dialect.SQLite, path
-		db.turn = make(chan struct{}, 1)
+		db.writer = semaphore.NewWeighted(1)
 		db.SQL = sql.OpenDB(&connector{
-			open:     func(context.Context) (conn, error) { return openSQLite(path, options) },
-			observe:  options.Observe,
-			outlived: true,
+			open:            func(context.Context) (conn, error) { return openSQLite(path, options) },
+			observe:         options.Observe,
+			closeStatements: true,
 		})
 	case strings.HasPrefix(databaseURL, "postgres://"), strings.HasPrefix(databaseURL, "postgresql://"):
 		db.Dialect = dialect.Postgres
@@ -120,13 +121,13 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	}
 	db.SQL.SetMaxOpenConns(connections)
 	db.SQL.SetMaxIdleConns(connections)
-	db.SQL.SetConnMaxLifetime(time.Hour) // a new one sees new statistics, and a new address of the server
+	db.SQL.SetConnMaxLifetime(time.Hour) // a new connection uses the server's new statistics and address
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))
 	return db, nil
 }
 
-// Place returns where the database is, for logs and messages: the path of SQLite's
-// file, or the host and the name of a PostgreSQL database, without a password.
+// Place returns the location of the database for logs and messages: the path of SQLite's
+// file, or host and name of a PostgreSQL database, without the password.
 func (db *DB) Place() string {
 	if db.path != "" {
 		return db.path
@@ -138,8 +139,8 @@ func (db *DB) Place() string {
 	return address.Host + address.Path
 }
 
-// Locate adds to an error of a write that SQLite refused the path of its file and
-// what to do: SQLite's own words say neither. It returns any other error as it is.
+// Locate returns an error that SQLite refused to write with the path of the file and the
+// remedy, because SQLite names neither. It returns any other error as it is.
 func (db *DB) Locate(err error) error {
 	if kind := health.KindOf(err); kind != "" && db.path != "" {
 		return fmt.Errorf("the database %s cannot be written to (%s): %s: %w", db.path, string(kind), kind.Remedy(), err)
@@ -147,34 +148,34 @@ func (db *DB) Locate(err error) error {
 	return err
 }
 
-// openPostgres opens a connection whose statements are not compiled to machine
-// code first: that takes a third of a second, and no statement here wins it back.
-func openPostgres(ctx context.Context, to *pq.Connector) (conn, error) {
-	opened, err := to.Connect(ctx)
+// openPostgres opens a connection without JIT compilation of statements, because
+// compilation takes a third of a second and no statement gains as much.
+func openPostgres(ctx context.Context, pgConnector *pq.Connector) (conn, error) {
+	driverConn, err := pgConnector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := opened.(conn)
+	c := driverConn.(conn)
 	if _, err := c.ExecContext(ctx, "SET jit = off", nil); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
-// mapped is how many bytes of SQLite's file are read where the system has them in
-// memory, and not from a copy of its own in each connection. All connections of a
-// process share one lock around their copies, so that eight of them together were
-// slower than one. It is the system's memory, which takes it back when it needs to.
-const mapped = 1 << 30
+// mmapBytes is the part of SQLite's file that a connection reads from the system's page
+// cache by mmap, instead of a copy in each connection. All connections of a process share
+// one lock around such copies: without mmap, eight connections together were slower than
+// one. The system reclaims the memory when needed.
+const mmapBytes = 1 << 30
 
-// mostOfSQLite is how many connections to SQLite are of use.
-const mostOfSQLite = 4
+// maxSQLiteConnections is the largest useful number of connections to SQLite.
+const maxSQLiteConnections = 4
 
-// openSQLite opens a connection whose commits survive a loss of power (FULL),
-// whose transactions take the write lock when they begin, so that none fails
-// half-way for having read first, and whose LIKE minds case as PostgreSQL's. It
-// never makes a file: an empty database in the place of a lost one would be taken
-// for the lost one.
+// openSQLite opens a connection to an existing file, with these settings: commits survive
+// a loss of power (FULL); transactions take the write lock when they begin, so that no
+// transaction fails because it has read first; LIKE distinguishes case, as on
+// PostgreSQL. openSQLite never creates a file, because an empty database in place of a
+// lost database would be mistaken for the lost one.
 func openSQLite(path string, options Options) (conn, error) {
 	settings := url.Values{
 		"mode":    {"rw"},
@@ -185,7 +186,7 @@ func openSQLite(path string, options Options) (conn, error) {
 			fmt.Sprintf("foreign_keys(%t)", !options.migrating),
 			"case_sensitive_like(1)",
 			"cache_size(-4096)", // KiB, for each connection
-			fmt.Sprintf("mmap_size(%d)", mapped),
+			fmt.Sprintf("mmap_size(%d)", mmapBytes),
 			"temp_store(MEMORY)",
 		},
 	}
@@ -200,8 +201,8 @@ func openSQLite(path string, options Options) (conn, error) {
 	return c.(conn), nil
 }
 
-// migrate applies the steps that are pending, each once, whoever else is
-// starting now. It has a connection of its own.
+// migrate applies the pending migrations, each once, also if several servers start at the
+// same time. It uses a connection of its own.
 func migrate(ctx context.Context, databaseURL string, all fs.FS, log *slog.Logger) error {
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
 	if path, ok := sqlitePath(databaseURL); ok {
@@ -239,16 +240,16 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := db.protect(ctx, steps, log); err != nil {
+	if err := db.copyIfPending(ctx, steps, log); err != nil {
 		return err
 	}
 	attempts := 1
 	if db.Dialect == dialect.SQLite {
-		// SQLite has no lock that outlives a transaction, so two that start at
-		// once may run the same step. The table of versions takes it from one
-		// of them. The other's is undone as a whole; it looks again, at most
-		// once for each step that it can lose.
-		if err := eachStepOnce(ctx, db.SQL, steps); err != nil {
+		// SQLite has no lock that outlives a transaction, so two servers that
+		// start at once may run the same migration. The unique index on the table of
+		// versions makes one of them fail and roll back. The failed server repeats,
+		// at most once for each migration.
+		if err := makeStepsUnique(ctx, db.SQL, steps); err != nil {
 			return err
 		}
 		attempts += len(steps.ListSources())
@@ -267,11 +268,11 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	}
 }
 
-// protect copies an SQLite database that has rows, if there are steps to apply.
-func (db *DB) protect(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
-	path, isFile := sqlitePath(db.url)
-	if !isFile {
-		return nil // PostgreSQL's backups are its operator's
+// copyIfPending copies an SQLite database that has rows, if a migration is pending.
+func (db *DB) copyIfPending(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
+	path, isSQLite := sqlitePath(db.url)
+	if !isSQLite {
+		return nil // the operator makes the backups of PostgreSQL
 	}
 	version, err := db.Version(ctx)
 	if err != nil || version == 0 {
@@ -295,7 +296,7 @@ func (db *DB) protect(ctx context.Context, steps *goose.Provider, log *slog.Logg
 	return nil
 }
 
-// Latest returns the number of the last migration that this binary knows.
+// Latest returns the number of the last migration of this binary.
 func Latest() (int64, error) {
 	names, err := fs.Glob(migrations.Files, "sqlite/*.sql")
 	if err != nil {
@@ -312,9 +313,8 @@ func Latest() (int64, error) {
 	return latest, nil
 }
 
-// Version returns the number of the last migration that was applied to the
-// database. Version returns 0 if the database has no table of migrations, and
-// writes nothing.
+// Version returns the number of the last migration applied to the database, or 0 if the
+// database has no table of migrations. It writes nothing.
 func (db *DB) Version(ctx context.Context) (int64, error) {
 	exists := `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`
 	if db.Dialect == dialect.Postgres {
@@ -329,27 +329,26 @@ func (db *DB) Version(ctx context.Context) (int64, error) {
 	return version, err
 }
 
-// eachStepOnce lets the table of versions hold each step once.
-func eachStepOnce(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
-	if _, err := steps.GetDBVersion(ctx); err != nil { // makes the table
+// makeStepsUnique adds a unique index to the table of versions.
+func makeStepsUnique(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
+	if _, err := steps.GetDBVersion(ctx); err != nil { // creates the table
 		return err
 	}
 	_, err := db.ExecContext(ctx, `CREATE UNIQUE INDEX IF NOT EXISTS goose_db_version_once ON goose_db_version (version_id)`)
 	return err
 }
 
-// IsUnique says whether err is the refusal of a row that is already there.
+// IsUnique reports whether err is a violation of a unique key or a primary key.
 func IsUnique(err error) bool {
-	return refused(err, "23505", sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return hasCode(err, "23505", sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// IsForeignKey says whether err is the refusal of a row that speaks of another
-// which is not there.
+// IsForeignKey reports whether err is a violation of a foreign key.
 func IsForeignKey(err error) bool {
-	return refused(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
+	return hasCode(err, "23503", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
-func refused(err error, state string, codes ...int) bool {
+func hasCode(err error, state string, codes ...int) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return string(e.Code) == state
 	}
@@ -357,8 +356,8 @@ func refused(err error, state string, codes ...int) bool {
 	return ok && slices.Contains(codes, e.Code())
 }
 
-// IsUnavailable says whether err is a passing fault: the database is not
-// reached, restarts, is full, or was too busy to be waited for.
+// IsUnavailable reports whether err is temporary: the database cannot be reached, is
+// restarting, is full, or stayed locked for too long.
 func IsUnavailable(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		switch e.Code.Class() {
@@ -375,55 +374,53 @@ func IsUnavailable(err error) bool {
 		return false
 	}
 	network, ok := errors.AsType[net.Error](err)
-	if _, file := network.(syscall.Errno); file { // of a full disk, for example, which has the methods of a net.Error
+	if _, file := network.(syscall.Errno); file { // syscall.Errno has the methods of net.Error, but may be of a full disk
 		ok = false
 	}
 	return ok || errors.Is(err, driver.ErrBadConn)
 }
 
-// Write runs do, which writes. SQLite takes one writer at a time, and makes the
-// others look again and again until they are lucky; here they wait their turn.
-func (db *DB) Write(ctx context.Context, do func() error) error {
-	if db.turn != nil {
-		select {
-		case db.turn <- struct{}{}:
-			defer func() { <-db.turn }()
-		case <-ctx.Done():
-			return ctx.Err()
+// Write calls a function that writes. On SQLite, Write lets one caller write at a time,
+// in order: SQLite itself would make the callers poll, without order.
+func (db *DB) Write(ctx context.Context, write func() error) error {
+	if db.writer != nil {
+		if err := db.writer.Acquire(ctx, 1); err != nil {
+			return err
 		}
+		defer db.writer.Release(1)
 	}
-	return do()
+	return write()
 }
 
-// beforeCommit is the key of a context's hook.
+// beforeCommit is the context key of the hook.
 type beforeCommit struct{}
 
-// BeforeCommit has every transaction that InTx runs under the context call hook
-// as its last step. If the hook fails, the transaction does. So what a request
-// changes can be bound to something else of that request, whichever package
-// makes the change.
+// BeforeCommit returns a context in which every transaction of InTx calls hook as its last
+// step. If hook returns an error, the transaction is rolled back. So a request can write
+// a row of its own in the same transaction as its changes, whichever package makes the
+// changes.
 func BeforeCommit(ctx context.Context, hook func(context.Context, *ent.Tx) error) context.Context {
 	return context.WithValue(ctx, beforeCommit{}, hook)
 }
 
-// InTx runs do in one transaction: what it wrote is there as a whole, or, if
-// it fails or panics, not at all.
-func (db *DB) InTx(ctx context.Context, do func(*ent.Tx) error) error {
-	return db.Write(ctx, func() error { return db.inTx(ctx, do) })
+// InTx calls a function in one transaction. The transaction is committed if the function
+// returns nil, and rolled back if it returns an error or panics.
+func (db *DB) InTx(ctx context.Context, write func(*ent.Tx) error) error {
+	return db.Write(ctx, func() error { return db.inTx(ctx, write) })
 }
 
-func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
+func (db *DB) inTx(ctx context.Context, write func(*ent.Tx) error) error {
 	tx, err := db.Tx(ctx)
 	if err != nil {
 		return err
 	}
-	done := false
+	committed := false
 	defer func() {
-		if !done {
+		if !committed {
 			_ = tx.Rollback()
 		}
 	}()
-	if err := do(tx); err != nil {
+	if err := write(tx); err != nil {
 		return err
 	}
 	if hook, ok := ctx.Value(beforeCommit{}).(func(context.Context, *ent.Tx) error); ok {
@@ -431,7 +428,7 @@ func (db *DB) inTx(ctx context.Context, do func(*ent.Tx) error) error {
 			return err
 		}
 	}
-	done = true
+	committed = true
 	if err := tx.Commit(); err != nil {
 		return err
 	}

@@ -26,8 +26,8 @@ func (e *AbsentError) Error() string {
 	return fmt.Sprintf("there is no store: the database %s %s; correct --data or --database (only the server, demo and restore make a store)", e.Database, e.Reason)
 }
 
-// VersionError is returned for a database of another version than this
-// binary's. A version is the number of the last migration.
+// VersionError is returned for a database of another version than the version of this
+// binary. A version is the number of the last migration.
 type VersionError struct {
 	Database string // by Name
 	Version  int64  // of the database
@@ -93,8 +93,8 @@ func OpenExisting(ctx context.Context, databaseURL string, options Options) (*DB
 	return nil, errors.Join(err, db.Close())
 }
 
-// Check returns an error for a newer database, another program's file, and a file
-// on a network file system: Open would refuse them. Check writes nothing.
+// Check returns the error by which Open would refuse the database: a newer version,
+// another program's file, or a file on a network file system. Check writes nothing.
 func Check(ctx context.Context, databaseURL string) error {
 	latest, err := Latest()
 	if err != nil {
@@ -106,7 +106,7 @@ func Check(ctx context.Context, databaseURL string) error {
 			return err
 		}
 		if size, err := fileSize(path); errors.Is(err, fs.ErrNotExist) || err == nil && size == 0 {
-			return nil // there is nothing to look at yet
+			return nil // Open creates the database
 		} else if err != nil {
 			return err
 		}
@@ -127,12 +127,12 @@ func Check(ctx context.Context, databaseURL string) error {
 	if version > 0 || !isFile {
 		return nil
 	}
-	// A migration that is about to begin has made its own table at most.
-	var others int
-	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&others)
-	if err == nil && others > 0 {
-		var again int64 // a server that starts at this moment may have made them
-		if again, err = db.Version(ctx); err == nil && again == 0 {
+	// A migration that has just begun may have made the table of versions only.
+	var foreignTables int
+	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&foreignTables)
+	if err == nil && foreignTables > 0 {
+		var retried int64 // another server may have migrated the database in the meantime
+		if retried, err = db.Version(ctx); err == nil && retried == 0 {
 			err = fmt.Errorf("%s: %w", name, ErrForeign)
 		}
 	}
@@ -145,8 +145,8 @@ func sqlitePath(databaseURL string) (string, bool) {
 	return path, ok && path != ""
 }
 
-// fileSize returns the size of an SQLite database's file. The error says why the
-// path cannot be a database.
+// fileSize returns the size of an SQLite database's file. The error explains a path that
+// cannot be a database.
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,35 +175,35 @@ func Name(databaseURL string) string {
 }
 
 func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+	if absolutePath, err := filepath.Abs(path); err == nil {
+		return absolutePath
 	}
 	return path
 }
 
-// explain returns an error naming the database and the remedy, because SQLite's own
-// errors name neither.
+// explain returns err with the name of the database and the remedy, because SQLite
+// names neither.
 func explain(name string, err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return fmt.Errorf("the database %s: %w", name, err)
 	}
-	what := ""
+	problem := ""
 	switch e.Code() & 0xff { // the primary code
 	case sqlitelib.SQLITE_NOTADB:
-		what = "is no SQLite database: correct --data or --database"
+		problem = "is no SQLite database: correct --data or --database"
 	case sqlitelib.SQLITE_CORRUPT:
-		what = "is damaged: restore a backup"
+		problem = "is damaged: restore a backup"
 	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
-		what = "cannot be opened for writing: give this user the right to write the file and its folder, or be the user that the server runs as"
+		problem = "cannot be opened for writing: give this user the right to write the file and its folder, or be the user that the server runs as"
 	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
-		what = "cannot be read or written: look whether the disk is full or failing"
+		problem = "cannot be read or written: look whether the disk is full or failing"
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
-		what = "is in use by another program: try again when that has ended"
+		problem = "is in use by another program: try again when that has ended"
 	default:
 		return fmt.Errorf("the database %s: %w", name, err)
 	}
-	return fmt.Errorf("the database %s %s: %w", name, what, err)
+	return fmt.Errorf("the database %s %s: %w", name, problem, err)
 }
 
 // isEmpty reports whether an SQLite database has no rows, apart from the list of
@@ -229,9 +229,9 @@ func (db *DB) isEmpty(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, table := range tables {
-		var filled bool
+		var hasRows bool
 		query := `SELECT EXISTS (SELECT 1 FROM "` + strings.ReplaceAll(table, `"`, `""`) + `")`
-		if err := db.SQL.QueryRowContext(ctx, query).Scan(&filled); err != nil || filled {
+		if err := db.SQL.QueryRowContext(ctx, query).Scan(&hasRows); err != nil || hasRows {
 			return false, err
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 )
 
-// secretMode is the mode of a database's files, because the files hold hashes of
-// passwords and the key for signing links.
+// secretMode is the mode of the files of a database, because the database holds hashes
+// of passwords and the key for signing links.
 const secretMode = 0o600
 
 // prepareFile creates the missing file of an SQLite database, and sets the mode of
@@ -39,7 +39,7 @@ func prepareFile(path string, log *slog.Logger) error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil || info.Mode().Perm() == secretMode {
-			continue // SQLite tells better why a file cannot be used
+			continue // SQLite reports an unusable file better
 		}
 		if err := os.Chmod(path+suffix, secretMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			log.Warn("others may read the database: set the mode of the file to 0600", "file", absolute(path+suffix), "mode", info.Mode().Perm(), "error", err)
@@ -48,10 +48,10 @@ func prepareFile(path string, log *slog.Logger) error {
 	return nil
 }
 
-// copyBeforeMigration copies an SQLite database beside itself and returns the name,
-// which holds the version of the copy. A copy gets its name once the copy is whole
-// and on the disk. An existing copy is never overwritten: if the bytes differ, the
-// new copy gets a number behind its name.
+// copyBeforeMigration copies an SQLite database into its folder, and returns the name of
+// the copy, which contains the version. A copy gets its name when the copy is complete and
+// on the disk. An existing copy is never overwritten: if the bytes differ, the new copy
+// gets a number after its name.
 func (db *DB) copyBeforeMigration(ctx context.Context, path string, version int64) (string, error) {
 	name := fmt.Sprintf("%s.version-%d", absolute(path), version)
 	temporary := name + ".unfinished-" + rand.Text()
@@ -100,7 +100,7 @@ func sumOf(path string) ([]byte, error) {
 	return sum.Sum(nil), err
 }
 
-// flushFolder puts the names in a folder on the disk.
+// flushFolder writes the names in a folder to the disk.
 func flushFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

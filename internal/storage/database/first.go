@@ -10,13 +10,12 @@ import (
 	"github.com/lib/pq"
 )
 
-// First describes the first rows of each of several parents: of each device its
-// first images, for example.
+// First describes a query of the first rows of each of several parents, such as the
+// first images of each device.
 //
-// The statement of a First fetches the same rows of the tables whatever the
-// database's statistics say. On SQLite CROSS JOIN fixes the order in which tables
-// are read, and the place of the last wanted row bounds a range of an index. On
-// PostgreSQL a LATERAL query with a LIMIT runs once for each parent.
+// The plan of the query does not depend on the statistics of the database. On SQLite
+// CROSS JOIN fixes the order in which tables are read, and the last selected row bounds a
+// range of an index. On PostgreSQL a LATERAL query with a LIMIT runs once for each parent.
 type First struct {
 	Table  string
 	Parent string // the column that holds the key of a row's parent
@@ -30,13 +29,12 @@ type First struct {
 	Value  any
 }
 
-// FirstOfEach returns the ids of the first rows of each parent. It sends one
-// statement, which takes one step in an index over (Parent, Column) for each
-// parent.
-func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, parents []K) ([]int64, error) {
+// FirstOfEach returns the ids of the first rows of each parent. It sends one statement,
+// which takes one step in an index over (Parent, Column) for each parent.
+func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, first First, parents []K) ([]int64, error) {
 	s := sql.Dialect(db.Dialect).Select()
-	SelectFirst(s, want, parents)
-	s.Select(sql.Table(want.Table).C("id"))
+	SelectFirst(s, first, parents)
+	s.Select(sql.Table(first.Table).C("id"))
 	statement, values := s.Query()
 	rows, err := db.SQL.QueryContext(ctx, statement, values...)
 	if err != nil {
@@ -50,49 +48,48 @@ func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, want First, pa
 	return ids, rows.Err()
 }
 
-// SelectFirst sets the FROM of a query of want.Table, so that the query selects
-// the first rows of each parent. It sets no order. Afterwards, s.C does not work:
-// name columns by sql.Table(want.Table).C.
-func SelectFirst[K ~string | ~int64](s *sql.Selector, want First, parents []K) {
-	if want.Before == math.MinInt64 { // an empty range, which the last value before it would make a full one
-		want.From, want.Before = 1, 1
+// SelectFirst sets the FROM of a query of first.Table, so that the query selects the first
+// rows of each parent, without an order. Afterwards s.C does not work: name columns by
+// sql.Table(first.Table).C.
+func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) {
+	if first.Before == math.MinInt64 { // an empty range, which the last value before it would make a full one
+		first.From, first.Before = 1, 1
 	}
 	if s.Dialect() == dialect.Postgres {
-		first := want.rows(s.Dialect(), "f", "*")
+		rows := first.rows(s.Dialect(), "f", "*")
 		s.FromExpr(sql.ExprFunc(func(b *sql.Builder) {
 			b.WriteString("unnest(").Arg(pq.Array(parents)).WriteString("::" + arrayOf[K]() + ") AS parent(value) CROSS JOIN LATERAL (")
-			b.Join(first.Limit(want.Most)).WriteString(") AS ").Ident(want.Table)
+			b.Join(rows.Limit(first.Most)).WriteString(") AS ").Ident(first.Table)
 		}))
 		return
 	}
-	row := sql.Dialect(s.Dialect()).Table(want.Table)
+	row := sql.Dialect(s.Dialect()).Table(first.Table)
 	s.FromExpr(sql.ExprFunc(func(b *sql.Builder) {
-		b.WriteString("json_each(").Arg(JSON(parents)).WriteString(") AS parent CROSS JOIN ").Ident(want.Table)
+		b.WriteString("json_each(").Arg(JSON(parents)).WriteString(") AS parent CROSS JOIN ").Ident(first.Table)
 	}))
 	s.Where(sql.P(func(b *sql.Builder) {
-		place := row.C(want.Column)
-		last := want.rows(b.Dialect(), "f", want.Column).Limit(1).Offset(want.Most - 1)
-		b.Ident(row.C(want.Parent)).WriteString(" = parent.value AND ").
-			Ident(place).WriteString(" >= ").Arg(want.From).WriteString(" AND ").
-			Ident(place).WriteString(" <= coalesce((").Join(last).WriteString("), ").Arg(want.Before - 1).WriteByte(')')
-		if want.Filter != "" {
-			b.WriteString(" AND ").Ident(row.C(want.Filter)).WriteString(" = ").Arg(want.Value)
+		place := row.C(first.Column)
+		last := first.rows(b.Dialect(), "f", first.Column).Limit(1).Offset(first.Most - 1)
+		b.Ident(row.C(first.Parent)).WriteString(" = parent.value AND ").
+			Ident(place).WriteString(" >= ").Arg(first.From).WriteString(" AND ").
+			Ident(place).WriteString(" <= coalesce((").Join(last).WriteString("), ").Arg(first.Before - 1).WriteByte(')')
+		if first.Filter != "" {
+			b.WriteString(" AND ").Ident(row.C(first.Filter)).WriteString(" = ").Arg(first.Value)
 		}
 	}))
 }
 
-// rows selects a column of all rows of the parent that the query around it names,
-// in their order.
-func (f First) rows(of, alias, column string) *sql.Selector {
-	row := sql.Dialect(of).Table(f.Table).As(alias)
+// rows returns a query of a column of all rows of the outer query's parent, in order.
+func (first First) rows(dbDialect, alias, column string) *sql.Selector {
+	row := sql.Dialect(dbDialect).Table(first.Table).As(alias)
 	if column != "*" {
 		column = row.C(column)
 	}
-	all := sql.Dialect(of).Select(column).From(row).
+	all := sql.Dialect(dbDialect).Select(column).From(row).
 		Where(sql.And(
 			sql.P(func(b *sql.Builder) {
-				parent := row.C(f.Parent)
-				if of != dialect.Postgres {
+				parent := row.C(first.Parent)
+				if dbDialect != dialect.Postgres {
 					b.Ident(parent).WriteString(" = parent.value")
 					return
 				}
@@ -100,20 +97,20 @@ func (f First) rows(of, alias, column string) *sql.Selector {
 				// order, and could take an index that has no parent.
 				b.Ident(parent).WriteString(" >= parent.value AND ").Ident(parent).WriteString(" <= parent.value")
 			}),
-			sql.GTE(row.C(f.Column), f.From),
-			sql.LT(row.C(f.Column), f.Before),
+			sql.GTE(row.C(first.Column), first.From),
+			sql.LT(row.C(first.Column), first.Before),
 		))
-	if of == dialect.Postgres {
-		all.OrderBy(row.C(f.Parent))
+	if dbDialect == dialect.Postgres {
+		all.OrderBy(row.C(first.Parent))
 	}
-	all.OrderBy(row.C(f.Column))
-	if f.Filter != "" {
-		all.Where(sql.EQ(row.C(f.Filter), f.Value))
+	all.OrderBy(row.C(first.Column))
+	if first.Filter != "" {
+		all.Where(sql.EQ(row.C(first.Filter), first.Value))
 	}
 	return all
 }
 
-// arrayOf is PostgreSQL's type of a list of keys.
+// arrayOf returns PostgreSQL's type of a list of keys.
 func arrayOf[K ~string | ~int64]() string {
 	if reflect.TypeFor[K]().Kind() == reflect.String {
 		return "text[]"

@@ -8,12 +8,12 @@ import (
 	"github.com/lib/pq"
 )
 
-// silence is how long a connection that listens may hear nothing before it is
-// asked whether it is still there.
-const silence = 20 * time.Second
+// pingInterval is the time without a message after which a listening connection is
+// tested.
+const pingInterval = 20 * time.Second
 
-// Notify tells all servers on this database, this one too, of something. On
-// SQLite there are no others, and nothing happens. A message has less than
+// Notify sends a message to all servers on this database, including this server. On
+// SQLite there is one server, and Notify does nothing. A message must be shorter than
 // 8,000 bytes.
 func (db *DB) Notify(ctx context.Context, channel, message string) error {
 	if db.Dialect != dialect.Postgres {
@@ -23,32 +23,32 @@ func (db *DB) Notify(ctx context.Context, channel, message string) error {
 	return err
 }
 
-// Listen hears what servers on this database say on a channel, until ctx ends.
-// After each time that it could not hear, and so at first, it calls missed.
-// On SQLite it waits for ctx to end.
-func (db *DB) Listen(ctx context.Context, channel string, heard func(message string), missed func()) {
+// Listen calls onMessage with each message on a channel until ctx ends. It calls onGap
+// each time after messages may have been lost, and at the beginning. On SQLite Listen
+// waits for ctx to end.
+func (db *DB) Listen(ctx context.Context, channel string, onMessage func(message string), onGap func()) {
 	if db.Dialect != dialect.Postgres {
 		<-ctx.Done()
 		return
 	}
 	listener := pq.NewListener(db.url, 100*time.Millisecond, 10*time.Second, nil)
 	defer listener.Close()
-	go func() { _ = listener.Listen(channel) }() // tries until it is closed
-	quiet := time.NewTimer(silence)
-	defer quiet.Stop()
+	go func() { _ = listener.Listen(channel) }() // repeats until listener is closed
+	idle := time.NewTimer(pingInterval)
+	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case n := <-listener.NotificationChannel():
-			if n == nil { // it was not connected
-				missed()
+			if n == nil { // the connection was lost and is restored
+				onGap()
 			} else {
-				heard(n.Extra)
+				onMessage(n.Extra)
 			}
-		case <-quiet.C:
-			go func() { _ = listener.Ping() }() // a connection that is not there is noticed so
+		case <-idle.C:
+			go func() { _ = listener.Ping() }() // detects a lost connection
 		}
-		quiet.Reset(silence)
+		idle.Reset(pingInterval)
 	}
 }

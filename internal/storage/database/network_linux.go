@@ -7,20 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseNetwork returns an error if an SQLite database's folder is on a network
-// file system. All processes that use a database share memory beside its file,
-// which is not shared between machines, and many such file systems lose locks.
+// refuseNetwork returns an error if the folder of an SQLite database is on a network file
+// system. Processes share memory in a file next to the database, which does not work
+// between machines, and many network file systems lose locks.
 func refuseNetwork(path string) error {
-	var found unix.Statfs_t
+	var stat unix.Statfs_t
 	folder := filepath.Dir(path)
-	if err := unix.Statfs(folder, &found); err != nil {
-		return nil // opening the file tells better what is wrong
+	if err := unix.Statfs(folder, &stat); err != nil {
+		return nil // opening the file gives a better error
 	}
-	return networkError(folder, uint32(found.Type)) //nolint:gosec // magic numbers have 32 bits
+	return networkError(folder, uint32(stat.Type)) //nolint:gosec // magic numbers have 32 bits
 }
 
-// networkError returns the error for a folder on the file system of a magic
-// number.
+// networkError returns an error if magic is the number of a network file system.
 func networkError(folder string, magic uint32) error {
 	kind := networkKind(magic)
 	if kind == "" {
@@ -29,8 +28,8 @@ func networkError(folder string, magic uint32) error {
 	return fmt.Errorf("the database's folder %s is on a network file system (%s), where SQLite can lose data: move the folder to a disk of this machine, or use PostgreSQL by --database", absolute(folder), kind)
 }
 
-// networkKind returns the name of a network file system, by the magic number
-// that statfs(2) lists, or nothing for another file system.
+// networkKind returns the name of the network file system with a magic number of
+// statfs(2), or an empty text for another file system.
 func networkKind(magic uint32) string {
 	switch magic {
 	case unix.NFS_SUPER_MAGIC:

@@ -2,5 +2,5 @@
 
 package database
 
-// refuseNetwork returns nil: only on Linux are network file systems known.
+// refuseNetwork returns nil: network file systems are detected on Linux only.
 func refuseNetwork(string) error { return nil }

@@ -8,17 +8,18 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// probeBytes is how much ProbeWrite writes: some pages of either database.
+// probeBytes is the size of the value that ProbeWrite writes: some pages of either
+// database.
 const probeBytes = 16 << 10
 
-// ProbeWrite writes a row and removes it again, in one transaction. Its error says
-// why the database cannot be written to.
+// ProbeWrite writes a row and deletes the row, in one transaction. It returns an error if
+// the database cannot be written to.
 func (db *DB) ProbeWrite(ctx context.Context) error {
-	noise := make([]byte, probeBytes/2) // which cannot be kept in less
-	_, _ = rand.Read(noise)             // never fails: see its documentation
+	random := make([]byte, probeBytes/2) // which cannot be kept in less
+	_, _ = rand.Read(random)             // never fails: see its documentation
 	id := "write probe " + rand.Text()
 	return db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := tx.Checkpoint.Create().SetID(id).SetValue(hex.EncodeToString(noise)).Exec(ctx); err != nil {
+		if err := tx.Checkpoint.Create().SetID(id).SetValue(hex.EncodeToString(random)).Exec(ctx); err != nil {
 			return err
 		}
 		return tx.Checkpoint.DeleteOneID(id).Exec(ctx)

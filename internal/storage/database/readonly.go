@@ -8,18 +8,19 @@ import (
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"golang.org/x/sync/semaphore"
 	"modernc.org/sqlite"
 
 	ent "tagma/ent/generated"
 )
 
-// OpenReadOnly opens an SQLite file that no process writes to, such as the
-// database of a backup. OpenReadOnly migrates nothing, and neither writes to the
-// file nor beside it. The caller closes the result.
+// OpenReadOnly opens an SQLite file to which no process writes, such as the database of
+// a backup. It does not migrate, and writes neither to the file nor to its folder. The
+// caller closes the result.
 func OpenReadOnly(path string) *DB {
 	settings := url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"case_sensitive_like(1)", "query_only(1)"}}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
-	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, turn: make(chan struct{}, 1)}
+	db := &DB{Dialect: dialect.SQLite, url: "sqlite:" + path, writer: semaphore.NewWeighted(1)}
 	db.SQL = sql.OpenDB(&connector{
 		open: func(context.Context) (conn, error) {
 			c, err := new(sqlite.Driver).Open(name)
@@ -28,7 +29,7 @@ func OpenReadOnly(path string) *DB {
 			}
 			return c.(conn), nil
 		},
-		outlived: true,
+		closeStatements: true,
 	})
 	db.SQL.SetMaxOpenConns(1)
 	db.Client = ent.NewClient(ent.Driver(entsql.OpenDB(db.Dialect, db.SQL)))

@@ -41,7 +41,7 @@ func RetryConflict(ctx context.Context, write func() error) error {
 			return err
 		}
 		if try == maxTries {
-			unavailable := fault.Because(err, fault.Unavailable,
+			unavailable := fault.Wrap(err, fault.Unavailable,
 				"other requests changed the same data during each of %d tries: send the request again in a second", maxTries)
 			unavailable.RetryAfter = retryAfter
 			return unavailable

@@ -6,7 +6,7 @@ import (
 	"entgo.io/ent/dialect"
 )
 
-// Size returns about how many bytes the database takes on the disk.
+// Size returns the approximate size of the database on the disk, in bytes.
 func (db *DB) Size(ctx context.Context) (bytes int64, err error) {
 	query := `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`
 	if db.Dialect == dialect.Postgres {

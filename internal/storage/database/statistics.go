@@ -7,9 +7,9 @@ import (
 	"entgo.io/ent/dialect"
 )
 
-// Analyze brings the statistics up to date by which a database plans. It belongs
-// at the end of what writes many rows at once, such as a restore: until PostgreSQL
-// has looked at a table by itself, some minutes later, it plans by guesses.
+// Analyze updates the statistics of the query planner. Call Analyze after writing many
+// rows at once, such as a restore: PostgreSQL would plan by guesses until its own
+// analysis, some minutes later.
 //
 // SQLite plans without statistics: see DropStatistics.
 func (db *DB) Analyze(ctx context.Context) error {
@@ -20,12 +20,12 @@ func (db *DB) Analyze(ctx context.Context) error {
 	return err
 }
 
-// DropStatistics removes statistics that SQLite has of its tables: those of an
-// earlier Tagma, or of somebody who ran ANALYZE. On PostgreSQL it does nothing.
+// DropStatistics removes SQLite's statistics, which an earlier Tagma or a person made by
+// ANALYZE. On PostgreSQL it does nothing.
 //
-// Statistics that are older than an upload of many rows make SQLite read whole
-// tables where it would take one step in an index. Tagma's statements are written
-// so that SQLite takes the right index without any: docs/adr/0018 says why.
+// With statistics older than an upload of many rows, SQLite reads whole tables instead of
+// one step in an index. Tagma's statements make SQLite use the right index without
+// statistics: docs/adr/0018 gives the reasons.
 func (db *DB) DropStatistics(ctx context.Context) error {
 	if db.Dialect != dialect.SQLite {
 		return nil
@@ -37,9 +37,9 @@ func (db *DB) DropStatistics(ctx context.Context) error {
 	defer conn.Close()
 	dropped := false
 	for _, table := range []string{"sqlite_stat1", "sqlite_stat4"} {
-		var there bool
-		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)", table).Scan(&there)
-		if err == nil && there {
+		var exists bool
+		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)", table).Scan(&exists)
+		if err == nil && exists {
 			dropped = true
 			err = db.Write(ctx, func() error {
 				_, err := conn.ExecContext(ctx, "DROP TABLE IF EXISTS "+table)
@@ -51,8 +51,8 @@ func (db *DB) DropStatistics(ctx context.Context) error {
 		}
 	}
 	if dropped {
-		// The other connections see that the schema has changed, and read it anew.
-		// This one would go on with the statistics in its memory.
+		// Other connections read the changed schema anew. This connection would keep
+		// the statistics in memory, so close the connection.
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return nil

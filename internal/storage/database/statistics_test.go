@@ -30,7 +30,7 @@ func TestDropStatistics_AllConnectionsPlanWithoutThemAtOnce(t *testing.T) {
 		t.Fatalf("the statistics change nothing: %s", with)
 	}
 	must(t, db.DropStatistics(t.Context()))
-	for range 2 * mostOfSQLite {
+	for range 2 * maxSQLiteConnections {
 		if got := plan(); got != without {
 			t.Errorf("the plan is %s, want %s", got, without)
 		}

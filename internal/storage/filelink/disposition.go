@@ -10,13 +10,13 @@ import (
 
 func isPhotograph(key string) bool { return strings.HasSuffix(key, ".jpg") }
 
-// fileID is what tells the files of two uploads apart: nothing for those who
-// save them.
+// fileID matches the file id in a key. The file id tells uploads apart, and
+// means nothing to a person who saves the file.
 var fileID = regexp.MustCompile(`\.[0-9a-f]{16}(\.[a-z.]+)$`)
 
-// Disposition is the Content-Disposition of the file of key: a browser shows a
-// photograph and saves any other, under that name. If it is empty, the key says
-// it, without its folder and its file id.
+// Disposition returns the Content-Disposition of a file: inline for a photograph,
+// attachment for any other file. If name is empty, the file name is the last part
+// of key without the file id.
 func Disposition(key, name string) string {
 	if name == "" {
 		name = fileID.ReplaceAllString(path.Base(key), "$1")

@@ -1,12 +1,11 @@
-// Package filelink owns signed links to stored files: paths that open one file,
-// to whoever has them, for a while; targets, to which one file can be sent, once;
-// and the HTTP handlers of both.
+// Package filelink owns signed links to the files of package localblob. A link is
+// a path that opens one file for a limited time, to any person who has the path.
+// The package also owns targets, which receive one file once, and the HTTP
+// handlers of links and targets.
 //
-// They are for the files of package localblob. S3 has links of its own (package
-// s3store), which live as long as these and are made through the same Maker; it
-// may have targets of its own: see Targets. The package does not own who may
-// have a link or a target, which whoever asks it for one has checked, nor what
-// becomes of a file that was sent.
+// The links and targets of S3 are made by package s3store, which implements Maker
+// and Targets. Package filelink does not own the right to a link or a target: the
+// caller checks this right. Nor does the package store a file that was sent.
 package filelink
 
 import (
@@ -27,49 +26,50 @@ import (
 )
 
 const (
-	// Prefix is what the path of every link begins with.
+	// Prefix begins the path of every link.
 	Prefix = "/files/"
 
 	// SecretSize is the length of a secret, in bytes.
 	SecretSize = 32
 
-	// LeastLeft is the time that a link still has when it is given out, or
-	// more.
+	// LeastLeft is the least validity of a new link.
 	LeastLeft = 5 * time.Minute
 
-	// version is signed with every link. Another way of signing is another
-	// version, so that no link of one counts in the other.
+	// version is signed with every link. A changed signature scheme gets a new
+	// version, so that a signature is valid in its own scheme only.
 	version = "tagma file link 2"
 )
 
 // Maker makes links to files.
 type Maker interface {
-	// Get is a link with which anybody gets the file of key, and the moment at
-	// which it ends: a path on this server, or the address of another. Who saves
-	// the file gets it under that name: see Disposition.
+	// Get returns a link that opens the file of key to any person, and the time
+	// at which the link expires. The link is a path on this server or the URL of
+	// another server. A browser saves the file under name: see Disposition.
 	Get(ctx context.Context, key, name string) (link string, expiresAt instant.Instant, err error)
 }
 
-// Window is the span of time that holds now, from 1970 in steps of LeastLeft
-// less than lifetime, and at whose end all links that are made in it have
-// LeastLeft left: they end at until. Browsers know a file again by its URL, so
-// all links made in one window are the same. All are in whole seconds.
+// Window returns the window that contains now. Windows follow one another from
+// 1970 on, each as long as lifetime less LeastLeft. All links made in one window
+// are the same, because a browser finds a file in its cache by the URL. Links of
+// the window expire at until, LeastLeft after the window has ended. All times are
+// in whole seconds.
 func Window(now time.Time, lifetime time.Duration) (from, until time.Time) {
 	step := int64((lifetime - LeastLeft) / time.Second)
 	from = time.Unix(now.Unix()/step*step, 0)
 	return from, from.Add(time.Duration(step)*time.Second + LeastLeft)
 }
 
-// Signer makes links and knows its own again. All servers that share a secret
-// and a lifetime make the same links.
+// Signer makes links and targets, and verifies the signatures. Servers that share
+// a secret and a lifetime make the same links.
 type Signer struct {
 	secret   []byte
 	clock    instant.Clock
 	lifetime time.Duration
 }
 
-// NewSigner makes a Signer of a secret of SecretSize random bytes. A link lives
-// for lifetime at most, in whole seconds; that must be more than LeastLeft.
+// NewSigner returns a Signer with a secret of SecretSize random bytes. A link is
+// valid for at most lifetime, in whole seconds. NewSigner returns an error if
+// lifetime is not longer than LeastLeft.
 func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Signer, error) {
 	if len(secret) != SecretSize {
 		return nil, fmt.Errorf("filelink: the secret has %d bytes, not %d", len(secret), SecretSize)
@@ -80,34 +80,34 @@ func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Sig
 	return &Signer{secret: bytes.Clone(secret), clock: clock, lifetime: lifetime}, nil
 }
 
-// Link is a path that opens the file of key to requests of the given method,
-// with its query, and the moment at which it ends: see Window. One for GET is
-// good for HEAD too. For the name see Disposition.
+// Link returns a path with a query that opens the file of key to requests of
+// method, and the time at which the link expires: see Window. A link for GET also
+// serves HEAD. For name see Disposition.
 //
-// No part of key between slashes may be empty, "." or "..", because browsers
-// and proxies take these out of a path.
+// No part of key between slashes may be empty, "." or "..", because browsers and
+// proxies remove such parts from a path.
 func (s *Signer) Link(method, key, name string) (path string, expiresAt instant.Instant) {
 	_, until := Window(s.clock().Time(), s.lifetime)
 	return s.link(method, key, name, until.Unix()), instant.Of(until)
 }
 
-// Get is Link for GET. It never fails.
+// Get returns Link for GET. The error is always nil.
 func (s *Signer) Get(_ context.Context, key, name string) (path string, expiresAt instant.Instant, err error) {
 	path, expiresAt = s.Link(http.MethodGet, key, name)
 	return path, expiresAt, nil
 }
 
-// link is the one way to write the link that ends at expires, in seconds since
-// 1970.
+// link returns the link expiring at expires, in seconds since 1970. Both Link
+// and check call link, so that a link has exactly one spelling.
 func (s *Signer) link(method, key, name string, expires int64) string {
-	until, named := strconv.FormatInt(expires, 10), ""
+	until, nameQuery := strconv.FormatInt(expires, 10), ""
 	if name != "" {
-		named = "&name=" + url.QueryEscape(name)
+		nameQuery = "&name=" + url.QueryEscape(name)
 	}
-	return Prefix + escape(key) + "?expires=" + until + named + "&signature=" + s.sign(version, method, key, name, until)
+	return Prefix + escape(key) + "?expires=" + until + nameQuery + "&signature=" + s.sign(version, method, key, name, until)
 }
 
-// escape writes a key as the end of a path.
+// escape returns a key as the end of a URL's path.
 func escape(key string) string {
 	parts := strings.Split(key, "/")
 	for i, part := range parts {
@@ -116,8 +116,9 @@ func escape(key string) string {
 	return strings.Join(parts, "/")
 }
 
-// sign is the HMAC-SHA-256 of the parts, each after its length, so that no two
-// lists of parts have the same bytes. The first is the version.
+// sign returns the HMAC-SHA-256 of parts. The length of each part is signed before
+// the part, so that no two lists of parts have the same bytes. The first part is
+// the version.
 func (s *Signer) sign(parts ...string) string {
 	mac := hmac.New(sha256.New, s.secret)
 	for _, part := range parts {
@@ -129,12 +130,12 @@ func (s *Signer) sign(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// check is the key that a request's link opens, the name that it gives the file,
-// and the time that the link has left, if it is one of ours.
+// check verifies the link of a request. It returns the key that the link opens, the
+// name of the file, and the remaining time of the link.
 //
-// It makes the link anew and wants the very same one. So there is no other
-// spelling of a link: no parameter twice, none added, no other escaping.
-func (s *Signer) check(r *http.Request) (key, name string, left time.Duration, ok bool) {
+// check makes the link anew and compares. So a link with a repeated or an added
+// parameter, or with other escaping, is invalid.
+func (s *Signer) check(r *http.Request) (key, name string, remaining time.Duration, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, Prefix)
 	if !ok {
 		return "", "", 0, false
@@ -149,10 +150,10 @@ func (s *Signer) check(r *http.Request) (key, name string, left time.Duration, o
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
-	if !hmac.Equal([]byte(given), []byte(s.link(method, key, name, expires))) {
+	requested := r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	if !hmac.Equal([]byte(requested), []byte(s.link(method, key, name, expires))) {
 		return "", "", 0, false
 	}
-	left = time.Unix(expires, 0).Sub(s.clock().Time())
-	return key, name, left, left > 0
+	remaining = time.Unix(expires, 0).Sub(s.clock().Time())
+	return key, name, remaining, remaining > 0
 }

@@ -13,19 +13,19 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// Handler serves the files of bucket to GET and HEAD of the signer's links, in
-// whole or a range at a time. It belongs at Prefix.
+// Handler serves the files of bucket to GET and HEAD requests with a link of
+// signer, in whole or by range. Its path is Prefix.
 //
-// What a key holds must never change, for browsers are told so. The bytes come
-// from whoever has a camera or an account: a browser is to show them as a
-// photograph, or to save them, and never to run them.
+// The content of a key must never change, because Handler tells browsers to cache
+// files. The bytes come from cameras and accounts, so browsers may show a
+// photograph or save a file, but never run it.
 //
-// The handler says nothing of why a link is refused, nor of what went wrong in
-// the store; the latter goes to log. The caller closes bucket.
+// A response never says why a link is refused or why the bucket failed. Handler
+// logs failures of the bucket. The caller closes bucket.
 func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Cache-Control", "no-store") // of an answer without a file
+		header.Set("Cache-Control", "no-store") // overwritten if a file is served
 		header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 		header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		header.Set("X-Content-Type-Options", "nosniff")
@@ -34,17 +34,17 @@ func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler
 			http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
 			return
 		}
-		key, name, left, ok := signer.check(r)
+		key, name, remaining, ok := signer.check(r)
 		if !ok {
 			http.Error(w, "this link is not valid, or no longer; ask for a new one", http.StatusForbidden)
 			return
 		}
-		serve(w, r, bucket, key, name, left, log)
+		serve(w, r, bucket, key, name, remaining, log)
 	})
 }
 
-// serve answers with the file of key. The link has the given time left.
-func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, left time.Duration, log *slog.Logger) {
+// serve answers with the file of key. The link is valid for the remaining time.
+func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, remaining time.Duration, log *slog.Logger) {
 	reader, err := bucket.NewReader(r.Context(), key, nil)
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
@@ -66,30 +66,29 @@ func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, nam
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Disposition", Disposition(key, name))
-	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(left/time.Second)))
+	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(remaining/time.Second)))
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, reader.ModTime().UnixNano(), reader.Size()))
 	if strings.Contains(r.Header.Get("Range"), ",") {
-		// Each range opens the file once more. A server may answer several
-		// with the whole.
+		// Each range opens the file once more. HTTP lets a server answer several
+		// ranges with the whole file.
 		r.Header.Del("Range")
 	}
-	content := &noting{ReadSeeker: reader}
+	content := &errorRecorder{ReadSeeker: reader}
 	http.ServeContent(w, r, "", reader.ModTime(), content)
 	if content.err != nil && r.Context().Err() == nil {
-		// The status is sent; net/http cuts the connection, as the length that
-		// was promised is not reached.
+		// The status is sent. The response is shorter than its Content-Length, so
+		// net/http closes the connection.
 		log.ErrorContext(r.Context(), "read a stored file", "key", key, "error", content.err)
 	}
 }
 
-// noting remembers what went wrong with reading, which ServeContent does not
-// tell.
-type noting struct {
+// errorRecorder records the error of a read, because ServeContent returns none.
+type errorRecorder struct {
 	io.ReadSeeker
 	err error
 }
 
-func (n *noting) Read(p []byte) (int, error) {
+func (n *errorRecorder) Read(p []byte) (int, error) {
 	count, err := n.ReadSeeker.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		n.err = err

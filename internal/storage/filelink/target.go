@@ -18,20 +18,19 @@ import (
 )
 
 const (
-	// TargetPrefix is what the path of every target begins with.
+	// TargetPrefix begins the path of every target.
 	TargetPrefix = "/uploads/"
 
-	// TargetLifetime is how long a target lives.
+	// TargetLifetime is the validity of a target.
 	TargetLifetime = 15 * time.Minute
 
 	targetVersion = "tagma file target 1"
 )
 
-// Header is a header that must go with a request, besides Host and
-// Content-Length, which every client sends.
+// Header is a required header of a request, besides Host and Content-Length.
 type Header struct{ Name, Value string }
 
-// Target is where a file is to be sent: once, and as it is.
+// Target is the request by which a client sends one file, once, unchanged.
 type Target struct {
 	Method    string
 	URL       string
@@ -39,27 +38,27 @@ type Target struct {
 	ExpiresAt instant.Instant
 }
 
-// File is a file that was asked for.
+// File describes a file to be sent by a client.
 type File struct {
-	Key      string // under which this server keeps what is sent to it
-	Incoming string // under which the store keeps what is sent to it past this server
+	Key      string // the key if the file passes through this server
+	Incoming string // the key if the file goes directly to the object storage
 	Size     int64
 	MD5      string // in hex
 }
 
-// Targets makes targets. This is the one place where it is decided how a file
-// that was asked for gets into the store: through this server (Signer), or, on
-// a store that clients can reach, by a PUT that the store has signed.
+// Targets makes targets. An implementation decides how a file reaches the bucket:
+// through this server (Signer), or by a signed PUT to an object storage that
+// clients can reach (package s3store).
 //
-// What is at Incoming is whatever somebody has sent: the store checks what it
-// can, and whoever asked for the file the rest, before anything counts on it.
+// The file at Incoming may hold any bytes. The object storage checks what it can;
+// the package that requested the file checks the rest before use.
 type Targets interface {
-	// Target is for one file. It lives for TargetLifetime at most.
+	// Target returns the target of one file, valid for at most TargetLifetime.
 	Target(ctx context.Context, file File) (Target, error)
 }
 
-// Target implements Targets: a PUT to this server. What it wants of a key is
-// what Link does.
+// Target implements Targets: it returns a PUT to this server. The key has the same
+// limits as in Link.
 func (s *Signer) Target(_ context.Context, file File) (Target, error) {
 	expires := s.clock().Add(TargetLifetime).Time().Unix()
 	return Target{
@@ -70,16 +69,16 @@ func (s *Signer) Target(_ context.Context, file File) (Target, error) {
 	}, nil
 }
 
-// target is the one way to write the target that ends at expires, in seconds
-// since 1970.
+// target returns the URL of the target expiring at expires, in seconds since
+// 1970. Both Target and checkTarget call target, so that a target has exactly one
+// spelling.
 func (s *Signer) target(key, size, md5 string, expires int64) string {
 	until := strconv.FormatInt(expires, 10)
 	return TargetPrefix + escape(key) + "?expires=" + until + "&md5=" + url.QueryEscape(md5) + "&size=" + url.QueryEscape(size) +
 		"&signature=" + s.sign(targetVersion, http.MethodPut, key, size, md5, until)
 }
 
-// checkTarget is the key and the size that a request's target is for, if it is
-// one of ours. As with links, there is one spelling of it.
+// checkTarget verifies the target of a request, and returns its key and size.
 func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, TargetPrefix)
 	query := r.URL.Query()
@@ -87,27 +86,27 @@ func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) 
 	if !ok || err != nil {
 		return "", 0, false
 	}
-	given := r.URL.EscapedPath() + "?" + r.URL.RawQuery
-	if !hmac.Equal([]byte(given), []byte(s.target(key, query.Get("size"), query.Get("md5"), expires))) {
+	requested := r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	if !hmac.Equal([]byte(requested), []byte(s.target(key, query.Get("size"), query.Get("md5"), expires))) {
 		return "", 0, false
 	}
 	size, err = strconv.ParseInt(query.Get("size"), 10, 64)
 	return key, size, err == nil && time.Unix(expires, 0).After(s.clock().Time())
 }
 
-// Receive takes a file of size bytes for a key. Its error is a *fault.Error
-// where the sender is to hear of it: BadInput, NotFound, Unavailable, or Conflict
-// where the key is taken.
+// Receive stores a file of size bytes under a key. The sender reads an error of
+// type *fault.Error: BadInput, NotFound, Unavailable, or Conflict if the key
+// exists.
 type Receive func(ctx context.Context, key string, size int64, body io.Reader) error
 
-// Receiver takes the files that are sent to the signer's targets. It belongs at
-// TargetPrefix. A body is read only if its length is the one that was asked
-// for, and never held in memory as a whole: that is receive's part.
+// Receiver receives the files sent to the targets of signer. Its path
+// is TargetPrefix. Receiver reads a body only if Content-Length is the signed size.
+// Receive streams the body and never holds all of it in memory.
 //
-// It answers 201, or with a line of text 400 for other bytes than were asked
-// for, 403 for a target that does not hold, 404 for an upload that is over, 411
-// without a length, 412 where the file is here already, and 503 where it cannot be
-// taken just now.
+// Receiver answers 201, or a line of text with a status: 400 for other bytes than
+// requested, 403 for an invalid target, 404 for an ended upload, 411
+// without Content-Length, 412 if the file exists, and 503 if the file cannot be
+// stored now.
 func Receiver(signer *Signer, receive Receive, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -147,10 +146,10 @@ var statuses = map[fault.Code]int{
 	fault.Unavailable: http.StatusServiceUnavailable,
 }
 
-// answer says what went wrong, as far as the sender may know.
+// answer writes an error to the sender. The text of an internal error goes to log.
 func answer(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
-	if known, ok := errors.AsType[*fault.Error](err); ok {
-		refuse(w, cmp.Or(statuses[known.Code], http.StatusBadRequest), known.Message)
+	if refusal, ok := errors.AsType[*fault.Error](err); ok {
+		refuse(w, cmp.Or(statuses[refusal.Code], http.StatusBadRequest), refusal.Message)
 		return
 	}
 	if r.Context().Err() == nil {
@@ -159,8 +158,8 @@ func answer(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger)
 	refuse(w, http.StatusInternalServerError, "internal error")
 }
 
-// refuse answers one whose body is not read to its end: it may be long, and the
-// connection cannot be used again.
+// refuse answers a request without reading the rest of the body, which may be long.
+// The connection cannot be used again.
 func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Connection", "close")
 	http.Error(w, message, status)

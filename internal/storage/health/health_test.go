@@ -98,18 +98,18 @@ func TestWrites_AFailureLastsUntilAWriteWorks(t *testing.T) {
 			t.Errorf("%s: %q after %d probes, want %q after %d", what, got, probes, want, after)
 		}
 	}
-	is("at first nothing is known", w.Known(t.Context()), "", 0)
+	is("at first nothing is known", w.Current(t.Context()), "", 0)
 	w.Observe(t.Context(), errors.New("something else"))
-	is("another error is none of a write", w.Known(t.Context()), "", 0)
+	is("another error is none of a write", w.Current(t.Context()), "", 0)
 
 	outcome = file(syscall.ENOSPC)
 	w.Observe(t.Context(), outcome)
 	w.Observe(t.Context(), outcome)
-	is("a write failed", w.Known(t.Context()), DiskFull, 1)
-	is("a probe is not repeated at once", w.Ask(t.Context()), DiskFull, 1)
-	now = now.Add(every)
+	is("a write failed", w.Current(t.Context()), DiskFull, 1)
+	is("a probe is not repeated at once", w.Probe(t.Context()), DiskFull, 1)
+	now = now.Add(probeInterval)
 	outcome = errors.New("the database is not reached")
-	is("what is not about writing changes nothing", w.Known(t.Context()), DiskFull, 2)
+	is("what is not about writing changes nothing", w.Current(t.Context()), DiskFull, 2)
 	if count := strings.Count(logs.String(), "level=ERROR"); count != 1 {
 		t.Errorf("it is logged %d times, want once: %s", count, logs.String())
 	}
@@ -119,15 +119,15 @@ func TestWrites_AFailureLastsUntilAWriteWorks(t *testing.T) {
 		}
 	}
 
-	now, outcome = now.Add(every), nil
-	is("there is room again", w.Known(t.Context()), "", 3)
+	now, outcome = now.Add(probeInterval), nil
+	is("there is room again", w.Current(t.Context()), "", 3)
 	if !strings.Contains(logs.String(), "writing works again") {
 		t.Errorf("the log does not say that it works again: %s", logs.String())
 	}
 	now = now.Add(time.Hour)
-	is("while it works nothing is probed", w.Known(t.Context()), "", 3)
+	is("while it works nothing is probed", w.Current(t.Context()), "", 3)
 	outcome = file(syscall.EROFS)
-	is("but if it is asked for", w.Ask(t.Context()), ReadOnly, 4)
+	is("but if it is asked for", w.Probe(t.Context()), ReadOnly, 4)
 }
 
 func TestWrites_OneProbeAtATimeAndNobodyWaitsForIt(t *testing.T) {
@@ -138,9 +138,9 @@ func TestWrites_OneProbeAtATimeAndNobodyWaitsForIt(t *testing.T) {
 		return file(syscall.ENOSPC)
 	})
 	done := make(chan Kind)
-	go func() { done <- w.Ask(t.Context()) }()
+	go func() { done <- w.Probe(t.Context()) }()
 	<-inside
-	if got := w.Ask(t.Context()); got != "" {
+	if got := w.Probe(t.Context()); got != "" {
 		t.Errorf("meanwhile it is %q, want what was known before", got)
 	}
 	close(leave)

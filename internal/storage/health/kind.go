@@ -1,8 +1,8 @@
-// Package health owns whether a server can write: which errors say that a disk is
-// full or that a write is refused, and what is known of it while that lasts.
+// Package health owns whether a server can write: the kind of an error of a write, such
+// as a full disk, and the state of the server while writes fail.
 //
-// A server that cannot write still answers what reads. Package health does not own
-// whether the database and the store can be reached: see httpd.Ready.
+// A server that cannot write still answers queries. The package does not own whether the
+// database and the bucket can be reached: see httpd.Ready.
 package health
 
 import (
@@ -18,7 +18,8 @@ import (
 	"tagma/internal/storage/localblob"
 )
 
-// Kind is why a server cannot write. The empty Kind says that it can.
+// Kind is the reason why a server cannot write. The empty Kind means that the server
+// can write.
 type Kind string
 
 // The kinds. docs/errors.md lists them.
@@ -32,8 +33,8 @@ const (
 	Broken       Kind = "input/output error"
 )
 
-// KindOf returns why a write failed. It returns the empty Kind for an error that
-// has another cause, and for an error of a read.
+// KindOf returns the reason why a write failed. It returns the empty Kind for an error
+// with another cause, and for an error of a read.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return ofSQLite(e.Code())
@@ -82,15 +83,15 @@ var postgresKinds = map[string]Kind{
 	"58030": Broken,   // io_error
 }
 
-// s3Kinds are the kinds by the error codes of S3 and of stores that speak its
-// protocol. AccessDenied is not among them: S3 answers reads with it too.
+// s3Kinds are the kinds by the error codes of S3 and of compatible stores. AccessDenied
+// is missing, because S3 also answers reads with it.
 var s3Kinds = map[string]Kind{
 	"XMinioStorageFull":              DiskFull,
 	"QuotaExceeded":                  QuotaReached,
 	"XMinioAdminBucketQuotaExceeded": QuotaReached,
 }
 
-// OfFile returns why a file could not be written. The error must be of a write.
+// OfFile returns the reason why a file could not be written. Err must be of a write.
 func OfFile(err error) Kind {
 	switch {
 	case errors.Is(err, localblob.ErrMoved):
@@ -109,8 +110,8 @@ func OfFile(err error) Kind {
 	return ""
 }
 
-// Fault returns what a caller may read of a write that failed: UNAVAILABLE with the
-// kind. It returns nil if the error has another cause.
+// Fault returns the error that a caller may read after a failed write: UNAVAILABLE with
+// the kind. It returns nil if err has another cause.
 func Fault(err error) *fault.Error {
 	kind := KindOf(err)
 	if kind == "" {
@@ -119,13 +120,13 @@ func Fault(err error) *fault.Error {
 	return kind.Fault()
 }
 
-// Fault returns the error for the caller of a write that failed.
+// Fault returns the error for the caller of a failed write.
 func (k Kind) Fault() *fault.Error {
 	return fault.New(fault.Unavailable,
 		"the server cannot write now (%s): reading still works; send this again later, and tell the server's operator if it lasts", string(k))
 }
 
-// Remedy returns what an operator can do.
+// Remedy returns the advice to the operator.
 func (k Kind) Remedy() string {
 	switch k {
 	case DiskFull:

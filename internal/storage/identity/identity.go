@@ -1,9 +1,9 @@
-// Package identity owns the lasting id of a store: which store a database and
-// its files are, whatever folder or server they are moved to. Backups, the
-// commands and the server compare ids before they write.
+// Package identity owns the lasting id of a store: database and files keep the id in any
+// folder and on any server. The server, the commands and backups compare ids before a
+// write.
 //
-// The package does not own whether a database and a bucket belong together at
-// this moment: package ownership does.
+// The package does not own the proof that a database and a bucket belong together now:
+// package ownership does.
 package identity
 
 import (
@@ -25,29 +25,29 @@ import (
 // checkpointID is the id of the row that holds the identity, as JSON.
 const checkpointID = "store"
 
-// ErrNone is returned for a database that has no identity yet: no server has
-// opened the database.
+// ErrNone is returned for a database without an identity: no server has opened the
+// database yet.
 var ErrNone = errors.New("the database has no store id: no server has used it yet")
 
-// Identity tells stores apart.
+// Identity is the identity of a store.
 type Identity struct {
-	// ID is random text. The first server on a store writes ID, and nothing
-	// changes ID afterwards.
+	// ID is random text. The first server on a store writes ID, and no server changes
+	// ID.
 	ID string `json:"id"`
 	// CreatedAt is when ID was written.
 	CreatedAt instant.Instant `json:"createdAt"`
-	// RestoredFrom is the ID of the store whose backup this store was restored
-	// from, or empty.
+	// RestoredFrom is the ID of the store in the backup from which this store was
+	// restored, or empty.
 	RestoredFrom string `json:"restoredFrom,omitempty"`
 }
 
-// New returns an identity that no other store has. RestoredFrom is the ID of
-// the store that the data come from, or empty.
+// New returns a new identity with a random ID. RestoredFrom is the ID of the store from
+// which the data come, or empty.
 func New(now instant.Instant, restoredFrom string) Identity {
 	return Identity{ID: rand.Text(), CreatedAt: now, RestoredFrom: restoredFrom}
 }
 
-// Of returns the identity of the store that a database belongs to, or ErrNone.
+// Of returns the identity of a database's store, or ErrNone.
 func Of(ctx context.Context, db *ent.Client) (Identity, error) {
 	row, err := db.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {
@@ -63,9 +63,9 @@ func Of(ctx context.Context, db *ent.Client) (Identity, error) {
 	return i, nil
 }
 
-// Ensure returns the identity of the store that a database belongs to. If the
-// database has none, Ensure writes a new one. Of several servers that call
-// Ensure at once, one writes, and all return the same identity.
+// Ensure returns the identity of a database's store, and writes a new identity if there
+// is none. If several servers call Ensure at once, one server writes, and all return the
+// same identity.
 func Ensure(ctx context.Context, db *database.DB, now instant.Instant) (Identity, error) {
 	i, err := Of(ctx, db.Client)
 	if !errors.Is(err, ErrNone) {
@@ -85,8 +85,8 @@ func Ensure(ctx context.Context, db *database.DB, now instant.Instant) (Identity
 	return Of(ctx, db.Client)
 }
 
-// Replace writes an identity in place of the one that a copied database
-// brought along, in the transaction that copies the rows.
+// Replace writes an identity over the identity of a copied database, in the transaction
+// that copies the rows.
 func Replace(ctx context.Context, tx *stdsql.Tx, i Identity) error {
 	value, err := json.Marshal(i)
 	if err != nil {

@@ -1,12 +1,10 @@
-// Package leader owns the choice of the one server that does some work, among
-// all servers of a PostgreSQL database: the server that holds an advisory lock.
-// The lock ends with its connection, so another server takes over within
-// seconds after the leader dies. On SQLite there is one server, which always
-// leads.
+// Package leader owns the election of one server for a piece of work, among all servers of
+// a PostgreSQL database: the leader is the holder of an advisory lock. The lock ends with
+// its connection, so another server takes over within seconds after the leader dies. On
+// SQLite there is one server, and it always leads.
 //
-// A leader that has lost its connection notices within seconds. Until then two
-// servers may both work as leader, and the work must tolerate this. Package
-// leader does not own the work.
+// A leader without a connection stops within seconds. Until then two servers may both work
+// as leader, and the work must tolerate this. The package does not own the work.
 package leader
 
 import (
@@ -20,6 +18,7 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"tagma/internal/base/sleep"
 	"tagma/internal/storage/database"
 )
 
@@ -27,10 +26,9 @@ import (
 // attempts at failed work.
 const checkInterval = 2 * time.Second
 
-// Start runs work in the background while this server leads, until ctx ends.
-// The context of work ends when the server stops leading; work that returns
-// before is started again. Start closes the returned channel when work has
-// ended.
+// Start runs work in the background while this server leads, until ctx ends. The context
+// of work ends when the server stops leading. If work returns earlier, Start runs work
+// again. Start closes the returned channel when work has ended.
 func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, work func(context.Context) error) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -39,14 +37,14 @@ func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, 
 			if err := lead(ctx, db, name, work); err != nil && ctx.Err() == nil {
 				log.WarnContext(ctx, "background work is interrupted", "work", name, "error", err)
 			}
-			pause(ctx)
+			_ = sleep.For(ctx, checkInterval) // the loop ends with ctx
 		}
 	}()
 	return ended
 }
 
-// lead runs work if no other server does, until work returns or the lock is
-// lost.
+// lead runs work if no other server leads. It returns when work has returned or the lock
+// is lost.
 func lead(ctx context.Context, db *database.DB, name string, work func(context.Context) error) error {
 	if db.Dialect == dialect.SQLite {
 		return work(ctx)
@@ -78,16 +76,15 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 	}
 }
 
-// ping has a short timeout, so that a network that drops packets cannot hide
-// the loss of the lock.
+// ping tests the connection, with a short timeout: a network that drops packets must not
+// hide the loss of the lock.
 func ping(ctx context.Context, conn *stdsql.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkInterval)
 	defer cancel()
 	return conn.PingContext(ctx)
 }
 
-// release unlocks the advisory lock, because the connection returns to the
-// pool.
+// release unlocks the advisory lock, because the connection returns to the pool.
 func release(conn *stdsql.Conn, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkInterval)
 	defer cancel()
@@ -102,13 +99,4 @@ func key(name string) int64 {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("tagma " + name))
 	return int64(sum.Sum64())
-}
-
-func pause(ctx context.Context) {
-	timer := time.NewTimer(checkInterval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -11,15 +11,15 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// attributes are what a blob has besides its bytes, as far as it differs from
-// the defaults. A photograph has none.
+// attributes are the properties of a blob that differ from the defaults. A
+// photograph has none.
 //
-// They are kept as JSON in one extended attribute of the blob's own file, set
-// before that file gets its name. So they come and go with the bytes in one
-// step, and a reader who has the file open sees the two of one write.
+// attributes are stored as JSON in one extended attribute of the blob's file. The
+// extended attribute is set before the file gets its name, so attributes and bytes
+// change in one step, and an open file shows the attributes of its own write.
 //
-// A copy of the folder that leaves out extended attributes (cp without -a,
-// rsync without -X) loses them, and the defaults hold again.
+// A copy of the folder without extended attributes (cp without -a, rsync without
+// -X) loses the attributes. The defaults apply again.
 type attributes struct {
 	ContentType        string            `json:"contentType,omitempty"`
 	CacheControl       string            `json:"cacheControl,omitempty"`
@@ -29,8 +29,8 @@ type attributes struct {
 	Metadata           map[string]string `json:"metadata,omitempty"`
 }
 
-// defaultContentType goes by the end of the key. It is a short list of our own
-// because that of package mime differs from machine to machine.
+// defaultContentType returns the content type for the extension of a key. The list
+// is fixed, because the list of package mime differs between machines.
 func defaultContentType(key string) string {
 	switch path.Ext(key) {
 	case ".jpg", ".jpeg":
@@ -59,8 +59,8 @@ func attributesOf(key, contentType string, opts *driver.WriterOptions) attribute
 	}
 }
 
-// save keeps a with f. Where the file system cannot, that is an error, for to
-// lose them in silence would be worse.
+// save stores a with f. It returns an error if the file system has no extended
+// attributes: silent loss would be worse.
 func (a attributes) save(f *os.File) error {
 	text, err := json.Marshal(a)
 	if err != nil {
@@ -69,16 +69,17 @@ func (a attributes) save(f *os.File) error {
 	if string(text) == "{}" {
 		return nil
 	}
-	if err := setExtended(f, text); err != nil {
+	if err := setAttribute(f, text); err != nil {
 		return fmt.Errorf("keep %d bytes of attributes: %w", len(text), err)
 	}
 	return nil
 }
 
-// loadAttributes is what was saved with f, with the defaults for key filled in.
+// loadAttributes returns the attributes saved with f, and the default content type
+// of key if none was saved.
 func loadAttributes(f *os.File, key string) (attributes, error) {
 	var a attributes
-	text, err := extended(f)
+	text, err := getAttribute(f)
 	if err != nil {
 		return a, fmt.Errorf("read the attributes: %w", err)
 	}
@@ -93,7 +94,8 @@ func loadAttributes(f *os.File, key string) (attributes, error) {
 	return a, nil
 }
 
-// openBlob opens the blob of key. The caller closes it.
+// openBlob opens the blob of key, and returns its file, info and attributes. The
+// caller closes the file.
 func (b *bucket) openBlob(key string) (*os.File, fs.FileInfo, attributes, error) {
 	f, err := b.root.Open(fileName(key))
 	if err != nil {
@@ -114,8 +116,8 @@ func (b *bucket) openBlob(key string) (*os.File, fs.FileInfo, attributes, error)
 	return f, info, a, nil
 }
 
-// Attributes implements driver.Bucket. There is no MD5: it would cost a read
-// of the whole file, and what Tagma knows of a file is in the database.
+// Attributes implements driver.Bucket. It returns no MD5, which would cost a read
+// of the whole file; the database holds the MD5 of each file.
 func (b *bucket) Attributes(_ context.Context, key string) (*driver.Attributes, error) {
 	f, info, a, err := b.openBlob(key)
 	if err != nil {

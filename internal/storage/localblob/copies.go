@@ -28,10 +28,10 @@ func (s *folderSet) take() map[string]bool {
 	return taken
 }
 
-// OpenCopies opens the bucket in dir for a copy of many blobs. Each blob is
-// flushed when its writer is closed. Its name is on the disk only after flush,
-// which flushes each folder once however many blobs were written there: the
-// caller acknowledges nothing before flush has returned nil.
+// OpenCopies opens the bucket in dir for a copy of many blobs. Closing a writer
+// flushes the blob, but not the folder that holds its name. flush flushes each
+// changed folder once. The caller must not acknowledge a blob before flush has
+// returned nil.
 func OpenCopies(dir string) (copies *blob.Bucket, flush func() error, err error) {
 	b, err := open(dir)
 	if err != nil {

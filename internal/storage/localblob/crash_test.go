@@ -147,8 +147,8 @@ func writeAndKill(t *testing.T, dir string, run int) map[string]int {
 		}
 		acks[key] = number
 	}
-	var killed *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &killed) || killed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	err = cmd.Wait()
+	if killed, ok := errors.AsType[*exec.ExitError](err); !ok || killed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("the child ended with %v", err)
 	}
 	return acks

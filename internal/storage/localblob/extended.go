@@ -11,22 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// extendedName is the extended attribute that holds a blob's attributes. On
-// Linux, "user." is the space that is open to whoever owns the file.
-const extendedName = "user.tagma.blob"
+// attributeName is the extended attribute that holds a blob's attributes. On Linux,
+// the owner of a file may write attributes in the namespace "user.".
+const attributeName = "user.tagma.blob"
 
-func setExtended(f *os.File, text []byte) error {
-	return unix.Fsetxattr(int(f.Fd()), extendedName, text, 0)
+func setAttribute(f *os.File, text []byte) error {
+	return unix.Fsetxattr(int(f.Fd()), attributeName, text, 0)
 }
 
-// extended is empty for a file without the attribute, which is the usual one,
-// and on a file system without attributes.
-func extended(f *os.File) ([]byte, error) {
+// getAttribute returns the extended attribute of a file. It returns no bytes if the
+// file has no such attribute, as most files, and on a file system without extended
+// attributes.
+func getAttribute(f *os.File) ([]byte, error) {
 	missing := syscall.ENODATA
 	if runtime.GOOS == "darwin" {
 		missing = 93 // ENOATTR, which package syscall lacks on Linux
 	}
-	size, err := unix.Fgetxattr(int(f.Fd()), extendedName, nil)
+	size, err := unix.Fgetxattr(int(f.Fd()), attributeName, nil)
 	if errors.Is(err, missing) || errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
@@ -34,7 +35,7 @@ func extended(f *os.File) ([]byte, error) {
 		return nil, err
 	}
 	text := make([]byte, size)
-	size, err = unix.Fgetxattr(int(f.Fd()), extendedName, text)
+	size, err = unix.Fgetxattr(int(f.Fd()), attributeName, text)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,6 @@ import (
 	"os"
 )
 
-func setExtended(*os.File, []byte) error { return errors.ErrUnsupported }
+func setAttribute(*os.File, []byte) error { return errors.ErrUnsupported }
 
-func extended(*os.File) ([]byte, error) { return nil, nil }
+func getAttribute(*os.File) ([]byte, error) { return nil, nil }

@@ -155,7 +155,7 @@ func TestWrite_AfterAWriteFailedNothingIsPublished(t *testing.T) {
 		}
 	}
 	source := iotest.ErrReader(errors.New("the sender hung up"))
-	if err := inner.Upload(source); failedWrite(err) {
+	if err := inner.Upload(source); isWriteError(err) {
 		t.Errorf("a source that fails is taken for the disk: %v", err)
 	}
 	inner.file = working

@@ -12,34 +12,33 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// defaultPageSize is large because every page reads the names of the folder
-// that it begins in.
+// defaultPageSize is large because each page reads the whole folder that the page
+// begins in.
 const defaultPageSize = 10_000
 
-// listing is the making of one page.
+// listing makes one page.
 //
-// An item is what a page holds: a key, or the beginning of keys up to a
-// delimiter. Items come in the order of the keys, so "what comes after the
-// last item" is all that one page needs to know of the page before.
+// An item of a page is a key, or a prefix of keys up to the delimiter. Items are
+// sorted, so the last item is the only state between two pages.
 type listing struct {
 	ctx       context.Context
 	bucket    *bucket
 	prefix    string
 	delimiter string
 	size      int
-	last      string // the last item there was, on this page or the one before
+	last      string // the last item, of this page or of the page before
 	page      driver.ListPage
 }
 
 var errPageFull = errors.New("the page is full")
 
-// ListPaged implements driver.Bucket. A blob that comes or goes meanwhile may
-// be in the list or not.
+// ListPaged implements driver.Bucket. A blob created or deleted during the call may
+// be listed or not.
 func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
 	if err := call(opts.BeforeList); err != nil {
 		return nil, err
 	}
-	if err := b.there(); err != nil {
+	if err := b.checkMoved(); err != nil {
 		return nil, err
 	}
 	l := &listing{
@@ -58,14 +57,14 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	return &l.page, err
 }
 
-// entry is a file or folder: its path, and its key, or what all keys in it
-// begin with.
+// entry is a file or folder. For a file, key is the blob's key; for a folder, key is
+// the prefix of all keys in the folder.
 type entry struct {
 	path, key string
 	folder    bool
 }
 
-// walk goes through a folder in the order of the keys.
+// walk visits a folder in the order of the keys.
 func (l *listing) walk(folder, key string) error {
 	entries, err := l.entries(folder, key)
 	if err != nil {
@@ -73,7 +72,7 @@ func (l *listing) walk(folder, key string) error {
 	}
 	for _, e := range entries {
 		switch {
-		case !l.wanted(e): // asked again, as l.last went on
+		case !l.mayContain(e): // asked again, as l.last went on
 		case e.folder:
 			err = l.walk(e.path, e.key)
 		default:
@@ -86,7 +85,7 @@ func (l *listing) walk(folder, key string) error {
 	return nil
 }
 
-// entries is what is wanted of a folder, in order.
+// entries returns the entries of a folder that may be on this page, sorted by key.
 func (l *listing) entries(folder, key string) ([]entry, error) {
 	if err := l.ctx.Err(); err != nil {
 		return nil, err
@@ -99,12 +98,12 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	found, err := f.ReadDir(-1)
+	dirEntries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, err
 	}
 	var entries []entry
-	for _, d := range found {
+	for _, d := range dirEntries {
 		part, cut, ok := keyPart(d.Name())
 		if !ok || !d.IsDir() && !d.Type().IsRegular() {
 			continue
@@ -113,7 +112,7 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 		if e.folder && !cut {
 			e.key += "/"
 		}
-		if l.wanted(e) {
+		if l.mayContain(e) {
 			entries = append(entries, e)
 		}
 	}
@@ -121,8 +120,8 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 	return entries, nil
 }
 
-// wanted says whether an entry is, or may hold, something for this page.
-func (l *listing) wanted(e entry) bool {
+// mayContain reports whether an entry is, or may contain, an item of this page.
+func (l *listing) mayContain(e entry) bool {
 	if !strings.HasPrefix(e.key, l.prefix) {
 		return e.folder && strings.HasPrefix(l.prefix, e.key)
 	}
@@ -130,7 +129,7 @@ func (l *listing) wanted(e entry) bool {
 	return item > l.last || e.folder && !collapsed && strings.HasPrefix(l.last, e.key)
 }
 
-// item is the item that stands for key, and whether it stands for others too.
+// item returns the item for key. Collapsed reports whether the item is a prefix.
 func (l *listing) item(key string) (item string, collapsed bool) {
 	if l.delimiter == "" {
 		return key, false
@@ -142,7 +141,7 @@ func (l *listing) item(key string) (item string, collapsed bool) {
 	return key[:len(l.prefix)+i+len(l.delimiter)], true
 }
 
-// add puts a file on the page, if it is a blob.
+// add appends a file to the page, unless the file is no blob.
 func (l *listing) add(e entry) error {
 	if fileName(e.key) != e.path {
 		return nil // a file that someone else put there

@@ -1,23 +1,24 @@
-// Package localblob owns the storing of blobs in a folder of the local disk: a
-// driver for gocloud.dev/blob for which "written" means "on the disk".
+// Package localblob owns the storing of blobs in a folder of the local disk. It is
+// a driver for gocloud.dev/blob with durable writes: a closed writer means that the
+// blob is on the disk.
 //
-// A blob is one plain file. Its bytes are the file's bytes and its key is the
-// file's path, so that a person can open a stored photograph with any viewer
-// (names.go says how odd keys become paths). Attributes that differ from the
-// defaults are extended attributes of the same file (attributes.go).
+// A blob is one plain file. The bytes of the file are the bytes of the blob, and
+// the path of the file is the key, so that any viewer can open a stored photograph.
+// See names.go for keys with unusual characters. Attributes that differ from the
+// defaults are extended attributes of the file (attributes.go).
 //
-// A write goes to a temporary file beside its target, which is flushed, then
-// renamed, and then the folder is flushed. So a crash at any moment leaves the
-// old blob or the new one, whole and with its own attributes, and a write that
-// was acknowledged stays. What a crash does leave is temporary files, which no
-// key can name; Sweep clears them.
+// A write creates a temporary file in the target's folder, flushes the file,
+// renames the file, and flushes the folder. So a crash at any moment leaves the old
+// blob or the new blob, complete and with its own attributes, and an acknowledged
+// write is never lost. A crash may leave temporary files, whose names no key has.
+// Sweep removes temporary files.
 //
-// Any number of processes may use a folder at once. The file system must have
-// hard links and fsync for folders: that is, ext4, XFS, Btrfs, ZFS or APFS, not
-// FAT. As in every file system, and unlike in S3, a key cannot be a blob and
-// also the folder of others: with "a" stored, "a/b" is refused.
+// Several processes may use a folder at once. The file system must support hard
+// links and fsync of folders: ext4, XFS, Btrfs, ZFS and APFS do, FAT does not.
+// Unlike in S3, a key cannot be both a blob and a folder: if "a" is stored, "a/b"
+// is refused.
 //
-// The package does not own who may read a blob, nor links to one: see filelink.
+// The package does not own the right to read a blob, nor links: see filelink.
 package localblob
 
 import (
@@ -36,7 +37,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// A photograph may show a person: others on the machine need not see it.
+// The modes of new folders and files. Other users of the machine have no access,
+// because a photograph may show a person.
 const (
 	folderMode = 0o750
 	fileMode   = 0o640
@@ -48,25 +50,25 @@ var (
 	errUnsigned = errors.New("localblob: links are signed by package filelink")
 )
 
-// bucket implements driver.Bucket. All its access to the disk goes through
-// root, which no symbolic link and no ".." can leave.
+// bucket implements driver.Bucket. All access to the disk goes through root, which
+// neither a symbolic link nor ".." can leave.
 type bucket struct {
-	dir  string // where root was when it was opened
+	dir  string // the path of root when root was opened
 	root *os.Root
 
-	// flush is (*os.File).Sync, but in the tests of what happens if it fails.
+	// flush is (*os.File).Sync, except in tests of a failing flush.
 	flush func(*os.File) error
 
-	// lasting holds the folders whose own names are known to be on the disk.
-	lasting sync.Map
+	// durable holds the folders whose own names are known to be on the disk.
+	durable sync.Map
 
-	// unflushed holds the folders that flushFolder leaves to the flush of
-	// OpenCopies. It is nil in a bucket that flushes each folder at once.
+	// unflushed holds the folders that OpenCopies flushes later. A bucket that
+	// flushes each folder at once has no set: unflushed is nil.
 	unflushed *folderSet
 }
 
-// Open opens the bucket that is kept in dir, and makes dir if it is missing.
-// The caller closes the bucket.
+// Open opens the bucket in dir, and creates dir if dir does not exist. The caller
+// closes the bucket.
 func Open(dir string) (*blob.Bucket, error) {
 	b, err := open(dir)
 	if err != nil {
@@ -75,8 +77,8 @@ func Open(dir string) (*blob.Bucket, error) {
 	return blob.NewBucket(b), nil
 }
 
-// OpenExisting opens the bucket that is kept in dir, and makes nothing. The error
-// matches fs.ErrNotExist if dir is missing. The caller closes the bucket.
+// OpenExisting opens the bucket in dir, and creates nothing. The error matches
+// fs.ErrNotExist if dir does not exist. The caller closes the bucket.
 func OpenExisting(dir string) (*blob.Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -94,7 +96,7 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The missing folders are made as those of a key are, so that they last.
+	// makeFolder also flushes the names of the created folders.
 	above := dir
 	for {
 		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) {
@@ -111,8 +113,8 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	maker := &bucket{root: outer, flush: (*os.File).Sync}
-	if err := maker.makeFolder(filepath.ToSlash(below)); err != nil {
+	outerBucket := &bucket{root: outer, flush: (*os.File).Sync}
+	if err := outerBucket.makeFolder(filepath.ToSlash(below)); err != nil {
 		return nil, err
 	}
 	root, err := outer.OpenRoot(below)
@@ -122,20 +124,19 @@ func open(dir string) (*bucket, error) {
 	return &bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
 }
 
-// ErrMoved reports that the folder of a bucket is not at its path any more:
-// somebody has renamed or removed the folder, or put another folder in its place.
+// ErrMoved reports that the folder of a bucket is no longer at its path: the folder
+// was renamed, removed or replaced.
 var ErrMoved = errors.New("localblob: the folder is not the one that was opened")
 
-// there returns ErrMoved unless the folder is still the one at its path. An open
-// folder can be written to after it was renamed, where nobody would look for the
-// files.
-func (b *bucket) there() error {
-	named, err := os.Stat(b.dir)
+// checkMoved returns ErrMoved unless the open folder is still at its path. A renamed
+// folder can still be written to, in a place where no reader would look.
+func (b *bucket) checkMoved() error {
+	current, err := os.Stat(b.dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMoved, err)
 	}
-	held, err := b.root.Stat(".")
-	if err == nil && !os.SameFile(named, held) {
+	opened, err := b.root.Stat(".")
+	if err == nil && !os.SameFile(current, opened) {
 		err = fmt.Errorf("%w: another folder is at %q", ErrMoved, b.dir)
 	}
 	return err
@@ -155,18 +156,18 @@ func (e *WriteError) Error() string {
 // Unwrap returns the cause.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-func failedWrite(err error) bool {
+func isWriteError(err error) bool {
 	_, ok := errors.AsType[*WriteError](err)
 	return ok
 }
 
-// written makes a WriteError of the error of a write. It says so if the write
-// failed because the folder is gone.
-func (b *bucket) written(err error) error {
-	if err == nil || failedWrite(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// wrapWrite returns the error of a write as a WriteError. The error also matches
+// ErrMoved if the folder is no longer at its path.
+func (b *bucket) wrapWrite(err error) error {
+	if err == nil || isWriteError(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if moved := b.there(); moved != nil && !errors.Is(err, ErrMoved) {
+	if moved := b.checkMoved(); moved != nil && !errors.Is(err, ErrMoved) {
 		err = fmt.Errorf("%w: %w", moved, err)
 	}
 	return &WriteError{Dir: b.dir, Err: err}
@@ -178,10 +179,10 @@ func (b *bucket) Close() error { return b.root.Close() }
 // ErrorCode implements driver.Bucket.
 func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch {
-	case failedWrite(err) && errors.Is(err, ErrMoved):
+	case isWriteError(err) && errors.Is(err, ErrMoved):
 		return gcerrors.Unknown // NotFound would say that a blob need not be deleted
 	case errors.Is(err, ErrMoved), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		// To read "a/b" where "a" is a blob says "not a folder".
+		// The error is ENOTDIR for a read of "a/b" where "a" is a blob.
 		return gcerrors.NotFound
 	case errors.Is(err, errExists):
 		return gcerrors.FailedPrecondition
@@ -192,25 +193,25 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	}
 }
 
-// As implements driver.Bucket. There is nothing to get at.
+// As implements driver.Bucket. It returns false: the driver exposes no types.
 func (b *bucket) As(any) bool { return false }
 
 // ErrorAs implements driver.Bucket.
 func (b *bucket) ErrorAs(error, any) bool { return false }
 
-// nothingAs is the answer to "as" of the hooks in options.
-func nothingAs(any) bool { return false }
+// noAs is the function "as" that the hooks of options receive.
+func noAs(any) bool { return false }
 
-// call runs the hook of an option, where there is one.
+// call calls the hook of an option, unless the hook is nil.
 func call(hook func(func(any) bool) error) error {
 	if hook == nil {
 		return nil
 	}
-	return hook(nothingAs)
+	return hook(noAs)
 }
 
-// Delete implements driver.Bucket. It leaves the folders, for another process
-// may be about to write into them.
+// Delete implements driver.Bucket. It leaves the folders in place, because another
+// process may be about to write to a folder.
 func (b *bucket) Delete(_ context.Context, key string, opts *driver.DeleteOptions) error {
 	if err := call(opts.BeforeDelete); err != nil {
 		return err
@@ -223,13 +224,13 @@ func (b *bucket) Delete(_ context.Context, key string, opts *driver.DeleteOption
 	if info.IsDir() {
 		return fs.ErrNotExist
 	}
-	if err := b.there(); err != nil { // a deletion must not be acknowledged of another folder's file
-		return b.written(err)
+	if err := b.checkMoved(); err != nil { // a file in another folder must not be deleted
+		return b.wrapWrite(err)
 	}
 	if err := b.root.Remove(name); err != nil {
-		return b.written(err)
+		return b.wrapWrite(err)
 	}
-	return b.written(b.flushFolder(path.Dir(name)))
+	return b.wrapWrite(b.flushFolder(path.Dir(name)))
 }
 
 // SignedURL implements driver.Bucket.

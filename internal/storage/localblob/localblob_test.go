@@ -113,7 +113,7 @@ func TestWrite_APhotographIsAPlainFileUnderItsOwnName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if text, err := extended(f); len(text) > 0 || err != nil {
+	if text, err := getAttribute(f); len(text) > 0 || err != nil {
 		t.Errorf("it has the attributes %q, %v", text, err)
 	}
 }

@@ -7,33 +7,33 @@ import (
 	"unicode/utf8"
 )
 
-// A key's path is the key itself, part by part, but for what a file system
-// cannot hold or would read as something else:
+// The path of a blob is its key, part by part, with these changes:
 //
 //   - a control character, and any of % \ : * ? " < > | becomes %XX (two upper
 //     hexadecimal digits), so that the folder can move to any file system;
 //   - the first dot of "." and ".." becomes %2E;
 //   - an empty part, as in "a//b" or "a/", becomes %_;
-//   - a part that reaches partLimit bytes is cut there: its beginning, with %+
-//     at its end, is a folder that holds the rest.
+//   - a part that reaches partLimit bytes is cut there: the beginning of the part,
+//     with %+ appended, is a folder that holds the rest.
 //
-// The cut depends on nothing but what stands before it. So every key that
-// begins in the same way lies in the same folder, and a walk through sorted
-// names meets the keys in order (list.go).
+// The place of a cut depends only on the bytes before the cut. So all keys with a
+// common prefix lie in one folder, and a walk through sorted names visits keys in
+// order (list.go).
 //
-// A name that begins with temporaryPrefix comes from no key.
+// No key has a path with a name that begins with temporaryPrefix.
 const (
 	escaped         = `%\:*?"<>|`
 	emptyPart       = "%_"
 	cutMark         = "%+"
 	temporaryPrefix = "%tmp-"
 
-	// File systems end a name at 255 bytes. The last character before the cut
-	// may go a few bytes beyond this.
+	// partLimit is less than the 255 bytes of a name in file systems, because the last
+	// character before the cut may exceed partLimit by a few bytes.
 	partLimit = 200
 )
 
-// fileName is the path of key's file, with slashes, below the bucket's folder.
+// fileName returns the path of the file of key, with slashes, below the bucket's
+// folder.
 func fileName(key string) string {
 	name := make([]byte, 0, len(key)+8)
 	for i, part := range strings.Split(key, "/") {
@@ -68,9 +68,9 @@ func appendPart(name []byte, part string) []byte {
 	return name
 }
 
-// keyPart is what one name in a path stands for in the key, and whether the
-// part goes on in the names below it. It is false for a name that no key has;
-// it is true for some of those too, which fileName then tells apart.
+// keyPart returns the part of a key that a name in a path stands for. Cut reports
+// whether the part continues in the names below. Ok is false for a name that no key
+// has. Ok is true for some such names too, which a comparison with fileName detects.
 func keyPart(name string) (part string, cut, ok bool) {
 	if name == emptyPart {
 		return "", false, true

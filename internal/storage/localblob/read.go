@@ -8,8 +8,8 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// reader reads a part of a blob. It goes on reading the bytes that it began
-// with if the blob is replaced or deleted meanwhile.
+// reader reads a range of a blob. If the blob is replaced or deleted, reader goes on
+// with the bytes of the open file.
 type reader struct {
 	io.Reader
 	file       *os.File

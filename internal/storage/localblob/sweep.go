@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// leftoverAge is the age at which a temporary file was left by a crash. A
-// younger one may be another process's, at work.
+// leftoverAge is the least age of a temporary file that a crash left. Another
+// process may still write to a younger file.
 const leftoverAge = 24 * time.Hour
 
-// Sweep removes the temporary files that crashes left in the bucket kept in
-// dir, and says how many. It reads the name of every file there, so it is for
-// once a day and not for once a request. It may run while the bucket is in use.
+// Sweep removes the temporary files that crashes left in the bucket in dir, and
+// returns the number of removed files. Sweep reads the names of all files, so run
+// Sweep once a day rather than for each request. The bucket may be in use.
 func Sweep(ctx context.Context, dir string, now time.Time) (removed int, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

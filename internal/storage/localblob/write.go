@@ -13,15 +13,15 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// writer writes a temporary file, and makes it a blob when it is closed.
+// writer writes a temporary file. Close turns the file into a blob.
 type writer struct {
 	bucket    *bucket
-	ctx       context.Context // which may end a write, says driver.Bucket
+	ctx       context.Context // driver.Bucket lets its end cancel the write
 	file      *os.File
 	temporary string
 	target    string
 	onlyNew   bool
-	failed    error // the first of Write
+	failed    error // the first error of Write
 }
 
 // NewTypedWriter implements driver.Bucket.
@@ -30,9 +30,9 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 		return nil, errNoKey
 	}
 	target := fileName(key)
-	file, temporary, err := b.createBeside(target)
+	file, temporary, err := b.createTemporary(target)
 	if err != nil {
-		return nil, b.written(err)
+		return nil, b.wrapWrite(err)
 	}
 	err = attributesOf(key, contentType, opts).save(file)
 	if err == nil {
@@ -41,7 +41,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	if err != nil {
 		file.Close()
 		b.discard(temporary)
-		return nil, b.written(err)
+		return nil, b.wrapWrite(err)
 	}
 	return &writer{bucket: b, ctx: ctx, file: file, temporary: temporary, target: target, onlyNew: opts.IfNotExist}, nil
 }
@@ -49,59 +49,59 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 // Write implements driver.Writer.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.file.Write(p)
-	err = w.wrote(err)
+	err = w.wrapFile(err)
 	w.failed = cmp.Or(w.failed, err)
 	return n, err
 }
 
-// wrote makes a WriteError of an error of the file, and leaves an error of the
-// source as it is.
-func (w *writer) wrote(err error) error {
+// wrapFile returns an error of the temporary file as a WriteError, and an error of
+// the source as it is.
+func (w *writer) wrapFile(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == w.file.Name() {
-		return w.bucket.written(err)
+		return w.bucket.wrapWrite(err)
 	}
 	return err
 }
 
-// Upload implements driver.Uploader. Without it the portable layer would close
-// the writer after its source has failed, and make a part of a blob a blob.
+// Upload implements driver.Uploader. Without Upload, gocloud.dev/blob would close the
+// writer after an error of the source, and publish an incomplete blob.
 func (w *writer) Upload(r io.Reader) error {
 	_, err := io.Copy(w.file, r)
-	err = w.wrote(err)
+	err = w.wrapFile(err)
 	w.failed = cmp.Or(w.failed, err)
 	return err
 }
 
-// Close implements driver.Writer. After an error the blob is as it was, and
-// nothing is left behind, but in one case: if the last flush of the folder
-// fails, the new blob can be read but may not outlive a loss of power.
+// Close implements driver.Writer. After an error the old blob is unchanged and no
+// file is left, with one exception: if the last flush of the folder fails, the new
+// blob can be read but may be lost when the power fails.
 func (w *writer) Close() error {
-	// The portable layer closes after a failed Write too: what is then in the
-	// file is a part of the blob.
+	// gocloud.dev/blob calls Close after a failed Write too. The file is then
+	// incomplete.
 	err := cmp.Or(w.failed, w.ctx.Err())
 	if err == nil {
-		// Once only: after a failed fsync, Linux says that the next one went
-		// well although the bytes are gone.
+		// Flush once: after a failed fsync, Linux reports success for the next
+		// fsync although the bytes are lost.
 		err = w.bucket.flush(w.file)
 	}
 	err = cmp.Or(err, w.file.Close())
 	if err == nil {
-		err = w.bucket.there()
+		err = w.bucket.checkMoved()
 	}
 	if err != nil {
 		w.bucket.discard(w.temporary)
-		return w.bucket.written(err)
+		return w.bucket.wrapWrite(err)
 	}
 	err = w.publish()
 	if err == nil || errors.Is(err, errExists) {
-		// The folder may have been moved away meanwhile. What is acknowledged is
-		// at the bucket's path after it was flushed.
-		err = cmp.Or(w.bucket.there(), err)
+		// The folder may have been moved in the meantime. An acknowledged blob
+		// must be at the bucket's path after its flush.
+		err = cmp.Or(w.bucket.checkMoved(), err)
 	}
-	return w.bucket.written(err)
+	return w.bucket.wrapWrite(err)
 }
 
-// publish gives the finished file its name.
+// publish gives the complete file its name.
 func (w *writer) publish() error {
 	root := w.bucket.root
 	if !w.onlyNew {
@@ -111,15 +111,15 @@ func (w *writer) publish() error {
 		}
 		return w.bucket.flushFolder(path.Dir(w.target))
 	}
-	// Unlike a rename, a link fails if the name is taken, in whichever process
-	// the other writer is.
+	// Unlike a rename, a link fails if the name exists, also if another process
+	// created the name.
 	err := root.Link(w.temporary, w.target)
 	w.bucket.discard(w.temporary)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// It is flushed for a name that is taken too, because a caller takes "it
-	// exists" as a promise, and the other writer may not have come that far.
+	// Flush the folder for an existing name too: a caller relies on errExists, and
+	// the other writer may not have flushed the folder yet.
 	if flushErr := w.bucket.flushFolder(path.Dir(w.target)); flushErr != nil {
 		return flushErr
 	}
@@ -129,12 +129,12 @@ func (w *writer) publish() error {
 	return nil
 }
 
-// discard removes a temporary file. One that cannot be removed is left to Sweep.
+// discard removes a temporary file. If this fails, Sweep removes the file later.
 func (b *bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
 
-// createBeside makes an empty temporary file in target's folder, and that
-// folder too if it is missing.
-func (b *bucket) createBeside(target string) (*os.File, string, error) {
+// createTemporary creates an empty temporary file in the folder of target, and
+// returns the open file and its name. It creates the folder if needed.
+func (b *bucket) createTemporary(target string) (*os.File, string, error) {
 	folder := path.Dir(target)
 	temporary := path.Join(folder, temporaryPrefix+rand.Text())
 	for again := false; ; again = true {
@@ -143,21 +143,21 @@ func (b *bucket) createBeside(target string) (*os.File, string, error) {
 		}
 		file, err := b.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if errors.Is(err, fs.ErrNotExist) && !again {
-			b.lasting.Clear() // someone removed a folder that we knew
+			b.durable.Clear() // a known folder was removed
 			continue
 		}
 		return file, temporary, err
 	}
 }
 
-// makeFolder makes folder, and those above it, where they are missing. When it
-// returns, their names are on the disk, whoever made them: a file that was
-// flushed is lost all the same if the name of its folder was not.
+// makeFolder creates folder and its parents if needed. When it returns, all their
+// names are on the disk, also if another process created a folder: a flushed file is
+// lost if the name of its folder is lost.
 func (b *bucket) makeFolder(folder string) error {
 	if folder == "." {
 		return nil
 	}
-	if _, known := b.lasting.Load(folder); known {
+	if _, ok := b.durable.Load(folder); ok {
 		return nil
 	}
 	above := path.Dir(folder)
@@ -170,12 +170,12 @@ func (b *bucket) makeFolder(folder string) error {
 	if err := b.flushFolder(above); err != nil {
 		return err
 	}
-	b.lasting.Store(folder, true)
+	b.durable.Store(folder, true)
 	return nil
 }
 
-// flushFolder puts the names in folder on the disk, or notes folder for the
-// flush of OpenCopies.
+// flushFolder flushes the names in folder, or adds folder to the set that OpenCopies
+// flushes later.
 func (b *bucket) flushFolder(folder string) error {
 	if b.unflushed != nil {
 		b.unflushed.add(folder)
@@ -213,6 +213,6 @@ func (b *bucket) Copy(ctx context.Context, to, from string, opts *driver.CopyOpt
 	}
 	cw := w.(*writer)
 	_, err = io.Copy(cw.file, source)
-	cw.failed = cw.wrote(err)
+	cw.failed = cw.wrapFile(err)
 	return cw.Close()
 }

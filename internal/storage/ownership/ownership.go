@@ -1,11 +1,10 @@
-// Package ownership owns the proof that a database and a store of files belong
-// together. A server that was given another database by mistake, or an older
-// copy of its own, knows nothing of the files that came since: it must not
-// clear them away as files that nobody needs.
+// Package ownership owns the proof that a database and a bucket belong together. With a
+// wrong database, or an older copy of the right one, a server does not know the newest
+// files in the bucket, and must not sweep them as files without a row.
 //
-// Both keep the same mark, which is a new one each time that the proof is
-// renewed. A store whose mark a database has not made last is not that
-// database's, or is ahead of it. The package does not own what is cleared away.
+// The database and the bucket hold the same mark, a random text that each renewal
+// replaces. A bucket whose mark is not the newest of a database belongs to another
+// database or to a later state. The package does not own the sweep.
 package ownership
 
 import (
@@ -26,79 +25,79 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Where the marks are: a file of the store, and a checkpoint.
+// The places of the mark: a file in the bucket, and a row of checkpoints.
 const (
-	file         = "pairing"
+	bucketKey    = "pairing"
 	checkpointID = "pairing"
 )
 
-// ErrApart says that the store belongs to another database, or to a later state
-// of this one.
+// ErrApart is returned if the bucket belongs to another database, or to a later state of
+// this database.
 var ErrApart = errors.New("the files belong to another database, or to a later state of this one: " +
 	"none are cleared away until you say, by tagma verify --claim, that they are this one's")
 
-// Proof is a database and a store of files.
+// Proof holds a database and a bucket.
 type Proof struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	clock  instant.Clock
 }
 
-// New is the pairing of a database with a store. The caller closes both.
+// New returns the proof of a database and a bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Proof {
 	return &Proof{db, bucket, clock}
 }
 
-// lasting is how long a mark stays at least: longer than any server takes to
-// write it, so that none brings back a mark that has been replaced twice.
-const lasting = 30 * time.Minute
+// minMarkAge is the least age of a mark that is replaced. It is longer than any server
+// takes to write a mark, so that no server restores a mark that was replaced twice.
+const minMarkAge = 30 * time.Minute
 
-// marks are what the database keeps. The store keeps the first of them, or,
-// after a crash, the second.
+// marks are the marks in the database. The bucket holds Current or, after a crash,
+// Previous.
 type marks struct {
-	Now    string          `json:"now"`
-	Since  instant.Instant `json:"since"`
-	Before string          `json:"before,omitempty"`
+	Current   string          `json:"now"`
+	CreatedAt instant.Instant `json:"since"`
+	Previous  string          `json:"before,omitempty"`
 }
 
-// Renew proves that the two belong together, or returns ErrApart. Those that
-// have no mark yet are given one. Several servers may renew at once.
+// Renew proves that database and bucket belong together, or returns ErrApart. It writes
+// the first mark if there is none. Several servers may call Renew at once.
 func (p *Proof) Renew(ctx context.Context) error {
-	// The store first: if another server renews in between, what was read is the
-	// database's mark of before.
-	there, err := p.ofStore(ctx)
+	// Read the bucket first: if another server renews in between, the mark read is
+	// the Previous of the database.
+	bucketMark, err := p.readBucketMark(ctx)
 	if err != nil {
 		return err
 	}
-	of, err := p.ofDatabase(ctx)
+	dbMarks, err := p.databaseMarks(ctx)
 	if err != nil {
 		return err
 	}
-	switch there {
-	case of.Now:
-	case "", of.Before: // what a renewal did not get done, or not yet
-		if err := p.give(ctx, of.Now); err != nil {
+	switch bucketMark {
+	case dbMarks.Current:
+	case "", dbMarks.Previous: // a renewal is not finished
+		if err := p.writeBucketMark(ctx, dbMarks.Current); err != nil {
 			return err
 		}
 	default:
 		return ErrApart
 	}
 	now := p.clock()
-	if now.Sub(of.Since) < lasting {
+	if now.Sub(dbMarks.CreatedAt) < minMarkAge {
 		return nil
 	}
-	next := marks{Now: rand.Text(), Since: now, Before: of.Now}
-	if done, err := p.replace(ctx, of, next); !done || err != nil {
-		return err // not done: another server did
+	next := marks{Current: rand.Text(), CreatedAt: now, Previous: dbMarks.Current}
+	if done, err := p.replace(ctx, dbMarks, next); !done || err != nil {
+		return err // if not done, another server has replaced the marks
 	}
-	return p.give(ctx, next.Now)
+	return p.writeBucketMark(ctx, next.Current)
 }
 
-// Check returns ErrApart if the two do not belong together, and writes nothing. A
-// store or a database without a mark belongs to any: Renew has yet to give one.
+// Check returns ErrApart if database and bucket do not belong together. Check writes
+// nothing. It returns nil if either has no mark: Renew writes the first.
 func (p *Proof) Check(ctx context.Context) error {
-	there, err := p.ofStore(ctx) // first, as in Renew
-	if err != nil || there == "" {
+	bucketMark, err := p.readBucketMark(ctx) // first, as in Renew
+	if err != nil || bucketMark == "" {
 		return err
 	}
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
@@ -108,44 +107,43 @@ func (p *Proof) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var of marks
-	if err := json.Unmarshal([]byte(row.Value), &of); err != nil {
+	var dbMarks marks
+	if err := json.Unmarshal([]byte(row.Value), &dbMarks); err != nil {
 		return err
 	}
-	if there != of.Now && there != of.Before {
+	if bucketMark != dbMarks.Current && bucketMark != dbMarks.Previous {
 		return ErrApart
 	}
 	return nil
 }
 
-// Claim says that the store belongs to this database as it is, whatever was
-// true before.
+// Claim makes the bucket belong to the database in its present state.
 func (p *Proof) Claim(ctx context.Context) error {
-	of, err := p.ofDatabase(ctx)
+	dbMarks, err := p.databaseMarks(ctx)
 	if err != nil {
 		return err
 	}
-	return p.give(ctx, of.Now)
+	return p.writeBucketMark(ctx, dbMarks.Current)
 }
 
-// ofDatabase is the database's marks, which are made if there are none.
-func (p *Proof) ofDatabase(ctx context.Context) (marks, error) {
+// databaseMarks returns the marks in the database, and writes the first if needed.
+func (p *Proof) databaseMarks(ctx context.Context) (marks, error) {
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {
-		if err = p.begin(ctx); err == nil {
+		if err = p.createMarks(ctx); err == nil {
 			row, err = p.db.Checkpoint.Get(ctx, checkpointID)
 		}
 	}
 	if err != nil {
 		return marks{}, err
 	}
-	var m marks
-	return m, json.Unmarshal([]byte(row.Value), &m)
+	var stored marks
+	return stored, json.Unmarshal([]byte(row.Value), &stored)
 }
 
-// begin gives the database its first mark, unless another server just has.
-func (p *Proof) begin(ctx context.Context) error {
-	first, err := json.Marshal(marks{Now: rand.Text(), Since: p.clock()})
+// createMarks writes the first marks, unless another server was first.
+func (p *Proof) createMarks(ctx context.Context) error {
+	first, err := json.Marshal(marks{Current: rand.Text(), CreatedAt: p.clock()})
 	if err != nil {
 		return err
 	}
@@ -159,8 +157,7 @@ func (p *Proof) begin(ctx context.Context) error {
 	return err
 }
 
-// replace puts other marks in the place of the database's, and says whether they
-// were still the same.
+// replace writes next over old, and reports whether the marks were still old.
 func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err error) {
 	before, err := json.Marshal(old)
 	if err != nil {
@@ -178,16 +175,16 @@ func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err er
 	return done, err
 }
 
-// ofStore is the store's mark, or empty.
-func (p *Proof) ofStore(ctx context.Context) (string, error) {
-	mark, err := p.bucket.ReadAll(ctx, file)
+// readBucketMark returns the mark in the bucket, or an empty text.
+func (p *Proof) readBucketMark(ctx context.Context) (string, error) {
+	mark, err := p.bucket.ReadAll(ctx, bucketKey)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return "", nil
 	}
 	return string(mark), err
 }
 
-// give gives the store a mark.
-func (p *Proof) give(ctx context.Context, mark string) error {
-	return p.bucket.WriteAll(ctx, file, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
+// writeBucketMark writes the mark in the bucket.
+func (p *Proof) writeBucketMark(ctx context.Context, mark string) error {
+	return p.bucket.WriteAll(ctx, bucketKey, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
 }

@@ -139,21 +139,21 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 		files := store(t)
 		p := pair(db, files)
 		together(t, p)
-		before, err := files.ReadAll(t.Context(), file)
+		before, err := files.ReadAll(t.Context(), bucketKey)
 		if err != nil {
 			t.Fatal(err)
 		}
 		together(t, p)
 		for range 3 { // the store has not heard of the last renewal
-			if err := files.WriteAll(t.Context(), file, before, nil); err != nil {
+			if err := files.WriteAll(t.Context(), bucketKey, before, nil); err != nil {
 				t.Fatal(err)
 			}
-			of, err := p.ofDatabase(t.Context())
-			if err != nil || of.Before != string(before) {
-				t.Fatalf("%+v, %v", of, err)
+			dbMarks, err := p.databaseMarks(t.Context())
+			if err != nil || dbMarks.Previous != string(before) {
+				t.Fatalf("%+v, %v", dbMarks, err)
 			}
 			together(t, p)
-			if before, err = files.ReadAll(t.Context(), file); err != nil {
+			if before, err = files.ReadAll(t.Context(), bucketKey); err != nil {
 				t.Fatal(err)
 			}
 			together(t, p)

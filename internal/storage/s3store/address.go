@@ -11,24 +11,24 @@ import (
 	"strings"
 )
 
-// Scheme is what the address of an S3 store begins with.
+// Scheme begins the address of an S3 store.
 const Scheme = "s3://"
 
-// address is what an operator says of a store:
+// address is the address of a bucket, as the operator writes it:
 // s3://bucket?region=…&endpoint=…&public_endpoint=…&path_style=…&profile=…
 type address struct {
 	bucket    string
-	region    string // empty: as the environment says
-	endpoint  string // empty: that of AWS
-	public    string // where those who have a link find the store; empty: endpoint
+	region    string // if empty, the region of the environment
+	endpoint  string // if empty, the endpoint of AWS
+	public    string // the endpoint in links; if empty, endpoint
 	pathStyle bool   // https://endpoint/bucket/key rather than https://bucket.endpoint/key
-	profile   string // of the AWS files; empty: as the environment says
+	profile   string // of the AWS files; if empty, the profile of the environment
 }
 
 var bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-// parse reads an address. Its errors name what is wrong and show no value that
-// may be a secret.
+// parse returns the address in text. An error names every problem, and shows no value
+// that may be a secret.
 func parse(text string) (address, error) {
 	u, err := url.Parse(text)
 	if err != nil || !strings.HasPrefix(text, Scheme) {
@@ -73,7 +73,7 @@ func parse(text string) (address, error) {
 		}
 	}
 	if !query.Has("path_style") {
-		a.pathStyle = a.endpoint != "" // what every store but AWS's knows
+		a.pathStyle = a.endpoint != "" // every store but AWS supports path style
 	}
 	return a, errors.Join(problems...)
 }

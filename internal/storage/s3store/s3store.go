@@ -1,17 +1,17 @@
-// Package s3store owns the keeping of files in an S3 store, of AWS or any
-// other: its address, how long the store may take, what is said of it when it
-// does not work, links with which a browser gets a file straight from it, and
-// targets by which a client sends one straight to it.
+// Package s3store owns the storing of files in S3, of AWS or a compatible server. It
+// owns the address of a bucket, the timeouts, messages that explain a failure, links
+// by which a browser reads a file directly from the bucket, and targets by which a
+// client writes a file directly to the bucket.
 //
-// Credentials come from AWS's usual environment variables and files, or from
-// the machine's role. They are in no address and no log.
+// Credentials come from AWS's usual environment variables and files, or from the
+// role of the machine. No address and no log contains credentials.
 //
-// Nothing in the bucket is ever overwritten: whoever writes asks for that
-// (blob.WriterOptions.IfNotExist), and so each file tells browsers and proxies
-// to keep it.
+// No file in the bucket is ever overwritten: writers set
+// blob.WriterOptions.IfNotExist. So each file tells browsers and proxies to cache
+// the file.
 //
-// The package does not own which files there are, nor who may have a link or a
-// target. Those of files on the local disk are filelink's.
+// The package does not own the list of files, nor the right to a link or a target.
+// Package filelink owns links and targets for files on the local disk.
 package s3store
 
 import (
@@ -36,35 +36,34 @@ import (
 	"gocloud.dev/blob/s3blob"
 )
 
-// What a store may take before it counts as gone. A request is tried attempts
-// times, with pauses that grow to longestPause.
+// The limits of one request. A request is sent at most maxAttempts times, with pauses
+// that grow to maxBackoff.
 const (
-	connectTime  = 5 * time.Second
-	silence      = 30 * time.Second // without a byte in either direction
-	attempts     = 4
-	longestPause = 2 * time.Second
+	connectTimeout = 5 * time.Second
+	idleTimeout    = 30 * time.Second // without a byte in either direction
+	maxAttempts    = 4
+	maxBackoff     = 2 * time.Second
 )
 
-// connections is how many stay open while nothing is asked.
-const connections = 100
+// maxIdleConnections is the largest number of open idle connections.
+const maxIdleConnections = 100
 
-// cacheControl is of every file, for none ever changes. Private, because a
-// photograph may show a person.
+// cacheControl is the Cache-Control of every file, because files never change. It is
+// private because a photograph may show a person.
 const cacheControl = "private, max-age=31536000, immutable"
 
-// Store is one bucket of an S3 store.
+// Store is one bucket in S3.
 type Store struct {
-	// Bucket is the files. Close it when the store is needed no more.
+	// Bucket holds the files. The caller closes Bucket after use.
 	Bucket *blob.Bucket
 
-	client *s3.Client
-	name   string // of the bucket
-	where  string // the endpoint, for messages
-	public string // the endpoint in links, if it is another
+	client   *s3.Client
+	name     string // of the bucket
+	location string // the endpoint, for messages
+	public   string // the endpoint in links, if it is another
 }
 
-// Open opens the bucket that an address names. It does not ask the store for
-// anything: see Check.
+// Open opens the bucket at an address. It sends no request to the bucket: see Check.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	a, err := parse(text)
 	if err != nil {
@@ -91,19 +90,19 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := a.endpoint
-	if where == "" {
-		where = "AWS, " + settings.Region
+	location := a.endpoint
+	if location == "" {
+		location = "AWS, " + settings.Region
 	}
-	return &Store{Bucket: bucket, client: client, name: a.bucket, where: where, public: a.public}, nil
+	return &Store{Bucket: bucket, client: client, name: a.bucket, location: location, public: a.public}, nil
 }
 
-// load gathers the AWS settings of the environment, with what the address says.
+// load returns the AWS settings of the environment, changed by the address.
 func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(httpClient()),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, longestPause })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
 		}),
 		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
 			log.Debug("S3: " + fmt.Sprintf(format, args...))
@@ -120,53 +119,54 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	case err != nil:
 		return settings, fmt.Errorf("read AWS's settings: %w", err)
 	case settings.Region == "" && a.endpoint != "":
-		settings.Region = "us-east-1" // what most stores other than AWS's say they are
+		settings.Region = "us-east-1" // the default region of most other stores
 	case settings.Region == "":
 		return settings, errors.New("give region=… in the address, or AWS_REGION")
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*connectTime)
+	credentialsCtx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
-	if _, err := settings.Credentials.Retrieve(limited); err != nil {
+	if _, err := settings.Credentials.Retrieve(credentialsCtx); err != nil {
 		log.WarnContext(ctx, "AWS's settings lead to no credentials", "error", err)
 		return settings, errors.New("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use AWS's files or a role")
 	}
 	return settings, nil
 }
 
-// httpClient gives up on a store that is silent. How long a whole request may
-// take is for its caller's context to say: a large file takes its time.
+// httpClient returns a client with connections that end after idleTimeout. The caller's
+// context limits the time of a whole request, because a large file takes long.
 func httpClient() aws.HTTPClient {
-	dialer := net.Dialer{Timeout: connectTime}
+	dialer := net.Dialer{Timeout: connectTimeout}
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return impatient{c}, nil
+			return idleTimeoutConn{c}, nil
 		}
-		t.TLSHandshakeTimeout = connectTime
-		t.IdleConnTimeout = silence / 2
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		t.TLSHandshakeTimeout = connectTimeout
+		t.IdleConnTimeout = idleTimeout / 2
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdleConnections, maxIdleConnections
 	})
 }
 
-// impatient is a connection that ends after a silence.
-type impatient struct{ net.Conn }
+// idleTimeoutConn is a connection whose reads and writes fail after idleTimeout without
+// a byte in either direction.
+type idleTimeoutConn struct{ net.Conn }
 
-func (c impatient) Read(p []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(silence))
+func (c idleTimeoutConn) Read(p []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(idleTimeout))
 	return c.Conn.Read(p)
 }
 
-// Write also gives a reader that waits already the time from now.
-func (c impatient) Write(p []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(silence))
+// Write also extends the deadline of a waiting Read.
+func (c idleTimeoutConn) Write(p []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(idleTimeout))
 	return c.Conn.Write(p)
 }
 
-// withCacheControl puts it on every file that is written. A copy takes nothing
-// over from the file but its bytes: somebody else may have written that.
+// withCacheControl sets cacheControl on every written file. A copy keeps only the bytes
+// of its source, because a client may have written the other properties.
 func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	switch input := in.Parameters.(type) {
 	case *s3.PutObjectInput:
@@ -174,7 +174,7 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	case *s3.CreateMultipartUploadInput:
 		input.CacheControl = aws.String(cacheControl)
 	case *s3.CopyObjectInput:
-		ctx = middleware.WithStackValue(ctx, copiedKey{}, new(error))
+		ctx = middleware.WithStackValue(ctx, copyErrorKey{}, new(error))
 		input.CacheControl = aws.String(cacheControl)
 		input.ContentType = aws.String("application/octet-stream")
 		input.MetadataDirective = types.MetadataDirectiveReplace
@@ -182,36 +182,36 @@ func withCacheControl(ctx context.Context, in middleware.InitializeInput, next m
 	return next.HandleInitialize(ctx, in)
 }
 
-// Name returns the bucket's address without the parts that only Tagma needs, for
+// Name returns the bucket's address without parameters, for
 // messages.
-func (s *Store) Name() string { return Scheme + s.name + " (" + s.where + ")" }
+func (s *Store) Name() string { return Scheme + s.name + " (" + s.location + ")" }
 
-// copiedKey is where a copy on its way keeps how it was answered: an *error.
-type copiedKey struct{}
+// copyErrorKey is the key of an *error in a request's context: the error of the first
+// attempt to copy.
+type copyErrorKey struct{}
 
-// copyOnce keeps the SDK from asking for a copy again. A request that seemed to
-// have failed may be carried out late, when the file is another already: then it
-// would write over what the second one has copied, and somebody has read. Who
-// needs a copy tries another name.
+// copyOnce stops the SDK from repeating a copy. A request that seemed to fail may be
+// executed late, after the source has changed. The late copy would overwrite a copy
+// that a client has already read. The caller of a failed copy uses a new key.
 func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	before, ok := middleware.GetStackValue(ctx, copiedKey{}).(*error)
-	if ok && *before != nil {
-		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *before) //nolint:errorlint // else it is tried again
+	previous, ok := middleware.GetStackValue(ctx, copyErrorKey{}).(*error)
+	if ok && *previous != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *previous) //nolint:errorlint // else it is tried again
 	}
 	out, metadata, err := next.HandleFinalize(ctx, in)
 	if ok {
-		*before = err
+		*previous = err
 	}
 	return out, metadata, err
 }
 
-// Check says in one line what is wrong with the store, if it cannot be used.
+// Check returns an error of one line if the bucket cannot be used.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.name, MaxKeys: aws.Int32(1)})
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the bucket %s (%s): %w", s.name, s.where, explain(err))
+	return fmt.Errorf("the bucket %s (%s): %w", s.name, s.location, explain(err))
 }
 
 func explain(err error) error {

@@ -107,7 +107,7 @@ type clock struct{ now time.Time }
 func (c *clock) read() instant.Instant { return instant.Of(c.now) }
 
 // ask asks for a link, which anybody may.
-func ask(t *testing.T, method, link string, header ...string) (*http.Response, string) {
+func doRequest(t *testing.T, method, link string, header ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, link, nil)
 	if err != nil {
@@ -142,7 +142,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	if !strings.HasPrefix(link, "http://"+server.Host+"/photographs/"+key+"?") || strings.Contains(link, server.SecretKey) {
 		t.Error(link)
 	}
-	whole, body := ask(t, "GET", link)
+	whole, body := doRequest(t, "GET", link)
 	for name, want := range map[string]string{"Content-Type": "image/jpeg", "Cache-Control": cacheControl, "Content-Length": "10", "Accept-Ranges": "bytes"} {
 		if whole.Header.Get(name) != want {
 			t.Errorf("%s is %q", name, whole.Header.Get(name))
@@ -160,7 +160,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		status int
 		body   string
 	}{{[2]string{"Range", "bytes=2-4"}, 206, "234"}, {[2]string{"Range", "bytes=7-"}, 206, "789"}, {[2]string{"If-None-Match", tag}, 304, ""}} {
-		if got, body := ask(t, "GET", link, c.header[:]...); got.StatusCode != c.status || body != c.body {
+		if got, body := doRequest(t, "GET", link, c.header[:]...); got.StatusCode != c.status || body != c.body {
 			t.Errorf("%v: %d %q", c.header, got.StatusCode, body)
 		}
 	}
@@ -175,16 +175,16 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		"another name":      strings.Replace(link, "2020-06-20_21-33-24.jpg&", "evil.html&", 1),
 		"shown otherwise":   strings.Replace(link, "inline", "attachment", 1),
 	} {
-		if got, _ := ask(t, "GET", changed); changed == link || got.StatusCode < 400 || got.StatusCode >= 500 {
+		if got, _ := doRequest(t, "GET", changed); changed == link || got.StatusCode < 400 || got.StatusCode >= 500 {
 			t.Errorf("%s: %d", what, got.StatusCode)
 		}
 	}
 	for _, method := range []string{"PUT", "DELETE", "POST"} {
-		if got, _ := ask(t, method, link); got.StatusCode < 400 || got.StatusCode >= 500 {
+		if got, _ := doRequest(t, method, link); got.StatusCode < 400 || got.StatusCode >= 500 {
 			t.Errorf("%s is answered %d", method, got.StatusCode)
 		}
 	}
-	if got, body := ask(t, "GET", link); got.StatusCode != 200 || body != "0123456789" {
+	if got, body := doRequest(t, "GET", link); got.StatusCode != 200 || body != "0123456789" {
 		t.Errorf("and then: %d", got.StatusCode)
 	}
 }
@@ -208,7 +208,7 @@ func TestLinks_AreTheSameOnEachServerUntilTheyHaveFiveMinutesLeft(t *testing.T) 
 	if next == first || err != nil || !later.Time().Equal(until.Add(55*time.Minute)) {
 		t.Errorf("%v, %v, and the link is the old one: %t", later, err, next == first)
 	}
-	if got, _ := ask(t, "GET", first); got.StatusCode != 200 {
+	if got, _ := doRequest(t, "GET", first); got.StatusCode != 200 {
 		t.Errorf("the first is answered %d", got.StatusCode)
 	}
 	c.now = time.Now().Add(-3 * time.Hour)
@@ -216,7 +216,7 @@ func TestLinks_AreTheSameOnEachServerUntilTheyHaveFiveMinutesLeft(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := ask(t, "GET", past); got.StatusCode != 403 {
+	if got, _ := doRequest(t, "GET", past); got.StatusCode != 403 {
 		t.Errorf("one that has ended is answered %d", got.StatusCode)
 	}
 }
@@ -230,7 +230,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, body := ask(t, "GET", link); got.StatusCode != 200 || body != key {
+		if got, body := doRequest(t, "GET", link); got.StatusCode != 200 || body != key {
 			t.Errorf("%q: %s is answered %d %.200s", key, link, got.StatusCode, body)
 		}
 	}
@@ -239,7 +239,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _ := ask(t, "GET", link)
+		got, _ := doRequest(t, "GET", link)
 		if kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Disposition")); got.StatusCode != 200 || err != nil || kind != "attachment" || parameters["filename"] != name {
 			t.Errorf("%q: %d, %q", name, got.StatusCode, got.Header.Get("Content-Disposition"))
 		}
@@ -250,7 +250,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 	if err != nil || !strings.HasPrefix(link, "http://localhost:"+port+"/photographs/") {
 		t.Fatal(link, err)
 	}
-	if got, _ := ask(t, "GET", link); got.StatusCode != 200 {
+	if got, _ := doRequest(t, "GET", link); got.StatusCode != 200 {
 		t.Errorf("from outside: %d", got.StatusCode)
 	}
 	other := enter(t, "s3://photographs?path_style=false&endpoint=https://s3.example.org")
@@ -290,7 +290,7 @@ func TestLinks_EndWithTheCredentialsThatSignedThem(t *testing.T) {
 	if want := ends; err != nil || !expires.Time().Equal(want) && !expires.Time().Equal(window) || expires.Time().After(want) {
 		t.Errorf("%v, not %v, %v", expires, want, err)
 	}
-	if got, _ := ask(t, "GET", link); got.StatusCode != 200 {
+	if got, _ := doRequest(t, "GET", link); got.StatusCode != 200 {
 		t.Errorf("it is answered %d", got.StatusCode)
 	}
 }
@@ -324,14 +324,14 @@ func TestStore_LogsNoSecret(t *testing.T) {
 func TestImpatient_AConnectionEndsAfterASilenceAndNotAsLongAsItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		c, began := impatient{ours}, time.Now()
+		c, began := idleTimeoutConn{ours}, time.Now()
 		go func() {
-			<-time.After(silence - time.Second)
+			<-time.After(idleTimeout - time.Second)
 			_, _ = c.Write([]byte("a request"))
 		}()
 		go func() { _, _ = io.ReadFull(theirs, make([]byte, len("a request"))) }()
 		_, err := c.Read(make([]byte, 1))
-		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != 2*silence-time.Second {
+		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != 2*idleTimeout-time.Second {
 			t.Errorf("it ended after %v, %v", took, err)
 		}
 	})

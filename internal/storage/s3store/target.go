@@ -16,44 +16,44 @@ import (
 	"tagma/internal/storage/filelink"
 )
 
-// MostDirect is how large a file may be that goes straight to the store, in one
-// request that cannot be resumed, and that the store must copy before it is
-// taken for silent. A larger one goes through the server, which sends it in
-// parts.
-const MostDirect = 1 << 30
+// MaxDirectSize is the largest size of a file sent directly to the bucket, in
+// bytes. A direct upload is one request that cannot be resumed, and the store must
+// copy the file within idleTimeout. A larger file goes through the server, which
+// sends parts.
+const MaxDirectSize = 1 << 30
 
-// Targets makes targets that lead to the store itself. It is safe for concurrent
+// Targets makes targets that lead to the bucket itself. It is safe for concurrent
 // use.
 type Targets struct {
-	clock  instant.Clock
-	puts   *presigner
-	larger filelink.Targets
+	clock instant.Clock
+	puts  *presigner
+	large filelink.Targets
 }
 
 var _ filelink.Targets = (*Targets)(nil)
 
-// Targets gives the maker of targets. Those of files over MostDirect are made by
-// larger.
-func (s *Store) Targets(ctx context.Context, clock instant.Clock, larger filelink.Targets) (*Targets, error) {
+// Targets returns a maker of targets. Large makes the targets of files over
+// MaxDirectSize.
+func (s *Store) Targets(ctx context.Context, clock instant.Clock, large filelink.Targets) (*Targets, error) {
 	puts, err := s.presigner(filelink.TargetLifetime, func(c *s3.PresignClient) error {
 		_, err := c.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &s.name, Key: aws.String(sampleKey), IfNoneMatch: aws.String("*")})
 		return err
 	})
-	return &Targets{clock, puts, larger}, err
+	return &Targets{clock, puts, large}, err
 }
 
-// Target implements filelink.Targets: a PUT at the file's Incoming. Length, MD5
-// and If-None-Match are signed, so that the store refuses another file, and a
-// second one, if it looks at them.
+// Target implements filelink.Targets: it returns a PUT to the key Incoming.
+// Content-Length, Content-MD5 and If-None-Match are signed, so that the store refuses
+// another file and a second file, if the store checks these headers.
 func (t *Targets) Target(ctx context.Context, file filelink.File) (filelink.Target, error) {
-	if file.Size > MostDirect {
-		return t.larger.Target(ctx, file)
+	if file.Size > MaxDirectSize {
+		return t.large.Target(ctx, file)
 	}
 	sum, err := hex.DecodeString(file.MD5)
 	if err != nil {
 		return filelink.Target{}, err
 	}
-	now := t.clock().Time().Truncate(time.Second) // as it is signed
+	now := t.clock().Time().Truncate(time.Second) // signatures have whole seconds
 	link, signed, until, err := t.puts.sign(ctx, file.Incoming, now, now.Add(filelink.TargetLifetime), func(r *http.Request) {
 		r.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum))
 		r.ContentLength = file.Size

@@ -142,7 +142,7 @@ func TestTargets_EmptyLargeLateAndFromOutside(t *testing.T) {
 		t.Errorf("an empty file is answered %d %s", status, said)
 	}
 	large := fileOf("x")
-	large.Size = MostDirect + 1
+	large.Size = MaxDirectSize + 1
 	if to := s.target(t, instant.System, large); to.URL != "/uploads/never" {
 		t.Errorf("a large file goes to %s", to.URL)
 	}
@@ -193,7 +193,7 @@ func TestCopy_IsAskedForOnceAndEverythingElseAgain(t *testing.T) {
 		t.Errorf("%v, after %d requests", err, asked.Load())
 	}
 	asked.Store(0)
-	if _, err := s.Bucket.ReadAll(t.Context(), place); err == nil || asked.Load() != attempts {
+	if _, err := s.Bucket.ReadAll(t.Context(), place); err == nil || asked.Load() != maxAttempts {
 		t.Errorf("%v, after %d requests", err, asked.Load())
 	}
 }

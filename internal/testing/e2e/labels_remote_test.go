@@ -102,7 +102,7 @@ func TestLabels_AFaultOfTheRemoteIsToldWithoutSecretsAndEndsByItself(t *testing.
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRemote(t)
-			r.Fault(fault.answer)
+			r.SetFault(fault.answer)
 			s := start(t, "", append(r.args, "--labels-timeout", "1s")...)
 			admin := s.admin()
 			began := time.Now()
@@ -124,10 +124,10 @@ func TestLabels_AFaultOfTheRemoteIsToldWithoutSecretsAndEndsByItself(t *testing.
 			if tries := strings.Count(s.logs.String(), "labels wait for their repository"); tries > 10 {
 				t.Errorf("within seconds it was tried %d times", tries)
 			}
-			r.Fault(nil)
+			r.SetFault(nil)
 			admin.settle(time.Minute)
 			pushedOnce(t, r.Dir, admin.submissions(""))
-			r.Fault(fault.answer)
+			r.SetFault(fault.answer)
 			admin.submit(submission(3, 1), 0)
 			began = time.Now()
 			s.stop() // in the middle of a try

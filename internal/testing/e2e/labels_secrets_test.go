@@ -64,12 +64,12 @@ func TestLabels_NoSecretIsInAnyLogAnswerErrorDatabaseOrFile(t *testing.T) {
 					told.Write(got.Body)
 				}
 				tell(1)
-				r.Fault(githost.Status(500))
+				r.SetFault(githost.Status(500))
 				tell(2)
 				told.WriteString(admin.known(30 * time.Second))
-				r.Fault(githost.Status(403))
+				r.SetFault(githost.Status(403))
 				tell(3)
-				r.Fault(nil)
+				r.SetFault(nil)
 				r.hook("echo \"$HTTP_AUTHORIZATION " + kind.secret + "\" >&2; exit 1\n")
 				if kind.secret == githost.Token {
 					until(t, "one is rejected", time.Minute, func() bool { return admin.count("FAILED") > 0 })

@@ -110,9 +110,9 @@ func (h *Host) Up() error {
 	return err
 }
 
-// Fault makes the host answer every request with f; nil restores normal
+// SetFault makes the host answer every request with f; nil restores normal
 // answers.
-func (h *Host) Fault(f http.HandlerFunc) {
+func (h *Host) SetFault(f http.HandlerFunc) {
 	if f == nil {
 		h.fault.Store(nil)
 		return

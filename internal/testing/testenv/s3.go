@@ -12,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"tagma/internal/testing/checkout"
 	"tagma/internal/testing/childproc"
 )
 
@@ -27,9 +27,12 @@ import (
 // program is a separate module, so that its dependencies stay out of Tagma's
 // go.mod.
 var gateway = sync.OnceValues(func() (string, error) {
-	_, sourceFile, _, _ := runtime.Caller(0)
+	root, err := checkout.Root()
+	if err != nil {
+		return "", err
+	}
 	tool := exec.Command("go", "tool", "-n", "versitygw")
-	tool.Dir = filepath.Join(filepath.Dir(sourceFile), "..", "..", "tools", "s3server")
+	tool.Dir = filepath.Join(root, "internal", "tools", "s3server")
 	tool.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var output bytes.Buffer
 	tool.Stderr = &output

@@ -47,8 +47,7 @@ func TestPostgres_TheDatabaseIsGoneWhenTheTestEnds(t *testing.T) {
 		}
 	})
 	err := connect(t, address).PingContext(t.Context())
-	var refused *pq.Error
-	if !errors.As(err, &refused) || refused.Code.Name() != "invalid_catalog_name" {
+	if refused, ok := errors.AsType[*pq.Error](err); !ok || refused.Code.Name() != "invalid_catalog_name" {
 		t.Fatalf("got %v, want that there is no such database", err)
 	}
 }

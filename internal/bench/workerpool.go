@@ -16,8 +16,8 @@ import (
 	"tagma/internal/testing/childproc"
 )
 
-// team is processes that do the same: each takes a line and answers with one.
-type team struct {
+// workerPool is a set of equal processes. A worker reads a line and answers with a line.
+type workerPool struct {
 	workers []*worker
 	free    chan *worker
 }
@@ -29,9 +29,9 @@ type worker struct {
 	log string
 }
 
-// startTeam starts them one after the other; each says that it is ready.
-func startTeam(folder string, size int, command func() *exec.Cmd) (*team, error) {
-	t := &team{free: make(chan *worker, size)}
+// startWorkerPool starts the workers one after the other, and waits until each reports ready.
+func startWorkerPool(folder string, size int, command func() *exec.Cmd) (*workerPool, error) {
+	t := &workerPool{free: make(chan *worker, size)}
 	for n := range size {
 		w, err := startWorker(filepath.Join(folder, fmt.Sprintf("worker-%d.log", n)), command())
 		if err != nil {
@@ -73,24 +73,24 @@ func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
 	return w, nil
 }
 
-// line is the next line that it says.
+// line returns the next line of the worker's output.
 func (w *worker) line() (string, error) {
 	line, err := w.out.ReadString('\n')
 	if err != nil {
-		said, _ := os.ReadFile(w.log)
-		return "", fmt.Errorf("%s ended: %s", w.cmd.Path, said[max(0, len(said)-500):])
+		stderr, _ := os.ReadFile(w.log)
+		return "", fmt.Errorf("%s ended: %s", w.cmd.Path, stderr[max(0, len(stderr)-500):])
 	}
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
-// close ends it, by the end of its input.
+// close ends the worker by ending its input, and waits for the end.
 func (w *worker) close() error {
 	_ = w.in.Close()
 	return w.cmd.Wait()
 }
 
-// close ends them all. There need not be a team.
-func (t *team) close() error {
+// close ends all workers. A nil pool has none.
+func (t *workerPool) close() error {
 	if t == nil {
 		return nil
 	}
@@ -101,8 +101,8 @@ func (t *team) close() error {
 	return errors.Join(all...)
 }
 
-// ask gives a line to one that is free.
-func (t *team) ask(line string) (string, error) {
+// do sends a line to a free worker, and returns the answer.
+func (t *workerPool) do(line string) (string, error) {
 	w := <-t.free
 	defer func() { t.free <- w }()
 	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
@@ -111,17 +111,17 @@ func (t *team) ask(line string) (string, error) {
 	return w.line()
 }
 
-// work measures lines, as many at once as there are clients and workers. Each
-// must be answered as it is expected.
-func (t *team) work(least time.Duration, next func() (line, want string)) runner {
-	return func(_ context.Context, clients int, cell time.Duration) (measured, error) {
+// measureLines returns a runner that sends lines, as many at once as there are clients and
+// workers. Next returns a line and the expected answer.
+func (t *workerPool) measureLines(minCell time.Duration, next func() (line, want string)) runner {
+	return func(_ context.Context, clients int, cell time.Duration) (sample, error) {
 		var pids []int
 		for _, w := range t.workers {
-			pids = append(pids, family(w.cmd.Process.Pid)...)
+			pids = append(pids, processTree(w.cmd.Process.Pid)...)
 		}
-		return measure(pids, min(clients, len(t.workers)), max(least, cell), func() error {
+		return measure(pids, min(clients, len(t.workers)), max(minCell, cell), func() error {
 			line, want := next()
-			answer, err := t.ask(line)
+			answer, err := t.do(line)
 			if err == nil && answer != want {
 				err = fmt.Errorf("answered %.100q", answer)
 			}

@@ -1,4 +1,4 @@
-// Package batch owns the grouping of rows that were loaded together, so that
+// Package siblings owns the grouping of rows that were loaded together, so that
 // the number of SQL statements of an operation depends on the shape of the
 // query and never on the number of rows.
 //
@@ -9,8 +9,8 @@
 // query. Nothing waits and nothing is guessed: unlike a loader with a timer,
 // Load issues the same statements every time.
 //
-// Package batch does not own SQL, ent or GraphQL.
-package batch
+// Package siblings does not own SQL, ent or GraphQL.
+package siblings
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 )
 
 // errFetchPanicked is the error for the other rows when loading an edge panics.
-var errFetchPanicked = errors.New("batch: the edge could not be loaded")
+var errFetchPanicked = errors.New("siblings: the edge could not be loaded")
 
 // Group holds rows of one kind that were loaded together. A Group lives as long
 // as one answer, and is safe for concurrent use.

@@ -10,25 +10,25 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// lineUp is servers that are measured at the same jobs. The first is Tagma.
-type lineUp []*contestant
+// targetList is a list of servers that are measured at the same jobs. The first is Tagma.
+type targetList []*target
 
-// add takes one in that has just been started.
-func (l *lineUp) add(c *contestant, err error) error {
+// add appends a target that has just been started, unless err is set.
+func (l *targetList) add(c *target, err error) error {
 	if err == nil {
 		*l = append(*l, c)
 	}
 	return err
 }
 
-// close ends all of them.
-func (l lineUp) close() {
+// close ends all targets.
+func (l targetList) close() {
 	for _, c := range l {
 		_ = c.close()
 	}
 }
 
-func (l lineUp) names() []string {
+func (l targetList) names() []string {
 	names := make([]string, len(l))
 	for n, c := range l {
 		names[n] = c.name
@@ -36,47 +36,47 @@ func (l lineUp) names() []string {
 	return names
 }
 
-// signInto gives somebody a token on a database.
-func signInto(ctx context.Context, databaseURL string) (string, error) {
+// createTokenAt returns the secret of a new token in the database at a URL.
+func createTokenAt(ctx context.Context, databaseURL string) (string, error) {
 	db, err := database.Open(ctx, databaseURL, database.Options{Connections: 1})
 	if err != nil {
 		return "", err
 	}
-	token, err := signIn(ctx, db)
+	token, err := createToken(ctx, db)
 	return token, errors.Join(err, db.Close())
 }
 
 // reads measures the jobs that only read.
 func (s *settings) reads(ctx context.Context, name, binary, databaseURL string) error {
-	token, err := signInto(ctx, databaseURL)
+	token, err := createTokenAt(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
-	var l lineUp
+	var l targetList
 	defer func() { l.close() }()
 	if err := l.add(startTagma("Tagma", binary, s.folder, databaseURL, token, nil)); err != nil {
 		return err
 	}
-	if s.rival != "" {
-		words := strings.Fields(s.rival)
-		rival := words[len(words)-1]
-		if err := l.add(startTagma("rival", rival, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
+	if s.candidate != "" {
+		words := strings.Fields(s.candidate)
+		candidate := words[len(words)-1]
+		if err := l.add(startTagma("candidate", candidate, s.folder, databaseURL, token, words[:len(words)-1])); err != nil {
 			return err
 		}
 	}
-	if err := l.add(startFloor(s.folder, databaseURL)); err != nil {
+	if err := l.add(startBaseline(s.folder, databaseURL)); err != nil {
 		return err
 	}
-	rows, err := s.compete(ctx, name, l, jobs.All())
+	rows, err := s.measureJobs(ctx, name, l, jobs.All())
 	if err == nil && len(rows) > 0 {
 		fmt.Printf("\n### Queries on %s\n\n%s", name, table(l.names(), rows))
 	}
 	return err
 }
 
-// compete measures the servers at those of the jobs that are asked for, after a
-// look at their answers, which must be the same.
-func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.Job) ([]row, error) {
+// measureJobs measures the selected jobs on all targets, after a check that their answers are
+// the same.
+func (s *settings) measureJobs(ctx context.Context, on string, l targetList, all []jobs.Job) ([]row, error) {
 	var rows []row
 	for _, j := range all {
 		if !s.only.MatchString(j.Title) {
@@ -94,26 +94,26 @@ func (s *settings) compete(ctx context.Context, on string, l lineUp, all []jobs.
 		if err := compare(ctx, l, requests); err != nil {
 			return nil, fmt.Errorf("%s: %w", j.Title, err)
 		}
-		measured, err := s.rounds(ctx, on, j.Title, runners)
+		sample, err := s.rounds(ctx, on, j.Title, runners)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, measured...)
+		rows = append(rows, sample...)
 	}
 	return rows, nil
 }
 
-// rounds lets the runners take turns, for each number of clients, after one
-// that does not count: statements are prepared in it, and JavaScript compiled. A
-// request that fails ends the row and not the run, unless that was called off:
-// it is a result too.
+// rounds measures the runners in turn, for each number of clients. A first run is not counted,
+// because databases prepare statements and JavaScript is compiled. A failed request ends
+// its row but not the run, because a failure is a result too; only a cancelled context ends
+// the run.
 func (s *settings) rounds(ctx context.Context, on, title string, runners []runner) ([]row, error) {
 	for _, run := range runners {
-		_, _ = run(ctx, 1, s.cell) // it fails again below
+		_, _ = run(ctx, 1, s.cell) // an error occurs again below
 	}
 	var rows []row
 	for _, clients := range s.clients {
-		r := row{title: title, clients: clients, cells: make([][]measured, len(runners))}
+		r := row{title: title, clients: clients, cells: make([][]sample, len(runners))}
 		for round := 0; round < s.repeat && r.failure == nil; round++ {
 			for n, run := range runners {
 				m, err := run(ctx, clients, s.cell)

@@ -1,4 +1,4 @@
-package batch_test
+package siblings_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tagma/internal/base/batch"
+	"tagma/internal/base/siblings"
 )
 
 func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
@@ -15,7 +15,7 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	for i := range rows {
 		rows[i] = i
 	}
-	group := batch.NewGroup(rows)
+	group := siblings.NewGroup(rows)
 	var calls atomic.Int32
 	double := func(_ context.Context, rows []int) (map[int]int, error) {
 		calls.Add(1)
@@ -28,7 +28,7 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, row := range rows {
 		wg.Go(func() {
-			got, err := batch.Load(t.Context(), group, row, "double", double)
+			got, err := siblings.Load(t.Context(), group, row, "double", double)
 			if err != nil || got[row] != 2*row {
 				t.Errorf("row %d: got %d, %v", row, got[row], err)
 			}
@@ -42,9 +42,9 @@ func TestLoad_AsksOnceForTheWholeGroupHoweverManyRowsAsk(t *testing.T) {
 
 func TestLoad_KeepsEdgesWithOtherArgumentsApart(t *testing.T) {
 	type name struct{ edge, argument string }
-	group := batch.NewGroup([]int{1})
+	group := siblings.NewGroup([]int{1})
 	for _, argument := range []string{"a", "b"} {
-		got, err := batch.Load(t.Context(), group, 1, name{"edge", argument},
+		got, err := siblings.Load(t.Context(), group, 1, name{"edge", argument},
 			func(context.Context, []int) (map[int]string, error) { return map[int]string{1: argument}, nil })
 		if err != nil || got[1] != argument {
 			t.Errorf("%s: got %q, error %v, want the argument", argument, got[1], err)
@@ -53,10 +53,10 @@ func TestLoad_KeepsEdgesWithOtherArgumentsApart(t *testing.T) {
 }
 
 func TestLoad_TellsEveryRowOfAFailure(t *testing.T) {
-	group := batch.NewGroup([]int{1, 2})
+	group := siblings.NewGroup([]int{1, 2})
 	broken := errors.New("broken")
 	for row := range 2 {
-		_, err := batch.Load(t.Context(), group, row, "edge",
+		_, err := siblings.Load(t.Context(), group, row, "edge",
 			func(context.Context, []int) (map[int]int, error) { return nil, broken })
 		if !errors.Is(err, broken) {
 			t.Errorf("row %d: %v", row, err)
@@ -65,7 +65,7 @@ func TestLoad_TellsEveryRowOfAFailure(t *testing.T) {
 }
 
 func TestLoad_ARowLoadedAloneAsksForItself(t *testing.T) {
-	got, err := batch.Load(t.Context(), nil, 7, "edge",
+	got, err := siblings.Load(t.Context(), nil, 7, "edge",
 		func(_ context.Context, rows []int) (map[int]int, error) { return map[int]int{7: len(rows)}, nil })
 	if err != nil || got[7] != 1 {
 		t.Errorf("got %v, %v", got, err)

@@ -13,14 +13,14 @@ func shell(script string) func() *exec.Cmd {
 }
 
 func TestTeam_EachLineIsAnsweredByOneThatIsFree(t *testing.T) {
-	both, err := startTeam(t.TempDir(), 2, shell(`echo ready; while read line; do echo "$line, done by $$"; done`))
+	pool, err := startWorkerPool(t.TempDir(), 2, shell(`echo ready; while read line; do echo "$line, done by $$"; done`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer both.close()
+	defer pool.close()
 	workers := map[string]bool{}
 	for range 4 {
-		answer, err := both.ask("wash")
+		answer, err := pool.do("wash")
 		what, who, ok := strings.Cut(answer, ", done by ")
 		if err != nil || !ok || what != "wash" {
 			t.Fatalf("answered %q, %v", answer, err)
@@ -33,19 +33,19 @@ func TestTeam_EachLineIsAnsweredByOneThatIsFree(t *testing.T) {
 }
 
 func TestTeam_AnotherAnswerThanIsWantedEndsTheMeasuring(t *testing.T) {
-	one, err := startTeam(t.TempDir(), 1, shell(`echo ready; while read line; do echo no; done`))
+	one, err := startWorkerPool(t.TempDir(), 1, shell(`echo ready; while read line; do echo no; done`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer one.close()
-	_, err = one.work(time.Minute, func() (line, want string) { return "take", "yes" })(t.Context(), 8, 0)
+	_, err = one.measureLines(time.Minute, func() (line, want string) { return "take", "yes" })(t.Context(), 8, 0)
 	if err == nil || !strings.Contains(err.Error(), `"no"`) {
 		t.Errorf("it ends with %v", err)
 	}
 }
 
 func TestTeam_OneThatDoesNotStartSaysWhy(t *testing.T) {
-	if _, err := startTeam(t.TempDir(), 1, shell(`echo nothing to read with >&2; exit 1`)); err == nil || !strings.Contains(err.Error(), "nothing to read with") {
+	if _, err := startWorkerPool(t.TempDir(), 1, shell(`echo nothing to read with >&2; exit 1`)); err == nil || !strings.Contains(err.Error(), "nothing to read with") {
 		t.Errorf("it fails with %v", err)
 	}
 }

@@ -21,12 +21,11 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// The floor is what a server costs that was written for these jobs alone: it
-// decodes the variables, runs one SQL statement, and copies the JSON that the
-// database has built. It knows no GraphQL, no callers and no limits. The pool,
-// the drivers and their settings are the server's own.
+// The baseline is a server written for these jobs only. It decodes the variables, runs one
+// SQL statement, and copies the JSON that the database builds. It has no GraphQL, no callers
+// and no limits. It uses the pool, the drivers and the settings of Tagma's server.
 
-// variables are those of any job.
+// variables are the variables of any job.
 type variables struct {
 	Series []struct {
 		Device     string
@@ -39,8 +38,8 @@ type variables struct {
 	Images  json.RawMessage
 }
 
-// handWritten is how the floor answers a job.
-type handWritten struct {
+// baselineJob defines how the baseline answers a job.
+type baselineJob struct {
 	field    string // of the answer's data
 	postgres string
 	sqlite   string
@@ -51,20 +50,20 @@ type handWritten struct {
 const (
 	takenAtPostgres = `to_char(to_timestamp(i.taken_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
 	takenAtSQLite   = `strftime('%Y-%m-%dT%H:%M:%SZ', i.taken_at / 1000, 'unixepoch')`
-	// scalarsSQL is eight scalars; @time is one of the expressions above.
+	// scalarsSQL selects eight scalars; @time is one of the expressions above.
 	scalarsSQL = `'id', 'Image:' || i.id, 'takenAt', @time, 'md5', i.md5, 'size', i.size, 'temperature', i.temperature,
 		'humidity', i.humidity, 'latitude', i.latitude, 'longitude', i.longitude`
-	// byHour inOrder is sums of all images, from $2 to before $3.
+	// byHour and groupAndOrder sum all images from $2 (inclusive) to $3 (exclusive).
 	byHour = `SELECT device, taken_at - taken_at % 3600000 taken_at, count(*) images, coalesce(sum(objects), 0) objects,
 			min(temperature) t0, avg(temperature) t1, max(temperature) t2, min(humidity) h0, avg(humidity) h1, max(humidity) h2
 		FROM images LEFT JOIN (SELECT image_id, sum(object_count) objects FROM annotations GROUP BY image_id) a ON a.image_id = images.id
 		WHERE taken_at >= $2 AND taken_at < $3`
-	inOrder  = `GROUP BY 1, 2 ORDER BY 1, 2`
-	inSeries = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
+	groupAndOrder = `GROUP BY 1, 2 ORDER BY 1, 2`
+	inSeries      = `SELECT * FROM images WHERE device = $1 AND taken_at >= $2 AND taken_at < $3 ORDER BY device, taken_at LIMIT $4`
 )
 
-// forPostgres and forSQLite write a statement in the words of a dialect.
-// @array(…)@ is a list in JSON, empty rather than null.
+// forPostgres and forSQLite return a statement for one dialect. @array(…)@ is a list in
+// JSON, empty rather than null.
 func forPostgres(query string) string {
 	return strings.NewReplacer("@time", takenAtPostgres, "@created", strings.ReplaceAll(takenAtPostgres, "i.taken_at", "a.created_at"),
 		"@object", "json_build_object", "@array(", "coalesce(json_agg(", ")@", "), '[]')", "@json", "").Replace(query)
@@ -75,14 +74,14 @@ func forSQLite(query string) string {
 		"@object", "json_object", "@array(", "json_group_array(", ")@", ")", "@json", "json").Replace(query)
 }
 
-func both(h handWritten, query string) handWritten {
+func forBoth(h baselineJob, query string) baselineJob {
 	h.postgres, h.sqlite = forPostgres(query), forSQLite(query)
 	return h
 }
 
-func floorJobs() map[string]handWritten {
-	return map[string]handWritten{
-		"series": both(handWritten{field: "imageSeries", args: seriesArgs, write: nodes},
+func baselineJobs() map[string]baselineJob {
+	return map[string]baselineJob{
+		"series": forBoth(baselineJob{field: "imageSeries", args: seriesArgs, write: nodes},
 			`SELECT @array(@object(`+scalarsSQL+`))@ FROM (`+inSeries+`) i`),
 		"nested": {
 			field: "imageSeries", args: seriesArgs, write: nodes,
@@ -90,21 +89,21 @@ func floorJobs() map[string]handWritten {
 					SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count,
 						'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version), 'objects', a.objects))@
 					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a)))@ FROM (` + inSeries + `) i`),
-			// SQLite's json_object would read all objects anew, and once more
-			// at each level above.
+			// Without json_object: SQLite's json_object parses all objects again at each
+			// level.
 			sqlite: forSQLite(`SELECT '[' || group_concat('{"id":"Image:' || i.id || '","takenAt":"' || @time || '","annotations":[' || (
 					SELECT coalesce(group_concat('{"id":"Annotation:' || a.id || '","objectCount":' || a.object_count ||
 						',"algorithm":{"name":' || json_quote(a.algorithm_name) || ',"version":' || json_quote(a.algorithm_version) ||
 						'},"objects":' || a.objects || '}'), '')
 					FROM (SELECT * FROM annotations WHERE image_id = i.id ORDER BY id) a) || ']}') || ']' FROM (` + inSeries + `) i`),
 		},
-		"image": both(handWritten{field: "image", args: keyArgs, write: plain},
+		"image": forBoth(baselineJob{field: "image", args: keyArgs, write: plain},
 			`SELECT @object(`+scalarsSQL+`, 'annotations', @json((
 				SELECT @array(@object('id', 'Annotation:' || a.id, 'objectCount', a.object_count, 'createdAt', @created,
 					'algorithm', @object('name', a.algorithm_name, 'version', a.algorithm_version)))@
 				FROM (SELECT id, object_count, created_at, algorithm_name, algorithm_version FROM annotations WHERE image_id = i.id ORDER BY id) a)))
 			FROM images i WHERE device = $1 AND taken_at = $2`),
-		"page": both(handWritten{field: "imageSeries", args: pageArgs, write: connection},
+		"page": forBoth(baselineJob{field: "imageSeries", args: pageArgs, write: connection},
 			`SELECT @array(@object(`+scalarsSQL+`)) FILTER (WHERE n <= $5 - 1)@, count(*),
 				max(device) FILTER (WHERE n = 1), max(taken_at) FILTER (WHERE n = 1),
 				max(device) FILTER (WHERE n = $5 - 1), max(taken_at) FILTER (WHERE n = $5 - 1)
@@ -121,17 +120,17 @@ func floorJobs() map[string]handWritten {
 				FROM json_each($1) f
 				LEFT JOIN images i ON i.device = value ->> 'device' AND i.taken_at = unixepoch(value ->> 'takenAt') * 1000`,
 		},
-		"activity": both(handWritten{field: "activity", args: seriesArgs, write: plain},
+		"activity": forBoth(baselineJob{field: "activity", args: seriesArgs, write: plain},
 			`SELECT @array(@object('device', device, 'start', @time, 'images', images, 'objects', objects,
 					'temperature', CASE WHEN t0 IS NOT NULL THEN @object('min', t0, 'mean', t1, 'max', t2) END,
 					'humidity', CASE WHEN h0 IS NOT NULL THEN @object('min', h0, 'mean', h1, 'max', h2) END))@
-				FROM (`+byHour+` AND $1 <> '' AND $4 >= 0 `+inOrder+`) i`),
+				FROM (`+byHour+` AND $1 <> '' AND $4 >= 0 `+groupAndOrder+`) i`),
 	}
 }
 
 func seriesArgs(v variables) ([]any, error) {
 	if len(v.Series) != 1 {
-		return nil, fmt.Errorf("the floor knows one series only")
+		return nil, fmt.Errorf("the baseline supports one series only")
 	}
 	return []any{v.Series[0].Device, int64(v.Series[0].Start), int64(v.Series[0].End), v.First}, nil
 }
@@ -145,12 +144,12 @@ func pageArgs(v variables) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	device, taken, err := placeOf(v.After)
+	device, taken, err := decodeCursor(v.After)
 	return []any{device, int64(taken), args[1], args[2], v.First + 1}, err
 }
 
-// placeOf is what one of Tagma's cursors says.
-func placeOf(cursor string) (device string, taken instant.Instant, err error) {
+// decodeCursor returns the device and the time in one of Tagma's cursors.
+func decodeCursor(cursor string) (device string, taken instant.Instant, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return "", 0, err
@@ -160,7 +159,7 @@ func placeOf(cursor string) (device string, taken instant.Instant, err error) {
 	return device, instant.Instant(milliseconds), err
 }
 
-// plain writes the one value as it is.
+// plain writes the single value of the row unchanged.
 func plain(b *bytes.Buffer, _ variables, rows *sql.Rows) error {
 	var text sql.RawBytes
 	if err := rows.Scan(&text); err != nil {
@@ -170,7 +169,7 @@ func plain(b *bytes.Buffer, _ variables, rows *sql.Rows) error {
 	return nil
 }
 
-// nodes writes the one value as the nodes of a connection.
+// nodes writes the single value of the row as the nodes of a connection.
 func nodes(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	b.WriteString(`{"nodes":`)
 	err := plain(b, v, rows)
@@ -178,7 +177,7 @@ func nodes(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	return err
 }
 
-// connection writes nodes and where they stand.
+// connection writes nodes and pageInfo.
 func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	var text sql.RawBytes
 	var count int
@@ -194,16 +193,16 @@ func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	return nil
 }
 
-// serveFloor serves until its standard input ends, with the process that
-// started it.
-func serveFloor(ctx context.Context, databaseURL string) error {
+// serveBaseline serves until its standard input ends, which happens when the parent process
+// ends.
+func serveBaseline(ctx context.Context, databaseURL string) error {
 	db, err := database.Open(ctx, databaseURL, database.Options{})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	mux := http.NewServeMux()
-	for name, how := range floorJobs() {
+	for name, how := range baselineJobs() {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
 			body, err := how.answer(r, db)
 			if err != nil {
@@ -219,7 +218,7 @@ func serveFloor(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The floor is at http://%s/\n", listener.Addr())
+	fmt.Printf("The baseline is at http://%s/\n", listener.Addr())
 	server := &http.Server{Handler: mux} //nolint:gosec // its only client is the benchmark
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -231,7 +230,7 @@ func serveFloor(ctx context.Context, databaseURL string) error {
 	return nil
 }
 
-func (h handWritten) answer(r *http.Request, db *database.DB) (*bytes.Buffer, error) {
+func (h baselineJob) answer(r *http.Request, db *database.DB) (*bytes.Buffer, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package blobs
+package bucket
 
 import (
 	"errors"
@@ -25,12 +25,12 @@ func filled(t *testing.T, count int) *blob.Bucket {
 	return bucket
 }
 
-func TestOld_GivesEachFileOfThePrefixOnceInPartsAndNoneThatIsYoung(t *testing.T) {
-	const count = 2*looked + 1
+func TestListBefore_GivesEachFileOfThePrefixOnceInPartsAndNoneThatIsYoung(t *testing.T) {
+	const count = 2*listSize + 1
 	bucket := filled(t, count)
 	var parts []int
 	var all []string
-	for keys, err := range Old(t.Context(), bucket, "a/", time.Now().Add(time.Hour)) {
+	for keys, err := range ListBefore(t.Context(), bucket, "a/", time.Now().Add(time.Hour)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,22 +38,22 @@ func TestOld_GivesEachFileOfThePrefixOnceInPartsAndNoneThatIsYoung(t *testing.T)
 		all = append(all, keys...)
 	}
 	slices.Sort(all)
-	if !slices.Equal(parts, []int{looked, looked, 1}) || len(slices.Compact(all)) != count || all[count-1] != "a/02000" {
+	if !slices.Equal(parts, []int{listSize, listSize, 1}) || len(slices.Compact(all)) != count || all[count-1] != "a/02000" {
 		t.Errorf("%v parts, %d files", parts, len(all))
 	}
-	for keys, err := range Old(t.Context(), bucket, "", time.Now().Add(-time.Hour)) {
+	for keys, err := range ListBefore(t.Context(), bucket, "", time.Now().Add(-time.Hour)) {
 		t.Errorf("young files are given: %v, %v", keys, err)
 	}
-	for range Old(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
+	for range ListBefore(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
 		break // and nothing comes after
 	}
 }
 
-func TestOld_AStoreThatFailsIsTheLastThingThatIsTold(t *testing.T) {
+func TestListBefore_AStoreThatFailsIsTheLastThingThatIsTold(t *testing.T) {
 	bucket := filled(t, 1)
 	_ = bucket.Close()
 	told := 0
-	for keys, err := range Old(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
+	for keys, err := range ListBefore(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
 		if err == nil || keys != nil {
 			t.Errorf("%v, %v", keys, err)
 		}

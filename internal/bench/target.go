@@ -29,16 +29,16 @@ import (
 // tokenLifetime is longer than any run.
 const tokenLifetime = 24 * time.Hour
 
-// contestant is a server under load: a process of its own.
-type contestant struct {
+// target is a server under load, in a process of its own.
+type target struct {
 	name  string
 	url   string
-	token string // to be sent, if it is not empty
+	token string // the access token of requests, or empty
 
-	// ask is how it is asked to do a job; GraphQL on Tagma's contract, if it is nil.
-	ask func(ctx context.Context, c *contestant, j jobs.Job, data dataset.Options) ([]request, error)
-	// meaning is its answer in the words of Tagma's, to be compared; nil if they are the same.
-	meaning func(answer any) (any, error)
+	// makeRequests returns the requests of a job. If nil, the target speaks Tagma's GraphQL.
+	makeRequests func(ctx context.Context, t *target, j jobs.Job, data dataset.Options) ([]request, error)
+	// translate returns an answer in the form of Tagma's answers. If nil, answers have this form.
+	translate func(answer any) (any, error)
 
 	client *http.Client
 	cmd    *exec.Cmd
@@ -48,16 +48,16 @@ type contestant struct {
 
 var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
 
-// launch starts a process that prints where it serves. Its log goes to a file
-// in the folder.
-func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
+// startProcess starts a process that prints its address, and returns it as a target. The
+// log of the process is a file in folder.
+func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	log, err := os.Create(filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log"))
 	if err != nil {
 		return nil, err
 	}
 	cmd.Stderr = log
 	childproc.KillWithParent(cmd, syscall.SIGTERM)
-	input, err := cmd.StdinPipe() // the floor ends when it does
+	input, err := cmd.StdinPipe() // the end of its input ends the baseline
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	c := &contestant{name: name, client: newClient(), cmd: cmd, log: log}
+	c := &target{name: name, client: newClient(), cmd: cmd, log: log}
 	c.stop = func() error {
 		_ = input.Close()
 		_ = cmd.Process.Signal(os.Interrupt)
@@ -76,8 +76,8 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
-			c.url = found[1]
+		if match := addressLine.FindStringSubmatch(lines.Text()); match != nil {
+			c.url = match[1]
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return c, nil
 		}
@@ -86,15 +86,15 @@ func launch(name, folder string, cmd *exec.Cmd) (*contestant, error) {
 	return nil, fmt.Errorf("%s did not start: see %s", name, log.Name())
 }
 
-// close ends the process.
-func (c *contestant) close() error {
+// close ends the process and waits for the end.
+func (c *target) close() error {
 	c.client.CloseIdleConnections()
 	err := c.stop()
 	_ = c.log.Close()
 	return err
 }
 
-// build compiles the server as it is released.
+// build compiles the server with the settings of a release.
 func build(ctx context.Context, folder string) (string, error) {
 	binary, err := filepath.Abs(filepath.Join(folder, "tagma"))
 	if err != nil {
@@ -108,9 +108,9 @@ func build(ctx context.Context, folder string) (string, error) {
 	return binary, nil
 }
 
-// startTagma starts a server on a database, in which there is somebody with
-// the token. Settings are its flags, environment what it has besides ours.
-func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*contestant, error) {
+// startTagma starts a server on a database that has a person with the token. Settings are
+// flags; environment is added to the environment of this process.
+func startTagma(name, binary, folder, databaseURL, token string, environment []string, settings ...string) (*target, error) {
 	data := filepath.Join(folder, "tagma-data-"+strings.ReplaceAll(name, " ", "-")) // one server to a folder
 	// The generated rows have no files, and a server refuses a database with images
 	// whose folder is missing.
@@ -121,28 +121,28 @@ func startTagma(name, binary, folder, databaseURL, token string, environment []s
 		"--listen", "127.0.0.1:0", "--data", data, "--database", databaseURL, "--log-level", "warn",
 	}, settings...)...)
 	cmd.Env = append(os.Environ(), environment...)
-	c, err := launch(name, folder, cmd)
+	c, err := startProcess(name, folder, cmd)
 	if err == nil {
 		c.token = token
 	}
 	return c, err
 }
 
-// startFloor starts this program anew, as the floor on a database.
-func startFloor(folder, databaseURL string) (*contestant, error) {
+// startBaseline starts this program as the baseline on a database.
+func startBaseline(folder, databaseURL string) (*target, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c, err := launch("floor", folder, exec.Command(self, "-floor", databaseURL))
+	c, err := startProcess("baseline", folder, exec.Command(self, "-baseline", databaseURL))
 	if err == nil {
-		c.ask = inVariables
+		c.makeRequests = baselineRequests
 	}
 	return c, err
 }
 
-// signIn makes somebody with a token who may do everything.
-func signIn(ctx context.Context, db *database.DB) (string, error) {
+// createToken returns the secret of a new token of an administrator.
+func createToken(ctx context.Context, db *database.DB) (string, error) {
 	const name = "bench"
 	now := instant.System()
 	person, err := db.User.Query().Where(user.Username(name)).Only(ctx)

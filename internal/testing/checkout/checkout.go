@@ -1,0 +1,28 @@
+// Package checkout owns the search for Tagma's source tree, for tests and tools that
+// need files of other folders. It does not own these files.
+package checkout
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Root returns the folder of Tagma's go.mod: the working folder or one of its parents.
+// Unlike runtime.Caller, Root works in a build with -trimpath.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for folder := start; ; folder = filepath.Dir(folder) {
+		text, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+		if err == nil && strings.HasPrefix(string(text), "module tagma\n") {
+			return folder, nil
+		}
+		if folder == filepath.Dir(folder) {
+			return "", errors.New("no folder from " + start + " upwards has Tagma's go.mod: run the command in Tagma's source tree")
+		}
+	}
+}
