@@ -111,11 +111,11 @@ func (s *benched) routes(b *testing.B) http.Handler {
 // signIn gives the token of its administrator.
 func (s *benched) signIn(b *testing.B) string {
 	b.Helper()
-	password, err := s.persons.EnsureAdmin(b.Context())
+	password, err := s.people.EnsureAdmin(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	session, err := s.persons.Login(b.Context(), "admin", password, "127.0.0.1")
+	session, err := s.people.Login(b.Context(), "admin", password, "127.0.0.1")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err := lock.Describe("http://" + listener.Addr().String() + "/"); err != nil {
 		return err
 	}
-	initial, err := d.persons.EnsureAdmin(ctx)
+	initial, err := d.people.EnsureAdmin(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	background, endBackground := context.WithCancel(ctx)
 	defer endBackground()
 	telling, watching := d.hub.Start(background), d.watch.Start(background)
-	sweeping := sweep.Start(background, log, st.DB, st.Folder, ownership.New(st.DB, st.Bucket, instant.System), d.photos, d.bundles, d.persons, d.keyed)
+	sweeping := sweep.Start(background, log, st.DB, st.Folder, ownership.New(st.DB, st.Bucket, instant.System), d.images, d.bundles, d.people, d.idempotency)
 	posting := leader.Start(background, st.DB, log, "labels", func(ctx context.Context) error {
 		return labels.Keep(ctx, d.labels, labels.Layout(c.Labels.Layout), log, c.Labels.Repo != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 			return store.OpenLabels(ctx, c, log)
@@ -207,12 +207,12 @@ func startBackups(ctx context.Context, db *database.DB, log *slog.Logger, backup
 
 // domain is what the server keeps.
 type domain struct {
-	photos      *images.Images
-	annotations *annotations.Annotations
+	images      *images.Service
+	annotations *annotations.Service
 	labels      *labels.Labels
-	bundles     *bundles.Bundles
-	persons     *people.People
-	keyed       *idempotency.Keeper
+	bundles     *bundles.Service
+	people      *people.Service
+	idempotency *idempotency.Keeper
 
 	hub    *events.Hub
 	events graph.Events
@@ -220,23 +220,23 @@ type domain struct {
 }
 
 func newDomain(c *config.Config, st *store.Store, log *slog.Logger) domain {
-	photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
+	imageService := images.New(st.DB, st.Bucket, instant.System, c.Images())
 	d := domain{
-		photos:      photos,
-		annotations: annotations.New(st.DB, photos, instant.System, c.Page()),
+		images:      imageService,
+		annotations: annotations.New(st.DB, imageService, instant.System, c.Page()),
 		labels:      labels.New(st.DB, instant.System, c.Page()),
 		bundles:     bundles.New(st.DB, st.Bucket, instant.System, c.BundleLimits()),
-		persons:     people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
+		people:      people.New(st.DB, instant.System, password.New(password.Options{}), throttle.New(instant.System, throttle.Options{}), c.Page()),
 		hub:         events.New(st.DB, log),
-		keyed:       idempotency.New(st.DB, instant.System),
+		idempotency: idempotency.New(st.DB, instant.System),
 	}
-	d.watch = people.NewWatch(d.persons)
+	d.watch = people.NewWatch(d.people)
 	d.events = graph.Events{
-		Images:      events.NewTopic(d.hub, events.Source[*ent.Image]{Name: "images", Table: image.Table, Load: d.photos.ByIDs}),
-		Annotations: events.NewTopic(d.hub, events.Source[*ent.Annotation]{Name: "annotations", Table: annotation.Table, Load: d.annotations.Followed}),
+		Images:      events.NewTopic(d.hub, events.Source[*ent.Image]{Name: "images", Table: image.Table, Load: d.images.ByIDs}),
+		Annotations: events.NewTopic(d.hub, events.Source[*ent.Annotation]{Name: "annotations", Table: annotation.Table, Load: d.annotations.ByIDsWithImages}),
 		Labels:      events.NewTopic(d.hub, events.Source[*ent.LabelSubmission]{Name: "labels", Table: labelsubmission.Table, Load: d.labels.Followed, State: labels.State}),
 	}
-	d.photos.OnAdded(d.events.Images.Tell)
+	d.images.OnAdded(d.events.Images.Tell)
 	d.annotations.OnAdded(d.events.Annotations.Tell)
 	d.labels.OnChange(d.events.Labels.Tell)
 	return d
@@ -255,7 +255,7 @@ func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain
 		return 0
 	}))
 	checked := integrity.Store{
-		DB: st.DB, Bucket: st.Bucket, Images: d.photos, Pairing: ownership.New(st.DB, st.Bucket, instant.System),
+		DB: st.DB, Bucket: st.Bucket, Images: d.images, Pairing: ownership.New(st.DB, st.Bucket, instant.System),
 		Labels: d.labels, Repository: repository,
 	}
 	work := scrub.New(checked, scrub.Options{Rate: c.ScrubRate, Clock: instant.System, Log: log, Metrics: scrub.NewMetrics(metrics)})
@@ -303,9 +303,9 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Failed: writes.Observe,
 
 		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
-		Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.keyed, Log: log,
+		Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.idempotency, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
-			Authenticate: d.persons.Authenticate, While: d.watch.While, Stopping: ctx,
+			Authenticate: d.people.Authenticate, While: d.watch.While, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,
 			Limits: c.Streams,
 		}),
@@ -316,11 +316,11 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	}
 	operations, err := graph.NewHandler(&graph.Resolver{
 		DB:          st.DB,
-		Images:      d.photos,
+		Images:      d.images,
 		Annotations: d.annotations,
 		Labels:      d.labels,
 		Bundles:     d.bundles,
-		People:      d.persons,
+		People:      d.people,
 		Events:      d.events,
 		Links:       links,
 		Targets:     targets,
@@ -334,7 +334,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 	}
 	mux := http.NewServeMux()
 	open := func(next http.Handler) http.Handler { return httpd.CrossOrigin(next, c.Origins) }
-	mux.Handle("/graphql", open(httpd.Authenticate(operations, d.persons.Authenticate, edge.WriteError, log)))
+	mux.Handle("/graphql", open(httpd.Authenticate(operations, d.people.Authenticate, edge.WriteError, log)))
 	if files != nil {
 		mux.Handle(filelink.Prefix, open(files))
 	}

@@ -31,7 +31,7 @@ func TestServer_WithAFullDiskReadsGoOnAndWritesSayWhatIsFull(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	d := newDomain(c, st, log)
-	password, err := d.persons.EnsureAdmin(t.Context())
+	password, err := d.people.EnsureAdmin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

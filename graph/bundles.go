@@ -20,14 +20,14 @@ func (q query) Bundles(ctx context.Context, match string, first *int, after *str
 }
 
 func (q query) Bundle(ctx context.Context, name string) (*ent.Bundle, error) {
-	return q.Resolver.Bundles.Named(ctx, name)
+	return q.Resolver.Bundles.ByName(ctx, name)
 }
 
 func (m mutation) RequestBundleUpload(ctx context.Context, name string, files []*bundles.NewFile) (*bundles.Upload, error) {
 	return m.Bundles.Request(ctx, name, values(files))
 }
 
-func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.Published, error) {
+func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.PublishResult, error) {
 	key, ok := upload.Number()
 	if !ok || upload.Type != "BundleUpload" {
 		return nil, fault.New(fault.NotFound, "%s is no upload's id: ask for one with requestBundleUpload", upload)
@@ -36,8 +36,8 @@ func (m mutation) PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles
 }
 
 func (b bundleUpload) Wanted(ctx context.Context, of *bundles.Upload) ([]*model.BundleUploadTarget, error) {
-	targets := make([]*model.BundleUploadTarget, len(of.Wanted))
-	for n, file := range of.Wanted {
+	targets := make([]*model.BundleUploadTarget, len(of.Requested))
+	for n, file := range of.Requested {
 		to, err := b.Targets.Target(ctx, filelink.File{Key: file.StoredAs, Incoming: file.Incoming, Size: file.Size, MD5: file.MD5})
 		if err != nil {
 			return nil, err
@@ -75,7 +75,7 @@ func (b bundle) Versions(ctx context.Context, of *ent.Bundle, first *int, after 
 func (b bundle) Version(ctx context.Context, of *ent.Bundle, number int) (*ent.BundleVersion, error) {
 	type edge struct{ number int }
 	found, err := batch.Load(ctx, of.Group, of, edge{number}, func(ctx context.Context, all []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-		return b.Bundles.Numbered(ctx, all, number)
+		return b.Bundles.ByNumber(ctx, all, number)
 	})
 	return found[of.ID], err
 }
@@ -126,7 +126,7 @@ func (a algorithm) BundleVersion(ctx context.Context, of *ent.Annotation) (*ent.
 		for n, one := range all {
 			algorithms[n] = algorithmOf(one)
 		}
-		return a.Bundles.Behind(ctx, algorithms)
+		return a.Bundles.VersionsOfAlgorithms(ctx, algorithms)
 	})
 	return found[algorithmOf(of)], err
 }

@@ -83,14 +83,14 @@ func (r *Resolver) imageRows() selection.Type {
 					if err != nil {
 						return nil, err
 					}
-					return annotations.WantOfImages(as[int64](keys), filter)
+					return annotations.NarrowToImages(as[int64](keys), filter)
 				},
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := filterOf(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.JoinToImage(filter)
+					return annotations.JoinAnnotations(filter)
 				},
 			},
 		},
@@ -99,7 +99,7 @@ func (r *Resolver) imageRows() selection.Type {
 
 func annotationRows() selection.Type {
 	ofImage := imagetable.Table + "."
-	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.Join, Fields: map[string]selection.Field{
+	return selection.Type{Name: "Annotation", Table: annotationtable.Table, Join: annotations.JoinImages, Fields: map[string]selection.Field{
 		"id":          selection.Column(annotationtable.FieldID),
 		"objectCount": selection.Column(annotationtable.FieldObjectCount),
 		"createdAt":   selection.Column(annotationtable.FieldCreatedAt),
@@ -170,7 +170,7 @@ func toNeighbour(after bool) selection.Field {
 	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
 		To: "Image", Back: images.Origin + "." + imagetable.FieldID, Joined: true,
 		Select: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return images.WantNeighbours(as[int64](keys), after), nil
+			return images.NarrowToNeighbours(as[int64](keys), after), nil
 		},
 	}}
 }
@@ -185,7 +185,7 @@ func (r *Resolver) imagesOfDevices(keys []any, arguments map[string]any) (pages 
 		optional(arguments["after"], &request.After, scalar.UnmarshalString),
 	)
 	if err == nil {
-		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.WantOfDevices(as[string](keys), within, request)
+		pages.Plan, pages.Order, pages.Select, pages.Count, err = r.Images.NarrowToPagesOfDevices(as[string](keys), within, request)
 	}
 	return pages, err
 }
@@ -251,23 +251,23 @@ func filterOf(argument any) (*annotations.Filter, error) {
 
 func oneImage(asked selection.Asked) (selection.Query, error) {
 	key := images.Key{Device: asked.Arguments["device"].(string), TakenAt: asked.Arguments["takenAt"].(instant.Instant)}
-	narrow, _, err := images.WantKeys("image", []images.Key{key})
+	narrow, _, err := images.NarrowToKeys("image", []images.Key{key})
 	return selection.Query{Select: narrow, Arguments: []any{key.Device, int64(key.TakenAt)}}, err
 }
 
 func oneDevice(asked selection.Asked) (selection.Query, error) {
-	narrow, err := images.WantDevice(asked.Arguments["name"].(string))
+	narrow, err := images.NarrowToDevice(asked.Arguments["name"].(string))
 	return selection.Query{Select: narrow}, err
 }
 
 func (r *Resolver) devices(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Images.WantDevices(asked.Arguments["match"].(string),
+	wanted, narrow, err := r.Images.NarrowToDevices(asked.Arguments["match"].(string),
 		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
 	return selection.Query{Select: narrow, Page: wanted}, err
 }
 
 func imagesByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := images.WantKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
+	narrow, places, err := images.NarrowToKeys("keys", values(asked.Arguments["keys"].([]*images.Key)))
 	return selection.Query{
 		Select: narrow, None: len(places) == 0,
 		Place: placeOf(places), PlaceBy: []string{imagetable.FieldDeviceID, imagetable.FieldTakenAt},
@@ -279,7 +279,7 @@ func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
 	if given := asked.Arguments["orderBy"].(*series.Order); given != nil {
 		order = *given
 	}
-	wanted, narrow, err := r.Images.WantSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
+	wanted, narrow, err := r.Images.NarrowToSeries(values(asked.Arguments["series"].([]*series.Series)), order, page.Request{
 		First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string),
 		Last: asked.Arguments["last"].(*int), Before: asked.Arguments["before"].(*string),
 	})
@@ -287,7 +287,7 @@ func (r *Resolver) imageSeries(asked selection.Asked) (selection.Query, error) {
 }
 
 func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
-	narrow, places, err := annotations.WantKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
+	narrow, places, err := annotations.NarrowToKeys(values(asked.Arguments["images"].([]*images.Key)), asked.Arguments["algorithm"].(*annotations.Filter))
 	ofImage := imagetable.Table + "."
 	return selection.Query{
 		Select: narrow, Joined: true, None: len(places) == 0,
@@ -296,7 +296,7 @@ func annotationsByKeys(asked selection.Asked) (selection.Query, error) {
 }
 
 func (r *Resolver) annotationSeries(asked selection.Asked) (selection.Query, error) {
-	wanted, narrow, err := r.Annotations.WantSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
+	wanted, narrow, err := r.Annotations.NarrowToSeries(values(asked.Arguments["series"].([]*series.Series)), asked.Arguments["algorithm"].(*annotations.Filter),
 		page.Request{First: asked.Arguments["first"].(*int), After: asked.Arguments["after"].(*string)})
 	return selection.Query{Select: narrow, Joined: true, Page: wanted}, err
 }
@@ -383,7 +383,7 @@ func writeObjects(request selection.Request) (selection.Writer, error) {
 		b = append(b, '[')
 		some := 0
 		err = annotations.Scan(kept, func(members *annotations.Members) (err error) {
-			if named && !members.Named(name) {
+			if named && !members.HasName(name) {
 				return nil
 			}
 			if some > 0 {

@@ -190,7 +190,7 @@ func (w *ways) fill(t testing.TB) {
 					}
 					objects = append(objects, object)
 				}
-				kept, err := annotations.Keep(objects)
+				kept, err := annotations.Encode(objects)
 				check(err)
 				row := db.Annotation.Create().SetImageID(image.ID).SetAlgorithmName([]string{"detector", odd[2]}[v%2]).SetAlgorithmVersion(fmt.Sprint(v, odd[5])).
 					SetObjectCount(len(objects)).SetObjects(kept).SetCreatedAt(now)

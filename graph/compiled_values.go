@@ -51,7 +51,7 @@ func writeSummary(request selection.Request) (selection.Writer, error) {
 }
 
 func (r *Resolver) activity(asked selection.Asked) (selection.Query, error) {
-	narrow, err := activity.Want(activity.Request{
+	narrow, err := activity.SelectBuckets(activity.Request{
 		Series:    values(asked.Arguments["series"].([]*series.Series)),
 		Every:     asked.Arguments["every"].(time.Duration),
 		Algorithm: asked.Arguments["algorithm"].(*annotations.Filter),

@@ -35,11 +35,11 @@ import (
 // Resolver is what the resolvers call on.
 type Resolver struct {
 	DB          *database.DB
-	Images      *images.Images
-	Annotations *annotations.Annotations
+	Images      *images.Service
+	Annotations *annotations.Service
 	Labels      *labels.Labels
-	Bundles     *bundles.Bundles
-	People      *people.People
+	Bundles     *bundles.Service
+	People      *people.Service
 	Events      Events
 	Links       filelink.Maker
 	Targets     filelink.Targets

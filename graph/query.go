@@ -86,7 +86,7 @@ func (q query) Device(ctx context.Context, name string) (*ent.Device, error) {
 }
 
 func (q query) Activity(ctx context.Context, all []*series.Series, every time.Duration, algorithm *annotations.Filter) ([]*activity.Bucket, error) {
-	buckets, err := activity.Of(ctx, q.DB, activity.Request{
+	buckets, err := activity.Buckets(ctx, q.DB, activity.Request{
 		Series:    values(all),
 		Every:     every,
 		Algorithm: algorithm,

@@ -184,7 +184,7 @@ type MutationResolver interface {
 	SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error)
 	CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*generated.LabelSet, error)
 	RequestBundleUpload(ctx context.Context, name string, files []*bundles.NewFile) (*bundles.Upload, error)
-	PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.Published, error)
+	PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.PublishResult, error)
 	CreateUsers(ctx context.Context, input []*model.CreateUserInput) ([]*generated.User, error)
 	UpdateUser(ctx context.Context, id nodeid.ID, input model.UpdateUserInput) (*generated.User, error)
 	ChangePassword(ctx context.Context, current string, new string) (bool, error)
@@ -9822,8 +9822,8 @@ func (ec *executionContext) _Mutation_publishBundle(ctx context.Context, field g
 			return ec.Resolvers.Mutation().PublishBundle(ctx, fc.Args["upload"].(nodeid.ID))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
-			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *bundles.PublishResult) graphql.Marshaler {
+			return ec.marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublishResult(ctx, selections, v)
 		},
 		true,
 		true,
@@ -10289,7 +10289,7 @@ func (ec *executionContext) fieldContext_Problem_message(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("Problem", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _PublishBundlePayload_verdict(ctx context.Context, field graphql.CollectedField, obj *bundles.Published) (ret graphql.Marshaler) {
+func (ec *executionContext) _PublishBundlePayload_verdict(ctx context.Context, field graphql.CollectedField, obj *bundles.PublishResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -10312,7 +10312,7 @@ func (ec *executionContext) fieldContext_PublishBundlePayload_verdict(_ context.
 	return graphql.NewScalarFieldContext("PublishBundlePayload", field, false, false, errors.New("field of type PublishVerdict does not have child fields"))
 }
 
-func (ec *executionContext) _PublishBundlePayload_version(ctx context.Context, field graphql.CollectedField, obj *bundles.Published) (ret graphql.Marshaler) {
+func (ec *executionContext) _PublishBundlePayload_version(ctx context.Context, field graphql.CollectedField, obj *bundles.PublishResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -18656,7 +18656,7 @@ func (ec *executionContext) _Problem(ctx context.Context, sel ast.SelectionSet, 
 
 var publishBundlePayloadImplementors = []string{"PublishBundlePayload"}
 
-func (ec *executionContext) _PublishBundlePayload(ctx context.Context, sel ast.SelectionSet, obj *bundles.Published) graphql.Marshaler {
+func (ec *executionContext) _PublishBundlePayload(ctx context.Context, sel ast.SelectionSet, obj *bundles.PublishResult) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, publishBundlePayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -22001,7 +22001,7 @@ func (ec *executionContext) marshalNProblem2ᚕtagmaᚋinternalᚋbaseᚋfault�
 	return ret
 }
 
-func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublished(ctx context.Context, sel ast.SelectionSet, v *bundles.Published) graphql.Marshaler {
+func (ec *executionContext) marshalNPublishBundlePayload2ᚖtagmaᚋinternalᚋdomainᚋbundlesᚐPublishResult(ctx context.Context, sel ast.SelectionSet, v *bundles.PublishResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")

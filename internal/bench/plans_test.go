@@ -88,11 +88,11 @@ type world struct {
 	db          *database.DB
 	spy         *spy
 	spied       *database.DB
-	images      *images.Images
-	annotations *annotations.Annotations
+	images      *images.Service
+	annotations *annotations.Service
 	labels      *labels.Labels
-	bundles     *bundles.Bundles
-	people      *people.People
+	bundles     *bundles.Service
+	people      *people.Service
 }
 
 func newWorld(t *testing.T, databaseURL string, connector driver.Connector) *world {
@@ -143,7 +143,7 @@ func paths() map[string]func(context.Context, *world) error {
 					if _, err := w.images.Series(ctx, of, order, request); err != nil {
 						return err
 					}
-					wanted, narrow, err := w.images.WantSeries(of, order, request)
+					wanted, narrow, err := w.images.NarrowToSeries(of, order, request)
 					return errors.Join(err, w.compiled(ctx, image.Table, wanted, narrow))
 				}
 			}
@@ -163,7 +163,7 @@ func paths() map[string]func(context.Context, *world) error {
 				if err != nil {
 					return err
 				}
-				wanted, narrow, err := w.annotations.WantSeries(of, nil, request)
+				wanted, narrow, err := w.annotations.NarrowToSeries(of, nil, request)
 				if err := errors.Join(err, w.compiled(ctx, annotation.Table, wanted, narrow)); err != nil {
 					return err
 				}
@@ -173,7 +173,7 @@ func paths() map[string]func(context.Context, *world) error {
 		}
 	}
 	all["activity of a device"] = func(ctx context.Context, w *world) error {
-		_, err := activity.Of(ctx, w.spied, activity.Request{Series: []series.Series{night(made.Device(17))}, Every: dataset.Every, Objects: true})
+		_, err := activity.Buckets(ctx, w.spied, activity.Request{Series: []series.Series{night(made.Device(17))}, Every: dataset.Every, Objects: true})
 		return err
 	}
 	keys := make([]images.Key, 100)
@@ -241,7 +241,7 @@ func (w *world) compiled(ctx context.Context, table string, wanted page.Wanted, 
 
 func timeCursor() string {
 	at := []*ent.Image{{DeviceID: made.Device(17), TakenAt: made.TakenAt(17, 500)}}
-	return *series.TimeDevice.Places().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
+	return *series.TimeDevice.PageOrder().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
 }
 
 // mostBlocks is what a page of 100 may read of PostgreSQL's blocks, in indexes

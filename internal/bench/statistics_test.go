@@ -84,7 +84,7 @@ func lists() map[string]func(context.Context, *world) error {
 			if _, err := w.images.OfDevices(ctx, deviceAt(0, 3, 17), within, pageOf); err != nil {
 				return err
 			}
-			_, _, narrow, count, err := w.images.WantOfDevices([]string{made.Device(0), made.Device(3), made.Device(17)}, within, pageOf)
+			_, _, narrow, count, err := w.images.NarrowToPagesOfDevices([]string{made.Device(0), made.Device(3), made.Device(17)}, within, pageOf)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func lists() map[string]func(context.Context, *world) error {
 		return err
 	}
 	all["neighbours, compiled"] = func(ctx context.Context, w *world) error {
-		return errors.Join(w.whole(ctx, image.Table, images.WantNeighbours([]int64{5, 7}, true)), w.whole(ctx, image.Table, images.WantNeighbours([]int64{5, 7}, false)))
+		return errors.Join(w.whole(ctx, image.Table, images.NarrowToNeighbours([]int64{5, 7}, true)), w.whole(ctx, image.Table, images.NarrowToNeighbours([]int64{5, 7}, false)))
 	}
 	all["diffImages"] = func(ctx context.Context, w *world) error {
 		_, err := w.images.Diff(ctx, []images.Fingerprint{{Device: made.Device(17), TakenAt: made.TakenAt(17, 5), MD5: made.MD5(17, 5)}, {Device: made.Device(3), TakenAt: made.TakenAt(3, 5), MD5: made.MD5(3, 5)}})
@@ -146,7 +146,7 @@ func lists() map[string]func(context.Context, *world) error {
 	all["versions of bundles"] = func(ctx context.Context, w *world) error { _, err := w.bundles.Versions(ctx, some, pageOf); return err }
 	all["bundles"] = func(ctx context.Context, w *world) error { _, err := w.bundles.List(ctx, "%", pageOf); return err }
 	all["latest versions of bundles"] = func(ctx context.Context, w *world) error { _, err := w.bundles.Latest(ctx, some); return err }
-	all["numbered versions of bundles"] = func(ctx context.Context, w *world) error { _, err := w.bundles.Numbered(ctx, some, 3); return err }
+	all["numbered versions of bundles"] = func(ctx context.Context, w *world) error { _, err := w.bundles.ByNumber(ctx, some, 3); return err }
 	all["files of versions"] = func(ctx context.Context, w *world) error {
 		for _, part := range []bundles.Part{bundles.All, bundles.Model, bundles.Data} {
 			if _, err := w.bundles.Files(ctx, []*ent.BundleVersion{{ID: 1}, {ID: 7}}, part); err != nil {

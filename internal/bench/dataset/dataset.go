@@ -207,5 +207,5 @@ func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
 			FillColour: &red, StrokeColour: &blue, Value: &value,
 		}
 	}
-	return annotations.Keep(objects)
+	return annotations.Encode(objects)
 }

@@ -83,7 +83,7 @@ func series(data dataset.Options, device string) []any {
 // Cursor is the place of an image in a list by device and time.
 func Cursor(device string, taken instant.Instant) string {
 	at := []*ent.Image{{DeviceID: device, TakenAt: taken}}
-	return *order.DeviceTime.Places().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
+	return *order.DeviceTime.PageOrder().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
 }
 
 func ofDevice(first int) func(dataset.Options, int) map[string]any {

@@ -67,11 +67,11 @@ type Request struct {
 	Objects   bool // whether to count objects; counting reads the annotations too
 }
 
-// Want returns a function that turns a query into a query of buckets, ordered
+// SelectBuckets returns a function that turns a query into a query of buckets, ordered
 // by device and start, for a reader that runs the query itself. Spans without
 // images are left out. The reader must refuse an answer of more than
-// MaxBuckets. Want returns a *fault.Error for an invalid request.
-func Want(request Request) (func(*sql.Selector), error) {
+// MaxBuckets. SelectBuckets returns a *fault.Error for an invalid request.
+func SelectBuckets(request Request) (func(*sql.Selector), error) {
 	if request.Every < minSpan || request.Every > maxSpan || request.Every%time.Second != 0 {
 		return nil, fault.New(fault.BadInput, "every is %s: give whole seconds, from one minute (PT1M) to 366 days (P366D)", request.Every)
 	}
@@ -128,11 +128,11 @@ func objectCount(images *sql.SelectTable, algorithm predicate.Annotation) sql.Qu
 	})
 }
 
-// Of returns the buckets of a request, ordered by device and time. Spans
-// without images are left out. Of returns a *fault.Error if the request is
+// Buckets returns the buckets of a request, ordered by device and time. Spans
+// without images are left out. Buckets returns a *fault.Error if the request is
 // invalid or has more than MaxBuckets spans.
-func Of(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
-	selectBuckets, err := Want(request)
+func Buckets(ctx context.Context, db *database.DB, request Request) ([]Bucket, error) {
+	selectBuckets, err := SelectBuckets(request)
 	if err != nil {
 		return nil, err
 	}

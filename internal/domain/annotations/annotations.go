@@ -28,11 +28,11 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Annotations holds the annotations of one server. It is safe for concurrent
+// Service holds the annotations of one server. It is safe for concurrent
 // use.
-type Annotations struct {
+type Service struct {
 	db     *database.DB
-	images *images.Images
+	images *images.Service
 	clock  instant.Clock
 	limits page.Limits
 
@@ -40,13 +40,13 @@ type Annotations struct {
 }
 
 // New returns the annotations in db of the given images.
-func New(db *database.DB, images *images.Images, clock instant.Clock, limits page.Limits) *Annotations {
-	return &Annotations{db: db, images: images, clock: clock, limits: limits}
+func New(db *database.DB, images *images.Service, clock instant.Clock, limits page.Limits) *Service {
+	return &Service{db: db, images: images, clock: clock, limits: limits}
 }
 
 // OnAdded sets the function that is called with the ids of new annotations.
 // Call OnAdded before any other method.
-func (a *Annotations) OnAdded(notify func(ids ...int64)) { a.onAdded = notify }
+func (s *Service) OnAdded(notify func(ids ...int64)) { s.onAdded = notify }
 
 // Filter selects annotations by algorithm. A nil Filter selects all. The fields
 // are patterns of package like.
@@ -85,9 +85,9 @@ var listColumns = slices.DeleteFunc(slices.Clone(annotation.Columns), func(colum
 	return column == annotation.FieldObjects
 })
 
-// WantOfImages returns a function that restricts a query of annotations to the
+// NarrowToImages returns a function that restricts a query of annotations to the
 // images with the given ids, the oldest annotation first.
-func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
+func NarrowToImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
 		database.AmongNumbers(annotation.FieldImageID, ids)(s)
@@ -96,10 +96,10 @@ func WantOfImages(ids []int64, filter *Filter) (predicate.Annotation, error) {
 	}, err
 }
 
-// JoinToImage returns a function that joins the annotations of an image to a
+// JoinAnnotations returns a function that joins the annotations of an image to a
 // query of one image, the oldest first. An image without annotations stays in
 // the result.
-func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
+func JoinAnnotations(filter *Filter) (func(*sql.Selector), error) {
 	condition, err := filter.Condition()
 	return func(s *sql.Selector) {
 		matches := sql.Dialect(s.Dialect()).Select().From(sql.Table(annotation.Table))
@@ -112,12 +112,12 @@ func JoinToImage(filter *Filter) (func(*sql.Selector), error) {
 
 // OfImages returns the annotations of each image, by the image's id, the oldest
 // first.
-func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
-	narrow, err := WantOfImages(ent.Images(parents).IDs(), filter)
+func (s *Service) OfImages(ctx context.Context, parents []*ent.Image, filter *Filter) (map[int64][]*ent.Annotation, error) {
+	narrow, err := NarrowToImages(ent.Images(parents).IDs(), filter)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
+	rows, err := s.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
 	byImage := make(map[int64][]*ent.Annotation, len(parents))
 	for _, row := range ent.Annotations(rows).Siblings() {
 		byImage[row.ImageID] = append(byImage[row.ImageID], row)
@@ -125,27 +125,27 @@ func (a *Annotations) OfImages(ctx context.Context, parents []*ent.Image, filter
 	return byImage, err
 }
 
-// Join joins the images to a query of annotations.
-func Join(s *sql.Selector) { join(s) }
+// JoinImages joins the images to a query of annotations.
+func JoinImages(s *sql.Selector) { joinImages(s) }
 
-func join(s *sql.Selector) *sql.SelectTable {
+func joinImages(s *sql.Selector) *sql.SelectTable {
 	imageTable := sql.Table(image.Table).As(image.Table)
 	s.Join(imageTable).On(s.C(annotation.FieldImageID), imageTable.C(image.FieldID))
 	return imageTable
 }
 
-// WantKeys returns a function that restricts a query of annotations to the
+// NarrowToKeys returns a function that restricts a query of annotations to the
 // images with the given keys, joins the images, and sorts by age. Places maps
 // each key to the position of its image in the answer, from 0.
-func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
-	_, places, err = images.WantKeys("images", keys)
+func NarrowToKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, places map[images.Key]int, err error) {
+	_, places, err = images.NarrowToKeys("images", keys)
 	if err != nil {
 		return nil, nil, err
 	}
 	condition, err := filter.Condition()
 	uniqueKeys := slices.Collect(maps.Keys(places))
 	return func(s *sql.Selector) {
-		imageTable := join(s)
+		imageTable := joinImages(s)
 		images.AmongJoined(imageTable, uniqueKeys)(s)
 		condition(s)
 		s.OrderBy(s.C(annotation.FieldID))
@@ -154,12 +154,12 @@ func WantKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotation, p
 
 // ByKeys returns the annotations of the images with the given keys, in the
 // order of the keys and then by age.
-func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
-	imageRows, err := a.images.ByKeys(ctx, "images", keys)
+func (s *Service) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
+	imageRows, err := s.images.ByKeys(ctx, "images", keys)
 	if err != nil {
 		return nil, err
 	}
-	byImage, err := a.OfImages(ctx, imageRows, filter)
+	byImage, err := s.OfImages(ctx, imageRows, filter)
 	var list []*ent.Annotation
 	for _, i := range imageRows {
 		list = append(list, byImage[i.ID]...)
@@ -168,15 +168,15 @@ func (a *Annotations) ByKeys(ctx context.Context, keys []images.Key, filter *Fil
 }
 
 // ByIDs returns the existing annotations with the given ids, by id.
-func (a *Annotations) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
-	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
+func (s *Service) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	rows, err := s.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ids)).Select(listColumns...).All(ctx)
 	return ent.Annotations(rows).Siblings().ByID(), err
 }
 
-// Followed returns the existing annotations with the given ids, by id, each
+// ByIDsWithImages returns the existing annotations with the given ids, by id, each
 // with its image.
-func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
-	byID, err := a.ByIDs(ctx, ids)
+func (s *Service) ByIDsWithImages(ctx context.Context, ids []int64) (map[int64]*ent.Annotation, error) {
+	byID, err := s.ByIDs(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent
 	for _, row := range byID {
 		imageIDs = append(imageIDs, row.ImageID)
 	}
-	imagesByID, err := a.images.ByIDs(ctx, imageIDs)
+	imagesByID, err := s.images.ByIDs(ctx, imageIDs)
 	for _, row := range byID {
 		if row.Edges.Image = imagesByID[row.ImageID]; row.Edges.Image == nil { // deleted meanwhile
 			delete(byID, row.ID)
@@ -194,8 +194,8 @@ func (a *Annotations) Followed(ctx context.Context, ids []int64) (map[int64]*ent
 }
 
 // Objects returns the stored objects of annotations, by the annotation's id.
-func (a *Annotations) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
-	rows, err := a.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ent.Annotations(list).IDs())).
+func (s *Service) Objects(ctx context.Context, list []*ent.Annotation) (map[int64]rawjson.Value, error) {
+	rows, err := s.db.Annotation.Query().Where(database.AmongNumbers(annotation.FieldID, ent.Annotations(list).IDs())).
 		Select(annotation.FieldID, annotation.FieldObjects).All(ctx)
 	byID := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
@@ -223,10 +223,10 @@ var seriesOrder = page.Order[keyedAnnotation]{ //nolint:gochecknoglobals // a ta
 	Key: func(p keyedAnnotation) page.Key { return page.Key{p.device, p.takenAt, p.ID} },
 }
 
-// WantSeries returns the page of Series, and a function that restricts a query
+// NarrowToSeries returns the page of Series, and a function that restricts a query
 // of annotations to the page, for a reader that runs the query itself. The
 // function joins the images with the columns of their keys and the MD5.
-func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
+func (s *Service) NarrowToSeries(list []series.Series, filter *Filter, request page.Request) (page.Wanted, predicate.Annotation, error) {
 	union, err := series.Parse(list)
 	if err != nil {
 		return page.Wanted{}, nil, err
@@ -235,14 +235,14 @@ func (a *Annotations) WantSeries(list []series.Series, filter *Filter, request p
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
-	keyset, err := seriesOrder.Want(a.limits, request, func(ctx context.Context) (int, error) {
-		return a.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, join(s)) }).Count(ctx)
+	keyset, err := seriesOrder.Want(s.limits, request, func(ctx context.Context) (int, error) {
+		return s.db.Annotation.Query().Where(condition, func(s *sql.Selector) { union.SelectJoined(s, joinImages(s)) }).Count(ctx)
 	})
 	return keyset, func(s *sql.Selector) {
 		// No index spans two tables. So the query selects the images first,
 		// from the start of the page on. The first image may have no further
 		// annotation on the page; each later image has at least one.
-		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.Places().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
+		imageQuery := union.First(s.Dialect(), keyset.Leading(series.DeviceTime.PageOrder().Columns), keyset.Plan.Length+2, hasAnnotation(condition),
 			image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldMd5)
 		imageQuery.As(image.Table)
 		s.Join(imageQuery).On(s.C(annotation.FieldImageID), imageQuery.C(image.FieldID))
@@ -264,12 +264,12 @@ func hasAnnotation(condition predicate.Annotation) func(*sql.Selector) {
 
 // Series returns a page of the annotations of the images in at least one of the
 // series.
-func (a *Annotations) Series(ctx context.Context, list []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
-	keyset, narrow, err := a.WantSeries(list, filter, request)
+func (s *Service) Series(ctx context.Context, list []series.Series, filter *Filter, request page.Request) (*page.Page[*ent.Annotation], error) {
+	keyset, narrow, err := s.NarrowToSeries(list, filter, request)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := queryKeyed(ctx, a.db.Annotation.Query().Where(narrow, keyset.Limit))
+	rows, err := queryKeyed(ctx, s.db.Annotation.Query().Where(narrow, keyset.Limit))
 	if err != nil {
 		return nil, err
 	}

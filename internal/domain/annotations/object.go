@@ -64,9 +64,9 @@ func Decode(storedObjects rawjson.Value, name *string) ([]Object, error) {
 // size is the size of an image, in pixels; the zero value means no image.
 type size struct{ width, height int }
 
-// Keep returns objects in their stored form, for the benchmark and the demo,
+// Encode returns objects in their stored form, for the benchmark and the demo,
 // which fill a database without Put. The error reports every problem.
-func Keep(objects []NewObject) (rawjson.Value, error) {
+func Encode(objects []NewObject) (rawjson.Value, error) {
 	var problems fault.Problems
 	encoded := encodeObjects(objects, size{}, &problems, []any{"objects"})
 	return encoded, problems.Err()

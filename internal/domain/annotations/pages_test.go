@@ -31,7 +31,7 @@ type entry struct {
 
 // eachPaged runs a test on both databases, with annotations whose pages have at
 // most 100.
-func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, service *annotations.Annotations, entries []entry)) {
+func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Service, service *annotations.Service, entries []entry)) {
 	t.Helper()
 	for name, url := range map[string]string{
 		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tagma.db"), "PostgreSQL": testenv.Postgres(t),
@@ -50,7 +50,7 @@ func eachPaged(t *testing.T, test func(t *testing.T, photos *images.Images, serv
 }
 
 func TestSeries_PagesGiveWhatIsInAnySeriesOnceAndInOrder(t *testing.T) {
-	eachPaged(t, func(t *testing.T, _ *images.Images, service *annotations.Annotations, entries []entry) {
+	eachPaged(t, func(t *testing.T, _ *images.Service, service *annotations.Service, entries []entry) {
 		rapid.Check(t, func(r *rapid.T) { walk(r, service, entries) })
 	})
 }
@@ -85,7 +85,7 @@ func addAnnotations(t *testing.T, db *database.DB) []entry {
 }
 
 // walk goes through all pages of some series, from either end.
-func walk(r *rapid.T, service *annotations.Annotations, entries []entry) {
+func walk(r *rapid.T, service *annotations.Service, entries []entry) {
 	anySeries := rapid.Custom(func(r *rapid.T) series.Series {
 		start := rapid.IntRange(0, 8).Draw(r, "start")
 		return series.Series{
@@ -147,7 +147,7 @@ func walk(r *rapid.T, service *annotations.Annotations, entries []entry) {
 }
 
 func TestSeries_AsManySeriesAsMayBeAskedForAreTaken(t *testing.T) {
-	eachPaged(t, func(t *testing.T, photos *images.Images, service *annotations.Annotations, entries []entry) {
+	eachPaged(t, func(t *testing.T, photos *images.Service, service *annotations.Service, entries []entry) {
 		list := make([]series.Series, series.MaxSeries)
 		for n := range list {
 			list[n] = series.Series{Device: "%", Start: 0, End: instant.Instant(n + 1)}

@@ -68,14 +68,14 @@ type draft struct {
 // An annotation that exists already, with equal objects, is no problem, so that
 // a retry is harmless. A different annotation of the same image, algorithm and
 // version is a problem.
-func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([]Result, error) {
+func (s *Service) Put(ctx context.Context, input []Addition, atomic bool) ([]Result, error) {
 	if len(input) > MaxInput {
 		return nil, fault.New(fault.TooLarge, "input has %d items: at most %d are taken at once", len(input), MaxInput)
 	}
 	var drafts []*draft
 	var rowByDraft map[*draft]*ent.Annotation
 	err := database.RetryConflict(ctx, func() (err error) { // another request may add the same annotation
-		if drafts, err = a.makeDrafts(ctx, input); err != nil {
+		if drafts, err = s.makeDrafts(ctx, input); err != nil {
 			return err
 		}
 		if atomic {
@@ -87,21 +87,21 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 				return err
 			}
 		}
-		rowByDraft, err = a.insertNew(ctx, drafts)
+		rowByDraft, err = s.insertNew(ctx, drafts)
 		if database.IsForeignKey(err) {
-			return a.explainForeignKey(ctx, drafts, err)
+			return s.explainForeignKey(ctx, drafts, err)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if a.onAdded != nil && len(rowByDraft) > 0 {
+	if s.onAdded != nil && len(rowByDraft) > 0 {
 		ids := make([]int64, 0, len(rowByDraft))
 		for _, row := range rowByDraft {
 			ids = append(ids, row.ID)
 		}
-		a.onAdded(ids...)
+		s.onAdded(ids...)
 	}
 	return results(drafts, rowByDraft), nil
 }
@@ -110,14 +110,14 @@ func (a *Annotations) Put(ctx context.Context, input []Addition, atomic bool) ([
 // an image of the drafts. Otherwise it returns err, which is of another foreign
 // key: a repetition would fail in the same way. SQLite does not say which foreign
 // key was violated.
-func (a *Annotations) explainForeignKey(ctx context.Context, drafts []*draft, err error) error {
+func (s *Service) explainForeignKey(ctx context.Context, drafts []*draft, err error) error {
 	imageIDs := map[int64]bool{}
 	for _, d := range drafts {
 		if d.image != nil {
 			imageIDs[d.image.ID] = true
 		}
 	}
-	rows, queryErr := a.images.ByIDs(ctx, slices.Collect(maps.Keys(imageIDs)))
+	rows, queryErr := s.images.ByIDs(ctx, slices.Collect(maps.Keys(imageIDs)))
 	if queryErr != nil {
 		return errors.Join(err, queryErr)
 	}
@@ -129,7 +129,7 @@ func (a *Annotations) explainForeignKey(ctx context.Context, drafts []*draft, er
 
 // makeDrafts validates annotations against the rules, the images and each
 // other.
-func (a *Annotations) makeDrafts(ctx context.Context, input []Addition) ([]*draft, error) {
+func (s *Service) makeDrafts(ctx context.Context, input []Addition) ([]*draft, error) {
 	drafts := make([]*draft, len(input))
 	keys := make([]images.Key, 0, len(input))
 	for n := range input {
@@ -143,7 +143,7 @@ func (a *Annotations) makeDrafts(ctx context.Context, input []Addition) ([]*draf
 		d.key = images.Key{Device: device, TakenAt: d.Image.TakenAt}
 		keys = append(keys, d.key)
 	}
-	imageRows, err := a.images.ByKeys(ctx, "input", keys)
+	imageRows, err := s.images.ByKeys(ctx, "input", keys)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (a *Annotations) makeDrafts(ctx context.Context, input []Addition) ([]*draf
 		d.image = imageByKey[d.key]
 		d.check(n)
 	}
-	return drafts, a.compare(ctx, drafts, imageRows)
+	return drafts, s.compare(ctx, drafts, imageRows)
 }
 
 // check validates an annotation by itself and against its image, and adds all
@@ -191,8 +191,8 @@ func (d *draft) identity() identity { return identity{d.image.ID, d.Algorithm} }
 
 // compare finds annotations that exist already or are repeated in the input,
 // and adds a problem for each difference.
-func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []*ent.Image) error {
-	existingRows, err := a.queryExisting(ctx, drafts, imageRows)
+func (s *Service) compare(ctx context.Context, drafts []*draft, imageRows []*ent.Image) error {
+	existingRows, err := s.queryExisting(ctx, drafts, imageRows)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []
 			firstByIdentity[id] = d
 		}
 	}
-	storedObjects, err := a.Objects(ctx, candidates)
+	storedObjects, err := s.Objects(ctx, candidates)
 	if err != nil {
 		return err
 	}
@@ -229,14 +229,14 @@ func (a *Annotations) compare(ctx context.Context, drafts []*draft, imageRows []
 
 // queryExisting returns the existing annotations of the images by the drafts'
 // algorithms.
-func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageRows []*ent.Image) ([]*ent.Annotation, error) {
+func (s *Service) queryExisting(ctx context.Context, drafts []*draft, imageRows []*ent.Image) ([]*ent.Annotation, error) {
 	names, versions := map[string]bool{}, map[string]bool{}
 	for _, d := range drafts {
 		if isText(d.Algorithm.Name) && isText(d.Algorithm.Version) { // no database stores other texts
 			names[d.Algorithm.Name], versions[d.Algorithm.Version] = true, true
 		}
 	}
-	return a.db.Annotation.Query().Where(
+	return s.db.Annotation.Query().Where(
 		database.AmongNumbers(annotation.FieldImageID, ent.Images(imageRows).IDs()),
 		database.AmongTexts(annotation.FieldAlgorithmName, slices.Collect(maps.Keys(names))),
 		database.AmongTexts(annotation.FieldAlgorithmVersion, slices.Collect(maps.Keys(versions))),
@@ -244,7 +244,7 @@ func (a *Annotations) queryExisting(ctx context.Context, drafts []*draft, imageR
 }
 
 // insertNew inserts the new drafts without problems in one transaction.
-func (a *Annotations) insertNew(ctx context.Context, drafts []*draft) (map[*draft]*ent.Annotation, error) {
+func (s *Service) insertNew(ctx context.Context, drafts []*draft) (map[*draft]*ent.Annotation, error) {
 	var newDrafts []*draft
 	for _, d := range drafts {
 		if len(d.problems.List()) == 0 && d.existing == nil && d.earlierDraft == nil {
@@ -259,9 +259,9 @@ func (a *Annotations) insertNew(ctx context.Context, drafts []*draft) (map[*draf
 	if c := caller.From(ctx); c != nil {
 		userID = &c.UserID
 	}
-	now := a.clock()
-	err := a.db.InTx(ctx, func(tx *ent.Tx) error {
-		ids, err := a.insertDrafts(ctx, tx, newDrafts, now, userID)
+	now := s.clock()
+	err := s.db.InTx(ctx, func(tx *ent.Tx) error {
+		ids, err := s.insertDrafts(ctx, tx, newDrafts, now, userID)
 		if err != nil {
 			return err
 		}
@@ -278,13 +278,13 @@ func (a *Annotations) insertNew(ctx context.Context, drafts []*draft) (map[*draf
 
 // insertDrafts inserts drafts, and returns the ids of the rows in the same
 // order.
-func (a *Annotations) insertDrafts(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
-	if a.db.Dialect == dialect.Postgres && len(drafts) > rowsAtOnce {
-		return a.copyIn(ctx, tx, drafts, now, userID)
+func (s *Service) insertDrafts(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
+	if s.db.Dialect == dialect.Postgres && len(drafts) > rowsAtOnce {
+		return s.copyIn(ctx, tx, drafts, now, userID)
 	}
 	ids := make([]int64, 0, len(drafts))
 	for chunk := range slices.Chunk(drafts, rowsAtOnce) {
-		idByIdentity, err := a.insert(ctx, tx, chunk, now, userID)
+		idByIdentity, err := s.insert(ctx, tx, chunk, now, userID)
 		if err != nil {
 			return nil, err
 		}
@@ -297,7 +297,7 @@ func (a *Annotations) insertDrafts(ctx context.Context, tx *ent.Tx, drafts []*dr
 
 // copyIn inserts drafts by COPY, which takes two thirds of the time of an
 // INSERT. COPY returns no ids, so copyIn allocates the ids first.
-func (a *Annotations) copyIn(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
+func (s *Service) copyIn(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) ([]int64, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence('annotations', 'id')) FROM generate_series(1, $1)`, len(drafts))
 	if err != nil {
 		return nil, err
@@ -332,8 +332,8 @@ var insertColumns = []string{
 
 // insert inserts drafts in one statement and returns the ids of the rows. It
 // does not use ent, which would decode and encode the objects of each draft.
-func (a *Annotations) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) (map[identity]int64, error) {
-	builder := sql.Dialect(a.db.Dialect).Insert(annotation.Table).Columns(insertColumns...).
+func (s *Service) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) (map[identity]int64, error) {
+	builder := sql.Dialect(s.db.Dialect).Insert(annotation.Table).Columns(insertColumns...).
 		Returning(annotation.FieldID, annotation.FieldImageID, annotation.FieldAlgorithmName, annotation.FieldAlgorithmVersion)
 	for _, d := range drafts {
 		builder.Values(d.image.ID, d.Algorithm.Name, d.Algorithm.Version, len(d.Objects), string(d.objects), int64(now), userID)

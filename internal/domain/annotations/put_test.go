@@ -71,7 +71,7 @@ func putMany(t *testing.T, databaseURL string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := annotations.Keep(input[n].Objects)
+			want, err := annotations.Encode(input[n].Objects)
 			if err != nil || row.ImageID != int64(n+1) || row.AlgorithmName != "a\tb\\N" || row.AlgorithmVersion != "é" ||
 				row.ObjectCount != n%3 || string(row.Objects) != string(want) || !slices.Contains(notifiedIDs, row.ID) {
 				t.Fatalf("%d: %+v with %s, want %s; %v", n, row, row.Objects, want, err)

@@ -18,8 +18,8 @@ func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
 // Members holds the stored values of an object's Fields.
 type Members [len(Fields)][]byte
 
-// Named reports whether the object has the given name.
-func (m *Members) Named(name string) bool {
+// HasName reports whether the object has the given name.
+func (m *Members) HasName(name string) bool {
 	text := m[0]
 	if bytes.IndexByte(text, '\\') < 0 {
 		return len(text) > 1 && string(text[1:len(text)-1]) == name
@@ -43,12 +43,12 @@ func (m *Members) Append(b []byte, field int) ([]byte, error) {
 // Verbatim reports whether answers spell the stored objects exactly as stored.
 func Verbatim(storedObjects rawjson.Value) bool { return bytes.IndexByte(storedObjects, '\\') < 0 }
 
-// errSpelling means that stored objects are not in the spelling of Keep. They
+// errSpelling means that stored objects are not in the spelling of Encode. They
 // may still be valid: use Decode.
 var errSpelling = errors.New("annotations: kept in another spelling")
 
 // Scan calls visit with the members of each stored object. Scan costs a
-// fraction of Decode, but accepts only the spelling of Keep. Scan returns the
+// fraction of Decode, but accepts only the spelling of Encode. Scan returns the
 // error of visit.
 func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 	b, ok := bytes.CutPrefix(storedObjects, []byte("["))

@@ -40,7 +40,7 @@ func TestScan_FindsWhatDecodeReads(t *testing.T) {
 			if text := rawjson.AppendText(nil, got.Name); !strings.Contains(string(object), `"name":`+string(text)+",") {
 				r.Errorf("%s: not as answers have it", object)
 			}
-			if !m.Named(want[n].Name) || m.Named(want[n].Name+"x") {
+			if !m.HasName(want[n].Name) || m.HasName(want[n].Name+"x") {
 				r.Errorf("%s: is it named %q?", m[0], want[n].Name)
 			}
 			n++
@@ -74,7 +74,7 @@ func FuzzScan(f *testing.F) {
 	f.Add("[" + square + "," + square + "]")
 	f.Fuzz(func(t *testing.T, text string) {
 		_ = Scan(rawjson.Value(text), func(m *Members) error { // and does not panic
-			m.Named("a")
+			m.HasName("a")
 			for field := range Fields {
 				_, _ = m.Append(nil, field)
 			}

@@ -54,14 +54,14 @@ func (a Algorithm) md5() (string, bool) {
 	return strings.ToLower(match[1]), true
 }
 
-// Behind returns the bundle version that each algorithm refers to, by
+// VersionsOfAlgorithms returns the bundle version that each algorithm refers to, by
 // algorithm. Algorithms without a version are missing from the map. The
 // reference is a number, a name, or the MD5 of a version or of a file in the
 // version's output/, the folder of the weights. If several versions match an
 // MD5, a bundle with the algorithm's name comes first, then the version's own
 // MD5, then the oldest version. So the result stays the same when others are
-// published. Behind runs at most four statements, for any number of algorithms.
-func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algorithm]*ent.BundleVersion, error) {
+// published. VersionsOfAlgorithms runs at most four statements, for any number of algorithms.
+func (s *Service) VersionsOfAlgorithms(ctx context.Context, algorithms []Algorithm) (map[Algorithm]*ent.BundleVersion, error) {
 	var names, md5s []string
 	var numbers []int64
 	for _, a := range algorithms {
@@ -72,11 +72,11 @@ func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algor
 			md5s = append(md5s, sum)
 		}
 	}
-	byNumber, err := b.idsByNumber(ctx, names, numbers)
+	byNumber, err := s.idsByNumber(ctx, names, numbers)
 	if err != nil {
 		return nil, err
 	}
-	byMD5, err := b.md5Matches(ctx, md5s)
+	byMD5, err := s.md5Matches(ctx, md5s)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algor
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	versions, err := b.VersionsByID(ctx, ids)
+	versions, err := s.VersionsByID(ctx, ids)
 	result := make(map[Algorithm]*ent.BundleVersion, len(versionIDs))
 	for a, id := range versionIDs {
 		result[a] = versions[id]
@@ -106,7 +106,7 @@ func (b *Bundles) Behind(ctx context.Context, algorithms []Algorithm) (map[Algor
 }
 
 // idsByNumber returns the ids of versions, by bundle name and number.
-func (b *Bundles) idsByNumber(ctx context.Context, names []string, numbers []int64) (map[versionRef]int64, error) {
+func (s *Service) idsByNumber(ctx context.Context, names []string, numbers []int64) (map[versionRef]int64, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -115,7 +115,7 @@ func (b *Bundles) idsByNumber(ctx context.Context, names []string, numbers []int
 		Name   string
 		Number int
 	}
-	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldNumber, numbers)).
+	err := s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldNumber, numbers)).
 		Modify(func(s *sql.Selector) {
 			bundleTable := sql.Table(bundle.Table)
 			s.Join(bundleTable).On(s.C(bundleversion.FieldBundleID), bundleTable.C(bundle.FieldID))
@@ -140,12 +140,12 @@ type md5Match struct {
 
 // md5Matches returns the versions that match each MD5, of each bundle the
 // oldest.
-func (b *Bundles) md5Matches(ctx context.Context, md5s []string) (map[string][]md5Match, error) {
+func (s *Service) md5Matches(ctx context.Context, md5s []string) (map[string][]md5Match, error) {
 	if len(md5s) == 0 {
 		return nil, nil
 	}
 	var versionMatches, fileMatches []md5Match
-	err := b.db.BundleVersion.Query().Where(database.AmongTexts(bundleversion.FieldMd5, md5s)).
+	err := s.db.BundleVersion.Query().Where(database.AmongTexts(bundleversion.FieldMd5, md5s)).
 		Modify(func(s *sql.Selector) {
 			bundleTable := sql.Table(bundle.Table)
 			s.Join(bundleTable).On(s.C(bundleversion.FieldBundleID), bundleTable.C(bundle.FieldID))
@@ -155,7 +155,7 @@ func (b *Bundles) md5Matches(ctx context.Context, md5s []string) (map[string][]m
 	if err != nil {
 		return nil, err
 	}
-	err = b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, md5s)).
+	err = s.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, md5s)).
 		Modify(func(s *sql.Selector) {
 			files, versions, bundleTable := sql.Table(bundlefile.Table), sql.Table(bundleversion.Table), sql.Table(bundle.Table)
 			s.Join(files).On(s.C(bundlecontent.FieldID), files.C(bundlefile.FieldContentID))

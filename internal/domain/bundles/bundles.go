@@ -30,8 +30,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Bundles holds the bundles of one server. It is safe for concurrent use.
-type Bundles struct {
+// Service holds the bundles of one server. It is safe for concurrent use.
+type Service struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	clock  instant.Clock
@@ -48,24 +48,24 @@ type Limits struct {
 }
 
 // New returns the bundles in db and bucket. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Bundles {
-	return &Bundles{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
+func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Service {
+	return &Service{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 
 // List returns a page of the bundles whose name matches the pattern, by name.
-func (b *Bundles) List(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Bundle], error) {
+func (s *Service) List(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Bundle], error) {
 	match, err := like.Parse(pattern)
 	if err != nil {
 		return nil, err
 	}
 	query := func() *ent.BundleQuery {
-		return b.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
+		return s.db.Bundle.Query().Where(func(s *sql.Selector) { s.Where(match.Match(s.C(bundle.FieldName))) })
 	}
 	byName := page.Order[*ent.Bundle]{
 		Columns: []page.Column{{Name: bundle.FieldName, Text: true}},
 		Key:     func(row *ent.Bundle) page.Key { return page.Key{row.Name} },
 	}
-	return page.Fetch(ctx, b.limits.Page, request, byName,
+	return page.Fetch(ctx, s.limits.Page, request, byName,
 		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.Bundle, error) {
 			rows, err := query().Where(narrow).All(ctx)
 			return ent.Bundles(rows).Siblings(), err
@@ -73,12 +73,12 @@ func (b *Bundles) List(ctx context.Context, pattern string, request page.Request
 		func(ctx context.Context) (int, error) { return query().Count(ctx) })
 }
 
-// Named returns the bundle of the given name, or nil.
-func (b *Bundles) Named(ctx context.Context, name string) (*ent.Bundle, error) {
+// ByName returns the bundle of the given name, or nil.
+func (s *Service) ByName(ctx context.Context, name string) (*ent.Bundle, error) {
 	if !nameForm.MatchString(name) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
-	row, err := b.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
+	row, err := s.db.Bundle.Query().Where(bundle.Name(name)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // the schema's null
 	}
@@ -86,20 +86,20 @@ func (b *Bundles) Named(ctx context.Context, name string) (*ent.Bundle, error) {
 }
 
 // ByIDs returns the existing bundles with the given ids, by id.
-func (b *Bundles) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Bundle, error) {
-	rows, err := b.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
+func (s *Service) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Bundle, error) {
+	rows, err := s.db.Bundle.Query().Where(database.AmongNumbers(bundle.FieldID, ids)).All(ctx)
 	return ent.Bundles(rows).Siblings().ByID(), err
 }
 
 // VersionsByID returns the existing versions with the given ids, by id.
-func (b *Bundles) VersionsByID(ctx context.Context, ids []int64) (map[int64]*ent.BundleVersion, error) {
-	rows, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
+func (s *Service) VersionsByID(ctx context.Context, ids []int64) (map[int64]*ent.BundleVersion, error) {
+	rows, err := s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, ids)).All(ctx)
 	return ent.BundleVersions(rows).Siblings().ByID(), err
 }
 
 // Latest returns the last version of each bundle, by the bundle's id.
-func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
-	return b.byBundle(b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs()), func(s *sql.Selector) {
+func (s *Service) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]*ent.BundleVersion, error) {
+	return s.byBundle(s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs()), func(s *sql.Selector) {
 		newer := sql.Table(bundleversion.Table).As("newer")
 		s.Where(sql.NotExists(sql.Select().From(newer).Where(sql.And(
 			sql.ColumnsEQ(newer.C(bundleversion.FieldBundleID), s.C(bundleversion.FieldBundleID)),
@@ -108,14 +108,14 @@ func (b *Bundles) Latest(ctx context.Context, parents []*ent.Bundle) (map[int64]
 	}).All(ctx))
 }
 
-// Numbered returns the version of the given number of each bundle, by the
+// ByNumber returns the version of the given number of each bundle, by the
 // bundle's id. Bundles without such a version are missing from the map.
-func (b *Bundles) Numbered(ctx context.Context, parents []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
-	return b.byBundle(b.db.BundleVersion.Query().
+func (s *Service) ByNumber(ctx context.Context, parents []*ent.Bundle, number int) (map[int64]*ent.BundleVersion, error) {
+	return s.byBundle(s.db.BundleVersion.Query().
 		Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs()), bundleversion.Number(number)).All(ctx))
 }
 
-func (b *Bundles) byBundle(rows []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
+func (s *Service) byBundle(rows []*ent.BundleVersion, err error) (map[int64]*ent.BundleVersion, error) {
 	result := make(map[int64]*ent.BundleVersion, len(rows))
 	for _, row := range ent.BundleVersions(rows).Siblings() {
 		result[row.BundleID] = row
@@ -131,8 +131,8 @@ var byNumber = page.Order[*ent.BundleVersion]{ //nolint:gochecknoglobals // a ta
 
 // Versions returns the first page of the versions of each bundle, by the
 // bundle's id. Versions runs two statements, for any number of bundles.
-func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
-	plan, err := byNumber.Plan(b.limits.Page, request)
+func (s *Service) Versions(ctx context.Context, parents []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
+	plan, err := byNumber.Plan(s.limits.Page, request)
 	if err != nil {
 		return nil, err
 	}
@@ -144,27 +144,27 @@ func (b *Bundles) Versions(ctx context.Context, parents []*ent.Bundle, request p
 		first.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // an invented cursor may hold the largest number
 	}
 	parentIDs := ent.Bundles(parents).IDs()
-	versionIDs, err := database.FirstOfEach(ctx, b.db, first, parentIDs)
+	versionIDs, err := database.FirstOfEach(ctx, s.db, first, parentIDs)
 	if err != nil {
 		return nil, err
 	}
-	versions, err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, versionIDs)).
+	versions, err := s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, versionIDs)).
 		Order(bundleversion.ByNumber()).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return page.OfParents(byNumber, plan, parentIDs, ent.BundleVersions(versions).Siblings(),
 		func(v *ent.BundleVersion) int64 { return v.BundleID },
-		func() (map[int64]int, error) { return b.count(ctx, parents) }), nil
+		func() (map[int64]int, error) { return s.count(ctx, parents) }), nil
 }
 
 // count returns the number of versions of each bundle.
-func (b *Bundles) count(ctx context.Context, parents []*ent.Bundle) (map[int64]int, error) {
+func (s *Service) count(ctx context.Context, parents []*ent.Bundle) (map[int64]int, error) {
 	var rows []struct {
 		BundleID int64 `sql:"bundle_id"`
 		Count    int
 	}
-	err := b.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs())).
+	err := s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldBundleID, ent.Bundles(parents).IDs())).
 		GroupBy(bundleversion.FieldBundleID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[int64]int, len(rows))
 	for _, row := range rows {

@@ -35,7 +35,7 @@ import (
 // world is bundles in a new database and store, with a clock that the test
 // moves, and two writers.
 type world struct {
-	*bundles.Bundles
+	*bundles.Service
 	t            *testing.T
 	db           *database.DB
 	bucket       *blob.Bucket
@@ -94,7 +94,7 @@ func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
 	must(t, err)
 	t.Cleanup(func() { must(t, errors.Join(bucket.Close(), w.db.Close())) })
 	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
-	w.Bundles = bundles.New(w.db, bucket, clock, bundles.Limits{
+	w.Service = bundles.New(w.db, bucket, clock, bundles.Limits{
 		Page: page.Limits{Default: 10, Max: 100}, Files: 3000, FileBytes: 1 << 20, Bytes: 2 << 20,
 	})
 	w.maria, w.jonas = w.writer("maria"), w.writer("jonas")
@@ -147,13 +147,13 @@ func (w *world) request(ctx context.Context, name string, f folder) *bundles.Upl
 
 func (w *world) send(upload *bundles.Upload, f folder) {
 	w.t.Helper()
-	for _, file := range upload.Wanted {
+	for _, file := range upload.Requested {
 		must(w.t, w.take(file, f[file.Key]))
 	}
 }
 
 // take does what a file's target does with it.
-func (w *world) take(file bundles.Wanted, content string) error {
+func (w *world) take(file bundles.RequestedFile, content string) error {
 	if w.straight {
 		return w.bucket.WriteAll(w.t.Context(), file.Incoming, []byte(content), &blob.WriterOptions{IfNotExist: true})
 	}
@@ -162,7 +162,7 @@ func (w *world) take(file bundles.Wanted, content string) error {
 
 // unchecked is where a file is that nobody has looked at: in the store itself,
 // or because a server was killed.
-func (w *world) unchecked(file bundles.Wanted) string {
+func (w *world) unchecked(file bundles.RequestedFile) string {
 	if w.straight {
 		return file.Incoming
 	}
@@ -170,7 +170,7 @@ func (w *world) unchecked(file bundles.Wanted) string {
 }
 
 // push is what a client does with a folder.
-func (w *world) push(ctx context.Context, name string, f folder) *bundles.Published {
+func (w *world) push(ctx context.Context, name string, f folder) *bundles.PublishResult {
 	w.t.Helper()
 	upload := w.request(ctx, name, f)
 	w.send(upload, f)
@@ -196,7 +196,7 @@ func (w *world) holds(v *ent.BundleVersion, want folder) {
 	}
 }
 
-func keys(wanted []bundles.Wanted) []string {
+func keys(wanted []bundles.RequestedFile) []string {
 	var list []string
 	for _, file := range wanted {
 		list = append(list, file.Key)
@@ -245,8 +245,8 @@ func TestPublish_ASecondVersionSendsOnlyWhatHasChangedAndTheFirstStays(t *testin
 		}
 		changed := with(insects, "output/model_final.pth", "better weights")
 		upload := w.request(w.jonas, "insects", changed)
-		if !slices.Equal(keys(upload.Wanted), []string{"output/model_final.pth"}) || len(upload.Unchanged) != 4 {
-			t.Errorf("changed files: got wanted %v, unchanged %v, want output/model_final.pth and 4 others", upload.Wanted, upload.Unchanged)
+		if !slices.Equal(keys(upload.Requested), []string{"output/model_final.pth"}) || len(upload.Unchanged) != 4 {
+			t.Errorf("changed files: got wanted %v, unchanged %v, want output/model_final.pth and 4 others", upload.Requested, upload.Unchanged)
 		}
 		w.send(upload, changed)
 		second, err := w.Publish(w.jonas, upload.ID)
@@ -257,8 +257,8 @@ func TestPublish_ASecondVersionSendsOnlyWhatHasChangedAndTheFirstStays(t *testin
 		w.holds(first.Version, insects)
 		w.holds(second.Version, changed)
 		// In another bundle, nothing at all need be sent.
-		if repeat := w.request(w.maria, "uid", insects); len(repeat.Wanted) != 0 {
-			t.Errorf("the same files in another bundle: got wanted %v, want none", repeat.Wanted)
+		if repeat := w.request(w.maria, "uid", insects); len(repeat.Requested) != 0 {
+			t.Errorf("the same files in another bundle: got wanted %v, want none", repeat.Requested)
 		}
 		third := w.push(w.maria, "uid", insects)
 		if third.Version.Number != 1 || third.Version.Md5 != first.Version.Md5 {
@@ -277,7 +277,7 @@ func TestPublish_TheSameAgainIsTheSameVersion(t *testing.T) {
 		repeat, err := w.Publish(w.maria, upload.ID) // whose answer was lost
 		must(t, err)
 		other := w.push(w.jonas, "insects", insects)
-		for _, p := range []*bundles.Published{repeat, other} {
+		for _, p := range []*bundles.PublishResult{repeat, other} {
 			if p.Verdict != bundles.Unchanged || p.Version.ID != first.Version.ID {
 				t.Errorf("unchanged files: got %+v, want UNCHANGED and the last version", p)
 			}
@@ -297,7 +297,7 @@ func TestPublish_TheSameAgainIsTheSameVersion(t *testing.T) {
 func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		upload := w.request(w.maria, "insects", insects)
-		for _, file := range upload.Wanted {
+		for _, file := range upload.Requested {
 			switch file.Key {
 			case "data/a.svg": // as a store takes it that checks nothing
 				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte("<SVG/>"), nil))
@@ -312,13 +312,13 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		if refusal, _ := errors.AsType[*fault.Error](err); len(refusal.Problems) != 3 {
 			t.Errorf("got problems %+v, want 3", refusal.Problems)
 		}
-		if row, err := w.Named(t.Context(), "insects"); row != nil || err != nil {
+		if row, err := w.ByName(t.Context(), "insects"); row != nil || err != nil {
 			t.Errorf("there is %v, %v", row, err)
 		}
 		// The name of the wrong bytes is used up, and so is the upload.
 		repeat := w.request(w.maria, "insects", insects)
-		if repeat.ID == upload.ID || len(repeat.Wanted) != 5 {
-			t.Errorf("new request: got upload %d with wanted %v, want another upload with 5 files", repeat.ID, repeat.Wanted)
+		if repeat.ID == upload.ID || len(repeat.Requested) != 5 {
+			t.Errorf("new request: got upload %d with wanted %v, want another upload with 5 files", repeat.ID, repeat.Requested)
 		}
 		w.send(repeat, insects)
 		published, err := w.Publish(w.maria, repeat.ID)
@@ -330,7 +330,7 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		upload := w.request(w.maria, "insects", folder{"output/w": "weights"})
-		to := upload.Wanted[0]
+		to := upload.Requested[0]
 		receive := func(size int64, content string) error {
 			return w.Receive(t.Context(), to.StoredAs, size, strings.NewReader(content))
 		}
@@ -377,7 +377,7 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 					f := folder{"data/shared": "shared", "data/of": fmt.Sprint(v), "output/w": fmt.Sprint(p, v)}
 					upload, err := w.Request(w.maria, name, f.manifest())
 					if err == nil {
-						for _, file := range upload.Wanted {
+						for _, file := range upload.Requested {
 							err = errors.Join(err, w.take(file, f[file.Key]))
 						}
 					}
@@ -393,7 +393,7 @@ func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testin
 		together.Wait()
 		total := 0
 		for _, name := range []string{"insects", "birds"} {
-			row, err := w.Named(t.Context(), name)
+			row, err := w.ByName(t.Context(), name)
 			must(t, err)
 			pages, err := w.Versions(t.Context(), []*ent.Bundle{row}, page.Request{First: new(100)})
 			must(t, err)
@@ -437,7 +437,7 @@ func TestPublish_ALateSecondTryDoesNotBringAnOldVersionBack(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		upload := w.request(w.maria, "insects", insects)
 		w.send(upload, insects)
-		var first, second *bundles.Published
+		var first, second *bundles.PublishResult
 		// The second try has seen that the upload is not published; then the
 		// first gets through, and somebody else's version too.
 		interleave := func() {
@@ -456,7 +456,7 @@ func TestPublish_ALateSecondTryDoesNotBringAnOldVersionBack(t *testing.T) {
 
 // publishAfterLooking publishes an upload, and calls meanwhile when it has been
 // looked up: before the second statement.
-func (w *world) publishAfterLooking(upload *bundles.Upload, interleave func()) (*bundles.Published, error) {
+func (w *world) publishAfterLooking(upload *bundles.Upload, interleave func()) (*bundles.PublishResult, error) {
 	second := func() { w.once.Store(&interleave) }
 	w.once.Store(&second)
 	return w.Publish(w.maria, upload.ID)
@@ -503,8 +503,8 @@ func TestPublish_ThousandsOfFilesAreOneVersion(t *testing.T) {
 			many[fmt.Sprintf("data/%04d.txt", n)] = fmt.Sprint(n % 10)
 		}
 		upload := w.request(w.maria, "insects", many)
-		if len(upload.Wanted) != 10 || len(upload.Unchanged) != 2490 {
-			t.Errorf("%d are wanted", len(upload.Wanted))
+		if len(upload.Requested) != 10 || len(upload.Unchanged) != 2490 {
+			t.Errorf("%d are wanted", len(upload.Requested))
 		}
 		w.send(upload, many)
 		published, err := w.Publish(w.maria, upload.ID)

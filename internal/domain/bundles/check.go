@@ -70,7 +70,7 @@ func (c *checks) do(ctx context.Context, name string, check func(context.Context
 // and records the files that are as announced. For each other file, verify
 // returns a description by the announced MD5. Checks continue after the end of
 // the request, so each call makes progress.
-func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) (map[string]string, error) {
+func (s *Service) verify(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) (map[string]string, error) {
 	var mu sync.Mutex // guards the maps
 	mismatches := map[string]string{}
 	group, ctx := errgroup.WithContext(ctx)
@@ -86,7 +86,7 @@ func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 		}
 		handled[f.MD5] = true
 		group.Go(func() error {
-			got, err := b.checks.do(ctx, file.Key, func(ctx context.Context) (checkResult, error) { return b.checkStored(ctx, upload, f, file) })
+			got, err := s.checks.do(ctx, file.Key, func(ctx context.Context) (checkResult, error) { return s.checkStored(ctx, upload, f, file) })
 			mu.Lock()
 			defer mu.Unlock()
 			if got.arrival != nil {
@@ -107,22 +107,22 @@ func (b *Bundles) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 // target may still be valid, and not every store refuses a second upload. So
 // checkStored has the store copy the file under a secret name, and checks and
 // publishes the copy.
-func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
+func (s *Service) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
 	if file.Size != f.Size { // before reading: the file may have any size
 		return checkResult{mismatch: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
 	}
 	name := file.Key
 	if loc, _ := parseLocation(name); loc.incoming {
-		copyName, err := b.copyIncoming(ctx, loc)
+		copyName, err := s.copyIncoming(ctx, loc)
 		if gcerrors.Code(err) == gcerrors.NotFound {
-			return b.recordedResult(ctx, upload, f)
+			return s.recordedResult(ctx, upload, f)
 		}
 		if err != nil {
 			return checkResult{}, err
 		}
 		name = copyName
 	}
-	fp, err := b.hashStored(ctx, name)
+	fp, err := s.hashStored(ctx, name)
 	if err != nil {
 		return checkResult{}, err
 	}
@@ -130,11 +130,11 @@ func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f N
 		return checkResult{mismatch: fmt.Sprintf("%d bytes and the MD5 %s, not %d and %s", fp.size, fp.md5(), f.Size, f.MD5)}, nil
 	}
 	arrival := &ent.BundleArrival{UploadID: upload.ID, Md5: f.MD5, Sha256: fp.sha256(), StoredAs: name}
-	if err := b.recordArrival(ctx, arrival); err != nil {
+	if err := s.recordArrival(ctx, arrival); err != nil {
 		return checkResult{}, err
 	}
 	if name != file.Key {
-		_ = b.bucket.Delete(ctx, file.Key) // after a failure, the sweep deletes the file
+		_ = s.bucket.Delete(ctx, file.Key) // after a failure, the sweep deletes the file
 	}
 	return checkResult{arrival: arrival}, nil
 }
@@ -142,10 +142,10 @@ func (b *Bundles) checkStored(ctx context.Context, upload *ent.BundleUpload, f N
 // copyIncoming has the store copy a file of incoming/, and returns the name of
 // the copy. Each attempt uses a new name: an attempt that seems to have failed
 // may be carried out late, after the file was replaced.
-func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error) {
+func (s *Service) copyIncoming(ctx context.Context, loc location) (string, error) {
 	return backoff.Retry(ctx, func() (string, error) {
 		name := newCopyName(loc.fileID, loc.md5)
-		err := b.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5), nil)
+		err := s.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5), nil)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return "", backoff.Permanent(err)
 		}
@@ -155,16 +155,16 @@ func (b *Bundles) copyIncoming(ctx context.Context, loc location) (string, error
 
 // recordedResult returns the result of another server's check of a file that
 // the other server has just removed.
-func (b *Bundles) recordedResult(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checkResult, error) {
-	arrival, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID), bundlearrival.Md5(f.MD5)).Only(ctx)
+func (s *Service) recordedResult(ctx context.Context, upload *ent.BundleUpload, f NewFile) (checkResult, error) {
+	arrival, err := s.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID), bundlearrival.Md5(f.MD5)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return checkResult{}, nil
 	}
 	return checkResult{arrival: arrival}, err
 }
 
-func (b *Bundles) hashStored(ctx context.Context, name string) (*fingerprint, error) {
-	r, err := b.bucket.NewReader(ctx, name, nil)
+func (s *Service) hashStored(ctx context.Context, name string) (*fingerprint, error) {
+	r, err := s.bucket.NewReader(ctx, name, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -65,9 +65,9 @@ func (p Part) condition() predicate.BundleFile {
 
 // Files returns the files of each version that belong to the part, by the
 // version's id, sorted by the bytes of the key.
-func (b *Bundles) Files(ctx context.Context, versions []*ent.BundleVersion, part Part) (map[int64][]File, error) {
+func (s *Service) Files(ctx context.Context, versions []*ent.BundleVersion, part Part) (map[int64][]File, error) {
 	var rows []File
-	err := b.db.BundleFile.Query().Where(database.AmongNumbers(bundlefile.FieldVersionID, ent.BundleVersions(versions).IDs()), part.condition()).
+	err := s.db.BundleFile.Query().Where(database.AmongNumbers(bundlefile.FieldVersionID, ent.BundleVersions(versions).IDs()), part.condition()).
 		Modify(func(s *sql.Selector) {
 			content := sql.Table(bundlecontent.Table).As("content")
 			s.Join(content).On(s.C(bundlefile.FieldContentID), content.C(bundlecontent.FieldID))

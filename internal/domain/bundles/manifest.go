@@ -37,9 +37,9 @@ var (
 
 // check returns the manifest of the given files. The error reports every
 // problem.
-func (b *Bundles) check(name string, files []NewFile) (manifest, error) {
-	if len(files) > b.limits.Files {
-		return nil, fault.New(fault.TooLarge, "files has %d items: a bundle has at most %d", len(files), b.limits.Files)
+func (s *Service) check(name string, files []NewFile) (manifest, error) {
+	if len(files) > s.limits.Files {
+		return nil, fault.New(fault.TooLarge, "files has %d items: a bundle has at most %d", len(files), s.limits.Files)
 	}
 	var problems fault.Problems
 	if !nameForm.MatchString(name) {
@@ -50,16 +50,16 @@ func (b *Bundles) check(name string, files []NewFile) (manifest, error) {
 	}
 	result := slices.Clone(files)
 	for n := range result {
-		b.checkFile(&problems, n, &result[n])
+		s.checkFile(&problems, n, &result[n])
 	}
 	checkPaths(&problems, result)
-	b.checkContents(&problems, result)
+	s.checkContents(&problems, result)
 	slices.SortFunc(result, func(x, y NewFile) int { return cmp.Compare(x.Key, y.Key) })
 	return result, problems.Err()
 }
 
 // checkFile checks one file, and converts the hashes to lower case.
-func (b *Bundles) checkFile(problems *fault.Problems, n int, f *NewFile) {
+func (s *Service) checkFile(problems *fault.Problems, n int, f *NewFile) {
 	path := func(field string) []any { return []any{"files", n, field} }
 	if reason := keyProblem(f.Key); reason != "" {
 		problems.Add(fault.BadInput, path("key"), "%.80q is refused: %s", f.Key, reason)
@@ -77,8 +77,8 @@ func (b *Bundles) checkFile(problems *fault.Problems, n int, f *NewFile) {
 	switch {
 	case f.Size < 0:
 		problems.Add(fault.BadInput, path("size"), "%d is not a number of bytes", f.Size)
-	case f.Size > b.limits.FileBytes:
-		problems.Add(fault.TooLarge, path("size"), "the file has %d bytes: at most %d are taken", f.Size, b.limits.FileBytes)
+	case f.Size > s.limits.FileBytes:
+		problems.Add(fault.TooLarge, path("size"), "the file has %d bytes: at most %d are taken", f.Size, s.limits.FileBytes)
 	}
 }
 
@@ -104,7 +104,7 @@ func checkPaths(problems *fault.Problems, files []NewFile) {
 
 // checkContents checks that files of equal MD5 have equal contents, and that
 // the total size is within the limit.
-func (b *Bundles) checkContents(problems *fault.Problems, files []NewFile) {
+func (s *Service) checkContents(problems *fault.Problems, files []NewFile) {
 	first := map[string]NewFile{}
 	var bytes int64
 	for n, f := range files {
@@ -113,10 +113,10 @@ func (b *Bundles) checkContents(problems *fault.Problems, files []NewFile) {
 		} else if other.Size != f.Size || stringOrEmpty(other.SHA256) != stringOrEmpty(f.SHA256) {
 			problems.Add(fault.BadInput, []any{"files", n, "md5"}, "%.80q has the same MD5 and another size or SHA-256: a bundle holds one content of an MD5", other.Key)
 		}
-		bytes += max(0, min(f.Size, b.limits.FileBytes)) // so that the sum cannot overflow
+		bytes += max(0, min(f.Size, s.limits.FileBytes)) // so that the sum cannot overflow
 	}
-	if bytes > b.limits.Bytes {
-		problems.Add(fault.TooLarge, []any{"files"}, "the files have %d bytes together: at most %d are taken", bytes, b.limits.Bytes)
+	if bytes > s.limits.Bytes {
+		problems.Add(fault.TooLarge, []any{"files"}, "the files have %d bytes together: at most %d are taken", bytes, s.limits.Bytes)
 	}
 }
 

@@ -34,8 +34,8 @@ const (
 	Unchanged Verdict = "UNCHANGED"
 )
 
-// Published is the result of Publish.
-type Published struct {
+// PublishResult is the result of Publish.
+type PublishResult struct {
 	Verdict Verdict
 	Version *ent.BundleVersion
 }
@@ -44,42 +44,42 @@ type Published struct {
 // the store has the right bytes of every file. If the files equal the last
 // version, Publish returns the last version. A second call for an upload
 // returns the version of the first call.
-func (b *Bundles) Publish(ctx context.Context, uploadID int64) (*Published, error) {
-	upload, err := b.openUpload(ctx, uploadID)
+func (s *Service) Publish(ctx context.Context, uploadID int64) (*PublishResult, error) {
+	upload, err := s.openUpload(ctx, uploadID)
 	if err != nil {
 		return nil, err
 	}
 	if upload.VersionID != nil {
-		return b.publishedVersion(ctx, *upload.VersionID)
+		return s.publishedVersion(ctx, *upload.VersionID)
 	}
 	m, err := decode(upload)
 	if err != nil {
 		return nil, err
 	}
-	inv, err := b.inventory(ctx, upload, m)
+	inv, err := s.inventory(ctx, upload, m)
 	if err != nil {
 		return nil, err
 	}
-	files, err := b.locateFiles(ctx, upload, m, inv)
+	files, err := s.locateFiles(ctx, upload, m, inv)
 	if err != nil {
 		return nil, err
 	}
-	var published *Published
+	var published *PublishResult
 	err = database.RetryConflict(ctx, func() (err error) { // another publication may be faster
-		published, err = b.record(ctx, upload, files)
+		published, err = s.record(ctx, upload, files)
 		return err
 	})
 	return published, err
 }
 
 // openUpload returns an upload of the caller.
-func (b *Bundles) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, error) {
+func (s *Service) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, error) {
 	c := caller.From(ctx)
 	if c == nil {
 		return nil, fault.New(fault.Unauthenticated, "sign in to publish a bundle")
 	}
-	upload, err := b.db.BundleUpload.Query().
-		Where(bundleupload.ID(id), bundleupload.CreatedByID(c.UserID), bundleupload.ExpiresAtGT(b.clock())).Only(ctx)
+	upload, err := s.db.BundleUpload.Query().
+		Where(bundleupload.ID(id), bundleupload.CreatedByID(c.UserID), bundleupload.ExpiresAtGT(s.clock())).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, errCleared
 	}
@@ -89,9 +89,9 @@ func (b *Bundles) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, 
 var errCleared = fault.New(fault.NotFound, "no upload of yours has this id: ask for one with requestBundleUpload; it is kept for a day")
 
 // publishedVersion returns the version of an upload that was published before.
-func (b *Bundles) publishedVersion(ctx context.Context, versionID int64) (*Published, error) {
-	version, err := b.db.BundleVersion.Get(ctx, versionID)
-	return &Published{Unchanged, version}, err
+func (s *Service) publishedVersion(ctx context.Context, versionID int64) (*PublishResult, error) {
+	version, err := s.db.BundleVersion.Get(ctx, versionID)
+	return &PublishResult{Unchanged, version}, err
 }
 
 // storedFile is one file of a version, with the location of its bytes.
@@ -104,8 +104,8 @@ type storedFile struct {
 // locateFiles returns the stored bytes of every file. The error reports every
 // file whose bytes are missing or wrong. A file sent for this upload takes
 // precedence over a published file.
-func (b *Bundles) locateFiles(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) ([]storedFile, error) {
-	mismatches, err := b.verify(ctx, upload, m, inv)
+func (s *Service) locateFiles(ctx context.Context, upload *ent.BundleUpload, m manifest, inv inventory) ([]storedFile, error) {
+	mismatches, err := s.verify(ctx, upload, m, inv)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (b *Bundles) locateFiles(ctx context.Context, upload *ent.BundleUpload, m m
 		// A name in the store is used only once, so the right bytes need a new
 		// upload. Deleting the wrong files could hit the right files of a
 		// concurrent request.
-		if err := b.db.BundleUpload.DeleteOneID(upload.ID).Exec(ctx); err != nil && !ent.IsNotFound(err) {
+		if err := s.db.BundleUpload.DeleteOneID(upload.ID).Exec(ctx); err != nil && !ent.IsNotFound(err) {
 			return nil, err
 		}
 	}
@@ -143,10 +143,10 @@ func (b *Bundles) locateFiles(ctx context.Context, upload *ent.BundleUpload, m m
 
 // record writes the rows of a version in one transaction. The bytes of all
 // files are in the store.
-func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []storedFile) (*Published, error) {
-	published := &Published{Verdict: Created}
-	err := b.db.InTx(ctx, func(tx *ent.Tx) error {
-		bundleID, err := b.lock(ctx, tx, upload.Name)
+func (s *Service) record(ctx context.Context, upload *ent.BundleUpload, files []storedFile) (*PublishResult, error) {
+	published := &PublishResult{Verdict: Created}
+	err := s.db.InTx(ctx, func(tx *ent.Tx) error {
+		bundleID, err := s.lock(ctx, tx, upload.Name)
 		if err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 			published.Version, err = tx.BundleVersion.Get(ctx, *current.VersionID)
 			return err
 		}
-		contents, err := b.storeContents(ctx, tx, files)
+		contents, err := s.storeContents(ctx, tx, files)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 			Order(bundleversion.ByNumber(sql.OrderDesc())).First(ctx)
 		switch {
 		case ent.IsNotFound(err):
-			published.Version, err = b.insert(ctx, tx, upload, bundleID, 1, files, contents)
+			published.Version, err = s.insert(ctx, tx, upload, bundleID, 1, files, contents)
 		case err != nil:
 			return err
 		default:
@@ -179,7 +179,7 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 			if same, err = isSame(ctx, tx, published.Version, files, contents); err == nil && same {
 				published.Verdict = Unchanged
 			} else if err == nil {
-				published.Version, err = b.insert(ctx, tx, upload, bundleID, published.Version.Number+1, files, contents)
+				published.Version, err = s.insert(ctx, tx, upload, bundleID, published.Version.Number+1, files, contents)
 			}
 		}
 		if err != nil {
@@ -198,14 +198,14 @@ func (b *Bundles) record(ctx context.Context, upload *ent.BundleUpload, files []
 // lock returns the id of the bundle of the given name, and creates the bundle
 // if necessary. Until the transaction ends, nobody else can publish a version
 // of the bundle.
-func (b *Bundles) lock(ctx context.Context, tx *ent.Tx, name string) (int64, error) {
-	err := tx.Bundle.Create().SetName(name).SetCreatedAt(b.clock()).
+func (s *Service) lock(ctx context.Context, tx *ent.Tx, name string) (int64, error) {
+	err := tx.Bundle.Create().SetName(name).SetCreatedAt(s.clock()).
 		OnConflict(sql.ConflictColumns(bundle.FieldName), sql.DoNothing()).Exec(ctx)
 	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the bundle exists
 		return 0, err
 	}
 	query := tx.Bundle.Query().Where(bundle.Name(name))
-	if b.db.Dialect == dialect.Postgres { // SQLite has one writer
+	if s.db.Dialect == dialect.Postgres { // SQLite has one writer
 		query.ForUpdate()
 	}
 	return query.OnlyID(ctx)
@@ -213,7 +213,7 @@ func (b *Bundles) lock(ctx context.Context, tx *ent.Tx, name string) (int64, err
 
 // storeContents inserts the missing content rows, and returns the ids of all
 // contents by SHA-256.
-func (b *Bundles) storeContents(ctx context.Context, tx *ent.Tx, files []storedFile) (map[string]int64, error) {
+func (s *Service) storeContents(ctx context.Context, tx *ent.Tx, files []storedFile) (map[string]int64, error) {
 	fileBySum := map[string]storedFile{}
 	for _, p := range files {
 		fileBySum[p.sha256] = p
@@ -229,7 +229,7 @@ func (b *Bundles) storeContents(ctx context.Context, tx *ent.Tx, files []storedF
 		rows := make([]*ent.BundleContentCreate, len(chunk))
 		for n, sum := range chunk {
 			p := fileBySum[sum]
-			rows[n] = tx.BundleContent.Create().SetSha256(sum).SetMd5(p.MD5).SetSize(p.Size).SetStoredAs(p.storedAs).SetCreatedAt(b.clock())
+			rows[n] = tx.BundleContent.Create().SetSha256(sum).SetMd5(p.MD5).SetSize(p.Size).SetStoredAs(p.storedAs).SetCreatedAt(s.clock())
 		}
 		err := tx.BundleContent.CreateBulk(rows...).
 			OnConflict(sql.ConflictColumns(bundlecontent.FieldSha256), sql.DoNothing()).Exec(ctx)
@@ -274,13 +274,13 @@ func isSame(ctx context.Context, tx *ent.Tx, version *ent.BundleVersion, files [
 }
 
 // insert inserts a version and its files.
-func (b *Bundles) insert(ctx context.Context, tx *ent.Tx, upload *ent.BundleUpload, bundleID int64, number int, files []storedFile, contents map[string]int64) (*ent.BundleVersion, error) {
+func (s *Service) insert(ctx context.Context, tx *ent.Tx, upload *ent.BundleUpload, bundleID int64, number int, files []storedFile, contents map[string]int64) (*ent.BundleVersion, error) {
 	m := make(manifest, len(files))
 	for n, p := range files {
 		m[n] = p.NewFile
 	}
 	version, err := tx.BundleVersion.Create().SetBundleID(bundleID).SetNumber(number).SetMd5(m.md5()).
-		SetCreatedAt(b.clock()).SetCreatedByID(upload.CreatedByID).Save(ctx)
+		SetCreatedAt(s.clock()).SetCreatedByID(upload.CreatedByID).Save(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
 			algorithms = append(algorithms, a)
 		}
 		before := w.statements.Load()
-		got, err := w.Behind(t.Context(), algorithms)
+		got, err := w.VersionsOfAlgorithms(t.Context(), algorithms)
 		must(t, err)
 		if n := w.statements.Load() - before; n != 4 {
 			t.Errorf("it takes %d statements", n)
@@ -85,7 +85,7 @@ func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
 				t.Errorf("%v is %v, not %v", a, match, v)
 			}
 		}
-		if got, err := w.Behind(t.Context(), nil); len(got) != 0 || err != nil {
+		if got, err := w.VersionsOfAlgorithms(t.Context(), nil); len(got) != 0 || err != nil {
 			t.Errorf("no algorithms: got %v, error %v, want none", got, err)
 		}
 	})
@@ -108,7 +108,7 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		if total, err := all.TotalCount(t.Context()); len(all.Nodes) != 2 || all.Nodes[0].Name != "birds" || !all.PageInfo.HasNextPage || total != 3 || err != nil {
 			t.Errorf("first page: got %v, %+v, total %d, error %v, want 2 of 3 from birds on", all.Nodes, all.PageInfo, total, err)
 		}
-		insects, err := w.Named(t.Context(), "insects")
+		insects, err := w.ByName(t.Context(), "insects")
 		must(t, err)
 		parents := []*ent.Bundle{insects, all.Nodes[0]}
 		first, err := w.Versions(t.Context(), parents, page.Request{First: new(3)})
@@ -123,13 +123,13 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		}
 		latest, err := w.Latest(t.Context(), parents)
 		must(t, err)
-		numbered, err := w.Numbered(t.Context(), parents, 4)
+		numbered, err := w.ByNumber(t.Context(), parents, 4)
 		must(t, err)
 		if latest[insects.ID].Number != 5 || latest[parents[1].ID].Number != 1 || numbered[insects.ID].Number != 4 || numbered[parents[1].ID] != nil {
 			t.Errorf("got latest %v and numbered %v, want numbers 5 and 1, and 4 and none", latest, numbered)
 		}
 		for _, name := range []string{"nothing", "", "a\x00b", "../insects"} {
-			if match, err := w.Named(t.Context(), name); match != nil || err != nil {
+			if match, err := w.ByName(t.Context(), name); match != nil || err != nil {
 				t.Errorf("bundle %q: got %v, error %v, want nil", name, match, err)
 			}
 		}

@@ -30,13 +30,13 @@ var errAlreadyStored = fault.New(fault.Conflict, "this file is here already: the
 // Receive stores the bytes of a requested file of the given size. The file is
 // stored whole or not at all, and only if its MD5 equals the MD5 in the name. A
 // second transfer of a file is refused.
-func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.Reader) error {
+func (s *Service) Receive(ctx context.Context, name string, size int64, body io.Reader) error {
 	loc, ok := parseLocation(name)
 	if !ok || loc.incoming || loc.copied {
 		return fault.New(fault.NotFound, "there is no such file to send")
 	}
-	upload, err := b.db.BundleUpload.Query().
-		Where(bundleupload.FileID(loc.fileID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(b.clock())).
+	upload, err := s.db.BundleUpload.Query().
+		Where(bundleupload.FileID(loc.fileID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(s.clock())).
 		Select(bundleupload.FieldID).Only(ctx)
 	if ent.IsNotFound(err) {
 		return fault.New(fault.NotFound, "this upload is published or cleared away: ask for a new one with requestBundleUpload")
@@ -45,12 +45,12 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 		return err
 	}
 	// Check before reading the bytes, which may be many.
-	if exists, err := b.bucket.Exists(ctx, name); err != nil {
+	if exists, err := s.bucket.Exists(ctx, name); err != nil {
 		return err
 	} else if exists {
 		return errAlreadyStored
 	}
-	fp, err := b.storeBody(ctx, name, body, func(fp *fingerprint) error {
+	fp, err := s.storeBody(ctx, name, body, func(fp *fingerprint) error {
 		if fp.size != size || fp.md5() != loc.md5 {
 			return fault.New(fault.BadInput, "%d bytes came with the MD5 %s, not %d with %s: send the file as the manifest says", fp.size, fp.md5(), size, loc.md5)
 		}
@@ -62,15 +62,15 @@ func (b *Bundles) Receive(ctx context.Context, name string, size int64, body io.
 	if err != nil {
 		return err
 	}
-	return b.recordArrival(ctx, &ent.BundleArrival{UploadID: upload.ID, Md5: loc.md5, Sha256: fp.sha256(), StoredAs: name})
+	return s.recordArrival(ctx, &ent.BundleArrival{UploadID: upload.ID, Md5: loc.md5, Sha256: fp.sha256(), StoredAs: name})
 }
 
 // storeBody writes a body to the store under an unused name, if the fingerprint
 // of the body passes the check.
-func (b *Bundles) storeBody(ctx context.Context, name string, body io.Reader, check func(*fingerprint) error) (*fingerprint, error) {
+func (s *Service) storeBody(ctx context.Context, name string, body io.Reader, check func(*fingerprint) error) (*fingerprint, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := b.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
+	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func (b *Bundles) storeBody(ctx context.Context, name string, body io.Reader, ch
 }
 
 // recordArrival records that the store has a file of an upload.
-func (b *Bundles) recordArrival(ctx context.Context, a *ent.BundleArrival) error {
-	err := b.db.BundleArrival.Create().SetUploadID(a.UploadID).SetMd5(a.Md5).SetSha256(a.Sha256).SetStoredAs(a.StoredAs).
+func (s *Service) recordArrival(ctx context.Context, a *ent.BundleArrival) error {
+	err := s.db.BundleArrival.Create().SetUploadID(a.UploadID).SetMd5(a.Md5).SetSha256(a.Sha256).SetStoredAs(a.StoredAs).
 		OnConflict(sql.ConflictColumns(bundlearrival.FieldUploadID, bundlearrival.FieldMd5), sql.DoNothing()).Exec(ctx)
 	switch {
 	case errors.Is(err, stdsql.ErrNoRows): // already recorded

@@ -18,8 +18,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Lifetime is the time between the last request for an upload and its expiry.
-const Lifetime = 24 * time.Hour
+// UploadLifetime is the time between the last request for an upload and its expiry.
+const UploadLifetime = 24 * time.Hour
 
 // maxOpen is the largest number of unpublished uploads of one person.
 const maxOpen = 100
@@ -27,12 +27,12 @@ const maxOpen = 100
 // Upload is an unpublished version.
 type Upload struct {
 	*ent.BundleUpload
-	Wanted    []Wanted
+	Requested []RequestedFile
 	Unchanged []string // keys of all other files, which need not be sent
 }
 
-// Wanted is a file that the caller must send before publishing.
-type Wanted struct {
+// RequestedFile is a file that the caller must send before publishing.
+type RequestedFile struct {
 	Key      string
 	MD5      string
 	Size     int64
@@ -43,8 +43,8 @@ type Wanted struct {
 // Request returns an upload with the files that the caller must send to publish
 // files under a bundle's name. A second request for the same files returns the
 // same upload, without the files that have arrived meanwhile.
-func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
-	m, err := b.check(name, files)
+func (s *Service) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
+	m, err := s.check(name, files)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,11 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 	if err != nil {
 		return nil, err
 	}
-	upload, err := b.findOrCreateUpload(ctx, name, text, sum)
+	upload, err := s.findOrCreateUpload(ctx, name, text, sum)
 	if err != nil {
 		return nil, err
 	}
-	inv, err := b.inventory(ctx, upload, m)
+	inv, err := s.inventory(ctx, upload, m)
 	if err != nil {
 		return nil, err
 	}
@@ -70,27 +70,27 @@ func (b *Bundles) Request(ctx context.Context, name string, files []NewFile) (*U
 			continue
 		}
 		requestedMD5s[f.MD5] = true
-		result.Wanted = append(result.Wanted, Wanted{f.Key, f.MD5, f.Size, storedName(upload.FileID, f.MD5), incomingName(upload.FileID, f.MD5)})
+		result.Requested = append(result.Requested, RequestedFile{f.Key, f.MD5, f.Size, storedName(upload.FileID, f.MD5), incomingName(upload.FileID, f.MD5)})
 	}
 	return result, nil
 }
 
 // findOrCreateUpload returns the caller's upload of a manifest, and creates the
 // upload if necessary.
-func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
+func (s *Service) findOrCreateUpload(ctx context.Context, name string, text rawjson.Value, sum string) (*ent.BundleUpload, error) {
 	c := caller.From(ctx)
 	if c == nil {
 		return nil, fault.New(fault.Unauthenticated, "sign in to upload a bundle")
 	}
-	now := b.clock()
+	now := s.clock()
 	openUploads := func() *ent.BundleUploadQuery {
-		return b.db.BundleUpload.Query().Where(
+		return s.db.BundleUpload.Query().Where(
 			bundleupload.CreatedByID(c.UserID), bundleupload.VersionIDIsNil(), bundleupload.ExpiresAtGT(now))
 	}
 	upload, err := openUploads().Where(bundleupload.ManifestSha256(sum)).Order(bundleupload.ByID()).First(ctx)
 	switch {
 	case err == nil:
-		renewedUpload, err := upload.Update().SetExpiresAt(now.Add(Lifetime)).Save(ctx)
+		renewedUpload, err := upload.Update().SetExpiresAt(now.Add(UploadLifetime)).Save(ctx)
 		if !ent.IsNotFound(err) { // otherwise the sweep has deleted the upload
 			return renewedUpload, err
 		}
@@ -104,8 +104,8 @@ func (b *Bundles) findOrCreateUpload(ctx context.Context, name string, text rawj
 	if openCount >= maxOpen {
 		return nil, fault.New(fault.TooLarge, "%d uploads of yours wait to be published: publish them, or wait until they are cleared away after a day", openCount)
 	}
-	return b.db.BundleUpload.Create().SetName(name).SetManifest(text).SetManifestSha256(sum).SetFileID(newFileID()).
-		SetCreatedAt(now).SetExpiresAt(now.Add(Lifetime)).SetCreatedByID(c.UserID).Save(ctx)
+	return s.db.BundleUpload.Create().SetName(name).SetManifest(text).SetManifestSha256(sum).SetFileID(newFileID()).
+		SetCreatedAt(now).SetExpiresAt(now.Add(UploadLifetime)).SetCreatedByID(c.UserID).Save(ctx)
 }
 
 // inventory holds the files of a manifest that the store has.
@@ -115,22 +115,22 @@ type inventory struct {
 	contents map[string][]*ent.BundleContent // published, by MD5
 }
 
-func (b *Bundles) inventory(ctx context.Context, upload *ent.BundleUpload, m manifest) (inventory, error) {
+func (s *Service) inventory(ctx context.Context, upload *ent.BundleUpload, m manifest) (inventory, error) {
 	// List the store first: a file that another request has just checked is
 	// missing there, but was recorded before.
-	stored, err := b.storedFiles(ctx, upload)
+	stored, err := s.storedFiles(ctx, upload)
 	inv := inventory{stored, map[string]*ent.BundleArrival{}, map[string][]*ent.BundleContent{}}
 	if err != nil {
 		return inv, err
 	}
-	arrivals, err := b.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
+	arrivals, err := s.db.BundleArrival.Query().Where(bundlearrival.UploadID(upload.ID)).All(ctx)
 	if err != nil {
 		return inv, err
 	}
 	for _, a := range arrivals {
 		inv.arrivals[a.Md5] = a
 	}
-	contents, err := b.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, m.md5s())).All(ctx)
+	contents, err := s.db.BundleContent.Query().Where(database.AmongTexts(bundlecontent.FieldMd5, m.md5s())).All(ctx)
 	for _, c := range contents {
 		inv.contents[c.Md5] = append(inv.contents[c.Md5], c)
 	}
@@ -158,10 +158,10 @@ func (h inventory) content(f NewFile) *ent.BundleContent {
 // have any bytes, because nobody checks a client that sends to the store
 // directly. A file sent through a server is not recorded if the server was
 // killed before.
-func (b *Bundles) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
+func (s *Service) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
 	files := map[string]*blob.ListObject{}
 	for _, prefix := range []string{incoming, folder} { // bundles/ last: its checked file replaces one of incoming/
-		list := b.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
+		list := s.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
 		for {
 			file, err := list.Next(ctx)
 			if errors.Is(err, io.EOF) {

@@ -17,7 +17,7 @@ import (
 func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		upload := w.request(w.maria, "insects", insects)
-		for _, file := range upload.Wanted {
+		for _, file := range upload.Requested {
 			switch file.Key {
 			case "config/config.yaml": // as after a crash, or by a store that takes files by itself: not recorded
 				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte(insects[file.Key]), nil))
@@ -31,8 +31,8 @@ func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 			t.Errorf("got problems %+v, want 3", refusal.Problems)
 		}
 		repeat := w.request(w.maria, "insects", insects)
-		if repeat.ID != upload.ID || !slices.Equal(keys(repeat.Wanted), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
-			t.Errorf("second request: got upload %d with wanted %v, want the same upload with 3 files", repeat.ID, repeat.Wanted)
+		if repeat.ID != upload.ID || !slices.Equal(keys(repeat.Requested), []string{"data/a.svg", "data/b.svg", "output/model_final.pth"}) {
+			t.Errorf("second request: got upload %d with wanted %v, want the same upload with 3 files", repeat.ID, repeat.Requested)
 		}
 		w.send(repeat, insects)
 		published, err := w.Publish(w.maria, upload.ID)
@@ -47,7 +47,7 @@ func TestRequest_WhatSomebodyElseIsSendingIsNobodysToClaim(t *testing.T) {
 		ownUpload := w.request(w.maria, "insects", secret)
 		w.send(ownUpload, secret)
 		otherUpload := w.request(w.jonas, "insects", secret)
-		if otherUpload.ID == ownUpload.ID || len(otherUpload.Wanted) != 1 {
+		if otherUpload.ID == ownUpload.ID || len(otherUpload.Requested) != 1 {
 			t.Errorf("request of another person: got %+v, want another upload that wants the file", otherUpload)
 		}
 		_, err := w.Publish(w.jonas, otherUpload.ID)
@@ -82,7 +82,7 @@ func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T
 		manifest[0].SHA256 = sha256Of(good)
 		upload, err := w.Request(w.maria, "good", manifest)
 		must(t, err)
-		if len(upload.Wanted) != 1 {
+		if len(upload.Requested) != 1 {
 			t.Fatal("the other file is taken for this one")
 		}
 		w.send(upload, files)
@@ -90,7 +90,7 @@ func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T
 		must(t, err)
 		w.holds(published.Version, files)
 		// From now on the MD5 alone says nothing.
-		if upload := w.request(w.maria, "other", files); len(upload.Wanted) != 1 {
+		if upload := w.request(w.maria, "other", files); len(upload.Requested) != 1 {
 			t.Error("one of two files is taken for the right one")
 		}
 		// Nor are the two mistaken for each other in the next version.
@@ -98,7 +98,7 @@ func TestRequest_AForgedMD5GivesNobodyOtherBytesThanTheirSHA256Says(t *testing.T
 			t.Errorf("next version: got %+v, want CREATED, number 2", next)
 		}
 		manifest[0].SHA256 = sha256Of("something else")
-		if upload, err = w.Request(w.maria, "lie", manifest); err != nil || len(upload.Wanted) != 1 {
+		if upload, err = w.Request(w.maria, "lie", manifest); err != nil || len(upload.Requested) != 1 {
 			t.Fatalf("another SHA-256: got %+v, error %v, want 1 wanted file", upload, err)
 		}
 		w.send(upload, files)

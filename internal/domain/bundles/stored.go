@@ -55,10 +55,10 @@ func FilesOf(ctx context.Context, db *database.DB, contentID int64, limit int) (
 	return names, err
 }
 
-// ForgetUploads deletes all uploads of a database that no server uses, and
+// DeleteUploads deletes all uploads of a database that no server uses, and
 // leaves files alone. Use it if the files of uploads are missing, because the
 // uploads would claim otherwise.
-func ForgetUploads(ctx context.Context, db *database.DB) error {
+func DeleteUploads(ctx context.Context, db *database.DB) error {
 	_, err := db.BundleUpload.Delete().Exec(ctx)
 	return err
 }

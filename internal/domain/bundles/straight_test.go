@@ -21,7 +21,7 @@ func TestPublish_WhatWasSentToTheStoreItselfAndIsAnotherFileIsRefused(t *testing
 	w := newWorldInS3(t)
 	for content, text := range map[string]string{"WEIGHTS": md5Of("WEIGHTS"), "weights!": "8 bytes, not 7", "": "0 bytes, not 7"} {
 		upload := w.request(w.maria, "insects", folder{"output/w": "weights", "data/a": "right"})
-		for _, file := range upload.Wanted {
+		for _, file := range upload.Requested {
 			if file.Key == "output/w" {
 				must(t, w.take(file, content))
 			} else {
@@ -31,7 +31,7 @@ func TestPublish_WhatWasSentToTheStoreItselfAndIsAnotherFileIsRefused(t *testing
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.BadInput, "upload.output/w", text, "given up")
 	}
-	if row, err := w.Named(t.Context(), "insects"); row != nil || err != nil {
+	if row, err := w.ByName(t.Context(), "insects"); row != nil || err != nil {
 		t.Errorf("there is %v, %v", row, err)
 	}
 }
@@ -39,11 +39,11 @@ func TestPublish_WhatWasSentToTheStoreItselfAndIsAnotherFileIsRefused(t *testing
 func TestPublish_WhatCameThroughTheServerAndPastItIsOneVersion(t *testing.T) {
 	w := newWorldInS3(t)
 	upload := w.request(w.maria, "insects", insects)
-	for n, file := range upload.Wanted {
+	for n, file := range upload.Requested {
 		w.straight = n%2 == 0 // as with a file that is large, and goes through the server
 		must(t, w.take(file, insects[file.Key]))
 	}
-	if repeat := w.request(w.maria, "insects", insects); repeat.ID != upload.ID || len(repeat.Wanted) != 0 {
+	if repeat := w.request(w.maria, "insects", insects); repeat.ID != upload.ID || len(repeat.Requested) != 0 {
 		t.Errorf("second request: got %+v, want the same upload without wanted files", repeat)
 	}
 	published, err := w.Publish(w.maria, upload.ID)
@@ -55,7 +55,7 @@ func TestPublish_WhatCameThroughTheServerAndPastItIsOneVersion(t *testing.T) {
 // one size, so that no store tells them apart by what a target says of them.
 func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.T) {
 	w := newWorldInS3(t)
-	var versions []*bundles.Published
+	var versions []*bundles.PublishResult
 	var contents []string
 	for n := range 20 {
 		either := [2]string{collision[0] + fmt.Sprint(n), collision[1] + fmt.Sprint(n)}
@@ -63,7 +63,7 @@ func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.
 		w.send(upload, folder{"output/w": either[0]})
 		// A store that minds no condition takes both, again and again.
 		repeat := func(ctx context.Context, content string) error {
-			return w.bucket.WriteAll(ctx, upload.Wanted[0].Incoming, []byte(content), nil)
+			return w.bucket.WriteAll(ctx, upload.Requested[0].Incoming, []byte(content), nil)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var rival sync.WaitGroup
@@ -89,7 +89,7 @@ func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.
 }
 
 // sha256 is that of the one file of a version.
-func (w *world) sha256(published *bundles.Published) string {
+func (w *world) sha256(published *bundles.PublishResult) string {
 	w.t.Helper()
 	files, err := w.Files(w.t.Context(), []*ent.BundleVersion{published.Version}, bundles.All)
 	must(w.t, err)
@@ -107,7 +107,7 @@ func TestPublish_OneUploadOnTwoServersAtOnceIsOneVersion(t *testing.T) {
 		upload := w.request(w.maria, "insects", many)
 		w.send(upload, many)
 		var together sync.WaitGroup
-		for _, server := range []*bundles.Bundles{w.Bundles, other, w.Bundles, other} {
+		for _, server := range []*bundles.Service{w.Service, other, w.Service, other} {
 			together.Go(func() {
 				published, err := server.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != n+1 {
@@ -141,7 +141,7 @@ func TestSweep_TakesWhatCameToTheStoreItselfWhenItIsPublishedOrTooLate(t *testin
 	published, err := w.Publish(w.maria, upload.ID)
 	must(t, err)
 	// Its target still holds.
-	must(t, w.bucket.WriteAll(t.Context(), upload.Wanted[0].Incoming, []byte("others!"), nil))
+	must(t, w.bucket.WriteAll(t.Context(), upload.Requested[0].Incoming, []byte("others!"), nil))
 	unpublished := w.request(w.maria, "insects", folder{"output/w": "others!"})
 	w.send(unpublished, folder{"output/w": "others!"})
 	if removed, err := w.Sweep(t.Context()); removed != 1 || err != nil {
@@ -167,9 +167,9 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 	t.Cleanup(func() { must(t, w.bucket.Close()) })
 	const atOnce = 6
 	sent := map[string]folder{} // by the bundle's name
-	acknowledged := map[string]*bundles.Published{}
+	acknowledged := map[string]*bundles.PublishResult{}
 	for round, fault := range testenv.Faults() {
-		results := make([]*bundles.Published, atOnce)
+		results := make([]*bundles.PublishResult, atOnce)
 		name := proxy.While(t, fault, func() {
 			var together sync.WaitGroup
 			for i := range atOnce {
@@ -192,7 +192,7 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 	check := func() (count int) {
 		t.Helper()
 		for name, f := range sent {
-			row, err := w.Named(t.Context(), name)
+			row, err := w.ByName(t.Context(), name)
 			must(t, err)
 			if row == nil {
 				if acknowledged[name] != nil {
@@ -233,14 +233,14 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 }
 
 // pushWithin is push that may take so long. What is there is not sent again.
-func (w *world) pushWithin(patience time.Duration, name string, f folder) (*bundles.Published, error) {
+func (w *world) pushWithin(patience time.Duration, name string, f folder) (*bundles.PublishResult, error) {
 	ctx, cancel := context.WithTimeout(w.maria, patience)
 	defer cancel()
 	upload, err := w.Request(ctx, name, f.manifest())
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range upload.Wanted {
+	for _, file := range upload.Requested {
 		if err := w.take(file, f[file.Key]); err != nil {
 			return nil, err
 		}

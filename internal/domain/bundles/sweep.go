@@ -18,14 +18,14 @@ const gracePeriod = time.Hour
 // Sweep deletes expired uploads, and the files that neither an upload nor a
 // version references. Sweep returns the number of deleted files. Several
 // servers may sweep at once.
-func (b *Bundles) Sweep(ctx context.Context) (int, error) {
-	if _, err := b.db.BundleUpload.Delete().Where(bundleupload.ExpiresAtLTE(b.clock())).Exec(ctx); err != nil {
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	if _, err := s.db.BundleUpload.Delete().Where(bundleupload.ExpiresAtLTE(s.clock())).Exec(ctx); err != nil {
 		return 0, err
 	}
-	limit := b.clock().Add(-gracePeriod).Time()
+	limit := s.clock().Add(-gracePeriod).Time()
 	removed := 0
 	for _, prefix := range []string{folder, incoming} {
-		count, err := b.sweep(ctx, prefix, limit)
+		count, err := s.sweep(ctx, prefix, limit)
 		removed += count
 		if err != nil {
 			return removed, err
@@ -34,16 +34,16 @@ func (b *Bundles) Sweep(ctx context.Context) (int, error) {
 	return removed, nil
 }
 
-func (b *Bundles) sweep(ctx context.Context, prefix string, limit time.Time) (removed int, err error) {
-	for files, err := range blobs.Old(ctx, b.bucket, prefix, limit) {
+func (s *Service) sweep(ctx context.Context, prefix string, limit time.Time) (removed int, err error) {
+	for files, err := range blobs.Old(ctx, s.bucket, prefix, limit) {
 		if err != nil {
 			return removed, err
 		}
-		orphans, err := Orphans(ctx, b.db, files)
+		orphans, err := Orphans(ctx, s.db, files)
 		if err != nil {
 			return removed, err
 		}
-		deleted, err := blobs.Delete(ctx, b.bucket, orphans)
+		deleted, err := blobs.Delete(ctx, s.bucket, orphans)
 		removed += deleted
 		if err != nil {
 			return removed, err

@@ -17,16 +17,16 @@ type Deleted struct{ Images, Annotations, Files int }
 // Delete deletes images with their annotations and files, or with dryRun only
 // counts them. The rows go first, all in one transaction; a crash after that
 // leaves files without a row to the sweep.
-func (c *Images) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, error) {
+func (s *Service) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, error) {
 	keys, err := checkKeys("images", keys)
 	if err != nil || len(keys) == 0 {
 		return Deleted{}, err
 	}
 	var gone []*ent.Image
 	var deleted Deleted
-	err = c.db.InTx(ctx, func(tx *ent.Tx) error {
+	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
 		query := tx.Image.Query().Where(among(keys)).Select(image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID)
-		if c.db.Dialect == dialect.Postgres && !dryRun {
+		if s.db.Dialect == dialect.Postgres && !dryRun {
 			query.ForUpdate() // so that no annotation comes in between
 		}
 		gone, err = query.All(ctx)
@@ -45,7 +45,7 @@ func (c *Images) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, 
 	}
 	deleted.Images, deleted.Files = len(gone), len(gone)*len(suffixes)
 	if !dryRun {
-		c.discard(ctx, gone...)
+		s.discard(ctx, gone...)
 	}
 	return deleted, nil
 }

@@ -81,12 +81,12 @@ func (f Fingerprint) judge(there string) DiffVerdict {
 }
 
 // Verdicts is Diff without the images, for whoever does not ask for them.
-func (c *Images) Verdicts(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
+func (s *Service) Verdicts(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
 	keys, err := checkPrints(ctx, prints)
 	if err != nil {
 		return nil, err
 	}
-	there, err := c.md5s(ctx, keys)
+	there, err := s.md5s(ctx, keys)
 	answers := make([]Difference, len(prints))
 	for n, print := range prints {
 		answers[n] = Difference{Device: keys[n].Device, TakenAt: print.TakenAt, Verdict: print.judge(there[n])}
@@ -99,14 +99,14 @@ func (c *Images) Verdicts(ctx context.Context, prints []Fingerprint) ([]Differen
 // The database is given each device's moments in a list, and answers with one
 // text for each device: a row for each key, there and back, costs as much as to
 // find the image.
-func (c *Images) md5s(ctx context.Context, keys []Key) ([]string, error) {
+func (s *Service) md5s(ctx context.Context, keys []Key) ([]string, error) {
 	found := make([]string, len(keys))
 	if len(keys) == 0 {
 		return found, nil
 	}
 	devices, moments, places := byDevice(keys)
-	table, among, arguments := database.Lists(c.db.Dialect, devices, moments)
-	rows, err := c.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
+	table, among, arguments := database.Lists(s.db.Dialect, devices, moments)
+	rows, err := s.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
 		"WHERE i.device = list.text AND i.taken_at"+among+") FROM "+table, arguments...)
 	if err != nil {
 		return found, err
@@ -161,12 +161,12 @@ func byDevice(keys []Key) (devices []string, moments [][]instant.Instant, places
 
 // Diff tells what would become of files if they were uploaded, in the order of
 // the fingerprints.
-func (c *Images) Diff(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
+func (s *Service) Diff(ctx context.Context, prints []Fingerprint) ([]Difference, error) {
 	keys, err := checkPrints(ctx, prints)
 	if err != nil {
 		return nil, err
 	}
-	there, err := c.among(ctx, keys)
+	there, err := s.among(ctx, keys)
 	if err != nil {
 		return nil, err
 	}

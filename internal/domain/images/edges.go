@@ -50,7 +50,7 @@ func devicePattern(text string) (predicate.Device, error) {
 }
 
 // DevicesOf gives the devices of the images, by name.
-func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
+func (s *Service) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
 	seen := map[string]bool{}
 	var names []string
 	for _, i := range all {
@@ -59,12 +59,12 @@ func (c *Images) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*e
 			names = append(names, i.DeviceID)
 		}
 	}
-	return c.DevicesByName(ctx, names)
+	return s.DevicesByName(ctx, names)
 }
 
 // Metadata gives what the cameras wrote into the images, by image id.
-func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
-	rows, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(all).IDs())).
+func (s *Service) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
+	rows, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(all).IDs())).
 		Select(image.FieldID, image.FieldMetadata).All(ctx)
 	found := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
@@ -75,20 +75,20 @@ func (c *Images) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawj
 
 // Previous gives for each image the one of the same device before it in time,
 // by the image's id.
-func (c *Images) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, false)
+func (s *Service) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, all, false)
 }
 
 // Next gives for each image the one of the same device after it in time, by
 // the image's id.
-func (c *Images) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return c.neighbours(ctx, all, true)
+func (s *Service) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, all, true)
 }
 
-// WantNeighbours narrows a query of the images to those before, or after, the
+// NarrowToNeighbours narrows a query of the images to those before, or after, the
 // images with these ids, for a reader that fetches them by itself. The images
 // that were given are joined, as the table Origin.
-func WantNeighbours(ids []int64, after bool) func(*sql.Selector) {
+func NarrowToNeighbours(ids []int64, after bool) func(*sql.Selector) {
 	comparison, order := "<", sql.Desc
 	if after {
 		comparison, order = ">", sql.Asc
@@ -114,8 +114,8 @@ const Origin = "origin"
 // originID is the column of Origin's id in the result of neighbours.
 const originID = "origin_id"
 
-func (c *Images) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
-	query := c.db.Image.Query().Where(WantNeighbours(ent.Images(all).IDs(), after))
+func (s *Service) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
+	query := s.db.Image.Query().Where(NarrowToNeighbours(ent.Images(all).IDs(), after))
 	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(image.Table).As(Origin).C(image.FieldID), originID) })
 	rows, err := query.Select(listed...).All(ctx)
 	if err != nil {
@@ -139,14 +139,14 @@ type Statistics struct {
 }
 
 // Statistics gives that for each device, by name.
-func (c *Images) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
+func (s *Service) Statistics(ctx context.Context, devices []*ent.Device) (map[string]Statistics, error) {
 	var rows []struct {
 		Device string
 		Count  int
 		First  instant.Instant
 		Last   instant.Instant
 	}
-	err := c.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, ent.Devices(devices).IDs())).
+	err := s.db.Image.Query().Where(database.AmongTexts(image.FieldDeviceID, ent.Devices(devices).IDs())).
 		GroupBy(image.FieldDeviceID).
 		Aggregate(ent.As(ent.Count(), "count"), ent.As(ent.Min(image.FieldTakenAt), "first"), ent.As(ent.Max(image.FieldTakenAt), "last")).
 		Scan(ctx, &rows)
@@ -178,18 +178,18 @@ var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
 	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
 }
 
-// WantOfDevices is the pages that OfDevices gives, and what narrows a query of
+// NarrowToPagesOfDevices is the pages that OfDevices gives, and what narrows a query of
 // the images to the rows of all of them, for a reader that fetches them by
 // itself. Count is of all devices, by name.
-func (c *Images) WantOfDevices(devices []string, within Range, request page.Request) (
+func (s *Service) NarrowToPagesOfDevices(devices []string, within Range, request page.Request) (
 	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
 ) {
-	plan, err = byTime.Plan(c.limits.Page, request)
+	plan, err = byTime.Plan(s.limits.Page, request)
 	start, end := within.from(plan)
 	return plan, byTime.Columns, func(s *sql.Selector) {
 		database.SelectFirst(s, firstImages(start, end, plan.Length+1), devices)
 		s.OrderBy(sql.Table(image.Table).C(image.FieldTakenAt))
-	}, func(ctx context.Context) (map[string]int, error) { return c.count(ctx, devices, within) }, err
+	}, func(ctx context.Context) (map[string]int, error) { return s.count(ctx, devices, within) }, err
 }
 
 // from is the bounds of the rows of a page, and of those after it.
@@ -203,13 +203,13 @@ func (r Range) from(plan page.Plan) (start, end int64) {
 
 // OfDevices gives for each device the first page of its images in the range,
 // by the device's name. It takes two statements, however many devices.
-func (c *Images) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
+func (s *Service) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
 	names := ent.Devices(devices).IDs()
-	plan, _, narrow, count, err := c.WantOfDevices(names, within, request)
+	plan, _, narrow, count, err := s.NarrowToPagesOfDevices(names, within, request)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
+	found, err := s.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -225,13 +225,13 @@ func firstImages(start, end int64, length int) database.First {
 }
 
 // count gives how many images each device has in the range.
-func (c *Images) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
+func (s *Service) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
 	start, end := within.bounds()
 	var rows []struct {
 		Device string
 		Count  int
 	}
-	err := c.db.Image.Query().
+	err := s.db.Image.Query().
 		Where(database.AmongTexts(image.FieldDeviceID, devices), image.TakenAtGTE(instant.Instant(start)), image.TakenAtLT(instant.Instant(end))).
 		GroupBy(image.FieldDeviceID).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &rows)
 	counts := make(map[string]int, len(rows))

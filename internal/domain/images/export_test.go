@@ -4,18 +4,18 @@ import "golang.org/x/sync/semaphore"
 
 // HoldMemory takes all the memory for decoding. Waiting says whether somebody
 // waits for it, and release gives it back.
-func (c *Images) HoldMemory() (waiting func() bool, release func()) {
-	return hold(c.memory, MaxDecodeBytes)
+func (s *Service) HoldMemory() (waiting func() bool, release func()) {
+	return hold(s.memory, MaxDecodeBytes)
 }
 
 // HoldSlow is HoldMemory for the photographs whose decoding is slow.
-func (c *Images) HoldSlow() (waiting func() bool, release func()) {
-	return hold(c.slow, MaxDecodeBytes)
+func (s *Service) HoldSlow() (waiting func() bool, release func()) {
+	return hold(s.slow, MaxDecodeBytes)
 }
 
 // HoldContent is HoldMemory for the files that are read from the disk.
-func (c *Images) HoldContent() (waiting func() bool, release func()) {
-	return hold(c.content, contentMemory)
+func (s *Service) HoldContent() (waiting func() bool, release func()) {
+	return hold(s.content, contentMemory)
 }
 
 func hold(memory *semaphore.Weighted, all int64) (waiting func() bool, release func()) {

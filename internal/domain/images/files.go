@@ -75,22 +75,22 @@ func newFileID() string {
 
 // write puts the files of an image into the store, all at once. When it has
 // returned without error they are there for good.
-func (c *Images) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
+func (s *Service) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for variant, content := range files {
-		group.Go(func() error { return c.writeFile(ctx, FileKeyOf(key, fileID, variant), content) })
+		group.Go(func() error { return s.writeFile(ctx, FileKeyOf(key, fileID, variant), content) })
 	}
 	return group.Wait()
 }
 
 // writeFile overwrites nothing. If the file is there already, it is our own: a
 // store that another machine keeps may have taken it and its answer been lost.
-func (c *Images) writeFile(ctx context.Context, file string, content []byte) error {
-	err := c.bucket.Upload(ctx, file, bytes.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
+func (s *Service) writeFile(ctx context.Context, file string, content []byte) error {
+	err := s.bucket.Upload(ctx, file, bytes.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
 	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
 		return err
 	}
-	there, readErr := c.bucket.ReadAll(ctx, file)
+	there, readErr := s.bucket.ReadAll(ctx, file)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
@@ -105,7 +105,7 @@ const discardTime = 10 * time.Second
 
 // discard takes the files of an image out of the store. Nothing depends on its
 // success: what it leaves behind, the sweep clears away.
-func (c *Images) discard(ctx context.Context, images ...*ent.Image) {
+func (s *Service) discard(ctx context.Context, images ...*ent.Image) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
 	files := make([]string, 0, len(images)*len(suffixes))
@@ -114,5 +114,5 @@ func (c *Images) discard(ctx context.Context, images ...*ent.Image) {
 			files = append(files, FileKey(i, variant))
 		}
 	}
-	_, _ = blobs.Delete(ctx, c.bucket, files)
+	_, _ = blobs.Delete(ctx, s.bucket, files)
 }

@@ -36,8 +36,8 @@ import (
 // MaxKeys bounds a list of keys or fingerprints.
 const MaxKeys = 10_000
 
-// Images is the photographs of one server. It is safe for concurrent use.
-type Images struct {
+// Service is the photographs of one server. It is safe for concurrent use.
+type Service struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	clock  instant.Clock
@@ -55,7 +55,7 @@ type Images struct {
 
 // OnAdded says who is told of images that were added. It is called before
 // anything else.
-func (c *Images) OnAdded(tell func(ids ...int64)) { c.onAdded = tell }
+func (s *Service) OnAdded(tell func(ids ...int64)) { s.onAdded = tell }
 
 // Limits bounds what Images takes.
 type Limits struct {
@@ -77,9 +77,9 @@ const (
 )
 
 // New is the photographs in db and bucket. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Images {
+func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Service {
 	decoders := max(1, limits.Decoders)
-	return &Images{
+	return &Service{
 		db: db, bucket: bucket, clock: clock, limits: limits,
 		decoders:  make(chan struct{}, decoders),
 		memory:    semaphore.NewWeighted(MaxDecodeBytes),
@@ -105,12 +105,12 @@ var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) 
 
 // ByKeys gives the images that are there, each once, in the keys' order.
 // Argument is what the caller calls the keys.
-func (c *Images) ByKeys(ctx context.Context, argument string, keys []Key) ([]*ent.Image, error) {
+func (s *Service) ByKeys(ctx context.Context, argument string, keys []Key) ([]*ent.Image, error) {
 	keys, err := checkKeys(argument, keys)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.among(ctx, keys)
+	found, err := s.among(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +142,11 @@ func checkKeys(argument string, keys []Key) ([]Key, error) {
 }
 
 // among gives the images with these keys that are there.
-func (c *Images) among(ctx context.Context, keys []Key) (map[Key]*ent.Image, error) {
+func (s *Service) among(ctx context.Context, keys []Key) (map[Key]*ent.Image, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	all, err := c.db.Image.Query().Where(among(keys)).Select(listed...).All(ctx)
+	all, err := s.db.Image.Query().Where(among(keys)).Select(listed...).All(ctx)
 	found := make(map[Key]*ent.Image, len(all))
 	for _, i := range all {
 		found[KeyOf(i)] = i
@@ -158,15 +158,15 @@ func (c *Images) among(ctx context.Context, keys []Key) (map[Key]*ent.Image, err
 func KeyOf(i *ent.Image) Key { return Key{i.DeviceID, i.TakenAt} }
 
 // ByIDs gives the images with these ids that are there.
-func (c *Images) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Image, error) {
-	all, err := c.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listed...).All(ctx)
+func (s *Service) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Image, error) {
+	all, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listed...).All(ctx)
 	return ent.Images(all).Siblings().ByID(), err
 }
 
-// WantKeys narrows a query of the images to those that have the keys, for a
+// NarrowToKeys narrows a query of the images to those that have the keys, for a
 // reader that fetches them by itself. Places are where in an answer each of
 // them stands, counted from 0. Argument is what the caller calls the keys.
-func WantKeys(argument string, keys []Key) (narrow predicate.Image, places map[Key]int, err error) {
+func NarrowToKeys(argument string, keys []Key) (narrow predicate.Image, places map[Key]int, err error) {
 	keys, err = checkKeys(argument, keys)
 	if err != nil {
 		return nil, nil, err
@@ -186,41 +186,41 @@ func WantKeys(argument string, keys []Key) (narrow predicate.Image, places map[K
 	return among(keys), places, nil
 }
 
-// WantSeries is the page that Series gives, and what narrows a query of the
+// NarrowToSeries is the page that Series gives, and what narrows a query of the
 // images to it, for a reader that fetches them by itself.
-func (c *Images) WantSeries(all []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
+func (s *Service) NarrowToSeries(all []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
 	union, err := series.Parse(all)
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
-	wanted, err := order.Places().Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
-		return c.db.Image.Query().Where(union.Select).Count(ctx)
+	wanted, err := order.PageOrder().Want(s.limits.Page, request, func(ctx context.Context) (int, error) {
+		return s.db.Image.Query().Where(union.Select).Count(ctx)
 	})
 	return wanted, func(s *sql.Selector) { union.Narrow(s, wanted) }, err
 }
 
 // Series gives a page of the images that are in at least one of the series.
-func (c *Images) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
-	wanted, narrow, err := c.WantSeries(all, order, request)
+func (s *Service) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
+	wanted, narrow, err := s.NarrowToSeries(all, order, request)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.db.Image.Query().Where(narrow, wanted.Limit).Select(listed...).All(ctx)
+	found, err := s.db.Image.Query().Where(narrow, wanted.Limit).Select(listed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return order.Places().Page(wanted.Plan, ent.Images(found).Siblings(), wanted.Count), nil
+	return order.PageOrder().Page(wanted.Plan, ent.Images(found).Siblings(), wanted.Count), nil
 }
 
-// WantDevices is the page that Devices gives, and what narrows a query of the
+// NarrowToDevices is the page that Devices gives, and what narrows a query of the
 // devices to it, for a reader that fetches them by itself.
-func (c *Images) WantDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
+func (s *Service) NarrowToDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
 	match, err := devicePattern(pattern)
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
-	wanted, err := devicesByName.Want(c.limits.Page, request, func(ctx context.Context) (int, error) {
-		return c.db.Device.Query().Where(match).Count(ctx)
+	wanted, err := devicesByName.Want(s.limits.Page, request, func(ctx context.Context) (int, error) {
+		return s.db.Device.Query().Where(match).Count(ctx)
 	})
 	return wanted, func(s *sql.Selector) {
 		match(s)
@@ -228,8 +228,8 @@ func (c *Images) WantDevices(pattern string, request page.Request) (page.Wanted,
 	}, err
 }
 
-// WantDevice narrows a query of the devices to the one of that name.
-func WantDevice(name string) (predicate.Device, error) {
+// NarrowToDevice narrows a query of the devices to the one of that name.
+func NarrowToDevice(name string) (predicate.Device, error) {
 	name, err := photo.ParseDevice(name)
 	return device.ID(name), err
 }
@@ -241,13 +241,13 @@ var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a tabl
 }
 
 // Devices gives a page of the devices whose name matches the pattern.
-func (c *Images) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
+func (s *Service) Devices(ctx context.Context, pattern string, request page.Request) (*page.Page[*ent.Device], error) {
 	match, err := devicePattern(pattern)
 	if err != nil {
 		return nil, err
 	}
-	matching := func() *ent.DeviceQuery { return c.db.Device.Query().Where(match) }
-	return page.Fetch(ctx, c.limits.Page, request, devicesByName,
+	matching := func() *ent.DeviceQuery { return s.db.Device.Query().Where(match) }
+	return page.Fetch(ctx, s.limits.Page, request, devicesByName,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Device, error) {
 			found, err := matching().Where(add).All(ctx)
 			return ent.Devices(found).Siblings(), err
@@ -256,17 +256,17 @@ func (c *Images) Devices(ctx context.Context, pattern string, request page.Reque
 }
 
 // DevicesByName gives the devices with these names that are there.
-func (c *Images) DevicesByName(ctx context.Context, names []string) (map[string]*ent.Device, error) {
-	all, err := c.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
+func (s *Service) DevicesByName(ctx context.Context, names []string) (map[string]*ent.Device, error) {
+	all, err := s.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
 	return ent.Devices(all).Siblings().ByID(), err
 }
 
 // Device gives the device of that name, or nil if it has sent nothing.
-func (c *Images) Device(ctx context.Context, name string) (*ent.Device, error) {
+func (s *Service) Device(ctx context.Context, name string) (*ent.Device, error) {
 	name, err := photo.ParseDevice(name)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.DevicesByName(ctx, []string{name})
+	found, err := s.DevicesByName(ctx, []string{name})
 	return found[name], err
 }

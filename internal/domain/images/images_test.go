@@ -33,7 +33,7 @@ const trap = "0a5bb6f4"
 // world is images in a new database and store, with a clock that the test
 // moves.
 type world struct {
-	*images.Images
+	*images.Service
 	t      *testing.T
 	db     *database.DB
 	bucket *blob.Bucket
@@ -86,7 +86,7 @@ func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
 	clock := func() instant.Instant { return instant.System() + instant.Instant(w.ahead.Load()) }
-	w.Images = images.New(w.db, w.bucket, clock, images.Limits{
+	w.Service = images.New(w.db, w.bucket, clock, images.Limits{
 		Page: page.Limits{Default: 10, Max: 100}, Pixels: 1_000_000, FileBytes: 1 << 20, Decoders: 2,
 	})
 	return w

@@ -26,8 +26,8 @@ var ErrOriginal = errors.New("the original is missing or altered too")
 // differ in their bytes from the first ones, if another version of Tagma made
 // those. The bytes go first and the row second. After a crash in between the row
 // has the old SHA-256, and to call MakeThumbnails again does no harm.
-func (c *Images) MakeThumbnails(ctx context.Context, one Stored) error {
-	original, err := c.bucket.ReadAll(ctx, one.Original)
+func (s *Service) MakeThumbnails(ctx context.Context, one Stored) error {
+	original, err := s.bucket.ReadAll(ctx, one.Original)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOriginal, err)
 	}
@@ -37,23 +37,23 @@ func (c *Images) MakeThumbnails(ctx context.Context, one Stored) error {
 	p := &photograph{row: &ent.Image{}, files: map[Variant][]byte{}}
 	p.files[Original] = original
 	// The photograph was accepted, perhaps under a higher limit than today's.
-	pixels := max(c.limits.Pixels, int64(one.Width)*int64(one.Height))
-	leave, err := c.admit(ctx, p, pixels)
+	pixels := max(s.limits.Pixels, int64(one.Width)*int64(one.Height))
+	leave, err := s.admit(ctx, p, pixels)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if err := c.decode(ctx, p, pixels); err != nil {
+	if err := s.decode(ctx, p, pixels); err != nil {
 		return err
 	}
 	for n, variant := range OtherVariants {
 		// Only the file of this image may have this name: to overwrite it is safe.
-		err := c.bucket.Upload(ctx, one.Others[n], bytes.NewReader(p.files[variant]), &blob.WriterOptions{ContentType: "image/jpeg"})
+		err := s.bucket.Upload(ctx, one.Others[n], bytes.NewReader(p.files[variant]), &blob.WriterOptions{ContentType: "image/jpeg"})
 		if err != nil {
 			return fmt.Errorf("write %s: %w", one.Others[n], err)
 		}
 	}
-	return c.db.InTx(ctx, func(tx *ent.Tx) error {
+	return s.db.InTx(ctx, func(tx *ent.Tx) error {
 		return tx.Image.Update().Where(image.ID(one.ImageID)).
 			SetThumbnailSha256(p.row.ThumbnailSha256).SetThumbnailMiniSha256(p.row.ThumbnailMiniSha256).Exec(ctx)
 	})

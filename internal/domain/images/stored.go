@@ -88,9 +88,9 @@ func StoredByID(ctx context.Context, db *database.DB, id int64) (one Stored, fou
 	return storedOf(row), true, nil
 }
 
-// Forget takes an image and its annotations out of a database that is not a
+// DeleteRow takes an image and its annotations out of a database that is not a
 // server's, and leaves files alone.
-func Forget(ctx context.Context, db *database.DB, id int64) error {
+func DeleteRow(ctx context.Context, db *database.DB, id int64) error {
 	return db.InTx(ctx, func(tx *ent.Tx) error {
 		if _, err := tx.Annotation.Delete().Where(annotation.ImageID(id)).Exec(ctx); err != nil {
 			return err

@@ -13,18 +13,18 @@ const Grace = 24 * time.Hour
 
 // Sweep clears away files that have no row: what a crash, a lost race or a
 // deletion left behind. It tells how many. Several servers may sweep at once.
-func (c *Images) Sweep(ctx context.Context) (int, error) {
-	limit := c.clock().Add(-Grace).Time()
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	limit := s.clock().Add(-Grace).Time()
 	removed := 0
-	for files, err := range blobs.Old(ctx, c.bucket, folder, limit) {
+	for files, err := range blobs.Old(ctx, s.bucket, folder, limit) {
 		if err != nil {
 			return removed, err
 		}
-		orphans, err := c.Orphans(ctx, files)
+		orphans, err := s.Orphans(ctx, files)
 		if err != nil {
 			return removed, err
 		}
-		deleted, err := blobs.Delete(ctx, c.bucket, orphans)
+		deleted, err := blobs.Delete(ctx, s.bucket, orphans)
 		removed += deleted
 		if err != nil {
 			return removed, err
@@ -35,14 +35,14 @@ func (c *Images) Sweep(ctx context.Context) (int, error) {
 
 // Orphans are those of the files that no row speaks of. A name that this
 // package did not give is nobody's orphan.
-func (c *Images) Orphans(ctx context.Context, files []string) ([]string, error) {
+func (s *Service) Orphans(ctx context.Context, files []string) ([]string, error) {
 	keys := make([]Key, 0, len(files))
 	for _, file := range files {
 		if key, _, ok := parseFileKey(file); ok {
 			keys = append(keys, key)
 		}
 	}
-	rows, err := c.among(ctx, keys)
+	rows, err := s.among(ctx, keys)
 	if err != nil {
 		return nil, err
 	}

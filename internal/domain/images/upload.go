@@ -70,13 +70,13 @@ type Result struct {
 // A file that was taken survives a crash and a loss of power from then on; to
 // send one again does no harm. An error is the server's fault, not a file's:
 // files may have been taken nevertheless, and to try again finishes the rest.
-func (c *Images) Upload(ctx context.Context, files []File, policy Policy) ([]Result, error) {
+func (s *Service) Upload(ctx context.Context, files []File, policy Policy) ([]Result, error) {
 	results := make([]Result, len(files))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(cap(c.flight))
+	group.SetLimit(cap(s.flight))
 	for n, file := range files {
 		group.Go(func() error {
-			result, err := c.take(ctx, file, policy)
+			result, err := s.take(ctx, file, policy)
 			results[n] = result
 			results[n].Filename = file.Name
 			if result.Problem != nil {
@@ -97,53 +97,53 @@ func (c *Images) Upload(ctx context.Context, files []File, policy Policy) ([]Res
 }
 
 // take takes one photograph in.
-func (c *Images) take(ctx context.Context, file File, policy Policy) (Result, error) {
-	key, err := c.mayAdd(ctx, file)
+func (s *Service) take(ctx context.Context, file File, policy Policy) (Result, error) {
+	key, err := s.mayAdd(ctx, file)
 	if err != nil {
 		return rejected(err)
 	}
 	// From here on the file is in memory.
 	if _, loaded := file.Content.(inMemory); !loaded {
-		size := min(max(file.Size, 0), c.limits.FileBytes)
-		if err := c.content.Acquire(ctx, size); err != nil {
+		size := min(max(file.Size, 0), s.limits.FileBytes)
+		if err := s.content.Acquire(ctx, size); err != nil {
 			return Result{}, err
 		}
-		defer c.content.Release(size)
+		defer s.content.Release(size)
 	}
-	p, err := c.load(ctx, key, file)
+	p, err := s.load(ctx, key, file)
 	if err != nil {
 		return rejected(err)
 	}
-	there, err := c.at(ctx, key)
+	there, err := s.at(ctx, key)
 	if err != nil {
 		return Result{}, err
 	}
 	if there != nil && there.Md5 == p.row.Md5 { // checked when it came
 		return standing(there, p.row.Md5), nil
 	}
-	leave, err := c.admit(ctx, p, c.limits.Pixels)
+	leave, err := s.admit(ctx, p, s.limits.Pixels)
 	if err != nil {
 		return rejected(err)
 	}
 	defer leave()
 	if there != nil && policy != Replace {
-		if err := c.develop(ctx, p); err != nil {
+		if err := s.develop(ctx, p); err != nil {
 			return rejected(err)
 		}
 		return standing(there, p.row.Md5), nil
 	}
 	// If the files or the row cannot be written, what there is of the files is
 	// the sweep's: the row may be there after all, its answer lost.
-	if err := c.keep(ctx, key, p); err != nil {
+	if err := s.keep(ctx, key, p); err != nil {
 		result, err := rejected(err)
 		if err == nil {
-			c.discard(ctx, p.row)
+			s.discard(ctx, p.row)
 		}
 		return result, err
 	}
-	result, err := c.record(ctx, p, policy)
+	result, err := s.record(ctx, p, policy)
 	if err == nil && result.Verdict != Created && result.Verdict != Replaced {
-		c.discard(ctx, p.row) // another request has won a race
+		s.discard(ctx, p.row) // another request has won a race
 	}
 	return result, err
 }
@@ -157,7 +157,7 @@ func rejected(err error) (Result, error) {
 }
 
 // mayAdd says whether a file's name and the caller allow it to be taken.
-func (c *Images) mayAdd(ctx context.Context, file File) (Key, error) {
+func (s *Service) mayAdd(ctx context.Context, file File) (Key, error) {
 	name, err := photo.ParseName(file.Name)
 	if err != nil {
 		return Key{}, err
@@ -165,8 +165,8 @@ func (c *Images) mayAdd(ctx context.Context, file File) (Key, error) {
 	if by := caller.From(ctx); by != nil && by.Device != "" && by.Device != name.Device {
 		return Key{}, fault.New(fault.Forbidden, "this token adds images of the device %s only, and this is one of %s", by.Device, name.Device)
 	}
-	if file.Size > c.limits.FileBytes {
-		return Key{}, fault.New(fault.TooLarge, "the file has %d bytes: at most %d are taken", file.Size, c.limits.FileBytes)
+	if file.Size > s.limits.FileBytes {
+		return Key{}, fault.New(fault.TooLarge, "the file has %d bytes: at most %d are taken", file.Size, s.limits.FileBytes)
 	}
 	return Key(name), nil
 }
@@ -184,7 +184,7 @@ type photograph struct {
 //
 // A photograph whose decoding is slow waits for others of the kind first, and
 // meanwhile keeps no place from those that are not.
-func (c *Images) admit(ctx context.Context, p *photograph, pixels int64) (leave func(), err error) {
+func (s *Service) admit(ctx context.Context, p *photograph, pixels int64) (leave func(), err error) {
 	if p.weight, err = thumbnail.Weigh(p.files[Original], pixels); err != nil {
 		return nil, err
 	}
@@ -195,30 +195,30 @@ func (c *Images) admit(ctx context.Context, p *photograph, pixels int64) (leave 
 	}
 	done := func() {}
 	if p.weight.Slow {
-		share := max(p.weight.Bytes, c.slowShare)
-		if err := c.slow.Acquire(ctx, share); err != nil {
+		share := max(p.weight.Bytes, s.slowShare)
+		if err := s.slow.Acquire(ctx, share); err != nil {
 			return nil, err
 		}
-		done = func() { c.slow.Release(share) }
+		done = func() { s.slow.Release(share) }
 	}
-	if err := enter(ctx, c.flight); err != nil {
+	if err := enter(ctx, s.flight); err != nil {
 		done()
 		return nil, err
 	}
 	return func() {
-		exit(c.flight)
+		exit(s.flight)
 		done()
 	}, nil
 }
 
 // load reads a file and takes its MD5.
-func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, error) {
-	content, err := c.read(file)
+func (s *Service) load(ctx context.Context, key Key, file File) (*photograph, error) {
+	content, err := s.read(file)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(content)) > c.limits.FileBytes {
-		return nil, fault.New(fault.TooLarge, "the file has more than %d bytes", c.limits.FileBytes)
+	if int64(len(content)) > s.limits.FileBytes {
+		return nil, fault.New(fault.TooLarge, "the file has more than %d bytes", s.limits.FileBytes)
 	}
 	md5Sum := md5.Sum(content) //nolint:gosec // see above
 	row := &ent.Image{
@@ -227,7 +227,7 @@ func (c *Images) load(ctx context.Context, key Key, file File) (*photograph, err
 		Md5:       hex.EncodeToString(md5Sum[:]),
 		Size:      int64(len(content)),
 		FileID:    newFileID(),
-		CreatedAt: c.clock(),
+		CreatedAt: s.clock(),
 	}
 	if by := caller.From(ctx); by != nil {
 		row.UploadedByID = &by.UserID
@@ -240,55 +240,55 @@ type inMemory interface{ Bytes() []byte }
 
 // read gives the content of a file, of a large one a byte more than is allowed. It
 // copies nothing that is in memory already.
-func (c *Images) read(file File) ([]byte, error) {
+func (s *Service) read(file File) ([]byte, error) {
 	if loaded, ok := file.Content.(inMemory); ok {
 		return loaded.Bytes(), nil
 	}
 	var content bytes.Buffer
-	content.Grow(int(min(file.Size, c.limits.FileBytes)) + bytes.MinRead)
-	_, err := content.ReadFrom(io.LimitReader(file.Content, c.limits.FileBytes+1))
+	content.Grow(int(min(file.Size, s.limits.FileBytes)) + bytes.MinRead)
+	_, err := content.ReadFrom(io.LimitReader(file.Content, s.limits.FileBytes+1))
 	return content.Bytes(), err
 }
 
 // keep puts a photograph's files into the store. Its original goes there while
 // it is decoded: if it is refused then, the original is to be discarded. So it is
 // not called off, for nobody could tell whether it comes nevertheless.
-func (c *Images) keep(ctx context.Context, key Key, p *photograph) error {
+func (s *Service) keep(ctx context.Context, key Key, p *photograph) error {
 	original := p.files[Original]
 	var group errgroup.Group
 	group.Go(func() error {
 		sum := sha256.Sum256(original)
 		p.row.Sha256 = hex.EncodeToString(sum[:])
-		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Original: original})
+		return s.write(ctx, key, p.row.FileID, map[Variant][]byte{Original: original})
 	})
 	group.Go(func() error {
-		if err := c.develop(ctx, p); err != nil {
+		if err := s.develop(ctx, p); err != nil {
 			return err
 		}
-		return c.write(ctx, key, p.row.FileID, map[Variant][]byte{Thumbnail: p.files[Thumbnail], ThumbnailMini: p.files[ThumbnailMini]})
+		return s.write(ctx, key, p.row.FileID, map[Variant][]byte{Thumbnail: p.files[Thumbnail], ThumbnailMini: p.files[ThumbnailMini]})
 	})
 	return group.Wait()
 }
 
 // develop checks that the whole of a photograph decodes, makes its thumbnails,
 // and reads what its camera wrote.
-func (c *Images) develop(ctx context.Context, p *photograph) error {
-	return c.decode(ctx, p, c.limits.Pixels)
+func (s *Service) develop(ctx context.Context, p *photograph) error {
+	return s.decode(ctx, p, s.limits.Pixels)
 }
 
 // decode is develop for a photograph of at most so many pixels.
-func (c *Images) decode(ctx context.Context, p *photograph, pixels int64) error {
+func (s *Service) decode(ctx context.Context, p *photograph, pixels int64) error {
 	content := p.files[Original]
 	if !p.weight.Slow {
-		if err := c.memory.Acquire(ctx, p.weight.Bytes); err != nil {
+		if err := s.memory.Acquire(ctx, p.weight.Bytes); err != nil {
 			return err
 		}
-		defer c.memory.Release(p.weight.Bytes)
+		defer s.memory.Release(p.weight.Bytes)
 	}
-	if err := enter(ctx, c.decoders); err != nil {
+	if err := enter(ctx, s.decoders); err != nil {
 		return err
 	}
-	defer exit(c.decoders)
+	defer exit(s.decoders)
 	small, err := thumbnail.Make(ctx, content, pixels)
 	if err != nil {
 		return err
@@ -329,17 +329,17 @@ func exit(places chan struct{}) { <-places }
 
 // record writes the row of a photograph whose files are in the store, in one
 // transaction, and takes away what it replaces.
-func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Result, error) {
+func (s *Service) record(ctx context.Context, p *photograph, policy Policy) (Result, error) {
 	var result Result
 	var replaced *ent.Image
 	err := database.RetryConflict(ctx, func() error {
 		var conflict error
-		result, replaced, conflict = c.tryRecord(ctx, p, policy)
+		result, replaced, conflict = s.tryRecord(ctx, p, policy)
 		if !database.IsUnique(conflict) && !errors.Is(conflict, database.ErrConflict) {
 			return conflict
 		}
 		// Another request has changed the image. The verdict may be certain now.
-		existing, err := c.at(ctx, KeyOf(p.row))
+		existing, err := s.at(ctx, KeyOf(p.row))
 		if err != nil {
 			return err
 		}
@@ -352,11 +352,11 @@ func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Resu
 	if err != nil {
 		return Result{}, err
 	}
-	if c.onAdded != nil && (result.Verdict == Created || result.Verdict == Replaced) {
-		c.onAdded(result.Image.ID)
+	if s.onAdded != nil && (result.Verdict == Created || result.Verdict == Replaced) {
+		s.onAdded(result.Image.ID)
 	}
 	if replaced != nil {
-		c.discard(ctx, replaced)
+		s.discard(ctx, replaced)
 	}
 	return result, nil
 }
@@ -364,11 +364,11 @@ func (c *Images) record(ctx context.Context, p *photograph, policy Policy) (Resu
 // tryRecord runs the transaction of record once, and returns the image that was
 // replaced, or nil. The error is a conflict of database.RetryConflict if another
 // request changed the image.
-func (c *Images) tryRecord(ctx context.Context, p *photograph, policy Policy) (result Result, replaced *ent.Image, err error) {
+func (s *Service) tryRecord(ctx context.Context, p *photograph, policy Policy) (result Result, replaced *ent.Image, err error) {
 	result.Verdict = Created
-	err = c.db.InTx(ctx, func(tx *ent.Tx) error {
+	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
 		if policy == Replace {
-			if replaced, result.AnnotationsDeleted, err = c.removeRow(ctx, tx, KeyOf(p.row)); err != nil {
+			if replaced, result.AnnotationsDeleted, err = s.removeRow(ctx, tx, KeyOf(p.row)); err != nil {
 				return err
 			}
 		}
@@ -386,9 +386,9 @@ func (c *Images) tryRecord(ctx context.Context, p *photograph, policy Policy) (r
 
 // removeRow deletes the image with that key, and tells which it was and how
 // many annotations went with it.
-func (c *Images) removeRow(ctx context.Context, tx *ent.Tx, key Key) (*ent.Image, int, error) {
+func (s *Service) removeRow(ctx context.Context, tx *ent.Tx, key Key) (*ent.Image, int, error) {
 	query := tx.Image.Query().Where(image.DeviceID(key.Device), image.TakenAt(key.TakenAt)).Select(listed...)
-	if c.db.Dialect == dialect.Postgres {
+	if s.db.Dialect == dialect.Postgres {
 		query.ForUpdate() // so that no annotation comes in between
 	}
 	there, err := query.Only(ctx)
@@ -443,8 +443,8 @@ func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error)
 }
 
 // at is the image with that key, or nil.
-func (c *Images) at(ctx context.Context, key Key) (*ent.Image, error) {
-	found, err := c.among(ctx, []Key{key})
+func (s *Service) at(ctx context.Context, key Key) (*ent.Image, error) {
+	found, err := s.among(ctx, []Key{key})
 	return found[key], err
 }
 

@@ -34,7 +34,7 @@ type NewUser struct {
 //
 // Faults: every problem of the input at once, BAD_USER_INPUT and CONFLICT;
 // TOO_LARGE for more than MaxNewUsers.
-func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, error) {
+func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, error) {
 	if len(input) > MaxNewUsers {
 		return nil, fault.New(fault.TooLarge, "%d accounts: at most %d are made at once", len(input), MaxNewUsers)
 	}
@@ -42,27 +42,27 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 	for i, u := range input {
 		names[i], _ = canonicalName(u.Username)
 	}
-	if err := p.checkNew(ctx, input, names); err != nil {
+	if err := s.checkNew(ctx, input, names); err != nil {
 		return nil, err
 	}
 	// Hash one after another, so that concurrent sign-ins are not delayed.
 	hashes := make([]string, len(input))
 	for i, u := range input {
 		var err error
-		if hashes[i], err = p.hasher.Hash(ctx, u.Password); err != nil {
+		if hashes[i], err = s.hasher.Hash(ctx, u.Password); err != nil {
 			return nil, err
 		}
 	}
 	var users []*ent.User
-	err := p.db.InTx(ctx, func(tx *ent.Tx) (err error) {
+	err := s.db.InTx(ctx, func(tx *ent.Tx) (err error) {
 		users, err = tx.User.MapCreateBulk(input, func(c *ent.UserCreate, i int) {
 			c.SetUsername(names[i]).SetPasswordHash(hashes[i]).SetNillableEmail(input[i].Email).
-				SetRole(input[i].Role).SetCreatedAt(p.clock())
+				SetRole(input[i].Role).SetCreatedAt(s.clock())
 		}).Save(ctx)
 		return err
 	})
 	if database.IsUnique(err) { // another request was faster
-		if err := p.checkNew(ctx, input, names); err != nil {
+		if err := s.checkNew(ctx, input, names); err != nil {
 			return nil, err
 		}
 	}
@@ -77,8 +77,8 @@ func (p *People) Create(ctx context.Context, input []NewUser) ([]*ent.User, erro
 
 // checkNew reports every problem of the accounts to create. Names are the
 // usernames in lower case.
-func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) error {
-	existing, err := p.existingNames(ctx, names)
+func (s *Service) checkNew(ctx context.Context, input []NewUser, names []string) error {
+	existing, err := s.existingNames(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (p *People) checkNew(ctx context.Context, input []NewUser, names []string) 
 }
 
 // existingNames returns the names that have an account.
-func (p *People) existingNames(ctx context.Context, names []string) (map[string]bool, error) {
+func (s *Service) existingNames(ctx context.Context, names []string) (map[string]bool, error) {
 	// PostgreSQL refuses invalid text, so the query includes valid names only.
 	var validNames []string
 	for _, name := range names {
@@ -115,7 +115,7 @@ func (p *People) existingNames(ctx context.Context, names []string) (map[string]
 			validNames = append(validNames, name)
 		}
 	}
-	rows, err := p.db.User.Query().Where(database.AmongTexts(user.FieldUsername, validNames)).
+	rows, err := s.db.User.Query().Where(database.AmongTexts(user.FieldUsername, validNames)).
 		Select(user.FieldUsername).Strings(ctx)
 	existingNames := make(map[string]bool, len(rows))
 	for _, name := range rows {
@@ -154,8 +154,8 @@ type Change struct {
 //
 // Faults: NOT_FOUND; BAD_USER_INPUT with every problem; CONFLICT if no enabled
 // admin would remain.
-func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User, error) {
-	account, err := p.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
+func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.User, error) {
+	account, err := s.db.User.Query().Where(user.ID(id)).Select(user.FieldUsername).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, fault.New(fault.NotFound, "there is no such person")
 	}
@@ -167,16 +167,16 @@ func (p *People) Update(ctx context.Context, id int64, change Change) (*ent.User
 	}
 	var hash *string
 	if change.Password != nil {
-		newHash, err := p.hasher.Hash(ctx, *change.Password)
+		newHash, err := s.hasher.Hash(ctx, *change.Password)
 		if err != nil {
 			return nil, err
 		}
 		hash = &newHash
 	}
 	var result *ent.User
-	defer p.callerCache.Forget()
-	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := p.requireAdmin(ctx, tx, id, change); err != nil {
+	defer s.callerCache.Forget()
+	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
+		if err := s.requireAdmin(ctx, tx, id, change); err != nil {
 			return err
 		}
 		update := tx.User.UpdateOneID(id).SetNillableRole(change.Role).SetNillableDisabled(change.Disabled).SetNillablePasswordHash(hash)
@@ -210,7 +210,7 @@ func (change Change) check(username string) error {
 // locks the account and all admins in the order of their ids. If two admins
 // demote each other, the second waits, and then fails because the first
 // demotion is done.
-func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
+func (s *Service) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change Change) error {
 	var problems fault.Problems
 	if change.Role != nil && *change.Role != caller.Admin {
 		problems.Add(fault.Conflict, []any{"input", "role"}, "the last admin stays one: make another first")
@@ -222,7 +222,7 @@ func (p *People) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change 
 		return nil
 	}
 	activeAdmin := user.And(user.RoleEQ(caller.Admin), user.Disabled(false))
-	rows, err := p.lock(tx.User.Query().Where(user.Or(user.ID(id), activeAdmin)).Order(user.ByID())).
+	rows, err := s.lock(tx.User.Query().Where(user.Or(user.ID(id), activeAdmin)).Order(user.ByID())).
 		Select(user.FieldRole, user.FieldDisabled).All(ctx)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ type Filter struct {
 
 // List returns a page of the people that match at least one filter, or of all
 // people if there is no filter, by name.
-func (p *People) List(ctx context.Context, filters []Filter, request page.Request) (*page.Page[*ent.User], error) {
+func (s *Service) List(ctx context.Context, filters []Filter, request page.Request) (*page.Page[*ent.User], error) {
 	matches, err := union(filters)
 	if err != nil {
 		return nil, err
@@ -268,8 +268,8 @@ func (p *People) List(ctx context.Context, filters []Filter, request page.Reques
 		Columns: []page.Column{{Name: user.FieldUsername, Text: true}},
 		Key:     func(u *ent.User) page.Key { return page.Key{u.Username} },
 	}
-	query := func() *ent.UserQuery { return p.db.User.Query().Where(matches) }
-	return page.Fetch(ctx, p.limits, request, byName,
+	query := func() *ent.UserQuery { return s.db.User.Query().Where(matches) }
+	return page.Fetch(ctx, s.limits, request, byName,
 		func(ctx context.Context, narrow func(*sql.Selector)) ([]*ent.User, error) {
 			rows, err := query().Where(narrow).Select(userColumns...).All(ctx)
 			return ent.Users(rows).Siblings(), err
@@ -312,7 +312,7 @@ func union(filters []Filter) (predicate.User, error) {
 }
 
 // ByIDs returns the existing people with the given ids, by id.
-func (p *People) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
-	rows, err := p.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
+func (s *Service) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.User, error) {
+	rows, err := s.db.User.Query().Where(database.AmongNumbers(user.FieldID, ids)).Select(userColumns...).All(ctx)
 	return ent.Users(rows).Siblings().ByID(), err
 }

@@ -29,20 +29,20 @@ type Session struct {
 //
 // Faults: UNAUTHENTICATED, RATE_LIMITED with the time to wait, and UNAVAILABLE if
 // too many are signing in.
-func (p *People) Login(ctx context.Context, username, plain, address string) (*Session, error) {
+func (s *Service) Login(ctx context.Context, username, plain, address string) (*Session, error) {
 	name, ok := canonicalName(username)
-	if err := p.allow(name, address); err != nil {
+	if err := s.allow(name, address); err != nil {
 		return nil, err
 	}
 	var account *ent.User // nil if the name has no enabled account
 	if ok {
-		row, err := p.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
+		row, err := s.db.User.Query().Where(user.Username(name), user.Disabled(false)).Only(ctx)
 		if err != nil && !ent.IsNotFound(err) {
 			return nil, err
 		}
 		account = row
 	}
-	ok, err := p.matches(ctx, name, account, plain)
+	ok, err := s.matches(ctx, name, account, plain)
 	if err != nil {
 		return nil, err
 	}
@@ -50,25 +50,25 @@ func (p *People) Login(ctx context.Context, username, plain, address string) (*S
 		return nil, wrongLogin()
 	}
 	newHash := account.PasswordHash
-	if p.hasher.NeedsRehash(newHash) {
-		if newHash, err = p.hasher.Hash(ctx, plain); err != nil {
+	if s.hasher.NeedsRehash(newHash) {
+		if newHash, err = s.hasher.Hash(ctx, plain); err != nil {
 			return nil, err
 		}
 	}
-	return p.createSession(ctx, account, newHash)
+	return s.createSession(ctx, account, newHash)
 }
 
 // createSession creates a session for an account whose password was just
 // verified, and stores the new hash of the password.
-func (p *People) createSession(ctx context.Context, account *ent.User, newHash string) (*Session, error) {
+func (s *Service) createSession(ctx context.Context, account *ent.User, newHash string) (*Session, error) {
 	secret, hash := token.New()
-	now := p.clock()
+	now := s.clock()
 	session := &Session{Token: secret, ExpiresAt: now.Add(SessionLifetime)}
-	err := p.db.InTx(ctx, func(tx *ent.Tx) error {
+	err := s.db.InTx(ctx, func(tx *ent.Tx) error {
 		// Hashing took some time. If the account was disabled or got a new
 		// password meanwhile, its sessions were ended, and no new session may
 		// follow.
-		if err := p.lockUnchanged(ctx, tx, account); err != nil {
+		if err := s.lockUnchanged(ctx, tx, account); err != nil {
 			return err
 		}
 		if newHash != account.PasswordHash {
@@ -90,8 +90,8 @@ func (p *People) createSession(ctx context.Context, account *ent.User, newHash s
 
 // lockUnchanged locks an account, and fails if the account was disabled or has
 // another password now.
-func (p *People) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.User) error {
-	current, err := p.lock(tx.User.Query().Where(user.ID(account.ID), user.Disabled(false))).
+func (s *Service) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.User) error {
+	current, err := s.lock(tx.User.Query().Where(user.ID(account.ID), user.Disabled(false))).
 		Select(user.FieldPasswordHash).Only(ctx)
 	if ent.IsNotFound(err) || err == nil && current.PasswordHash != account.PasswordHash {
 		return wrongLogin()
@@ -103,8 +103,8 @@ func (p *People) lockUnchanged(ctx context.Context, tx *ent.Tx, account *ent.Use
 func wrongLogin() error { return fault.New(fault.Unauthenticated, "wrong name or password") }
 
 // allow counts one attempt at an account.
-func (p *People) allow(name, address string) error {
-	ok, wait := p.throttle.Allow(name, address)
+func (s *Service) allow(name, address string) error {
+	ok, wait := s.throttle.Allow(name, address)
 	if ok {
 		return nil
 	}
@@ -115,16 +115,16 @@ func (p *People) allow(name, address string) error {
 
 // matches reports whether plain is the password of the account, and informs the
 // throttle. For a nil account matches returns false after the same time.
-func (p *People) matches(ctx context.Context, name string, account *ent.User, plain string) (ok bool, err error) {
+func (s *Service) matches(ctx context.Context, name string, account *ent.User, plain string) (ok bool, err error) {
 	if account == nil {
-		err = p.hasher.VerifyNothing(ctx, plain)
+		err = s.hasher.VerifyNothing(ctx, plain)
 	} else {
-		ok, err = p.hasher.Verify(ctx, account.PasswordHash, plain)
+		ok, err = s.hasher.Verify(ctx, account.PasswordHash, plain)
 	}
 	if ok {
-		p.throttle.Succeeded(name)
+		s.throttle.Succeeded(name)
 	} else {
-		p.throttle.Failed(name)
+		s.throttle.Failed(name)
 	}
 	return ok, err
 }
@@ -140,13 +140,13 @@ WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disa
 // made on another server takes effect after ttlcache.TTL.
 //
 // Faults: UNAUTHENTICATED, the same for every cause.
-func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {
+func (s *Service) Authenticate(ctx context.Context, bearer string) (*caller.Caller, error) {
 	secret, ok := token.Parse(bearer)
 	if !ok {
 		return nil, invalidToken()
 	}
-	now, hash := p.clock(), secret.Hash()
-	cached, ok, generation := p.callerCache.Get(hash, now)
+	now, hash := s.clock(), secret.Hash()
+	cached, ok, generation := s.callerCache.Get(hash, now)
 	if ok && (cached.Until == nil || *cached.Until > now) {
 		return &cached, nil
 	}
@@ -157,7 +157,7 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 		lastUsed *instant.Instant
 		kind     accesstoken.Kind
 	)
-	err := p.db.SQL.QueryRowContext(ctx, authenticateQuery, hash, int64(now)).
+	err := s.db.SQL.QueryRowContext(ctx, authenticateQuery, hash, int64(now)).
 		Scan(&c.TokenID, &c.UserID, &c.Role, &device, &lastUsed, &owner, &kind, &c.Until)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, invalidToken()
@@ -173,9 +173,9 @@ func (p *People) Authenticate(ctx context.Context, bearer string) (*caller.Calle
 		}
 	}
 	if lastUsed == nil || now.Sub(*lastUsed) >= lastUsedResolution {
-		p.recordUse(ctx, c.TokenID, now)
+		s.recordUse(ctx, c.TokenID, now)
 	}
-	p.callerCache.Put(hash, c, now, generation)
+	s.callerCache.Put(hash, c, now, generation)
 	return &c, nil
 }
 
@@ -194,21 +194,21 @@ func minRole(a, b caller.Role) caller.Role {
 // many concurrent requests write. A failed write does not fail the request,
 // because the next request tries again. On SQLite the write waits for other
 // writers.
-func (p *People) recordUse(ctx context.Context, id int64, now instant.Instant) {
-	_ = p.db.AccessToken.Update().
+func (s *Service) recordUse(ctx context.Context, id int64, now instant.Instant) {
+	_ = s.db.AccessToken.Update().
 		Where(accesstoken.ID(id), accesstoken.Or(accesstoken.LastUsedAtIsNil(), accesstoken.LastUsedAtLTE(now.Add(-lastUsedResolution)))).
 		SetLastUsedAt(now).Exec(ctx)
 }
 
 // Logout revokes the token of the request. It returns false if the token was
 // revoked already.
-func (p *People) Logout(ctx context.Context) (bool, error) {
+func (s *Service) Logout(ctx context.Context) (bool, error) {
 	c := caller.From(ctx)
 	if c == nil {
 		return false, fault.New(fault.Unauthenticated, "nobody is signed in")
 	}
-	defer p.callerCache.Forget()
-	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
+	defer s.callerCache.Forget()
+	n, err := s.db.AccessToken.Delete().Where(accesstoken.ID(c.TokenID)).Exec(ctx)
 	return n > 0, err
 }
 
@@ -217,12 +217,12 @@ func (p *People) Logout(ctx context.Context) (bool, error) {
 // password count like guesses of Login.
 //
 // Faults: BAD_USER_INPUT at "current" or "new", RATE_LIMITED, and UNAVAILABLE.
-func (p *People) ChangePassword(ctx context.Context, current, next, address string) error {
+func (s *Service) ChangePassword(ctx context.Context, current, next, address string) error {
 	c, err := person(ctx)
 	if err != nil {
 		return err
 	}
-	account, err := p.db.User.Get(ctx, c.UserID)
+	account, err := s.db.User.Get(ctx, c.UserID)
 	if err != nil {
 		return err
 	}
@@ -231,10 +231,10 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 		problems.Add(fault.BadInput, []any{"new"}, "%s", err)
 		return problems.Err()
 	}
-	if err := p.allow(account.Username, address); err != nil {
+	if err := s.allow(account.Username, address); err != nil {
 		return err
 	}
-	ok, err := p.matches(ctx, account.Username, account, current)
+	ok, err := s.matches(ctx, account.Username, account, current)
 	if err != nil {
 		return err
 	}
@@ -242,13 +242,13 @@ func (p *People) ChangePassword(ctx context.Context, current, next, address stri
 		problems.Add(fault.BadInput, []any{"current"}, "that is not the present password")
 		return problems.Err()
 	}
-	hash, err := p.hasher.Hash(ctx, next)
+	hash, err := s.hasher.Hash(ctx, next)
 	if err != nil {
 		return err
 	}
-	defer p.callerCache.Forget()
-	return p.db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := p.lockUnchanged(ctx, tx, account); err != nil {
+	defer s.callerCache.Forget()
+	return s.db.InTx(ctx, func(tx *ent.Tx) error {
+		if err := s.lockUnchanged(ctx, tx, account); err != nil {
 			return err
 		}
 		if err := tx.User.UpdateOneID(account.ID).SetPasswordHash(hash).Exec(ctx); err != nil {

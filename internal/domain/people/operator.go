@@ -19,16 +19,16 @@ const FirstAdmin = "admin"
 // returns its password. If several servers start on one database, only one
 // server gets the password. EnsureAdmin returns "" on the other servers, and if
 // accounts exist.
-func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
-	if exists, err := p.db.User.Query().Exist(ctx); exists || err != nil {
+func (s *Service) EnsureAdmin(ctx context.Context) (plain string, err error) {
+	if exists, err := s.db.User.Query().Exist(ctx); exists || err != nil {
 		return "", err
 	}
-	plain, hash, err := p.generate(ctx)
+	plain, hash, err := s.generate(ctx)
 	if err != nil {
 		return "", err
 	}
-	err = p.db.User.Create().SetUsername(FirstAdmin).SetRole(caller.Admin).
-		SetPasswordHash(hash).SetCreatedAt(p.clock()).Exec(ctx)
+	err = s.db.User.Create().SetUsername(FirstAdmin).SetRole(caller.Admin).
+		SetPasswordHash(hash).SetCreatedAt(s.clock()).Exec(ctx)
 	if database.IsUnique(err) { // another server was faster
 		return "", nil
 	}
@@ -42,21 +42,21 @@ func (p *People) EnsureAdmin(ctx context.Context) (plain string, err error) {
 // the old password. It also enables the account and ends its sessions.
 //
 // Fault: NOT_FOUND.
-func (p *People) ResetPassword(ctx context.Context, username string) (plain string, err error) {
+func (s *Service) ResetPassword(ctx context.Context, username string) (plain string, err error) {
 	name, _ := canonicalName(username)
-	existing, err := p.existingNames(ctx, []string{name})
+	existing, err := s.existingNames(ctx, []string{name})
 	if err != nil {
 		return "", err
 	}
 	if !existing[name] {
 		return "", fault.New(fault.NotFound, "nobody has the name %.80q", username)
 	}
-	plain, hash, err := p.generate(ctx)
+	plain, hash, err := s.generate(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer p.callerCache.Forget()
-	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
+	defer s.callerCache.Forget()
+	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
 		byName := user.Username(name)
 		if err := tx.User.Update().Where(byName).SetPasswordHash(hash).SetDisabled(false).Exec(ctx); err != nil {
 			return err
@@ -71,8 +71,8 @@ func (p *People) ResetPassword(ctx context.Context, username string) (plain stri
 }
 
 // generate returns a new password and its hash.
-func (p *People) generate(ctx context.Context) (plain, hash string, err error) {
+func (s *Service) generate(ctx context.Context) (plain, hash string, err error) {
 	plain = password.Generate()
-	hash, err = p.hasher.Hash(ctx, plain)
+	hash, err = s.hasher.Hash(ctx, plain)
 	return plain, hash, err
 }

@@ -52,8 +52,8 @@ const (
 	lastUsedResolution = time.Minute
 )
 
-// People holds the accounts of one server. It is safe for concurrent use.
-type People struct {
+// Service holds the accounts of one server. It is safe for concurrent use.
+type Service struct {
 	db          *database.DB
 	clock       instant.Clock
 	hasher      *password.Hasher
@@ -63,8 +63,8 @@ type People struct {
 }
 
 // New returns the people in db. The caller closes db.
-func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle *throttle.Throttle, limits page.Limits) *People {
-	return &People{db: db, clock: clock, hasher: hasher, throttle: throttle, limits: limits}
+func New(db *database.DB, clock instant.Clock, hasher *password.Hasher, throttle *throttle.Throttle, limits page.Limits) *Service {
+	return &Service{db: db, clock: clock, hasher: hasher, throttle: throttle, limits: limits}
 }
 
 // Columns without hashes.
@@ -101,8 +101,8 @@ func person(ctx context.Context) (*caller.Caller, error) {
 
 // lock locks the rows of a query until the transaction ends. SQLite needs no
 // locks, because it has one writer at a time.
-func (p *People) lock(query *ent.UserQuery) *ent.UserQuery {
-	if p.db.Dialect == dialect.Postgres {
+func (s *Service) lock(query *ent.UserQuery) *ent.UserQuery {
+	if s.db.Dialect == dialect.Postgres {
 		query.ForUpdate()
 	}
 	return query

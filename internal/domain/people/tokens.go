@@ -33,20 +33,20 @@ type TokenInput struct {
 //
 // Faults: BAD_USER_INPUT and FORBIDDEN with every problem; TOO_LARGE if the
 // caller has MaxTokens tokens.
-func (p *People) CreateToken(ctx context.Context, input TokenInput) (token.Secret, *ent.AccessToken, error) {
+func (s *Service) CreateToken(ctx context.Context, input TokenInput) (token.Secret, *ent.AccessToken, error) {
 	c, err := person(ctx)
 	if err != nil {
 		return token.Secret{}, nil, err
 	}
-	now := p.clock()
+	now := s.clock()
 	params, err := input.check(c, now)
 	if err != nil {
 		return token.Secret{}, nil, err
 	}
 	secret, hash := token.New()
 	var row *ent.AccessToken
-	err = p.db.InTx(ctx, func(tx *ent.Tx) error {
-		if err := p.checkTokenLimit(ctx, tx, c.UserID, now); err != nil {
+	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
+		if err := s.checkTokenLimit(ctx, tx, c.UserID, now); err != nil {
 			return err
 		}
 		row, err = tx.AccessToken.Create().
@@ -104,8 +104,8 @@ func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput
 
 // checkTokenLimit locks a person's account, and fails if the person has
 // MaxTokens tokens, or was disabled during the request.
-func (p *People) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64, now instant.Instant) error {
-	_, err := p.lock(tx.User.Query().Where(user.ID(userID), user.Disabled(false))).Select(user.FieldID).Only(ctx)
+func (s *Service) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64, now instant.Instant) error {
+	_, err := s.lock(tx.User.Query().Where(user.ID(userID), user.Disabled(false))).Select(user.FieldID).Only(ctx)
 	if ent.IsNotFound(err) {
 		return invalidToken()
 	}
@@ -127,7 +127,7 @@ func (p *People) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64, 
 // with READER rights must not end the sessions of its owner.
 //
 // Faults: FORBIDDEN.
-func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
+func (s *Service) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	c, err := person(ctx)
 	if err != nil {
 		return false, err
@@ -135,19 +135,19 @@ func (p *People) RevokeToken(ctx context.Context, id int64) (bool, error) {
 	if !c.Session && !c.Has(caller.Admin) && id != c.TokenID {
 		return false, fault.New(fault.Forbidden, "this token was made for a job, and revokes none but itself: sign in to revoke others")
 	}
-	defer p.callerCache.Forget()
-	n, err := p.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
+	defer s.callerCache.Forget()
+	n, err := s.db.AccessToken.Delete().Where(accesstoken.ID(id), visibleTo(c)).Exec(ctx)
 	return n > 0, err
 }
 
 // TokenByID returns a valid token, or nil if there is none or the caller may
 // not see it.
-func (p *People) TokenByID(ctx context.Context, id int64) (*ent.AccessToken, error) {
+func (s *Service) TokenByID(ctx context.Context, id int64) (*ent.AccessToken, error) {
 	c, err := person(ctx)
 	if err != nil {
 		return nil, err
 	}
-	row, err := p.db.AccessToken.Query().Where(accesstoken.ID(id), visibleTo(c), notExpired(p.clock())).
+	row, err := s.db.AccessToken.Query().Where(accesstoken.ID(id), visibleTo(c), notExpired(s.clock())).
 		Select(tokenColumns...).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil
@@ -167,9 +167,9 @@ func visibleTo(c *caller.Caller) predicate.AccessToken {
 
 // TokensOf returns the valid sessions and tokens of people, by the person's id,
 // the newest first.
-func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*ent.AccessToken, error) {
-	rows, err := p.db.AccessToken.Query().
-		Where(database.AmongNumbers(accesstoken.FieldUserID, ent.Users(users).IDs()), notExpired(p.clock())).
+func (s *Service) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*ent.AccessToken, error) {
+	rows, err := s.db.AccessToken.Query().
+		Where(database.AmongNumbers(accesstoken.FieldUserID, ent.Users(users).IDs()), notExpired(s.clock())).
 		Order(accesstoken.ByCreatedAt(sql.OrderDesc()), accesstoken.ByID(sql.OrderDesc())).
 		Select(tokenColumns...).All(ctx)
 	tokens := make(map[int64][]*ent.AccessToken, len(users))
@@ -180,6 +180,6 @@ func (p *People) TokensOf(ctx context.Context, users []*ent.User) (map[int64][]*
 }
 
 // Sweep deletes expired tokens, and returns their number.
-func (p *People) Sweep(ctx context.Context) (int, error) {
-	return p.db.AccessToken.Delete().Where(accesstoken.ExpiresAtLTE(p.clock())).Exec(ctx)
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	return s.db.AccessToken.Delete().Where(accesstoken.ExpiresAtLTE(s.clock())).Exec(ctx)
 }

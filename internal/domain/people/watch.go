@@ -27,7 +27,7 @@ const (
 // Watch ends long-lived work under a token when the token becomes invalid, on
 // any server. One statement checks all tokens.
 type Watch struct {
-	people *People
+	people *Service
 
 	mu      sync.Mutex
 	entries map[*entry]struct{}
@@ -39,7 +39,7 @@ type entry struct {
 }
 
 // NewWatch returns a watch. Start starts it.
-func NewWatch(p *People) *Watch { return &Watch{people: p, entries: map[*entry]struct{}{}} }
+func NewWatch(p *Service) *Watch { return &Watch{people: p, entries: map[*entry]struct{}{}} }
 
 // While returns a context that ends when the caller's token becomes invalid or
 // changes its role. The cause is a *fault.Error. The caller of While must

@@ -207,9 +207,9 @@ func (u Union) First(of string, wanted page.Wanted, most int, also func(*sql.Sel
 	return first(merged)
 }
 
-// Places is the order as pages need it. An image's device and time are its
+// PageOrder is the order as pages need it. An image's device and time are its
 // own, so either order is total.
-func (o Order) Places() page.Order[*ent.Image] {
+func (o Order) PageOrder() page.Order[*ent.Image] {
 	device := page.Column{Name: image.FieldDeviceID, Text: true}
 	time := page.Column{Name: image.FieldTakenAt}
 	if o == TimeDevice {

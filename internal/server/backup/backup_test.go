@@ -43,7 +43,7 @@ type house struct {
 	t      *testing.T
 	db     *database.DB
 	bucket *blob.Bucket
-	photos *images.Images
+	photos *images.Service
 	inS3   bool   // where bundles' files are sent to the store itself
 	folder string // of the files, if they are not in S3
 	file   string // of the database, if it is SQLite's

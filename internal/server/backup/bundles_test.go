@@ -29,14 +29,14 @@ func (h *house) ship(content string, publish bool) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	to := upload.Wanted[0]
+	to := upload.Requested[0]
 	if h.inS3 {
 		err = h.bucket.WriteAll(ctx, to.Incoming, []byte(content), nil)
 	} else {
 		err = packs.Receive(ctx, to.StoredAs, to.Size, strings.NewReader(content))
 	}
 	if err == nil && publish {
-		var made *bundles.Published
+		var made *bundles.PublishResult
 		if made, err = packs.Publish(ctx, upload.ID); err == nil {
 			var files map[int64][]bundles.File
 			if files, err = packs.Files(ctx, []*ent.BundleVersion{made.Version}, bundles.All); err == nil {

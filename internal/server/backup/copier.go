@@ -89,7 +89,7 @@ func (c *copier) images(ctx context.Context, source, target *database.DB) error 
 	}
 	for _, stored := range removed {
 		c.leave(append(stored.Others, stored.Original))
-		if err := images.Forget(ctx, target, stored.ImageID); err != nil {
+		if err := images.DeleteRow(ctx, target, stored.ImageID); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (c *copier) image(ctx context.Context, stored images.Stored) error {
 // bundles copies the files of all versions, concurrency at a time. An unpublished
 // upload is not in a backup.
 func (c *copier) bundles(ctx context.Context, target *database.DB) error {
-	if err := bundles.ForgetUploads(ctx, target); err != nil {
+	if err := bundles.DeleteUploads(ctx, target); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -28,11 +28,11 @@ type Made struct{ Devices, Images, Annotations, Objects int }
 // Fill puts the demo's photographs and annotations into a server that has no
 // images, and refuses one that has some. The photographs, their names and
 // their contours are the same each time.
-func Fill(ctx context.Context, photos *images.Images, notes *annotations.Annotations) (Made, error) {
+func Fill(ctx context.Context, photos *images.Service, notes *annotations.Service) (Made, error) {
 	return fill(ctx, photos, notes, Shots())
 }
 
-func fill(ctx context.Context, photos *images.Images, notes *annotations.Annotations, shots []Shot) (Made, error) {
+func fill(ctx context.Context, photos *images.Service, notes *annotations.Service, shots []Shot) (Made, error) {
 	if err := empty(ctx, photos); err != nil {
 		return Made{}, err
 	}
@@ -72,7 +72,7 @@ func develop(shots []Shot) []images.File {
 	return files
 }
 
-func empty(ctx context.Context, photos *images.Images) error {
+func empty(ctx context.Context, photos *images.Service) error {
 	everything := series.Series{Device: "%", Start: 0, End: math.MaxInt64}
 	one := 1
 	found, err := photos.Series(ctx, []series.Series{everything}, series.DeviceTime, page.Request{First: &one})

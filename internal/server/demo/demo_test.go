@@ -26,7 +26,7 @@ import (
 )
 
 // open opens an empty store, as the command does.
-func open(t *testing.T, database string) (*images.Images, *annotations.Annotations) {
+func open(t *testing.T, database string) (*images.Service, *annotations.Service) {
 	t.Helper()
 	c := config.Default()
 	c.Data, c.Database = t.TempDir(), database
@@ -46,7 +46,7 @@ var everything = []series.Series{{Device: "%", End: math.MaxInt64}}
 
 // content is all that a server has, but for what depends on when and in which
 // order it came: a line for each annotation.
-func content(t *testing.T, notes *annotations.Annotations) string {
+func content(t *testing.T, notes *annotations.Service) string {
 	t.Helper()
 	many := 1000
 	all, err := notes.Series(t.Context(), everything, nil, page.Request{First: &many})
@@ -61,7 +61,7 @@ func content(t *testing.T, notes *annotations.Annotations) string {
 	for n, a := range all.Nodes {
 		ids[n] = a.ID
 	}
-	withImages, err := notes.Followed(t.Context(), ids)
+	withImages, err := notes.ByIDsWithImages(t.Context(), ids)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func content(t *testing.T, notes *annotations.Annotations) string {
 
 // plausible fails the test unless the weather is a meadow's, and each trap has
 // its oddities.
-func plausible(t *testing.T, photos *images.Images) {
+func plausible(t *testing.T, photos *images.Service) {
 	t.Helper()
 	many := 100
 	all, err := photos.Series(t.Context(), everything, series.DeviceTime, page.Request{First: &many})

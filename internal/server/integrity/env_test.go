@@ -117,7 +117,7 @@ func (w *world) publish(content string) string {
 	packs := bundles.New(w.DB, w.Bucket, instant.System, bundles.Limits{Files: 1, FileBytes: 1000, Bytes: 1000})
 	upload, err := packs.Request(w.by, "insects", []bundles.NewFile{{Key: "output/w", MD5: md5Of(content), Size: int64(len(content))}})
 	must(w.t, err)
-	to := upload.Wanted[0]
+	to := upload.Requested[0]
 	if w.folder == "" {
 		must(w.t, w.Bucket.WriteAll(w.by, to.Incoming, []byte(content), nil))
 	} else {

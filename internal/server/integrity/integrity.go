@@ -67,7 +67,7 @@ func (f Finding) String() string {
 type Store struct {
 	DB      *database.DB
 	Bucket  *blob.Bucket
-	Images  *images.Images
+	Images  *images.Service
 	Pairing *ownership.Proof
 	Labels  *labels.Labels
 	// Repository names the label repository. Without a Dir none is checked.

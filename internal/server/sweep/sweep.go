@@ -23,7 +23,7 @@ const every = time.Hour
 
 // Start sweeps now and every hour until ctx ends. The channel is closed when
 // it has stopped. Folder is that of a store on the local disk, or empty.
-func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *ownership.Proof, photos *images.Images, packs *bundles.Bundles, persons *people.People, keyed *idempotency.Keeper) <-chan struct{} {
+func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *ownership.Proof, photos *images.Service, packs *bundles.Service, persons *people.Service, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
 		{"SQLite's statistics", func(ctx context.Context) (int, error) { return 0, db.DropStatistics(ctx) }},
 		{"files without a row", func(ctx context.Context) (int, error) {
