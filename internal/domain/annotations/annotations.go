@@ -146,7 +146,7 @@ func NarrowToKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotatio
 	uniqueKeys := slices.Collect(maps.Keys(places))
 	return func(s *sql.Selector) {
 		imageTable := joinImages(s)
-		images.AmongJoined(imageTable, uniqueKeys)(s)
+		images.JoinedHasAnyKey(imageTable, uniqueKeys)(s)
 		condition(s)
 		s.OrderBy(s.C(annotation.FieldID))
 	}, places, err
