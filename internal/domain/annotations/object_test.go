@@ -214,7 +214,7 @@ func TestCheck_AnAnnotationIsMeasuredAgainstItsImage(t *testing.T) {
 	image := &ent.Image{DeviceID: "0a5bb6f4", Md5: strings.Repeat("ab", 16), Width: 1600, Height: 1200}
 	good := Addition{MD5: strings.ToUpper(image.Md5), Algorithm: Algorithm{"a", "1"}}
 	codes := func(d *draft) (all []string) {
-		d.check(3)
+		d.validate(3)
 		for _, p := range d.problems.List() {
 			all = append(all, strings.Join(p.Path, ".")+" "+string(p.Code))
 		}

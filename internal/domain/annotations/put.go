@@ -153,14 +153,14 @@ func (s *Service) makeDrafts(ctx context.Context, input []Addition) ([]*draft, e
 	}
 	for n, d := range drafts {
 		d.image = imageByKey[d.key]
-		d.check(n)
+		d.validate(n)
 	}
 	return drafts, s.compare(ctx, drafts, imageRows)
 }
 
-// check validates an annotation by itself and against its image, and adds all
+// validate validates an annotation by itself and against its image, and adds all
 // problems.
-func (d *draft) check(n int) {
+func (d *draft) validate(n int) {
 	path := func(names ...any) []any { return append([]any{"input", n}, names...) }
 	var imageSize size
 	switch {
@@ -172,8 +172,8 @@ func (d *draft) check(n int) {
 	case d.key != images.Key{}:
 		d.problems.Add(fault.NotFound, path("image"), "device %s has no image of %s: upload it first", d.key.Device, d.key.TakenAt)
 	}
-	checkText(&d.problems, path("algorithm", "name"), d.Algorithm.Name, maxNameLength)
-	checkText(&d.problems, path("algorithm", "version"), d.Algorithm.Version, maxNameLength)
+	validateText(&d.problems, path("algorithm", "name"), d.Algorithm.Name, maxNameLength)
+	validateText(&d.problems, path("algorithm", "version"), d.Algorithm.Version, maxNameLength)
 	if len(d.Objects) > MaxObjects {
 		d.problems.Add(fault.TooLarge, path("objects"), "has %d objects: at most %d are taken", len(d.Objects), MaxObjects)
 		return

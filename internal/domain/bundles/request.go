@@ -44,7 +44,7 @@ type RequestedFile struct {
 // files under a bundle's name. A second request for the same files returns the
 // same upload, without the files that have arrived meanwhile.
 func (s *Service) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
-	m, err := s.check(name, files)
+	m, err := s.validate(name, files)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 	for i, u := range input {
 		names[i], _ = canonicalName(u.Username)
 	}
-	if err := s.checkNew(ctx, input, names); err != nil {
+	if err := s.validateNew(ctx, input, names); err != nil {
 		return nil, err
 	}
 	// Hash one after another, so that concurrent sign-ins are not delayed.
@@ -62,7 +62,7 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 		return err
 	})
 	if database.IsUnique(err) { // another request was faster
-		if err := s.checkNew(ctx, input, names); err != nil {
+		if err := s.validateNew(ctx, input, names); err != nil {
 			return nil, err
 		}
 	}
@@ -75,9 +75,9 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 	return ent.Users(users).Siblings(), nil
 }
 
-// checkNew reports every problem of the accounts to create. Names are the
+// validateNew reports every problem of the accounts to create. Names are the
 // usernames in lower case.
-func (s *Service) checkNew(ctx context.Context, input []NewUser, names []string) error {
+func (s *Service) validateNew(ctx context.Context, input []NewUser, names []string) error {
 	existing, err := s.existingNames(ctx, names)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Service) checkNew(ctx context.Context, input []NewUser, names []string)
 		if err := password.Check(u.Password, names[i]); err != nil {
 			problems.Add(fault.BadInput, path("password"), "%s", err)
 		}
-		if err := checkEmail(u.Email); err != nil {
+		if err := validateEmail(u.Email); err != nil {
 			problems.Add(fault.BadInput, path("email"), "%s", err)
 		}
 	}
@@ -124,9 +124,9 @@ func (s *Service) existingNames(ctx context.Context, names []string) (map[string
 	return existingNames, err
 }
 
-// checkEmail detects mistyped addresses. Only a message can show whether an
+// validateEmail detects mistyped addresses. Only a message can show whether an
 // address works. A nil address means no address.
-func checkEmail(email *string) error {
+func validateEmail(email *string) error {
 	if email == nil {
 		return nil
 	}
@@ -162,7 +162,7 @@ func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.Use
 	if err != nil {
 		return nil, err
 	}
-	if err := change.check(account.Username); err != nil {
+	if err := change.validate(account.Username); err != nil {
 		return nil, err
 	}
 	var hash *string
@@ -193,9 +193,9 @@ func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.Use
 	return result, err
 }
 
-func (change Change) check(username string) error {
+func (change Change) validate(username string) error {
 	var problems fault.Problems
-	if err := checkEmail(change.Email); change.SetEmail && err != nil {
+	if err := validateEmail(change.Email); change.SetEmail && err != nil {
 		problems.Add(fault.BadInput, []any{"input", "email"}, "%s", err)
 	}
 	if change.Password != nil {

@@ -39,7 +39,7 @@ func (s *Service) CreateToken(ctx context.Context, input TokenInput) (token.Secr
 		return token.Secret{}, nil, err
 	}
 	now := s.clock()
-	params, err := input.check(c, now)
+	params, err := input.validate(c, now)
 	if err != nil {
 		return token.Secret{}, nil, err
 	}
@@ -62,8 +62,8 @@ func (s *Service) CreateToken(ctx context.Context, input TokenInput) (token.Secr
 	return secret, row, nil
 }
 
-// check returns the input with all defaults, or every problem.
-func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput, error) {
+// validate returns the input with all defaults, or every problem.
+func (input TokenInput) validate(c *caller.Caller, now instant.Instant) (TokenInput, error) {
 	var problems fault.Problems
 	path := func(field string) []any { return []any{"input", field} }
 	if n := utf8.RuneCountInString(input.Name); n < 1 || n > MaxTokenName {
