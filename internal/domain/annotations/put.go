@@ -107,9 +107,9 @@ func (s *Service) Put(ctx context.Context, input []Addition, atomic bool) ([]Res
 }
 
 // explainForeignKey returns database.ErrConflict if another request has deleted
-// an image of the drafts. Otherwise it returns err, which is of another foreign
-// key: a repetition would fail in the same way. SQLite does not say which foreign
-// key was violated.
+// an image of the drafts. Otherwise explainForeignKey returns err: another foreign key
+// was violated, and a second try would fail in the same way. The error of SQLite does
+// not name the foreign key.
 func (s *Service) explainForeignKey(ctx context.Context, drafts []*draft, err error) error {
 	imageIDs := map[int64]bool{}
 	for _, d := range drafts {

@@ -34,7 +34,7 @@ import (
 // MaxKeys is the largest number of keys or fingerprints in one list.
 const MaxKeys = 10_000
 
-// Service holds the images of one server. It is safe for concurrent use.
+// Service holds the images of one server. A Service is safe for concurrent use.
 type Service struct {
 	db     *database.DB
 	bucket *blob.Bucket

@@ -149,8 +149,8 @@ type Change struct {
 	Password *string
 }
 
-// Update changes an account. Disabling an account ends its sessions and revokes
-// its tokens; a new password ends its sessions.
+// Update changes an account. Disabling an account ends the sessions and revokes
+// the tokens of the account; a new password ends the sessions.
 //
 // Faults: NOT_FOUND; BAD_USER_INPUT with every problem; CONFLICT if no enabled
 // admin would remain.
@@ -206,7 +206,7 @@ func (change Change) validate(username string) error {
 	return problems.Err()
 }
 
-// requireAdmin fails if no enabled admin would remain after the change. It
+// requireAdmin fails if no enabled admin would remain after the change. requireAdmin
 // locks the account and all admins in the order of their ids. If two admins
 // demote each other, the second waits, and then fails because the first
 // demotion is done.
@@ -227,8 +227,8 @@ func (s *Service) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change
 	if err != nil {
 		return err
 	}
-	// The change that held the lock may have changed the rows after the query
-	// selected them.
+	// Another change may have held the lock, and changed the rows after the query had
+	// selected the rows.
 	isAdmin := func(u *ent.User) bool { return u.Role == caller.Admin && !u.Disabled }
 	admins := slices.DeleteFunc(rows, func(u *ent.User) bool { return !isAdmin(u) })
 	if len(admins) == 1 && admins[0].ID == id {

@@ -121,7 +121,7 @@ func (s *Service) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64,
 }
 
 // RevokeToken revokes a token or ends a session of the caller, or for an admin
-// of anybody. It returns false if there is no such token.
+// of anybody. RevokeToken returns false if there is no such token.
 //
 // An access token can revoke only itself, unless its role is ADMIN: a token
 // with READER rights must not end the sessions of its owner.
