@@ -17,7 +17,7 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// NewFile describes a file that a caller wants to publish.
+// NewFile describes a file to publish.
 type NewFile struct {
 	Key        string          `json:"key"`
 	MD5        string          `json:"md5"`

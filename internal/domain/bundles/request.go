@@ -108,7 +108,7 @@ func (s *Service) findOrCreateUpload(ctx context.Context, name string, text rawj
 		SetCreatedAt(now).SetExpiresAt(now.Add(UploadLifetime)).SetCreatedByID(c.UserID).Save(ctx)
 }
 
-// inventory holds the files of a manifest that the store has.
+// inventory holds the files of a manifest in the store.
 type inventory struct {
 	stored   map[string]*blob.ListObject     // in the store for this upload, by MD5
 	arrivals map[string]*ent.BundleArrival   // arrived and recorded for this upload, by MD5
