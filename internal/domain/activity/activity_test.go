@@ -151,7 +151,7 @@ func almostEqual(a, b *Summary) bool {
 	return a.Min == b.Min && a.Max == b.Max && math.Abs(a.Mean-b.Mean) < 1e-9
 }
 
-func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
+func TestBuckets_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		rapid.Check(t, func(r *rapid.T) {
 			rows := anyImages().Draw(r, "images")
@@ -196,7 +196,7 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	})
 }
 
-func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
+func TestBuckets_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 	var queries []string
 	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{
 		Observe: func(_ context.Context, query string) { queries = append(queries, query) },
@@ -218,7 +218,7 @@ func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 	}
 }
 
-func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
+func TestBuckets_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 	}
 }
 
-func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
+func TestBuckets_MoreSpansThanFitAreRefused(t *testing.T) {
 	db, err := database.Open(t.Context(), testenv.Postgres(t), database.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ import (
 const (
 	// MaxInput is the largest number of annotations in one list.
 	MaxInput = 10_000
-	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters. It also
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters, and also
 	// limits the INSERT's message, which lib/pq reallocates as it grows, to
 	// some megabytes.
 	rowsAtOnce = 250
@@ -330,7 +330,7 @@ var insertColumns = []string{
 	annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
 }
 
-// insert inserts drafts in one statement and returns the ids of the rows. It
+// insert inserts drafts in one statement and returns the ids of the rows. insert
 // does not use ent, which would decode and encode the objects of each draft.
 func (s *Service) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) (map[identity]int64, error) {
 	builder := sql.Dialect(s.db.Dialect).Insert(annotation.Table).Columns(insertColumns...).
