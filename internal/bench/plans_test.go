@@ -220,7 +220,7 @@ func paths() map[string]func(context.Context, *world) error {
 }
 
 // compiled asks for a page as package selection does: its length is an argument.
-func (w *world) compiled(ctx context.Context, table string, wanted page.Requested, narrow func(*entsql.Selector)) error {
+func (w *world) compiled(ctx context.Context, table string, wanted page.Wanted, narrow func(*entsql.Selector)) error {
 	s := entsql.Dialect(w.db.Dialect).Select().From(entsql.Table(table))
 	s.Select(s.C("id"))
 	narrow(s)

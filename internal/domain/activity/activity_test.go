@@ -151,7 +151,7 @@ func almostEqual(a, b *Summary) bool {
 	return a.Min == b.Min && a.Max == b.Max && math.Abs(a.Mean-b.Mean) < 1e-9
 }
 
-func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
+func TestBuckets_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		rapid.Check(t, func(r *rapid.T) {
 			rows := anyImages().Draw(r, "images")
@@ -172,7 +172,7 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				if algorithm != "" {
 					request.Algorithm = &annotations.Filter{Name: &algorithm}
 				}
-				got, err := Of(r.Context(), db, request)
+				got, err := Buckets(r.Context(), db, request)
 				if err != nil {
 					r.Fatal(err)
 				}
@@ -196,7 +196,7 @@ func TestOf_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 	})
 }
 
-func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
+func TestBuckets_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 	var queries []string
 	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{
 		Observe: func(_ context.Context, query string) { queries = append(queries, query) },
@@ -206,19 +206,19 @@ func TestOf_WithoutObjectsTheAnnotationsAreNotRead(t *testing.T) {
 	}
 	defer db.Close()
 	request := Request{Series: []series.Series{{Device: "%", Start: 0, End: midnight}}, Every: time.Hour}
-	if _, err := Of(t.Context(), db, request); err != nil {
+	if _, err := Buckets(t.Context(), db, request); err != nil {
 		t.Fatal(err)
 	}
 	if len(queries) != 1 || strings.Contains(queries[0], "annotations") {
 		t.Errorf("without objects: got queries %q, want one query without annotations", queries)
 	}
 	request.Objects = true
-	if _, err := Of(t.Context(), db, request); err != nil || len(queries) != 2 || !strings.Contains(queries[1], "annotations") {
+	if _, err := Buckets(t.Context(), db, request); err != nil || len(queries) != 2 || !strings.Contains(queries[1], "annotations") {
 		t.Errorf("with objects: got queries %q, error %v, want one query with annotations", queries[1:], err)
 	}
 }
 
-func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
+func TestBuckets_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -237,13 +237,13 @@ func TestOf_ARequestThatCannotBeMeantIsRefused(t *testing.T) {
 		"no algorithm":                     {Series: good, Every: time.Hour, Objects: true, Algorithm: &annotations.Filter{Name: &lone}},
 		"nor if objects are not asked for": {Series: good, Every: time.Hour, Algorithm: &annotations.Filter{Name: &lone}},
 	} {
-		if _, err := Of(t.Context(), db, request); fault.CodeOf(err) != fault.BadInput {
+		if _, err := Buckets(t.Context(), db, request); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
 		}
 	}
 }
 
-func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
+func TestBuckets_MoreSpansThanFitAreRefused(t *testing.T) {
 	db, err := database.Open(t.Context(), testenv.Postgres(t), database.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -259,10 +259,10 @@ func TestOf_MoreSpansThanFitAreRefused(t *testing.T) {
 		}
 	}
 	rows := []series.Series{{Device: "%", Start: 0, End: midnight}}
-	if _, err := Of(t.Context(), db, Request{Series: rows, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
+	if _, err := Buckets(t.Context(), db, Request{Series: rows, Every: time.Minute}); fault.CodeOf(err) != fault.TooLarge {
 		t.Errorf("too many spans: got error %v, want code %s", err, fault.TooLarge)
 	}
-	buckets, err := Of(t.Context(), db, Request{Series: rows, Every: time.Hour})
+	buckets, err := Buckets(t.Context(), db, Request{Series: rows, Every: time.Hour})
 	if err != nil || len(buckets) != 100_000/60+1 {
 		t.Errorf("by the hour: got %d spans, error %v, want %d", len(buckets), err, 100_000/60+1)
 	}

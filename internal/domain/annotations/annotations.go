@@ -28,8 +28,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Service holds the annotations of one server. It is safe for concurrent
-// use.
+// Service holds the annotations of one server. A Service is safe for
+// concurrent use.
 type Service struct {
 	db     *database.DB
 	images *images.Service
@@ -146,7 +146,7 @@ func NarrowToKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotatio
 	uniqueKeys := slices.Collect(maps.Keys(places))
 	return func(s *sql.Selector) {
 		imageTable := joinImages(s)
-		images.AmongJoined(imageTable, uniqueKeys)(s)
+		images.JoinedHasAnyKey(imageTable, uniqueKeys)(s)
 		condition(s)
 		s.OrderBy(s.C(annotation.FieldID))
 	}, places, err
@@ -204,8 +204,8 @@ func (s *Service) Objects(ctx context.Context, list []*ent.Annotation) (map[int6
 	return byID, err
 }
 
-// keyedAnnotation is an annotation with the key of its image, which is the sort
-// key of a series.
+// keyedAnnotation is an annotation with the key of its image. The key of the
+// image is the sort key of a series.
 type keyedAnnotation struct {
 	*ent.Annotation
 	device  string
@@ -277,9 +277,9 @@ func (s *Service) Series(ctx context.Context, list []series.Series, filter *Filt
 }
 
 // queryKeyed runs a query that joins the images, and returns the rows in order
-// with the keys of their images. One statement reads both: after a second
-// statement, a page could lack the annotations of an image that was deleted in
-// between, and would look like the last page.
+// with the keys of their images. One statement reads both. With two statements, an
+// image could be deleted in between, and a page without the annotations of the image
+// would look like the last page.
 func queryKeyed(ctx context.Context, query *ent.AnnotationQuery) ([]keyedAnnotation, error) {
 	query.Modify(func(s *sql.Selector) {
 		imageTable := sql.Table(image.Table)

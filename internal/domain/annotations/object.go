@@ -94,22 +94,22 @@ func encodeObjects(objects []NewObject, imageSize size, problems *fault.Problems
 		if n > 0 {
 			b = append(b, ',')
 		}
-		b = objects[n].check(b, imageSize, problems, append(path[:len(path):len(path)], n))
+		b = objects[n].encode(b, imageSize, problems, append(path[:len(path):len(path)], n))
 	}
 	return append(b, ']')
 }
 
-// check appends the stored form of an object to b, and adds all problems.
-func (o *NewObject) check(b []byte, imageSize size, problems *fault.Problems, path []any) []byte {
+// encode appends the stored form of an object to b, and adds all problems.
+func (o *NewObject) encode(b []byte, imageSize size, problems *fault.Problems, path []any) []byte {
 	subpath := func(field string) []any { return append(path[:len(path):len(path)], field) }
 	if !isPlainText(o.Name) { // avoids the cost of a path for each object
-		checkText(problems, subpath("name"), o.Name, maxNameLength)
+		validateText(problems, subpath("name"), o.Name, maxNameLength)
 	}
 	if o.FillColour != nil && !isPlainText(*o.FillColour) {
-		checkText(problems, subpath("fillColour"), *o.FillColour, maxColourLength)
+		validateText(problems, subpath("fillColour"), *o.FillColour, maxColourLength)
 	}
 	if o.StrokeColour != nil && !isPlainText(*o.StrokeColour) {
-		checkText(problems, subpath("strokeColour"), *o.StrokeColour, maxColourLength)
+		validateText(problems, subpath("strokeColour"), *o.StrokeColour, maxColourLength)
 	}
 	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
 		problems.Add(fault.BadInput, subpath("value"), "%d does not fit in 32 bits", *o.Value)
@@ -136,7 +136,7 @@ func isFarOutside(v float64, side int) bool {
 	return v < -float64(side) || v > 2*float64(side)
 }
 
-func checkText(problems *fault.Problems, path []any, s string, maxLength int) {
+func validateText(problems *fault.Problems, path []any, s string, maxLength int) {
 	length := utf8.RuneCountInString(s)
 	switch {
 	case length == 0:

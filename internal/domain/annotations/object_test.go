@@ -100,7 +100,7 @@ func spelt(t interface{ Fatal(...any) }, objects []Object) string {
 	return string(text)
 }
 
-func TestKeep_IsTheSchemasObjectAsAnswersHaveIt(t *testing.T) {
+func TestEncode_IsTheSchemasObjectAsAnswersHaveIt(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		objects := drawn().Draw(r, "objects")
 		want := make([]Object, len(objects))
@@ -175,7 +175,7 @@ func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
 	})
 }
 
-func TestKeep_EveryProblemIsToldAtItsPlace(t *testing.T) {
+func TestEncode_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	long, empty, nul := strings.Repeat("ä", maxNameLength+1), "", "a\x00b"
 	value := math.MaxInt32 + 1
 	square := contour.Uncheck([]any{[]any{0.0, 0.0}, []any{1.0, 0.0}, []any{1.0, 1.0}})
@@ -214,7 +214,7 @@ func TestCheck_AnAnnotationIsMeasuredAgainstItsImage(t *testing.T) {
 	image := &ent.Image{DeviceID: "0a5bb6f4", Md5: strings.Repeat("ab", 16), Width: 1600, Height: 1200}
 	good := Addition{MD5: strings.ToUpper(image.Md5), Algorithm: Algorithm{"a", "1"}}
 	codes := func(d *draft) (all []string) {
-		d.check(3)
+		d.validate(3)
 		for _, p := range d.problems.List() {
 			all = append(all, strings.Join(p.Path, ".")+" "+string(p.Code))
 		}

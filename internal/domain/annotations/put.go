@@ -26,7 +26,7 @@ import (
 const (
 	// MaxInput is the largest number of annotations in one list.
 	MaxInput = 10_000
-	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters. It also
+	// rowsAtOnce keeps an INSERT below SQLite's 32,766 parameters, and also
 	// limits the INSERT's message, which lib/pq reallocates as it grows, to
 	// some megabytes.
 	rowsAtOnce = 250
@@ -107,9 +107,9 @@ func (s *Service) Put(ctx context.Context, input []Addition, atomic bool) ([]Res
 }
 
 // explainForeignKey returns database.ErrConflict if another request has deleted
-// an image of the drafts. Otherwise it returns err, which is of another foreign
-// key: a repetition would fail in the same way. SQLite does not say which foreign
-// key was violated.
+// an image of the drafts. Otherwise explainForeignKey returns err: another foreign key
+// was violated, and a second try would fail in the same way. The error of SQLite does
+// not name the foreign key.
 func (s *Service) explainForeignKey(ctx context.Context, drafts []*draft, err error) error {
 	imageIDs := map[int64]bool{}
 	for _, d := range drafts {
@@ -153,14 +153,14 @@ func (s *Service) makeDrafts(ctx context.Context, input []Addition) ([]*draft, e
 	}
 	for n, d := range drafts {
 		d.image = imageByKey[d.key]
-		d.check(n)
+		d.validate(n)
 	}
 	return drafts, s.compare(ctx, drafts, imageRows)
 }
 
-// check validates an annotation by itself and against its image, and adds all
+// validate validates an annotation by itself and against its image, and adds all
 // problems.
-func (d *draft) check(n int) {
+func (d *draft) validate(n int) {
 	path := func(names ...any) []any { return append([]any{"input", n}, names...) }
 	var imageSize size
 	switch {
@@ -172,8 +172,8 @@ func (d *draft) check(n int) {
 	case d.key != images.Key{}:
 		d.problems.Add(fault.NotFound, path("image"), "device %s has no image of %s: upload it first", d.key.Device, d.key.TakenAt)
 	}
-	checkText(&d.problems, path("algorithm", "name"), d.Algorithm.Name, maxNameLength)
-	checkText(&d.problems, path("algorithm", "version"), d.Algorithm.Version, maxNameLength)
+	validateText(&d.problems, path("algorithm", "name"), d.Algorithm.Name, maxNameLength)
+	validateText(&d.problems, path("algorithm", "version"), d.Algorithm.Version, maxNameLength)
 	if len(d.Objects) > MaxObjects {
 		d.problems.Add(fault.TooLarge, path("objects"), "has %d objects: at most %d are taken", len(d.Objects), MaxObjects)
 		return
@@ -330,7 +330,7 @@ var insertColumns = []string{
 	annotation.FieldObjectCount, annotation.FieldObjects, annotation.FieldCreatedAt, annotation.FieldCreatedByID,
 }
 
-// insert inserts drafts in one statement and returns the ids of the rows. It
+// insert inserts drafts in one statement and returns the ids of the rows. insert
 // does not use ent, which would decode and encode the objects of each draft.
 func (s *Service) insert(ctx context.Context, tx *ent.Tx, drafts []*draft, now instant.Instant, userID *int64) (map[identity]int64, error) {
 	builder := sql.Dialect(s.db.Dialect).Insert(annotation.Table).Columns(insertColumns...).

@@ -16,8 +16,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Algorithm is the name and version in an annotation of the algorithm that made
-// the annotation.
+// Algorithm is the name and version of the algorithm of an annotation.
 type Algorithm struct{ Name, Version string }
 
 // Forms of an algorithm's version: the number of a version of the bundle with

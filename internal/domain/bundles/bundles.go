@@ -30,7 +30,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Service holds the bundles of one server. It is safe for concurrent use.
+// Service holds the bundles of one server. A Service is safe for concurrent use.
 type Service struct {
 	db     *database.DB
 	bucket *blob.Bucket

@@ -17,7 +17,7 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// NewFile describes a file that a caller wants to publish.
+// NewFile describes a file to publish.
 type NewFile struct {
 	Key        string          `json:"key"`
 	MD5        string          `json:"md5"`
@@ -35,9 +35,9 @@ var (
 	sha256Form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// check returns the manifest of the given files. The error reports every
+// validate returns the manifest of the given files. The error reports every
 // problem.
-func (s *Service) check(name string, files []NewFile) (manifest, error) {
+func (s *Service) validate(name string, files []NewFile) (manifest, error) {
 	if len(files) > s.limits.Files {
 		return nil, fault.New(fault.TooLarge, "files has %d items: a bundle has at most %d", len(files), s.limits.Files)
 	}
@@ -50,16 +50,16 @@ func (s *Service) check(name string, files []NewFile) (manifest, error) {
 	}
 	result := slices.Clone(files)
 	for n := range result {
-		s.checkFile(&problems, n, &result[n])
+		s.validateFile(&problems, n, &result[n])
 	}
-	checkPaths(&problems, result)
-	s.checkContents(&problems, result)
+	validatePaths(&problems, result)
+	s.validateContents(&problems, result)
 	slices.SortFunc(result, func(x, y NewFile) int { return cmp.Compare(x.Key, y.Key) })
 	return result, problems.Err()
 }
 
-// checkFile checks one file, and converts the hashes to lower case.
-func (s *Service) checkFile(problems *fault.Problems, n int, f *NewFile) {
+// validateFile checks one file, and converts the hashes to lower case.
+func (s *Service) validateFile(problems *fault.Problems, n int, f *NewFile) {
 	path := func(field string) []any { return []any{"files", n, field} }
 	if reason := keyProblem(f.Key); reason != "" {
 		problems.Add(fault.BadInput, path("key"), "%.80q is refused: %s", f.Key, reason)
@@ -82,9 +82,9 @@ func (s *Service) checkFile(problems *fault.Problems, n int, f *NewFile) {
 	}
 }
 
-// checkPaths checks that all files fit into one folder: no duplicate keys, and
+// validatePaths checks that all files fit into one folder: no duplicate keys, and
 // no file in the place of a folder.
-func checkPaths(problems *fault.Problems, files []NewFile) {
+func validatePaths(problems *fault.Problems, files []NewFile) {
 	keys, seenKeys := map[string]bool{}, map[string]bool{}
 	for _, f := range files {
 		keys[f.Key] = keyProblem(f.Key) == ""
@@ -102,9 +102,9 @@ func checkPaths(problems *fault.Problems, files []NewFile) {
 	}
 }
 
-// checkContents checks that files of equal MD5 have equal contents, and that
+// validateContents checks that files of equal MD5 have equal contents, and that
 // the total size is within the limit.
-func (s *Service) checkContents(problems *fault.Problems, files []NewFile) {
+func (s *Service) validateContents(problems *fault.Problems, files []NewFile) {
 	first := map[string]NewFile{}
 	var bytes int64
 	for n, f := range files {

@@ -7,7 +7,7 @@ import (
 )
 
 // Names in the store. Every name of an upload contains the upload's file id and
-// the announced MD5, so that a person who looks into the store can check a file
+// the announced MD5, so that anybody with access to the store can check a file
 // with md5sum.
 //
 //	bundles/<file id>/<md5>           sent through a server, which checked the file on its way

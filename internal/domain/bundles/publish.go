@@ -88,7 +88,7 @@ func (s *Service) openUpload(ctx context.Context, id int64) (*ent.BundleUpload, 
 
 var errCleared = fault.New(fault.NotFound, "no upload of yours has this id: ask for one with requestBundleUpload; it is kept for a day")
 
-// publishedVersion returns the version of an upload that was published before.
+// publishedVersion returns the version of a published upload.
 func (s *Service) publishedVersion(ctx context.Context, versionID int64) (*PublishResult, error) {
 	version, err := s.db.BundleVersion.Get(ctx, versionID)
 	return &PublishResult{Unchanged, version}, err

@@ -43,7 +43,7 @@ func TestFiles_APartIsThatPart(t *testing.T) {
 	})
 }
 
-func TestBehind_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
+func TestVersionsOfAlgorithms_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		other := w.push(w.maria, "other", insects).Version // of the same files
 		first := w.push(w.maria, "insects", insects).Version

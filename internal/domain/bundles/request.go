@@ -44,7 +44,7 @@ type RequestedFile struct {
 // files under a bundle's name. A second request for the same files returns the
 // same upload, without the files that have arrived meanwhile.
 func (s *Service) Request(ctx context.Context, name string, files []NewFile) (*Upload, error) {
-	m, err := s.check(name, files)
+	m, err := s.validate(name, files)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Service) findOrCreateUpload(ctx context.Context, name string, text rawj
 		SetCreatedAt(now).SetExpiresAt(now.Add(UploadLifetime)).SetCreatedByID(c.UserID).Save(ctx)
 }
 
-// inventory holds the files of a manifest that the store has.
+// inventory holds the files of a manifest in the store.
 type inventory struct {
 	stored   map[string]*blob.ListObject     // in the store for this upload, by MD5
 	arrivals map[string]*ent.BundleArrival   // arrived and recorded for this upload, by MD5

@@ -56,8 +56,8 @@ func FilesOf(ctx context.Context, db *database.DB, contentID int64, limit int) (
 }
 
 // DeleteUploads deletes all uploads of a database that no server uses, and
-// leaves files alone. Use it if the files of uploads are missing, because the
-// uploads would claim otherwise.
+// deletes no files. Call DeleteUploads if the files of uploads are missing, because the
+// rows of the uploads would say that the files have arrived.
 func DeleteUploads(ctx context.Context, db *database.DB) error {
 	_, err := db.BundleUpload.Delete().Exec(ctx)
 	return err

@@ -107,7 +107,7 @@ func TestPublish_OneUploadOnTwoServersAtOnceIsOneVersion(t *testing.T) {
 		upload := w.request(w.maria, "insects", many)
 		w.send(upload, many)
 		var together sync.WaitGroup
-		for _, server := range []*bundles.Service{w.Bundles, other, w.Bundles, other} {
+		for _, server := range []*bundles.Service{w.Service, other, w.Service, other} {
 			together.Go(func() {
 				published, err := server.Publish(w.maria, upload.ID)
 				if err != nil || published.Version.Number != n+1 {

@@ -11,41 +11,41 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Deleted says what went, or would go.
+// Deleted is the number of deleted rows and files.
 type Deleted struct{ Images, Annotations, Files int }
 
-// Delete deletes images with their annotations and files, or with dryRun only
-// counts them. The rows go first, all in one transaction; a crash after that
-// leaves files without a row to the sweep.
+// Delete deletes images with their annotations and files. With dryRun, Delete only
+// counts. All rows are deleted in one transaction, and then the files. After a crash
+// in between, Sweep deletes the files.
 func (s *Service) Delete(ctx context.Context, keys []Key, dryRun bool) (Deleted, error) {
-	keys, err := checkKeys("images", keys)
+	keys, err := validateKeys("images", keys)
 	if err != nil || len(keys) == 0 {
 		return Deleted{}, err
 	}
-	var gone []*ent.Image
+	var rows []*ent.Image
 	var deleted Deleted
 	err = s.db.InTx(ctx, func(tx *ent.Tx) error {
-		query := tx.Image.Query().Where(among(keys)).Select(image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID)
+		query := tx.Image.Query().Where(hasAnyKey(keys)).Select(image.FieldID, image.FieldDeviceID, image.FieldTakenAt, image.FieldFileID)
 		if s.db.Dialect == dialect.Postgres && !dryRun {
-			query.ForUpdate() // so that no annotation comes in between
+			query.ForUpdate() // no annotation is added in between
 		}
-		gone, err = query.All(ctx)
+		rows, err = query.All(ctx)
 		if err != nil {
 			return err
 		}
-		ofThese := database.AmongNumbers(annotation.FieldImageID, ent.Images(gone).IDs())
-		if deleted.Annotations, err = tx.Annotation.Query().Where(ofThese).Count(ctx); err != nil || dryRun {
+		ofImages := database.AmongNumbers(annotation.FieldImageID, ent.Images(rows).IDs())
+		if deleted.Annotations, err = tx.Annotation.Query().Where(ofImages).Count(ctx); err != nil || dryRun {
 			return err
 		}
-		_, err := tx.Image.Delete().Where(database.AmongNumbers(image.FieldID, ent.Images(gone).IDs())).Exec(ctx) // cascades
+		_, err := tx.Image.Delete().Where(database.AmongNumbers(image.FieldID, ent.Images(rows).IDs())).Exec(ctx) // cascades
 		return err
 	})
 	if err != nil {
 		return Deleted{}, err
 	}
-	deleted.Images, deleted.Files = len(gone), len(gone)*len(suffixes)
+	deleted.Images, deleted.Files = len(rows), len(rows)*len(suffixes)
 	if !dryRun {
-		s.discard(ctx, gone...)
+		s.discard(ctx, rows...)
 	}
 	return deleted, nil
 }

@@ -17,27 +17,28 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Fingerprint is what is needed to tell whether a file is there.
+// Fingerprint decides whether the server has a file.
 type Fingerprint struct {
 	Device  string
 	TakenAt instant.Instant
 	MD5     string
 }
 
-// DiffVerdict is what would become of a file.
+// DiffVerdict is the result of comparing a file with the existing images.
 type DiffVerdict string
 
-// The verdicts.
+// Results of comparing.
 const (
-	DiffNew      DiffVerdict = "NEW"
-	DiffSame     DiffVerdict = "SAME"
-	DiffConflict DiffVerdict = "CONFLICT"
+	DiffNew      DiffVerdict = "NEW"      // no image has the key
+	DiffSame     DiffVerdict = "SAME"     // the image with the key has the same MD5
+	DiffConflict DiffVerdict = "CONFLICT" // the image with the key has another MD5
 )
 
-// md5Digits is how many an MD5 has, which the database holds in lower case.
+// md5Digits is the number of hex digits of an MD5. The database stores an MD5 in
+// lower case.
 const md5Digits = 32
 
-// Difference is the answer to a fingerprint.
+// Difference is the result for one fingerprint.
 type Difference struct {
 	Device  string
 	TakenAt instant.Instant
@@ -45,13 +46,14 @@ type Difference struct {
 	Image   *ent.Image // the existing image; nil for DiffNew, and if Diff was called without images
 }
 
-// checkPrints is the keys of fingerprints that may be asked about.
-func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
+// validateFingerprints returns the keys of fingerprints. The error is a *fault.Error
+// with every problem. The token of a trap may compare only its own images.
+func validateFingerprints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 	keys := make([]Key, len(prints))
 	for n, print := range prints {
 		keys[n] = Key{print.Device, print.TakenAt}
 	}
-	keys, err := checkKeys("images", keys)
+	keys, err := validateKeys("images", keys)
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +70,13 @@ func checkPrints(ctx context.Context, prints []Fingerprint) ([]Key, error) {
 	return keys, problems.Err()
 }
 
-// judge is the verdict on a fingerprint beside the MD5 of the image that is
-// there; empty, if there is none.
-func (f Fingerprint) judge(there string) DiffVerdict {
+// verdict returns the verdict on a fingerprint. ExistingMD5 is the MD5 of the image
+// with the key, or empty if there is no such image.
+func (f Fingerprint) verdict(existingMD5 string) DiffVerdict {
 	switch {
-	case there == "":
+	case existingMD5 == "":
 		return DiffNew
-	case there == f.MD5, strings.EqualFold(there, f.MD5):
+	case existingMD5 == f.MD5, strings.EqualFold(existingMD5, f.MD5):
 		return DiffSame
 	default:
 		return DiffConflict
@@ -85,7 +87,7 @@ func (f Fingerprint) judge(there string) DiffVerdict {
 // the fingerprints. withImages sets Difference.Image; without, Diff reads no
 // more than the MD5 of each image.
 func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages bool) ([]Difference, error) {
-	keys, err := checkPrints(ctx, prints)
+	keys, err := validateFingerprints(ctx, prints)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages boo
 		return nil, err
 	}
 	for n, print := range prints {
-		differences[n].Verdict = print.judge(md5s[n])
+		differences[n].Verdict = print.verdict(md5s[n])
 	}
 	return differences, nil
 }
@@ -111,7 +113,7 @@ func (s *Service) Diff(ctx context.Context, prints []Fingerprint, withImages boo
 // addImages sets the image of each difference that has one, and returns the MD5
 // of each image in the place of its key, or "" where there is no image.
 func (s *Service) addImages(ctx context.Context, keys []Key, differences []Difference) ([]string, error) {
-	byKey, err := s.among(ctx, keys)
+	byKey, err := s.queryByKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -125,67 +127,68 @@ func (s *Service) addImages(ctx context.Context, keys []Key, differences []Diffe
 	return md5s, nil
 }
 
-// md5s gives the MD5 of each image that is there, in the place of its key.
+// md5s returns the MD5 of the image with each key, in the order of the keys, or ""
+// if there is no such image.
 //
-// The database is given each device's moments in a list, and answers with one
-// text for each device: a row for each key, there and back, costs as much as to
-// find the image.
+// The query passes the times of each device as one list, and returns one text per
+// device. One parameter and one row per key would cost as much as finding the image.
 func (s *Service) md5s(ctx context.Context, keys []Key) ([]string, error) {
-	found := make([]string, len(keys))
+	md5s := make([]string, len(keys))
 	if len(keys) == 0 {
-		return found, nil
+		return md5s, nil
 	}
-	devices, moments, places := byDevice(keys)
-	table, among, arguments := database.Lists(s.db.Dialect, devices, moments)
+	devices, times, positions := byDevice(keys)
+	table, among, arguments := database.Lists(s.db.Dialect, devices, times)
 	rows, err := s.db.SQL.QueryContext(ctx, "SELECT list.place, (SELECT string_agg(i.taken_at || ':' || i.md5, ',') FROM images i "+
 		"WHERE i.device = list.text AND i.taken_at"+among+") FROM "+table, arguments...)
 	if err != nil {
-		return found, err
+		return md5s, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var n int
-		var all sql.NullString
-		if err := rows.Scan(&n, &all); err != nil {
-			return found, err
+		var list sql.NullString // taken_at:md5,taken_at:md5,…
+		if err := rows.Scan(&n, &list); err != nil {
+			return md5s, err
 		}
-		for rest := all.String; rest != ""; {
-			var one string
-			one, rest, _ = strings.Cut(rest, ",")
-			moment, md5, _ := strings.Cut(one, ":")
-			taken, err := strconv.ParseInt(moment, 10, 64)
+		for rest := list.String; rest != ""; {
+			var item string
+			item, rest, _ = strings.Cut(rest, ",")
+			digits, md5, _ := strings.Cut(item, ":")
+			takenAt, err := strconv.ParseInt(digits, 10, 64)
 			if err != nil {
-				return found, err
+				return md5s, err
 			}
-			at, _ := slices.BinarySearch(moments[n], instant.Instant(taken))
-			for ; at < len(moments[n]) && moments[n][at] == instant.Instant(taken); at++ {
-				found[places[n][at]] = md5
+			// The input may hold a key more than once.
+			i, _ := slices.BinarySearch(times[n], instant.Instant(takenAt))
+			for ; i < len(times[n]) && times[n][i] == instant.Instant(takenAt); i++ {
+				md5s[positions[n][i]] = md5
 			}
 		}
 	}
-	return found, rows.Err()
+	return md5s, rows.Err()
 }
 
-// byDevice is the devices of keys, the moments of each, in order, and where among
-// the keys each of them stands.
-func byDevice(keys []Key) (devices []string, moments [][]instant.Instant, places [][]int) {
+// byDevice groups keys by device. It returns the devices, the sorted times of each
+// device, and the position in keys of each time.
+func byDevice(keys []Key) (devices []string, times [][]instant.Instant, positions [][]int) {
 	numbers := map[string]int{}
-	for place, key := range keys {
+	for position, key := range keys {
 		n, ok := numbers[key.Device]
 		if !ok {
 			n = len(devices)
 			numbers[key.Device] = n
-			devices, places = append(devices, key.Device), append(places, nil)
+			devices, positions = append(devices, key.Device), append(positions, nil)
 		}
-		places[n] = append(places[n], place)
+		positions[n] = append(positions[n], position)
 	}
-	moments = make([][]instant.Instant, len(devices))
-	for n, of := range places {
-		slices.SortFunc(of, func(a, b int) int { return cmp.Compare(keys[a].TakenAt, keys[b].TakenAt) })
-		moments[n] = make([]instant.Instant, len(of))
-		for m, place := range of {
-			moments[n][m] = keys[place].TakenAt
+	times = make([][]instant.Instant, len(devices))
+	for n, ofDevice := range positions {
+		slices.SortFunc(ofDevice, func(a, b int) int { return cmp.Compare(keys[a].TakenAt, keys[b].TakenAt) })
+		times[n] = make([]instant.Instant, len(ofDevice))
+		for m, position := range ofDevice {
+			times[n][m] = keys[position].TakenAt
 		}
 	}
-	return devices, moments, places
+	return devices, times, positions
 }

@@ -18,17 +18,18 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// among is the condition that an image has one of the keys.
-func among(keys []Key) predicate.Image {
-	return amongPairs(image.FieldDeviceID, image.FieldTakenAt, keys)
+// hasAnyKey returns the condition that an image has one of the keys.
+func hasAnyKey(keys []Key) predicate.Image {
+	return matchPairs(image.FieldDeviceID, image.FieldTakenAt, keys)
 }
 
-// AmongJoined is among for a query that has joined images as t.
-func AmongJoined(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
-	return amongPairs(t.C(image.FieldDeviceID), t.C(image.FieldTakenAt), keys)
+// JoinedHasAnyKey returns the condition that an image of the joined table t has one
+// of the keys.
+func JoinedHasAnyKey(t *sql.SelectTable, keys []Key) func(*sql.Selector) {
+	return matchPairs(t.C(image.FieldDeviceID), t.C(image.FieldTakenAt), keys)
 }
 
-func amongPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
+func matchPairs(device, takenAt string, keys []Key) func(*sql.Selector) {
 	devices, times := devicesAndTimes(keys)
 	return database.AmongPairs(device, takenAt, devices, times)
 }
@@ -43,18 +44,18 @@ func devicesAndTimes(keys []Key) (devices []string, times []instant.Instant) {
 }
 
 func devicePattern(text string) (predicate.Device, error) {
-	pattern, err := like.Parse(strings.ToLower(text)) // as names are
+	pattern, err := like.Parse(strings.ToLower(text)) // names are in lower case
 	if err != nil {
 		return nil, err
 	}
 	return func(s *sql.Selector) { s.Where(pattern.Match(s.C("id"))) }, nil
 }
 
-// DevicesOf gives the devices of the images, by name.
-func (s *Service) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*ent.Device, error) {
+// DevicesOf returns the devices of images, by name.
+func (s *Service) DevicesOf(ctx context.Context, list []*ent.Image) (map[string]*ent.Device, error) {
 	seen := map[string]bool{}
 	var names []string
-	for _, i := range all {
+	for _, i := range list {
 		if !seen[i.DeviceID] {
 			seen[i.DeviceID] = true
 			names = append(names, i.DeviceID)
@@ -63,27 +64,27 @@ func (s *Service) DevicesOf(ctx context.Context, all []*ent.Image) (map[string]*
 	return s.DevicesByName(ctx, names)
 }
 
-// Metadata gives what the cameras wrote into the images, by image id.
-func (s *Service) Metadata(ctx context.Context, all []*ent.Image) (map[int64]rawjson.Value, error) {
-	rows, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(all).IDs())).
+// Metadata returns the metadata of images, as the camera wrote it, by image id.
+func (s *Service) Metadata(ctx context.Context, list []*ent.Image) (map[int64]rawjson.Value, error) {
+	rows, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ent.Images(list).IDs())).
 		Select(image.FieldID, image.FieldMetadata).All(ctx)
-	found := make(map[int64]rawjson.Value, len(rows))
+	byID := make(map[int64]rawjson.Value, len(rows))
 	for _, row := range rows {
-		found[row.ID] = row.Metadata
+		byID[row.ID] = row.Metadata
 	}
-	return found, err
+	return byID, err
 }
 
-// Previous gives for each image the one of the same device before it in time,
-// by the image's id.
-func (s *Service) Previous(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return s.neighbours(ctx, all, false)
+// Previous returns the last earlier image of the same device, by the id of the given
+// image. Images without an earlier image are missing from the map.
+func (s *Service) Previous(ctx context.Context, list []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, list, false)
 }
 
-// Next gives for each image the one of the same device after it in time, by
-// the image's id.
-func (s *Service) Next(ctx context.Context, all []*ent.Image) (map[int64]*ent.Image, error) {
-	return s.neighbours(ctx, all, true)
+// Next returns the first later image of the same device, by the id of the given
+// image. Images without a later image are missing from the map.
+func (s *Service) Next(ctx context.Context, list []*ent.Image) (map[int64]*ent.Image, error) {
+	return s.neighbours(ctx, list, true)
 }
 
 // NarrowToNeighbours returns a function that restricts a query of images to the
@@ -115,13 +116,15 @@ func NarrowToNeighbours(ids []int64, after bool) func(*sql.Selector) {
 // Origin is the name of the table of the given images in a query of neighbours.
 const Origin = "origin"
 
-// originID is the column of Origin's id in the result of neighbours.
+// originID is the name of the id of Origin in the result of neighbours.
 const originID = "origin_id"
 
-func (s *Service) neighbours(ctx context.Context, all []*ent.Image, after bool) (map[int64]*ent.Image, error) {
-	query := s.db.Image.Query().Where(NarrowToNeighbours(ent.Images(all).IDs(), after))
+// neighbours returns the nearest image before or after each image, by the id of the
+// given image.
+func (s *Service) neighbours(ctx context.Context, list []*ent.Image, after bool) (map[int64]*ent.Image, error) {
+	query := s.db.Image.Query().Where(NarrowToNeighbours(ent.Images(list).IDs(), after))
 	query.Modify(func(s *sql.Selector) { s.AppendSelectAs(sql.Table(image.Table).As(Origin).C(image.FieldID), originID) })
-	rows, err := query.Select(listed...).All(ctx)
+	rows, err := query.Select(listColumns...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +143,7 @@ func (s *Service) neighbours(ctx context.Context, all []*ent.Image, after bool) 
 // device has no images.
 type Statistics struct {
 	Images      int
-	First, Last *instant.Instant
+	First, Last *instant.Instant // times of the first and the last image
 }
 
 // The columns of Statistics in a query of devices.
@@ -184,10 +187,11 @@ func (s *Service) Statistics(ctx context.Context, devices []*ent.Device) (map[st
 	return statistics, err
 }
 
-// Range is the time between two moments: from Start, included, to End,
-// excluded, or without bound where one is nil.
+// Range is an interval of time from Start (inclusive) to End (exclusive). Nil means
+// no bound.
 type Range struct{ Start, End *instant.Instant }
 
+// bounds returns the range in milliseconds since 1970, UTC.
 func (r Range) bounds() (start, end int64) {
 	start, end = math.MinInt64, math.MaxInt64
 	if r.Start != nil {
@@ -199,15 +203,16 @@ func (r Range) bounds() (start, end int64) {
 	return start, end
 }
 
-// byTime is the order of the images of one device.
+// byTime sorts the images of one device.
 var byTime = page.Order[*ent.Image]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{{Name: image.FieldTakenAt}},
 	Key:     func(i *ent.Image) page.Key { return page.Key{int64(i.TakenAt)} },
 }
 
-// NarrowToPagesOfDevices is the pages that OfDevices gives, and what narrows a query of
-// the images to the rows of all of them, for a reader that fetches them by
-// itself. Count is of all devices, by name.
+// NarrowToPagesOfDevices returns the page that OfDevices makes for each device, and a
+// function that restricts a query of images to the rows of all pages, for a reader
+// that runs the query itself. Count returns the number of images of each device in
+// the range, by name.
 func (s *Service) NarrowToPagesOfDevices(devices []string, within Range, request page.Request) (
 	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
 ) {
@@ -219,39 +224,42 @@ func (s *Service) NarrowToPagesOfDevices(devices []string, within Range, request
 	}, func(ctx context.Context) (map[string]int, error) { return s.count(ctx, devices, within) }, err
 }
 
-// from is the bounds of the rows of a page, and of those after it.
+// from returns the bounds of the rows of a page and of all later rows.
 func (r Range) from(plan page.Plan) (start, end int64) {
 	start, end = r.bounds()
 	if plan.After != nil {
-		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // a made-up one may be the last there is
+		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // an invented cursor may hold the largest number
 	}
 	return start, end
 }
 
-// OfDevices gives for each device the first page of its images in the range,
-// by the device's name. It takes two statements, however many devices.
+// OfDevices returns the first page of the images of each device in the range, by the
+// name of the device. OfDevices runs one statement for any number of devices, and
+// one more when a caller requests a total.
 func (s *Service) OfDevices(ctx context.Context, devices []*ent.Device, within Range, request page.Request) (map[string]*page.Page[*ent.Image], error) {
 	names := ent.Devices(devices).IDs()
 	plan, _, narrow, count, err := s.NarrowToPagesOfDevices(names, within, request)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
+	rows, err := s.db.Image.Query().Where(narrow).Select(listColumns...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return page.OfParents(byTime, plan, names, ent.Images(found).Siblings(),
+	return page.OfParents(byTime, plan, names, ent.Images(rows).Siblings(),
 		func(i *ent.Image) string { return i.DeviceID },
 		func() (map[string]int, error) { return count(ctx) }), nil
 }
 
+// firstImages returns the description of the first images of each device from start
+// (inclusive) to end (exclusive).
 func firstImages(start, end int64, length int) database.First {
 	return database.First{
 		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: length,
 	}
 }
 
-// count gives how many images each device has in the range.
+// count returns the number of images of each device in the range.
 func (s *Service) count(ctx context.Context, devices []string, within Range) (map[string]int, error) {
 	start, end := within.bounds()
 	var rows []struct {

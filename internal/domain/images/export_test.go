@@ -10,7 +10,7 @@ func (s *Service) HoldMemory() (waiting func() bool, release func()) {
 
 // HoldSlow is HoldMemory for the photographs whose decoding is slow.
 func (s *Service) HoldSlow() (waiting func() bool, release func()) {
-	return hold(s.slow, MaxDecodeBytes)
+	return hold(s.slowMemory, MaxDecodeBytes)
 }
 
 // HoldContent is HoldMemory for the files that are read from the disk.

@@ -19,38 +19,40 @@ import (
 	"tagma/internal/storage/blobs"
 )
 
-// Variant is a size in which an image is kept.
+// Variant is the size of a file of an image.
 type Variant string
 
-// The sizes.
+// Sizes of files.
 const (
 	Original      Variant = "ORIGINAL"
 	Thumbnail     Variant = "THUMBNAIL"
 	ThumbnailMini Variant = "THUMBNAIL_MINI"
 )
 
+// suffixes are the parts of file names that tell variants apart.
 var suffixes = map[Variant]string{Original: "", Thumbnail: ".thumbnail", ThumbnailMini: ".mini"}
 
-// folder is where the files of images are in the store.
+// folder is the folder of all files of images in the bucket.
 const folder = "images/"
 
-// FileKey is the name under which a size of an image is in the store, such as
-// images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.<file id>.jpg. A person
-// who looks into the store finds a photograph by it.
+// FileKey returns the name of a file of an image in the bucket, such as
+// images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.<file id>.jpg. A person who
+// looks into the bucket finds a photograph by device and time.
 func FileKey(i *ent.Image, v Variant) string {
 	return FileKeyOf(KeyOf(i), i.FileID, v)
 }
 
-// FileKeyOf is FileKey of the image with a key, whose files have that id.
+// FileKeyOf returns the name of a file with the given file id of the image with the
+// given key.
 func FileKeyOf(key Key, fileID string, v Variant) string {
 	name := strings.TrimSuffix(photo.Name(key).String(), ".jpg")
 	month := key.TakenAt.Time().Format("2006-01")
 	return fmt.Sprintf("%s%s/%s/%s.%s%s.jpg", folder, key.Device, month, name, fileID, suffixes[v])
 }
 
-// parseFileKey reads what FileKeyOf made, and nothing else.
-func parseFileKey(key string) (of Key, fileID string, ok bool) {
-	parts := strings.Split(key[strings.LastIndexByte(key, '/')+1:], ".")
+// parseFileKey parses a name that FileKeyOf returned, and no other name.
+func parseFileKey(file string) (key Key, fileID string, ok bool) {
+	parts := strings.Split(file[strings.LastIndexByte(file, '/')+1:], ".")
 	if len(parts) < 4 || len(parts[2]) != fileIDLength {
 		return Key{}, "", false
 	}
@@ -58,11 +60,11 @@ func parseFileKey(key string) (of Key, fileID string, ok bool) {
 	if err != nil {
 		return Key{}, "", false
 	}
-	of, fileID = Key(name), parts[2]
+	key, fileID = Key(name), parts[2]
 	for variant := range suffixes {
-		ok = ok || FileKeyOf(of, fileID, variant) == key
+		ok = ok || FileKeyOf(key, fileID, variant) == file
 	}
-	return of, fileID, ok
+	return key, fileID, ok
 }
 
 const fileIDLength = 16
@@ -73,8 +75,8 @@ func newFileID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// write puts the files of an image into the store, all at once. When it has
-// returned without error they are there for good.
+// write writes files of an image to the bucket concurrently. After write returns nil,
+// the files survive a crash.
 func (s *Service) write(ctx context.Context, key Key, fileID string, files map[Variant][]byte) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for variant, content := range files {
@@ -83,28 +85,29 @@ func (s *Service) write(ctx context.Context, key Key, fileID string, files map[V
 	return group.Wait()
 }
 
-// writeFile overwrites nothing. If the file is there already, it is our own: a
-// store that another machine keeps may have taken it and its answer been lost.
+// writeFile writes a file and overwrites no other file. An existing file of the same
+// content is no error: an earlier attempt over the network may have succeeded without
+// an answer.
 func (s *Service) writeFile(ctx context.Context, file string, content []byte) error {
 	err := s.bucket.Upload(ctx, file, bytes.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
 	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
 		return err
 	}
-	there, readErr := s.bucket.ReadAll(ctx, file)
+	existing, readErr := s.bucket.ReadAll(ctx, file)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	if !bytes.Equal(there, content) {
+	if !bytes.Equal(existing, content) {
 		return err
 	}
 	return nil
 }
 
-// discardTime is how long a request waits for files to go.
+// discardTime is the longest time that a request waits for files to be deleted.
 const discardTime = 10 * time.Second
 
-// discard takes the files of an image out of the store. Nothing depends on its
-// success: what it leaves behind, the sweep clears away.
+// discard deletes the files of images. Failures are ignored, because Sweep deletes the
+// remaining files.
 func (s *Service) discard(ctx context.Context, images ...*ent.Image) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()

@@ -1,16 +1,14 @@
-// Package images owns the photographs: how they come in, are found, compared
-// and deleted, and that a row and its files agree.
+// Package images owns the photographs: ingesting, querying, comparing and deleting
+// images, and the agreement of rows and files.
 //
-// The bytes are in a store of files, what is known of them in the database.
-// Bytes go first and the row second, in one short transaction, so that a row
-// never lacks its files. A file may for a while lack its row, after a crash or
-// a race that was lost; the sweep clears those away. Each upload's files have
-// names that no other upload's have, so that clearing one can never hurt
-// another.
+// Files are in a bucket, rows in the database. An upload writes the files first,
+// and then the row in one short transaction, so a row never lacks its files. After
+// a crash or a lost race a file may lack its row; Sweep deletes such files. The
+// files of each upload have names of their own, so deleting the files of one upload
+// never hurts another upload.
 //
-// It does not own what a photograph says (package photo) or looks like
-// (package thumbnail), how a file is signed and served (package filelink), nor
-// who may do what.
+// Package images does not own the metadata of a photograph (package photo), its
+// thumbnails (package thumbnail), the links to files (package filelink), nor rights.
 package images
 
 import (
@@ -34,73 +32,72 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// MaxKeys bounds a list of keys or fingerprints.
+// MaxKeys is the largest number of keys or fingerprints in one list.
 const MaxKeys = 10_000
 
-// Service is the photographs of one server. It is safe for concurrent use.
+// Service holds the images of one server. A Service is safe for concurrent use.
 type Service struct {
 	db     *database.DB
 	bucket *blob.Bucket
 	clock  instant.Clock
 	limits Limits
 
-	decoders  chan struct{}       // one place for each photograph being decoded
-	memory    *semaphore.Weighted // what those being decoded may take
-	slow      *semaphore.Weighted // the same for those whose decoding is slow
-	slowShare int64               // the least that each of them takes of slow, so that they leave decoders to others
-	flight    chan struct{}       // one place for each that is decoded or stored
-	content   *semaphore.Weighted // bytes of files that were read into memory here
+	decoders   chan struct{}       // one slot per photograph that is being decoded
+	memory     *semaphore.Weighted // bytes for decoding ordinary photographs
+	slowMemory *semaphore.Weighted // bytes for decoding photographs whose decoding is slow
+	slowShare  int64               // least bytes of slowMemory per photograph, so that slow photographs never take all decoders
+	uploads    chan struct{}       // one slot per photograph that is being decoded or stored
+	content    *semaphore.Weighted // bytes of files that this package has read into memory
 
 	onAdded func(ids ...int64)
 }
 
-// OnAdded says who is told of images that were added. It is called before
-// anything else.
-func (s *Service) OnAdded(tell func(ids ...int64)) { s.onAdded = tell }
+// OnAdded sets the function that is called with the ids of new images. Call OnAdded
+// before any other method.
+func (s *Service) OnAdded(notify func(ids ...int64)) { s.onAdded = notify }
 
-// Limits bounds what Images takes.
+// Limits bounds the images and the work of a Service.
 type Limits struct {
 	Page      page.Limits
 	Pixels    int64 // of one photograph
 	FileBytes int64 // of one photograph
-	Decoders  int   // photographs decoded at once: as many as there are cores
+	Decoders  int   // photographs decoded at once, usually the number of cores
 }
 
 const (
-	// MaxDecodeBytes bounds the memory that photographs take that are decoded at
-	// once: the ordinary ones, and as much again for the others. One that takes
-	// more alone is refused. An ordinary photograph of 5 megapixels takes 5 MB,
-	// and one of 64 megapixels 34 MB.
+	// MaxDecodeBytes is the memory for decoding ordinary photographs at once, and
+	// again for decoding slow photographs. A photograph that needs more is refused.
+	// An ordinary photograph of 5 megapixels needs 5 MB, of 64 megapixels 34 MB.
 	MaxDecodeBytes = 192 << 20
-	// contentMemory bounds the bytes of files that wait on the disk for their
-	// turn and are then read into memory.
+	// contentMemory is the memory for the bytes of uploaded files that were on the
+	// disk.
 	contentMemory = 64 << 20
 )
 
-// New is the photographs in db and bucket. The caller closes both.
+// New returns the images in db and bucket. The caller closes both.
 func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Service {
 	decoders := max(1, limits.Decoders)
 	return &Service{
 		db: db, bucket: bucket, clock: clock, limits: limits,
-		decoders:  make(chan struct{}, decoders),
-		memory:    semaphore.NewWeighted(MaxDecodeBytes),
-		slow:      semaphore.NewWeighted(MaxDecodeBytes),
-		slowShare: MaxDecodeBytes / int64(max(1, decoders/2)),
-		// While some are decoded, others are read or written to the store.
-		flight:  make(chan struct{}, 4*decoders),
+		decoders:   make(chan struct{}, decoders),
+		memory:     semaphore.NewWeighted(MaxDecodeBytes),
+		slowMemory: semaphore.NewWeighted(MaxDecodeBytes),
+		slowShare:  MaxDecodeBytes / int64(max(1, decoders/2)),
+		// More than decoders, so that the bucket is busy while photographs are decoded.
+		uploads: make(chan struct{}, 4*decoders),
 		content: semaphore.NewWeighted(max(contentMemory, limits.FileBytes)),
 	}
 }
 
-// Key names one image.
+// Key identifies an image.
 type Key struct {
 	Device  string
 	TakenAt instant.Instant
 }
 
-// listed is the columns of an image that are cheap to read and that a caller may
-// ask for. What the camera wrote is fetched when it is asked for: see Metadata.
-var listed = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
+// listColumns are the columns of an image that are cheap to read and part of the
+// schema. Metadata reads the metadata on demand.
+var listColumns = slices.DeleteFunc(slices.Clone(image.Columns), func(column string) bool { //nolint:gochecknoglobals // a table
 	return column == image.FieldMetadata || column == image.FieldThumbnailSha256 || column == image.FieldThumbnailMiniSha256
 })
 
@@ -111,55 +108,57 @@ func (s *Service) ByKeys(ctx context.Context, argument string, keys []Key) ([]*e
 	if err != nil || len(places) == 0 {
 		return nil, err
 	}
-	rows, err := s.db.Image.Query().Where(narrow).Select(listed...).All(ctx)
+	rows, err := s.db.Image.Query().Where(narrow).Select(listColumns...).All(ctx)
 	slices.SortFunc(rows, func(a, b *ent.Image) int { return cmp.Compare(places[KeyOf(a)], places[KeyOf(b)]) })
 	return ent.Images(rows).Siblings(), err
 }
 
-// checkKeys bounds keys and brings their devices into the form of the names.
-func checkKeys(argument string, keys []Key) ([]Key, error) {
+// validateKeys returns keys with the names of devices in lower case. The error is a
+// *fault.Error with every problem.
+func validateKeys(argument string, keys []Key) ([]Key, error) {
 	if len(keys) > MaxKeys {
 		return nil, fault.New(fault.TooLarge, "%s has %d items: at most %d are taken at once", argument, len(keys), MaxKeys)
 	}
 	var problems fault.Problems
-	checked := slices.Clone(keys)
-	for n := range checked {
-		name, err := photo.ParseDevice(checked[n].Device)
+	validKeys := slices.Clone(keys)
+	for n := range validKeys {
+		name, err := photo.ParseDevice(validKeys[n].Device)
 		if err != nil {
 			problems.Add(fault.BadInput, []any{argument, n, "device"}, "%s", err)
 		}
-		checked[n].Device = name
+		validKeys[n].Device = name
 	}
-	return checked, problems.Err()
+	return validKeys, problems.Err()
 }
 
-// among gives the images with these keys that are there.
-func (s *Service) among(ctx context.Context, keys []Key) (map[Key]*ent.Image, error) {
+// queryByKeys returns the existing images with the given keys, by key.
+func (s *Service) queryByKeys(ctx context.Context, keys []Key) (map[Key]*ent.Image, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	all, err := s.db.Image.Query().Where(among(keys)).Select(listed...).All(ctx)
-	found := make(map[Key]*ent.Image, len(all))
-	for _, i := range all {
-		found[KeyOf(i)] = i
+	rows, err := s.db.Image.Query().Where(hasAnyKey(keys)).Select(listColumns...).All(ctx)
+	byKey := make(map[Key]*ent.Image, len(rows))
+	for _, i := range rows {
+		byKey[KeyOf(i)] = i
 	}
-	return found, err
+	return byKey, err
 }
 
-// KeyOf is the key of an image.
+// KeyOf returns the key of an image.
 func KeyOf(i *ent.Image) Key { return Key{i.DeviceID, i.TakenAt} }
 
-// ByIDs gives the images with these ids that are there.
+// ByIDs returns the existing images with the given ids, by id.
 func (s *Service) ByIDs(ctx context.Context, ids []int64) (map[int64]*ent.Image, error) {
-	all, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listed...).All(ctx)
-	return ent.Images(all).Siblings().ByID(), err
+	rows, err := s.db.Image.Query().Where(database.AmongNumbers(image.FieldID, ids)).Select(listColumns...).All(ctx)
+	return ent.Images(rows).Siblings().ByID(), err
 }
 
-// NarrowToKeys narrows a query of the images to those that have the keys, for a
-// reader that fetches them by itself. Places are where in an answer each of
-// them stands, counted from 0. Argument is what the caller calls the keys.
+// NarrowToKeys returns a function that restricts a query of images to the given
+// keys, for a reader that runs the query itself. Places maps each key to the
+// position of its image in the answer, from 0. Argument is the name of the keys in
+// an error.
 func NarrowToKeys(argument string, keys []Key) (narrow predicate.Image, places map[Key]int, err error) {
-	keys, err = checkKeys(argument, keys)
+	keys, err = validateKeys(argument, keys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,19 +168,19 @@ func NarrowToKeys(argument string, keys []Key) (narrow predicate.Image, places m
 			places[key] = len(places)
 		}
 	}
-	if len(keys) == 1 { // which a database plans better than a list of one
+	if len(keys) == 1 { // databases plan an equality better than a list of one key
 		return image.And(
 			database.Exactly(image.FieldDeviceID, keys[0].Device),
 			database.Exactly(image.FieldTakenAt, int64(keys[0].TakenAt)),
 		), places, nil
 	}
-	return among(keys), places, nil
+	return hasAnyKey(keys), places, nil
 }
 
-// NarrowToSeries is the page that Series gives, and what narrows a query of the
-// images to it, for a reader that fetches them by itself.
-func (s *Service) NarrowToSeries(all []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
-	union, err := series.Parse(all)
+// NarrowToSeries returns the page of Series, and a function that restricts a query
+// of images to the page, for a reader that runs the query itself.
+func (s *Service) NarrowToSeries(list []series.Series, order series.Order, request page.Request) (page.Wanted, predicate.Image, error) {
+	union, err := series.Parse(list)
 	if err != nil {
 		return page.Wanted{}, nil, err
 	}
@@ -191,21 +190,21 @@ func (s *Service) NarrowToSeries(all []series.Series, order series.Order, reques
 	return wanted, func(s *sql.Selector) { union.Narrow(s, wanted) }, err
 }
 
-// Series gives a page of the images that are in at least one of the series.
-func (s *Service) Series(ctx context.Context, all []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
-	wanted, narrow, err := s.NarrowToSeries(all, order, request)
+// Series returns a page of the images in at least one of the series.
+func (s *Service) Series(ctx context.Context, list []series.Series, order series.Order, request page.Request) (*page.Page[*ent.Image], error) {
+	wanted, narrow, err := s.NarrowToSeries(list, order, request)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.db.Image.Query().Where(narrow, wanted.Limit).Select(listed...).All(ctx)
+	rows, err := s.db.Image.Query().Where(narrow, wanted.Limit).Select(listColumns...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return order.PageOrder().Page(wanted.Plan, ent.Images(found).Siblings(), wanted.Count), nil
+	return order.PageOrder().Page(wanted.Plan, ent.Images(rows).Siblings(), wanted.Count), nil
 }
 
-// NarrowToDevices is the page that Devices gives, and what narrows a query of the
-// devices to it, for a reader that fetches them by itself.
+// NarrowToDevices returns the page of Devices, and a function that restricts a query
+// of devices to the page, for a reader that runs the query itself.
 func (s *Service) NarrowToDevices(pattern string, request page.Request) (page.Wanted, predicate.Device, error) {
 	match, err := devicePattern(pattern)
 	if err != nil {
@@ -220,13 +219,14 @@ func (s *Service) NarrowToDevices(pattern string, request page.Request) (page.Wa
 	}, err
 }
 
-// NarrowToDevice narrows a query of the devices to the one of that name.
+// NarrowToDevice returns the condition that a device has the given name. The error is
+// a *fault.Error.
 func NarrowToDevice(name string) (predicate.Device, error) {
 	name, err := photo.ParseDevice(name)
 	return device.ID(name), err
 }
 
-// devicesByName is the order of devices.
+// devicesByName sorts devices by name.
 var devicesByName = page.Order[*ent.Device]{ //nolint:gochecknoglobals // a table
 	Columns: []page.Column{{Name: device.FieldID, Text: true}},
 	Key:     func(d *ent.Device) page.Key { return page.Key{d.ID} },
@@ -245,10 +245,10 @@ func (s *Service) Devices(ctx context.Context, pattern string, request page.Requ
 	return devicesByName.Page(wanted.Plan, ent.Devices(rows).Siblings(), wanted.Count), nil
 }
 
-// DevicesByName gives the devices with these names that are there.
+// DevicesByName returns the existing devices with the given names, by name.
 func (s *Service) DevicesByName(ctx context.Context, names []string) (map[string]*ent.Device, error) {
-	all, err := s.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
-	return ent.Devices(all).Siblings().ByID(), err
+	rows, err := s.db.Device.Query().Where(database.AmongTexts(device.FieldID, names)).All(ctx)
+	return ent.Devices(rows).Siblings().ByID(), err
 }
 
 // Device returns the device with the name, or nil if no image has come from the

@@ -17,66 +17,66 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// ErrOriginal is the reason why MakeThumbnails cannot make anything: the original
-// is not what the row says.
+// ErrOriginal is the error of MakeThumbnails if the original is missing or its SHA-256
+// differs from the row.
 var ErrOriginal = errors.New("the original is missing or altered too")
 
-// MakeThumbnails makes both small pictures of an image again from its original,
-// and notes their SHA-256. The pictures keep their names in the store: they may
-// differ in their bytes from the first ones, if another version of Tagma made
-// those. The bytes go first and the row second. After a crash in between the row
-// has the old SHA-256, and to call MakeThumbnails again does no harm.
-func (s *Service) MakeThumbnails(ctx context.Context, one Stored) error {
-	original, err := s.bucket.ReadAll(ctx, one.Original)
+// MakeThumbnails makes both thumbnails of an image again from the original, and stores
+// their SHA-256 in the row. The thumbnails keep their names in the bucket. Their bytes
+// may differ from the first thumbnails, if another version of Tagma made the first
+// thumbnails. MakeThumbnails writes the files first and the row second. After a crash
+// in between, the row has the old SHA-256; call MakeThumbnails again.
+func (s *Service) MakeThumbnails(ctx context.Context, stored Stored) error {
+	original, err := s.bucket.ReadAll(ctx, stored.Original)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOriginal, err)
 	}
-	if sum := sha256.Sum256(original); hex.EncodeToString(sum[:]) != one.SHA256 {
+	if sum := sha256.Sum256(original); hex.EncodeToString(sum[:]) != stored.SHA256 {
 		return ErrOriginal
 	}
 	p := &photograph{row: &ent.Image{}, files: map[Variant][]byte{}}
 	p.files[Original] = original
-	// The photograph was accepted, perhaps under a higher limit than today's.
-	pixels := max(s.limits.Pixels, int64(one.Width)*int64(one.Height))
-	leave, err := s.admit(ctx, p, pixels)
+	// The limit may have been higher when the photograph was uploaded.
+	pixels := max(s.limits.Pixels, int64(stored.Width)*int64(stored.Height))
+	release, err := s.admit(ctx, p, pixels)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	if err := s.decode(ctx, p, pixels); err != nil {
 		return err
 	}
-	for n, variant := range OtherVariants {
-		// Only the file of this image may have this name: to overwrite it is safe.
-		err := s.bucket.Upload(ctx, one.Others[n], bytes.NewReader(p.files[variant]), &blob.WriterOptions{ContentType: "image/jpeg"})
+	for n, variant := range ThumbnailVariants {
+		// No other image has a file of this name, so overwriting is safe.
+		err := s.bucket.Upload(ctx, stored.Thumbnails[n], bytes.NewReader(p.files[variant]), &blob.WriterOptions{ContentType: "image/jpeg"})
 		if err != nil {
-			return fmt.Errorf("write %s: %w", one.Others[n], err)
+			return fmt.Errorf("write %s: %w", stored.Thumbnails[n], err)
 		}
 	}
 	return s.db.InTx(ctx, func(tx *ent.Tx) error {
-		return tx.Image.Update().Where(image.ID(one.ImageID)).
+		return tx.Image.Update().Where(image.ID(stored.ImageID)).
 			SetThumbnailSha256(p.row.ThumbnailSha256).SetThumbnailMiniSha256(p.row.ThumbnailMiniSha256).Exec(ctx)
 	})
 }
 
-// CheckThumbnail reports why the content of a small picture, Others[n] of the
-// image, cannot be what Tagma made of the original. It is for a picture whose
-// SHA-256 the row does not know.
-func CheckThumbnail(ctx context.Context, one Stored, n int, content []byte) error {
-	sizes := thumbnail.SizesOf(one.Width, one.Height)
+// CheckThumbnail returns an error if content cannot be the thumbnail Thumbnails[n] that
+// Tagma made of the original. CheckThumbnail is for images whose row has no SHA-256 of
+// the thumbnail.
+func CheckThumbnail(ctx context.Context, stored Stored, n int, content []byte) error {
+	sizes := thumbnail.SizesOf(stored.Width, stored.Height)
 	return thumbnail.Check(ctx, content, []stdimage.Point{sizes.Thumbnail, sizes.Mini}[n])
 }
 
-// Sum is the SHA-256 of a small picture, for a row that does not know it.
+// Sum is the SHA-256 of a thumbnail, for a row without that SHA-256.
 type Sum struct {
 	ImageID int64
 	Variant Variant
 	SHA256  [sha256.Size]byte
 }
 
-// NoteSums writes sums into the rows of their images, in one transaction. A row
-// that knows the sum by now stays as it is.
-func NoteSums(ctx context.Context, db *database.DB, sums []Sum) error {
+// StoreSums writes sums into the rows of their images, in one transaction. A row that
+// has a sum already does not change.
+func StoreSums(ctx context.Context, db *database.DB, sums []Sum) error {
 	if len(sums) == 0 {
 		return nil
 	}
@@ -89,7 +89,7 @@ func NoteSums(ctx context.Context, db *database.DB, sums []Sum) error {
 			case ThumbnailMini:
 				update.Where(image.ID(sum.ImageID), image.ThumbnailMiniSha256IsNil()).SetThumbnailMiniSha256(sum.SHA256[:])
 			default:
-				return fmt.Errorf("%s is not a small picture", sum.Variant)
+				return fmt.Errorf("%s is not a thumbnail", sum.Variant)
 			}
 			if err := update.Exec(ctx); err != nil {
 				return err

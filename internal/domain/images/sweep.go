@@ -7,12 +7,13 @@ import (
 	"tagma/internal/storage/blobs"
 )
 
-// Grace is how old a file without a row must be before it is cleared away. A
-// request that might still write the row has long ended by then.
+// Grace is the age at which a file without a row may be deleted. Any request that
+// might still write the row has ended by then.
 const Grace = 24 * time.Hour
 
-// Sweep clears away files that have no row: what a crash, a lost race or a
-// deletion left behind. It tells how many. Several servers may sweep at once.
+// Sweep deletes files without a row: the remains of a crash, a lost race or a
+// deletion. Sweep returns the number of deleted files. Several servers may sweep at
+// once.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	limit := s.clock().Add(-Grace).Time()
 	removed := 0
@@ -33,8 +34,8 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 	return removed, nil
 }
 
-// Orphans are those of the files that no row speaks of. A name that this
-// package did not give is nobody's orphan.
+// Orphans returns the files that no row references. A name that this package did not
+// create is never an orphan.
 func (s *Service) Orphans(ctx context.Context, files []string) ([]string, error) {
 	keys := make([]Key, 0, len(files))
 	for _, file := range files {
@@ -42,14 +43,14 @@ func (s *Service) Orphans(ctx context.Context, files []string) ([]string, error)
 			keys = append(keys, key)
 		}
 	}
-	rows, err := s.among(ctx, keys)
+	byKey, err := s.queryByKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
 	var orphans []string
 	for _, file := range files {
 		key, fileID, ok := parseFileKey(file)
-		if row := rows[key]; ok && (row == nil || row.FileID != fileID) {
+		if row := byKey[key]; ok && (row == nil || row.FileID != fileID) {
 			orphans = append(orphans, file)
 		}
 	}

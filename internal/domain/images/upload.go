@@ -28,55 +28,55 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// File is one file of an upload. What has its Content in memory may give it by a
-// method Bytes; then nobody may change it.
+// File is one file of an upload. If Content has a method Bytes() []byte, the bytes are
+// used without a copy, and must not change.
 type File struct {
 	Name    string
 	Size    int64
 	Content io.Reader
 }
 
-// Policy is what to do where another image is in the way.
+// Policy decides about a file if the device has another image of the same time.
 type Policy string
 
-// The policies.
+// Policies.
 const (
 	Refuse  Policy = "REFUSE"
 	Replace Policy = "REPLACE"
 )
 
-// Verdict is what became of a file.
+// Verdict is the result for one file of an upload.
 type Verdict string
 
-// The verdicts.
+// Results of an upload.
 const (
 	Created   Verdict = "CREATED"
-	Unchanged Verdict = "UNCHANGED"
+	Unchanged Verdict = "UNCHANGED" // the image exists with the same MD5
 	Replaced  Verdict = "REPLACED"
-	Conflict  Verdict = "CONFLICT"
-	Rejected  Verdict = "REJECTED"
+	Conflict  Verdict = "CONFLICT" // the image exists with another MD5, and the policy is Refuse
+	Rejected  Verdict = "REJECTED" // the file is invalid, or the caller may not add it
 )
 
-// Result is what became of one file.
+// Result is the result for one file, with its verdict.
 type Result struct {
 	Filename           string
 	Verdict            Verdict
-	Image              *ent.Image     // that is there now; nil for Rejected
+	Image              *ent.Image     // the image with the file's key; nil for Rejected
 	Problem            *fault.Problem // for Conflict and Rejected
-	AnnotationsDeleted int            // with the image that was replaced
+	AnnotationsDeleted int            // annotations of the replaced image
 }
 
-// Upload takes photographs in, each by itself, and tells what became of each.
-// A file that was taken survives a crash and a loss of power from then on; to
-// send one again does no harm. An error is the server's fault, not a file's:
-// files may have been taken nevertheless, and to try again finishes the rest.
+// Upload ingests photographs independently of each other, and returns the results in
+// the order of the files. After Upload returns, a created image survives a crash and a
+// loss of power. Uploading a file again does no harm. An error means that the server
+// failed: some files may have been ingested, and a second call ingests the rest.
 func (s *Service) Upload(ctx context.Context, files []File, policy Policy) ([]Result, error) {
 	results := make([]Result, len(files))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(cap(s.flight))
+	group.SetLimit(cap(s.uploads))
 	for n, file := range files {
 		group.Go(func() error {
-			result, err := s.take(ctx, file, policy)
+			result, err := s.ingest(ctx, file, policy)
 			results[n] = result
 			results[n].Filename = file.Name
 			if result.Problem != nil {
@@ -86,24 +86,24 @@ func (s *Service) Upload(ctx context.Context, files []File, policy Policy) ([]Re
 		})
 	}
 	err := group.Wait()
-	var there []*ent.Image
+	var list ent.Images
 	for _, result := range results {
 		if result.Image != nil {
-			there = append(there, result.Image)
+			list = append(list, result.Image)
 		}
 	}
-	ent.Images(there).Siblings()
+	list.Siblings()
 	return results, err
 }
 
-// take takes one photograph in.
-func (s *Service) take(ctx context.Context, file File, policy Policy) (Result, error) {
-	key, err := s.mayAdd(ctx, file)
+// ingest validates and stores one photograph.
+func (s *Service) ingest(ctx context.Context, file File, policy Policy) (Result, error) {
+	key, err := s.validateFile(ctx, file)
 	if err != nil {
 		return rejected(err)
 	}
-	// From here on the file is in memory.
-	if _, loaded := file.Content.(inMemory); !loaded {
+	// load reads the file into memory.
+	if _, ok := file.Content.(inMemory); !ok {
 		size := min(max(file.Size, 0), s.limits.FileBytes)
 		if err := s.content.Acquire(ctx, size); err != nil {
 			return Result{}, err
@@ -114,27 +114,27 @@ func (s *Service) take(ctx context.Context, file File, policy Policy) (Result, e
 	if err != nil {
 		return rejected(err)
 	}
-	there, err := s.at(ctx, key)
+	existing, err := s.byKey(ctx, key)
 	if err != nil {
 		return Result{}, err
 	}
-	if there != nil && there.Md5 == p.row.Md5 { // checked when it came
-		return standing(there, p.row.Md5), nil
+	if existing != nil && existing.Md5 == p.row.Md5 { // the same bytes were validated before
+		return resultOfExisting(existing, p.row.Md5), nil
 	}
-	leave, err := s.admit(ctx, p, s.limits.Pixels)
+	release, err := s.admit(ctx, p, s.limits.Pixels)
 	if err != nil {
 		return rejected(err)
 	}
-	defer leave()
-	if there != nil && policy != Replace {
-		if err := s.develop(ctx, p); err != nil {
+	defer release()
+	if existing != nil && policy != Replace {
+		if err := s.decode(ctx, p, s.limits.Pixels); err != nil {
 			return rejected(err)
 		}
-		return standing(there, p.row.Md5), nil
+		return resultOfExisting(existing, p.row.Md5), nil
 	}
-	// If the files or the row cannot be written, what there is of the files is
-	// the sweep's: the row may be there after all, its answer lost.
-	if err := s.keep(ctx, key, p); err != nil {
+	// After a failure of the bucket or the database, the files stay until Sweep: the
+	// row may have been written without an answer.
+	if err := s.store(ctx, key, p); err != nil {
 		result, err := rejected(err)
 		if err == nil {
 			s.discard(ctx, p.row)
@@ -143,12 +143,13 @@ func (s *Service) take(ctx context.Context, file File, policy Policy) (Result, e
 	}
 	result, err := s.record(ctx, p, policy)
 	if err == nil && result.Verdict != Created && result.Verdict != Replaced {
-		s.discard(ctx, p.row) // another request has won a race
+		s.discard(ctx, p.row) // another request was faster
 	}
 	return result, err
 }
 
-// rejected tells a refusal, which is the file's fault, from a failure.
+// rejected returns a result for an error that the file or the caller caused, and
+// returns err for a failure of the server.
 func rejected(err error) (Result, error) {
 	if refused, ok := errors.AsType[*fault.Error](err); ok && refused.Code != fault.Unavailable {
 		return Result{Verdict: Rejected, Problem: &fault.Problem{Code: refused.Code, Message: refused.Message}}, nil
@@ -156,8 +157,9 @@ func rejected(err error) (Result, error) {
 	return Result{}, err
 }
 
-// mayAdd says whether a file's name and the caller allow it to be taken.
-func (s *Service) mayAdd(ctx context.Context, file File) (Key, error) {
+// validateFile validates the name, the size and the right of the caller to add the
+// file, and returns the key of the image.
+func (s *Service) validateFile(ctx context.Context, file File) (Key, error) {
 	name, err := photo.ParseName(file.Name)
 	if err != nil {
 		return Key{}, err
@@ -171,21 +173,21 @@ func (s *Service) mayAdd(ctx context.Context, file File) (Key, error) {
 	return Key(name), nil
 }
 
-// photograph is a file on its way in.
+// photograph is a file during ingest.
 type photograph struct {
-	row    *ent.Image // what will be known of it
+	row    *ent.Image // the row to insert
 	files  map[Variant][]byte
 	weight thumbnail.Weight
 }
 
-// admit waits until a photograph may be decoded and stored. It refuses a photograph
-// with more than so many pixels, or one that takes too much to decode. The caller of admit calls leave when the photograph
-// is stored.
+// admit blocks until a photograph may be decoded and stored. The caller must call
+// release afterwards. The error is a *fault.Error if the photograph has more than
+// maxPixels pixels or needs too much memory.
 //
-// A photograph whose decoding is slow waits for others of the kind first, and
-// meanwhile keeps no place from those that are not.
-func (s *Service) admit(ctx context.Context, p *photograph, pixels int64) (leave func(), err error) {
-	if p.weight, err = thumbnail.Weigh(p.files[Original], pixels); err != nil {
+// A photograph whose decoding is slow waits for slowMemory first, and takes no slot of
+// uploads meanwhile.
+func (s *Service) admit(ctx context.Context, p *photograph, maxPixels int64) (release func(), err error) {
+	if p.weight, err = thumbnail.Weigh(p.files[Original], maxPixels); err != nil {
 		return nil, err
 	}
 	if p.weight.Bytes > MaxDecodeBytes {
@@ -193,25 +195,25 @@ func (s *Service) admit(ctx context.Context, p *photograph, pixels int64) (leave
 			"the image takes %d MiB to decode, and the limit is %d MiB: save it as a baseline JPEG, or with fewer pixels",
 			(p.weight.Bytes+1<<20-1)>>20, int64(MaxDecodeBytes)>>20)
 	}
-	done := func() {}
+	releaseMemory := func() {}
 	if p.weight.Slow {
 		share := max(p.weight.Bytes, s.slowShare)
-		if err := s.slow.Acquire(ctx, share); err != nil {
+		if err := s.slowMemory.Acquire(ctx, share); err != nil {
 			return nil, err
 		}
-		done = func() { s.slow.Release(share) }
+		releaseMemory = func() { s.slowMemory.Release(share) }
 	}
-	if err := enter(ctx, s.flight); err != nil {
-		done()
+	if err := acquireSlot(ctx, s.uploads); err != nil {
+		releaseMemory()
 		return nil, err
 	}
 	return func() {
-		exit(s.flight)
-		done()
+		releaseSlot(s.uploads)
+		releaseMemory()
 	}, nil
 }
 
-// load reads a file and takes its MD5.
+// load reads a file and computes its MD5.
 func (s *Service) load(ctx context.Context, key Key, file File) (*photograph, error) {
 	content, err := s.read(file)
 	if err != nil {
@@ -235,14 +237,14 @@ func (s *Service) load(ctx context.Context, key Key, file File) (*photograph, er
 	return &photograph{row: row, files: map[Variant][]byte{Original: content}}, nil
 }
 
-// inMemory is the content of a file that need not be read.
+// inMemory is implemented by content that is in memory already.
 type inMemory interface{ Bytes() []byte }
 
-// read gives the content of a file, of a large one a byte more than is allowed. It
-// copies nothing that is in memory already.
+// read returns the content of a file, or one byte more than the limit of a file that is
+// too large. It returns content in memory without a copy.
 func (s *Service) read(file File) ([]byte, error) {
-	if loaded, ok := file.Content.(inMemory); ok {
-		return loaded.Bytes(), nil
+	if content, ok := file.Content.(inMemory); ok {
+		return content.Bytes(), nil
 	}
 	var content bytes.Buffer
 	content.Grow(int(min(file.Size, s.limits.FileBytes)) + bytes.MinRead)
@@ -250,10 +252,10 @@ func (s *Service) read(file File) ([]byte, error) {
 	return content.Bytes(), err
 }
 
-// keep puts a photograph's files into the store. Its original goes there while
-// it is decoded: if it is refused then, the original is to be discarded. So it is
-// not called off, for nobody could tell whether it comes nevertheless.
-func (s *Service) keep(ctx context.Context, key Key, p *photograph) error {
+// store writes the files of a photograph to the bucket. The original is written during
+// decoding. If decoding fails, the caller discards the original. So store waits for
+// both: a cancelled write could still create the file after discard.
+func (s *Service) store(ctx context.Context, key Key, p *photograph) error {
 	original := p.files[Original]
 	var group errgroup.Group
 	group.Go(func() error {
@@ -262,7 +264,7 @@ func (s *Service) keep(ctx context.Context, key Key, p *photograph) error {
 		return s.write(ctx, key, p.row.FileID, map[Variant][]byte{Original: original})
 	})
 	group.Go(func() error {
-		if err := s.develop(ctx, p); err != nil {
+		if err := s.decode(ctx, p, s.limits.Pixels); err != nil {
 			return err
 		}
 		return s.write(ctx, key, p.row.FileID, map[Variant][]byte{Thumbnail: p.files[Thumbnail], ThumbnailMini: p.files[ThumbnailMini]})
@@ -270,14 +272,9 @@ func (s *Service) keep(ctx context.Context, key Key, p *photograph) error {
 	return group.Wait()
 }
 
-// develop checks that the whole of a photograph decodes, makes its thumbnails,
-// and reads what its camera wrote.
-func (s *Service) develop(ctx context.Context, p *photograph) error {
-	return s.decode(ctx, p, s.limits.Pixels)
-}
-
-// decode is develop for a photograph of at most so many pixels.
-func (s *Service) decode(ctx context.Context, p *photograph, pixels int64) error {
+// decode validates that the whole of a photograph of at most maxPixels decodes, makes
+// its thumbnails, and reads its metadata.
+func (s *Service) decode(ctx context.Context, p *photograph, maxPixels int64) error {
 	content := p.files[Original]
 	if !p.weight.Slow {
 		if err := s.memory.Acquire(ctx, p.weight.Bytes); err != nil {
@@ -285,11 +282,11 @@ func (s *Service) decode(ctx context.Context, p *photograph, pixels int64) error
 		}
 		defer s.memory.Release(p.weight.Bytes)
 	}
-	if err := enter(ctx, s.decoders); err != nil {
+	if err := acquireSlot(ctx, s.decoders); err != nil {
 		return err
 	}
-	defer exit(s.decoders)
-	small, err := thumbnail.Make(ctx, content, pixels)
+	defer releaseSlot(s.decoders)
+	small, err := thumbnail.Make(ctx, content, maxPixels)
 	if err != nil {
 		return err
 	}
@@ -297,38 +294,38 @@ func (s *Service) decode(ctx context.Context, p *photograph, pixels int64) error
 	p.row.ThumbnailSha256, p.row.ThumbnailMiniSha256 = sumOf(small.Thumbnail), sumOf(small.Mini)
 	p.row.Width, p.row.Height = small.Width, small.Height
 
-	seen := photo.ReadMetadata(content)
-	p.row.Metadata = rawjson.Value(seen.Raw)
-	p.row.DeviceVersion = seen.DeviceVersion
-	p.row.Altitude, p.row.Latitude, p.row.Longitude = seen.Altitude, seen.Latitude, seen.Longitude
-	p.row.Temperature, p.row.Humidity = seen.Temperature, seen.Humidity
-	p.row.NoFlashShutterSpeed = seen.NoFlashShutterSpeed
-	p.row.NoFlashExposureTime = seen.NoFlashExposureTime
-	p.row.NoFlashBrightness = seen.NoFlashBrightness
-	p.row.NoFlashIso = seen.NoFlashIso
+	metadata := photo.ReadMetadata(content)
+	p.row.Metadata = rawjson.Value(metadata.Raw)
+	p.row.DeviceVersion = metadata.DeviceVersion
+	p.row.Altitude, p.row.Latitude, p.row.Longitude = metadata.Altitude, metadata.Latitude, metadata.Longitude
+	p.row.Temperature, p.row.Humidity = metadata.Temperature, metadata.Humidity
+	p.row.NoFlashShutterSpeed = metadata.NoFlashShutterSpeed
+	p.row.NoFlashExposureTime = metadata.NoFlashExposureTime
+	p.row.NoFlashBrightness = metadata.NoFlashBrightness
+	p.row.NoFlashIso = metadata.NoFlashIso
 	return nil
 }
 
-// sumOf returns the SHA-256 of a small picture, as a row keeps it.
+// sumOf returns the SHA-256 of a thumbnail in the form of the row.
 func sumOf(picture []byte) []byte {
 	sum := sha256.Sum256(picture)
 	return sum[:]
 }
 
-// enter waits for one of the places that a channel has.
-func enter(ctx context.Context, places chan struct{}) error {
+// acquireSlot blocks until a slot is free or ctx ends.
+func acquireSlot(ctx context.Context, slots chan struct{}) error {
 	select {
-	case places <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func exit(places chan struct{}) { <-places }
+func releaseSlot(slots chan struct{}) { <-slots }
 
-// record writes the row of a photograph whose files are in the store, in one
-// transaction, and takes away what it replaces.
+// record inserts the row of a photograph whose files are in the bucket, in one
+// transaction, and deletes the image that the photograph replaces.
 func (s *Service) record(ctx context.Context, p *photograph, policy Policy) (Result, error) {
 	var result Result
 	var replaced *ent.Image
@@ -339,12 +336,12 @@ func (s *Service) record(ctx context.Context, p *photograph, policy Policy) (Res
 			return conflict
 		}
 		// Another request has changed the image. The verdict may be certain now.
-		existing, err := s.at(ctx, KeyOf(p.row))
+		existing, err := s.byKey(ctx, KeyOf(p.row))
 		if err != nil {
 			return err
 		}
 		if existing != nil && (existing.Md5 == p.row.Md5 || policy != Replace) {
-			result, replaced = standing(existing, p.row.Md5), nil
+			result, replaced = resultOfExisting(existing, p.row.Md5), nil
 			return nil
 		}
 		return conflict
@@ -384,35 +381,36 @@ func (s *Service) tryRecord(ctx context.Context, p *photograph, policy Policy) (
 	return result, replaced, err
 }
 
-// removeRow deletes the image with that key, and tells which it was and how
-// many annotations went with it.
+// removeRow deletes the row of the image with the given key. It returns the image, or
+// nil if there is none, and the number of deleted annotations.
 func (s *Service) removeRow(ctx context.Context, tx *ent.Tx, key Key) (*ent.Image, int, error) {
-	query := tx.Image.Query().Where(image.DeviceID(key.Device), image.TakenAt(key.TakenAt)).Select(listed...)
+	query := tx.Image.Query().Where(image.DeviceID(key.Device), image.TakenAt(key.TakenAt)).Select(listColumns...)
 	if s.db.Dialect == dialect.Postgres {
-		query.ForUpdate() // so that no annotation comes in between
+		query.ForUpdate() // no annotation is added in between
 	}
-	there, err := query.Only(ctx)
+	existing, err := query.Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, 0, nil
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	annotations, err := tx.Annotation.Delete().Where(annotation.ImageID(there.ID)).Exec(ctx)
+	annotations, err := tx.Annotation.Delete().Where(annotation.ImageID(existing.ID)).Exec(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	err = tx.Image.DeleteOneID(there.ID).Exec(ctx)
+	err = tx.Image.DeleteOneID(existing.ID).Exec(ctx)
 	if ent.IsNotFound(err) {
 		err = database.ErrConflict
 	}
-	return there, annotations, err
+	return existing, annotations, err
 }
 
+// insert inserts a row, and the row of its device if necessary.
 func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error) {
 	err := tx.Device.Create().SetID(row.DeviceID).SetCreatedAt(row.CreatedAt).
 		OnConflict(sql.ConflictColumns(device.FieldID), sql.DoNothing()).Exec(ctx)
-	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the device is known
+	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the device exists
 		return nil, err
 	}
 	return tx.Image.Create().
@@ -442,20 +440,21 @@ func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error)
 		Save(ctx)
 }
 
-// at is the image with that key, or nil.
-func (s *Service) at(ctx context.Context, key Key) (*ent.Image, error) {
-	found, err := s.among(ctx, []Key{key})
-	return found[key], err
+// byKey returns the image with the given key, or nil.
+func (s *Service) byKey(ctx context.Context, key Key) (*ent.Image, error) {
+	byKey, err := s.queryByKeys(ctx, []Key{key})
+	return byKey[key], err
 }
 
-// standing is the verdict on a file in whose place there is an image.
-func standing(there *ent.Image, md5 string) Result {
-	if there.Md5 == md5 {
-		return Result{Verdict: Unchanged, Image: there}
+// resultOfExisting returns the result for a file whose key an image has already. MD5 is
+// of the file.
+func resultOfExisting(existing *ent.Image, md5 string) Result {
+	if existing.Md5 == md5 {
+		return Result{Verdict: Unchanged, Image: existing}
 	}
-	return Result{Verdict: Conflict, Image: there, Problem: &fault.Problem{
+	return Result{Verdict: Conflict, Image: existing, Problem: &fault.Problem{
 		Code: fault.Conflict,
-		Message: "device " + there.DeviceID + " has another image of " + there.TakenAt.String() + ", with the md5 " + there.Md5 +
+		Message: "device " + existing.DeviceID + " has another image of " + existing.TakenAt.String() + ", with the md5 " + existing.Md5 +
 			": send this one with onConflict: REPLACE to put it in its place",
 	}}
 }

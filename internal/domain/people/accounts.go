@@ -42,7 +42,7 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 	for i, u := range input {
 		names[i], _ = canonicalName(u.Username)
 	}
-	if err := s.checkNew(ctx, input, names); err != nil {
+	if err := s.validateNew(ctx, input, names); err != nil {
 		return nil, err
 	}
 	// Hash one after another, so that concurrent sign-ins are not delayed.
@@ -62,7 +62,7 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 		return err
 	})
 	if database.IsUnique(err) { // another request was faster
-		if err := s.checkNew(ctx, input, names); err != nil {
+		if err := s.validateNew(ctx, input, names); err != nil {
 			return nil, err
 		}
 	}
@@ -75,9 +75,9 @@ func (s *Service) Create(ctx context.Context, input []NewUser) ([]*ent.User, err
 	return ent.Users(users).Siblings(), nil
 }
 
-// checkNew reports every problem of the accounts to create. Names are the
+// validateNew reports every problem of the accounts to create. Names are the
 // usernames in lower case.
-func (s *Service) checkNew(ctx context.Context, input []NewUser, names []string) error {
+func (s *Service) validateNew(ctx context.Context, input []NewUser, names []string) error {
 	existing, err := s.existingNames(ctx, names)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Service) checkNew(ctx context.Context, input []NewUser, names []string)
 		if err := password.Check(u.Password, names[i]); err != nil {
 			problems.Add(fault.BadInput, path("password"), "%s", err)
 		}
-		if err := checkEmail(u.Email); err != nil {
+		if err := validateEmail(u.Email); err != nil {
 			problems.Add(fault.BadInput, path("email"), "%s", err)
 		}
 	}
@@ -124,9 +124,9 @@ func (s *Service) existingNames(ctx context.Context, names []string) (map[string
 	return existingNames, err
 }
 
-// checkEmail detects mistyped addresses. Only a message can show whether an
+// validateEmail detects mistyped addresses. Only a message can show whether an
 // address works. A nil address means no address.
-func checkEmail(email *string) error {
+func validateEmail(email *string) error {
 	if email == nil {
 		return nil
 	}
@@ -149,8 +149,8 @@ type Change struct {
 	Password *string
 }
 
-// Update changes an account. Disabling an account ends its sessions and revokes
-// its tokens; a new password ends its sessions.
+// Update changes an account. Disabling an account ends the sessions and revokes
+// the tokens of the account; a new password ends the sessions.
 //
 // Faults: NOT_FOUND; BAD_USER_INPUT with every problem; CONFLICT if no enabled
 // admin would remain.
@@ -162,7 +162,7 @@ func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.Use
 	if err != nil {
 		return nil, err
 	}
-	if err := change.check(account.Username); err != nil {
+	if err := change.validate(account.Username); err != nil {
 		return nil, err
 	}
 	var hash *string
@@ -193,9 +193,9 @@ func (s *Service) Update(ctx context.Context, id int64, change Change) (*ent.Use
 	return result, err
 }
 
-func (change Change) check(username string) error {
+func (change Change) validate(username string) error {
 	var problems fault.Problems
-	if err := checkEmail(change.Email); change.SetEmail && err != nil {
+	if err := validateEmail(change.Email); change.SetEmail && err != nil {
 		problems.Add(fault.BadInput, []any{"input", "email"}, "%s", err)
 	}
 	if change.Password != nil {
@@ -206,7 +206,7 @@ func (change Change) check(username string) error {
 	return problems.Err()
 }
 
-// requireAdmin fails if no enabled admin would remain after the change. It
+// requireAdmin fails if no enabled admin would remain after the change. requireAdmin
 // locks the account and all admins in the order of their ids. If two admins
 // demote each other, the second waits, and then fails because the first
 // demotion is done.
@@ -227,8 +227,8 @@ func (s *Service) requireAdmin(ctx context.Context, tx *ent.Tx, id int64, change
 	if err != nil {
 		return err
 	}
-	// The change that held the lock may have changed the rows after the query
-	// selected them.
+	// Another change may have held the lock, and changed the rows after the query had
+	// selected the rows.
 	isAdmin := func(u *ent.User) bool { return u.Role == caller.Admin && !u.Disabled }
 	admins := slices.DeleteFunc(rows, func(u *ent.User) bool { return !isAdmin(u) })
 	if len(admins) == 1 && admins[0].ID == id {

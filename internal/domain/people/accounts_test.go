@@ -100,13 +100,13 @@ func TestCreate_OfTwoAtOnceOneHearsOfTheConflict(t *testing.T) {
 
 func TestCheckEmail_FindsSlips(t *testing.T) {
 	for _, good := range []string{"a@b", "ada.l+traps@example.org", "ä@example.org", strings.Repeat("a", 242) + "@example.org"} {
-		if err := checkEmail(&good); err != nil {
+		if err := validateEmail(&good); err != nil {
 			t.Errorf("valid address: got error %v, want nil", err)
 		}
 	}
 	for _, bad := range []string{"", "ada", "ada@", "@example.org", "Ada <ada@example.org>", " ada@example.org", "ada@example.org\n",
 		"a@b, c@d", "a\x00@example.org", "\xff@example.org", strings.Repeat("a", 243) + "@example.org"} {
-		if err := checkEmail(&bad); fault.CodeOf(err) != fault.BadInput {
+		if err := validateEmail(&bad); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("address %q: got error %v, want code %s", bad, err, fault.BadInput)
 		}
 	}

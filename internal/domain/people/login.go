@@ -66,7 +66,7 @@ func (s *Service) createSession(ctx context.Context, account *ent.User, newHash 
 	session := &Session{Token: secret, ExpiresAt: now.Add(SessionLifetime)}
 	err := s.db.InTx(ctx, func(tx *ent.Tx) error {
 		// Hashing took some time. If the account was disabled or got a new
-		// password meanwhile, its sessions were ended, and no new session may
+		// password meanwhile, the sessions of the account were ended, and no new session may
 		// follow.
 		if err := s.lockUnchanged(ctx, tx, account); err != nil {
 			return err
@@ -130,7 +130,7 @@ func (s *Service) matches(ctx context.Context, name string, account *ent.User, p
 }
 
 // authenticateQuery finds a valid token by hash, if the account of its owner is
-// enabled. It is one statement because every request runs it.
+// enabled. One statement does all, because every request runs the query.
 const authenticateQuery = `SELECT t.id, t.user_id, t.role, t.device, t.last_used_at, u.role, t.kind, t.expires_at
 FROM access_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND NOT u.disabled`
@@ -200,7 +200,7 @@ func (s *Service) recordUse(ctx context.Context, id int64, now instant.Instant) 
 		SetLastUsedAt(now).Exec(ctx)
 }
 
-// Logout revokes the token of the request. It returns false if the token was
+// Logout revokes the token of the request. Logout returns false if the token was
 // revoked already.
 func (s *Service) Logout(ctx context.Context) (bool, error) {
 	c := caller.From(ctx)

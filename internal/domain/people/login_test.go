@@ -304,7 +304,7 @@ func TestAuthenticate_WhatChangesHereHoldsAtOnceAndElsewhereAfterHalfASecond(t *
 		} {
 			ada := w.add(strings.ReplaceAll(name, " ", "-"), caller.Writer)
 			ctx, bearer := w.in(ada)
-			for _, people := range []*Service{w.People, otherServer} {
+			for _, people := range []*Service{w.Service, otherServer} {
 				if _, err := people.Authenticate(t.Context(), bearer.Reveal()); err != nil {
 					t.Fatal(err)
 				}

@@ -39,7 +39,8 @@ func (s *Service) EnsureAdmin(ctx context.Context) (plain string, err error) {
 }
 
 // ResetPassword sets a new password for the account of an operator who has lost
-// the old password. It also enables the account and ends its sessions.
+// the old password. ResetPassword also enables the account and ends the sessions of the
+// account.
 //
 // Fault: NOT_FOUND.
 func (s *Service) ResetPassword(ctx context.Context, username string) (plain string, err error) {

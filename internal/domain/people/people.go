@@ -2,7 +2,7 @@
 // validating and ending them.
 //
 // Roles decide about rights. The schema states the role that a field requires,
-// and package guard checks the role before it calls this package. Package
+// and package guard checks the role before package graph calls this package. Package
 // people checks only rules about rows: a token belongs to the caller, no token
 // exceeds its owner, and one admin remains.
 //
@@ -52,7 +52,7 @@ const (
 	lastUsedResolution = time.Minute
 )
 
-// Service holds the accounts of one server. It is safe for concurrent use.
+// Service holds the accounts of one server. A Service is safe for concurrent use.
 type Service struct {
 	db          *database.DB
 	clock       instant.Clock
@@ -100,7 +100,7 @@ func person(ctx context.Context) (*caller.Caller, error) {
 }
 
 // lock locks the rows of a query until the transaction ends. SQLite needs no
-// locks, because it has one writer at a time.
+// locks, because SQLite has one writer at a time.
 func (s *Service) lock(query *ent.UserQuery) *ent.UserQuery {
 	if s.db.Dialect == dialect.Postgres {
 		query.ForUpdate()

@@ -69,7 +69,7 @@ func newWorld(t *testing.T, databaseURL string) *world {
 	}})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	w.People = New(db, w.clock, password.New(password.Options{Cheap: true}),
+	w.Service = New(db, w.clock, password.New(password.Options{Cheap: true}),
 		throttle.New(w.clock, throttle.Options{}), page.Limits{Default: 50, Max: 500})
 	return w
 }

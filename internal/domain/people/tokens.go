@@ -39,7 +39,7 @@ func (s *Service) CreateToken(ctx context.Context, input TokenInput) (token.Secr
 		return token.Secret{}, nil, err
 	}
 	now := s.clock()
-	params, err := input.check(c, now)
+	params, err := input.validate(c, now)
 	if err != nil {
 		return token.Secret{}, nil, err
 	}
@@ -62,8 +62,8 @@ func (s *Service) CreateToken(ctx context.Context, input TokenInput) (token.Secr
 	return secret, row, nil
 }
 
-// check returns the input with all defaults, or every problem.
-func (input TokenInput) check(c *caller.Caller, now instant.Instant) (TokenInput, error) {
+// validate returns the input with all defaults, or every problem.
+func (input TokenInput) validate(c *caller.Caller, now instant.Instant) (TokenInput, error) {
 	var problems fault.Problems
 	path := func(field string) []any { return []any{"input", field} }
 	if n := utf8.RuneCountInString(input.Name); n < 1 || n > MaxTokenName {
@@ -121,7 +121,7 @@ func (s *Service) checkTokenLimit(ctx context.Context, tx *ent.Tx, userID int64,
 }
 
 // RevokeToken revokes a token or ends a session of the caller, or for an admin
-// of anybody. It returns false if there is no such token.
+// of anybody. RevokeToken returns false if there is no such token.
 //
 // An access token can revoke only itself, unless its role is ADMIN: a token
 // with READER rights must not end the sessions of its owner.

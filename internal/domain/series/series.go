@@ -1,7 +1,7 @@
-// Package series owns how images are selected: by a pattern of the device and
-// a range of time, in one of two orders. It turns that into conditions of a
-// query; the queries themselves belong to packages images, annotations and
-// activity.
+// Package series owns the selection of images by a pattern of the device and an
+// interval of time, in one of two orders. Package series returns conditions and orders
+// of queries. It does not own the queries: packages images, annotations and activity
+// do.
 package series
 
 import (
@@ -20,11 +20,11 @@ import (
 	"tagma/internal/base/page"
 )
 
-// MaxSeries bounds the series of one query.
+// MaxSeries is the largest number of series in one query.
 const MaxSeries = 100
 
-// Series is the images of the devices whose name matches a pattern, taken
-// from Start (included) to End (excluded).
+// Series selects the images of the devices whose name matches the pattern Device, taken
+// from Start (inclusive) to End (exclusive).
 type Series struct {
 	Device string
 	Start  instant.Instant
@@ -34,31 +34,31 @@ type Series struct {
 // Order is an order of images.
 type Order string
 
-// The orders.
+// Orders of images.
 const (
 	DeviceTime Order = "DEVICE_TIME"
 	TimeDevice Order = "TIME_DEVICE"
 )
 
-// Union is the images that are in at least one series.
+// Union selects the images in at least one series.
 type Union struct{ parts []part }
 
+// part is one validated series.
 type part struct {
 	device     like.Pattern
 	start, end instant.Instant
 }
 
-// Parse checks the series of a query. Its error is a *fault.Error with every
-// problem.
-func Parse(all []Series) (Union, error) {
+// Parse returns the union of series. The error is a *fault.Error with every problem.
+func Parse(list []Series) (Union, error) {
 	var problems fault.Problems
-	if len(all) > MaxSeries {
-		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(all), MaxSeries)
+	if len(list) > MaxSeries {
+		problems.Add(fault.TooLarge, []any{"series"}, "%d series: at most %d are taken at once", len(list), MaxSeries)
 		return Union{}, problems.Err()
 	}
 	var union Union
-	for i, s := range all {
-		// Names are lower case, and patterns match them whatever their case.
+	for i, s := range list {
+		// The names of devices are in lower case.
 		pattern, err := like.Parse(strings.ToLower(s.Device))
 		if err != nil {
 			problems.Add(fault.BadInput, []any{"series", i, "device"}, "%s", err)
@@ -71,25 +71,27 @@ func Parse(all []Series) (Union, error) {
 	return union, problems.Err()
 }
 
-// Select adds the condition to a query of images, or to one that joins the
-// table of images.
-func (u Union) Select(s *sql.Selector) { s.Where(u.on(s.C)) }
+// Select adds the condition to a query of images.
+func (u Union) Select(s *sql.Selector) { s.Where(u.predicate(s.C)) }
 
-// SelectJoined adds the condition to a query that has joined images as t.
-func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.on(t.C)) }
+// SelectJoined adds the condition to a query that joins the table t of images.
+func (u Union) SelectJoined(s *sql.Selector, t *sql.SelectTable) { s.Where(u.predicate(t.C)) }
 
-func (u Union) on(column func(string) string) *sql.Predicate {
+// predicate returns the condition that an image is in the union. Column returns the
+// qualified name of a column of images.
+func (u Union) predicate(column func(string) string) *sql.Predicate {
 	if len(u.parts) == 0 {
 		return sql.False()
 	}
 	conditions := make([]*sql.Predicate, len(u.parts))
 	for i, p := range u.parts {
-		conditions[i] = p.on(column)
+		conditions[i] = p.predicate(column)
 	}
 	return sql.Or(conditions...)
 }
 
-func (p part) on(column func(string) string) *sql.Predicate {
+// predicate returns the condition that an image is in the series.
+func (p part) predicate(column func(string) string) *sql.Predicate {
 	during := sql.And(sql.GTE(column(image.FieldTakenAt), int64(p.start)), sql.LT(column(image.FieldTakenAt), int64(p.end)))
 	if p.device.All() {
 		return during
@@ -97,57 +99,59 @@ func (p part) on(column func(string) string) *sql.Predicate {
 	return sql.And(p.device.Match(column(image.FieldDeviceID)), during)
 }
 
-// narrow narrows a query of images to those of the part from the page on, in the
-// page's order.
+// narrow restricts a query of images to the series, to the page and all rows after the
+// page, and sorts the query.
 func (p part) narrow(s *sql.Selector, wanted page.Wanted) {
 	if s.Dialect() == dialect.SQLite && p.device.All() && wanted.Columns[0].Name == image.FieldDeviceID {
 		p.byDevice(s, wanted)
 		return
 	}
-	s.Where(p.on(s.C))
+	s.Where(p.predicate(s.C))
 	wanted.Narrow(s)
 }
 
-// byDevice narrows a query of SQLite's, as narrow does, to the images of all
-// devices in the order of the devices. It takes one device after the other, and of
-// each device a range of the index over device and time. From one index alone,
-// SQLite would have to choose between the order and the time, by statistics.
+// byDevice does the same as narrow on SQLite, for a series of all devices that is
+// sorted by device. The query reads one device after another, and for each device a
+// range of the index over device and time. Without the join, SQLite would use an index
+// either for the order or for the time, depending on its statistics.
 func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
-	of := sql.Dialect(s.Dialect()).Table(device.Table).As("d")
-	name, taken, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), of.C(device.FieldID)
-	// The plus keeps SQLite from finding the device of each image instead.
-	s.Join(of).OnP(sql.P(func(b *sql.Builder) { b.Ident(name).WriteString(" = +").Ident(id) }))
-	bound := func(operator string, ordinary int64, at page.Key, step int64) {
-		if at == nil {
-			s.Where(sql.P(func(b *sql.Builder) { b.Ident(taken).WriteString(" " + operator + " ").Arg(ordinary) }))
+	devices := sql.Dialect(s.Dialect()).Table(device.Table).As("d")
+	name, taken, id := s.C(image.FieldDeviceID), s.C(image.FieldTakenAt), devices.C(device.FieldID)
+	// The plus prevents SQLite from looking up the device of each image instead.
+	s.Join(devices).OnP(sql.P(func(b *sql.Builder) { b.Ident(name).WriteString(" = +").Ident(id) }))
+	// bound adds a bound of the time: limit for most devices, and the time of the
+	// cursor plus step for the device of the cursor.
+	bound := func(operator string, limit int64, cursor page.Key, step int64) {
+		if cursor == nil {
+			s.Where(sql.P(func(b *sql.Builder) { b.Ident(taken).WriteString(" " + operator + " ").Arg(limit) }))
 			return
 		}
-		place := at[1].(int64)
-		if place < math.MaxInt64 { // a cursor that somebody made up may be the last moment there is
-			place += step
+		cursorTime := cursor[1].(int64)
+		if cursorTime < math.MaxInt64 { // an invented cursor may hold the largest number
+			cursorTime += step
 		}
 		if operator == ">=" {
-			place = max(place, ordinary)
+			cursorTime = max(cursorTime, limit)
 		} else {
-			place = min(place, ordinary)
+			cursorTime = min(cursorTime, limit)
 		}
 		s.Where(sql.P(func(b *sql.Builder) {
-			b.Ident(id).WriteString(" " + operator[:1] + "= ").Arg(at[0]).WriteString(" AND ").
-				Ident(taken).WriteString(" " + operator + " CASE WHEN ").Ident(id).WriteString(" = ").Arg(at[0]).
-				WriteString(" THEN ").Arg(place).WriteString(" ELSE ").Arg(ordinary).WriteString(" END")
+			b.Ident(id).WriteString(" " + operator[:1] + "= ").Arg(cursor[0]).WriteString(" AND ").
+				Ident(taken).WriteString(" " + operator + " CASE WHEN ").Ident(id).WriteString(" = ").Arg(cursor[0]).
+				WriteString(" THEN ").Arg(cursorTime).WriteString(" ELSE ").Arg(limit).WriteString(" END")
 		}))
 	}
-	// A cursor that has more than device and time lets the image at its place
-	// through.
-	past, until := int64(1), int64(0)
+	// If a cursor has more columns than device and time, the image of the cursor is
+	// part of the result.
+	afterStep, beforeStep := int64(1), int64(0)
 	if after := wanted.Plan.After; len(after) > len(wanted.Columns) {
-		past = 0
+		afterStep = 0
 	}
 	if before := wanted.Plan.Before; len(before) > len(wanted.Columns) {
-		until = 1
+		beforeStep = 1
 	}
-	bound(">=", int64(p.start), wanted.Plan.After, past)
-	bound("<", int64(p.end), wanted.Plan.Before, until)
+	bound(">=", int64(p.start), wanted.Plan.After, afterStep)
+	bound("<", int64(p.end), wanted.Plan.Before, beforeStep)
 	direction := sql.Asc
 	if wanted.Plan.Backwards {
 		direction = sql.Desc
@@ -155,7 +159,8 @@ func (p part) byDevice(s *sql.Selector, wanted page.Wanted) {
 	s.OrderBy(direction(id), direction(taken))
 }
 
-// Narrow narrows a query of images to those of the union from the page on.
+// Narrow restricts a query of images to the union, to the page and all rows after the
+// page, and sorts the query.
 func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
 	if len(u.parts) == 1 {
 		u.parts[0].narrow(s, wanted)
@@ -166,49 +171,51 @@ func (u Union) Narrow(s *sql.Selector, wanted page.Wanted) {
 	wanted.Order(s)
 }
 
-// First selects columns of the first images of the union from where a page
-// begins, as many as that. Of each series it reads as many: all of the union
-// would have to be sorted to give one page of it, but each series by itself lies
-// in an index in the order of the page. Also is a further condition. The columns
-// tell images apart, and have those of the order.
-func (u Union) First(of string, wanted page.Wanted, most int, also func(*sql.Selector), columns ...string) *sql.Selector {
+// First returns a query of the first images of the union from the start of the page on,
+// at most limit images, with the given columns. Condition is a further condition on
+// images. Columns must identify an image and include the columns of the order.
+//
+// The query reads the first images of each series, because an index holds each series
+// in the order of the page. To find the first images of the whole union, a database
+// would have to sort the union.
+func (u Union) First(dialectName string, wanted page.Wanted, limit int, condition func(*sql.Selector), columns ...string) *sql.Selector {
 	from := func(query func(*sql.Builder)) *sql.Selector {
-		return sql.Dialect(of).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
+		return sql.Dialect(dialectName).Select(columns...).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
 			b.WriteByte('(')
 			query(b)
 			b.WriteString(") AS ").Ident(image.Table)
 		}))
 	}
 	first := func(query *sql.Selector) *sql.Selector {
-		// The number is an argument for the reason that package selection has.
-		return from(func(b *sql.Builder) { b.Join(query).WriteString(" LIMIT ").Arg(most) })
+		// The number is an argument, so that one prepared statement serves all lengths.
+		return from(func(b *sql.Builder) { b.Join(query).WriteString(" LIMIT ").Arg(limit) })
 	}
-	var all []*sql.Selector
+	var queries []*sql.Selector
 	for _, p := range u.parts {
-		query := sql.Dialect(of).Select().From(sql.Table(image.Table))
+		query := sql.Dialect(dialectName).Select().From(sql.Table(image.Table))
 		for _, column := range columns {
 			query.AppendSelectAs(query.C(column), column)
 		}
 		p.narrow(query, wanted)
-		also(query)
-		all = append(all, first(query))
+		condition(query)
+		queries = append(queries, first(query))
 	}
-	switch len(all) {
+	switch len(queries) {
 	case 0:
-		return sql.Dialect(of).Select(columns...).From(sql.Table(image.Table)).Where(sql.False())
+		return sql.Dialect(dialectName).Select(columns...).From(sql.Table(image.Table)).Where(sql.False())
 	case 1:
-		return all[0]
+		return queries[0]
 	}
-	for _, one := range all[1:] {
-		all[0].Union(one)
+	for _, query := range queries[1:] {
+		queries[0].Union(query)
 	}
-	merged := from(func(b *sql.Builder) { b.Join(all[0]) }).As(image.Table)
+	merged := from(func(b *sql.Builder) { b.Join(queries[0]) }).As(image.Table)
 	wanted.Order(merged)
 	return first(merged)
 }
 
-// PageOrder is the order as pages need it. An image's device and time are its
-// own, so either order is total.
+// PageOrder returns the order for pages. Device and time identify an image, so both
+// orders are total.
 func (o Order) PageOrder() page.Order[*ent.Image] {
 	device := page.Column{Name: image.FieldDeviceID, Text: true}
 	time := page.Column{Name: image.FieldTakenAt}

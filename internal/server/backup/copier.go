@@ -88,7 +88,7 @@ func (c *copier) images(ctx context.Context, source, target *database.DB) error 
 		return err
 	}
 	for _, stored := range removed {
-		c.leave(append(stored.Others, stored.Original))
+		c.leave(append(stored.Thumbnails, stored.Original))
 		if err := images.DeleteRow(ctx, target, stored.ImageID); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (c *copier) image(ctx context.Context, stored images.Stored) error {
 	if err := c.copy(ctx, stored.Original, &sum); err != nil {
 		return err
 	}
-	for _, key := range stored.Others {
+	for _, key := range stored.Thumbnails {
 		if err := c.copy(ctx, key, nil); err != nil {
 			return err
 		}

@@ -319,7 +319,7 @@ func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 		if err == nil {
 			err = check(stored.Original, stored.SHA256)
 		}
-		for _, key := range stored.Others {
+		for _, key := range stored.Thumbnails {
 			if err == nil {
 				err = check(key, "")
 			}

@@ -165,7 +165,7 @@ func (w *world) keys() []string {
 	w.t.Helper()
 	var keys []string
 	for _, one := range w.stored() {
-		keys = append(append(keys, one.Original), one.Others...)
+		keys = append(append(keys, one.Original), one.Thumbnails...)
 	}
 	return keys
 }

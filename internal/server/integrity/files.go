@@ -55,7 +55,7 @@ func (c *Checker) imagesAfter(ctx context.Context, id int64, done func(id int64)
 func (c *Checker) flushNotes(ctx context.Context) error {
 	notes := c.notes
 	c.notes = nil
-	return images.NoteSums(ctx, c.DB, notes)
+	return images.StoreSums(ctx, c.DB, notes)
 }
 
 // image checks the files of one image.
@@ -74,7 +74,7 @@ func (c *Checker) image(ctx context.Context, one images.Stored) error {
 			if !found {
 				return nil
 			}
-			if !slices.Equal(now.OtherSums, one.OtherSums) {
+			if !slices.Equal(now.ThumbnailSums, one.ThumbnailSums) {
 				one = now
 				continue
 			}
@@ -82,7 +82,7 @@ func (c *Checker) image(ctx context.Context, one images.Stored) error {
 				c.makeThumbnails(ctx, one, findings)
 			}
 		}
-		c.right += 1 + len(one.Others) - len(findings)
+		c.right += 1 + len(one.Thumbnails) - len(findings)
 		for _, f := range findings {
 			c.Found(f)
 		}
@@ -100,19 +100,19 @@ func (c *Checker) filesOf(ctx context.Context, one images.Stored) (findings []Fi
 		findings = append(findings, f)
 	}
 	var notes []images.Sum
-	for n, key := range one.Others {
+	for n, key := range one.Thumbnails {
 		if err := c.over(ctx); err != nil {
 			return nil, err
 		}
 		what := about([]string{"thumbnail", "smaller thumbnail"}[n])
-		want := one.OtherSums[n]
+		want := one.ThumbnailSums[n]
 		sum, content, err := c.read(ctx, key, want == "")
 		if want == "" && err == nil {
 			if err := images.CheckThumbnail(ctx, one, n, content); err != nil {
 				findings = append(findings, Finding{Kind: Altered, Key: key, About: what, Err: err})
 				continue
 			}
-			notes = append(notes, images.Sum{ImageID: one.ImageID, Variant: images.OtherVariants[n], SHA256: sha256.Sum256(content)})
+			notes = append(notes, images.Sum{ImageID: one.ImageID, Variant: images.ThumbnailVariants[n], SHA256: sha256.Sum256(content)})
 			want = sum
 		}
 		if f, wrong := judge(key, what, sum, want, err); wrong {

@@ -69,8 +69,8 @@ func TestVerify_GoesOnAfterWhatIsMissingOrCannotBeRead(t *testing.T) {
 		must(t, errors.Join(os.Remove(path(key)), by(path(key))))
 	}
 	replace(all[0].Original, func(path string) error { return os.Mkdir(path, 0o700) })
-	replace(all[1].Others[0], func(path string) error { return os.Symlink("/etc/hostname", path) })
-	replace(all[2].Others[1], func(path string) error { return os.Symlink(filepath.Base(path), path) })
+	replace(all[1].Thumbnails[0], func(path string) error { return os.Symlink("/etc/hostname", path) })
+	replace(all[2].Thumbnails[1], func(path string) error { return os.Symlink(filepath.Base(path), path) })
 	replace(all[3].Original, func(string) error { return nil })
 	report, findings := w.verify(false)
 	var keys []string
@@ -80,7 +80,7 @@ func TestVerify_GoesOnAfterWhatIsMissingOrCannotBeRead(t *testing.T) {
 			t.Errorf("got %v", f)
 		}
 	}
-	want := []string{all[0].Original, all[1].Others[0], all[2].Others[1], all[3].Original}
+	want := []string{all[0].Original, all[1].Thumbnails[0], all[2].Thumbnails[1], all[3].Original}
 	if !slices.Equal(keys, want) || report.Files != 14 {
 		t.Errorf("got %v and %d files, want %v and 14", keys, report.Files, want)
 	}
@@ -108,25 +108,25 @@ func TestVerify_OlderRowsLearnTheSumsOfPicturesOfTheRightSize(t *testing.T) {
 		w.DB.Image.Update().ClearThumbnailSha256().ClearThumbnailMiniSha256().ExecX(t.Context())
 		var other bytes.Buffer
 		must(t, jpeg.Encode(&other, image.NewGray(image.Rect(0, 0, 100, 75)), nil))
-		must(t, w.Bucket.WriteAll(t.Context(), before[1].Others[0], other.Bytes(), nil))
-		must(t, w.Bucket.WriteAll(t.Context(), before[2].Others[1], []byte("no picture"), nil))
+		must(t, w.Bucket.WriteAll(t.Context(), before[1].Thumbnails[0], other.Bytes(), nil))
+		must(t, w.Bucket.WriteAll(t.Context(), before[2].Thumbnails[1], []byte("no picture"), nil))
 		for range 2 {
 			report, findings := w.verify(false)
-			demand(t, findings, "altered "+before[1].Others[0]+" false", "altered "+before[2].Others[1]+" false")
+			demand(t, findings, "altered "+before[1].Thumbnails[0]+" false", "altered "+before[2].Thumbnails[1]+" false")
 			if report.Files != 10 {
 				t.Errorf("%d files are right, want 10", report.Files)
 			}
 		}
 		for n, one := range w.stored() {
-			want := slices.Clone(before[n].OtherSums)
+			want := slices.Clone(before[n].ThumbnailSums)
 			if n == 1 || n == 2 {
 				want[n-1] = ""
 			}
-			if !slices.Equal(one.OtherSums, want) {
-				t.Errorf("image %d: the row has %q, want %q", n, one.OtherSums, want)
+			if !slices.Equal(one.ThumbnailSums, want) {
+				t.Errorf("image %d: the row has %q, want %q", n, one.ThumbnailSums, want)
 			}
 		}
-		w.flip(before[0].Others[0], rand.New(rand.NewPCG(1, 1)))
+		w.flip(before[0].Thumbnails[0], rand.New(rand.NewPCG(1, 1)))
 		if _, findings := w.verify(false); len(findings) != 3 {
 			t.Errorf("got %v, want one more", findings)
 		}
@@ -138,19 +138,19 @@ func TestVerify_MendsThumbnailsFromTheirOriginals(t *testing.T) {
 		must(t, w.upload(0, 6))
 		all := w.stored()
 		random := rand.New(rand.NewPCG(5, 6))
-		w.flip(all[0].Others[0], random)
-		must(t, w.Bucket.Delete(t.Context(), all[1].Others[1]))
-		w.flip(all[2].Others[0], random)
-		w.flip(all[2].Others[1], random)
+		w.flip(all[0].Thumbnails[0], random)
+		must(t, w.Bucket.Delete(t.Context(), all[1].Thumbnails[1]))
+		w.flip(all[2].Thumbnails[0], random)
+		w.flip(all[2].Thumbnails[1], random)
 		// As after an older Tagma, whose pictures had other bytes.
 		w.DB.Image.Update().Where(entimage.ID(all[3].ImageID)).SetThumbnailSha256(make([]byte, 32)).ExecX(t.Context())
 		w.flip(all[4].Original, random)
-		w.flip(all[4].Others[0], random)
+		w.flip(all[4].Thumbnails[0], random)
 		report, findings := w.verify(true)
-		left := []string{"altered " + all[4].Original + " false", "altered " + all[4].Others[0] + " false"}
+		left := []string{"altered " + all[4].Original + " false", "altered " + all[4].Thumbnails[0] + " false"}
 		demand(t, findings, append(left,
-			"altered "+all[0].Others[0]+" true", "missing "+all[1].Others[1]+" true",
-			"altered "+all[2].Others[0]+" true", "altered "+all[2].Others[1]+" true", "altered "+all[3].Others[0]+" true")...)
+			"altered "+all[0].Thumbnails[0]+" true", "missing "+all[1].Thumbnails[1]+" true",
+			"altered "+all[2].Thumbnails[0]+" true", "altered "+all[2].Thumbnails[1]+" true", "altered "+all[3].Thumbnails[0]+" true")...)
 		if report.Mended != 5 || report.Left() != 2 {
 			t.Errorf("it says: %s", report)
 		}
@@ -218,12 +218,12 @@ func TestUpload_TheRowKnowsTheSumsOfItsThumbnailsAndOfThoseOfItsReplacement(t *t
 		must(t, w.upload(0, 1))
 		for _, seed := range []uint64{1, 2} {
 			one := w.stored()[0]
-			for n, key := range one.Others {
+			for n, key := range one.Thumbnails {
 				content, err := w.Bucket.ReadAll(t.Context(), key)
 				must(t, err)
 				sum := sha256.Sum256(content)
-				if want := hex.EncodeToString(sum[:]); one.OtherSums[n] != want {
-					t.Errorf("of %s the row says %q, want %s", key, one.OtherSums[n], want)
+				if want := hex.EncodeToString(sum[:]); one.ThumbnailSums[n] != want {
+					t.Errorf("of %s the row says %q, want %s", key, one.ThumbnailSums[n], want)
 				}
 			}
 			content := scene.JPEG(scene.Options{Width: 160, Height: 120, Seed: 100 + seed})

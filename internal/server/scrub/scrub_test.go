@@ -100,7 +100,7 @@ func (w *world) upload(n int) (bytesInAll int64) {
 	}
 	for one, err := range images.AllStored(w.t.Context(), w.DB) {
 		must(w.t, err)
-		for _, key := range append(one.Others, one.Original) {
+		for _, key := range append(one.Thumbnails, one.Original) {
 			attributes, err := w.Bucket.Attributes(w.t.Context(), key)
 			must(w.t, err)
 			bytesInAll += attributes.Size
@@ -158,7 +158,7 @@ func TestScrub_FindsAFaultInEveryPassTellsOfItOnceAndCounts(t *testing.T) {
 		var key string
 		for one, err := range images.AllStored(t.Context(), w.DB) {
 			must(t, err)
-			key = one.Others[0]
+			key = one.Thumbnails[0]
 		}
 		s, metrics := w.scrub(1 << 20)
 		w.onePass(s)
@@ -222,7 +222,7 @@ func TestScrub_AfterARestartItGoesOnWhereItWas(t *testing.T) {
 		attributes := int64(0)
 		one, _, err := images.StoredByID(t.Context(), w.DB, last)
 		must(t, err)
-		for _, key := range append(one.Others, one.Original) {
+		for _, key := range append(one.Thumbnails, one.Original) {
 			a, err := w.Bucket.Attributes(t.Context(), key)
 			must(t, err)
 			attributes += a.Size

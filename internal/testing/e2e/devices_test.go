@@ -168,10 +168,10 @@ func TestImages_TenThousandKeysAndFingerprintsAreOneRequestOfLessThanAMebibyte(t
 		var images struct{ Images []struct{ TakenAt string } }
 		const byKeys = `query($keys: [ImageKey!]!) { images(keys: $keys) { takenAt } }`
 		admin.must(&images, byKeys, vars{"keys": append(slices.Clone(keys[:asked-10]), keys[asked-20:asked-10]...)})
-		if len(images.Service) != there-10 {
-			t.Fatalf("there are %d images", len(images.Service))
+		if len(images.Images) != there-10 {
+			t.Fatalf("there are %d images", len(images.Images))
 		}
-		for i, got := range images.Service {
+		for i, got := range images.Images {
 			if got.TakenAt != at(there-1-i) {
 				t.Fatalf("image %d is of %s, want %s", i, got.TakenAt, at(there-1-i))
 			}
