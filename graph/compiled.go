@@ -18,7 +18,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// registry lists the types and root fields that package selection can answer. All
+// registry lists the types and root fields of package selection. All
 // other fields go to the resolvers.
 func (r *Resolver) registry() selection.Registry {
 	return selection.Registry{
@@ -233,8 +233,7 @@ func (r *Resolver) annotationSeriesQuery(_ selection.RootArgs, args annotationSe
 	return selection.RootQuery{Narrow: narrow, NarrowJoins: true, Page: keyset}, err
 }
 
-// positionOf returns a function that returns the position of a row by its image
-// key.
+// positionOf returns a function that maps a row to the position of the image key.
 func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	return func(row selection.Row) (int, error) {
 		key, err := keyOf(row, 0)
@@ -242,8 +241,8 @@ func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	}
 }
 
-// keyOf returns the image key in the columns device and time, which are the
-// columns first and first+1 of the row.
+// keyOf returns the image key in the columns first (the device) and first+1 (the
+// time) of the row.
 func keyOf(row selection.Row, first int) (images.Key, error) {
 	device, err := row.Text(first)
 	if err != nil {
