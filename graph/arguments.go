@@ -183,12 +183,16 @@ func decodeFilter(value any) (*annotations.Filter, error) {
 	return filter, nil
 }
 
-// keysAs returns the keys of an edge as values of T, the type of the keys'
-// column. It panics if a key has another type.
-func keysAs[T int64 | string](keys []any) []T {
-	list := make([]T, len(keys))
-	for n, key := range keys {
-		list[n] = key.(T)
+// typedKeys returns the Narrow or the Pages of an edge whose keys have the type K.
+func typedKeys[K int64 | string, R any](query func(keys []K, arguments map[string]any) (R, error)) func([]any, map[string]any) (R, error) {
+	return func(keys []any, arguments map[string]any) (result R, err error) {
+		typed := make([]K, len(keys))
+		for n, key := range keys {
+			var ok bool
+			if typed[n], ok = key.(K); !ok {
+				return result, fmt.Errorf("a key of an edge is a %T, want a %T", key, typed[n])
+			}
+		}
+		return query(typed, arguments)
 	}
-	return list
 }
