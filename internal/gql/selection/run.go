@@ -260,7 +260,7 @@ func (x *execution) bindFields(plan *rowPlan, countObjects func(objects int)) ([
 
 // errDeleted is the error of a parent with a child that was deleted between two
 // statements.
-var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile") //nolint:gochecknoglobals // a constant
+var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile")
 
 // readEdges reads the children of all rows.
 func (x *execution) readEdges(rows *rowSet) error {
