@@ -14,8 +14,8 @@ import (
 	"tagma/internal/gql/selection"
 )
 
-// This file decodes the arguments of the fields that package selection answers:
-// each field has one struct and one decode function. Arguments of roots come
+// This file decodes the arguments of the fields of package selection. Each field has
+// a struct and a decode function. Arguments of roots come
 // decoded by gqlgen. Arguments of other fields come as gqlparser has them.
 
 // root returns a Root whose query function takes decoded arguments.
@@ -127,7 +127,7 @@ func listOfSeries(r *argumentReader) []series.Series {
 	return values(argument[[]*series.Series](r, "series"))
 }
 
-// forwards returns the arguments of a page that is read forwards.
+// forwards returns the arguments of a page with first and after.
 func forwards(r *argumentReader) page.Request {
 	return page.Request{First: argument[*int](r, "first"), After: argument[*string](r, "after")}
 }
@@ -183,12 +183,16 @@ func decodeFilter(value any) (*annotations.Filter, error) {
 	return filter, nil
 }
 
-// keysAs returns the keys of an edge as values of T, the type of the column that
-// holds the keys. It panics if a key has another type.
-func keysAs[T int64 | string](keys []any) []T {
-	list := make([]T, len(keys))
-	for n, key := range keys {
-		list[n] = key.(T)
+// typedKeys returns the Narrow or the Pages of an edge whose keys have the type K.
+func typedKeys[K int64 | string, R any](query func(keys []K, arguments map[string]any) (R, error)) func([]any, map[string]any) (R, error) {
+	return func(keys []any, arguments map[string]any) (result R, err error) {
+		typed := make([]K, len(keys))
+		for n, key := range keys {
+			var ok bool
+			if typed[n], ok = key.(K); !ok {
+				return result, fmt.Errorf("a key of an edge is a %T, want a %T", key, typed[n])
+			}
+		}
+		return query(typed, arguments)
 	}
-	return list
 }

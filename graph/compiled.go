@@ -18,7 +18,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// registry lists the types and root fields that package selection can answer. All
+// registry lists the types and root fields of package selection. All
 // other fields go to the resolvers.
 func (r *Resolver) registry() selection.Registry {
 	return selection.Registry{
@@ -74,13 +74,13 @@ func (r *Resolver) imageType() selection.Type {
 			Arguments: []string{"algorithm"},
 			Edge: &selection.Edge{
 				Type: "Annotation", ChildKey: annotationtable.FieldImageID,
-				Narrow: func(keys []any, arguments map[string]any) (func(*sql.Selector), error) {
+				Narrow: typedKeys(func(ids []int64, arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
 						return nil, err
 					}
-					return annotations.NarrowToImages(keysAs[int64](keys), filter)
-				},
+					return annotations.NarrowToImages(ids, filter)
+				}),
 				Join: func(arguments map[string]any) (func(*sql.Selector), error) {
 					filter, err := decodeFilter(arguments["algorithm"])
 					if err != nil {
@@ -136,7 +136,7 @@ func (r *Resolver) deviceType() selection.Type {
 		"images": {
 			Columns:   []string{devicetable.FieldID},
 			Arguments: []string{"start", "end", "first", "after"},
-			Edge:      &selection.Edge{Type: "Image", ChildKey: imagetable.FieldDeviceID, Pages: r.deviceImagePages},
+			Edge:      &selection.Edge{Type: "Image", ChildKey: imagetable.FieldDeviceID, Pages: typedKeys(r.deviceImagePages)},
 		},
 	}}
 }
@@ -151,9 +151,9 @@ func userType() selection.Type {
 func deviceEdge(column string) selection.Field {
 	return selection.Field{Columns: []string{column}, Edge: &selection.Edge{
 		Type: "Device", ChildKey: devicetable.FieldID,
-		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return database.AmongTexts(devicetable.FieldID, keysAs[string](keys)), nil
-		},
+		Narrow: typedKeys(func(names []string, _ map[string]any) (func(*sql.Selector), error) {
+			return database.AmongTexts(devicetable.FieldID, names), nil
+		}),
 	}}
 }
 
@@ -162,9 +162,9 @@ func deviceEdge(column string) selection.Field {
 func neighbourEdge(after bool) selection.Field {
 	return selection.Field{Columns: []string{imagetable.FieldID}, Edge: &selection.Edge{
 		Type: "Image", ChildKey: images.Origin + "." + imagetable.FieldID, NarrowJoins: true,
-		Narrow: func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-			return images.NarrowToNeighbours(keysAs[int64](keys), after), nil
-		},
+		Narrow: typedKeys(func(ids []int64, _ map[string]any) (func(*sql.Selector), error) {
+			return images.NarrowToNeighbours(ids, after), nil
+		}),
 	}}
 }
 
@@ -176,17 +176,17 @@ func userEdge(column string) selection.Field {
 
 // narrowToIDs returns a Narrow of an edge whose children have the keys as ids.
 func narrowToIDs(column string) func([]any, map[string]any) (func(*sql.Selector), error) {
-	return func(keys []any, _ map[string]any) (func(*sql.Selector), error) {
-		return database.AmongNumbers(column, keysAs[int64](keys)), nil
-	}
+	return typedKeys(func(ids []int64, _ map[string]any) (func(*sql.Selector), error) {
+		return database.AmongNumbers(column, ids), nil
+	})
 }
 
 // The pages and the queries of the roots.
 
-func (r *Resolver) deviceImagePages(keys []any, arguments map[string]any) (pages selection.Pages, err error) {
+func (r *Resolver) deviceImagePages(names []string, arguments map[string]any) (pages selection.Pages, err error) {
 	args, err := decodeDeviceImages(arguments)
 	if err == nil {
-		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.NarrowToPagesOfDevices(keysAs[string](keys), args.within, args.page)
+		pages.Plan, pages.Order, pages.Narrow, pages.CountByKey, err = r.Images.NarrowToPagesOfDevices(names, args.within, args.page)
 	}
 	return pages, err
 }
@@ -233,8 +233,7 @@ func (r *Resolver) annotationSeriesQuery(_ selection.RootArgs, args annotationSe
 	return selection.RootQuery{Narrow: narrow, NarrowJoins: true, Page: keyset}, err
 }
 
-// positionOf returns a function that returns the position of a row by its image
-// key.
+// positionOf returns a function that maps a row to the position of the image key.
 func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	return func(row selection.Row) (int, error) {
 		key, err := keyOf(row, 0)
@@ -242,8 +241,8 @@ func positionOf(positions map[images.Key]int) func(selection.Row) (int, error) {
 	}
 }
 
-// keyOf returns the image key in the columns device and time, which are the
-// columns first and first+1 of the row.
+// keyOf returns the image key in the columns first (the device) and first+1 (the
+// time) of the row.
 func keyOf(row selection.Row, first int) (images.Key, error) {
 	device, err := row.Text(first)
 	if err != nil {

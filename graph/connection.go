@@ -6,7 +6,7 @@ import (
 	"tagma/internal/base/page"
 )
 
-// connection resolves the fields that gqlgen does not find in a generic type.
+// connection resolves the fields of a generic type, where gqlgen finds no methods.
 type connection[T any] struct{}
 
 func (connection[T]) Edges(_ context.Context, p *page.Page[T]) ([]*page.Edge[T], error) {

@@ -20,7 +20,7 @@ type costLimiter struct {
 	errors errorPresenter
 }
 
-// respond replaces an answer beyond a limit by one error. It is the outermost
+// respond replaces an answer beyond a limit by an error. It is the outermost
 // interceptor of responses.
 func (b costLimiter) respond(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	within, meter, end := cost.Start(ctx, b.limits)
@@ -60,8 +60,8 @@ func (costLimiter) root(ctx context.Context, next graphql.RootResolver) graphql.
 // maxPrefixBytes is the most bytes that an answer has before its first value.
 const maxPrefixBytes = 512
 
-// field charges the value that a resolver has returned, before the fields of the
-// value are resolved. Package selection charges its values without field.
+// field charges the value of a resolver before the fields of the value are resolved.
+// Package selection charges without field.
 func (costLimiter) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	meter := cost.From(ctx)
 	if meter == nil {
@@ -95,7 +95,7 @@ func (costLimiter) field(ctx context.Context, next graphql.Resolver) (any, error
 }
 
 // longField is the length in bytes from which the memory of a text is charged.
-// Shorter texts are part of the memory that is charged per object.
+// Shorter texts are part of the memory per object.
 const longField = 256
 
 // sizeOf returns the number of objects in a field's value, and about the number of

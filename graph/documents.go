@@ -20,7 +20,7 @@ import (
 	"tagma/internal/gql/transport"
 )
 
-// resolvePersisted replaces the id or the hash of a document by its text. Use
+// resolvePersisted replaces the id or the hash of a document by the text. Use
 // resolvePersisted before every extension that reads the text.
 type resolvePersisted struct{ documents *persisted.Documents }
 
@@ -67,7 +67,7 @@ func asGraphQL(err error) *gqlerror.Error {
 	return &gqlerror.Error{Err: err, Message: err.Error(), Extensions: map[string]any{"code": fault.CodeOf(err)}}
 }
 
-// registerPersisted stores a document that came with its hash. Use
+// registerPersisted stores a document that came with a hash. Use
 // registerPersisted after the guard, so that no refused document is stored.
 type registerPersisted struct{ documents *persisted.Documents }
 
@@ -124,7 +124,7 @@ const (
 	parsedBytesPerByte = 100      // a query of short names takes some hundred bytes per token
 )
 
-// parsedSize estimates the memory of a parsed query from its text.
+// parsedSize returns an estimate of the memory of a parsed query.
 func parsedSize(text string, _ *ast.QueryDocument) int { return parsedBytesPerByte * (len(text) + 10) }
 
 // newQueryCache returns a cache of parsed queries.

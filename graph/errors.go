@@ -17,7 +17,7 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// errorPresenter writes errors into answers. An error that callers must not read
+// errorPresenter writes errors into answers. An internal error
 // goes to the log with the id of the request, and the caller gets INTERNAL.
 type errorPresenter struct {
 	log      *slog.Logger
@@ -54,7 +54,7 @@ func (p errorPresenter) present(ctx context.Context, err error) *gqlerror.Error 
 // errorBytes is about the size of an error, in the answer and in memory.
 const errorBytes = 512
 
-// publicError returns the part of an error that a caller may read, and logs the rest.
+// publicError returns the public part of an error, and logs the rest.
 func (p errorPresenter) publicError(ctx context.Context, err error, answer *gqlerror.Error) *fault.Error {
 	if known, ok := errors.AsType[*fault.Error](err); ok {
 		if known.Unwrap() != nil {

@@ -1,4 +1,4 @@
-// Package graph answers GraphQL operations: it binds the contract in
+// Package graph answers GraphQL operations. It binds the contract in
 // schema.graphql to the packages of the domain.
 //
 // A resolver checks its arguments, calls one function of the domain, and returns.
@@ -65,7 +65,7 @@ type Options struct {
 	ordinary bool // for tests: the resolvers answer all fields
 }
 
-// sizes are the lengths of lists that the guard assumes: Of is the argument with the
+// sizes are the assumed lengths of lists, for the guard: Of is the argument with the
 // length.
 var sizes = map[string]guard.Size{
 	"Query.images":                      {Of: "keys", Each: 1},

@@ -38,8 +38,8 @@ func newEngineMeter(metrics prometheus.Registerer, log *slog.Logger) engineMeter
 	return m
 }
 
-// selection is the selection.Report of a server. It logs a failure that is
-// neither the caller's fault nor the end of the request nor of the database.
+// selection is the selection.Report of a server. It logs a failure, but
+// not the caller's fault, the end of the request or an unavailable database.
 func (m engineMeter) selection(ctx context.Context, field string, result selection.Result, err error) {
 	m.selections.WithLabelValues(field, string(result)).Inc()
 	if _, callers := errors.AsType[*fault.Error](err); err == nil || callers || ctx.Err() != nil ||
@@ -132,7 +132,7 @@ func (m *operationMeter) name(name string, anonymous bool) string {
 	return name
 }
 
-// statements returns the number of SQL statements that the request has sent so far.
+// statements returns the number of SQL statements of the request so far.
 func statements(ctx context.Context) int64 {
 	if sent := request.From(ctx).Statements; sent != nil {
 		return sent.Load()

@@ -9,7 +9,7 @@ import (
 )
 
 // nodes returns the nodes with the ids, in the order of the ids, and nil for an id
-// without a node. It sends one statement per type. Types without a line here have no
+// without a node. nodes sends a statement per type. Types without a line here have no
 // nodes.
 func (r *Resolver) nodes(ctx context.Context, ids []nodeid.ID) ([]node.Node, error) {
 	numbers := map[string][]int64{}
@@ -57,7 +57,7 @@ func addNodes[K comparable, N node.Node](ctx context.Context, byID map[nodeid.ID
 	return err
 }
 
-// tokensByID returns the tokens with the ids that the caller may see.
+// tokensByID returns the tokens with the ids, if the caller may see them.
 func (r *Resolver) tokensByID(ctx context.Context, ids []int64) (map[int64]*ent.AccessToken, error) {
 	byID := map[int64]*ent.AccessToken{}
 	for _, id := range ids {

@@ -18,8 +18,8 @@ import (
 	"tagma/internal/domain/people"
 )
 
-// ownOrAdmin returns an error unless the caller owns the account or is an admin: it
-// decides fields with the audience SELF. The user of a LoginPayload has signed in
+// ownOrAdmin returns an error unless the caller owns the account or is an admin.
+// Fields with the audience SELF use ownOrAdmin. The user of a LoginPayload has signed in
 // with this request.
 func ownOrAdmin(ctx context.Context, account *ent.User) error {
 	if c := caller.From(ctx); c.Is(account.ID) || c.Has(caller.Admin) {

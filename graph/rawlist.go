@@ -20,12 +20,12 @@ import (
 
 // This file decodes long lists of input straight into values of the domain. gqlgen
 // decodes a list into maps of interfaces, checks the maps by reflection and copies
-// them, which takes three quarters of the time of a request with ten thousand
-// fingerprints. gqlgen still decodes each list that a decoder here refuses, and
-// reports the errors.
+// the maps. That takes three quarters of the time of a request with ten thousand
+// fingerprints. If a decoder here refuses a list, gqlgen decodes the list and reports
+// the errors.
 
 // listDecoders decode a list, by the type of an item. A decoder returns false for
-// every text that the schema does not allow, and may return false for others.
+// every text against the schema, and may return false for other texts.
 var listDecoders = map[string]func(text string) (list any, ok bool){
 	"ImageFingerprint": decodeList(decodeFingerprint),
 	"AnnotationInput":  decodeList(decodeAddition),
@@ -38,8 +38,8 @@ const (
 )
 
 // decodeRawLists hides raw lists from gqlgen's validation of the variables, and
-// puts the decoded lists back, so that the guard sees their lengths. Use it before
-// the guard.
+// puts the decoded lists back, so that the guard sees the lengths. Use
+// decodeRawLists before the guard.
 type decodeRawLists struct {
 	schema *ast.Schema
 	report func(typ string, decoded bool) // is called once per raw list

@@ -8,11 +8,11 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// This file assembles the answer: it copies the encoded rows, and the encoded
+// This file assembles the answer: the encoded rows are copied, and the encoded
 // children into the slots of their parents.
 
-// answerOrder returns the indexes of the rows in the order of the answer, or nil
-// if that is the order of the rows.
+// answerOrder returns the indexes of the rows in the order of the answer. Nil is the
+// order of the rows.
 func (r *rowSet) answerOrder(q RootQuery) []int {
 	if r.positions == nil && !q.Page.Plan.Backwards {
 		return nil
@@ -94,7 +94,7 @@ func (r *rowSet) appendRows(b []byte, encoder int, order []int) []byte {
 	return append(b, ']')
 }
 
-// appendRow appends a row with the children in its slots.
+// appendRow appends a row with the children in the slots.
 func (r *rowSet) appendRow(b []byte, encoder, row int) []byte {
 	buffer, edgeSteps := &r.buffers[encoder], r.plan.encoders[encoder].edgeSteps
 	start := 1 // after the comma

@@ -12,17 +12,17 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// plan is the compiled selection of one root field of an operation. Only sql
-// changes: it is set by the first request that builds the SQL.
+// plan is the compiled selection of a root field of an operation. Only sql changes:
+// the first request stores the SQL.
 type plan struct {
 	rows       *rowPlan
-	joinedEdge *edgePlan // whose children are read in the statement of the one row; or nil
+	joinedEdge *edgePlan // an edge with children in the statement of the row; or nil
 	shape      shape
 	connection connectionEncoder
 	sql        atomic.Pointer[string]
 }
 
-// shape is the kind of value that a root field holds.
+// shape is the kind of value of a root field.
 type shape int
 
 const (
@@ -49,7 +49,7 @@ func (c connectionEncoder) selects(names ...string) bool {
 	return slices.ContainsFunc(c.fields, func(field connectionField) bool { return slices.Contains(names, field.name) })
 }
 
-// objects returns the number of objects in a connection without its rows.
+// objects returns the number of objects in a connection without the rows.
 func (c connectionEncoder) objects() int {
 	n := 1
 	for _, field := range c.fields {
@@ -72,7 +72,7 @@ type rowPlan struct {
 	edges       []*edgePlan
 }
 
-// addColumn returns the index of a column, and adds the column if it is new.
+// addColumn returns the index of a column, and adds a new column.
 func (r *rowPlan) addColumn(name string) int {
 	if n := slices.Index(r.columns, name); n >= 0 {
 		return n
@@ -89,7 +89,7 @@ func (r *rowPlan) addColumns(names []string) []int {
 	return indexes
 }
 
-// rowEncoder encodes a row as one selection set wants it.
+// rowEncoder encodes a row as a selection set describes the row.
 type rowEncoder struct {
 	steps     []step
 	suffix    string // the JSON after the last step
@@ -98,7 +98,7 @@ type rowEncoder struct {
 	objects int // objects per row, without lists of objects and children
 }
 
-// step appends a prefix and then one value.
+// step appends a prefix and then a value.
 type step struct {
 	prefix string
 	kind   stepKind
@@ -127,7 +127,7 @@ type boundField struct {
 	fields     []SelectedField
 }
 
-// edgePlan describes the statement that reads the children of all rows.
+// edgePlan describes the statement of the children of all rows.
 type edgePlan struct {
 	field     *ast.Field
 	signature string // the field's name and arguments as the operation spells them
@@ -140,8 +140,8 @@ type edgePlan struct {
 	connections      []connectionEncoder // one per selection of a connection
 }
 
-// planKey identifies a plan: a field of an operation, and the variables that
-// @skip and @include may use.
+// planKey identifies a plan: a field of an operation, and the variables of
+// @skip and @include.
 type planKey struct {
 	operation *ast.OperationDefinition
 	alias     string
@@ -175,8 +175,8 @@ func (e *Engine) plan(operation *graphql.OperationContext, field graphql.Collect
 	return p
 }
 
-// compiler compiles one plan. Its methods return false for a selection that the
-// registry does not cover.
+// compiler compiles a plan. The methods return false for a selection beyond the
+// registry.
 type compiler struct {
 	*Engine
 	operation *graphql.OperationContext
@@ -359,7 +359,7 @@ func (r *rowPlan) addEncoder(encoder *rowEncoder, l *literal) int {
 	return len(r.encoders) - 1
 }
 
-// compileObject adds the steps that encode a row as an object.
+// compileObject adds the steps of a row as an object.
 func (c *compiler) compileObject(r *rowPlan, encoder *rowEncoder, l *literal, selections ast.SelectionSet) bool {
 	fields, ok := c.collectFields(r.typ.Name, selections)
 	if !ok {

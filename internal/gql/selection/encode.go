@@ -25,18 +25,18 @@ func (c *cell) Scan(value any) error {
 	return nil
 }
 
-// Row holds the columns of a row that a field uses, in the order of
-// Field.Columns. It is valid until the next row is read.
+// Row holds the columns of a row for a field, in the order of Field.Columns. A Row is
+// valid until the next row is read.
 type Row struct {
 	cells   []cell
 	columns []int
 }
 
 // Value returns the driver's value of column n: an int64, a float64, a string, a
-// []byte that changes with the next row, or nil.
+// []byte (valid until the next row), or nil.
 func (r Row) Value(n int) any { return r.cells[r.columns[n]].value }
 
-// Text returns column n, which holds text or JSON.
+// Text returns column n of text or JSON.
 func (r Row) Text(n int) (string, error) {
 	switch v := r.Value(n).(type) {
 	case string:
@@ -48,7 +48,7 @@ func (r Row) Text(n int) (string, error) {
 	}
 }
 
-// Bytes returns column n, which holds text or JSON. The bytes may change with the
+// Bytes returns column n of text or JSON. The bytes may change with the
 // next row.
 func (r Row) Bytes(n int) ([]byte, error) {
 	switch v := r.Value(n).(type) {
@@ -61,7 +61,7 @@ func (r Row) Bytes(n int) ([]byte, error) {
 	}
 }
 
-// Number returns column n, which holds an integer.
+// Number returns column n of an integer.
 func (r Row) Number(n int) (int64, error) {
 	if v, ok := r.Value(n).(int64); ok {
 		return v, nil
@@ -71,7 +71,7 @@ func (r Row) Number(n int) (int64, error) {
 
 func unexpectedType(v any) error { return fmt.Errorf("selection: the database returned a %T", v) }
 
-// retained returns a value that stays the same after the next row is read.
+// retained returns a copy of a value, valid after the next row is read.
 func retained(v any) any {
 	if b, ok := v.([]byte); ok {
 		return string(b)
@@ -79,7 +79,7 @@ func retained(v any) any {
 	return v
 }
 
-// valueEncoder appends a value that is not nil as JSON. Typ is the name of the
+// valueEncoder appends a value as JSON. The value is not nil. Typ is the name of the
 // object's type.
 type valueEncoder func(b []byte, typ string, value any) ([]byte, error)
 

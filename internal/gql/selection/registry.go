@@ -13,7 +13,7 @@ import (
 	"tagma/internal/base/page"
 )
 
-// Registry lists the types and root fields that the engine can answer. All
+// Registry lists the types and root fields of the engine. All
 // other fields go to their resolvers.
 type Registry struct {
 	Types []Type
@@ -30,7 +30,7 @@ type Type struct {
 	// "table.column". Each row has exactly one row in the joined table.
 	Join func(*sql.Selector)
 
-	// Expressions maps columns that the table does not have to their SQL.
+	// Expressions maps columns to SQL. The table does not have these columns.
 	Expressions map[string]string
 }
 
@@ -62,8 +62,8 @@ type BindRequest struct {
 	Context   context.Context
 	Arguments map[string]any  // not decoded by gqlgen; defaults are set
 	Fields    []SelectedField // the selected fields of the object
-	// CountObjects is called once per row with the number of objects that the
-	// encoder appends, if the field is a list of objects.
+	// CountObjects is called once per row with the number of appended objects, if
+	// the field is a list of objects.
 	CountObjects func(objects int)
 }
 
@@ -107,12 +107,12 @@ type Edge struct {
 	// given values of ChildKey, and orders the query. The keys are int64s or
 	// strings.
 	Narrow func(keys []any, arguments map[string]any) (func(*sql.Selector), error)
-	// NarrowJoins says that Narrow joins the table of ChildKey.
+	// NarrowJoins reports whether Narrow joins the table of ChildKey.
 	NarrowJoins bool
 
 	// Join, if set, returns a function that joins the children to a query of one
 	// parent row, and orders the query. A parent without children stays in the
-	// result. The children's table keeps its name.
+	// result. The children's table keeps the name.
 	Join func(arguments map[string]any) (func(*sql.Selector), error)
 
 	// Pages replaces Narrow if the field is a connection.
@@ -138,7 +138,7 @@ type Root struct {
 	Query func(RootArgs) (RootQuery, error)
 }
 
-// RootArgs is what an operation passes to a root field.
+// RootArgs holds the arguments of a root field.
 type RootArgs struct {
 	Context   context.Context
 	Arguments map[string]any // decoded by gqlgen
@@ -153,10 +153,10 @@ type RootQuery struct {
 	// Narrow restricts a query of the type's table to the rows, and orders the
 	// query.
 	Narrow func(*sql.Selector)
-	// NarrowJoins says that Narrow joins the table that Type.Join would join.
+	// NarrowJoins reports whether Narrow joins the same table as Type.Join.
 	NarrowJoins bool
 	// Arguments, if set, are the arguments of Narrow's SQL. The SQL must then be
-	// the same for all queries of the root: it is built once per plan.
+	// the same for all queries of the root: the SQL is built once per plan.
 	Arguments []any
 
 	Empty   bool // there are no rows, and no statement is sent
@@ -174,7 +174,7 @@ type RootQuery struct {
 	PositionColumns []string
 }
 
-// StaticRows are rows that do not come from the database.
+// StaticRows are rows from outside the database.
 type StaticRows struct {
 	Count int
 	// Value returns the value of a column, with the type that a database driver

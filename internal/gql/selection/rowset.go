@@ -16,7 +16,7 @@ type rowSet struct {
 	keyIndexes    []int    // in columns, of the cursor
 	positionIndex []int    // in columns, of the position
 	fieldEncoders []FieldEncoder
-	listObjects   int // objects that the field encoders appended for the present row
+	listObjects   int // objects in the lists of the present row
 
 	count     int
 	hasMore   bool        // whether there are more rows than maxRows
@@ -35,7 +35,7 @@ type rowSet struct {
 	sizes         [][]size     // per encoder and row; computed by rowSizes
 }
 
-// rowBuffer holds the rows as one encoder encodes the rows, each after a comma,
+// rowBuffer holds the rows in the form of an encoder, each after a comma,
 // with an empty slot per edge for the children.
 type rowBuffer struct {
 	json    *[]byte
@@ -106,8 +106,8 @@ func (r *rowSet) add(cells []cell) error {
 	return nil
 }
 
-// addKeys stores the cursor key of a row, the keys of its children, and the key
-// of its parent.
+// addKeys stores the cursor key of a row, the keys of the children, and the key of
+// the parent.
 func (r *rowSet) addKeys(cells []cell) {
 	if len(r.keyIndexes) > 0 {
 		r.lastKey = r.lastKey[:0]

@@ -27,7 +27,7 @@ type execution struct {
 	buffers   []*[]byte // from the pool, until release
 
 	meter   *cost.Meter
-	charged size // of the rows that were read
+	charged size // of the rows read so far
 }
 
 // maxPooledBuffer is the capacity in bytes of the largest buffer that goes back
@@ -58,7 +58,7 @@ type answer struct {
 }
 
 // MarshalGQL writes the answer. Call it once: the buffers of the rows go back to
-// the pool. It writes into gqlgen's buffer in place, so that no second copy of
+// the pool. MarshalGQL writes into gqlgen's buffer in place: no second copy of
 // the answer is in memory.
 func (a *answer) MarshalGQL(w io.Writer) {
 	if buffer, ok := w.(*bytes.Buffer); ok {
@@ -70,10 +70,10 @@ func (a *answer) MarshalGQL(w io.Writer) {
 	a.execution.release()
 }
 
-// stmtPlan says what to read with one statement.
+// stmtPlan describes the rows of a statement.
 type stmtPlan struct {
 	plan        *rowPlan
-	joinedEdge  *edgePlan // whose children are read in the same statement; or nil. There is at most one parent row
+	joinedEdge  *edgePlan // an edge with children in the same statement, and at most one parent row; or nil
 	narrow      func(*sql.Selector)
 	narrowJoins bool
 	empty       bool // send no statement
@@ -82,7 +82,7 @@ type stmtPlan struct {
 
 	keyColumns []string // of the cursor, if the answer needs cursors
 	everyKey   bool     // whether the answer needs the cursor of every row, not only of the first and the last
-	childKey   int      // index of the column that equals the parents' key, or -1
+	childKey   int      // index of the column with the parent's key, or -1
 	paged      bool     // whether each parent has at most pageLength rows
 	pageLength int
 
@@ -258,9 +258,9 @@ func (x *execution) bindFields(plan *rowPlan, countObjects func(objects int)) ([
 	return encoders, nil
 }
 
-// errDeleted is the error of a parent whose child was deleted between two
+// errDeleted is the error of a parent with a child that was deleted between two
 // statements.
-var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile") //nolint:gochecknoglobals // a constant
+var errDeleted = fault.New(fault.NotFound, "a row was deleted meanwhile")
 
 // readEdges reads the children of all rows.
 func (x *execution) readEdges(rows *rowSet) error {
@@ -317,8 +317,8 @@ func (x *execution) readEdge(e *edgePlan, keys []any) (index childIndex, err err
 }
 
 // hasDuplicateEdges reports whether two edges of the same rows have equal
-// arguments that are spelled differently, as two variables with one value. The
-// resolvers would batch both edges in one statement. The engine would send two.
+// arguments in different spellings, as two variables with the same value. The
+// resolvers would batch both edges in a statement. The engine would send two.
 func (x *execution) hasDuplicateEdges(plan *rowPlan) bool {
 	for n, e := range plan.edges {
 		for _, other := range plan.edges[:n] {

@@ -4,9 +4,8 @@
 // these columns, in one statement per edge, and writes JSON from the driver's
 // values, without an object, a goroutine or a context per row or value.
 //
-// A Registry lists what the engine can answer, and is checked against the schema
-// at the start. An operation that selects something else is left to gqlgen's
-// resolvers, and most errors are too. Both engines give the same answer, to the
+// A Registry lists the types and fields of the engine, and is checked against the
+// schema at the start. An operation with other fields is left to gqlgen's resolvers, and most errors are too. Both engines give the same answer, to the
 // byte, and the resolvers report all errors but three: an answer beyond a limit
 // (package cost), a request that has ended, and an unavailable database end the
 // field here, because the resolvers would send the same statements again.
@@ -28,18 +27,18 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Result tells what became of a root field that is in the registry.
+// Result is the outcome of a root field of the registry.
 type Result string
 
 // The results. A field that is Left goes to its resolver. A field that Failed
 // does too, unless the request cannot go on: see InterceptField.
 const (
 	Compiled Result = "compiled" // the engine answered the field
-	Left     Result = "left"     // the operation selects something that is not in the registry
+	Left     Result = "left"     // the operation selects a field outside the registry
 	Failed   Result = "failed"   // reading or encoding the rows failed
 )
 
-// Report is called once per root field that is in the registry. Field is
+// Report is called once per root field of the registry. Field is
 // Type.field. The error is nil unless the result is Failed.
 type Report func(ctx context.Context, field string, result Result, err error)
 

@@ -4,7 +4,7 @@ package selection
 // that is read once may appear in the answer many times, if edges lead back and
 // forth. So each row's size is computed once, and added per appearance.
 
-// size is the number of objects and bytes of an answer or a part of it.
+// size is the number of objects and bytes of an answer, or of a part.
 type size struct{ objects, bytes int64 }
 
 // maxSize is more than any limit, and small enough that sums do not overflow.
@@ -19,7 +19,7 @@ func (s *size) add(other size) {
 // the buffer does not grow for the last brace.
 const spareBytes = 64
 
-// chargeRow charges a row as it is read. It returns an error beyond a limit.
+// chargeRow charges a row. It returns an error beyond a limit.
 func (x *execution) chargeRow(s size) error {
 	x.charged.add(s)
 	if err := x.meter.Objects(s.objects); err != nil {
@@ -28,7 +28,7 @@ func (x *execution) chargeRow(s size) error {
 	if err := x.meter.Bytes(s.bytes); err != nil {
 		return err
 	}
-	return x.meter.Hold(2 * s.bytes) // a buffer that grows is in memory twice for a moment
+	return x.meter.Hold(2 * s.bytes) // a growing buffer is in memory twice for a moment
 }
 
 // chargeAnswer charges the difference between the answer and the rows that were
@@ -43,7 +43,7 @@ func (x *execution) chargeAnswer(answer size) error {
 	return x.meter.Hold(answer.bytes)
 }
 
-// rowSizes returns the size of each row with its children.
+// rowSizes returns the size of each row with the children.
 func (r *rowSet) rowSizes(encoder int) []size {
 	if r.sizes[encoder] != nil {
 		return r.sizes[encoder]
@@ -135,7 +135,7 @@ func (r *rowSet) sizeOfConnection(encoder connectionEncoder) size {
 // maxInfoBytes is about the length of the values of a PageInfo, or of a number.
 const maxInfoBytes = 400
 
-// sizeWithoutRows returns an upper bound for the size of a connection without its
+// sizeWithoutRows returns an upper bound for the size of a connection without the
 // rows.
 func (c connectionEncoder) sizeWithoutRows() size {
 	total := size{int64(c.objects()), int64(len(c.suffix))}

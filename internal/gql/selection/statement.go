@@ -11,8 +11,8 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-// buildStatement returns the SQL that reads the columns of a rowSet and of its
-// joined edge, and the arguments of the SQL.
+// buildStatement returns the SQL for the columns of a rowSet and of the joined edge,
+// and the arguments of the SQL.
 func (x *execution) buildStatement(rows *rowSet) (string, []any, error) {
 	if rows.arguments != nil {
 		if text := rows.sql.Load(); text != nil {
