@@ -361,7 +361,7 @@ func TestCost_NoListTakesMoreThanTheLimitsHoweverDeepItIsAskedFor(t *testing.T) 
 	})
 }
 
-// large is an operation with an answer of more than 20 MB.
+// large is an operation with an answer of 18 MB.
 var large = func() string {
 	text := "{"
 	fields := strings.Replace(strings.Join(annotations.Fields[:], " "), annotations.BoxField, "", 1) // boxes count as objects
