@@ -42,12 +42,12 @@ func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.Operati
 	if events.send(heartbeat) != nil { // tells the client that the stream is open
 		return nil
 	}
-	next, running := exec.DispatchOperation(ctx, operation)
+	next, opCtx := exec.DispatchOperation(ctx, operation)
 	answers, sent := make(chan object), make(chan struct{})
 	go func() { // so that heartbeats are sent meanwhile
 		defer close(answers)
 		for {
-			response := next(running)
+			response := next(opCtx)
 			if response == nil {
 				return
 			}
