@@ -96,11 +96,11 @@ another kind than that of the server which the backup is of: so data moves from 
 laptop to a lab's server. If the command fails, run it again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := backup.Find(cmd.Context(), args[0], generation)
+			source, err := backup.Find(cmd.Context(), args[0], generation)
 			if err != nil {
 				return err
 			}
-			if err := found.CheckApart(placeOf(c)); err != nil {
+			if err := source.CheckApart(placeOf(c)); err != nil {
 				return err
 			}
 			return withNewStore(cmd, c, func(st *store.Store) error {
@@ -108,7 +108,7 @@ laptop to a lab's server. If the command fails, run it again.`,
 				if err != nil {
 					return err
 				}
-				report, err := backup.Restore(cmd.Context(), found, backup.Target{DB: st.DB, Bucket: st.Bucket, Folder: st.Folder, Temporary: temporary})
+				report, err := backup.Restore(cmd.Context(), source, backup.Target{DB: st.DB, Bucket: st.Bucket, Folder: st.Folder, Temporary: temporary})
 				if err != nil {
 					return err
 				}

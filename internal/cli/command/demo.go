@@ -41,12 +41,12 @@ func demoCommand(c *config.Config) *cobra.Command {
 					return err
 				}
 				photos := images.New(st.DB, st.Bucket, instant.System, c.Images())
-				made, err := demo.Fill(cmd.Context(), photos, annotations.New(st.DB, photos, instant.System, c.Page()))
+				summary, err := demo.Fill(cmd.Context(), photos, annotations.New(st.DB, photos, instant.System, c.Page()))
 				if err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "Made %d photographs by %d traps, and %d annotations with %d objects.\n%s",
-					made.Images, made.Devices, made.Annotations, made.Objects, exampleQuery)
+					summary.Images, summary.Devices, summary.Annotations, summary.Objects, exampleQuery)
 				return nil
 			})
 		},

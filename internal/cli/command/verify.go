@@ -129,9 +129,7 @@ func verifyStore(cmd *cobra.Command, c *config.Config, st *store.Store, mend boo
 // inspect checks an SQLite database that cannot be opened, and returns an error with
 // the remedy.
 func inspect(cmd *cobra.Command, c *config.Config, cause error) error {
-	found := 0
 	err := database.Inspect(cmd.Context(), c.Database, func(f database.Fault) {
-		found++
 		fmt.Fprintln(cmd.OutOrStdout(), integrity.Finding{Kind: integrity.Damaged, Key: "database", Err: errors.New(f.Text)})
 	})
 	if err != nil && !database.IsDamaged(err) {

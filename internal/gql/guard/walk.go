@@ -178,14 +178,14 @@ func (w *walk) page(f *ast.Field) int64 {
 		w.misuse(f, "first", "%s has both first and last: give one of them", coordinate(f))
 		return int64(w.limits.Page)
 	}
-	name, asked := "first", first
+	name, value := "first", first
 	if last != nil {
-		name, asked = "last", last
+		name, value = "last", last
 	}
-	if asked == nil {
+	if value == nil {
 		return int64(w.limits.DefaultPage)
 	}
-	n, err := graphql.UnmarshalInt64(asked)
+	n, err := graphql.UnmarshalInt64(value)
 	if err != nil || n < 0 || n > int64(w.limits.Page) {
 		w.misuse(f, name, "%s has a %s that is not from 0 to %d, the length of the longest page: ask page by page with after or before",
 			coordinate(f), name, w.limits.Page)
@@ -203,10 +203,10 @@ func (w *walk) argument(f *ast.Field, name string) any {
 		return nil
 	}
 	literal := def.DefaultValue
-	if given := f.Arguments.ForName(name); given != nil && given.Value.Kind != ast.Variable {
-		literal = given.Value
-	} else if given != nil {
-		if v, ok := w.variables[given.Value.Raw]; ok {
+	if arg := f.Arguments.ForName(name); arg != nil && arg.Value.Kind != ast.Variable {
+		literal = arg.Value
+	} else if arg != nil {
+		if v, ok := w.variables[arg.Value.Raw]; ok {
 			return v // an absent variable leaves the default in force
 		}
 	}

@@ -99,7 +99,7 @@ func TestRawList_WhatIsOddIsLeft(t *testing.T) {
 		"variables of a list": `{"query": "{ x }", "variables": ` + list + `}`,
 	} {
 		if params, ok := decodeWithRawLists(document); ok {
-			t.Errorf("%s: %s", name, fmt.Sprintf("%.200v", params))
+			t.Errorf("%s: got %s, want a refusal", name, fmt.Sprintf("%.200v", params))
 		}
 	}
 }

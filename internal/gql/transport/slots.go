@@ -53,19 +53,19 @@ func (p *slots) acquire(by *caller.Caller, address string) (*slot, *refusal) {
 		return nil, noSlot(http.StatusServiceUnavailable, fault.Unavailable,
 			"the server has %d sockets and event streams open, and the limit is %d: try again later", p.all, p.limits.All)
 	}
-	taken := &slot{slots: p}
+	s := &slot{slots: p}
 	if by != nil {
 		if p.persons[by.UserID] >= p.limits.Person {
 			return nil, noSlot(http.StatusTooManyRequests, fault.RateLimited,
 				"you have %d sockets and event streams open, and the limit is %d for one person: close one, and try again", p.persons[by.UserID], p.limits.Person)
 		}
-		taken.person = by.UserID
+		s.person = by.UserID
 		p.persons[by.UserID]++
 		p.all++
-		return taken, nil
+		return s, nil
 	}
-	taken.address = request.Network(address)
-	switch at := p.addresses[taken.address]; {
+	s.address = request.Network(address)
+	switch at := p.addresses[s.address]; {
 	case at >= p.limits.PendingAddress:
 		return nil, noSlot(http.StatusTooManyRequests, fault.RateLimited,
 			"%d sockets from your address have not signed in, and the limit is %d: send connection_init on them, and try again", at, p.limits.PendingAddress)
@@ -73,10 +73,10 @@ func (p *slots) acquire(by *caller.Caller, address string) (*slot, *refusal) {
 		return nil, noSlot(http.StatusServiceUnavailable, fault.Unavailable,
 			"%d sockets have not signed in, and the limit is %d: try again later, or send the header Authorization with the upgrade", p.pending, p.limits.Pending)
 	}
-	p.addresses[taken.address]++
+	p.addresses[s.address]++
 	p.pending++
 	p.all++
-	return taken, nil
+	return s, nil
 }
 
 // noSlot returns a refusal because a limit of StreamLimits is reached.

@@ -39,15 +39,15 @@ func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.Operati
 	ctx, cancel := e.options.Streams.context(e.r.Context(), by)
 	defer cancel()
 	events := newEventWriter(e.w)
-	if events.send(heartbeat) != nil { // tells the client that the stream is open
+	if events.heartbeat() != nil { // tells the client that the stream is open
 		return nil
 	}
-	next, running := exec.DispatchOperation(ctx, operation)
+	next, opCtx := exec.DispatchOperation(ctx, operation)
 	answers, sent := make(chan object), make(chan struct{})
 	go func() { // so that heartbeats are sent meanwhile
 		defer close(answers)
 		for {
-			response := next(running)
+			response := next(opCtx)
 			if response == nil {
 				return
 			}
@@ -78,7 +78,7 @@ func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.Operati
 			}
 			sent <- struct{}{}
 		case <-ticker.C:
-			err = events.send(heartbeat)
+			err = events.heartbeat()
 		}
 		if err != nil { // the client is gone, or does not read
 			cancel()
@@ -89,9 +89,6 @@ func (e *exchange) stream(exec graphql.GraphExecutor, operation *graphql.Operati
 		}
 	}
 }
-
-// heartbeat is a comment in the event stream. Clients ignore comments.
-var heartbeat = object{[]byte(":\n\n")}
 
 // eventWriter writes server-sent events to a connection.
 type eventWriter struct {
@@ -109,6 +106,9 @@ func newEventWriter(w http.ResponseWriter) eventWriter {
 	header.Set("X-Accel-Buffering", "no") // or nginx buffers events
 	return eventWriter{w, connection}
 }
+
+// heartbeat sends a comment, which clients ignore.
+func (e eventWriter) heartbeat() error { return e.send(object{[]byte(":\n\n")}) }
 
 // send writes text within writeTimeout.
 func (e eventWriter) send(text object) error {

@@ -234,7 +234,7 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 		release()
 		return closeBadRequest, "the payload must hold query, and may hold operationName, variables and extensions"
 	}
-	running, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
+	opCtx, cancel := context.WithCancel(request.With(ctx, request.New(request.From(ctx).Address)))
 	s.mu.Lock()
 	isDuplicate, isFull := s.operations[m.ID] != nil, len(s.operations) >= s.options.Streams.Operations
 	if !isDuplicate && !isFull {
@@ -249,14 +249,14 @@ func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCod
 	case isFull:
 		cancel()
 		release()
-		s.sendErrors(ctx, m.ID, s.options.errorList(running, fault.TooLarge,
+		s.sendErrors(ctx, m.ID, s.options.errorList(opCtx, fault.TooLarge,
 			fmt.Sprintf("a socket carries %d operations at once: complete one, or open another socket", s.options.Streams.Operations)))
 	default:
 		s.work.Go(func() {
 			defer release()
 			defer cancel()
 			defer s.remove(m.ID)
-			s.run(running, m.ID, params)
+			s.run(opCtx, m.ID, params)
 		})
 	}
 	return 0, ""
@@ -306,8 +306,8 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 	}
 	share := s.options.Answers.Share()
 	defer share.Release()
-	next, running := s.exec.DispatchOperation(cost.WithShare(ctx, share), operation)
-	for response := next(running); response != nil; response = next(running) {
+	next, opCtx := s.exec.DispatchOperation(cost.WithShare(ctx, share), operation)
+	for response := next(opCtx); response != nil; response = next(opCtx) {
 		if err := s.sendNext(id, response); err != nil {
 			s.options.Log.ErrorContext(ctx, "an answer could not be written", "error", err)
 			EndStream(ctx, fault.New(fault.Internal, "internal error"))

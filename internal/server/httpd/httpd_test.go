@@ -89,13 +89,13 @@ func TestWrap_EveryRequestHasAnIDThatTheLogAndTheCallerKnow(t *testing.T) {
 		r.Header.Set("X-Request-Id", "a caller's own") // which the log must not take
 		id := w.do(r).Header().Get("X-Request-Id")
 		if len(id) != 16 || seen[id] || id != within {
-			t.Fatalf("%q, within %q", id, within)
+			t.Fatalf("got the id %q, and %q within the request, want one new id of 16 digits", id, within)
 		}
 		seen[id] = true
 	}
 	for _, line := range w.lines("request") {
 		if !seen[line["request"].(string)] {
-			t.Errorf("%v", line)
+			t.Errorf("got the line %v, want the id of one of the requests", line)
 		}
 	}
 }
@@ -146,15 +146,15 @@ func TestWrap_APanicIsToldToTheLogAlone(t *testing.T) {
 	w := wrap(t, func(http.ResponseWriter, *http.Request) { panic(canary) }, Options{})
 	answer := w.do(get("/"))
 	if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), canary) {
-		t.Errorf("%d: %s", answer.Code, answer.Body)
+		t.Errorf("got %d %s, want 500 without the value of the panic", answer.Code, answer.Body)
 	}
 	lines := w.lines("panic")
 	if len(lines) != 1 || lines[0]["value"] != canary || !strings.Contains(lines[0]["stack"].(string), "httpd_test.go") ||
 		lines[0]["request"] != answer.Header().Get("X-Request-Id") {
-		t.Errorf("%v", lines)
+		t.Errorf("got %v, want one panic with its value, stack and request id", lines)
 	}
 	if lines := w.lines("request"); len(lines) != 1 || lines[0]["status"] != 500.0 {
-		t.Errorf("%v", lines)
+		t.Errorf("got %v, want one request with status 500", lines)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestWrap_AnAnswerThatAPanicCutShortIsNotTakenForTheWhole(t *testing.T) {
 			t.Errorf("%s: the log has %d panics", name, panics)
 		}
 		if lines := w.lines("request"); len(lines) != 1 {
-			t.Errorf("%s: %v", name, lines)
+			t.Errorf("%s: got %v, want one request", name, lines)
 		}
 	}
 }
@@ -203,13 +203,13 @@ func TestWrap_TheLogAndTheMetricsHearHowItWent(t *testing.T) {
 		w.do(get("/files/a?token=canary"))
 		line := w.lines("request")[0]
 		if line["status"] != c.status || line["bytes"] != c.bytes || line["route"] != "/files/{name}" || line["from"] != "192.0.2.1" {
-			t.Errorf("%s: %v", name, line)
+			t.Errorf("%s: got %v, want status %v, %v bytes, the route /files/{name} and the address 192.0.2.1", name, line, c.status, c.bytes)
 		}
 		if strings.Contains(w.logs.String(), "canary") {
 			t.Errorf("%s: the log has what is in the address: %s", name, w.logs.String())
 		}
 		if labels := w.labels(); !slices.Equal(labels, []string{"GET /files/{name} " + c.class}) {
-			t.Errorf("%s: %q", name, labels)
+			t.Errorf("%s: got the labels %q, want GET /files/{name} %s", name, labels, c.class)
 		}
 	}
 }
@@ -241,7 +241,7 @@ func TestWrap_WhatCallersChooseMakesNoMoreMetrics(t *testing.T) {
 		}
 	}
 	if labels := w.labels(); len(labels) != 5*2 {
-		t.Errorf("%d: %q", len(labels), labels)
+		t.Errorf("got %d labels %q, want 10", len(labels), labels)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestAddress_AProxyIsBelievedOnlyWhereTheOperatorSaysSo(t *testing.T) {
 		r.RemoteAddr = c.remote
 		r.Header["X-Forwarded-For"] = c.forwarded
 		if got := (Options{TrustProxy: c.trust}).address(r); got != c.want {
-			t.Errorf("%+v: %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }
@@ -379,9 +379,9 @@ func TestLogHandler_AddsTheRequestWhateverElseIsAdded(t *testing.T) {
 	log.InfoContext(t.Context(), "without")
 	w := &world{t: t, logs: &logs}
 	if line := w.lines("within")[0]; line["request"] != about.ID || line["a"] != 1.0 {
-		t.Errorf("%v", line)
+		t.Errorf("got %v, want the request %s and a 1", line, about.ID)
 	}
 	if line := w.lines("without")[0]; line["request"] != nil {
-		t.Errorf("%v", line)
+		t.Errorf("got %v, want no request", line)
 	}
 }

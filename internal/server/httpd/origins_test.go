@@ -84,10 +84,10 @@ func TestCrossOrigin_AnAnswerIsForAllowedOriginsAndShowsWhatAClientNeeds(t *test
 	exposed := got.Header.Get("Access-Control-Expose-Headers")
 	if got.Header.Get("Access-Control-Allow-Origin") != app || got.Header.Get("Vary") != "Origin" ||
 		!strings.Contains(exposed, "X-Request-Id") || !strings.Contains(exposed, "Retry-After") {
-		t.Errorf("%v", got.Header)
+		t.Errorf("got %v, want %s allowed, Vary Origin, and X-Request-Id and Retry-After exposed", got.Header, app)
 	}
 	if got := ask(t, http.MethodPost, url, "Origin", "https://evil.example.org"); got.Header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("%v", got.Header)
+		t.Errorf("got %v, want no allowed origin", got.Header)
 	}
 }
 
