@@ -3,11 +3,14 @@ package labelrepo
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
+	"tagma/internal/testing/logbuffer"
 )
 
 // batches is so many batches of ten commits. They write the same folders and
@@ -70,7 +73,7 @@ func TestApply_ABatchBuiltAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := all[2][9].Path
-	foreign(t, clone(t, h.Dir), path, "theirs\n")
+	foreign(t, gittest.Clone(t, h.Dir), path, "theirs\n")
 	if _, err := r.Apply(t.Context(), all[1], giving(all[2])); err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +92,9 @@ func TestApply_ABatchBuiltAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) {
 
 func TestApply_ABatchBuiltUponOneThatFailedIsNotPushed(t *testing.T) {
 	dir := newBare(t)
-	logs := &journal{}
+	logs := &logbuffer.Buffer{}
 	cfg := config(t, dir)
-	cfg.Log = logs.logger()
+	cfg.Log = logs.Logger(slog.LevelDebug)
 	r := open(t, cfg)
 	all := batches(5)
 	for i := range 2 {
@@ -114,7 +117,7 @@ func TestApply_ABatchBuiltUponOneThatFailedIsNotPushed(t *testing.T) {
 			t.Errorf("the commit of %s is there, of the batch that was rejected", c.Path)
 		}
 	}
-	for i, files := range strings.Split(strings.TrimSpace(git(t, dir, "log", "--format=%x00", "--name-only", "main")), "\x00")[1:] {
+	for i, files := range strings.Split(strings.TrimSpace(gittest.Git(t, dir, "log", "--format=%x00", "--name-only", "main")), "\x00")[1:] {
 		if n := len(strings.Fields(files)); n != 1 {
 			t.Errorf("commit %d before the tip changes %d files", i, n)
 		}
@@ -134,7 +137,7 @@ func TestApply_OtherCommitsThanThoseBuiltAheadAreBuiltThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, r, slices.Clone(all[2])...)
-	if got := git(t, h.Dir, "log", "--format=%b"); strings.Contains(got, "batch 1") || !strings.Contains(got, "batch 2") {
+	if got := gittest.Git(t, h.Dir, "log", "--format=%b"); strings.Contains(got, "batch 1") || !strings.Contains(got, "batch 2") {
 		t.Errorf("the log is %s", got)
 	}
 	fsck(t, h.Dir)

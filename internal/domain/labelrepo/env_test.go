@@ -1,18 +1,16 @@
 package labelrepo
 
 import (
-	"bytes"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tagma/internal/base/instant"
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 const (
@@ -25,16 +23,6 @@ var (
 	ana     = Identity{Name: "Ana Ruiz", Email: "ana@example.org"}
 	noon    = instant.Of(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
 )
-
-// git runs the real git in dir, in the name of somebody else.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	out, err := githost.Git(dir, args...)
-	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
 
 // newBare is a bare repository as a git host keeps it.
 func newBare(t testing.TB) string {
@@ -102,14 +90,6 @@ func apply(t testing.TB, r *Repo, commits ...Commit) []Result {
 	return results
 }
 
-// clone is an ordinary working copy of the repository in dir.
-func clone(t testing.TB, dir string) string {
-	t.Helper()
-	work := filepath.Join(t.TempDir(), "work")
-	git(t, "", "clone", "--quiet", dir, work)
-	return work
-}
-
 // foreign commits a file with an ordinary git and pushes it.
 func foreign(t testing.TB, work, path, content string) {
 	t.Helper()
@@ -120,12 +100,12 @@ func foreign(t testing.TB, work, path, content string) {
 
 func show(t testing.TB, dir, path string) string {
 	t.Helper()
-	return git(t, dir, "show", "main:"+path)
+	return gittest.Git(t, dir, "show", "main:"+path)
 }
 
 func commitCount(t testing.TB, dir string) int {
 	t.Helper()
-	n, err := strconv.Atoi(strings.TrimSpace(git(t, dir, "rev-list", "--count", "main")))
+	n, err := strconv.Atoi(strings.TrimSpace(gittest.Git(t, dir, "rev-list", "--count", "main")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,31 +115,9 @@ func commitCount(t testing.TB, dir string) int {
 // fsck demands that git finds nothing wrong, and nothing left over.
 func fsck(t testing.TB, dir string) {
 	t.Helper()
-	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
+	if out := gittest.Git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
 		t.Errorf("git fsck %s: %s", dir, out)
 	}
-}
-
-// journal is a log that a test can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
-
-func (j *journal) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // temporaries is the unfinished files of a repository.

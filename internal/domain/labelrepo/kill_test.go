@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // Names of the environment by which the test binary knows that it is the
@@ -72,8 +73,8 @@ func writeUntilKilled(dir, remote, round string) error {
 func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		open(t, cfg).Close()
-		git(t, remote, "config", "receive.autogc", "false") // it would go on in the background
-		var safe []string                                   // commits that were acknowledged, in all rounds
+		gittest.Git(t, remote, "config", "receive.autogc", "false") // it would go on in the background
+		var safe []string                                           // commits that were acknowledged, in all rounds
 		for round := range 10 {
 			safe = append(safe, killedRun(t, cfg, round)...)
 
@@ -90,14 +91,14 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			fsck(t, reached)
-			there := git(t, remote, "rev-list", "--all")
+			there := gittest.Git(t, remote, "rev-list", "--all")
 			for _, sha := range safe {
 				if !strings.Contains(there, sha) {
 					t.Fatalf("round %d: %s was acknowledged and is not in the remote", round, sha)
 				}
 			}
 			if round%3 == 2 {
-				foreign(t, clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
+				foreign(t, gittest.Clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
 			}
 		}
 		t.Logf("%d commits acknowledged in 10 runs", len(safe))

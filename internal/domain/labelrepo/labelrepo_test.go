@@ -18,6 +18,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/labelrepo/bare"
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // kinds are the remotes that every promise about remotes holds for.
@@ -40,7 +41,7 @@ func TestApply_APersonWithGitSeesWhoLabelledWhatAndWhen(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		r := open(t, cfg)
 		results := apply(t, r, label(1, "one"), label(2, "two"))
-		got := git(t, remote, "log", "main", "--format=%H|%an|%ae|%aI|%cn|%ce|%cI|%s|%(trailers:key=Submission-Id,valueonly,separator=)")
+		got := gittest.Git(t, remote, "log", "main", "--format=%H|%an|%ae|%aI|%cn|%ce|%cI|%s|%(trailers:key=Submission-Id,valueonly,separator=)")
 		want := fmt.Sprintf("%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:02+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 2|two-2\n"+
 			"%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:01+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 1|one-1\n",
 			results[1].SHA, results[0].SHA)
@@ -78,10 +79,10 @@ func TestApply_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		r := open(t, cfg)
 		apply(t, r, label(1, "ours"))
-		work := clone(t, remote)
+		work := gittest.Clone(t, remote)
 		foreign(t, work, "annotations/01/000001.json", "theirs\n") // the same file
 		foreign(t, work, "README.md", "read me\n")
-		theirs := strings.TrimSpace(git(t, work, "rev-parse", "HEAD"))
+		theirs := strings.TrimSpace(gittest.Git(t, work, "rev-parse", "HEAD"))
 
 		apply(t, r, label(1, "ours again"), label(2, "new"))
 		if got := show(t, remote, "annotations/01/000001.json"); !strings.Contains(got, "ours again") {
@@ -90,7 +91,7 @@ func TestApply_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 		if got := show(t, remote, "README.md"); got != "read me\n" {
 			t.Errorf("their file holds %q", got)
 		}
-		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // never forced
+		gittest.Git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // never forced
 		if n := commitCount(t, remote); n != 5 {
 			t.Errorf("%d commits, want 5", n)
 		}
@@ -134,7 +135,7 @@ func TestApply_StrangeNamesAndMessagesStayStrictlyValid(t *testing.T) {
 			Message: "odd\x00\r\nmessage\n\n\n\xff", AuthorTime: instant.Instant(-5_000_000)})
 	}
 	fsck(t, cfg.Dir)
-	if got := git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
+	if got := gittest.Git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
 		t.Errorf("the author is %q", got)
 	}
 }
@@ -150,7 +151,7 @@ func TestApply_AFlatFolderOfManyFilesWorks(t *testing.T) {
 	}
 	apply(t, r, commits[:300]...)
 	apply(t, r, commits[300:]...)
-	if n := strings.Count(git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
+	if n := strings.Count(gittest.Git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
 		t.Errorf("%d files, want 500", n)
 	}
 	fsck(t, cfg.Remote)
@@ -175,7 +176,7 @@ func TestApply_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 	if n := commitCount(t, h.Dir); n != 2*2*each {
 		t.Errorf("%d commits, want %d", n, 2*2*each)
 	}
-	if n := strings.Count(git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); n != 2*2*each {
+	if n := strings.Count(gittest.Git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); n != 2*2*each {
 		t.Errorf("%d files, want %d", n, 2*2*each)
 	}
 	fsck(t, h.Dir)
@@ -185,7 +186,7 @@ func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 	cfg := config(t, "")
 	r := open(t, cfg)
 	apply(t, r, label(0, "first"))
-	work := clone(t, cfg.Dir)
+	work := gittest.Clone(t, cfg.Dir)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range 40 {
@@ -200,17 +201,17 @@ func TestApply_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		git(t, work, "add", ".")
-		git(t, work, "commit", "-qm", "theirs")
+		gittest.Git(t, work, "add", ".")
+		gittest.Git(t, work, "commit", "-qm", "theirs")
 		for range 100 { // ours moves on all the time
-			git(t, work, "pull", "-q", "--rebase", "origin", "main")
+			gittest.Git(t, work, "pull", "-q", "--rebase", "origin", "main")
 			if _, err := githost.Git(work, "push", "-q", "origin", "HEAD:main"); err == nil {
 				pushed++
 				break
 			}
 		}
 	}
-	git(t, cfg.Dir, "gc", "--quiet", "--prune=now")
+	gittest.Git(t, cfg.Dir, "gc", "--quiet", "--prune=now")
 	wg.Wait()
 	apply(t, r, label(100, "after git gc"))
 	if n := commitCount(t, cfg.Dir); n != 42+pushed || pushed != 5 {
@@ -328,7 +329,7 @@ func TestSigner_GitVerifiesTheSignature(t *testing.T) {
 			if err := os.WriteFile(allowed, []byte(line), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out := git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
+			out := gittest.Git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
 			if out != "G tagma@example.org\nG tagma@example.org\n" {
 				t.Errorf("git says %q", out)
 			}

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"tagma/internal/testing/gittest"
 )
 
 // newKey is a private key, and the same as a file holds it.
@@ -111,7 +113,7 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	r := open(t, cfg)
 	apply(t, r, label(1, "one"))
-	foreign(t, clone(t, dir), "theirs", "x")
+	foreign(t, gittest.Clone(t, dir), "theirs", "x")
 	apply(t, r, label(2, "two"), label(3, "three"))
 	if n := commitCount(t, dir); n != 4 {
 		t.Errorf("%d commits, want 4", n)
