@@ -3,10 +3,13 @@ package labelrepo
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
+	"tagma/internal/testing/logbuffer"
 )
 
 // batches returns n batches of ten commits. All batches write to the same
@@ -93,7 +96,7 @@ func TestPush_ABatchPreparedAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) 
 	all := batches(3)
 	b := mustFollow(t, r, prepare(t, r, all[0], nil), all[1])
 	path := all[2][9].Path
-	pushForeign(t, clone(t, h.Dir), path, "theirs\n")
+	pushForeign(t, gittest.Clone(t, h.Dir), path, "theirs\n")
 	b = mustFollow(t, r, b, all[2])
 	if got := show(t, h.Dir, path); got != "theirs\n" {
 		t.Errorf("%s: got %q, want what others pushed", path, got)
@@ -110,9 +113,9 @@ func TestPush_ABatchPreparedAheadIsBuiltAgainUponWhatOthersPushed(t *testing.T) 
 
 func TestPush_ABatchBuiltUponOneThatFailedIsBuiltAgain(t *testing.T) {
 	dir := newBare(t)
-	logs := &journal{}
+	logs := &logbuffer.Buffer{}
 	cfg := config(t, dir)
-	cfg.Log = logs.logger()
+	cfg.Log = logs.Logger(slog.LevelDebug)
 	r := open(t, cfg)
 	all := batches(5)
 	b := prepare(t, r, all[0], nil)
@@ -134,7 +137,7 @@ func TestPush_ABatchBuiltUponOneThatFailedIsBuiltAgain(t *testing.T) {
 			t.Errorf("%s: got a commit of the batch that was rejected, want none", c.Path)
 		}
 	}
-	for i, files := range strings.Split(strings.TrimSpace(git(t, dir, "log", "--format=%x00", "--name-only", "main")), "\x00")[1:] {
+	for i, files := range strings.Split(strings.TrimSpace(gittest.Git(t, dir, "log", "--format=%x00", "--name-only", "main")), "\x00")[1:] {
 		if got := len(strings.Fields(files)); got != 1 {
 			t.Errorf("commit %d before the tip: got %d files changed, want 1", i, got)
 		}
@@ -153,7 +156,7 @@ func TestPush_ABatchThatIsDiscardedLeavesNothing(t *testing.T) {
 	b := mustFollow(t, r, prepare(t, r, all[0], nil), all[1])
 	b.Discard()
 	mustPush(t, r, all[2]...)
-	if got := git(t, h.Dir, "log", "--format=%b"); strings.Contains(got, "batch 1") || !strings.Contains(got, "batch 2") {
+	if got := gittest.Git(t, h.Dir, "log", "--format=%b"); strings.Contains(got, "batch 1") || !strings.Contains(got, "batch 2") {
 		t.Errorf("got the log %s, want batch 2 and not batch 1", got)
 	}
 	fsck(t, h.Dir)
@@ -176,8 +179,8 @@ func TestPush_BaseSaysWhetherOthersPushedInBetween(t *testing.T) {
 		t.Errorf("got %+v, want two results from %s to %s", pushed, before, r.Tip())
 	}
 	b := prepare(t, r, []Commit{label(3, "x"), label(4, "x")}, nil)
-	pushForeign(t, clone(t, h.Dir), "theirs", "x")
-	theirs := strings.TrimSpace(git(t, h.Dir, "rev-parse", "main"))
+	pushForeign(t, gittest.Clone(t, h.Dir), "theirs", "x")
+	theirs := strings.TrimSpace(gittest.Git(t, h.Dir, "rev-parse", "main"))
 	// After the lost race, the first commit is pushed alone, and then the second.
 	pushed, err = r.Push(t.Context(), b)
 	if err != nil {

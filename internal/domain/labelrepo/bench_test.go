@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tagma/internal/testing/gittest"
 )
 
 // fill adds n files in one commit to a bare repository and turns
 // receive.fsckObjects off, as in git's default.
 func fill(b *testing.B, dir string, n int) {
 	b.Helper()
-	git(b, dir, "config", "receive.fsckObjects", "false")
+	gittest.Git(b, dir, "config", "receive.fsckObjects", "false")
 	var in strings.Builder
 	in.WriteString("commit refs/heads/main\ncommitter A <a@example.org> 1600000000 +0000\ndata 5\nstart\n")
 	for i := range n {
@@ -52,8 +54,8 @@ func BenchmarkPush(b *testing.B) {
 			fill(b, h.Dir, files)
 			work := filepath.Join(b.TempDir(), "work")
 			auth := "http.extraHeader=Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(testUser+":"+testToken))
-			git(b, "", "-c", auth, "clone", "--quiet", h.Address(), work)
-			git(b, work, "config", "http.extraHeader", strings.TrimPrefix(auth, "http.extraHeader="))
+			gittest.Git(b, "", "-c", auth, "clone", "--quiet", h.Address(), work)
+			gittest.Git(b, work, "config", "http.extraHeader", strings.TrimPrefix(auth, "http.extraHeader="))
 			i := files
 			for b.Loop() {
 				c := submission(i)
@@ -65,10 +67,10 @@ func BenchmarkPush(b *testing.B) {
 				if err := os.WriteFile(full, []byte(c.Content), 0o600); err != nil {
 					b.Fatal(err)
 				}
-				git(b, work, "add", full)
-				git(b, work, "status", "--porcelain")
-				git(b, work, "commit", "--quiet", "-m", c.Message)
-				git(b, work, "push", "--quiet", "origin", "main")
+				gittest.Git(b, work, "add", full)
+				gittest.Git(b, work, "status", "--porcelain")
+				gittest.Git(b, work, "commit", "--quiet", "-m", c.Message)
+				gittest.Git(b, work, "push", "--quiet", "origin", "main")
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "submissions/s")
 		})

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"tagma/internal/domain/labelrepo/bare"
+	"tagma/internal/testing/gittest"
 )
 
 // history is a repository with packs of Tagma, and packs and loose objects of an
@@ -41,7 +42,7 @@ func newHistory(t *testing.T) *history {
 	}
 	add(0, 30, "first")
 	add(10, 60, "again")
-	pushForeign(t, clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // git stores loose objects
+	pushForeign(t, gittest.Clone(t, h.cfg.Dir), "README.md", "of somebody else\n") // git stores loose objects
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func newHistory(t *testing.T) *history {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	h.commits = git(t, h.cfg.Dir, "rev-list", "main")
+	h.commits = gittest.Git(t, h.cfg.Dir, "rev-list", "main")
 	return h
 }
 
@@ -97,7 +98,7 @@ func (h *history) demandMended(t *testing.T) {
 		t.Errorf("got the faults %v after mending, want none", faults)
 	}
 	fsck(t, h.cfg.Dir)
-	if got := git(t, h.cfg.Dir, "rev-list", "main"); got != h.commits {
+	if got := gittest.Git(t, h.cfg.Dir, "rev-list", "main"); got != h.commits {
 		t.Errorf("got the commits\n%swant\n%s", got, h.commits)
 	}
 }
@@ -148,7 +149,7 @@ func TestCheck_AWholeRepositoryHasNoFaultsAndAFolderWithoutOneNoObjects(t *testi
 func TestCheck_EveryFlippedBitIsNamedAndMendHealsEachUnderItsOwnHash(t *testing.T) {
 	h := newHistory(t)
 	backup := filepath.Join(t.TempDir(), "clone")
-	git(t, "", "clone", "--quiet", "--no-hardlinks", h.cfg.Dir, backup)
+	gittest.Git(t, "", "clone", "--quiet", "--no-hardlinks", h.cfg.Dir, backup)
 	random := rand.New(rand.NewPCG(1, 2))
 	files := h.objectFiles(t)
 	tries := 0
@@ -249,7 +250,7 @@ func indexName(pack string) string { return strings.TrimSuffix(pack, ".pack") + 
 func TestMend_ACommitComesFromACloneOrRemoteAndElseNothingIsTakenAway(t *testing.T) {
 	h := newHistory(t)
 	remote := filepath.Join(t.TempDir(), "remote.git")
-	git(t, "", "clone", "--quiet", "--no-hardlinks", "--bare", h.cfg.Dir, remote)
+	gittest.Git(t, "", "clone", "--quiet", "--no-hardlinks", "--bare", h.cfg.Dir, remote)
 	files := h.objectFiles(t)
 	for _, file := range files {
 		flip(t, filepath.Join(h.cfg.Dir, file), 12345)

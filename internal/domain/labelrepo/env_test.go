@@ -1,19 +1,17 @@
 package labelrepo
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tagma/internal/base/instant"
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 const (
@@ -26,16 +24,6 @@ var (
 	ana     = Identity{Name: "Ana Ruiz", Email: "ana@example.org"}
 	noon    = instant.Of(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
 )
-
-// git runs the real git in dir, as another person.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	out, err := githost.Git(dir, args...)
-	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
 
 // newBare creates a bare repository as on a git host and returns its folder.
 func newBare(t testing.TB) string {
@@ -114,14 +102,6 @@ func mustPush(t testing.TB, r *Repo, commits ...Commit) []Result {
 	return results
 }
 
-// clone returns an ordinary working copy of the repository in dir.
-func clone(t testing.TB, dir string) string {
-	t.Helper()
-	work := filepath.Join(t.TempDir(), "work")
-	git(t, "", "clone", "--quiet", dir, work)
-	return work
-}
-
 // pushForeign commits a file with an ordinary git and pushes the commit.
 func pushForeign(t testing.TB, work, path, content string) {
 	t.Helper()
@@ -132,12 +112,12 @@ func pushForeign(t testing.TB, work, path, content string) {
 
 func show(t testing.TB, dir, path string) string {
 	t.Helper()
-	return git(t, dir, "show", "main:"+path)
+	return gittest.Git(t, dir, "show", "main:"+path)
 }
 
 func commitCount(t testing.TB, dir string) int {
 	t.Helper()
-	n, err := strconv.Atoi(strings.TrimSpace(git(t, dir, "rev-list", "--count", "main")))
+	n, err := strconv.Atoi(strings.TrimSpace(gittest.Git(t, dir, "rev-list", "--count", "main")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,31 +127,9 @@ func commitCount(t testing.TB, dir string) int {
 // fsck fails the test if git fsck reports an error or a missing object.
 func fsck(t testing.TB, dir string) {
 	t.Helper()
-	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
+	if out := gittest.Git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
 		t.Errorf("git fsck %s: got %s, want no errors", dir, out)
 	}
-}
-
-// journal is a log that a test can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
-
-func (j *journal) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // temporaries returns the unfinished files of a repository.

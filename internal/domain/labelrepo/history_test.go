@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // collect returns the files of an iterator.
@@ -29,7 +30,7 @@ func collect(t *testing.T, files func(func(File, error) bool)) []File {
 // removed file, a link and wrong clocks, and returns its folder.
 func newTangledRepo(t *testing.T) (dir string) {
 	dir = newBare(t)
-	work := clone(t, dir)
+	work := gittest.Clone(t, dir)
 	write := func(path, content string) {
 		full := filepath.Join(work, path)
 		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
@@ -40,19 +41,19 @@ func newTangledRepo(t *testing.T) (dir string) {
 		}
 	}
 	commit := func(who, date, message string) {
-		git(t, work, "add", "-A")
-		git(t, work, "-c", "user.name="+who, "commit", "-q", "--author", who+" <"+who+"@example.org>", "--date", date, "-m", message)
+		gittest.Git(t, work, "add", "-A")
+		gittest.Git(t, work, "-c", "user.name="+who, "commit", "-q", "--author", who+" <"+who+"@example.org>", "--date", date, "-m", message)
 	}
 	write("annotations/a.json", "1")
 	write("annotations/b.json", "1")
 	write("README", "x")
 	commit("Ana", "2020-01-01T00:00:00Z", "start")
-	git(t, work, "branch", "-M", "main")
-	git(t, work, "checkout", "-q", "-b", "side")
+	gittest.Git(t, work, "branch", "-M", "main")
+	gittest.Git(t, work, "checkout", "-q", "-b", "side")
 	write("annotations/side.json", "1")
 	write("annotations/a.json", "side")
 	commit("Bob", "2031-01-01T00:00:00Z", "from the future")
-	git(t, work, "checkout", "-q", "main")
+	gittest.Git(t, work, "checkout", "-q", "main")
 	write("annotations/a.json", "main")
 	write("annotations/gone.json", "1")
 	commit("Cy", "1999-01-01T00:00:00+05:00", "from the past")
@@ -61,13 +62,13 @@ func newTangledRepo(t *testing.T) (dir string) {
 	}
 	write("annotations/a.json", "both")
 	commit("Dee", "2021-01-01T00:00:00Z", "merge")
-	git(t, work, "rm", "-q", "annotations/gone.json")
+	gittest.Git(t, work, "rm", "-q", "annotations/gone.json")
 	if err := os.Symlink("a.json", filepath.Join(work, "annotations", "link.json")); err != nil {
 		t.Fatal(err)
 	}
 	write("annotations/c/d.json", "1")
 	commit("Eve", "2022-01-01T00:00:00Z", "last\n\nSubmission-Id: 7")
-	git(t, work, "push", "-q", "origin", "main")
+	gittest.Git(t, work, "push", "-q", "origin", "main")
 	return dir
 }
 
@@ -81,7 +82,7 @@ func TestFiles_EachComesWithTheCommitThatGitLogShows(t *testing.T) {
 	var paths []string
 	for _, f := range files {
 		paths = append(paths, f.Path)
-		want := git(t, dir, "log", "-1", "--format=%H|%an|%ae|%at|%ct|%B", "main", "--", f.Path)
+		want := gittest.Git(t, dir, "log", "-1", "--format=%H|%an|%ae|%at|%ct|%B", "main", "--", f.Path)
 		got := fmt.Sprintf("%s|%s|%s|%d|%d|%s\n", f.SHA, f.Author.Name, f.Author.Email, f.AuthorTime.Time().Unix(), f.CommitTime.Time().Unix(), f.Message)
 		if got != want {
 			t.Errorf("%s: got\n%swant\n%s", f.Path, got, want)
@@ -103,12 +104,12 @@ func TestChanges_FromAnyCommitToTheTipNothingIsMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range append(strings.Fields(git(t, dir, "rev-list", "main")), "") {
+	for _, from := range append(strings.Fields(gittest.Git(t, dir, "rev-list", "main")), "") {
 		interesting := tip
 		if from != "" {
 			interesting = from + ".." + tip
 		}
-		want := strings.Fields(git(t, dir, "rev-list", "--topo-order", "--reverse", interesting))
+		want := strings.Fields(gittest.Git(t, dir, "rev-list", "--topo-order", "--reverse", interesting))
 		var got []string
 		for _, f := range collect(t, r.Changes(t.Context(), from, "")) {
 			if !slices.Contains(got, f.SHA) {
@@ -140,7 +141,7 @@ func TestChanges_ParentsComeBeforeChildrenWhateverTheirClocksSaid(t *testing.T) 
 		}
 	}
 	for i, sha := range order {
-		for _, parent := range strings.Fields(git(t, dir, "log", "-1", "--format=%P", sha)) {
+		for _, parent := range strings.Fields(gittest.Git(t, dir, "log", "-1", "--format=%P", sha)) {
 			if slices.Index(order, parent) > i {
 				t.Errorf("got %s before its parent %s, want the parent first", sha, parent)
 			}
@@ -153,7 +154,7 @@ func TestChanges_ShowWhatOthersPushedWhileRunning(t *testing.T) {
 	r := open(t, config(t, h.Address()))
 	mustPush(t, r, label(1, "ours"))
 	known := r.Tip()
-	pushForeign(t, clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
+	pushForeign(t, gittest.Clone(t, h.Dir), "annotations/01/000001.json", "theirs\n")
 	mustPush(t, r, label(2, "ours"))
 	var theirs []File
 	for _, f := range collect(t, r.Changes(t.Context(), known, "annotations/")) {
@@ -205,7 +206,7 @@ func TestFiles_ALongHistoryIsReadFromDeltas(t *testing.T) {
 		}
 		mustPush(t, r, commits...)
 	}
-	git(t, cfg.Remote, "repack", "-adfq", "--depth=50")
+	gittest.Git(t, cfg.Remote, "repack", "-adfq", "--depth=50")
 	r.Close()
 	cfg.Dir = filepath.Join(t.TempDir(), "fresh")
 	r = open(t, cfg)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // Environment variables of the child process, which is the test binary.
@@ -88,7 +89,7 @@ func writeUntilKilled(dir, remote, round string) error {
 func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		open(t, cfg).Close()
-		git(t, remote, "config", "receive.autogc", "false") // git gc would run on in the background
+		gittest.Git(t, remote, "config", "receive.autogc", "false") // git gc would run on in the background
 		var acknowledged []string                           // commits of all rounds
 		for round := range 10 {
 			acknowledged = append(acknowledged, killedRun(t, cfg, round)...)
@@ -106,14 +107,14 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			fsck(t, reached)
-			reachable := git(t, remote, "rev-list", "--all")
+			reachable := gittest.Git(t, remote, "rev-list", "--all")
 			for _, sha := range acknowledged {
 				if !strings.Contains(reachable, sha) {
 					t.Fatalf("round %d: got the remote without %s, want every acknowledged commit", round, sha)
 				}
 			}
 			if round%3 == 2 {
-				pushForeign(t, clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
+				pushForeign(t, gittest.Clone(t, remote), fmt.Sprintf("foreign-%d", round), "x")
 			}
 		}
 		t.Logf("%d commits acknowledged in 10 runs", len(acknowledged))

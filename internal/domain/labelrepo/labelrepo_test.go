@@ -19,6 +19,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/labelrepo/bare"
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // kinds runs a test with each kind of remote, and without a remote.
@@ -41,7 +42,7 @@ func TestPush_APersonWithGitSeesWhoLabelledWhatAndWhen(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		r := open(t, cfg)
 		results := mustPush(t, r, label(1, "one"), label(2, "two"))
-		got := git(t, remote, "log", "main", "--format=%H|%an|%ae|%aI|%cn|%ce|%cI|%s|%(trailers:key=Submission-Id,valueonly,separator=)")
+		got := gittest.Git(t, remote, "log", "main", "--format=%H|%an|%ae|%aI|%cn|%ce|%cI|%s|%(trailers:key=Submission-Id,valueonly,separator=)")
 		want := fmt.Sprintf("%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:02+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 2|two-2\n"+
 			"%s|Ana Ruiz|ana@example.org|2024-05-01T12:00:01+00:00|Tagma|tagma@example.org|2024-05-01T13:00:00+00:00|annotation: 1|one-1\n",
 			results[1].SHA, results[0].SHA)
@@ -79,10 +80,10 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		r := open(t, cfg)
 		mustPush(t, r, label(1, "ours"))
-		work := clone(t, remote)
+		work := gittest.Clone(t, remote)
 		pushForeign(t, work, "annotations/01/000001.json", "theirs\n") // the same file
 		pushForeign(t, work, "README.md", "read me\n")
-		theirs := strings.TrimSpace(git(t, work, "rev-parse", "HEAD"))
+		theirs := strings.TrimSpace(gittest.Git(t, work, "rev-parse", "HEAD"))
 
 		mustPush(t, r, label(1, "ours again"), label(2, "new"))
 		if got := show(t, remote, "annotations/01/000001.json"); !strings.Contains(got, "ours again") {
@@ -91,7 +92,7 @@ func TestPush_APushOfSomebodyElseInBetweenLosesNothing(t *testing.T) {
 		if got := show(t, remote, "README.md"); got != "read me\n" {
 			t.Errorf("README.md: got %q, want what others pushed", got)
 		}
-		git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // still an ancestor: the push was not forced
+		gittest.Git(t, remote, "merge-base", "--is-ancestor", theirs, "main") // still an ancestor: the push was not forced
 		if n := commitCount(t, remote); n != 5 {
 			t.Errorf("got %d commits, want 5", n)
 		}
@@ -135,7 +136,7 @@ func TestPush_StrangeNamesAndMessagesStayStrictlyValid(t *testing.T) {
 			Message: "odd\x00\r\nmessage\n\n\n\xff", AuthorTime: instant.Instant(-5_000_000)})
 	}
 	fsck(t, cfg.Dir)
-	if got := git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
+	if got := gittest.Git(t, cfg.Dir, "log", "-1", "--format=%an", "main~1"); got != "Zoë 🐾\n" {
 		t.Errorf("got the author %q, want Zoë 🐾", got)
 	}
 }
@@ -151,7 +152,7 @@ func TestPush_AFlatFolderOfManyFilesWorks(t *testing.T) {
 	}
 	mustPush(t, r, commits[:300]...)
 	mustPush(t, r, commits[300:]...)
-	if n := strings.Count(git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
+	if n := strings.Count(gittest.Git(t, cfg.Remote, "ls-tree", "main", "annotations/"), "\n"); n != 500 {
 		t.Errorf("got %d files, want 500", n)
 	}
 	fsck(t, cfg.Remote)
@@ -187,7 +188,7 @@ func TestPush_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 	if got := commitCount(t, h.Dir); got != 2*2*pushes {
 		t.Errorf("got %d commits, want %d", got, 2*2*pushes)
 	}
-	if got := strings.Count(git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); got != 2*2*pushes {
+	if got := strings.Count(gittest.Git(t, h.Dir, "ls-tree", "-r", "main"), "\n"); got != 2*2*pushes {
 		t.Errorf("got %d files, want %d", got, 2*2*pushes)
 	}
 	fsck(t, h.Dir)
@@ -197,7 +198,7 @@ func TestPush_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 	cfg := config(t, "")
 	r := open(t, cfg)
 	mustPush(t, r, label(0, "first"))
-	work := clone(t, cfg.Dir)
+	work := gittest.Clone(t, cfg.Dir)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range 40 {
@@ -212,17 +213,17 @@ func TestPush_TheLocalRepositoryIsSharedWithAnOrdinaryGit(t *testing.T) {
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		git(t, work, "add", ".")
-		git(t, work, "commit", "-qm", "theirs")
+		gittest.Git(t, work, "add", ".")
+		gittest.Git(t, work, "commit", "-qm", "theirs")
 		for range 100 { // the pushes above move the branch all the time
-			git(t, work, "pull", "-q", "--rebase", "origin", "main")
+			gittest.Git(t, work, "pull", "-q", "--rebase", "origin", "main")
 			if _, err := githost.Git(work, "push", "-q", "origin", "HEAD:main"); err == nil {
 				pushed++
 				break
 			}
 		}
 	}
-	git(t, cfg.Dir, "gc", "--quiet", "--prune=now")
+	gittest.Git(t, cfg.Dir, "gc", "--quiet", "--prune=now")
 	wg.Wait()
 	mustPush(t, r, label(100, "after git gc"))
 	if n := commitCount(t, cfg.Dir); n != 42+pushed || pushed != 5 {
@@ -340,7 +341,7 @@ func TestSigner_GitVerifiesTheSignature(t *testing.T) {
 			if err := os.WriteFile(allowed, []byte(line), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out := git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
+			out := gittest.Git(t, cfg.Dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G? %GS", "main")
 			if out != "G tagma@example.org\nG tagma@example.org\n" {
 				t.Errorf("git log: got %q, want two good signatures of tagma@example.org", out)
 			}

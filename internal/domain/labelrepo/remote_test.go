@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
+	"tagma/internal/testing/logbuffer"
 )
 
 func TestPush_AFaultOfTheRemoteSaysWhetherToTryAgain(t *testing.T) {
@@ -145,9 +148,9 @@ func TestPush_AHookThatRejectsIsQuotedAndDoesNotStayInTheWay(t *testing.T) {
 
 func TestPush_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	dir := newBare(t)
-	logs := &journal{}
+	logs := &logbuffer.Buffer{}
 	cfg := config(t, dir)
-	cfg.Log = logs.logger()
+	cfg.Log = logs.Logger(slog.LevelDebug)
 	r := open(t, cfg)
 	in := func(name, content string) Commit {
 		c := label(1, content)
@@ -161,7 +164,7 @@ func TestPush_WhatWasRejectedLeavesNoTraceInLaterCommits(t *testing.T) {
 	}
 	hook(t, dir, "exit 0\n")
 	mustPush(t, r, in("b", "two"))
-	if got := git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
+	if got := gittest.Git(t, dir, "diff", "--name-only", "main~1", "main"); got != "annotations/00/b\n" {
 		t.Errorf("got a commit that changes %q, want annotations/00/b alone", got)
 	}
 	if results := mustPush(t, r, in("a", "one"), in("b", "two")); results[0].Changed || results[1].Changed {
@@ -219,12 +222,12 @@ func TestPush_APushOverHTTPTakesOneRequest(t *testing.T) {
 func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 	h := newHost(t)
 	cfg := config(t, h.Address())
-	var log journal
-	cfg.Log = log.logger()
+	var log logbuffer.Buffer
+	cfg.Log = log.Logger(slog.LevelDebug)
 	r := open(t, cfg)
 	mustPush(t, r, label(1, "x"), label(2, "x"))
 	lost := r.Tip()
-	git(t, h.Dir, "update-ref", "refs/heads/main", "main~1")
+	gittest.Git(t, h.Dir, "update-ref", "refs/heads/main", "main~1")
 
 	mustPush(t, r, label(3, "x"))
 	if !strings.Contains(log.String(), "forced elsewhere") {
@@ -239,13 +242,13 @@ func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 		}
 	}
 
-	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
+	gittest.Git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	mustPush(t, r, label(4, "x"))
 	if n := commitCount(t, h.Dir); n != 1 {
 		t.Errorf("after the branch was removed: got %d commits, want 1", n)
 	}
 	// A push without a new commit asks the remote too.
-	git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
+	gittest.Git(t, h.Dir, "update-ref", "-d", "refs/heads/main")
 	if again := mustPush(t, r, label(4, "x"))[0]; !again.Changed {
 		t.Errorf("a file that the remote no longer has: got %+v, want a new commit", again)
 	}
@@ -254,8 +257,8 @@ func TestPush_ABranchThatWasForcedElsewhereIsFollowedAndReported(t *testing.T) {
 func TestCredentials_ShowUpNowhere(t *testing.T) {
 	h := newHost(t)
 	cfg := config(t, h.Address())
-	var log journal
-	cfg.Log = log.logger()
+	var log logbuffer.Buffer
+	cfg.Log = log.Logger(slog.LevelDebug)
 	r := open(t, cfg)
 	mustPush(t, r, label(1, "x"))
 	hook(t, h.Dir, "echo \""+testToken+"\" >&2; exit 1\n")

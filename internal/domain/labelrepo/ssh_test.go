@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"tagma/internal/testing/gittest"
 )
 
 // newKey returns a private key, and the key in PEM.
@@ -112,7 +114,7 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 	cfg.Credentials = Credentials{SSHKey: key, KnownHosts: known}
 	r := open(t, cfg)
 	mustPush(t, r, label(1, "one"))
-	pushForeign(t, clone(t, dir), "theirs", "x")
+	pushForeign(t, gittest.Clone(t, dir), "theirs", "x")
 	mustPush(t, r, label(2, "two"), label(3, "three"))
 	if n := commitCount(t, dir); n != 4 {
 		t.Errorf("got %d commits, want 4", n)

@@ -3,6 +3,7 @@ package labels
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,19 +12,20 @@ import (
 
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/domain/labelrepo"
+	"tagma/internal/testing/logbuffer"
 )
 
 // keep runs Keep, as a server does that leads, until stop is called.
-func (w *world) keep(cfg labelrepo.Config) (logs *journal, stop func()) {
+func (w *world) keep(cfg labelrepo.Config) (logs *logbuffer.Buffer, stop func()) {
 	w.t.Helper()
-	logs = &journal{}
+	logs = &logbuffer.Buffer{}
 	cfg.Committer, cfg.Clock = service, w.clock
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_ = Keep(ctx, w.Service, FanOut, logs.logger(), cfg.Remote != "", func(ctx context.Context) (*labelrepo.Repo, error) {
+			_ = Keep(ctx, w.Service, FanOut, logs.Logger(slog.LevelInfo), cfg.Remote != "", func(ctx context.Context) (*labelrepo.Repo, error) {
 				return labelrepo.Open(ctx, cfg)
 			})
 		}

@@ -23,6 +23,7 @@ import (
 	"tagma/internal/base/page"
 	"tagma/internal/domain/labelrepo"
 	"tagma/internal/storage/database"
+	"tagma/internal/testing/logbuffer"
 	"tagma/internal/testing/testenv"
 )
 
@@ -221,7 +222,7 @@ type remote struct {
 	*Outbox
 	t    *testing.T
 	dir  string
-	logs *journal
+	logs *logbuffer.Buffer
 }
 
 // local is an outbox whose repository is the final one.
@@ -248,12 +249,12 @@ func (w *world) to(dir string, layout Layout) *remote {
 
 func (w *world) open(cfg labelrepo.Config, dir string, layout Layout) *remote {
 	w.t.Helper()
-	r := &remote{t: w.t, dir: dir, logs: &journal{}}
-	cfg.Committer, cfg.Clock, cfg.Log = service, w.clock, r.logs.logger()
+	r := &remote{t: w.t, dir: dir, logs: &logbuffer.Buffer{}}
+	cfg.Committer, cfg.Clock, cfg.Log = service, w.clock, r.logs.Logger(slog.LevelInfo)
 	repo, err := labelrepo.Open(w.t.Context(), cfg)
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = repo.Close() })
-	r.Outbox = NewOutbox(w.Service, repo, layout, r.logs.logger())
+	r.Outbox = NewOutbox(w.Service, repo, layout, r.logs.Logger(slog.LevelInfo))
 	return r
 }
 
@@ -317,22 +318,3 @@ func (f *foreigner) push(at instant.Instant, message string, files map[string]st
 	git(f.t, f.work, "push", "--quiet", "origin", "HEAD:main")
 }
 
-// journal is a log that a test can read.
-type journal struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
-
-func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"tagma/ent/generated/labelsubmission"
 	"tagma/internal/domain/labelrepo"
+	"tagma/internal/testing/logbuffer"
 )
 
 func TestOutbox_EachSubmissionIsACommitInItsOrderByItsPerson(t *testing.T) {
@@ -232,7 +234,7 @@ func TestRun_BringsWhatComesAndEndsWithItsContext(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- Keep(ctx, w.Service, FanOut, (&journal{}).logger(), false, func(ctx context.Context) (*labelrepo.Repo, error) {
+			ended <- Keep(ctx, w.Service, FanOut, (&logbuffer.Buffer{}).Logger(slog.LevelInfo), false, func(ctx context.Context) (*labelrepo.Repo, error) {
 				return labelrepo.Open(ctx, labelrepo.Config{Dir: dir, Committer: service, Clock: w.clock})
 			})
 		}()

@@ -1,5 +1,5 @@
 // Package childproc owns the end of child processes: a process that a test or a
 // benchmark started ends with its parent, however the parent ends. Only Linux
 // supports this; on other systems the child may survive a killed parent.
-// Package leash does not own starting or stopping processes.
+// The package does not own starting or stopping processes.
 package childproc

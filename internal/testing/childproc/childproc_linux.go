@@ -6,7 +6,7 @@ import (
 )
 
 // KillWithParent makes the kernel send signal to the process of cmd when this process ends.
-// Call On before cmd.Start.
+// Call KillWithParent before cmd.Start.
 func KillWithParent(cmd *exec.Cmd, signal syscall.Signal) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

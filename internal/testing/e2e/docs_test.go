@@ -17,6 +17,7 @@ import (
 
 	"tagma/internal/testing/childproc"
 	"tagma/internal/testing/doctest"
+	"tagma/internal/testing/logbuffer"
 )
 
 // top is the repository's folder, where a reader of the pages is.
@@ -80,7 +81,7 @@ func shown(t *testing.T, b doctest.Block, answered string) {
 // on a free port, and stops it when the test ends.
 func launch(t *testing.T, b doctest.Block, folder string) *server {
 	t.Helper()
-	s := &server{t: t, Data: t.TempDir(), logs: &journal{}}
+	s := &server{t: t, Data: t.TempDir(), logs: &logbuffer.Buffer{}}
 	command := exec.Command("bash", "-c", strings.ReplaceAll(b.Text, "demo-data", folder))
 	command.Dir = top
 	command.Env = append(os.Environ(), "TAGMA_LISTEN=127.0.0.1:0", "TAGMA_DATA="+s.Data)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // remote is a label repository that others see too: behind HTTP or on a path.
@@ -65,24 +66,6 @@ func (r *remote) hook(script string) {
 	}
 }
 
-// git runs git in a folder and gives what it prints.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	out, err := githost.Git(dir, args...)
-	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-// clone is a working copy of a repository.
-func clone(t testing.TB, dir string) string {
-	t.Helper()
-	work := filepath.Join(t.TempDir(), "clone")
-	git(t, "", "clone", "--quiet", dir, work)
-	return work
-}
-
 // foreign pushes files with an ordinary git, in the name of Ana, and gives the
 // commit.
 func foreign(t testing.TB, work, message string, files map[string]string) string {
@@ -90,7 +73,7 @@ func foreign(t testing.TB, work, message string, files map[string]string) string
 	if err := githost.Push(work, "Ana Ruiz <ana@example.org>", message, files); err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(git(t, work, "rev-parse", "HEAD"))
+	return strings.TrimSpace(gittest.Git(t, work, "rev-parse", "HEAD"))
 }
 
 // commit is one of a history, as git log shows it.
@@ -103,11 +86,11 @@ type commit struct {
 func history(t testing.TB, dir string) []commit {
 	t.Helper()
 	const format = "%x01%H%x00%an <%ae>%x00%cn <%ce>%x00%at%x00%s%x00%(trailers:key=Submission-Id,valueonly,separator=%x2C)%x00"
-	if count := git(t, dir, "rev-list", "--count", "--all"); strings.TrimSpace(count) == "0" {
+	if count := gittest.Git(t, dir, "rev-list", "--count", "--all"); strings.TrimSpace(count) == "0" {
 		return nil
 	}
 	var all []commit
-	for _, record := range strings.Split(git(t, dir, "log", "--reverse", "--topo-order", "--name-only", "--format="+format, "main"), "\x01")[1:] {
+	for _, record := range strings.Split(gittest.Git(t, dir, "log", "--reverse", "--topo-order", "--name-only", "--format="+format, "main"), "\x01")[1:] {
 		parts := strings.Split(record, "\x00")
 		all = append(all, commit{parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], strings.TrimSpace(parts[6])})
 	}
@@ -117,7 +100,7 @@ func history(t testing.TB, dir string) []commit {
 // fsck demands that git finds nothing wrong with a repository.
 func fsck(t testing.TB, dir string) {
 	t.Helper()
-	if out := git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
+	if out := gittest.Git(t, dir, "fsck", "--strict", "--full"); strings.Contains(out, "error") || strings.Contains(out, "missing") {
 		t.Errorf("git fsck %s: %s", dir, out)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/testing/childproc"
+	"tagma/internal/testing/logbuffer"
 	"tagma/internal/testing/testenv"
 )
 
@@ -66,8 +66,8 @@ type server struct {
 	env    []string          // besides our own
 	s3     *testenv.S3Server // that keeps its files, if they are not in Data
 	cmd    *exec.Cmd
-	logs   *journal      // its standard error, complete after stop or kill
-	done   chan struct{} // closed when logs is complete
+	logs   *logbuffer.Buffer // its standard error, complete after stop or kill
+	done   chan struct{}     // closed when logs is complete
 }
 
 // each runs a test on a fresh server with either database, beside other tests.
@@ -170,11 +170,11 @@ func (s *server) boot() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.logs, s.done = &journal{}, make(chan struct{})
+	s.logs, s.done = &logbuffer.Buffer{}, make(chan struct{})
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	go func(logs *journal, done chan struct{}) {
+	go func(logs *logbuffer.Buffer, done chan struct{}) {
 		defer close(done)
 		_, _ = io.Copy(logs, errors)
 	}(s.logs, s.done)
@@ -242,24 +242,6 @@ func (s *server) kill() {
 	if strings.Contains(s.logs.String(), "DATA RACE") {
 		s.t.Errorf("the server has raced\n%s", s.logs)
 	}
-}
-
-// journal is a log that is read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 // client is a caller of a server.

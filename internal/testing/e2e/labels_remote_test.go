@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 	"tagma/internal/testing/testenv"
 )
 
@@ -207,10 +208,10 @@ func TestLabels_WhatOthersPushInBetweenIsKeptAndReadBack(t *testing.T) {
 	withRemote(t, func(t *testing.T, s *server, r *remote) {
 		admin := s.admin()
 		admin.submit(submission(0, 1), 20)
-		work := clone(t, r.Dir)
+		work := gittest.Clone(t, r.Dir)
 		original := history(t, r.Dir)[0].Path
 		content := func(frame int, x string) map[string]string {
-			text := strings.ReplaceAll(strings.ReplaceAll(git(t, work, "show", "HEAD:"+original), `"frame_index": 0`, fmt.Sprintf(`"frame_index": %d`, frame)), `"pixel_x": 1,`, `"pixel_x": `+x+`,`)
+			text := strings.ReplaceAll(strings.ReplaceAll(gittest.Git(t, work, "show", "HEAD:"+original), `"frame_index": 0`, fmt.Sprintf(`"frame_index": %d`, frame)), `"pixel_x": 1,`, `"pixel_x": `+x+`,`)
 			return map[string]string{strings.ReplaceAll(original, "_frame0_", fmt.Sprintf("_frame%d_", frame)): text}
 		}
 		// Another git pushes while submissions come.
@@ -254,7 +255,7 @@ func TestLabels_WhatOthersPushInBetweenIsKeptAndReadBack(t *testing.T) {
 		if n := len(commits); n != 1+theirs+ours+ours/20+1 {
 			t.Errorf("there are %d commits", n)
 		}
-		if merges := git(t, r.Dir, "rev-list", "--merges", "main"); merges != "" {
+		if merges := gittest.Git(t, r.Dir, "rev-list", "--merges", "main"); merges != "" {
 			t.Errorf("there are merges: %s", merges)
 		}
 		// They are read back, with author and time, whenever something is pushed.
@@ -272,7 +273,7 @@ func TestLabels_WhatOthersPushInBetweenIsKeptAndReadBack(t *testing.T) {
 		})
 		pushedOnce(t, r.Dir, own)
 		for n, one := range read {
-			at := strings.TrimSpace(git(t, r.Dir, "show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%ad", shas[n]))
+			at := strings.TrimSpace(gittest.Git(t, r.Dir, "show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%ad", shas[n]))
 			if one.Author != "Ana Ruiz" || one.Status != "PUSHED" || *one.CommitSha != shas[n] || one.CreatedAt[:19] != at[:19] {
 				t.Errorf("read back %s by %q of %s, %s, want %s by %q of %s, PUSHED", *one.CommitSha, one.Author, one.CreatedAt, one.Status, shas[n], "Ana Ruiz", at)
 			}
@@ -290,8 +291,8 @@ func TestLabels_AForeignChangeToTheSameFileStaysInHistoryAndOursComesOnTop(t *te
 	admin := s.admin()
 	admin.submit(submission(7, 1), 20)
 	path := history(t, r.Dir)[0].Path
-	work := clone(t, r.Dir)
-	theirs := foreign(t, work, "by hand", map[string]string{path: strings.Replace(git(t, r.Dir, "show", "main:"+path), `"pixel_x": 1,`, `"pixel_x": 2,`, 1)})
+	work := gittest.Clone(t, r.Dir)
+	theirs := foreign(t, work, "by hand", map[string]string{path: strings.Replace(gittest.Git(t, r.Dir, "show", "main:"+path), `"pixel_x": 1,`, `"pixel_x": 2,`, 1)})
 	ours := admin.submit(submission(7, 3), 20)
 	if ours.Submission.Status != "PUSHED" {
 		t.Fatalf("ours is answered %+v", ours.Submission)
@@ -300,7 +301,7 @@ func TestLabels_AForeignChangeToTheSameFileStaysInHistoryAndOursComesOnTop(t *te
 	if len(commits) != 3 || commits[1].SHA != theirs || commits[2].SHA != *ours.Submission.CommitSha {
 		t.Errorf("the history is %+v", commits)
 	}
-	if got := git(t, r.Dir, "show", "main:"+path); !strings.Contains(got, `"pixel_x": 3,`) {
+	if got := gittest.Git(t, r.Dir, "show", "main:"+path); !strings.Contains(got, `"pixel_x": 3,`) {
 		t.Errorf("the file is %s", got)
 	}
 	until(t, "theirs is read back", time.Minute, func() bool { return admin.count("PUSHED") == 3 })
@@ -312,7 +313,7 @@ func TestLabels_AForeignChangeToTheSameFileStaysInHistoryAndOursComesOnTop(t *te
 	admin = s.admin()
 	admin.submit(submission(8, 1), 20)
 	path = history(t, r.Dir)[3].Path
-	foreign(t, work, "written anew", map[string]string{path: canonical(t, []byte(git(t, r.Dir, "show", "main:"+path))) + "\n"})
+	foreign(t, work, "written anew", map[string]string{path: canonical(t, []byte(gittest.Git(t, r.Dir, "show", "main:"+path))) + "\n"})
 	if got := admin.submit(submission(9, 1), 20); got.Submission.Status != "PUSHED" {
 		t.Errorf("what came after is answered %+v", got.Submission)
 	}

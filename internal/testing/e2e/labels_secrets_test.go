@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tagma/internal/testing/githost"
+	"tagma/internal/testing/gittest"
 )
 
 // everywhere is all that a server wrote to its folder, with what its
@@ -23,7 +24,7 @@ func (s *server) everywhere(t *testing.T) string {
 		case err != nil || d.IsDir() && !strings.HasSuffix(path, ".git"):
 			return err
 		case d.IsDir():
-			all.WriteString(git(t, path, "log", "--all", "--patch", "--format=raw"))
+			all.WriteString(gittest.Git(t, path, "log", "--all", "--patch", "--format=raw"))
 			return nil
 		}
 		content, err := os.ReadFile(path)

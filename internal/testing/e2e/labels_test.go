@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tagma/internal/testing/gittest"
 	"tagma/internal/testing/testenv"
 )
 
@@ -194,7 +195,7 @@ func TestLabels_TheSampleIsFoundByGitLogInACloneOfTheRemote(t *testing.T) {
 				t.Errorf("another nose of the same frame is answered %+v", other)
 			}
 
-			work := clone(t, r.Dir)
+			work := gittest.Clone(t, r.Dir)
 			commits := history(t, work)
 			if len(commits) != 2 {
 				t.Fatalf("the clone has the commits %+v", commits)
@@ -211,7 +212,7 @@ func TestLabels_TheSampleIsFoundByGitLogInACloneOfTheRemote(t *testing.T) {
 			if seconds, err := strconv.ParseInt(first.Date, 10, 64); err != nil || !strings.HasPrefix(got.Submission.CreatedAt, time.Unix(seconds, 0).UTC().Format("2006-01-02T15:04:05")) {
 				t.Errorf("written at %s, submitted at %s", first.Date, got.Submission.CreatedAt)
 			}
-			message := git(t, work, "log", "-1", "--format=%B", first.SHA)
+			message := gittest.Git(t, work, "log", "-1", "--format=%B", first.SHA)
 			for _, line := range []string{"video_url: " + ratVideo, "frame_index: 42", "submitted_at: " + got.Submission.CreatedAt, "Submission-Id: " + first.ID, "Label-Set: paws@1"} {
 				if !strings.Contains("\n"+message, "\n"+line+"\n") {
 					t.Errorf("the message lacks %q: %s", line, message)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tagma/internal/testing/gittest"
 )
 
 // check runs `tagma verify` with the settings of a server.
@@ -50,7 +52,7 @@ func TestVerify_BesideAServerNamesEachFaultStopsPushesAndMends(t *testing.T) {
 			t.Fatalf("of a whole store verify says %s", out)
 		}
 		repository := filepath.Join(s.Data, "labels.git")
-		commits := strings.Fields(git(t, repository, "rev-list", "main"))
+		commits := strings.Fields(gittest.Git(t, repository, "rev-list", "main"))
 		flipIn(t, filepath.Join(s.Data, "files/images/*/*/*.thumbnail.jpg"))
 		flipIn(t, filepath.Join(repository, "objects/pack/*.pack"))
 
@@ -83,8 +85,8 @@ func TestVerify_BesideAServerNamesEachFaultStopsPushesAndMends(t *testing.T) {
 		if out, ok := s.check(t); !ok {
 			t.Errorf("after it, verify says %s", out)
 		}
-		git(t, repository, "fsck", "--strict", "--full")
-		if now := strings.Fields(git(t, repository, "rev-list", "main")); len(now) != len(commits)+1 || fmt.Sprint(now[1:]) != fmt.Sprint(commits) {
+		gittest.Git(t, repository, "fsck", "--strict", "--full")
+		if now := strings.Fields(gittest.Git(t, repository, "rev-list", "main")); len(now) != len(commits)+1 || fmt.Sprint(now[1:]) != fmt.Sprint(commits) {
 			t.Errorf("the commits are %v, want one more than %v", now, commits)
 		}
 	})
