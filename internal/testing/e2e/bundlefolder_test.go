@@ -43,7 +43,7 @@ func TestBundleFolder_GoesUpOnceAndComesDownIdentical(t *testing.T) {
 		d.must("pull", "bundle", "insects", down).says(t, "Fetched 1 of 3 files of insects@2")
 		d.must("pull", "bundle", "insects", down, "--part", "model", "--version", "1").says(t, "Fetched 1 of 2 files of insects@1")
 		if got := d.run("", "pull", "bundle", "moths", filepath.Join(d.Home, "none")); got.OK || !strings.Contains(got.Said, `no bundle "moths"`) {
-			t.Errorf("%v %s", got.OK, got.Said)
+			t.Errorf("pull of an unknown bundle: got success %v, %q, want a failure that names the bundle", got.OK, got.Said)
 		}
 	})
 }

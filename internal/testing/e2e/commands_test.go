@@ -224,7 +224,7 @@ func (s *stage) copied(t *testing.T) *stage {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", s.folder+"/.", folder).CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
+		t.Fatalf("cp -a %s: got %v, want a copy: %s", s.folder, err, out)
 	}
 	return &stage{t: t, folder: folder, binary: s.binary, env: s.env}
 }
@@ -323,7 +323,7 @@ func (s *stage) run(how condition, row commandRow, args ...string) (said string,
 	err = cmd.Wait()
 	said = stderr.String()
 	if strings.Contains(said, "DATA RACE") || strings.Contains(said, "goroutine ") {
-		s.t.Errorf("%v: %s", args, said)
+		s.t.Errorf("tagma %v: got a race or a panic, want none: %s", args, said)
 	}
 	return said, err == nil || row.serves && addressLine.MatchString(strings.TrimSpace(strings.SplitN(stdout.String(), "\n", 2)[0]))
 }
