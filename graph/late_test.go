@@ -114,7 +114,7 @@ func TestLate_ALongListIsTakenAsAShortOne(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
 				o := operation{query: query, variables: map[string]any{"list": draw(r)}, role: caller.Writer, wide: true}
 				if difference := w.compare(r.Context(), o); difference != "" {
-					r.Fatalf("%.5000s", difference)
+					r.Fatalf("the two ways to read a list: got a difference, want none: %.5000s", difference)
 				}
 			})
 		}
