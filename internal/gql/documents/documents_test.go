@@ -48,7 +48,7 @@ func TestRead_TakesTheFormsThatToolsWrite(t *testing.T) {
 		"Apollo": `{"format": "apollo-persisted-query-manifest", "version": 1, "operations": [{"id": "a1", "name": "A", "type": "query", "body": "{ a }"}, {"id": "b2", "body": "{ b }"}]}`,
 	} {
 		if got, err := Read([]byte(file)); err != nil || len(got) != 2 || got["a1"] != "{ a }" || got["b2"] != "{ b }" {
-			t.Errorf("%s: %v, %v", name, got, err)
+			t.Errorf("Read %s: got %v, %v, want documents a1 and b2", name, got, err)
 		}
 	}
 	for _, file := range []string{"", "[]", "{}", "null", `{"a": 1}`, `{"": "{ a }"}`, `{"format": "apollo-persisted-query-manifest", "version": 2, "operations": []}`} {

@@ -183,12 +183,12 @@ func TestPage_WhatNoPageCanBeIsRefusedByArgumentAndNotRepeated(t *testing.T) {
 		err := s.ask(t, callers["reader"], c.query, c.variables)
 		got := problems(err)
 		if len(got) != 1 || got[0].Code != fault.BadInput || strings.Join(got[0].Path, ".") != c.path || !strings.Contains(got[0].Message, c.says) {
-			t.Errorf("%s %s: %+v", c.query, c.variables, got)
+			t.Errorf("%s %s: got %+v, want BAD_USER_INPUT at %s with %q", c.query, c.variables, got, c.path, c.says)
 		}
 	}
 	for _, query := range []string{"{books(first: 1000){totalCount}}", "{books(first: null, last: 5){totalCount}}", "{books{totalCount}}"} {
 		if err := s.ask(t, callers["reader"], query); err != nil {
-			t.Errorf("%s: %v", query, err)
+			t.Errorf("%s: got %v, want no error", query, err)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func TestBegin_WhileARunIsUnderWayAnotherIsToldToComeBack(t *testing.T) {
 		_, _, err := w.other.Begin(t.Context(), request("k", "a"))
 		e, ok := errors.AsType[*fault.Error](err)
 		if !ok || e.Code != fault.Unavailable || e.RetryAfter != time.Second {
-			t.Errorf("%v", err)
+			t.Errorf("Begin during a run: got %v, want UNAVAILABLE with one second to wait", err)
 		}
 	})
 }
@@ -285,7 +285,7 @@ func TestContext_ItOutlivesTheClientButNotItsDeadline(t *testing.T) {
 		gone()
 		deadline, ok := ctx.Deadline()
 		if want, _ := client.Deadline(); ctx.Err() != nil || !ok || !deadline.Equal(want) {
-			t.Errorf("%v, %v", ctx.Err(), deadline)
+			t.Errorf("context of a run: got error %v and deadline %v, want no error and deadline %v", ctx.Err(), deadline, want)
 		}
 		w.must(run.End(client, &Answer{Body: []byte("made")}))
 		w.answered(w.one, request("k", "a"), "made")

@@ -133,7 +133,7 @@ func TestUpload_ABigChunkedFileStaysOffTheHeap(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	a := do(t, server, upload(body))
 	if a.status != 200 || !bytes.Contains(a.body, fmt.Appendf(nil, " %d ", size)) {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("upload of %d bytes: got %d %s, want 200 and this size", size, a.status, a.body)
 	}
 	// All that client and server ever allocated, so no collection can flatter it.
 	allocated := after.TotalAlloc - before.TotalAlloc

@@ -120,7 +120,7 @@ func TestAnswer_AnOperationThatRanIs200WhateverBecameOfIt(t *testing.T) {
 	for _, mediaType := range []string{response, plain} {
 		a := do(t, newServer(transport.Options{}, fails), post(`{"query":"{ hello }"}`, "Accept", mediaType))
 		if a.status != 200 || string(a.body) != `{"errors":[{"message":"no"}],"data":null}` {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("failed operation as %s: got %d %s, want 200 with the error", mediaType, a.status, a.body)
 		}
 	}
 }
@@ -154,10 +154,10 @@ func TestAnswer_HowLongToWaitStandsInTheHeadToo(t *testing.T) {
 		return &graphql.Response{Errors: gqlerror.List{{Message: "no"}, {Message: "wait", Extensions: map[string]any{"retryAfter": 7}}}}
 	})
 	if a := do(t, server, post(`{"query":"{ hello }"}`)); a.header.Get("Retry-After") != "7" {
-		t.Errorf("%v", a.header)
+		t.Errorf("Retry-After of an answer: got headers %v, want 7", a.header)
 	}
 	if a := do(t, newServer(transport.Options{}, hello), post(`{"query":"{ hello }"}`)); a.header.Get("Retry-After") != "" {
-		t.Errorf("%v", a.header)
+		t.Errorf("Retry-After of an answer without errors: got headers %v, want none", a.header)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestAnswer_DataGoesOutAsItIs(t *testing.T) {
 	})
 	a := do(t, server, post(`{"query":"{ hello }"}`))
 	if want := `{"data":` + data + `,"extensions":{"cost":1}}`; string(a.body) != want {
-		t.Errorf("%.100s", a.body)
+		t.Errorf("answer: got %.100s, want %.100s", a.body, want)
 	}
 	if a.header.Get("Content-Length") == "" {
 		t.Error("no Content-Length")
@@ -187,7 +187,7 @@ func TestAnswer_WhatCannotBeEncodedIsAnInternalError(t *testing.T) {
 		return r
 	})
 	if a := do(t, server, post(`{"query":"{ hello }"}`)); a.status != 500 || a.code() != "INTERNAL" {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("answer without an encoding: got %d %s, want 500 INTERNAL", a.status, a.body)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestAnswer_ACancelledOperationIsUnavailable(t *testing.T) {
 	w := httptest.NewRecorder()
 	server.ServeHTTP(w, post(`{"query":"{ hello }"}`).WithContext(ctx))
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "UNAVAILABLE") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("canceled operation: got %d %s, want 503 UNAVAILABLE", w.Code, w.Body)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestVariables_ANumberKeepsEveryDigit(t *testing.T) {
 	body := `{"query":"query ($size: Int) { hello(size: $size) }","variables":{"size":` + id + `}}`
 	a := do(t, newServer(transport.Options{}, hello), post(body))
 	if string(a.Data) != `{"size":`+id+`}` {
-		t.Errorf("%s", a.body)
+		t.Errorf("variable: got %s, want size %s", a.body, id)
 	}
 }
 
@@ -222,10 +222,10 @@ func TestRequest_TheExecutorLearnsTheHeadersAndTheTimeItTookToRead(t *testing.T)
 	})
 	do(t, server, post(`{"query":"{ hello }","extensions":{"a":1}}`, "X-Trap", "0a1b2c3d"))
 	if seen.Headers.Get("X-Trap") != "0a1b2c3d" || seen.Extensions["a"] != json.Number("1") {
-		t.Errorf("%v %v", seen.Headers, seen.Extensions)
+		t.Errorf("operation: got headers %v and extensions %v, want X-Trap 0a1b2c3d and a 1", seen.Headers, seen.Extensions)
 	}
 	if read := seen.Stats.Read; read.Start.IsZero() || read.End.Before(read.Start) {
-		t.Errorf("%v", read)
+		t.Errorf("time to read: got %v, want a start and a later end", read)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestWriteError_SpeaksTheCallersMediaTypeAndNamesTheRequest(t *testing.T) {
 		options.WriteError(w, post("", "Accept", accept), 401, fault.Unauthenticated, "who?")
 		want := `{"errors":[{"message":"who?","extensions":{"code":"UNAUTHENTICATED","requestId":"r1"}}]}`
 		if w.Code != 401 || w.Body.String() != want || w.Header().Get("Content-Type") != mediaType+"; charset=utf-8" {
-			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+			t.Errorf("WriteError: got %d %v %s, want 401 %s %s", w.Code, w.Header(), w.Body, mediaType, want)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func TestRequest_ABodyThatStallsIsWorthAnotherTry(t *testing.T) {
 			"Content-Type", c.contentType, "GraphQL-Require-Preflight", "1"))
 		_ = writer.Close()
 		if a.status != http.StatusRequestTimeout || a.code() != "UNAVAILABLE" {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
+			t.Errorf("%s: got %d %s, want 408 UNAVAILABLE", name, a.status, a.body)
 		}
 	}
 }

@@ -120,12 +120,12 @@ func TestIdempotency_OtherContentUnderTheSameKeyIsRefused(t *testing.T) {
 		"another operation": `{"query":"mutation A { make { name } } mutation B { put { name } }","operationName":"B"}`,
 	} {
 		if a := do(t, k, post(body, key, "k1")); a.status != 422 || a.code() != "IDEMPOTENCY_KEY_REUSED" {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
+			t.Errorf("%s: got %d %s, want 422 IDEMPOTENCY_KEY_REUSED", name, a.status, a.body)
 		}
 	}
 	// The same, written in another way, is the same.
 	if a := do(t, k, post(`{"variables": {"n": "a"}, "query": "mutation($n: String) { make(name: $n) { name } }"}`, key, "k1")); a.status != 200 {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("same request in another form: got %d %s, want 200", a.status, a.body)
 	}
 	if k.ran.Load() != 1 {
 		t.Errorf("it ran %d times", k.ran.Load())
@@ -136,7 +136,7 @@ func TestIdempotency_AKeyThatIsNoneIsRefused(t *testing.T) {
 	k := newKeyed(t, nil)
 	for _, value := range []string{`"`, `""`, `"a`, `a"b`, "a b", "é", `a\b`, strings.Repeat("k", 256)} {
 		if a := do(t, k, post(mutation, key, value)); a.status != 400 || a.code() != "BAD_USER_INPUT" || !strings.Contains(a.message(), "255") {
-			t.Errorf("%.20q: %d %s", value, a.status, a.body)
+			t.Errorf("key %.20q: got %d %s, want 400 BAD_USER_INPUT with the limit 255", value, a.status, a.body)
 		}
 	}
 	two := post(mutation, key, "k1")
@@ -153,16 +153,16 @@ func TestIdempotency_WhatFailedMayBeSentAgain(t *testing.T) {
 	k := newKeyed(t, nil)
 	k.fail.Store(true)
 	if a := do(t, k, post(mutation, key, "k1")); a.message() != "no" {
-		t.Errorf("%s", a.body)
+		t.Errorf("first request: got %s, want the error no", a.body)
 	}
 	k.fail.Store(false)
 	if a := do(t, k, post(mutation, key, "k1")); len(a.Errors) > 0 || string(a.Data) != `{"run":2}` {
-		t.Errorf("%s", a.body)
+		t.Errorf("request after a failure: got %s, want run 2", a.body)
 	}
 	// What is wrong with the request itself binds no key.
 	do(t, k, post(`{"query":"mutation { nothing }"}`, key, "k2"))
 	if a := do(t, k, post(mutation, key, "k2")); len(a.Errors) > 0 {
-		t.Errorf("%s", a.body)
+		t.Errorf("key after an invalid request: got %s, want no errors", a.body)
 	}
 }
 
@@ -178,10 +178,10 @@ func TestIdempotency_AnAnswerWithASecretIsNotGivenTwice(t *testing.T) {
 		}
 		k := newKeyed(t, nil)
 		if a := do(t, k, post(string(body), key, "k1")); len(a.Errors) > 0 {
-			t.Errorf("%s", a.body)
+			t.Errorf("%s: got %s, want no errors", document, a.body)
 		}
 		if a := do(t, k, post(string(body), key, "k1")); a.status != 409 || a.code() != "ANSWER_NOT_KEPT" || k.ran.Load() != 1 {
-			t.Errorf("%s: %d %s", document, a.status, a.body)
+			t.Errorf("%s again: got %d %s, want 409 ANSWER_NOT_KEPT", document, a.status, a.body)
 		}
 	}
 }
@@ -219,7 +219,7 @@ func TestIdempotency_WhileTheFirstRunsTheSecondIsToldToComeBack(t *testing.T) {
 	<-running
 	a := send(t, listening, post(mutation, key, "k1"))
 	if a.status != 409 || a.code() != "UNAVAILABLE" || a.header.Get("Retry-After") != "1" || a.Errors[0].Extensions["retryAfter"] != 1.0 {
-		t.Errorf("%d %v %s", a.status, a.header, a.body)
+		t.Errorf("second request during the first: got %d %v %s, want 409 UNAVAILABLE with Retry-After 1", a.status, a.header, a.body)
 	}
 	close(finish)
 	if got, again := <-first, send(t, listening, post(mutation, key, "k1")); string(got.body) != string(again.body) {
@@ -254,7 +254,7 @@ func TestIdempotency_AnUploadIsKnownByTheBytesOfItsFiles(t *testing.T) {
 	}
 	for name, other := range map[string]*http.Request{"other bytes": body("a.jpg", "Aloha"), "another name": body("b.jpg", "Alpha")} {
 		if a := do(t, k, other); a.code() != "IDEMPOTENCY_KEY_REUSED" {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
+			t.Errorf("%s: got %d %s, want IDEMPOTENCY_KEY_REUSED", name, a.status, a.body)
 		}
 	}
 	if n := left(t, k.dir); n != 0 {

@@ -99,7 +99,7 @@ func TestLate_WhatIsOddIsLeft(t *testing.T) {
 		"variables of a list": `{"query": "{ x }", "variables": ` + list + `}`,
 	} {
 		if params, ok := decodeLate(document); ok {
-			t.Errorf("%s: %s", name, fmt.Sprintf("%.200v", params))
+			t.Errorf("%s: got %s, want no late list", name, fmt.Sprintf("%.200v", params))
 		}
 	}
 }

@@ -175,7 +175,7 @@ func TestUpload_TheHeadOfAPartIsBounded(t *testing.T) {
 	body := form(operations(one), section{"map", strings.Repeat("x", 40<<10), `{}`})
 	a := do(t, newServer(transport.Options{}, describe), upload(strings.NewReader(body)))
 	if a.status != 413 || a.code() != "TOO_LARGE" || !strings.Contains(a.message(), "head of a part") {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("part with a large head: got %d %s, want 413 TOO_LARGE", a.status, a.body)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestUpload_ABoundaryMustBeThereAndShort(t *testing.T) {
 	} {
 		a := do(t, newServer(transport.Options{}, describe), upload(strings.NewReader(""), "Content-Type", contentType))
 		if a.status != 400 || !strings.Contains(a.message(), "boundary") {
-			t.Errorf("%.60s: %d %s", contentType, a.status, a.body)
+			t.Errorf("%.60s: got %d %s, want 400 with boundary", contentType, a.status, a.body)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestUpload_AnotherSiteCannotSendOneUnasked(t *testing.T) {
 		r := upload(strings.NewReader(body), "GraphQL-Require-Preflight", "", c.name, c.value)
 		a := do(t, newServer(transport.Options{}, describe), r)
 		if a.status != c.status || (a.code() == "FORBIDDEN") != (c.status == 403) {
-			t.Errorf("%s: %s: %d %s", c.name, c.value, a.status, a.body)
+			t.Errorf("%s: %s: got %d %s, want %d", c.name, c.value, a.status, a.body, c.status)
 		}
 	}
 }
@@ -227,7 +227,7 @@ func TestUpload_AFileIsPrivateSeekableAndHasOneDescriptor(t *testing.T) {
 		f := variables["files"].([]any)[1].(graphql.Upload).File
 		for range 2 {
 			if content, err := io.ReadAll(f); err != nil || string(content) != "Bravo" {
-				t.Errorf("%q %v", content, err)
+				t.Errorf("file: got %q, %v, want Bravo", content, err)
 			}
 			if _, err := f.Seek(0, io.SeekStart); err != nil {
 				t.Error(err)
@@ -235,13 +235,13 @@ func TestUpload_AFileIsPrivateSeekableAndHasOneDescriptor(t *testing.T) {
 		}
 		info, err := f.(*os.File).Stat()
 		if err != nil || info.Mode() != 0o600 {
-			t.Errorf("%v %v", info.Mode(), err)
+			t.Errorf("mode of the file: got %v, %v, want 0600", info.Mode(), err)
 		}
 		return []byte(`{}`), f.(io.Closer).Close()
 	})
 	body := form(operations(many), fileMap(`{"0":["variables.files.0"],"1":["variables.files.1"]}`), file("0", "Alpha"), file("1", "Bravo"))
 	if a := do(t, server, upload(strings.NewReader(body))); a.status != 200 || len(a.Errors) > 0 {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("upload of 2 files: got %d %s, want 200 without errors", a.status, a.body)
 	}
 	if n := left(t, dir); n != 0 {
 		t.Errorf("%d files or descriptors left", n)
@@ -262,14 +262,14 @@ func TestUpload_FilesWaitInMemoryWhileThereIsRoom(t *testing.T) {
 		}
 		if within--; within >= 0 { // another one while this one has all the room
 			if a := do(t, server, upload(strings.NewReader(body))); a.status != 200 {
-				t.Errorf("%d %s", a.status, a.body)
+				t.Errorf("upload during another: got %d %s, want 200", a.status, a.body)
 			}
 		}
 		return describe(ctx, variables)
 	})
 	for range 2 { // the second time there is room again
 		if a := do(t, server, upload(strings.NewReader(body))); a.status != 200 || !strings.Contains(string(a.body), "5 b1a96dd6") {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("upload: got %d %s, want 200 with 5 b1a96dd6", a.status, a.body)
 		}
 	}
 	if fmt.Sprint(descriptors) != "[0 1 0]" {
@@ -295,7 +295,7 @@ func TestUpload_APanicLeavesNothingBehind(t *testing.T) {
 	server := newServer(transport.Options{TempDir: dir}, func(context.Context, map[string]any) ([]byte, error) { panic("no") })
 	body := form(operations(one), fileMap(`{"0":["variables.file"]}`), file("0", "Alpha"))
 	if a := do(t, server, upload(strings.NewReader(body))); a.status != 500 || a.message() != "internal error" {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("upload with a panic: got %d %s, want 500 internal error", a.status, a.body)
 	}
 	if n := left(t, dir); n != 0 {
 		t.Errorf("%d files or descriptors left", n)
@@ -311,7 +311,7 @@ func TestUpload_AClientThatGoesAwayLeavesNothingBehind(t *testing.T) {
 	r.URL, _ = r.URL.Parse(listening.URL)
 	r.RequestURI = ""
 	if _, err := listening.Client().Do(r); !errors.Is(err, gone) {
-		t.Errorf("%v", err)
+		t.Errorf("upload of a client that disconnects: got %v, want %v", err, gone)
 	}
 	listening.Close() // waits for the request
 	if n := left(t, dir); n != 0 {
@@ -329,7 +329,7 @@ func TestUpload_ADiskThatFailsIsNotTheCallersFault(t *testing.T) {
 	body := form(operations(one), fileMap(`{"0":["variables.file"]}`), file("0", "Alpha"))
 	a := do(t, newServer(options, describe), upload(strings.NewReader(body)))
 	if a.status != 503 || a.code() != "UNAVAILABLE" || strings.Contains(string(a.body), "missing") {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("upload to a disk that fails: got %d %s, want 503 UNAVAILABLE without the path", a.status, a.body)
 	}
 	if !strings.Contains(log.String(), "missing") {
 		t.Errorf("the log does not say why: %s", log.String())
