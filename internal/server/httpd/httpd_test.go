@@ -95,7 +95,7 @@ func TestWrap_EveryRequestHasAnIDThatTheLogAndTheCallerKnow(t *testing.T) {
 	}
 	for _, line := range w.lines("request") {
 		if !seen[line["request"].(string)] {
-			t.Errorf("%v", line)
+			t.Errorf("log: got %v, want one of the 100 request ids", line)
 		}
 	}
 }
@@ -146,15 +146,15 @@ func TestWrap_APanicIsToldToTheLogAlone(t *testing.T) {
 	w := wrap(t, func(http.ResponseWriter, *http.Request) { panic(canary) }, Options{})
 	answer := w.do(get("/"))
 	if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), canary) {
-		t.Errorf("%d: %s", answer.Code, answer.Body)
+		t.Errorf("handler with a panic: got %d: %s, want 500 without the value", answer.Code, answer.Body)
 	}
 	lines := w.lines("panic")
 	if len(lines) != 1 || lines[0]["value"] != canary || !strings.Contains(lines[0]["stack"].(string), "httpd_test.go") ||
 		lines[0]["request"] != answer.Header().Get("X-Request-Id") {
-		t.Errorf("%v", lines)
+		t.Errorf("log of panics: got %v, want one with value, stack and request id", lines)
 	}
 	if lines := w.lines("request"); len(lines) != 1 || lines[0]["status"] != 500.0 {
-		t.Errorf("%v", lines)
+		t.Errorf("log of requests: got %v, want one with status 500", lines)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestWrap_AnAnswerThatAPanicCutShortIsNotTakenForTheWhole(t *testing.T) {
 			t.Errorf("%s: the log has %d panics", name, panics)
 		}
 		if lines := w.lines("request"); len(lines) != 1 {
-			t.Errorf("%s: %v", name, lines)
+			t.Errorf("%s: got log lines %v, want one", name, lines)
 		}
 	}
 }
@@ -203,13 +203,13 @@ func TestWrap_TheLogAndTheMetricsHearHowItWent(t *testing.T) {
 		w.do(get("/files/a?token=canary"))
 		line := w.lines("request")[0]
 		if line["status"] != c.status || line["bytes"] != c.bytes || line["route"] != "/files/{name}" || line["from"] != "192.0.2.1" {
-			t.Errorf("%s: %v", name, line)
+			t.Errorf("%s: got log line %v, want status %v and %v bytes", name, line, c.status, c.bytes)
 		}
 		if strings.Contains(w.logs.String(), "canary") {
 			t.Errorf("%s: the log has what is in the address: %s", name, w.logs.String())
 		}
 		if labels := w.labels(); !slices.Equal(labels, []string{"GET /files/{name} " + c.class}) {
-			t.Errorf("%s: %q", name, labels)
+			t.Errorf("%s: got labels %q, want GET /files/{name} %s", name, labels, c.class)
 		}
 	}
 }
@@ -241,7 +241,7 @@ func TestWrap_WhatCallersChooseMakesNoMoreMetrics(t *testing.T) {
 		}
 	}
 	if labels := w.labels(); len(labels) != 5*2 {
-		t.Errorf("%d: %q", len(labels), labels)
+		t.Errorf("labels: got %d %q, want 10", len(labels), labels)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestAddress_AProxyIsBelievedOnlyWhereTheOperatorSaysSo(t *testing.T) {
 		r.RemoteAddr = c.remote
 		r.Header["X-Forwarded-For"] = c.forwarded
 		if got := (Options{TrustProxy: c.trust}).address(r); got != c.want {
-			t.Errorf("%+v: %q", c, got)
+			t.Errorf("address of %+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }
@@ -379,9 +379,9 @@ func TestLogHandler_AddsTheRequestWhateverElseIsAdded(t *testing.T) {
 	log.InfoContext(t.Context(), "without")
 	w := &world{t: t, logs: &logs}
 	if line := w.lines("within")[0]; line["request"] != about.ID || line["a"] != 1.0 {
-		t.Errorf("%v", line)
+		t.Errorf("log line within a request: got %v, want request %s and a 1", line, about.ID)
 	}
 	if line := w.lines("without")[0]; line["request"] != nil {
-		t.Errorf("%v", line)
+		t.Errorf("log line outside of a request: got %v, want no request", line)
 	}
 }

@@ -84,10 +84,10 @@ func TestCrossOrigin_AnAnswerIsForAllowedOriginsAndShowsWhatAClientNeeds(t *test
 	exposed := got.Header.Get("Access-Control-Expose-Headers")
 	if got.Header.Get("Access-Control-Allow-Origin") != app || got.Header.Get("Vary") != "Origin" ||
 		!strings.Contains(exposed, "X-Request-Id") || !strings.Contains(exposed, "Retry-After") {
-		t.Errorf("%v", got.Header)
+		t.Errorf("answer to an allowed origin: got %v, want Allow-Origin %s, Vary and exposed headers", got.Header, app)
 	}
 	if got := ask(t, http.MethodPost, url, "Origin", "https://evil.example.org"); got.Header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("%v", got.Header)
+		t.Errorf("answer to another origin: got %v, want no Allow-Origin", got.Header)
 	}
 }
 
