@@ -47,7 +47,7 @@ func TestCheck_OfAWholeDatabaseFindsNothingAndSaysHow(t *testing.T) {
 		}
 		tables, err := db.Tables(t.Context())
 		if err != nil || len(tables) < 15 {
-			t.Errorf("%v, %v", tables, err)
+			t.Errorf("tables: got %v, %v, want at least 15", tables, err)
 		}
 		for _, table := range tables {
 			if _, err := db.CheckTable(t.Context(), table, func(f Fault) { t.Errorf("got %v", f) }); err != nil {

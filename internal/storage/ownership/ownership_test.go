@@ -150,7 +150,7 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 			}
 			of, err := p.ofDatabase(t.Context())
 			if err != nil || of.Before != string(before) {
-				t.Fatalf("%+v, %v", of, err)
+				t.Fatalf("mark of the database: got %+v, %v, want the former mark %s", of, err, before)
 			}
 			together(t, p)
 			if before, err = files.ReadAll(t.Context(), file); err != nil {

@@ -83,7 +83,7 @@ func TestCheck_SaysInOneLineWhatIsWrong(t *testing.T) {
 		err := enter(t, c.address).Check(t.Context())
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") ||
 			strings.Contains(err.Error(), c.secret) || !strings.Contains(err.Error(), "photo") {
-			t.Errorf("%s: %v", c.what, err)
+			t.Errorf("%s: got %v, want one line with %q and no secret", c.what, err, c.want)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	}
 	tag := whole.Header.Get("ETag")
 	if whole.StatusCode != 200 || body != "0123456789" || tag == "" {
-		t.Errorf("%d %q %v", whole.StatusCode, body, whole.Header)
+		t.Errorf("GET link: got %d %q %v, want 200 with the file and an ETag", whole.StatusCode, body, whole.Header)
 	}
 	for _, c := range []struct {
 		header [2]string
@@ -161,7 +161,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		body   string
 	}{{[2]string{"Range", "bytes=2-4"}, 206, "234"}, {[2]string{"Range", "bytes=7-"}, 206, "789"}, {[2]string{"If-None-Match", tag}, 304, ""}} {
 		if got, body := ask(t, "GET", link, c.header[:]...); got.StatusCode != c.status || body != c.body {
-			t.Errorf("%v: %d %q", c.header, got.StatusCode, body)
+			t.Errorf("GET with %v: got %d %q, want %d %q", c.header, got.StatusCode, body, c.status, c.body)
 		}
 	}
 	path, query, _ := strings.Cut(link, "?")
@@ -176,7 +176,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		"shown otherwise":   strings.Replace(link, "inline", "attachment", 1),
 	} {
 		if got, _ := ask(t, "GET", changed); changed == link || got.StatusCode < 400 || got.StatusCode >= 500 {
-			t.Errorf("%s: %d", what, got.StatusCode)
+			t.Errorf("%s: got %d, want 4xx", what, got.StatusCode)
 		}
 	}
 	for _, method := range []string{"PUT", "DELETE", "POST"} {
@@ -241,7 +241,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 		}
 		got, _ := ask(t, "GET", link)
 		if kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Disposition")); got.StatusCode != 200 || err != nil || kind != "attachment" || parameters["filename"] != name {
-			t.Errorf("%q: %d, %q", name, got.StatusCode, got.Header.Get("Content-Disposition"))
+			t.Errorf("link with the name %q: got %d, %q, want 200 as an attachment", name, got.StatusCode, got.Header.Get("Content-Disposition"))
 		}
 	}
 	_, port, _ := net.SplitHostPort(server.Host)
