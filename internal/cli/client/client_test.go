@@ -130,7 +130,7 @@ func TestRetry_AnInterruptionIsNoFaultOfTheServer(t *testing.T) {
 		<-r.Context().Done()
 	})
 	if _, err := generated.Logout(ctx, c); !errors.Is(err, enough) {
-		t.Errorf("%v", err)
+		t.Errorf("canceled request: got %v, want %v", err, enough)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestLimits_AnotherServerIsToldApart(t *testing.T) {
 	t.Parallel()
 	c, _ := answering(t, time.Minute, says(200, `{"data": {"server": {"name": "Other"}}}`))
 	if _, err := c.Limits(t.Context()); err == nil || !strings.Contains(err.Error(), "is not Tagma") {
-		t.Errorf("%v", err)
+		t.Errorf("limits of another server: got %v, want an error that says is not Tagma", err)
 	}
 }
 
@@ -146,12 +146,12 @@ func TestNew_AnAddressIsOne(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"", "localhost", "localhost:8080", "ftp://host", "http://", "http://host/?a=b", "http://host/#a", "http://u:p@host", ":"} {
 		if _, err := client.New(client.Options{Server: address}); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%q: %v", address, err)
+			t.Errorf("address %q: got %v, want BAD_USER_INPUT", address, err)
 		}
 	}
 	for _, address := range []string{"http://127.0.0.1:8080", "https://host/", "https://host/below/"} {
 		if _, err := client.New(client.Options{Server: address}); err != nil {
-			t.Errorf("%q: %v", address, err)
+			t.Errorf("address %q: got %v, want no error", address, err)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func TestUpload_TheFormIsWhatItsHeadSays(t *testing.T) {
 	if len(parts) != 4 || parts[0].name != "operations" || !strings.Contains(parts[0].content, `"files":[null,null]`) ||
 		parts[1] != (part{"map", "", `{"0":["variables.files.0"],"1":["variables.files.1"]}`}) ||
 		parts[2] != (part{"0", "a.jpg", "first"}) || parts[3].content != "" {
-		t.Errorf("%q", parts)
+		t.Errorf("form: got %q, want operations, map and the files 0 and 1", parts)
 	}
 	if length != announced || announced <= 0 {
 		t.Errorf("%d bytes came, %d were announced", length, announced)

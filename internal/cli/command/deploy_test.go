@@ -95,7 +95,7 @@ func TestCompose_EverySettingThatItGivesTagmaIsOneThatThereIs(t *testing.T) {
 		}
 		given := settle(t, of.Environment)
 		if !strings.HasPrefix(given.Database, "postgres://") || !strings.HasPrefix(given.Storage, "s3://tagma?") || !given.TrustProxy {
-			t.Errorf("%+v", given)
+			t.Errorf("settings: got %+v, want PostgreSQL, the bucket tagma and a trusted proxy", given)
 		}
 		if !strings.Contains(c.Configs["caddyfile"].Content, " "+name+":8080 ") {
 			t.Errorf("the proxy does not know %s", name)
@@ -168,7 +168,7 @@ func TestDockerfile_RunsACommandThatThereIsAsNobodySpecial(t *testing.T) {
 		environment[name] = value
 	}
 	if given := settle(t, environment); given.Listen != ":8080" || given.Data != find(`^VOLUME (.*)$`) {
-		t.Errorf("%+v", given)
+		t.Errorf("settings: got %+v, want :8080 and the volume", given)
 	}
 	check := strings.Fields(strings.NewReplacer(`"`, "", ",", "").Replace(find(`CMD \[(.*)\]$`)))
 	root := Root("", func(*cobra.Command, *config.Config) error { return nil })

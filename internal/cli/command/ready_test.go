@@ -18,12 +18,12 @@ func TestReady_IsWhatTheServerSays(t *testing.T) {
 	_, port, _ := strings.Cut(at, ":")
 	for _, listen := range []string{at, ":" + port, "0.0.0.0:" + port, "localhost:" + port} {
 		if said, err := askReady(t.Context(), listen); said != "ready, or not" || err != nil {
-			t.Errorf("%s: %q, %v", listen, said, err)
+			t.Errorf("askReady %s: got %q, %v, want ready, or not", listen, said, err)
 		}
 	}
 	status = http.StatusServiceUnavailable
 	if _, err := askReady(t.Context(), at); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: ready, or not") {
-		t.Errorf("%v", err)
+		t.Errorf("askReady of a server that is not ready: got %v, want 503 and the text", err)
 	}
 	server.Close()
 	for _, listen := range []string{at, "nonsense"} {

@@ -21,11 +21,11 @@ func TestLogin_WhatIsWrittenIsReadUntilItIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%v %v", info, err)
+			t.Errorf("mode of the file: got %v, %v, want 0600", info, err)
 		}
 	}
 	if got, err := Read(); err != nil || *got != want {
-		t.Errorf("%v %v", got, err)
+		t.Errorf("Read: got %v, %v, want %v", got, err, want)
 	}
 	if files, _ := filepath.Glob(filepath.Join(home, "config", "tagma", "*")); len(files) != 1 {
 		t.Errorf("it leaves %v", files)
@@ -50,6 +50,6 @@ func TestLogin_ADamagedFileIsToldWithoutItsContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Read(); err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "tagma login") {
-		t.Errorf("%v", err)
+		t.Errorf("Read of a damaged file: got %v, want a hint to tagma login without the content", err)
 	}
 }
