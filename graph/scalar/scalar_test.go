@@ -52,7 +52,7 @@ func TestScalars_WhateverIsWrongIsTheCallersFault(t *testing.T) {
 			if err := read(v); err != nil {
 				known, ok := errors.AsType[*fault.Error](err)
 				if !ok || known.Code != fault.BadInput || len(known.Message) > 400 {
-					t.Errorf("%s of %.20v: %v", name, v, err)
+					t.Errorf("%s of %.20v: got %v, want BAD_USER_INPUT with at most 400 bytes", name, v, err)
 				}
 			}
 		}

@@ -62,7 +62,7 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 		}
 		restored, err := to.restore(folder)
 		if err != nil || restored.Rows != made.Rows {
-			t.Fatalf("%+v of %+v: %v", restored, made, err)
+			t.Fatalf("restore: got %+v, %v, want %d rows", restored, err, made.Rows)
 		}
 		before, after := from.dump(), to.dump()
 		for _, table := range []string{"bundles", "bundle_versions", "bundle_files", "bundle_contents"} {

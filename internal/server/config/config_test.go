@@ -52,7 +52,7 @@ func TestFromEnvironment_EveryVariableSetsItsFlag(t *testing.T) {
 	set.VisitAll(func(f *pflag.Flag) {
 		value := map[string]string{"string": "elsewhere", "int": "17", "int64": "17", "bool": "true", "duration": "17m0s", "stringSlice": "[elsewhere]"}[f.Value.Type()]
 		if value == "" {
-			t.Fatalf("--%s is a %s", f.Name, f.Value.Type())
+			t.Fatalf("--%s: got the type %s, want a type with a value in this test", f.Name, f.Value.Type())
 		}
 		values[Variable(f.Name)] = value
 	})
@@ -63,7 +63,7 @@ func TestFromEnvironment_EveryVariableSetsItsFlag(t *testing.T) {
 	}
 	set.VisitAll(func(f *pflag.Flag) {
 		if f.Value.String() != values[Variable(f.Name)] {
-			t.Errorf("--%s is %s", f.Name, f.Value)
+			t.Errorf("--%s: got %s, want %s", f.Name, f.Value, values[Variable(f.Name)])
 		}
 	})
 }

@@ -59,7 +59,7 @@ func TestFiles_WhatWasWrittenIsReadBackInWholeAndInParts(t *testing.T) {
 			}
 			got, err := io.ReadAll(reader)
 			if string(got) != c.want || err != nil || reader.Size() != int64(len(content)) || reader.ContentType() != "image/jpeg" {
-				t.Errorf("%d, %d: %q, %v, of %d, %s", c.offset, c.length, got, err, reader.Size(), reader.ContentType())
+				t.Errorf("range %d, %d: got %q, %v, size %d, type %s, want %q, size %d, type image/jpeg", c.offset, c.length, got, err, reader.Size(), reader.ContentType(), c.want, len(content))
 			}
 			_ = reader.Close()
 		}

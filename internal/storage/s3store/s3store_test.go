@@ -145,7 +145,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	whole, body := ask(t, "GET", link)
 	for name, want := range map[string]string{"Content-Type": "image/jpeg", "Cache-Control": cacheControl, "Content-Length": "10", "Accept-Ranges": "bytes"} {
 		if whole.Header.Get(name) != want {
-			t.Errorf("%s is %q", name, whole.Header.Get(name))
+			t.Errorf("%s: got %q, want %q", name, whole.Header.Get(name), want)
 		}
 	}
 	if got := whole.Header.Get("Content-Disposition"); got != "inline; filename=0a5bb6f4.2020-06-20_21-33-24.jpg" {

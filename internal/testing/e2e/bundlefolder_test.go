@@ -37,7 +37,7 @@ func TestBundleFolder_GoesUpOnceAndComesDownIdentical(t *testing.T) {
 		before, _ := os.Stat(filepath.Join(up, "output", "model_final.pth"))
 		after, err := os.Stat(filepath.Join(down, "output", "model_final.pth"))
 		if err != nil || before.ModTime().UnixMilli() != after.ModTime().UnixMilli() {
-			t.Errorf("%v and %v, %v", before, after, err)
+			t.Errorf("time of the fetched file: got %v, %v, want the time of %v", after, err, before)
 		}
 		fill(t, filepath.Join(down, "config"), file{"config.yaml", []byte("a: 9\n")})
 		d.must("pull", "bundle", "insects", down).says(t, "Fetched 1 of 3 files of insects@2")

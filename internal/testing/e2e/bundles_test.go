@@ -209,7 +209,7 @@ func TestBundles_ASecondVersionSendsOnlyTheFileThatChangedAndBothComeDownIdentic
 				keys = append(keys, f.Key)
 			}
 			if !slices.Equal(keys, want) {
-				t.Errorf("%s is %q", part, keys)
+				t.Errorf("files of %s: got %q, want %q", part, keys, want)
 			}
 		}
 		var got struct {

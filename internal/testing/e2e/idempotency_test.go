@@ -178,7 +178,7 @@ func TestIdempotency_OfManyAtOnceOnTwoServersOneTakesEffect(t *testing.T) {
 		})
 		for _, a := range got {
 			if !bytes.Equal(a.Body, got[0].Body) || len(a.Errors) > 0 {
-				t.Errorf("%s and %s", a.Body, got[0].Body)
+				t.Errorf("answer to %s: got %s, want %s without errors", name, a.Body, got[0].Body)
 			}
 		}
 		// What comes to the same is no new version, so it takes another to tell.

@@ -63,7 +63,7 @@ func TestS3_PhotographsComeAreServedByTheStoreItselfAndGo(t *testing.T) {
 		"Content-Disposition": "inline; filename=" + first.Name, "Content-Length": strconv.Itoa(len(first.Content)),
 	} {
 		if file.Header.Get(name) != want {
-			t.Errorf("%s is %q", name, file.Header.Get(name))
+			t.Errorf("%s: got %q, want %q", name, file.Header.Get(name), want)
 		}
 	}
 	if file.StatusCode != http.StatusOK || file.Body != string(first.Content) || file.Header.Get("ETag") == "" {
