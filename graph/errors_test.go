@@ -46,14 +46,14 @@ func TestPresent_ACallerReadsFaultsAndNothingElse(t *testing.T) {
 		ctx := graphql.WithResponseContext(request.With(t.Context(), about), p.present, nil)
 		answer := p.present(ctx, c.err)
 		if answer.Extensions["code"] != string(c.code) || !strings.Contains(answer.Message, c.message) {
-			t.Errorf("%s: %v %q", name, answer.Extensions["code"], answer.Message)
+			t.Errorf("%s: got %v %q, want %s with %q", name, answer.Extensions["code"], answer.Message, c.code, c.message)
 		}
 		if answer.Extensions["requestId"] != about.ID {
-			t.Errorf("%s: %v", name, answer.Extensions)
+			t.Errorf("%s: got extensions %v, want request id %s", name, answer.Extensions, about.ID)
 		}
 		text, err := json.Marshal(answer)
 		if err != nil || bytes.Contains(text, []byte(canary)) {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: got %s (%v), want an answer without the text of the cause", name, text, err)
 		}
 		if strings.Contains(lines.String(), canary) != c.logged {
 			t.Errorf("%s: the log has %q", name, lines.String())
@@ -67,7 +67,7 @@ func TestPresent_ProblemsAndTheTimeToWaitAreTold(t *testing.T) {
 	problems.Add(fault.BadInput, []any{"input", 0}, "wrong")
 	answer := p.present(t.Context(), problems.Err())
 	if text, _ := json.Marshal(answer.Extensions["problems"]); string(text) != `[{"code":"BAD_USER_INPUT","path":["input","0"],"message":"wrong"}]` {
-		t.Errorf("%s", text)
+		t.Errorf("problems: got %s, want the one problem at input.0", text)
 	}
 	if _, there := answer.Extensions["requestId"]; there {
 		t.Error("outside a request there is no id")
@@ -75,7 +75,7 @@ func TestPresent_ProblemsAndTheTimeToWaitAreTold(t *testing.T) {
 	slow := fault.New(fault.RateLimited, "slower")
 	slow.RetryAfter = 1500 * time.Millisecond
 	if answer := p.present(t.Context(), slow); answer.Extensions["retryAfter"] != 2 {
-		t.Errorf("%v", answer.Extensions)
+		t.Errorf("extensions: got %v, want retryAfter 2", answer.Extensions)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestPresent_ThePathOfTheFieldStays(t *testing.T) {
 	p := errorPresenter{log: slog.New(slog.DiscardHandler)}
 	path := ast.Path{ast.PathName("image"), ast.PathIndex(2)}
 	if answer := p.present(t.Context(), gqlerror.WrapPath(path, fault.New(fault.NotFound, "no"))); answer.Path.String() != path.String() {
-		t.Errorf("%s", answer.Path)
+		t.Errorf("path: got %s, want %s", answer.Path, path)
 	}
 }
 

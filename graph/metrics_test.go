@@ -65,10 +65,10 @@ func TestMeter_CountsOperationsByNameAndOutcome(t *testing.T) {
 	run(t.Context(), m, "", 1, nil)
 	times, statements := measured(t, metrics)
 	if len(times) != 3 || times["Night query ok"] != 1 || times["Night query error"] != 1 || times["unnamed query ok"] != 1 {
-		t.Errorf("%v", times)
+		t.Errorf("operations: got %v, want one each of Night ok, Night error and unnamed ok", times)
 	}
 	if statements["Night"] != 7 || statements["unnamed"] != 1 {
-		t.Errorf("%v", statements)
+		t.Errorf("statements: got %v, want 7 for Night and 1 for unnamed", statements)
 	}
 }
 

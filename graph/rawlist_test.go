@@ -117,7 +117,7 @@ func TestRawList_IsDecodedAsAShortList(t *testing.T) {
 					answer(r.Context(), w.ordinary, o) // stores the rows that all runs below find
 				}
 				if difference := w.compare(r.Context(), o); difference != "" {
-					r.Fatalf("%.5000s", difference)
+					r.Fatalf("the two ways to read a list: got a difference, want none: %.5000s", difference)
 				}
 			})
 		}

@@ -64,7 +64,7 @@ func TestPlayground_EveryFileHasItsTypeAndTheSecurityHeaders(t *testing.T) {
 	for path, contentType := range want {
 		response := get(t, path)
 		if response.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", path, response.Status)
+			t.Errorf("GET %s: got %s, want 200", path, response.Status)
 		}
 		for name, value := range map[string]string{
 			"Content-Type":           contentType,
@@ -101,7 +101,7 @@ func TestPlayground_OtherPathsAreNotFoundAndNotCached(t *testing.T) {
 
 func TestPlayground_APathCannotClimbOutOfTheAssets(t *testing.T) {
 	if response := get(t, "/playground/assets/%2e%2e%2findex.html"); response.StatusCode < 400 {
-		t.Errorf("%s", response.Status)
+		t.Errorf("GET outside of the assets: got %s, want an error", response.Status)
 	}
 }
 

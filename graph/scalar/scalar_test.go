@@ -52,7 +52,7 @@ func TestScalars_WhateverIsWrongIsTheCallersFault(t *testing.T) {
 			if err := read(v); err != nil {
 				known, ok := errors.AsType[*fault.Error](err)
 				if !ok || known.Code != fault.BadInput || len(known.Message) > 400 {
-					t.Errorf("%s of %.20v: %v", name, v, err)
+					t.Errorf("%s of %.20v: got %v, want BAD_USER_INPUT with at most 400 bytes", name, v, err)
 				}
 			}
 		}
@@ -66,7 +66,7 @@ func TestInt_IsAWholeNumberOf32Bits(t *testing.T) {
 		for _, v := range []any{n, int(n), json.Number(text)} {
 			got, err := UnmarshalInt(v)
 			if fits := n == int64(int32(n)); fits != (err == nil) || fits && int64(got) != n {
-				r.Errorf("%T %d: %d, %v", v, n, got, err)
+				r.Errorf("UnmarshalInt(%T %d): got %d, %v, want the number if 32 bits hold the number, else an error", v, n, got, err)
 			}
 		}
 	})
@@ -80,12 +80,12 @@ func TestInt_IsAWholeNumberOf32Bits(t *testing.T) {
 func TestFloat_IsANumberAndNotAStringThatLooksLikeOne(t *testing.T) {
 	for v, want := range map[any]float64{json.Number("1.5"): 1.5, json.Number("-2"): -2, 1.5: 1.5, int64(3): 3, 4: 4} {
 		if got, err := UnmarshalFloat(v); err != nil || got != want {
-			t.Errorf("%T %v: %g, %v", v, v, got, err)
+			t.Errorf("UnmarshalFloat(%T %v): got %g, %v, want %g", v, v, got, err, want)
 		}
 	}
 	for _, v := range []any{"1.5", "NaN", true, json.Number("1e999"), math.Inf(-1), nil} {
 		if got, err := UnmarshalFloat(v); err == nil {
-			t.Errorf("%T %v: %g", v, v, got)
+			t.Errorf("UnmarshalFloat(%T %v): got %g, want an error", v, v, got)
 		}
 	}
 }
@@ -93,11 +93,11 @@ func TestFloat_IsANumberAndNotAStringThatLooksLikeOne(t *testing.T) {
 func TestString_IsNotANumber(t *testing.T) {
 	for _, v := range []any{json.Number("5"), 5, true, 1.5, nil} {
 		if got, err := UnmarshalString(v); err == nil {
-			t.Errorf("%T %v: %q", v, v, got)
+			t.Errorf("UnmarshalString(%T %v): got %q, want an error", v, v, got)
 		}
 	}
 	if got, err := UnmarshalString("5"); err != nil || got != "5" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("UnmarshalString: got %q, %v, want 5", got, err)
 	}
 }
 
@@ -107,18 +107,18 @@ func TestDuration_IsISO8601WithoutYearsAndMonths(t *testing.T) {
 		"PT0S": 0, "PT1.5S": 1500 * time.Millisecond,
 	} {
 		if got, err := UnmarshalDuration(text); err != nil || got != want {
-			t.Errorf("%s: %s, %v", text, got, err)
+			t.Errorf("UnmarshalDuration(%s): got %s, %v, want %s", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "1h", "PT", "P", "P1Y", "P1M", "P1Y2D", "PT1H ", "P99999999999D", "-P99999999999D", "PT1e99H"} {
 		if got, err := UnmarshalDuration(text); err == nil {
-			t.Errorf("%q: %s", text, got)
+			t.Errorf("UnmarshalDuration(%q): got %s, want an error", text, got)
 		}
 	}
 	var wire strings.Builder
 	MarshalDuration(36 * time.Hour).MarshalGQL(&wire)
 	if again, err := UnmarshalDuration(strings.Trim(wire.String(), `"`)); err != nil || again != 36*time.Hour {
-		t.Errorf("%s: %s, %v", &wire, again, err)
+		t.Errorf("UnmarshalDuration(%s): got %s, %v, want 36h", &wire, again, err)
 	}
 }
 

@@ -332,7 +332,7 @@ func (w *world) each(t *testing.T, known *regexp.Regexp, judge func(s statement)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		w.spy.seen = nil
 		if err := all[name](t.Context(), w); err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want no error", name, err)
 		}
 		for _, s := range w.spy.seen {
 			problem := judge(s)
@@ -341,7 +341,7 @@ func (w *world) each(t *testing.T, known *regexp.Regexp, judge func(s statement)
 			case known.MatchString(name):
 				t.Logf("owed: %s\n%s\n%s", name, s.query, problem)
 			default:
-				t.Errorf("%s\n%s\n%s", name, s.query, problem)
+				t.Errorf("%s: got a problem with the plan, want none\n%s\n%s", name, s.query, problem)
 			}
 		}
 	}
@@ -390,7 +390,7 @@ func (w *world) lines(t *testing.T, on interface {
 	t.Helper()
 	rows, err := on.QueryContext(t.Context(), query)
 	if err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Fatalf("%s: got %v, want rows", query, err)
 	}
 	defer rows.Close()
 	var lines []string
@@ -405,7 +405,7 @@ func (w *world) steps(t *testing.T, s statement) map[int][]string {
 	t.Helper()
 	rows, err := w.db.SQL.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+s.query, s.args...)
 	if err != nil {
-		t.Fatalf("%s: %v", s.query, err)
+		t.Fatalf("plan of %s: got %v, want rows", s.query, err)
 	}
 	defer rows.Close()
 	plan := map[int][]string{}

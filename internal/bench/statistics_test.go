@@ -60,7 +60,7 @@ func fillOthers(t *testing.T, db *database.DB, s size) {
 		{`INSERT INTO bundle_files (id, key, modified_at, content_id, version_id) ` + n + `SELECT n, 'data/file' || n, n, n, n FROM n`, s.bundles * s.versions},
 	} {
 		if _, err := db.SQL.ExecContext(t.Context(), table.insert, table.rows); err != nil {
-			t.Fatalf("%.40s: %v", table.insert, err)
+			t.Fatalf("%.40s: got %v, want no error", table.insert, err)
 		}
 	}
 }
@@ -310,7 +310,7 @@ func (w *world) statements(t *testing.T) []asked {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		w.spy.seen = nil
 		if err := all[name](t.Context(), w); err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want no error", name, err)
 		}
 		for _, s := range w.spy.seen {
 			statements = append(statements, asked{name, s})
@@ -359,7 +359,7 @@ func (w *world) stale(t *testing.T, o dataset.Options, s size) {
 		`DETACH other`,
 	} {
 		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
+			t.Fatalf("%s: got %v, want no error", statement, err)
 		}
 	}
 }
@@ -415,7 +415,7 @@ func (w *world) exec(t *testing.T, statements ...string) {
 	defer conn.Close()
 	for _, statement := range statements {
 		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
+			t.Fatalf("%s: got %v, want no error", statement, err)
 		}
 	}
 }
@@ -459,7 +459,7 @@ func (w *world) fetched(t *testing.T, s statement, mode string) (rows int, plan 
 	}
 	for _, statement := range []string{`SET LOCAL plan_cache_mode = ` + mode, `PREPARE explained AS ` + s.query} {
 		if _, err := tx.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
+			t.Fatalf("%s: got %v, want no error", statement, err)
 		}
 	}
 	const read = `SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_stat_xact_user_tables`

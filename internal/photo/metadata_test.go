@@ -292,7 +292,7 @@ func checkSound(t *testing.T, m photo.Metadata) {
 	}
 	inRange := func(name string, v *float64, low, high float64) {
 		if v != nil && !(*v >= low && *v <= high) {
-			t.Fatalf("%s is %v", name, *v)
+			t.Fatalf("%s: got %v, want a number from %v to %v", name, *v, low, high)
 		}
 	}
 	inRange("altitude", m.Altitude, -500, 10_000)

@@ -87,7 +87,7 @@ func each(t *testing.T, test func(t *testing.T, tbl table)) {
 func (tbl table) exec(statement string, args ...any) {
 	tbl.t.Helper()
 	if _, err := tbl.SQL.ExecContext(tbl.t.Context(), statement, args...); err != nil {
-		tbl.t.Fatalf("%s: %v", statement, err)
+		tbl.t.Fatalf("%s: got %v, want no error", statement, err)
 	}
 }
 
@@ -108,7 +108,7 @@ func (tbl table) selectNames(condition *sql.Predicate) []string {
 	query, args := sql.Dialect(tbl.Dialect).Select("name").From(sql.Table("names")).Where(condition).Query()
 	rows, err := tbl.SQL.QueryContext(tbl.t.Context(), query, args...)
 	if err != nil {
-		tbl.t.Fatalf("%s: %v", query, err)
+		tbl.t.Fatalf("%s: got %v, want rows", query, err)
 	}
 	defer rows.Close()
 	var names []string

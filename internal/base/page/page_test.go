@@ -63,7 +63,7 @@ func each(t *testing.T, test func(t *testing.T, tbl table)) {
 func (tbl table) exec(statement string, args ...any) {
 	tbl.t.Helper()
 	if _, err := tbl.SQL.ExecContext(tbl.t.Context(), statement, args...); err != nil {
-		tbl.t.Fatalf("%s: %v", statement, err)
+		tbl.t.Fatalf("%s: got %v, want no error", statement, err)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestCheck_WhatMayBeAPassword(t *testing.T) {
 		"more than the user name":      "florence.n!",
 	} {
 		if err := Check(plain, "florence.n"); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestOf_IsWhatEncodingJSONMakes(t *testing.T) {
 		}
 		var output map[string][]int
 		if err := json.Unmarshal(v, &output); err != nil || len(input) != len(output) {
-			r.Errorf("%s: %v", v, err)
+			r.Errorf("%s: got %v with %d members (%v), want %d", v, output, len(output), err, len(input))
 		}
 		var fromRequest Value
 		if err := fromRequest.UnmarshalGQL(input); err != nil || !reflect.DeepEqual(fromRequest, v) {

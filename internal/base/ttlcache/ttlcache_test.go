@@ -21,7 +21,7 @@ func TestCache_LastsAMomentWhateverTheClockDoes(t *testing.T) {
 	m.Put("a", 1, 1000, 0)
 	for now, want := range map[instant.Instant]bool{999: false, 1000: true, 1499: true, 1500: false} {
 		if got, ok, _ := m.Get("a", now); ok != want || ok && got != 1 {
-			t.Errorf("at %d: %d, %v", now, got, ok)
+			t.Errorf("Get at %d: got %d, %v, want 1, %v", now, got, ok, want)
 		}
 	}
 }

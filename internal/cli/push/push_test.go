@@ -38,7 +38,7 @@ func TestBatches_NoneIsBeyondTheLimitsAndNoneIsLost(t *testing.T) {
 			}
 		}
 		if n != len(scan) {
-			t.Errorf("%v: %d of %d", limit, n, len(scan))
+			t.Errorf("batches with the limit %v: got %d files, want %d", limit, n, len(scan))
 		}
 	}
 }

@@ -191,7 +191,7 @@ func (w *world) holds(v *ent.BundleVersion, want folder) {
 	for _, f := range files[v.ID] {
 		content, err := w.bucket.ReadAll(w.t.Context(), f.StoredAs)
 		if err != nil || string(content) != want[f.Key] || f.MD5 != md5Of(want[f.Key]) || f.SHA256 != *sha256Of(want[f.Key]) || f.Size != int64(len(content)) {
-			w.t.Errorf("%s is %q, %v: %+v", f.Key, content, err, f)
+			w.t.Errorf("file %s: got %q, %v, %+v, want %q with its sums and size", f.Key, content, err, f, want[f.Key])
 		}
 	}
 }

@@ -116,7 +116,7 @@ func TestUpload_WhatIsRefusedLeavesNoFile(t *testing.T) {
 			cut := whole[:len(whole)-1-n*len(whole)/21]
 			got, err := w.Upload(t.Context(), []images.File{photographed(n, cut)}, images.Refuse)
 			if err != nil || got[0].Verdict != images.Rejected {
-				t.Errorf("%+v, %v", got, err)
+				t.Errorf("upload of a damaged file: got %+v, %v, want %v", got, err, images.Rejected)
 			}
 		}
 		if stored := w.stored(); len(stored) > 0 {
@@ -144,7 +144,7 @@ func TestUpload_APhotographWaitsForTheMemoryThatItTakes(t *testing.T) {
 	}
 	release()
 	if result := <-done; result.Verdict != images.Created {
-		t.Errorf("%+v", result)
+		t.Errorf("upload: got %+v, want %v", result, images.Created)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestFileKey_IsReadBackAndSortsUnderItsDeviceAndMonth(t *testing.T) {
 			}
 			seen[file] = true
 			if !regexp.MustCompile(`^images/` + key.Device + `/\d{4}-\d\d/[\w.-]+\.jpg$`).MatchString(file) {
-				r.Errorf("%s", file)
+				r.Errorf("file key: got %s, want images, the device %s and the month", file, key.Device)
 			}
 		}
 		if len(seen) != 3 {

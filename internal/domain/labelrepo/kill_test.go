@@ -90,7 +90,7 @@ func TestKill_AtAnyMomentNothingAcknowledgedIsLost(t *testing.T) {
 	kinds(t, func(t *testing.T, cfg Config, remote string) {
 		open(t, cfg).Close()
 		gittest.Git(t, remote, "config", "receive.autogc", "false") // git gc would run on in the background
-		var acknowledged []string                           // commits of all rounds
+		var acknowledged []string                                   // commits of all rounds
 		for round := range 10 {
 			acknowledged = append(acknowledged, killedRun(t, cfg, round)...)
 

@@ -317,4 +317,3 @@ func (f *foreigner) push(at instant.Instant, message string, files map[string]st
 		"commit", "--quiet", "--allow-empty", "-m", message)
 	git(f.t, f.work, "push", "--quiet", "origin", "HEAD:main")
 }
-

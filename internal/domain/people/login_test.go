@@ -209,7 +209,7 @@ func TestAuthenticate_TheRoleIsTheLesserOfTheTokensAndItsOwners(t *testing.T) {
 			must(t, err)
 			get(w.Update(t.Context(), ada.ID, Change{Role: &tt.owner}))(t)
 			if got := caller.From(w.with(bearer)).Role; got != tt.want {
-				t.Errorf("%s by %s: %s", tt.token, tt.owner, got)
+				t.Errorf("role of a %s token of a %s: got %s, want %s", tt.token, tt.owner, got, tt.want)
 			}
 		}
 	})

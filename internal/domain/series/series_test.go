@@ -137,7 +137,7 @@ func TestParse_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	_, err := Parse([]Series{{"%", 0, 0}, {`\`, 1, 0}, {strings.Repeat("a", 1000), 0, 1}})
 	known, ok := errors.AsType[*fault.Error](err)
 	if !ok || len(known.Problems) != 3 || known.Code != fault.BadInput {
-		t.Fatalf("%v", err)
+		t.Fatalf("Parse: got %v, want BAD_USER_INPUT with 3 problems", err)
 	}
 	for n, want := range []string{"series.1.device", "series.1.end", "series.2.device"} {
 		if got := strings.Join(known.Problems[n].Path, "."); got != want {

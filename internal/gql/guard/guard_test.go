@@ -207,7 +207,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 	var x, y any
 	for text, into := range map[string]*any{a: &x, b: &y} {
 		if err := json.Unmarshal([]byte(text), into); err != nil {
-			t.Fatalf("%v in %s", err, text)
+			t.Fatalf("%s: got %v, want JSON", text, err)
 		}
 	}
 	p, _ := json.Marshal(x)

@@ -193,7 +193,7 @@ func FuzzQuarter(f *testing.F) {
 		}
 		small, large := quarter.Bounds(), whole.Bounds()
 		if small.Dx() != (large.Dx()+3)/4 || small.Dy() != (large.Dy()+3)/4 {
-			t.Fatalf("%v of %v", small, large)
+			t.Fatalf("quarter of %v: got %v, want a quarter of each side, rounded up", large, small)
 		}
 	})
 }

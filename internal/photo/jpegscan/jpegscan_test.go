@@ -175,13 +175,13 @@ func TestOpen_SaysWhatIsNotOrdinary(t *testing.T) {
 		s.width, s.height = 40, 30
 		photo, err := jpegscan.Open(s.write(t, scenery(random, 9)).data)
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("Open %s: got %v, want no error", name, err)
 		}
 		if photo.Ordinary || photo.Width != 40 || photo.Height != 30 {
 			t.Errorf("%s: ordinary: %v, %d × %d", name, photo.Ordinary, photo.Width, photo.Height)
 		}
 		if _, err := photo.Quarter(context.Background()); !errors.Is(err, jpegscan.ErrNotOrdinary) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Quarter of %s: got %v, want %v", name, err, jpegscan.ErrNotOrdinary)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestQuarter_OddMetadataAreNoReasonToRefuse(t *testing.T) {
 	} {
 		got, err := read(data)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		} else if !bytes.Equal(got.(*image.YCbCr).Y, want.(*image.YCbCr).Y) {
 			t.Errorf("%s: another picture", name)
 		}

@@ -90,7 +90,7 @@ func TestWork_CountsTheScansAndTheirBlocks(t *testing.T) {
 		c.width, c.height = 40, 30
 		photo, err := jpegscan.Open(c.write(t, scenery(random, 9)).data)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open %s: got %v, want no error", name, err)
 			continue
 		}
 		if got := photo.Work(); got != c.want {

@@ -129,7 +129,7 @@ func TestEncode_AnySizeIsReadBackByTheStrictDecoder(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := photo.Quarter(context.Background()); err != nil {
-			t.Errorf("%T of %v: %v", m, size, err)
+			t.Errorf("quarter of a %T of %v: got %v, want no error", m, size, err)
 		}
 		if got := decode(t, file); got.Bounds().Size() != size || got.ColorModel() != m.ColorModel() {
 			t.Errorf("%T of %v became %T of %v", m, size, got, got.Bounds())

@@ -105,7 +105,7 @@ func TestMake_ThePicturesFitTheirBoxesAndKeepTheAspect(t *testing.T) {
 			large, mini := decode(t, set.Thumbnail), decode(t, set.Mini)
 			if set.Width != c.photo.X || set.Height != c.photo.Y ||
 				large.Bounds().Size() != c.large || mini.Bounds().Size() != c.mini {
-				t.Errorf("%v: %d × %d, %v, %v", c.photo, set.Width, set.Height, large.Bounds(), mini.Bounds())
+				t.Errorf("thumbnails of %v: got %d × %d, %v and %v, want %v and %v", c.photo, set.Width, set.Height, large.Bounds(), mini.Bounds(), c.large, c.mini)
 			}
 			if large.ColorModel() != m.ColorModel() || mini.ColorModel() != m.ColorModel() {
 				t.Errorf("%v: of %T came %T and %T", c.photo, m, large, mini)

@@ -293,7 +293,7 @@ func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {
 		folder := filepath.Join(t.TempDir(), "backup")
 		made, err := from.backup(folder)
 		if err != nil || made.Files != 9 || made.Copied != 9 || made.Rows == 0 {
-			t.Fatalf("%+v, %v", made, err)
+			t.Fatalf("backup: got %+v, %v, want 9 files, all copied, and rows", made, err)
 		}
 		before := from.dump()
 		for _, table := range []string{"users", "access_tokens", "images", "devices", "annotations", "label_sets", "secrets", "checkpoints"} {
@@ -303,7 +303,7 @@ func TestRestore_GivesTheSameRowsAndFilesOnEitherDatabase(t *testing.T) {
 		}
 		restored, err := to.restore(folder)
 		if err != nil || restored.Rows != made.Rows || restored.Files != made.Files {
-			t.Fatalf("%+v, %v", restored, err)
+			t.Fatalf("restore: got %+v, %v, want %d rows and %d files", restored, err, made.Rows, made.Files)
 		}
 		same(t, before, to.dump())
 		if right, findings := to.verify(); right != 9 || len(findings) > 0 {

@@ -58,11 +58,11 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 		folder := filepath.Join(t.TempDir(), "backup")
 		made, err := from.backup(folder)
 		if err != nil || made.Files != 9+1 {
-			t.Fatalf("%+v, %v", made, err)
+			t.Fatalf("backup: got %+v, %v, want 10 files", made, err)
 		}
 		restored, err := to.restore(folder)
 		if err != nil || restored.Rows != made.Rows {
-			t.Fatalf("%+v of %+v: %v", restored, made, err)
+			t.Fatalf("restore: got %+v, %v, want %d rows", restored, err, made.Rows)
 		}
 		before, after := from.dump(), to.dump()
 		for _, table := range []string{"bundles", "bundle_versions", "bundle_files", "bundle_contents"} {
@@ -71,10 +71,10 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 			}
 		}
 		if len(after["bundle_uploads"])+len(after["bundle_arrivals"]) != 0 {
-			t.Errorf("%q, %q", after["bundle_uploads"], after["bundle_arrivals"])
+			t.Errorf("bundle uploads and arrivals: got %q and %q, want none", after["bundle_uploads"], after["bundle_arrivals"])
 		}
 		if content, err := to.bucket.ReadAll(t.Context(), published); string(content) != "weights" || err != nil {
-			t.Errorf("%q, %v", content, err)
+			t.Errorf("restored file: got %q, %v, want weights", content, err)
 		}
 		if right, findings := to.verify(); right != 9+1 || len(findings) > 0 {
 			t.Errorf("%d files are right, not so %v", right, findings)

@@ -42,7 +42,7 @@ func TestFlags_EachIsExplainedAndHasAVariable(t *testing.T) {
 		variables[name] = f.Name
 	})
 	if variables["TAGMA_LOG_FORMAT"] != "log-format" || len(variables) < 20 {
-		t.Errorf("%v", variables)
+		t.Errorf("variables of flags: got %v, want TAGMA_LOG_FORMAT and at least 19 others", variables)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestFromEnvironment_EveryVariableSetsItsFlag(t *testing.T) {
 	set.VisitAll(func(f *pflag.Flag) {
 		value := map[string]string{"string": "elsewhere", "int": "17", "int64": "17", "bool": "true", "duration": "17m0s", "stringSlice": "[elsewhere]"}[f.Value.Type()]
 		if value == "" {
-			t.Fatalf("--%s is a %s", f.Name, f.Value.Type())
+			t.Fatalf("--%s: got the type %s, want a type with a value in this test", f.Name, f.Value.Type())
 		}
 		values[Variable(f.Name)] = value
 	})
@@ -63,7 +63,7 @@ func TestFromEnvironment_EveryVariableSetsItsFlag(t *testing.T) {
 	}
 	set.VisitAll(func(f *pflag.Flag) {
 		if f.Value.String() != values[Variable(f.Name)] {
-			t.Errorf("--%s is %s", f.Name, f.Value)
+			t.Errorf("--%s: got %s, want %s", f.Name, f.Value, values[Variable(f.Name)])
 		}
 	})
 }
@@ -75,7 +75,7 @@ func TestFromEnvironment_AFlagWins(t *testing.T) {
 	}
 	err := FromEnvironment(set, from(map[string]string{"TAGMA_LISTEN": "other", "TAGMA_DATA": "there", "TAGMA_NOTHING": "x"}))
 	if err != nil || c.Listen != "given" || c.Data != "there" {
-		t.Errorf("%s, %s, %v", c.Listen, c.Data, err)
+		t.Errorf("FromEnvironment: got listen %s, data %s, %v, want given and there", c.Listen, c.Data, err)
 	}
 }
 
@@ -102,14 +102,14 @@ func TestCheck_TheDefaultsHoldAndFillInTheRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Database != "sqlite:there/tagma.db" || c.Storage != "file:there/files" {
-		t.Errorf("%s, %s", c.Database, c.Storage)
+		t.Errorf("defaults: got %s and %s, want sqlite:there/tagma.db and file:there/files", c.Database, c.Storage)
 	}
 	c.Data = "elsewhere"
 	if err := c.Check(); err != nil || c.Database != "sqlite:there/tagma.db" {
 		t.Errorf("what was set has changed: %s, %v", c.Database, err)
 	}
 	if c.Page().Default > c.Page().Max || c.Images().Pixels != c.Pixels || c.Images().FileBytes != c.Transport.FileBytes {
-		t.Errorf("%+v, %+v", c.Page(), c.Images())
+		t.Errorf("limits: got %+v and %+v, want a default page of at most the maximum, %d pixels and %d bytes", c.Page(), c.Images(), c.Pixels, c.Transport.FileBytes)
 	}
 }
 

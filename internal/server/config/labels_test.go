@@ -110,11 +110,11 @@ func TestLabelRepo_WithoutAnAddressItIsInTheData(t *testing.T) {
 	c.Labels.Committer = `"Lab, the" <lab@example.org>`
 	repo, err := c.LabelRepo()
 	if err != nil || repo.Dir != filepath.Join("there", "labels.git") || repo.Remote != "" || repo.Branch != "main" || repo.Committer.Name != "Lab, the" || repo.Committer.Email != "lab@example.org" {
-		t.Errorf("%+v, %v", repo, err)
+		t.Errorf("LabelRepo: got %+v, %v, want main in there/labels.git without a remote", repo, err)
 	}
 	c.Labels.Repo = "https://git.example.org/labels.git"
 	if repo, err = c.LabelRepo(); err != nil || repo.Dir != filepath.Join("there", "labels-cache.git") || repo.Remote != c.Labels.Repo {
-		t.Errorf("%+v, %v", repo, err)
+		t.Errorf("LabelRepo: got %+v, %v, want there/labels-cache.git with remote %s", repo, err, c.Labels.Repo)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestLabelRepo_ReadsTheFilesAndSaysWhichItCannot(t *testing.T) {
 	c.Labels.KnownHosts = written(t, "")
 	repo, err := c.LabelRepo()
 	if err != nil || repo.Credentials.Token != "secret" || repo.Credentials.Username != "git" || len(repo.Credentials.SSHKey) == 0 || repo.Signer == nil || repo.Credentials.KnownHosts != c.Labels.KnownHosts {
-		t.Errorf("%+v, %v", repo, err)
+		t.Errorf("LabelRepo: got %+v, %v, want the token, the key, the signer and the hosts of the files", repo, err)
 	}
 
 	c.Labels.TokenFile, c.Labels.SSHKey, c.Labels.SigningKey, c.Labels.KnownHosts = "gone-1", "gone-2", "gone-3", "gone-4"
@@ -148,7 +148,7 @@ func TestLabelRepo_ReadsTheFilesAndSaysWhichItCannot(t *testing.T) {
 		c.Labels.Repo = "ssh://git@git.example.org/labels.git"
 		spoil(&c.Labels)
 		if _, err := c.LabelRepo(); err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error that names the setting and not the secret", name, err)
 		}
 	}
 }
@@ -158,6 +158,6 @@ func TestLabelRepo_TheTokenOfTheEnvironmentIsTaken(t *testing.T) {
 	c.Labels.Token = "from the environment"
 	repo, err := c.LabelRepo()
 	if err != nil || repo.Credentials.Token != "from the environment" {
-		t.Errorf("%+v, %v", repo, err)
+		t.Errorf("LabelRepo: got %+v, %v, want the token of the environment", repo, err)
 	}
 }

@@ -136,7 +136,7 @@ func TestWrap_BrowsersAreKeptOutOfMischief(t *testing.T) {
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
 	} {
 		if header.Get(name) != want {
-			t.Errorf("%s is %q", name, header.Get(name))
+			t.Errorf("%s: got %q, want %q", name, header.Get(name), want)
 		}
 	}
 }
@@ -327,7 +327,7 @@ func TestAuthenticate_ATokenHoldsOrTheRequestIsRefused(t *testing.T) {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, r)
 		if status != c.status || code != c.code || by != c.by {
-			t.Errorf("%s: %d %s, by %v", name, status, code, by)
+			t.Errorf("%s: got %d %s by %v, want %d %s by %v", name, status, code, by, c.status, c.code, c.by)
 		}
 		if strings.Contains(message, "canary") || strings.Contains(logs.String(), "canary") != (c.status == 503) {
 			t.Errorf("%s: the caller reads %q, the log has %q", name, message, logs.String())

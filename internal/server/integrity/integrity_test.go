@@ -185,7 +185,7 @@ func TestVerify_BesideUploadsAndDeletionsFindsNothing(t *testing.T) {
 			var findings []Finding
 			c := &Checker{Store: w.Store, Mend: true, Found: func(f Finding) { findings = append(findings, f) }}
 			if report, err := c.Verify(t.Context(), time.Now()); err != nil || len(findings) > 0 || report.Files == 0 {
-				t.Errorf("%v, %v, %v", report, findings, err)
+				t.Errorf("Verify during uploads: got %v with findings %v, %v, want files and no findings", report, findings, err)
 			}
 		}
 		stop()
@@ -230,7 +230,7 @@ func TestUpload_TheRowKnowsTheSumsOfItsThumbnailsAndOfThoseOfItsReplacement(t *t
 			name := photo.Name{Device: "0a5bb6f4", TakenAt: night}.String()
 			results, err := w.Images.Upload(w.by, []images.File{{Name: name, Size: int64(len(content)), Content: bytes.NewReader(content)}}, images.Replace)
 			if err != nil || results[0].Verdict != images.Replaced {
-				t.Errorf("%v, %v", results, err)
+				t.Errorf("upload: got %v, %v, want %v", results, err, images.Replaced)
 			}
 		}
 	})
@@ -251,7 +251,7 @@ func TestVerify_ADamagedLabelRepositoryIsNotedAndMendedWithoutAnotherCommitID(t 
 		}
 		commits := git("rev-list", "main")
 		if report, findings := w.verify(false); len(findings) > 0 || report.Objects < 60 {
-			t.Fatalf("%v, %v", report, findings)
+			t.Fatalf("verify: got %v with findings %v, want at least 60 objects and no findings", report, findings)
 		}
 		// A bit of the last file in the pack, which is stored after its commit's parent.
 		packs, err := filepath.Glob(filepath.Join(dir, "objects/pack/*.pack"))
@@ -271,13 +271,13 @@ func TestVerify_ADamagedLabelRepositoryIsNotedAndMendedWithoutAnotherCommitID(t 
 			t.Errorf("%q is noted, %v", damage, err)
 		}
 		if report, findings := w.verify(true); report.Left() > 0 || report.Mended < 2 {
-			t.Errorf("%v, %v", report, findings)
+			t.Errorf("verify with mending: got %v with findings %v, want at least 2 mended and none left", report, findings)
 		}
 		if damage, err := w.Labels.Damage(t.Context()); damage != "" || err != nil {
 			t.Errorf("%q is still noted, %v", damage, err)
 		}
 		if report, findings := w.verify(false); len(findings) > 0 {
-			t.Errorf("%v, %v", report, findings)
+			t.Errorf("verify after mending: got %v with findings %v, want no findings", report, findings)
 		}
 		git("fsck", "--strict", "--full")
 		if now := git("rev-list", "main"); now != commits {

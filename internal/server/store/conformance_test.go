@@ -55,11 +55,11 @@ func TestFiles_WhatWasWrittenIsReadBackInWholeAndInParts(t *testing.T) {
 		}{{0, -1, content}, {0, 3, "012"}, {4, 2, "45"}, {7, -1, "789"}, {8, 100, "89"}, {0, 0, ""}, {5, 0, ""}} {
 			reader, err := bucket.NewRangeReader(t.Context(), key, c.offset, c.length, nil)
 			if err != nil {
-				t.Fatalf("%d, %d: %v", c.offset, c.length, err)
+				t.Fatalf("range %d, %d: got %v, want a reader", c.offset, c.length, err)
 			}
 			got, err := io.ReadAll(reader)
 			if string(got) != c.want || err != nil || reader.Size() != int64(len(content)) || reader.ContentType() != "image/jpeg" {
-				t.Errorf("%d, %d: %q, %v, of %d, %s", c.offset, c.length, got, err, reader.Size(), reader.ContentType())
+				t.Errorf("range %d, %d: got %q, %v, size %d, type %s, want %q, size %d, type image/jpeg", c.offset, c.length, got, err, reader.Size(), reader.ContentType(), c.want, len(content))
 			}
 			_ = reader.Close()
 		}
@@ -69,7 +69,7 @@ func TestFiles_WhatWasWrittenIsReadBackInWholeAndInParts(t *testing.T) {
 		}
 		if got.ContentType != "image/jpeg" || got.Size != int64(len(content)) || got.ETag == "" ||
 			got.ModTime.Before(before) || got.ModTime.After(time.Now().Add(2*time.Second)) {
-			t.Errorf("%+v", got)
+			t.Errorf("attributes: got %+v, want image/jpeg of %d bytes with an ETag, modified now", got, len(content))
 		}
 		if sum := md5.Sum([]byte(content)); got.MD5 != nil && !bytes.Equal(got.MD5, sum[:]) { // not every store has one
 			t.Errorf("the MD5 is %x", got.MD5)
@@ -85,7 +85,7 @@ func TestFiles_OneThatIsMissingIsToldAsSuch(t *testing.T) {
 			_, attributes := bucket.Attributes(t.Context(), key)
 			exists, err := bucket.Exists(t.Context(), key)
 			if gcerrors.Code(read) != gcerrors.NotFound || gcerrors.Code(attributes) != gcerrors.NotFound || exists || err != nil {
-				t.Errorf("%s: %v; %v; %t, %v", key, read, attributes, exists, err)
+				t.Errorf("%s: got read %v, attributes %v, exists %t, %v, want not found", key, read, attributes, exists, err)
 			}
 			if err := bucket.Delete(t.Context(), key); gcerrors.Code(err) != gcerrors.NotFound {
 				t.Errorf("%s is deleted: %v", key, err)
@@ -102,7 +102,7 @@ func TestFiles_NothingIsEverOverwritten(t *testing.T) {
 			t.Errorf("the second is taken: %v", err)
 		}
 		if got, err := bucket.ReadAll(t.Context(), "images/a.jpg"); string(got) != "the first" || err != nil {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("file after a second upload: got %q, %v, want the first", got, err)
 		}
 
 		// Of many at once, one wins, and is whole.
@@ -135,11 +135,11 @@ func TestFiles_WhatIsDeletedIsGoneAndNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := listed(t, bucket, "", 0); !slices.Equal(got, []string{"images/a.thumbnail.jpg", "images/b.jpg"}) {
-			t.Errorf("%q", got)
+			t.Errorf("files after a deletion: got %q, want the other two", got)
 		}
 		put(t, bucket, "images/a.jpg", "a new one")
 		if got, err := bucket.ReadAll(t.Context(), "images/a.jpg"); string(got) != "a new one" || err != nil {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("file after deletion and upload: got %q, %v, want a new one", got, err)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func listed(t *testing.T, bucket *blob.Bucket, prefix string, atOnce int) []stri
 		}
 		for _, object := range page {
 			if object.Size != 1 || time.Since(object.ModTime).Abs() > time.Minute {
-				t.Errorf("%+v", object)
+				t.Errorf("listed object: got %+v, want 1 byte, modified now", object)
 			}
 			keys = append(keys, object.Key)
 		}
@@ -202,11 +202,11 @@ func TestFiles_OddKeysAreKeptAsTheyAre(t *testing.T) {
 			put(t, bucket, key, "x")
 		}
 		if got := listed(t, bucket, "", 0); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(keys))) {
-			t.Errorf("%q", got)
+			t.Errorf("listed keys: got %q, want %q", got, keys)
 		}
 		for _, key := range keys {
 			if got, err := bucket.ReadAll(t.Context(), key); string(got) != "x" || err != nil {
-				t.Errorf("%q: %q, %v", key, got, err)
+				t.Errorf("file %q: got %q, %v, want x", key, got, err)
 			}
 		}
 	})
@@ -254,7 +254,7 @@ func TestFiles_OneThatIsNotFinishedIsNotThere(t *testing.T) {
 		for name, size := range map[string]int64{"small": 1000, "large": 20 << 20} {
 			source := failing{io.LimitReader(rand.NewChaCha8([32]byte{}), size)}
 			if err := bucket.Upload(t.Context(), name, source, photographs); !errors.Is(err, errGone) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("upload of a %s file that breaks off: got %v, want %v", name, err, errGone)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			w, err := bucket.NewWriter(ctx, name, photographs)
@@ -268,7 +268,7 @@ func TestFiles_OneThatIsNotFinishedIsNotThere(t *testing.T) {
 			}
 		}
 		if got := listed(t, bucket, "", 0); len(got) > 0 {
-			t.Errorf("%q", got)
+			t.Errorf("files after broken uploads: got %q, want none", got)
 		}
 	})
 }

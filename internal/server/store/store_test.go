@@ -68,7 +68,7 @@ func TestOpen_AFreshFolderIsItsOwnersAlone(t *testing.T) {
 	s := open(t, c)
 	about, err := os.Stat(c.Data)
 	if err != nil || about.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", about, err)
+		t.Errorf("mode of the folder: got %v, %v, want 0700", about, err)
 	}
 	if err := s.Accessible(t.Context()); err != nil {
 		t.Error(err)
@@ -99,7 +99,7 @@ func TestOpen_AStoreThatIsNoFolderIsRefused(t *testing.T) {
 			t.Errorf("%s was opened", storage)
 			_ = s.Close()
 		} else if !strings.HasPrefix(err.Error(), "--storage") || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", storage, err)
+			t.Errorf("Open %s: got %v, want an error that begins with --storage and has no secret", storage, err)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestLogger_OnlyFormsAndLevelsThatExist(t *testing.T) {
 		settings := config.Default()
 		settings.LogFormat, settings.LogLevel = c.format, c.level
 		if _, err := Logger(settings); (err != nil) != c.fails {
-			t.Errorf("%q, %q: %v", c.format, c.level, err)
+			t.Errorf("Logger(%q, %q): got %v, want an error: %t", c.format, c.level, err, c.fails)
 		}
 	}
 }

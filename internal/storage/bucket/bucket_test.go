@@ -55,7 +55,7 @@ func TestListBefore_AStoreThatFailsIsTheLastThingThatIsTold(t *testing.T) {
 	told := 0
 	for keys, err := range ListBefore(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
 		if err == nil || keys != nil {
-			t.Errorf("%v, %v", keys, err)
+			t.Errorf("Old in a closed store: got %v, %v, want an error", keys, err)
 		}
 		told++
 	}
@@ -68,7 +68,7 @@ func TestDelete_TellsHowManyWentAndDoesNotMindThoseThatHaveGone(t *testing.T) {
 	bucket := filled(t, 50)
 	keys := []string{"a/00000", "a/00001", "a/nothing", "b/00049"}
 	if n, err := Delete(t.Context(), bucket, keys); n != 3 || err != nil {
-		t.Errorf("%d, %v", n, err)
+		t.Errorf("Delete of %q: got %d, %v, want 3", keys, n, err)
 	}
 	if n, err := Delete(t.Context(), bucket, keys); n != 0 || err != nil {
 		t.Errorf("again: %d, %v", n, err)

@@ -25,7 +25,7 @@ func where[T any](t testing.TB, db *DB, table, column string, condition func(*sq
 	query, args := s.Query()
 	rows, err := db.SQL.QueryContext(t.Context(), query, args...)
 	if err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Fatalf("%s: got %v, want rows", query, err)
 	}
 	defer rows.Close()
 	found := []T{}
@@ -133,7 +133,7 @@ func TestAmong_TheStatementIsTheSameWhateverTheLength(t *testing.T) {
 		return query
 	}
 	if a, b := text(AmongTexts("c", []string{"a"})), text(AmongTexts("c", odd)); a != b || !strings.Contains(a, "ANY") {
-		t.Errorf("%s\n%s", a, b)
+		t.Errorf("statement of 1 and %d texts: got\n%s\n%s\nwant the same one with ANY", len(odd), a, b)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestCheck_OfAWholeDatabaseFindsNothingAndSaysHow(t *testing.T) {
 		}
 		tables, err := db.Tables(t.Context())
 		if err != nil || len(tables) < 15 {
-			t.Errorf("%v, %v", tables, err)
+			t.Errorf("tables: got %v, %v, want at least 15", tables, err)
 		}
 		for _, table := range tables {
 			if _, err := db.CheckTable(t.Context(), table, func(f Fault) { t.Errorf("got %v", f) }); err != nil {
@@ -187,7 +187,7 @@ func TestCheck_ADamagedPageOfPostgreSQLIsFoundByReadingEveryRow(t *testing.T) {
 	db := openDamaged(t, "devices", func(file []byte) { file[8192+16] ^= 0xff }, false) // the second page's size
 	how, faults := faultsOf(t, db)
 	if how != "reading every row" || len(faults) != 1 || faults[0].Table != "devices" {
-		t.Errorf("by %q: %v", how, faults)
+		t.Errorf("check: got faults %v by %q, want one in devices by reading every row", faults, how)
 	}
 }
 
@@ -199,6 +199,6 @@ func TestCheck_ADamagedIndexOfPostgreSQLIsFoundByAmcheck(t *testing.T) {
 	}, true)
 	how, faults := faultsOf(t, db)
 	if how != "amcheck" || len(faults) != 1 || faults[0].Table != "devices_pkey" {
-		t.Errorf("by %q: %v", how, faults)
+		t.Errorf("check: got faults %v by %q, want one in devices_pkey by amcheck", faults, how)
 	}
 }

@@ -166,7 +166,7 @@ func TestStatements_OneThatFailsHalfWayThroughItsRowsServesAgain(t *testing.T) {
 		for _, last := range []int{3, 2, 3, 2} {
 			err := forEach(conn, query, 1, last, func() error { return nil })
 			if (err != nil) != (last == 3) {
-				t.Errorf("to %d: %v", last, err)
+				t.Errorf("rows 1 to %d: got %v, want an error for 3 only", last, err)
 			}
 		}
 	})

@@ -80,7 +80,7 @@ func must(t testing.TB, err error) {
 func (db *DB) exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
 	if _, err := db.SQL.ExecContext(t.Context(), statement, args...); err != nil {
-		t.Fatalf("%s: %v", statement, err)
+		t.Fatalf("%s: got %v, want no error", statement, err)
 	}
 }
 
@@ -90,7 +90,7 @@ func value[T any](t testing.TB, db interface {
 	t.Helper()
 	var v T
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Fatalf("%s: got %v, want a row", query, err)
 	}
 	return v
 }
@@ -170,7 +170,7 @@ func TestOpen_ManyProcessesThatStartAtOnceOnOneFileApplyEachStepOnce(t *testing.
 		})
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatalf("%v:\n%s", err, &lines)
+		t.Fatalf("six processes: got %v, want exit status 0\n%s", err, &lines)
 	}
 	if applied, want := strings.Count(lines.String(), "migrated the database"), steps(t, databaseURL); applied != want {
 		t.Errorf("%d steps were applied, there are %d:\n%s", applied, want, &lines)
@@ -351,7 +351,7 @@ func TestInTx_AnErrorOrAPanicUndoesEverything(t *testing.T) {
 					return end()
 				})
 				if (name == "done") != (err == nil) || err != nil && !errors.Is(err, failure) {
-					t.Errorf("%s: %v", name, err)
+					t.Errorf("InTx %s: got %v, want no error for done and %v for the rest", name, err, failure)
 				}
 			}()
 		}

@@ -38,7 +38,7 @@ func TestHandler_SavesAFileUnderTheNameThatItsLinkGivesIt(t *testing.T) {
 	link, _ := h.signer.Link("GET", "bundles/a/b", `Größe "1"&x=y.pth`)
 	got := h.ask("GET", link)
 	if want := `Größe "1"&x=y.pth`; got.Code != 200 || got.Body.String() != "weights" || nameIn(t, got.Header().Get("Content-Disposition")) != want {
-		t.Errorf("%d %v", got.Code, got.Header())
+		t.Errorf("file: got %d %v, want 200 with the name %s", got.Code, got.Header(), want)
 	}
 }
 
@@ -46,7 +46,7 @@ func nameIn(t *testing.T, disposition string) string {
 	t.Helper()
 	_, parameters, err := mime.ParseMediaType(disposition)
 	if err != nil {
-		t.Errorf("%q: %v", disposition, err)
+		t.Errorf("disposition %q: got %v, want a media type", disposition, err)
 	}
 	return parameters["filename"]
 }

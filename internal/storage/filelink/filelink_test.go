@@ -94,7 +94,7 @@ func TestLink_LooksAsDocumented(t *testing.T) {
 		t.Errorf("the link is %q, want %q and 43 characters", link, want)
 	}
 	if got := h.ask("GET", link); got.Code != 200 || got.Body.String() != photo {
-		t.Errorf("%d %q", got.Code, got.Body)
+		t.Errorf("GET link: got %d %q, want 200 %q", got.Code, got.Body, photo)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestLink_WorksForKeysOfAnyCharacters(t *testing.T) {
 		h.store(t, key, key)
 		got := h.ask("GET", h.link("GET", key))
 		if got.Code != 200 || got.Body.String() != key {
-			t.Errorf("%q: %d %q", key, got.Code, got.Body)
+			t.Errorf("GET %q: got %d %q, want 200 with the key", key, got.Code, got.Body)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestHandler_APhotographIsServedAsOneForAsLongAsTheLinkLives(t *testing.T) {
 	h.now = expires.Add(-400*time.Second - time.Millisecond)
 	got := h.ask("GET", link)
 	if got.Code != 200 || got.Body.String() != photo {
-		t.Errorf("%d %q", got.Code, got.Body)
+		t.Errorf("GET link: got %d %q, want 200 %q", got.Code, got.Body, photo)
 	}
 	wantHeaders(t, got.Header(), guards)
 	wantHeaders(t, got.Header(), map[string]string{
@@ -64,7 +64,7 @@ func TestHandler_AnythingElseIsToBeSavedAndNotShown(t *testing.T) {
 		h.store(t, "up/"+name, "<script>alert(1)</script>")
 		got := h.ask("GET", h.link("GET", "up/"+name))
 		if got.Code != 200 {
-			t.Errorf("%q: %d", name, got.Code)
+			t.Errorf("GET %q: got %d, want 200", name, got.Code)
 		}
 		wantHeaders(t, got.Header(), guards)
 		wantHeaders(t, got.Header(), map[string]string{
@@ -139,7 +139,7 @@ func TestHandler_SaysWhenAFileIsGone(t *testing.T) {
 	}
 	got := h.ask("GET", h.link("GET", key))
 	if got.Code != 404 || got.Body.String() != "this file is gone\n" {
-		t.Errorf("%d %q", got.Code, got.Body)
+		t.Errorf("GET a deleted file: got %d %q, want 404 this file is gone", got.Code, got.Body)
 	}
 	wantHeaders(t, got.Header(), map[string]string{"Cache-Control": "no-store"})
 	if h.log.Len() > 0 {
@@ -152,7 +152,7 @@ func TestHandler_KeepsTheStoresErrorsToTheLog(t *testing.T) {
 	h.bucket.Close()
 	got := h.ask("GET", h.link("GET", key))
 	if got.Code != 500 || got.Body.String() != "internal error\n" {
-		t.Errorf("%d %q", got.Code, got.Body)
+		t.Errorf("GET from a closed store: got %d %q, want 500 internal error", got.Code, got.Body)
 	}
 	wantHeaders(t, got.Header(), guards)
 	wantHeaders(t, got.Header(), map[string]string{"Cache-Control": "no-store"})

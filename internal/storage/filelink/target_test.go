@@ -59,15 +59,15 @@ func TestTarget_TakesOneFileOfThatSizeForAQuarterOfAnHour(t *testing.T) {
 	d := newDock(t)
 	to := d.target(t, targetKey, 3, targetMD5)
 	if to.Method != http.MethodPut || !strings.HasPrefix(to.URL, "/uploads/"+targetKey+"?") || to.ExpiresAt != noon.Add(15*time.Minute) {
-		t.Errorf("%+v", to)
+		t.Errorf("target: got %+v, want PUT to %s until %v", to, TargetPrefix+targetKey, noon.Add(15*time.Minute))
 	}
 	d.now = to.ExpiresAt.Add(-time.Millisecond)
 	if got := d.send("PUT", to.URL, "abc"); got.Code != http.StatusCreated || len(d.took) != 1 || d.took[0] != targetKey+" abc" {
-		t.Errorf("%d %s, %q", got.Code, got.Body, d.took)
+		t.Errorf("PUT: got %d %s with %q, want 201 and the file once", got.Code, got.Body, d.took)
 	}
 	for body, want := range map[string]int{"ab": 400, "abcd": 400, "": 400} {
 		if got := d.send("PUT", to.URL, body); got.Code != want || !strings.Contains(got.Body.String(), "3 were asked for") {
-			t.Errorf("%q: %d %s", body, got.Code, got.Body)
+			t.Errorf("PUT %q: got %d %s, want %d with the size", body, got.Code, got.Body, want)
 		}
 	}
 	endless := httptest.NewRequest("PUT", to.URL, io.MultiReader(strings.NewReader("abc")))
@@ -78,7 +78,7 @@ func TestTarget_TakesOneFileOfThatSizeForAQuarterOfAnHour(t *testing.T) {
 	}
 	for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"} {
 		if got := d.send(method, to.URL, "abc"); got.Code != http.StatusMethodNotAllowed || got.Header().Get("Allow") != "PUT" {
-			t.Errorf("%s: %d", method, got.Code)
+			t.Errorf("%s: got %d with Allow %q, want 405 with PUT", method, got.Code, got.Header().Get("Allow"))
 		}
 	}
 	d.now = to.ExpiresAt
@@ -121,7 +121,7 @@ func TestTarget_NoOtherSpellingAndNoOtherMeaningHolds(t *testing.T) {
 			t.Errorf("%s: it is the same", what)
 		}
 		if got := d.send("PUT", url, "abc"); got.Code != http.StatusForbidden {
-			t.Errorf("%s: %d", what, got.Code)
+			t.Errorf("%s: got %d, want 403", what, got.Code)
 		}
 	}
 	// Nor is a target a link.
@@ -150,7 +150,7 @@ func TestReceiver_SaysWhatTheSenderMayKnowAndLogsTheRest(t *testing.T) {
 		d.answer = c.err
 		got := d.send("PUT", to, "abc")
 		if got.Code != c.status || got.Body.String() != c.said {
-			t.Errorf("%v: %d %q", c.err, got.Code, got.Body)
+			t.Errorf("PUT with error %v: got %d %q, want %d %q", c.err, got.Code, got.Body, c.status, c.said)
 		}
 		wantHeaders(t, got.Header(), map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": guards["Content-Security-Policy"]})
 	}

@@ -153,7 +153,7 @@ func TestExplain_LeavesOtherErrorsAsTheyAre(t *testing.T) {
 	var none *Writes
 	other := errors.New("something else")
 	if got := none.Explain(t.Context(), other); got != other { //nolint:errorlint // the very same
-		t.Errorf("%v", got)
+		t.Errorf("Explain: got %v, want %v", got, other)
 	}
 	if got := fault.CodeOf(none.Explain(t.Context(), file(syscall.ENOSPC))); got != fault.Unavailable {
 		t.Errorf("a full disk is %s", got)

@@ -227,7 +227,7 @@ func TestDiskFull_TheWriteFailsNothingIsLeftAndTheRestWorks(t *testing.T) {
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := cmd.Run(); err != nil || out.Len() > 0 {
-		t.Errorf("%v\n%s", err, &out)
+		t.Errorf("process that fills the disk: got %v, want exit status 0 and no output\n%s", err, &out)
 	}
 	for key, want := range map[string]string{"a/0.jpg": "before", "a/2.jpg": "small"} {
 		if got, err := bucket.ReadAll(t.Context(), key); err != nil || string(got) != want {

@@ -125,7 +125,7 @@ func TestAttributes_AFileThatACopyBroughtHasTheTypeOfItsName(t *testing.T) {
 	}
 	a, err := bucket.Attributes(t.Context(), "a.jpg")
 	if err != nil || a.ContentType != "image/jpeg" {
-		t.Errorf("%v, %v", a, err)
+		t.Errorf("attributes: got %v, %v, want image/jpeg", a, err)
 	}
 }
 
@@ -338,7 +338,7 @@ func TestList_AFolderThatWasMovedOrReplacedIsNotAccessible(t *testing.T) {
 	accessible := func(want bool, what string) {
 		t.Helper()
 		if ok, err := bucket.IsAccessible(t.Context()); ok != want || err != nil {
-			t.Errorf("%s: %v, %v", what, ok, err)
+			t.Errorf("%s: got accessible %v, %v, want %v", what, ok, err, want)
 		}
 	}
 	accessible(true, "as it was opened")

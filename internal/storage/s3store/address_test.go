@@ -18,7 +18,7 @@ func TestParse_WhatAnAddressSays(t *testing.T) {
 		},
 	} {
 		if got, err := parse(text); got != want || err != nil {
-			t.Errorf("%s is %+v, %v", text, got, err)
+			t.Errorf("%s: got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
 }

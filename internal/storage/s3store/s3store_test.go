@@ -83,7 +83,7 @@ func TestCheck_SaysInOneLineWhatIsWrong(t *testing.T) {
 		err := enter(t, c.address).Check(t.Context())
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") ||
 			strings.Contains(err.Error(), c.secret) || !strings.Contains(err.Error(), "photo") {
-			t.Errorf("%s: %v", c.what, err)
+			t.Errorf("%s: got %v, want one line with %q and no secret", c.what, err, c.want)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	whole, body := doRequest(t, "GET", link)
 	for name, want := range map[string]string{"Content-Type": "image/jpeg", "Cache-Control": cacheControl, "Content-Length": "10", "Accept-Ranges": "bytes"} {
 		if whole.Header.Get(name) != want {
-			t.Errorf("%s is %q", name, whole.Header.Get(name))
+			t.Errorf("%s: got %q, want %q", name, whole.Header.Get(name), want)
 		}
 	}
 	if got := whole.Header.Get("Content-Disposition"); got != "inline; filename=0a5bb6f4.2020-06-20_21-33-24.jpg" {
@@ -153,7 +153,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 	}
 	tag := whole.Header.Get("ETag")
 	if whole.StatusCode != 200 || body != "0123456789" || tag == "" {
-		t.Errorf("%d %q %v", whole.StatusCode, body, whole.Header)
+		t.Errorf("GET link: got %d %q %v, want 200 with the file and an ETag", whole.StatusCode, body, whole.Header)
 	}
 	for _, c := range []struct {
 		header [2]string
@@ -241,7 +241,7 @@ func TestLinks_OddKeysAndAnotherPublicEndpoint(t *testing.T) {
 		}
 		got, _ := doRequest(t, "GET", link)
 		if kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Disposition")); got.StatusCode != 200 || err != nil || kind != "attachment" || parameters["filename"] != name {
-			t.Errorf("%q: %d, %q", name, got.StatusCode, got.Header.Get("Content-Disposition"))
+			t.Errorf("link with the name %q: got %d, %q, want 200 as an attachment", name, got.StatusCode, got.Header.Get("Content-Disposition"))
 		}
 	}
 	_, port, _ := net.SplitHostPort(server.Host)

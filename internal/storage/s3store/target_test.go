@@ -77,7 +77,7 @@ func TestTargets_TakeTheFileThatWasAskedForOnceAndNothingElse(t *testing.T) {
 	to := s.target(t, instant.System, fileOf("weights"))
 	if left := time.Until(to.ExpiresAt.Time()); to.Method != "PUT" || left > filelink.TargetLifetime || left < filelink.TargetLifetime-2*time.Second ||
 		!strings.HasPrefix(to.URL, "http://"+server.Host+"/photographs/"+place+"?") || strings.Contains(to.URL, server.SecretKey) {
-		t.Errorf("%+v", to)
+		t.Errorf("target: got %+v, want PUT at %s for %v", to, server.Host, filelink.TargetLifetime)
 	}
 	without := func(name string) filelink.Target {
 		other := to
@@ -132,7 +132,7 @@ func TestTargets_TakeTheFileThatWasAskedForOnceAndNothingElse(t *testing.T) {
 		t.Errorf("the file again is answered %d %s", status, said)
 	}
 	if got, err := s.Bucket.ReadAll(t.Context(), place); string(got) != "weights" || err != nil {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("file: got %q, %v, want weights", got, err)
 	}
 }
 
@@ -164,17 +164,17 @@ func TestCopy_TakesOverTheBytesAndNothingThatWhoeverSentThemSays(t *testing.T) {
 	to := s.target(t, instant.System, fileOf("<script>"))
 	to.Headers = append(to.Headers, filelink.Header{Name: "Content-Type", Value: "text/html"}, filelink.Header{Name: "Content-Disposition", Value: "inline"})
 	if status, said := send(t, to, "<script>"); status != http.StatusOK {
-		t.Fatalf("%d %s", status, said)
+		t.Fatalf("PUT: got %d %s, want 200", status, said)
 	}
 	if err := s.Bucket.Copy(t.Context(), "bundles/copy", place, nil); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Bucket.Attributes(t.Context(), "bundles/copy")
 	if err != nil || got.ContentType != "application/octet-stream" || got.CacheControl != cacheControl || got.ContentDisposition != "" || len(got.Metadata) > 0 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("attributes of the copy: got %+v, %v, want application/octet-stream with Cache-Control %s and nothing else", got, err, cacheControl)
 	}
 	if content, err := s.Bucket.ReadAll(t.Context(), "bundles/copy"); !bytes.Equal(content, []byte("<script>")) || err != nil {
-		t.Errorf("%q, %v", content, err)
+		t.Errorf("copy: got %q, %v, want the bytes of the file", content, err)
 	}
 }
 

@@ -112,7 +112,7 @@ func RunShell(t testing.TB, dir string, env []string, blocks ...Block) string {
 	t.Helper()
 	out, err := runShell(t, dir, env, blocks)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("the blocks as one shell script: got %v, want exit status 0\n%s", err, out)
 	}
 	return out
 }

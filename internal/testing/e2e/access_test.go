@@ -391,7 +391,7 @@ func TestAccess_ATrapsTokenAddsImagesOfItsOwnDeviceAndDoesNothingElse(t *testing
 		var results struct{ UploadImages struct{ Results []uploaded } }
 		got := device.send(form(t, upload, "REFUSE", files...))
 		if err := json.Unmarshal(got.Data, &results); err != nil || len(results.UploadImages.Results) != len(files) {
-			t.Fatalf("%v: %s", err, got.Body)
+			t.Fatalf("upload with a trap's token: got %v and %d results, want %d: %s", err, len(results.UploadImages.Results), len(files), got.Body)
 		}
 		for _, r := range results.UploadImages.Results {
 			if r.Verdict != "REJECTED" || r.Problem == nil || r.Problem.Code != "FORBIDDEN" {
@@ -414,7 +414,7 @@ func TestAccess_ATrapsTokenAddsImagesOfItsOwnDeviceAndDoesNothingElse(t *testing
 		got = device.send(form(t, upload, "REFUSE", snapshot(trap, 1, 1), snapshot(trap, 9, 1), snapshot(trap, 9, 2)))
 		results.UploadImages.Results = nil
 		if err := json.Unmarshal(got.Data, &results); err != nil {
-			t.Fatalf("%v: %s", err, got.Body)
+			t.Fatalf("upload with a trap's token: got %v, want results: %s", err, got.Body)
 		}
 		for n, want := range []string{"CREATED", "UNCHANGED", "CONFLICT"} {
 			if r := results.UploadImages.Results[n]; r.Verdict != want {

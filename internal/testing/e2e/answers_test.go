@@ -83,7 +83,7 @@ func TestCost_AnEventThatIsTooLargeIsOneErrorAndTheSubscriptionGoesOn(t *testing
 				Errors []failure
 			}
 			if err := json.Unmarshal(m.Payload, &got); err != nil || m.Type != "next" {
-				t.Fatalf("%s: %s, %v", m.Type, m.Payload, err)
+				t.Fatalf("event: got type %s with %s (%v), want next with JSON", m.Type, m.Payload, err)
 			}
 			if len(got.Errors) == 0 {
 				return ""

@@ -46,7 +46,7 @@ func refused(t *testing.T, args ...string) string {
 	command := exec.CommandContext(t.Context(), binary, append([]string{"--listen", "127.0.0.1:0", "--data", t.TempDir()}, args...)...)
 	said, err := command.CombinedOutput()
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended {
-		t.Fatalf("%s: %v\n%s", args, err, said)
+		t.Fatalf("tagma %s: got %v, want an exit status other than 0\n%s", args, err, said)
 	}
 	return string(said)
 }

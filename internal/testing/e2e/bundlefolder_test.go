@@ -37,13 +37,13 @@ func TestBundleFolder_GoesUpOnceAndComesDownIdentical(t *testing.T) {
 		before, _ := os.Stat(filepath.Join(up, "output", "model_final.pth"))
 		after, err := os.Stat(filepath.Join(down, "output", "model_final.pth"))
 		if err != nil || before.ModTime().UnixMilli() != after.ModTime().UnixMilli() {
-			t.Errorf("%v and %v, %v", before, after, err)
+			t.Errorf("time of the fetched file: got %v, %v, want the time of %v", after, err, before)
 		}
 		fill(t, filepath.Join(down, "config"), file{"config.yaml", []byte("a: 9\n")})
 		d.must("pull", "bundle", "insects", down).says(t, "Fetched 1 of 3 files of insects@2")
 		d.must("pull", "bundle", "insects", down, "--part", "model", "--version", "1").says(t, "Fetched 1 of 2 files of insects@1")
 		if got := d.run("", "pull", "bundle", "moths", filepath.Join(d.Home, "none")); got.OK || !strings.Contains(got.Said, `no bundle "moths"`) {
-			t.Errorf("%v %s", got.OK, got.Said)
+			t.Errorf("pull of an unknown bundle: got success %v, %q, want a failure that names the bundle", got.OK, got.Said)
 		}
 	})
 }

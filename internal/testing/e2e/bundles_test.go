@@ -209,7 +209,7 @@ func TestBundles_ASecondVersionSendsOnlyTheFileThatChangedAndBothComeDownIdentic
 				keys = append(keys, f.Key)
 			}
 			if !slices.Equal(keys, want) {
-				t.Errorf("%s is %q", part, keys)
+				t.Errorf("files of %s: got %q, want %q", part, keys, want)
 			}
 		}
 		var got struct {
@@ -232,11 +232,11 @@ func TestBundles_ASecondVersionSendsOnlyTheFileThatChangedAndBothComeDownIdentic
 		guest.must(&got, `{ bundles { totalCount nodes { name latest { number } versions(first: 1) { totalCount nodes { number } pageInfo { hasNextPage } } version(number: 2) { name } } }
 		  bundle(name: "insects") { version(number: 1) { md5 } } none: bundle(name: "nothing") { id } }`, nil)
 		if got.Bundles.TotalCount != 2 || got.None != nil || got.Bundle.Version == nil || got.Bundle.Version.Md5 != first.Version.Md5 {
-			t.Errorf("%+v", got)
+			t.Errorf("bundles: got %+v, want 2 bundles, version 1 with MD5 %s, and none called nothing", got, first.Version.Md5)
 		}
 		if one, two := got.Bundles.Nodes[0], got.Bundles.Nodes[1]; one.Name != "copy" || one.Version != nil || one.Versions.PageInfo.HasNextPage ||
 			two.Latest.Number != 2 || two.Version.Name != "insects@2" || two.Versions.TotalCount != 2 || !two.Versions.PageInfo.HasNextPage || two.Versions.Nodes[0].Number != 1 {
-			t.Errorf("%+v", got.Bundles.Nodes)
+			t.Errorf("bundles: got %+v, want copy with one version and insects with two", got.Bundles.Nodes)
 		}
 	})
 }
@@ -268,7 +268,7 @@ func TestBundles_AFileOf200MegabytesStreamsInAndOutAndMemoryStaysFlat(t *testing
 		highest := 0
 		watch := func() { highest = max(highest, s.resident()) }
 		if status, said := s.deliver(upload.Wanted[0], size, &watched{newRandomFile(1, size), watch}); status/100 != 2 {
-			t.Fatalf("%d %s", status, said)
+			t.Fatalf("PUT of %d bytes: got %d %s, want 2xx", size, status, said)
 		}
 		version := admin.publish(upload.UploadID).Version
 		watch()
@@ -309,11 +309,11 @@ func TestBundles_ATargetTakesTheRightBytesOnceAndNothingElse(t *testing.T) {
 		admin := s.admin()
 		upload := admin.request("insects", pack{"output/w": "weights", "output/v": "others!"}.manifest())
 		if len(upload.Wanted) != 2 || time.Until(upload.ExpiresAt) > 24*time.Hour || time.Until(upload.ExpiresAt) < 23*time.Hour {
-			t.Fatalf("%+v", upload)
+			t.Fatalf("bundle upload: got %+v, want 2 files and 24 hours", upload)
 		}
 		to, other := upload.Wanted[1], upload.Wanted[0]
 		if left := time.Until(to.ExpiresAt); left > 15*time.Minute || left < 14*time.Minute || to.Key != "output/w" || to.Method != "PUT" {
-			t.Errorf("%+v", to)
+			t.Errorf("target: got %+v, want PUT of output/w for 15 minutes", to)
 		}
 		before := len(s.stored())
 		refuse := func(what string, want int, said string, to target, content string) {
@@ -377,10 +377,10 @@ func TestBundles_ManyThingsWrongAreToldAtOnce(t *testing.T) {
 		paths = append(paths, strings.Join(p.Path, "."))
 	}
 	if want := []string{"name", "files.0.key", "files.1.key", "files.1.size", "files.2.key", "files.2.size", "files.3.md5", "files"}; got.code() != "BAD_USER_INPUT" || !slices.Equal(paths, want) {
-		t.Errorf("%q: %s", paths, got.Body)
+		t.Errorf("bundle with many errors: got %s at %q, want BAD_USER_INPUT at %q: %s", got.code(), paths, want, got.Body)
 	}
 	if got := admin.do(requestBundle, vars{"name": "insects", "files": []vars{file("a", 1), file("b", 1), file("c", 1), file("d", 1), file("e", 1)}}); got.code() != "TOO_LARGE" || !strings.Contains(string(got.Body), "at most 4") {
-		t.Errorf("%s", got.Body)
+		t.Errorf("bundle of 5 files: got %s, want TOO_LARGE and at most 4", got.Body)
 	}
 	var limits struct {
 		Server struct {
@@ -389,11 +389,11 @@ func TestBundles_ManyThingsWrongAreToldAtOnce(t *testing.T) {
 	}
 	s.anonymous().must(&limits, `{ server { limits { bundleFiles bundleFileBytes bundleBytes } } }`, nil)
 	if l := limits.Server.Limits; l.BundleFiles != 4 || l.BundleFileBytes != 1000 || l.BundleBytes != 1500 {
-		t.Errorf("%+v", l)
+		t.Errorf("limits: got %+v, want 4 files, 1000 bytes a file and 1500 bytes", l)
 	}
 	for _, id := range []string{"BundleUpload:1", "BundleUpload:x", "Bundle:1", "User:1"} {
 		if got := admin.do(publishBundle, vars{"upload": id}); got.code() != "NOT_FOUND" {
-			t.Errorf("%s: %s", id, got.Body)
+			t.Errorf("publish %s: got %s, want NOT_FOUND", id, got.Body)
 		}
 	}
 }
@@ -409,7 +409,7 @@ func TestBundles_WritersPublishReadersFetchAndOthersDoNeither(t *testing.T) {
 		}
 		for c, want := range map[*client]string{s.anonymous(): "UNAUTHENTICATED", device: "FORBIDDEN", guest: "FORBIDDEN"} {
 			if got := c.do(requestBundle, vars{"name": "insects", "files": model.manifest()}); got.code() != want {
-				t.Errorf("%s", got.Body)
+				t.Errorf("request of a bundle upload: got %s, want %s", got.Body, want)
 			}
 			if got := c.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != want {
 				t.Errorf("%s", got.Body)
@@ -427,7 +427,7 @@ func TestBundles_WritersPublishReadersFetchAndOthersDoNeither(t *testing.T) {
 		for c, want := range map[*client]string{s.anonymous(): "UNAUTHENTICATED", device: "FORBIDDEN"} {
 			for _, query := range []string{`{ bundles { nodes { id } } }`, `{ bundle(name: "insects") { latest { files { link { url } } } } }`, `{ node(id: "` + version.ID + `") { id } }`} {
 				if got := c.do(query, nil); got.code() != want {
-					t.Errorf("%s: %s", query, got.Body)
+					t.Errorf("%s: got %s, want %s", query, got.Body, want)
 				}
 			}
 		}
@@ -449,7 +449,7 @@ func TestBundles_AnUploadAndItsTargetsDoNotOutliveTheirTime(t *testing.T) {
 		dated := time.Now().Add(-25 * time.Hour)
 		names, err := filepath.Glob(filepath.Join(s.Data, "files", "bundles", "*", "*"))
 		if err != nil || len(names) != kept+1 {
-			t.Fatalf("%q, %v", names, err)
+			t.Fatalf("stored bundle files: got %q (%v), want %d", names, err, kept+1)
 		}
 		for _, name := range names {
 			if err := os.Chtimes(name, dated, dated); err != nil {
@@ -460,7 +460,7 @@ func TestBundles_AnUploadAndItsTargetsDoNotOutliveTheirTime(t *testing.T) {
 			t.Errorf("%s", got.Body)
 		}
 		if status, said := s.put(upload.Wanted[0], "weights of tomorrow"); status != http.StatusNotFound {
-			t.Errorf("%d %s", status, said)
+			t.Errorf("PUT to an expired upload: got %d %s, want 404", status, said)
 		}
 		s.stop()
 		s.boot()
@@ -506,7 +506,7 @@ func TestBundles_AnAnnotationLeadsToTheVersionThatMadeItInAsManyStatementsForOne
 		for _, one := range got.AnnotationSeries.Nodes {
 			v := one.Algorithm.BundleVersion
 			if (v == nil) != (one.Algorithm.Version == "2") || v != nil && (v.ID != first.Version.ID || len(v.Files) != 2) {
-				t.Errorf("%+v", one)
+				t.Errorf("bundle version of algorithm %s: got %+v, want %s with 2 files, or none for version 2", one.Algorithm.Version, v, first.Version.ID)
 			}
 		}
 		// Five annotations carry one of each.

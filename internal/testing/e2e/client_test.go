@@ -24,12 +24,12 @@ func TestLogin_TheFileIsItsOwnersAloneAndLogoutEndsIt(t *testing.T) {
 	d := newDesk(t)
 	got := d.run(s.Password+"\n", "login", s.URL+"/", "--username", "Admin")
 	if !got.OK || !strings.Contains(got.Out, "admin (ADMIN) is signed in at "+s.URL+" until ") {
-		t.Fatalf("%v %s%s", got.OK, got.Out, got.Said)
+		t.Fatalf("login: got success %v, %s%s, want admin signed in at %s", got.OK, got.Out, got.Said, s.URL)
 	}
 	name := filepath.Join(d.Home, "config", "tagma", "login.json")
 	for path, want := range map[string]fs.FileMode{name: 0o600, filepath.Dir(name): 0o700} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v %v", path, info, err)
+			t.Errorf("mode of %s: got %v (%v), want %v", path, info, err, want)
 		}
 	}
 	text, err := os.ReadFile(name)
@@ -38,7 +38,7 @@ func TestLogin_TheFileIsItsOwnersAloneAndLogoutEndsIt(t *testing.T) {
 	}
 	var kept struct{ Server, Username, Token string }
 	if err := json.Unmarshal(text, &kept); err != nil || kept.Server != s.URL || kept.Username != "admin" {
-		t.Fatalf("%s %v", text, err)
+		t.Fatalf("login file: got %s (%v), want admin at %s", text, err, s.URL)
 	}
 	session := &client{t: t, s: s, Token: kept.Token}
 	if !session.alive() {
@@ -57,7 +57,7 @@ func TestLogin_TheFileIsItsOwnersAloneAndLogoutEndsIt(t *testing.T) {
 	}
 	got = d.run("", "series", "%", "2020-06-20", "2020-06-21")
 	if got.OK || !strings.Contains(got.Said, "sign in with tagma login") {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("series after logout: got success %v, %q, want a hint to tagma login", got.OK, got.Said)
 	}
 	s.stop()
 	for _, secret := range []string{kept.Token, s.Password} {
@@ -73,7 +73,7 @@ func TestLogin_AWrongPasswordKeepsNothing(t *testing.T) {
 	d := newDesk(t, "TAGMA_SERVER="+s.URL)
 	got := d.run("not the password", "login", "--username", "admin")
 	if got.OK || strings.Contains(got.Out+got.Said, "not the password") {
-		t.Errorf("%v %s%s", got.OK, got.Out, got.Said)
+		t.Errorf("login with a wrong password: got success %v, %s%s, want a failure without the password", got.OK, got.Out, got.Said)
 	}
 	if got := d.run(s.Password, "login"); got.OK || !strings.Contains(got.Said, "--username") {
 		t.Errorf("without a terminal nor a name: %v %s", got.OK, got.Said)
@@ -101,11 +101,11 @@ func TestClient_ATokenGoesToItsOwnServerOnly(t *testing.T) {
 	}
 	got := d.run("", "series", "%", "2020-06-20", "2020-06-21", "--server", elsewhere.URL)
 	if got.OK || !strings.Contains(got.Said, "nobody is signed in at "+elsewhere.URL) {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("series at another server: got success %v, %q, want nobody signed in at %s", got.OK, got.Said, elsewhere.URL)
 	}
 	got = deskAt(t, astray.URL, "canary").run("", "series", "%", "2020-06-20", "2020-06-21")
 	if got.OK || !strings.Contains(got.Said, "sends on to "+elsewhere.URL) || strings.Contains(got.Said, "canary") {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("series at a server that redirects: got success %v, %q, want a failure that names %s", got.OK, got.Said, elsewhere.URL)
 	}
 	if heard.Load() > 0 {
 		t.Error("the token went to another server")
@@ -158,7 +158,7 @@ func TestToken_ItsSecretIsAllThatIsPrinted(t *testing.T) {
 	got := maker.must("token", "create", "--name", "statistics", "--role", "READER", "--expires", "2099-01-31")
 	secret := strings.TrimSuffix(got.Out, "\n")
 	if strings.ContainsAny(secret, " \n") || strings.Contains(got.Said, secret) || !strings.Contains(got.Said, "may do what a READER may, until 2099-01-31T00:00:00Z") {
-		t.Errorf("%q %q", got.Out, got.Said)
+		t.Errorf("token create: got %q and message %q, want the secret alone and a message without it", got.Out, got.Said)
 	}
 	deskAt(t, s.URL, secret).must("series", "%", "2020-06-20", "2020-06-21")
 }
@@ -176,7 +176,7 @@ func TestAnnotate_WhatWasAnnotatedComesBackAsItWas(t *testing.T) {
 			documentOf("nothing.json", photos[1], 1, `[]`))
 		got := d.must("annotate", "moths.json", "nothing.json")
 		if got.Out != "The server has 2 of these annotations.\n" {
-			t.Errorf("%q", got.Out)
+			t.Errorf("annotate: got %q, want 2 annotations", got.Out)
 		}
 		d.must("annotate", "--atomic", "moths.json", "nothing.json") // once more, which does no harm
 
@@ -188,7 +188,7 @@ func TestAnnotate_WhatWasAnnotatedComesBackAsItWas(t *testing.T) {
 				Annotations          []json.RawMessage
 			}
 			if err := json.Unmarshal([]byte(line), &i); err != nil || i.Device != "0a5bb6f4" || i.TakenAt != at(n) || i.Md5 != md5Of(photos[n]) {
-				t.Errorf("%s %v", line, err)
+				t.Errorf("line %d of series --json: got %s (%v), want 0a5bb6f4 at %s with MD5 %s", n, line, err, at(n), md5Of(photos[n]))
 			}
 			for _, one := range i.Annotations {
 				fmt.Fprintln(&documents, string(one))
@@ -227,7 +227,7 @@ func TestAnnotate_WhatWasAnnotatedComesBackAsItWas(t *testing.T) {
 			}
 		}
 		if rows[3][column["algorithm"]] != "by-hand" || rows[4][column["algorithm"]] != "" {
-			t.Errorf("%v", rows)
+			t.Errorf("algorithm of rows 3 and 4: got %v, want by-hand and none", rows)
 		}
 	})
 }
@@ -314,13 +314,13 @@ func TestAnnotate_AsManyAreSentAtOnceAsTheServerTakes(t *testing.T) {
 	}
 	fill(t, d.Home, file{"all.json", all.Bytes()}, documentOf("vast.json", file{}, 0, `[{"contour":[[1,2],[30,2],[30,40]],"name":"`+strings.Repeat("m", 12000)+`"}]`))
 	if got := d.must("annotate", "all.json"); got.Out != "The server has 100 of these annotations.\n" {
-		t.Errorf("%s%s", got.Out, got.Said)
+		t.Errorf("annotate: got %s%s, want 100 annotations", got.Out, got.Said)
 	}
 	if got := d.run("", "annotate", "--atomic", "all.json"); got.OK || !strings.Contains(got.Said, "--atomic needs all in one request") {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("annotate --atomic in several requests: got success %v, %q, want a failure that names --atomic", got.OK, got.Said)
 	}
 	if got := d.run("", "annotate", "vast.json"); got.OK || !strings.Contains(got.Said, "vast.json: it has ") {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("annotate of a large document: got success %v, %q, want a failure that names vast.json", got.OK, got.Said)
 	}
 }
 
@@ -363,12 +363,12 @@ func TestCompletion_TheShellsCanReadIt(t *testing.T) {
 	d := newDesk(t)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if script := d.must("completion", shell).Out; !strings.Contains(script, "tagma") {
-			t.Errorf("%s: %q", shell, script)
+			t.Errorf("completion %s: got %q, want a script for tagma", shell, script)
 		}
 	}
 	fill(t, d.Home, file{"tagma.bash", []byte(d.must("completion", "bash").Out)})
 	if out, err := exec.CommandContext(t.Context(), "bash", "-n", filepath.Join(d.Home, "tagma.bash")).CombinedOutput(); err != nil {
-		t.Errorf("%v %s", err, out)
+		t.Errorf("bash -n tagma.bash: got %v, want no error: %s", err, out)
 	}
 	for want, args := range map[string][]string{
 		"images\t": {"push", ""}, "READER": {"token", "create", "--role", ""}, "--annotations\t": {"series", "--an"}, "login\t": {"lo"},

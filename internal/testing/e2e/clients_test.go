@@ -67,7 +67,7 @@ func TestClients_ThoseOfFrontEndsWorkWithTheRealServer(t *testing.T) {
 				n[count[1]] = count[2]
 			}
 			if err != nil || n["tests"] == "0" || n["tests"] != n["pass"] {
-				t.Errorf("%v, %v\n%s", err, n, said)
+				t.Errorf("node --test: got %v with counts %v, want every test to pass\n%s", err, n, said)
 			}
 			t.Logf("%s: %s tests", suite, n["tests"])
 		})
@@ -96,7 +96,7 @@ func TestClients_TheProgramsOfThePageUploadAnnotateAndPage(t *testing.T) {
 			}
 			said, err = s.foreign("examples", s.Password, program...).CombinedOutput()
 			if err != nil {
-				t.Fatalf("%v\n%s", err, said)
+				t.Fatalf("program with the password: got %v, want exit status 0\n%s", err, said)
 			}
 			var want []string // in this order
 			for _, path := range paths {

@@ -269,7 +269,7 @@ func query(t testing.TB, db *sql.DB, statement string) []map[string]string {
 	t.Helper()
 	rows, err := db.Query(statement)
 	if err != nil {
-		t.Fatalf("%s: %v", statement, err)
+		t.Fatalf("%s: got %v, want rows", statement, err)
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()

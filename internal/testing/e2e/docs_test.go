@@ -69,7 +69,7 @@ func shown(t *testing.T, b doctest.Block, answered string) {
 	t.Helper()
 	var want bytes.Buffer
 	if err := json.Compact(&want, []byte(b.Text)); err != nil {
-		t.Errorf("%s:%d: %v", b.Path, b.Line, err)
+		t.Errorf("%s:%d: got %v, want JSON", b.Path, b.Line, err)
 		return
 	}
 	if !strings.Contains(answered, want.String()) {
@@ -161,7 +161,7 @@ func (s *server) fill(t *testing.T) {
 	command.Dir = top
 	out, err := command.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("Made 60 photographs by 3 traps, and 90 annotations with 1170 objects.")) {
-		t.Fatalf("%s: %v\n%s", command, err, out)
+		t.Fatalf("%s: got %v, want 60 photographs and 90 annotations\n%s", command, err, out)
 	}
 }
 
@@ -191,7 +191,7 @@ func tour(t *testing.T, s *server, admin *client) {
 			}
 			got := admin.do(reader.Replace(b.Text), nil)
 			if len(got.Errors) > 0 {
-				t.Errorf("%s:%d: %s", b.Path, b.Line, got.Body)
+				t.Errorf("%s:%d: got %s, want no errors", b.Path, b.Line, got.Body)
 			}
 			said += string(got.Body)
 		case "json":
@@ -217,7 +217,7 @@ func TestDocs_LabelsGetIntoTheRepositoryAndOutOfItAsThePageSays(t *testing.T) {
 			case b.Lang == "graphql":
 				got := admin.do(b.Text, nil)
 				if len(got.Errors) > 0 {
-					t.Errorf("%s:%d: %s", b.Path, b.Line, got.Body)
+					t.Errorf("%s:%d: got %s, want no errors", b.Path, b.Line, got.Body)
 				}
 				said += string(got.Body)
 			case b.Lang == "json":

@@ -29,7 +29,7 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 		return admin.ask(http.MethodPost, "/graphql", strings.NewReader(body), "Content-Type", "application/json")
 	}
 	if got := byGET(); got.code() != "PERSISTED_QUERY_NOT_FOUND" || got.Errors[0].Message != "PersistedQueryNotFound" {
-		t.Errorf("%s", got.Body)
+		t.Errorf("unknown hash: got %s, want PERSISTED_QUERY_NOT_FOUND", got.Body)
 	}
 	if got := send(`{"query": "{ server { name } }", "extensions": ` + byHash(document) + `}`); got.code() != "BAD_USER_INPUT" {
 		t.Errorf("another text under the hash: %s", got.Body)
@@ -38,11 +38,11 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 		t.Errorf("and then: %s", got.Body)
 	}
 	if got := send(`{"query": "` + document + `", "extensions": ` + byHash(document) + `}`); len(got.Errors) > 0 {
-		t.Errorf("%s", got.Body)
+		t.Errorf("query with its hash: got %s, want no errors", got.Body)
 	}
 	for _, got := range []*answer{byGET(), send(`{"extensions": ` + byHash(document) + `}`), send(`{"query": null, "extensions": ` + byHash(document) + `}`)} {
 		if string(got.Data) != `{"viewer":{"username":"admin"}}` || got.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s", got.Body)
+			t.Errorf("query by hash: got %s with Cache-Control %q, want the viewer with no-store", got.Body, got.Header.Get("Cache-Control"))
 		}
 	}
 	// A mutation may be taught, and is no more for GET than before.
@@ -52,14 +52,14 @@ func TestDocuments_AClientTeachesTheServerOnceAndNamesAfterwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := send(`{"query": ` + string(quoted) + `, "extensions": ` + byHash(mutation) + `}`); len(got.Errors) > 0 {
-		t.Errorf("%s", got.Body)
+		t.Errorf("mutation with its hash: got %s, want no errors", got.Body)
 	}
 	if got := admin.ask(http.MethodGet, "/graphql?extensions="+url.QueryEscape(byHash(mutation)), nil); got.Status != http.StatusMethodNotAllowed {
 		t.Errorf("a mutation by GET: %d %s", got.Status, got.Body)
 	}
 	for _, malformed := range []string{`5`, `{}`, `{"version": 2, "sha256Hash": "00"}`, `{"version": 1, "sha256Hash": 5}`} {
 		if got := send(`{"extensions": {"persistedQuery": ` + malformed + `}}`); got.code() != "BAD_USER_INPUT" {
-			t.Errorf("%s: %s", malformed, got.Body)
+			t.Errorf("persistedQuery %s: got %s, want BAD_USER_INPUT", malformed, got.Body)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func documented(t *testing.T) map[string]any {
 	for _, block := range blocks {
 		var answer any
 		if err := json.Unmarshal([]byte(block.Text), &answer); err != nil {
-			t.Fatalf("%s:%d: %v", block.Path, block.Line, err)
+			t.Fatalf("%s:%d: got %v, want JSON", block.Path, block.Line, err)
 		}
 		answers[block.Info] = answer
 	}
@@ -77,7 +77,7 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 		db := s.open()
 		spoil := func(statement string) {
 			if _, err := db.Exec(statement); err != nil {
-				t.Fatalf("%s: %v", statement, err)
+				t.Fatalf("%s: got %v, want no error", statement, err)
 			}
 		}
 		guess := func() *answer {

@@ -81,7 +81,7 @@ func TestFiles_AreServedByLinksThatStayTheSameForAWhile(t *testing.T) {
 		whole := get(t, s.URL+link.URL, nil)
 		for name, want := range map[string]string{"Content-Type": "image/jpeg", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(f.Content)), "Content-Disposition": "inline; filename=" + f.Name} {
 			if whole.Header.Get(name) != want {
-				t.Errorf("%s is %q", name, whole.Header.Get(name))
+				t.Errorf("%s: got %q, want %q", name, whole.Header.Get(name), want)
 			}
 		}
 		if whole.StatusCode != http.StatusOK || whole.Body != string(f.Content) || !strings.Contains(whole.Header.Get("Cache-Control"), "immutable") {
@@ -105,7 +105,7 @@ func TestFiles_AreServedByLinksThatStayTheSameForAWhile(t *testing.T) {
 		for name, small := range map[string]string{"thumbnail": got.Image.Small.URL, "mini": got.Image.Mini.URL} {
 			config, err := jpeg.DecodeConfig(strings.NewReader(get(t, s.URL+small, nil).Body))
 			if err != nil || name == "mini" && (config.Width != 128 || config.Height != 96) {
-				t.Errorf("the %s is %v, %v", name, config, err)
+				t.Errorf("%s: got %v, %v, want a JPEG; a mini has 128 × 96 pixels", name, config, err)
 			}
 		}
 

@@ -336,7 +336,7 @@ func (c *client) must(to any, query string, variables vars) *answer {
 	}
 	if to != nil {
 		if err := json.Unmarshal(got.Data, to); err != nil {
-			c.t.Fatalf("%s: %v", got.Data, err)
+			c.t.Fatalf("data %s: got %v, want no error", got.Data, err)
 		}
 	}
 	return got

@@ -109,7 +109,7 @@ func TestIdempotency_NoSecretIsKept(t *testing.T) {
 		var made struct{ CreateAccessToken struct{ Secret string } }
 		first, again := admin.keyed("k1", makeToken, nil), admin.keyed("k1", makeToken, nil)
 		if err := json.Unmarshal(first.Data, &made); err != nil || made.CreateAccessToken.Secret == "" {
-			t.Fatalf("%v: %s", err, first.Body)
+			t.Fatalf("createAccessToken: got %v, %s, want a secret", err, first.Body)
 		}
 		if again.Status != http.StatusConflict || again.code() != "ANSWER_NOT_KEPT" {
 			t.Errorf("sent again it is answered %d %s", again.Status, again.Body)
@@ -154,7 +154,7 @@ func TestIdempotency_EveryMutationThatIsNotRepeatableSaysWhenItHasTakenEffect(t 
 			}
 			before := len(query(t, db, "SELECT id FROM keyed_requests WHERE effective"))
 			if got := admin.keyed(field.Name, "mutation { "+example+" }", nil); len(got.Errors) > 0 {
-				t.Errorf("%s", got.Body)
+				t.Errorf("mutation %s: got %s, want no errors", field.Name, got.Body)
 			}
 			if after := len(query(t, db, "SELECT id FROM keyed_requests WHERE effective")); after != before+1 {
 				t.Errorf("%s takes effect without saying so", field.Name)
@@ -178,7 +178,7 @@ func TestIdempotency_OfManyAtOnceOnTwoServersOneTakesEffect(t *testing.T) {
 		})
 		for _, a := range got {
 			if !bytes.Equal(a.Body, got[0].Body) || len(a.Errors) > 0 {
-				t.Errorf("%s and %s", a.Body, got[0].Body)
+				t.Errorf("answer to %s: got %s, want %s without errors", name, a.Body, got[0].Body)
 			}
 		}
 		// What comes to the same is no new version, so it takes another to tell.
@@ -235,7 +235,7 @@ func TestIdempotency_ACrashMakesNoSecondEffect(t *testing.T) {
 				}
 				fates[fate]++
 				if fate != "ANSWER_NOT_KEPT" && len(got.Errors) > 0 {
-					t.Errorf("%s: %s", name(n), got.Body)
+					t.Errorf("%s: got %s, want an answer or ANSWER_NOT_KEPT", name(n), got.Body)
 				}
 			}
 		}
@@ -262,6 +262,6 @@ func TestIdempotency_TheHeaderIsForThoseWhoAreSignedIn(t *testing.T) {
 		tokens = append(tokens, string(s.anonymous().keyed("k1", login, nil).Data))
 	}
 	if tokens[0] == tokens[1] || slices.Contains(tokens, "") {
-		t.Errorf("%q", tokens)
+		t.Errorf("two logins with one key: got tokens %q, want two different ones", tokens)
 	}
 }

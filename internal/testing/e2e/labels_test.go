@@ -255,7 +255,7 @@ func canonical(t testing.TB, text []byte) string {
 	t.Helper()
 	var value any
 	if err := json.Unmarshal(text, &value); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		t.Fatalf("%s: got %v, want JSON", text, err)
 	}
 	out, err := json.Marshal(value)
 	if err != nil {

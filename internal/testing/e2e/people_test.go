@@ -274,7 +274,7 @@ func TestPeople_NoSecretIsInLogsErrorsMetricsOrInClearInTheDatabase(t *testing.T
 				} {
 					for name, secret := range secrets {
 						if strings.Contains(text, secret) {
-							t.Errorf("%s is in %s", name, where)
+							t.Errorf("%s in %s: got the secret, want none", name, where)
 						}
 					}
 				}

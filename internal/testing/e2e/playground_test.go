@@ -37,7 +37,7 @@ func TestPlayground_APersonCanWorkWithItInABrowserWithoutTheInternet(t *testing.
 	)
 	output, err := script.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
+		t.Fatalf("node test/browser.mjs: got %v, want exit status 0\n%s", err, output)
 	}
 	t.Logf("%s", output)
 }

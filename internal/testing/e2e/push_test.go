@@ -215,7 +215,7 @@ func TestPush_ATrapsTokenPushesItsOwnAndAReadersIsTurnedAway(t *testing.T) {
 	got := reader.run("", "push", "images", photos)
 	got.says(t, "NOT SENT", "1 photograph")
 	if got.OK || !strings.Contains(got.Said, "your role is READER") {
-		t.Errorf("%v %s", got.OK, got.Said)
+		t.Errorf("push as a reader: got success %v, %q, want a failure that names the role READER", got.OK, got.Said)
 	}
 }
 

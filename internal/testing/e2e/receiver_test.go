@@ -231,7 +231,7 @@ func readAsPython(t *testing.T, text string) map[string]any {
 	d.UseNumber()
 	var v map[string]any
 	if err := d.Decode(&v); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		t.Fatalf("%s: got %v, want JSON", text, err)
 	}
 	return python(v).(map[string]any)
 }

@@ -33,11 +33,11 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 	admin := s.admin()
 	upload := admin.request("insects", pack{"output/w": "weights", "output/empty": ""}.manifest())
 	if len(upload.Wanted) != 2 {
-		t.Fatalf("%+v", upload)
+		t.Fatalf("bundle upload: got %+v, want 2 targets", upload)
 	}
 	empty, to := upload.Wanted[0], upload.Wanted[1]
 	if left := time.Until(to.ExpiresAt); left > 15*time.Minute || left < 14*time.Minute || to.Key != "output/w" || to.Method != "PUT" || !strings.HasPrefix(to.URL, "http://"+s.s3.Host+"/") {
-		t.Errorf("%+v", to)
+		t.Errorf("target: got %+v, want PUT of output/w at %s for 15 minutes", to, s.s3.Host)
 	}
 	var names []string
 	for _, h := range to.Headers {
@@ -60,7 +60,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 		"another file": {target{Method: to.Method, URL: to.URL, Headers: empty.Headers}, "weights", http.StatusForbidden},
 	} {
 		if status, said := s.put(c.to, c.content); status != c.status {
-			t.Errorf("%s: %d %s", what, status, said)
+			t.Errorf("PUT of %s: got %d %s, want %d", what, status, said, c.status)
 		}
 	}
 	if got := admin.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" || len(got.Errors[0].Extensions.Problems) != 2 {
@@ -72,7 +72,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 		status  int
 	}{{to, "weights", http.StatusOK}, {to, "weights", http.StatusPreconditionFailed}, {empty, "", http.StatusOK}} {
 		if status, said := s.put(c.to, c.content); status != c.status {
-			t.Errorf("%q: %d %s", c.content, status, said)
+			t.Errorf("PUT of %q: got %d %s, want %d", c.content, status, said, c.status)
 		}
 	}
 	if again := admin.request("insects", pack{"output/w": "weights", "output/empty": ""}.manifest()); again.UploadID != upload.UploadID || len(again.Wanted) != 0 {
@@ -84,7 +84,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 	}
 	// The target holds on, and leads nowhere that matters.
 	if status, said := s.put(to, "weights"); status != http.StatusOK {
-		t.Errorf("%d %s", status, said)
+		t.Errorf("PUT after publishing: got %d %s, want 200", status, said)
 	}
 	for _, name := range s.inBucket("incoming") {
 		s.scribble(name, "WEIGHTS")
@@ -113,7 +113,7 @@ func TestS3_AFileThatWasAlteredOnItsWayIsNotPublishedAndWhatIsLeftIsSwept(t *tes
 		upload := admin.request("insects", p.manifest())
 		for _, to := range upload.Wanted {
 			if status, said := s.put(to, p[to.Key]); status != http.StatusOK {
-				t.Fatalf("%d %s", status, said)
+				t.Fatalf("PUT of %s: got %d %s, want 200", to.Key, status, said)
 			}
 		}
 		for _, name := range s.inBucket("incoming") {
@@ -123,7 +123,7 @@ func TestS3_AFileThatWasAlteredOnItsWayIsNotPublishedAndWhatIsLeftIsSwept(t *tes
 		}
 		got := admin.do(publishBundle, vars{"upload": upload.UploadID})
 		if got.code() != "BAD_USER_INPUT" || len(got.Errors[0].Extensions.Problems) != 1 || !strings.Contains(got.Errors[0].Extensions.Problems[0].Message, said) {
-			t.Errorf("%s", got.Body)
+			t.Errorf("publish with an altered file: got %s, want BAD_USER_INPUT with one problem that contains %q", got.Body, said)
 		}
 		var latest struct {
 			Bundle struct{ Latest struct{ Number int } }
@@ -176,7 +176,7 @@ func TestS3_ABackupIsRestoredFromAndToEitherStore(t *testing.T) {
 		restored := to.admin()
 		restored.holds(version.Version.ID, model)
 		if got := restored.linked(); len(got) != 1 || to.fetch(got[0].Original.URL, nil).Body != string(snapshot(trap, 0, 1).Content) {
-			t.Errorf("%s: %+v", what, got)
+			t.Errorf("restore %s: got links %+v, want one that opens the image", what, got)
 		}
 		// What comes next does not disturb what was restored.
 		changed := model.with("README.md", "restored "+what)

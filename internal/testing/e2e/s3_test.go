@@ -55,7 +55,7 @@ func TestS3_PhotographsComeAreServedByTheStoreItselfAndGo(t *testing.T) {
 	}
 	link := all[0].Original
 	if left := time.Until(link.ExpiresAt); left < 5*time.Minute-time.Second || left > time.Hour || !strings.HasPrefix(link.URL, "http://"+s.s3.Host+"/") {
-		t.Errorf("%+v", link)
+		t.Errorf("link: got %+v, want one at %s for 5 minutes to 1 hour", link, s.s3.Host)
 	}
 	file := s.fetch(link.URL, nil)
 	for name, want := range map[string]string{
@@ -63,7 +63,7 @@ func TestS3_PhotographsComeAreServedByTheStoreItselfAndGo(t *testing.T) {
 		"Content-Disposition": "inline; filename=" + first.Name, "Content-Length": strconv.Itoa(len(first.Content)),
 	} {
 		if file.Header.Get(name) != want {
-			t.Errorf("%s is %q", name, file.Header.Get(name))
+			t.Errorf("%s: got %q, want %q", name, file.Header.Get(name), want)
 		}
 	}
 	if file.StatusCode != http.StatusOK || file.Body != string(first.Content) || file.Header.Get("ETag") == "" {
@@ -168,7 +168,7 @@ func TestS3_AStoreThatCannotBeUsedIsToldInOneLine(t *testing.T) {
 		said, err := command.CombinedOutput()
 		if err == nil || !strings.HasPrefix(string(said), "tagma: --storage: ") || !strings.Contains(string(said), c[1]) ||
 			strings.Count(string(said), "\n") != 1 || strings.Contains(string(said), "verysecret") {
-			t.Errorf("%s: %v\n%s", what, err, said)
+			t.Errorf("--storage with %s: got %v, want a failure with one line that contains %q\n%s", what, err, c[1], said)
 		}
 	}
 

@@ -55,7 +55,7 @@ func (c *client) socket(t testing.TB) *socket {
 	}
 	s.send("", "connection_init", map[string]any{"Authorization": "Bearer " + c.Token})
 	if got := s.next(); got.Type != "connection_ack" {
-		t.Fatalf("%+v", got)
+		t.Fatalf("answer to connection_init: got %+v, want connection_ack", got)
 	}
 	return s
 }
@@ -110,7 +110,7 @@ func (s *socket) data(id string, to any) {
 		Errors []failure
 	}
 	if m.Type != "next" || m.ID != id || json.Unmarshal(m.Payload, &got) != nil || len(got.Errors) > 0 || json.Unmarshal(got.Data, to) != nil {
-		s.t.Fatalf("%s %s: %s", m.Type, m.ID, m.Payload)
+		s.t.Fatalf("message: got %s %s: %s, want next %s with data", m.Type, m.ID, m.Payload, id)
 	}
 }
 
@@ -154,7 +154,7 @@ func (c *client) stream(t testing.TB, query string) *stream {
 	}
 	t.Cleanup(func() { _ = response.Body.Close() })
 	if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
-		t.Fatalf("%d %s", response.StatusCode, kind)
+		t.Fatalf("event stream: got %d %s, want 200 text/event-stream", response.StatusCode, kind)
 	}
 	return &stream{t, bufio.NewScanner(response.Body)}
 }

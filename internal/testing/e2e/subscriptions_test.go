@@ -66,13 +66,13 @@ func TestSubscribe_ImagesAreToldAsTheyComeInAndOnlyThoseThatWereAskedFor(t *test
 			}
 		}
 		if got.ImageAdded.Device.Name != trap || len(got.ImageAdded.Md5) != 32 {
-			t.Errorf("%+v", got)
+			t.Errorf("imageAdded: got %+v, want device %s and an MD5", got, trap)
 		}
 		socket.send("one", "complete", nil)
 		socket.send("two", "subscribe", vars{"query": "{ server { name } }"})
 		var name struct{ Server struct{ Name string } }
 		if socket.data("two", &name); name.Server.Name != "Tagma" {
-			t.Errorf("%+v", name)
+			t.Errorf("name of the server: got %+v, want Tagma", name)
 		}
 		if m := socket.next(); m.Type != "complete" || m.ID != "two" {
 			t.Errorf("after a query comes %+v", m)
@@ -102,7 +102,7 @@ func TestSubscribe_AnnotationsAreToldByEventsToo(t *testing.T) {
 			case data := <-told:
 				want := `{"data":{"annotationAdded":{"algorithm":{"version":"`
 				if !strings.HasPrefix(data, want) || !strings.Contains(data, `"objects":[{"name":"moth"}]`) || !strings.Contains(data, `"takenAt":"`+at(1)) {
-					t.Errorf("%s", data)
+					t.Errorf("annotationAdded: got %s, want an object moth at %s", data, at(1))
 				}
 				return
 			case <-time.After(100 * time.Millisecond):
@@ -134,7 +134,7 @@ func TestSubscribe_ASubmissionOfLabelsIsSeenOnItsWayIntoTheRepository(t *testing
 			if one.Status == "PUSHED" {
 				pushed = strings.Contains(one.Filename, want)
 				if one.CommitSha == nil || len(*one.CommitSha) != 40 {
-					t.Errorf("%+v", one)
+					t.Errorf("submission that is PUSHED: got %+v, want a commit", one)
 				}
 			}
 		}
@@ -185,10 +185,10 @@ func TestSubscribe_ASocketIsClosedSoonAfterItsTokenIsRevoked(t *testing.T) {
 				t.Errorf("%s: closed with %d %s", name, code, reason)
 			}
 			if event, data := events.next(); event != "next" || !strings.Contains(data, "UNAUTHENTICATED") {
-				t.Errorf("%s: %s %s", name, event, data)
+				t.Errorf("%s: got event %s with %s, want next with UNAUTHENTICATED", name, event, data)
 			}
 			if event, _ := events.next(); event != "complete" {
-				t.Errorf("%s: %s", name, event)
+				t.Errorf("%s: got event %s, want complete", name, event)
 			}
 			t.Logf("%s: closed after %s", name, time.Since(began).Round(time.Millisecond))
 		}
@@ -252,7 +252,7 @@ func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing
 	}
 	full.send("d", "subscribe", vars{"query": "{ nonsense }"})
 	if m := full.next(); m.Type != "error" {
-		t.Errorf("%+v", m)
+		t.Errorf("subscribe to a wrong query: got %+v, want error", m)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestSubscribe_SocketsAreBoundedAndEndWithTheServer(t *testing.T) {
 		t.Errorf("closed with %d", code)
 	}
 	if event, data := events.next(); event != "next" || !strings.Contains(data, "UNAVAILABLE") {
-		t.Errorf("%s %s", event, data)
+		t.Errorf("event when the server ends: got %s with %s, want next with UNAVAILABLE", event, data)
 	}
 	t.Logf("the server ended within %s", time.Since(began).Round(time.Millisecond))
 }

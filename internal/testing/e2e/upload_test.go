@@ -50,14 +50,14 @@ func TestUpload_EachFileHasItsOwnVerdictInTheOrderInWhichTheyWereSent(t *testing
 			want := cases[n]
 			switch {
 			case got.Verdict != want.verdict || got.AnnotationsDeleted != 0:
-				t.Errorf("%s: %+v", want.file.Name, got)
+				t.Errorf("upload %s: got %+v, want %s and no deleted annotations", want.file.Name, got, want.verdict)
 			case want.reason == "":
 				if got.Problem != nil || got.Image == nil || got.Image.Md5 != md5Of(want.file) {
-					t.Errorf("%s: %+v", want.file.Name, got)
+					t.Errorf("upload %s: got %+v, want an image with MD5 %s", want.file.Name, got, md5Of(want.file))
 				}
 			case got.Problem == nil || got.Image != nil || got.Problem.Code != want.reason || got.Problem.Message == "" ||
 				!slices.Equal(got.Problem.Path, []string{"files", fmt.Sprint(n)}):
-				t.Errorf("%s: %+v %+v", want.file.Name, got, got.Problem)
+				t.Errorf("upload %s: got %+v with problem %+v, want %s at files.%d", want.file.Name, got, got.Problem, want.reason, n)
 			}
 		}
 		if files := s.stored(); len(files) != 9 {

@@ -28,7 +28,7 @@ func flipIn(t *testing.T, pattern string) {
 	t.Helper()
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) == 0 {
-		t.Fatalf("%s: %v", pattern, err)
+		t.Fatalf("files like %s: got %q (%v), want at least one", pattern, found, err)
 	}
 	content, err := os.ReadFile(found[0])
 	if err != nil {
