@@ -105,7 +105,7 @@ func (s labelSubmission) LabelSet(ctx context.Context, parent *ent.LabelSubmissi
 }
 
 func (s labelSubmission) Labels(_ context.Context, parent *ent.LabelSubmission) ([]*labels.Label, error) {
-	all, err := labels.LabelsOf(parent)
+	all, err := labels.Decode(parent)
 	return pointers(all), err
 }
 

@@ -44,7 +44,7 @@ func TestPostGraphile_ItsAnswersAreBroughtIntoTagmasWords(t *testing.T) {
 	} {
 		got, err := translatePostGraphile(parsed(t, one.theirs))
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		} else if where := firstDifference("", parsed(t, one.ours), got); where != "" {
 			t.Errorf("%s: not the same at %s", name, where)
 		}

@@ -104,7 +104,7 @@ func lists() map[string]func(context.Context, *world) error {
 		return errors.Join(w.whole(ctx, image.Table, images.NarrowToNeighbours([]int64{5, 7}, true)), w.whole(ctx, image.Table, images.NarrowToNeighbours([]int64{5, 7}, false)))
 	}
 	all["diffImages"] = func(ctx context.Context, w *world) error {
-		_, err := w.images.Diff(ctx, []images.Fingerprint{{Device: made.Device(17), TakenAt: made.TakenAt(17, 5), MD5: made.MD5(17, 5)}, {Device: made.Device(3), TakenAt: made.TakenAt(3, 5), MD5: made.MD5(3, 5)}})
+		_, err := w.images.Diff(ctx, []images.Fingerprint{{Device: made.Device(17), TakenAt: made.TakenAt(17, 5), MD5: made.MD5(17, 5)}, {Device: made.Device(3), TakenAt: made.TakenAt(3, 5), MD5: made.MD5(3, 5)}}, true)
 		return err
 	}
 	all["images and devices by id"] = func(ctx context.Context, w *world) error {

@@ -83,10 +83,10 @@ func TestFilename_EveryNameIsOfTheFormThatIsReadBackAndSafeAsAPath(t *testing.T)
 		}
 		name := s.filename()
 		if !filenameForm.MatchString(name) || strings.ContainsAny(name, "/\\ ") {
-			r.Errorf("%q", name)
+			r.Errorf("filename: got %q, want the form of a filename without slashes and blanks", name)
 		}
 		if flat, fanned := Flat.path(name), FanOut.path(name); flat != "annotations/"+name || fanned != "annotations/"+name[:2]+"/"+name {
-			r.Errorf("%q, %q", flat, fanned)
+			r.Errorf("paths of %s: got %q and %q, want one flat and one fanned out", name, flat, fanned)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestParse_WhatIsWrittenIsReadTheSame(t *testing.T) {
 		}
 		text, err := s.content()
 		if err != nil || !json.Valid([]byte(text)) {
-			r.Fatalf("%v: %s", err, text)
+			r.Fatalf("content: got %v, %s, want JSON", err, text)
 		}
 		got, err := parse([]byte(text))
 		if err != nil {
@@ -163,7 +163,7 @@ func TestParseNamed_TheNameTellsATimeThatTheTextDoesNot(t *testing.T) {
 		must(t, err)
 		got, err := parseNamed(name, content)
 		if (err == nil) != want {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf("parseNamed with time %q: got %v, want success %t", text, err, want)
 		} else if err == nil && got.Timestamp != 1705322096000 {
 			t.Errorf("%q is read as %s", text, got.Timestamp)
 		}

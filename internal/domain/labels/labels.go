@@ -25,7 +25,6 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/rawjson"
-	"tagma/internal/base/siblings"
 	"tagma/internal/base/ttlcache"
 	"tagma/internal/storage/database"
 )
@@ -229,13 +228,7 @@ func (l *Service) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 // left out.
 func (l *Service) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
 	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
-	group := siblings.NewGroup(all)
-	sets := make(map[int64]*ent.LabelSet, len(all))
-	for _, set := range all {
-		set.Group = group
-		sets[set.ID] = set
-	}
-	return sets, err
+	return ent.LabelSets(all).Siblings().ByID(), err
 }
 
 // cachedDefinitions returns the labels of a version of a set, decoded from its row

@@ -17,7 +17,6 @@ import (
 	"tagma/ent/generated/video"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
-	"tagma/internal/base/siblings"
 	"tagma/internal/storage/database"
 )
 
@@ -82,22 +81,13 @@ var byArrival = page.Order[*ent.LabelSubmission]{ //nolint:gochecknoglobals // a
 	Key:     func(s *ent.LabelSubmission) page.Key { return page.Key{s.ID} },
 }
 
-// groupSubmissions makes submissions siblings, whose edges are loaded together.
-func groupSubmissions(all []*ent.LabelSubmission) []*ent.LabelSubmission {
-	group := siblings.NewGroup(all)
-	for _, s := range all {
-		s.Group = group
-	}
-	return all
-}
-
 // Submissions returns a page of submissions, in the order of their arrival.
 func (l *Service) Submissions(ctx context.Context, filter *Filter, request page.Request) (*page.Page[*ent.LabelSubmission], error) {
 	matching := func() *ent.LabelSubmissionQuery { return l.db.LabelSubmission.Query().Where(filter.conditions()...) }
 	return page.Fetch(ctx, l.limits, request, byArrival,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.LabelSubmission, error) {
 			rows, err := matching().Where(add).All(ctx)
-			return groupSubmissions(rows), err
+			return ent.LabelSubmissions(rows).Siblings(), err
 		},
 		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
 }
@@ -106,11 +96,7 @@ func (l *Service) Submissions(ctx context.Context, filter *Filter, request page.
 // out.
 func (l *Service) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
 	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
-	byID := make(map[int64]*ent.LabelSubmission, len(all))
-	for _, s := range groupSubmissions(all) {
-		byID[s.ID] = s
-	}
-	return byID, err
+	return ent.LabelSubmissions(all).Siblings().ByID(), err
 }
 
 // SubmissionsWithVideos is SubmissionsByID, with the video of each submission.
@@ -119,11 +105,7 @@ func (l *Service) SubmissionsWithVideos(ctx context.Context, ids []int64) (map[i
 	if err == nil {
 		err = l.addVideos(ctx, all)
 	}
-	byID := make(map[int64]*ent.LabelSubmission, len(all))
-	for _, s := range all {
-		byID[s.ID] = s
-	}
-	return byID, err
+	return ent.LabelSubmissions(all).ByID(), err
 }
 
 // addVideos loads the videos of submissions. ent's own loading would be another
@@ -165,8 +147,8 @@ func State(s *ent.LabelSubmission) (state string, final bool) {
 	return state, isSettled(s)
 }
 
-// LabelsOf returns the labels of a submission.
-func LabelsOf(s *ent.LabelSubmission) ([]Label, error) {
+// Decode returns the labels of a submission.
+func Decode(s *ent.LabelSubmission) ([]Label, error) {
 	var f struct {
 		Labels []Label `json:"labels"`
 	}
@@ -201,7 +183,7 @@ func (l *Service) Videos(ctx context.Context, request page.Request) (*page.Page[
 	return page.Fetch(ctx, l.limits, request, order,
 		func(ctx context.Context, add func(*sql.Selector)) ([]*ent.Video, error) {
 			rows, err := l.db.Video.Query().Where(add).All(ctx)
-			return groupVideos(rows), err
+			return ent.Videos(rows).Siblings(), err
 		},
 		func(ctx context.Context) (int, error) { return l.db.Video.Query().Count(ctx) })
 }
@@ -209,20 +191,7 @@ func (l *Service) Videos(ctx context.Context, request page.Request) (*page.Page[
 // VideosByID returns videos by their ids. An id without a row is left out.
 func (l *Service) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Video, error) {
 	all, err := l.db.Video.Query().Where(database.AmongNumbers(video.FieldID, ids)).All(ctx)
-	byID := make(map[int64]*ent.Video, len(all))
-	for _, v := range groupVideos(all) {
-		byID[v.ID] = v
-	}
-	return byID, err
-}
-
-// groupVideos makes videos siblings, whose edges are loaded together.
-func groupVideos(all []*ent.Video) []*ent.Video {
-	group := siblings.NewGroup(all)
-	for _, v := range all {
-		v.Group = group
-	}
-	return all
+	return ent.Videos(all).Siblings().ByID(), err
 }
 
 // LabelledFrames gives how many frames of each video have labels, by the
@@ -276,7 +245,7 @@ func (l *Service) OfVideos(ctx context.Context, videos []*ent.Video, frame *int,
 		return nil, err
 	}
 	rows := map[int64][]*ent.LabelSubmission{}
-	for _, s := range groupSubmissions(found) {
+	for _, s := range ent.LabelSubmissions(found).Siblings() {
 		rows[s.VideoID] = append(rows[s.VideoID], s)
 	}
 	counts := sync.OnceValues(func() (map[int64]int, error) { return l.count(ctx, videos, frame) })

@@ -54,7 +54,7 @@ func TestReadBack_WhatOthersPushIsAdoptedWithItsAuthorAndTime(t *testing.T) {
 		receipt, err := w.Submit(w.ana, rat(1, 1), 0)
 		must(t, err)
 		same(t, "outcome", receipt.Outcome, NoChange)
-		labels, err := LabelsOf(rows[1])
+		labels, err := Decode(rows[1])
 		must(t, err)
 		same(t, "labels", len(labels), 6)
 	})
@@ -203,7 +203,7 @@ func TestImport_ARepositoryOfTheAnnotationReceiverMovesInWithItsHistory(t *testi
 		}
 		same(t, "the second of a file", rows[4].Revision, 2)
 		same(t, "zoneless", []any{rows[5].Timestamp, rows[5].Content == zoneless, rows[5].FrameIndex}, []any{noon, true, 8})
-		if all, err := LabelsOf(rows[5]); err != nil || len(all) != 6 {
+		if all, err := Decode(rows[5]); err != nil || len(all) != 6 {
 			t.Errorf("its labels are not read: %v", err)
 		}
 		for _, word := range []string{"frame9_", "UTF-8", "annotations/123456789abc_frame1_5.json", "is not that of its content"} {

@@ -151,7 +151,7 @@ func TestSubmit_WhatWasSubmittedKeepsItsVersionOfTheSet(t *testing.T) {
 		if len(sets) != 2 || sets[old.LabelSetID].Version != 1 || sets[younger.LabelSetID].ID != set.ID || set.Version != 2 {
 			t.Errorf("got %v", sets)
 		}
-		kept, err := LabelsOf(w.again(old))
+		kept, err := Decode(w.again(old))
 		must(t, err)
 		same(t, "its labels", len(kept), 6)
 	})

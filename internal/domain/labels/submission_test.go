@@ -111,7 +111,7 @@ func TestSubmit_TheEdgesOfWhatIsTakenAreTaken(t *testing.T) {
 		s := rat(7, 1)
 		change(s)
 		if _, err := w.Submit(w.ana, s, 0); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 				}
 				var got []string
 				for further := true; further; {
-					wanted, err := order.PageOrder().Want(page.Limits{Default: 100, Max: 100}, request, nil)
+					keyset, err := order.PageOrder().Keyset(page.Limits{Default: 100, Max: 100}, request, nil)
 					if err != nil {
 						r.Fatal(err)
 					}
@@ -79,7 +79,7 @@ func TestNarrow_PagesGiveWhatIsInAnySeriesOnceOnBothDatabases(t *testing.T) {
 					if err != nil {
 						r.Fatal(err)
 					}
-					p := order.PageOrder().Page(wanted.Plan, rows, nil)
+					p := order.PageOrder().Page(keyset.Plan, rows, nil)
 					var names []string
 					for _, i := range p.Nodes {
 						names = append(names, fmt.Sprint(i.DeviceID, " ", int64(i.TakenAt)))

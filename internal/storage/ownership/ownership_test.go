@@ -150,7 +150,7 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 			}
 			dbMarks, err := p.databaseMarks(t.Context())
 			if err != nil || dbMarks.Previous != string(before) {
-				t.Fatalf("%+v, %v", dbMarks, err)
+				t.Fatalf("marks of the database: got %+v, %v, want the former mark %s", dbMarks, err, before)
 			}
 			together(t, p)
 			if before, err = files.ReadAll(t.Context(), bucketKey); err != nil {

@@ -161,7 +161,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		body   string
 	}{{[2]string{"Range", "bytes=2-4"}, 206, "234"}, {[2]string{"Range", "bytes=7-"}, 206, "789"}, {[2]string{"If-None-Match", tag}, 304, ""}} {
 		if got, body := doRequest(t, "GET", link, c.header[:]...); got.StatusCode != c.status || body != c.body {
-			t.Errorf("%v: %d %q", c.header, got.StatusCode, body)
+			t.Errorf("GET with %v: got %d %q, want %d %q", c.header, got.StatusCode, body, c.status, c.body)
 		}
 	}
 	path, query, _ := strings.Cut(link, "?")
@@ -176,7 +176,7 @@ func TestLinks_OpenOneFileToWhoeverHasThem(t *testing.T) {
 		"shown otherwise":   strings.Replace(link, "inline", "attachment", 1),
 	} {
 		if got, _ := doRequest(t, "GET", changed); changed == link || got.StatusCode < 400 || got.StatusCode >= 500 {
-			t.Errorf("%s: %d", what, got.StatusCode)
+			t.Errorf("%s: got %d, want 4xx", what, got.StatusCode)
 		}
 	}
 	for _, method := range []string{"PUT", "DELETE", "POST"} {

@@ -412,15 +412,15 @@ func TestBundles_WritersPublishReadersFetchAndOthersDoNeither(t *testing.T) {
 				t.Errorf("request of a bundle upload: got %s, want %s", got.Body, want)
 			}
 			if got := c.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != want {
-				t.Errorf("%s", got.Body)
+				t.Errorf("publish: got %s, want %s", got.Body, want)
 			}
 		}
 		// What maria has sent and not published is not for jonas to claim.
 		if got := jonas.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" {
-			t.Errorf("%s", got.Body)
+			t.Errorf("publish another person's upload: got %s, want NOT_FOUND", got.Body)
 		}
 		if theirs := jonas.request("insects", model.manifest()); theirs.UploadID == upload.UploadID || len(theirs.Wanted) != len(model) {
-			t.Errorf("%+v", theirs)
+			t.Errorf("bundle upload of jonas: got %+v, want a new one with %d files", theirs, len(model))
 		}
 		version := maria.publish(upload.UploadID).Version
 		guest.holds(version.ID, model)
@@ -457,7 +457,7 @@ func TestBundles_AnUploadAndItsTargetsDoNotOutliveTheirTime(t *testing.T) {
 			}
 		}
 		if got := admin.do(publishBundle, vars{"upload": upload.UploadID}); got.code() != "NOT_FOUND" {
-			t.Errorf("%s", got.Body)
+			t.Errorf("publish an expired upload: got %s, want NOT_FOUND", got.Body)
 		}
 		if status, said := s.put(upload.Wanted[0], "weights of tomorrow"); status != http.StatusNotFound {
 			t.Errorf("PUT to an expired upload: got %d %s, want 404", status, said)

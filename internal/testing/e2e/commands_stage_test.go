@@ -131,7 +131,7 @@ func (s *stage) copied(t *testing.T) *stage {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", s.folder+"/.", folder).CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
+		t.Fatalf("copy of the stage: got %v %s, want no error", err, out)
 	}
 	return &stage{t: t, folder: folder, binary: s.binary, env: s.env}
 }
@@ -230,7 +230,7 @@ func (s *stage) run(how condition, row commandRow, args ...string) (said string,
 	err = cmd.Wait()
 	said = stderr.String()
 	if strings.Contains(said, "DATA RACE") || strings.Contains(said, "goroutine ") {
-		s.t.Errorf("%v: %s", args, said)
+		s.t.Errorf("tagma %v: got %s, want neither a race nor a panic", args, said)
 	}
 	return said, err == nil || row.serves && addressLine.MatchString(strings.TrimSpace(strings.SplitN(stdout.String(), "\n", 2)[0]))
 }

@@ -90,7 +90,7 @@ func TestS3_ATargetOfABundlesFileLeadsStraightToTheStoreAndTakesThatFileOnce(t *
 		s.scribble(name, "WEIGHTS")
 	}
 	if again := admin.publish(upload.UploadID); again.Verdict != "UNCHANGED" || again.Version.ID != version.ID {
-		t.Errorf("%+v", again)
+		t.Errorf("publish again: got %+v, want UNCHANGED with version %s", again, version.ID)
 	}
 	admin.holds(version.ID, pack{"output/w": "weights", "output/empty": ""})
 }

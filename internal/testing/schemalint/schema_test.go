@@ -23,7 +23,7 @@ func TestSchema_ObeysEveryRule(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, fault := range faults {
-			t.Errorf("%s: %s", rule.fault, fault)
+			t.Errorf("schema.graphql: got %s (%s), want no such fault", fault, rule.fault)
 		}
 	}
 }
