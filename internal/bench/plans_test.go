@@ -244,17 +244,19 @@ func timeCursor() string {
 	return *series.TimeDevice.PageOrder().Page(page.Plan{Length: 1}, at, nil).PageInfo.StartCursor
 }
 
-// mostBlocks is what a page of 100 may read of PostgreSQL's blocks, in indexes
-// and tables, for each series of a union: some for each row, whatever the size
-// of the tables, which have thousands here.
-const mostBlocks = 720
+// mostBlocks bounds the blocks of indexes and tables that PostgreSQL reads for a
+// page of 100, for each series of a union: some for each row, whatever the size of
+// the tables, which have thousands here. The neighbours of 100 images take the most:
+// 3 blocks for each image, 3 for its neighbour and 2 for the step between.
+const mostBlocks = 820
 
-// sorts is a step of SQLite's plan that sorts all that the steps beside it give.
+// sorts is a step of SQLite's plan that sorts all rows of the steps beside it.
 var sorts = regexp.MustCompile(`TEMP B-TREE FOR ORDER`)
 
-// few is a step that gives no more than a page: rows of a subquery, which has a
-// limit, or those with ids from one; or sums, all of which are the answer.
-var few = regexp.MustCompile(`^(CO-ROUTINE|MATERIALIZE) (images|activity)$|^LIST SUBQUERY`)
+// few is a step that returns no more rows than a page: the rows of a subquery with a
+// limit or with ids from one; sums, all of which are the answer; or the pages of
+// several parents, which package database bounds for each parent.
+var few = regexp.MustCompile(`^(CO-ROUTINE|MATERIALIZE) (images|activity)$|^LIST SUBQUERY|^SCAN parent VIRTUAL TABLE`)
 
 // whole is a step that reads a whole table.
 var whole = regexp.MustCompile(`^SCAN (images|annotations|i|n)$`)
