@@ -161,7 +161,7 @@ func TestPush_AFlatFolderOfManyFilesWorks(t *testing.T) {
 
 func TestPush_TwoServersAtOneRemoteLoseNothing(t *testing.T) {
 	h := newHost(t)
-	const pushes = 25
+	const pushes = 8
 	// Busy cores make a lost race more likely, and each race longer.
 	busy, stop := context.WithCancel(t.Context())
 	defer stop()
