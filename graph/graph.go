@@ -121,7 +121,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	//  4. decodeRawLists, on both: the guard needs the lengths of long lists.
 	//  5. operationGuard, on the operation: permissions, depth and cost. Nothing has
 	//     run when an operation is refused.
-	//  6. hideRawLists, on the operation: gqlgen cannot read decoded lists. The guard
+	//  6. emptyRawListVariables, on the operation: gqlgen cannot read decoded lists. The guard
 	//     has seen the lengths.
 	//  7. registerPersisted, on the operation: only documents that the guard has
 	//     accepted are stored under their hash.
@@ -147,7 +147,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	server.Use(extension.Introspection{}) // the contract is public
 	server.Use(decodeRawLists{schema.Schema(), engines.list})
 	server.Use(operationGuard)
-	server.Use(hideRawLists{})
+	server.Use(emptyRawListVariables{})
 	server.Use(registerPersisted{stored})
 	presenter := errorPresenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
 	limiter := costLimiter{options.Cost, presenter}

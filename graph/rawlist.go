@@ -45,15 +45,15 @@ type decodeRawLists struct {
 	report func(typ string, decoded bool) // is called once per raw list
 }
 
-// hideRawLists replaces decoded lists by empty lists, because gqlgen cannot read
+// emptyRawListVariables replaces decoded lists by empty lists, because gqlgen cannot read
 // values of the domain. Resolvers get the lists from rawListArgument. Use
-// hideRawLists after the guard.
-type hideRawLists struct{}
+// emptyRawListVariables after the guard.
+type emptyRawListVariables struct{}
 
 var (
 	_ graphql.OperationParameterMutator = decodeRawLists{}
 	_ graphql.OperationContextMutator   = decodeRawLists{}
-	_ graphql.OperationContextMutator   = hideRawLists{}
+	_ graphql.OperationContextMutator   = emptyRawListVariables{}
 )
 
 // ExtensionName returns the name of the extension in gqlgen.
@@ -139,13 +139,13 @@ func (d decodeRawLists) decodeWithGqlgen(operation *graphql.OperationContext, va
 }
 
 // ExtensionName returns the name of the extension in gqlgen.
-func (hideRawLists) ExtensionName() string { return "HideRawLists" }
+func (emptyRawListVariables) ExtensionName() string { return "EmptyRawListVariables" }
 
 // Validate accepts every schema.
-func (hideRawLists) Validate(graphql.ExecutableSchema) error { return nil }
+func (emptyRawListVariables) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationContext replaces decoded lists by empty lists.
-func (hideRawLists) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+func (emptyRawListVariables) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	lists, _ := operation.Stats.GetExtension(decodedLists).(map[string]any)
 	for name := range lists {
 		operation.Variables[name] = []any{}

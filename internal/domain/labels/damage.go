@@ -91,7 +91,7 @@ func (o *Outbox) hold(ctx context.Context) error {
 		if err := o.recordHeld(ctx); err != nil {
 			return err
 		}
-		if sleep(ctx, poll, o.labels.arrivals.wait()); ctx.Err() != nil {
+		if wokenWithin(ctx, poll, o.labels.arrivals.wait()); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

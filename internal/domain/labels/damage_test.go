@@ -48,7 +48,7 @@ func (w *world) told(id int64) string {
 		if row.Failure != nil {
 			return *row.Failure
 		}
-		sleep(w.t.Context(), 10*time.Millisecond, nil)
+		wokenWithin(w.t.Context(), 10*time.Millisecond, nil)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestKeep_WhileTheRepositoryIsDamagedNothingIsPushedAndEachSubmissionSaysSo(
 		defer stop()
 		push := func(n int) {
 			for row := w.submit(rat(n, 1)); w.again(row).Status != labelsubmission.StatusPUSHED; {
-				sleep(t.Context(), 10*time.Millisecond, nil)
+				wokenWithin(t.Context(), 10*time.Millisecond, nil)
 			}
 		}
 		push(0)
@@ -146,7 +146,7 @@ func TestKeep_ACacheThatSomebodyFindsDamagedIsFetchedAgainAndPushesGoOn(t *testi
 		if damage == "" {
 			break
 		}
-		sleep(t.Context(), 10*time.Millisecond, nil)
+		wokenWithin(t.Context(), 10*time.Millisecond, nil)
 	}
 	receipt, err := w.Submit(w.ana, rat(5, 1), time.Minute)
 	must(t, err)

@@ -77,7 +77,7 @@ func parseNamed(name string, content []byte) (*Submission, error) {
 	}
 	at, err := instant.Parse(f.Timestamp)
 	if err != nil {
-		at, err = timeOfName(name, f.Timestamp, err)
+		at, err = instantInFilename(name, f.Timestamp, err)
 	}
 	return &Submission{
 		VideoURL: f.VideoURL, FrameIndex: f.FrameIndex, TotalFrames: f.TotalFrames, FPS: f.FPS,
@@ -85,9 +85,9 @@ func parseNamed(name string, content []byte) (*Submission, error) {
 	}, err
 }
 
-// timeOfName returns the moment in a file's name, or parseErr if the text is not
+// instantInFilename returns the moment in a file's name, or parseErr if the text is not
 // of the same day: no zone is further away than a day.
-func timeOfName(name, text string, parseErr error) (instant.Instant, error) {
+func instantInFilename(name, text string, parseErr error) (instant.Instant, error) {
 	_, digits, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "_frame")
 	_, digits, _ = strings.Cut(digits, "_")
 	milliseconds, err := strconv.ParseInt(digits, 10, 64)

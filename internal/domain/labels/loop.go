@@ -112,22 +112,22 @@ func (o *Outbox) Run(ctx context.Context) error {
 			refreshed = time.Time{} // a push whose answer was lost may be in the repository
 			pause = min(max(2*pause, firstPause), longestWait)
 			o.log.WarnContext(ctx, "labels wait for their repository", "error", err, "again in", pause)
-			sleep(ctx, pause, nil)
+			wokenWithin(ctx, pause, nil)
 		case more:
 			pause = 0
 		default:
 			pause = 0
-			if sleep(ctx, poll, arrivals) {
-				sleep(ctx, linger, nil)
+			if wokenWithin(ctx, poll, arrivals) {
+				wokenWithin(ctx, linger, nil)
 			}
 		}
 	}
 	return ctx.Err()
 }
 
-// sleep blocks until d has passed, ctx ends or wake is ready, and reports
+// wokenWithin blocks until d has passed, ctx ends or wake is ready, and reports
 // whether wake was ready.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+func wokenWithin(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
