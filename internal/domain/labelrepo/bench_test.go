@@ -26,7 +26,7 @@ func fill(b *testing.B, dir string, n int) {
 	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
 	cmd.Stdin = strings.NewReader(in.String())
 	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
+		b.Fatalf("git fast-import: got %v, want exit status 0: %s", err, out)
 	}
 }
 
