@@ -15,8 +15,8 @@ import (
 )
 
 // This file decodes the arguments of the fields of package selection. Each field has
-// a struct and a decode function. Arguments of roots come
-// decoded by gqlgen. Arguments of other fields come as gqlparser has them.
+// a struct and a decode function. gqlgen has decoded the arguments of roots; the
+// arguments of other fields are values of gqlparser.
 
 // root returns a Root whose query function takes decoded arguments.
 func root[A any](typ string, decode func(*argumentReader) A, query func(selection.RootArgs, A) (selection.RootQuery, error)) selection.Root {

@@ -130,7 +130,8 @@ var byNumber = page.Order[*ent.BundleVersion]{ //nolint:gochecknoglobals // a ta
 }
 
 // Versions returns the first page of the versions of each bundle, by the
-// bundle's id. Versions runs two statements, for any number of bundles.
+// bundle's id. Versions runs one statement for any number of bundles,
+// and one more when a caller requests a total.
 func (s *Service) Versions(ctx context.Context, parents []*ent.Bundle, request page.Request) (map[int64]*page.Page[*ent.BundleVersion], error) {
 	plan, err := byNumber.Plan(s.limits.Page, request)
 	if err != nil {
@@ -141,15 +142,13 @@ func (s *Service) Versions(ctx context.Context, parents []*ent.Bundle, request p
 		Column: bundleversion.FieldNumber, Before: math.MaxInt64, Most: plan.Length + 1,
 	}
 	if plan.After != nil {
-		first.From = min(plan.After[0].(int64), math.MaxInt64-1) + 1 // an invented cursor may hold the largest number
+		first.StartAfter(plan.After[0].(int64))
 	}
 	parentIDs := ent.Bundles(parents).IDs()
-	versionIDs, err := database.FirstOfEach(ctx, s.db, first, parentIDs)
-	if err != nil {
-		return nil, err
-	}
-	versions, err := s.db.BundleVersion.Query().Where(database.AmongNumbers(bundleversion.FieldID, versionIDs)).
-		Order(bundleversion.ByNumber()).All(ctx)
+	versions, err := s.db.BundleVersion.Query().Where(func(s *sql.Selector) {
+		database.SelectFirst(s, first, parentIDs)
+		s.OrderBy(sql.Table(bundleversion.Table).C(bundleversion.FieldNumber))
+	}).All(ctx)
 	if err != nil {
 		return nil, err
 	}

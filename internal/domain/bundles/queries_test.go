@@ -28,7 +28,7 @@ func TestFiles_APartIsThatPart(t *testing.T) {
 			files, err := w.Files(t.Context(), []*ent.BundleVersion{first, second}, part)
 			must(t, err)
 			if n := w.statements.Load() - before; n != 1 {
-				t.Errorf("%s takes %d statements", part, n)
+				t.Errorf("files of %s: got %d statements, want 1", part, n)
 			}
 			for n, v := range []*ent.BundleVersion{first, second} {
 				var got []string
@@ -78,11 +78,11 @@ func TestVersionsOfAlgorithms_AnAlgorithmSpeaksOfAVersionByItsNumberNameOrMD5(t 
 		got, err := w.VersionsOfAlgorithms(t.Context(), algorithms)
 		must(t, err)
 		if n := w.statements.Load() - before; n != 4 {
-			t.Errorf("it takes %d statements", n)
+			t.Errorf("versions of %d algorithms: got %d statements, want 4", len(algorithms), n)
 		}
 		for a, v := range want {
 			if match := got[a]; (match == nil) != (v == nil) || v != nil && match.ID != v.ID {
-				t.Errorf("%v is %v, not %v", a, match, v)
+				t.Errorf("version of %v: got %v, want %v", a, match, v)
 			}
 		}
 		if got, err := w.VersionsOfAlgorithms(t.Context(), nil); len(got) != 0 || err != nil {
@@ -111,8 +111,12 @@ func TestList_BundlesAndVersionsComeByPages(t *testing.T) {
 		insects, err := w.ByName(t.Context(), "insects")
 		must(t, err)
 		parents := []*ent.Bundle{insects, all.Nodes[0]}
+		before := w.statements.Load()
 		first, err := w.Versions(t.Context(), parents, page.Request{First: new(3)})
 		must(t, err)
+		if got := w.statements.Load() - before; got != 1 {
+			t.Errorf("versions of two bundles: got %d statements, want 1", got)
+		}
 		next, err := w.Versions(t.Context(), parents, page.Request{After: first[insects.ID].PageInfo.EndCursor})
 		must(t, err)
 		if got := next[insects.ID].Nodes; len(got) != 2 || got[0].Number != 4 || got[1].Number != 5 || len(first[parents[1].ID].Nodes) != 1 || len(next[parents[1].ID].Nodes) != 0 {

@@ -217,20 +217,23 @@ func (s *Service) NarrowToPagesOfDevices(devices []string, within Range, request
 	plan page.Plan, order []page.Column, narrow func(*sql.Selector), count func(context.Context) (map[string]int, error), err error,
 ) {
 	plan, err = byTime.Plan(s.limits.Page, request)
-	start, end := within.from(plan)
+	first := within.first(plan)
 	return plan, byTime.Columns, func(s *sql.Selector) {
-		database.SelectFirst(s, firstImages(start, end, plan.Length+1), devices)
+		database.SelectFirst(s, first, devices)
 		s.OrderBy(sql.Table(image.Table).C(image.FieldTakenAt))
 	}, func(ctx context.Context) (map[string]int, error) { return s.count(ctx, devices, within) }, err
 }
 
-// from returns the bounds of the rows of a page and of all later rows.
-func (r Range) from(plan page.Plan) (start, end int64) {
-	start, end = r.bounds()
-	if plan.After != nil {
-		start = max(start, min(plan.After[0].(int64), math.MaxInt64-1)+1) // an invented cursor may hold the largest number
+// first returns the description of the rows of a page of each device.
+func (r Range) first(plan page.Plan) database.First {
+	start, end := r.bounds()
+	first := database.First{
+		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: plan.Length + 1,
 	}
-	return start, end
+	if plan.After != nil {
+		first.StartAfter(plan.After[0].(int64))
+	}
+	return first
 }
 
 // OfDevices returns the first page of the images of each device in the range, by the
@@ -249,14 +252,6 @@ func (s *Service) OfDevices(ctx context.Context, devices []*ent.Device, within R
 	return page.OfParents(byTime, plan, names, ent.Images(rows).Siblings(),
 		func(i *ent.Image) string { return i.DeviceID },
 		func() (map[string]int, error) { return count(ctx) }), nil
-}
-
-// firstImages returns the description of the first images of each device from start
-// (inclusive) to end (exclusive).
-func firstImages(start, end int64, length int) database.First {
-	return database.First{
-		Table: image.Table, Parent: image.FieldDeviceID, Column: image.FieldTakenAt, From: start, Before: end, Most: length,
-	}
 }
 
 // count returns the number of images of each device in the range.

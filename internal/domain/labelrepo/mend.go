@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"tagma/internal/base/sleep"
 	"tagma/internal/domain/labelrepo/bare"
 )
 
@@ -92,10 +93,8 @@ func openWhenFree(ctx context.Context, cfg Config) (*bare.Repo, error) {
 		if !errors.Is(err, bare.ErrInUse) {
 			return store, err
 		}
-		select {
-		case <-ctx.Done():
+		if sleep.For(ctx, 100*time.Millisecond) != nil { // flock has no timeout
 			return nil, err
-		case <-time.After(100 * time.Millisecond): // flock has no timeout
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"tagma/internal/base/sleep"
 	"tagma/internal/domain/labelrepo/bare"
 )
 
@@ -45,7 +46,7 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (PushResult, error) {
 		return PushResult{}, err
 	}
 	defer r.endTurn()
-	if err := wait(ctx, time.Until(r.resumeAt)); err != nil {
+	if err := sleep.For(ctx, time.Until(r.resumeAt)); err != nil {
 		return PushResult{}, err
 	}
 	var pushed PushResult
@@ -171,20 +172,5 @@ func (r *Repo) mergePacks() {
 // race, up to a second, so that two writers do not overtake each other without
 // end.
 func pause(ctx context.Context, races int) error {
-	return wait(ctx, rand.N(min(20*time.Millisecond<<min(races, 6), time.Second)))
-}
-
-// wait blocks until d has passed or ctx ends, and returns ctx's error.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep.For(ctx, rand.N(min(20*time.Millisecond<<min(races, 6), time.Second)))
 }

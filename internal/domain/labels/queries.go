@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"strings"
-	"sync"
 
 	"entgo.io/ent/dialect/sql"
 
@@ -201,7 +200,7 @@ func (l *Service) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[
 		VideoID int64 `sql:"video_id"`
 		Frames  int   `sql:"frames"`
 	}
-	err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, videoIDs(videos))).
+	err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, ent.Videos(videos).IDs())).
 		GroupBy(labelsubmission.FieldVideoID).
 		Aggregate(func(s *sql.Selector) string {
 			return sql.As(sql.Count(sql.Distinct(s.C(labelsubmission.FieldFrameIndex))), "frames")
@@ -213,54 +212,40 @@ func (l *Service) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[
 	return frames, err
 }
 
-func videoIDs(videos []*ent.Video) []int64 {
-	return collectIDs(videos, func(v *ent.Video) int64 { return v.ID })
-}
-
-// OfVideos gives for each video the first page of its submissions, or of those
-// of one frame, by the video's id. It takes two statements, however many
-// videos.
+// OfVideos returns the first page of the submissions of each video, by the video's
+// id. Frame, if set, selects the submissions of one frame. OfVideos runs one
+// statement for any number of videos, and one more when a caller requests a total.
 func (l *Service) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, request page.Request) (map[int64]*page.Page[*ent.LabelSubmission], error) {
 	plan, err := byArrival.Plan(l.limits, request)
 	if err != nil {
 		return nil, err
 	}
-	want := database.First{
+	submissions := database.First{
 		Table: labelsubmission.Table, Parent: labelsubmission.FieldVideoID,
 		Column: labelsubmission.FieldID, Before: math.MaxInt64, Most: plan.Length + 1,
 	}
 	if plan.After != nil {
-		want.From = plan.After[0].(int64) + 1
+		submissions.StartAfter(plan.After[0].(int64))
 	}
 	if frame != nil {
-		want.Filter, want.Value = labelsubmission.FieldFrameIndex, *frame
+		submissions.Filter, submissions.Value = labelsubmission.FieldFrameIndex, *frame
 	}
-	ids, err := database.FirstOfEach(ctx, l.db, want, videoIDs(videos))
+	videoIDs := ent.Videos(videos).IDs()
+	rows, err := l.db.LabelSubmission.Query().Where(func(s *sql.Selector) {
+		database.SelectFirst(s, submissions, videoIDs)
+		s.OrderBy(sql.Table(labelsubmission.Table).C(labelsubmission.FieldID))
+	}).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).
-		Order(labelsubmission.ByID()).All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows := map[int64][]*ent.LabelSubmission{}
-	for _, s := range ent.LabelSubmissions(found).Siblings() {
-		rows[s.VideoID] = append(rows[s.VideoID], s)
-	}
-	counts := sync.OnceValues(func() (map[int64]int, error) { return l.count(ctx, videos, frame) })
-	pages := make(map[int64]*page.Page[*ent.LabelSubmission], len(videos))
-	for _, v := range videos {
-		pages[v.ID] = byArrival.Page(plan, rows[v.ID], func(context.Context) (int, error) {
-			all, err := counts()
-			return all[v.ID], err
-		})
-	}
-	return pages, nil
+	return page.OfParents(byArrival, plan, videoIDs, ent.LabelSubmissions(rows).Siblings(),
+		func(s *ent.LabelSubmission) int64 { return s.VideoID },
+		func() (map[int64]int, error) { return l.count(ctx, videos, frame) }), nil
 }
 
+// count returns the number of submissions of each video, or of one of its frames.
 func (l *Service) count(ctx context.Context, videos []*ent.Video, frame *int) (map[int64]int, error) {
-	query := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, videoIDs(videos)))
+	query := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, ent.Videos(videos).IDs()))
 	if frame != nil {
 		query.Where(labelsubmission.FrameIndex(*frame))
 	}

@@ -151,8 +151,8 @@ func TestSubmit_WhatWasSubmittedKeepsItsVersionOfTheSet(t *testing.T) {
 		if len(sets) != 2 || sets[old.LabelSetID].Version != 1 || sets[younger.LabelSetID].ID != set.ID || set.Version != 2 {
 			t.Errorf("got %v", sets)
 		}
-		kept, err := Decode(w.again(old))
+		labels, err := Decode(w.again(old))
 		must(t, err)
-		same(t, "its labels", len(kept), 6)
+		same(t, "its labels", len(labels), 6)
 	})
 }

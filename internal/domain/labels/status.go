@@ -25,7 +25,7 @@ func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status l
 // change updates the submissions that still wait, because another server may have
 // pushed some of them, and returns the ids of all rows.
 func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, set func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
-	ids := collectIDs(rows, func(row *ent.LabelSubmission) int64 { return row.ID })
+	ids := ent.LabelSubmissions(rows).IDs()
 	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
 		labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED))
 	set(update)

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"context"
 	"math"
 	"reflect"
 
@@ -29,27 +28,15 @@ type First struct {
 	Value  any
 }
 
-// FirstOfEach returns the ids of the first rows of each parent. It sends one statement,
-// which takes one step in an index over (Parent, Column) for each parent.
-func FirstOfEach[K ~string | ~int64](ctx context.Context, db *DB, first First, parents []K) ([]int64, error) {
-	s := sql.Dialect(db.Dialect).Select()
-	SelectFirst(s, first, parents)
-	s.Select(sql.Table(first.Table).C("id"))
-	statement, values := s.Query()
-	rows, err := db.SQL.QueryContext(ctx, statement, values...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []int64
-	if err := sql.ScanSlice(rows, &ids); err != nil {
-		return nil, err
-	}
-	return ids, rows.Err()
+// StartAfter moves From behind a value of Column, such as the value in a cursor. Value
+// may be any number, because a client may invent a cursor.
+func (first *First) StartAfter(value int64) {
+	first.From = max(first.From, min(value, math.MaxInt64-1)+1)
 }
 
 // SelectFirst sets the FROM of a query of first.Table, so that the query selects the first
-// rows of each parent, without an order. Afterwards s.C does not work: name columns by
+// rows of each parent, without an order. The query takes one step in an index over
+// (Parent, Column) for each parent. Afterwards s.C does not work: name columns by
 // sql.Table(first.Table).C.
 func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) {
 	if first.Before == math.MinInt64 { // an empty range, which the last value before it would make a full one

@@ -29,7 +29,7 @@ func brute(rows [][4]int64, want First, parents []string) []int64 {
 	return ids
 }
 
-func TestFirstOfEach_GivesTheFirstRowsOfEachParentAndNoOthers(t *testing.T) {
+func TestSelectFirst_GivesTheFirstRowsOfEachParentAndNoOthers(t *testing.T) {
 	each(t, func(t *testing.T, db *DB) {
 		db.exec(t, "CREATE TABLE rows_of (id integer, parent text, place bigint, kind bigint)")
 		db.exec(t, "CREATE UNIQUE INDEX rows_of_parent ON rows_of (parent, place)")
@@ -56,31 +56,34 @@ func TestFirstOfEach_GivesTheFirstRowsOfEachParentAndNoOthers(t *testing.T) {
 			}
 			parents := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4", "p9", "nobody"}), 0, 7, rapid.ID).Draw(r, "parents")
 			expected := brute(rows, want, parents)
-			got, err := FirstOfEach(t.Context(), db, want, parents)
-			if err != nil {
-				r.Fatal(err)
-			}
-			slices.Sort(got)
-			if !slices.Equal(got, expected) {
-				r.Errorf("%+v of %q selects %v, want %v", want, parents, got, expected)
-			}
 			s := sql.Dialect(db.Dialect).Select(sql.Table("rows_of").C("id")).From(sql.Table("rows_of"))
 			SelectFirst(s, want, parents)
 			s.OrderBy(sql.Table("rows_of").C("place"))
 			query, args := s.Query()
-			found, err := db.SQL.QueryContext(t.Context(), query, args...)
+			result, err := db.SQL.QueryContext(t.Context(), query, args...)
 			if err != nil {
 				r.Fatal(err)
 			}
-			defer found.Close()
-			var ids []int64
-			if err := errors.Join(sql.ScanSlice(found, &ids), found.Err()); err != nil {
+			defer result.Close()
+			var got []int64
+			if err := errors.Join(sql.ScanSlice(result, &got), result.Err()); err != nil {
 				r.Fatal(err)
 			}
-			slices.Sort(ids)
-			if !slices.Equal(ids, expected) {
-				r.Errorf("%+v of %q narrows to %v, want %v", want, parents, ids, expected)
+			slices.Sort(got)
+			if !slices.Equal(got, expected) {
+				r.Errorf("%+v of %q: got %v, want %v", want, parents, got, expected)
 			}
 		})
 	})
+}
+
+func TestStartAfter_TakesAnyCursor(t *testing.T) {
+	for _, c := range []struct{ from, after, want int64 }{
+		{0, 5, 6}, {10, 5, 10}, {0, -1, 0}, {0, math.MinInt64, 0}, {0, math.MaxInt64 - 1, math.MaxInt64}, {0, math.MaxInt64, math.MaxInt64},
+	} {
+		first := First{From: c.from}
+		if first.StartAfter(c.after); first.From != c.want {
+			t.Errorf("from %d after %d: got %d, want %d", c.from, c.after, first.From, c.want)
+		}
+	}
 }

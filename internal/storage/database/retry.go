@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tagma/internal/base/fault"
+	"tagma/internal/base/sleep"
 )
 
 const (
@@ -46,12 +47,8 @@ func RetryConflict(ctx context.Context, write func() error) error {
 			unavailable.RetryAfter = retryAfter
 			return unavailable
 		}
-		timer := time.NewTimer(rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := sleep.For(ctx, rand.N(pause)); err != nil {
+			return err
 		}
 		pause = min(2*pause, longestPause)
 	}
