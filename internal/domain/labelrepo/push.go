@@ -80,7 +80,7 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (PushResult, error) {
 			}
 			// One commit takes less time than many, and so is more likely to win
 			// the race.
-			part = &Batch{repo: r, commits: rest[:1]}
+			part = &Batch{repo: r, commits: rest[:min(1, len(rest))]}
 		case ctx.Err() != nil:
 			return PushResult{}, ctx.Err()
 		default:
