@@ -43,7 +43,6 @@ type target struct {
 	client *http.Client
 	cmd    *exec.Cmd
 	stop   func() error
-	log    *os.File
 }
 
 var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
@@ -51,26 +50,14 @@ var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
 // startProcess starts a process that prints its address, and returns it as a target. The
 // log of the process is a file in folder.
 func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
-	log, err := os.Create(filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log"))
+	log := filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log")
+	input, out, err := startPiped(cmd, log)
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stderr = log
-	childproc.KillWithParent(cmd, syscall.SIGTERM)
-	input, err := cmd.StdinPipe() // the end of its input ends the baseline
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	c := &target{name: name, client: newClient(), cmd: cmd, log: log}
+	c := &target{name: name, client: newClient(), cmd: cmd}
 	c.stop = func() error {
-		_ = input.Close()
+		_ = input.Close() // ends the baseline
 		_ = cmd.Process.Signal(os.Interrupt)
 		return cmd.Wait()
 	}
@@ -83,15 +70,32 @@ func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 		}
 	}
 	_ = c.stop()
-	return nil, fmt.Errorf("%s did not start: see %s", name, log.Name())
+	return nil, fmt.Errorf("%s did not start: see %s", name, log)
+}
+
+// startPiped starts a process that ends with this one, with its errors in the file log.
+// It returns the input and the output of the process.
+func startPiped(cmd *exec.Cmd, log string) (in io.WriteCloser, out io.ReadCloser, err error) {
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close() // the process has the file open for itself
+	cmd.Stderr = file
+	childproc.KillWithParent(cmd, syscall.SIGTERM)
+	if in, err = cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	return in, out, cmd.Start()
 }
 
 // close ends the process and waits for the end.
 func (c *target) close() error {
 	c.client.CloseIdleConnections()
-	err := c.stop()
-	_ = c.log.Close()
-	return err
+	return c.stop()
 }
 
 // build compiles the server with the settings of a release.

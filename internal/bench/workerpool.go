@@ -10,10 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
-
-	"tagma/internal/testing/childproc"
 )
 
 // workerPool is a set of equal processes. A worker reads a line and answers with a line.
@@ -44,22 +41,8 @@ func startWorkerPool(folder string, size int, command func() *exec.Cmd) (*worker
 }
 
 func startWorker(log string, cmd *exec.Cmd) (*worker, error) {
-	file, err := os.Create(log)
+	in, out, err := startPiped(cmd, log)
 	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	cmd.Stderr = file
-	childproc.KillWithParent(cmd, syscall.SIGTERM)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	w := &worker{cmd: cmd, in: in, out: bufio.NewReader(out), log: log}
