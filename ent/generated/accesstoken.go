@@ -20,21 +20,21 @@ type AccessToken struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// Whose it is.
+	// The owner.
 	UserID int64 `json:"user_id,omitempty"`
 	// Made by a login, or by hand.
 	Kind accesstoken.Kind `json:"kind,omitempty"`
-	// What its owner calls it.
+	// The name that the owner gave the token.
 	Name string `json:"name,omitempty"`
 	// SHA-256 of the token, hex.
 	Hash string `json:"-"`
-	// The most it may do; its owner's role bounds it too.
+	// The role of the token. The owner's role bounds the token too.
 	Role caller.Role `json:"role,omitempty"`
-	// Set for a trap's token: the one device whose images it may add.
+	// The device of a trap token, which may add images of this device alone.
 	Device *string `json:"device,omitempty"`
 	// When it was made.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// When it stops to count.
+	// The time when the token expires.
 	ExpiresAt *instant.Instant `json:"expires_at,omitempty"`
 	// When it was last used, to the minute.
 	LastUsedAt *instant.Instant `json:"last_used_at,omitempty"`

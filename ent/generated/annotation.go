@@ -22,19 +22,19 @@ type Annotation struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// The image it was made on.
+	// The annotated image.
 	ImageID int64 `json:"image_id,omitempty"`
-	// What made it.
+	// The name of the algorithm.
 	AlgorithmName string `json:"algorithm_name,omitempty"`
-	// Which version of that made it.
+	// The version of the algorithm.
 	AlgorithmVersion string `json:"algorithm_version,omitempty"`
-	// How many objects it holds.
+	// The number of objects.
 	ObjectCount int `json:"object_count,omitempty"`
-	// The objects, an array in the form of package annotation: keys in the schema's order, so that it can be passed through.
+	// The objects, an array in the form of package annotation: keys in the order of the GraphQL schema, so that an answer can copy the array.
 	Objects rawjson.Value `json:"objects,omitempty"`
 	// When it came.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// Who sent it.
+	// The person who sent the annotation.
 	CreatedByID *int64 `json:"created_by_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the AnnotationQuery when eager-loading is set.

@@ -18,7 +18,7 @@ type Bundle struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// What it is called.
+	// The name of the bundle.
 	Name string `json:"name,omitempty"`
 	// When its first version was published.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`

@@ -20,11 +20,11 @@ type BundleArrival struct {
 	ID int64 `json:"id,omitempty"`
 	// The upload.
 	UploadID int64 `json:"upload_id,omitempty"`
-	// What the manifest says, and the bytes are.
+	// MD5 of the bytes and of the manifest.
 	Md5 string `json:"md5,omitempty"`
-	// What else they are.
+	// SHA-256 of the bytes.
 	Sha256 string `json:"sha256,omitempty"`
-	// Their name in the store of files.
+	// The key in the bucket.
 	StoredAs string `json:"stored_as,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BundleArrivalQuery when eager-loading is set.

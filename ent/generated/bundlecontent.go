@@ -24,7 +24,7 @@ type BundleContent struct {
 	Md5 string `json:"md5,omitempty"`
 	// Bytes.
 	Size int64 `json:"size,omitempty"`
-	// Its name in the store of files.
+	// The key in the bucket.
 	StoredAs string `json:"stored_as,omitempty"`
 	// When it was first published.
 	CreatedAt    instant.Instant `json:"created_at,omitempty"`

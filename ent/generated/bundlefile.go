@@ -22,9 +22,9 @@ type BundleFile struct {
 	ID int64 `json:"id,omitempty"`
 	// The version.
 	VersionID int64 `json:"version_id,omitempty"`
-	// Its path within the bundle, such as config/config.yaml.
+	// The path within the bundle, such as config/config.yaml.
 	Key string `json:"key,omitempty"`
-	// Its bytes.
+	// The bytes of the file.
 	ContentID int64 `json:"content_id,omitempty"`
 	// When it was last changed, as whoever sent it says.
 	ModifiedAt instant.Instant `json:"modified_at,omitempty"`

@@ -26,17 +26,17 @@ type BundleUpload struct {
 	Name string `json:"name,omitempty"`
 	// The files, an array in the form of package bundles.
 	Manifest rawjson.Value `json:"manifest,omitempty"`
-	// Of the name and the manifest: asked for again, an upload is found by it.
+	// SHA-256 of the name and the manifest, which finds an upload that is requested again.
 	ManifestSha256 string `json:"manifest_sha256,omitempty"`
 	// Names this upload's files in the store; another upload has another.
 	FileID string `json:"file_id,omitempty"`
 	// When it was first asked for.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// When it is cleared away.
+	// The time when the sweep deletes the upload.
 	ExpiresAt instant.Instant `json:"expires_at,omitempty"`
-	// Who asked for it, and may publish it.
+	// The person who requested the upload, and may publish it.
 	CreatedByID int64 `json:"created_by_id,omitempty"`
-	// What it became.
+	// The published version.
 	VersionID *int64 `json:"version_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BundleUploadQuery when eager-loading is set.

@@ -24,11 +24,11 @@ type BundleVersion struct {
 	BundleID int64 `json:"bundle_id,omitempty"`
 	// 1, 2, 3…
 	Number int `json:"number,omitempty"`
-	// MD5 of what md5sum writes of its files, in the order of their keys.
+	// MD5 of the output of md5sum for the files, in the order of the keys.
 	Md5 string `json:"md5,omitempty"`
 	// When it was published.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// Who published it.
+	// The person who published the version.
 	CreatedByID *int64 `json:"created_by_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BundleVersionQuery when eager-loading is set.

@@ -16,9 +16,9 @@ import (
 type Checkpoint struct {
 	config `json:"-"`
 	// ID of the ent.
-	// Which work.
+	// The name of the work.
 	ID string `json:"id,omitempty"`
-	// How far.
+	// The progress.
 	Value        string `json:"value,omitempty"`
 	selectValues sql.SelectValues
 

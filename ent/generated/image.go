@@ -22,7 +22,7 @@ type Image struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// The trap that took it.
+	// The trap that took the image.
 	DeviceID string `json:"device_id,omitempty"`
 	// When it was taken, to the second, from the file's name.
 	TakenAt instant.Instant `json:"taken_at,omitempty"`
@@ -38,11 +38,11 @@ type Image struct {
 	Height int `json:"height,omitempty"`
 	// SHA-256 of the thumbnail, 32 bytes. Null: not known yet, in rows from before the column.
 	ThumbnailSha256 []byte `json:"thumbnail_sha256,omitempty"`
-	// SHA-256 of the smaller thumbnail, likewise.
+	// SHA-256 of the smaller thumbnail, 32 bytes, or null as above.
 	ThumbnailMiniSha256 []byte `json:"thumbnail_mini_sha256,omitempty"`
 	// Names this upload's files in the store; another upload of the same image has another.
 	FileID string `json:"file_id,omitempty"`
-	// The trap's software, as it says.
+	// The version of the trap's software, as the file says.
 	DeviceVersion *string `json:"device_version,omitempty"`
 	// Metres above sea level.
 	Altitude *float64 `json:"altitude,omitempty"`
@@ -62,11 +62,11 @@ type Image struct {
 	NoFlashBrightness *float64 `json:"no_flash_brightness,omitempty"`
 	// ISO speed of the exposure without flash.
 	NoFlashIso *float64 `json:"no_flash_iso,omitempty"`
-	// What the camera wrote, as it was read: an object.
+	// The metadata of the file: an object.
 	Metadata rawjson.Value `json:"metadata,omitempty"`
 	// When these bytes came.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// Who sent these bytes.
+	// The person who sent the file.
 	UploadedByID *int64 `json:"uploaded_by_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ImageQuery when eager-loading is set.

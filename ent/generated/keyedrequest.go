@@ -17,23 +17,23 @@ import (
 type KeyedRequest struct {
 	config `json:"-"`
 	// ID of the ent.
-	// SHA-256 of whose it is and of the key, hex: the key itself is not kept.
+	// SHA-256 of the sender and the key, hex. The key itself is not stored.
 	ID string `json:"id,omitempty"`
-	// Whose it is: a person or a trap's token.
+	// The sender: a person or a trap token.
 	Sender string `json:"sender,omitempty"`
-	// HMAC-SHA-256 of what was asked, under the key, hex.
+	// HMAC-SHA-256 of the request under the key, hex.
 	Fingerprint string `json:"fingerprint,omitempty"`
-	// Which run of it may take effect: random, another for each.
+	// The run that may take effect: a random name for each run.
 	Run string `json:"run,omitempty"`
-	// Something that it changed has been committed.
+	// Whether a change of the mutation has been committed.
 	Effective bool `json:"effective,omitempty"`
-	// Whether there is an answer; the last two are answers that are not kept.
+	// Whether there is an answer. The last two values are answers that are not stored.
 	State keyedrequest.State `json:"state,omitempty"`
-	// The body of the answer, if it is kept.
+	// The body of the answer, if the answer is stored.
 	Answer *[]byte `json:"answer,omitempty"`
-	// Bytes of the answer that is kept.
+	// Bytes of the stored answer.
 	Size int `json:"size,omitempty"`
-	// Until when the run is taken to be under way.
+	// The time until which the run counts as under way.
 	LeasedUntil instant.Instant `json:"leased_until,omitempty"`
 	// When it is forgotten.
 	ExpiresAt    instant.Instant `json:"expires_at,omitempty"`

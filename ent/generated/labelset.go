@@ -20,11 +20,11 @@ type LabelSet struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// What it is called.
+	// The name of the set.
 	Name string `json:"name,omitempty"`
 	// 1, 2, 3…
 	Version int `json:"version,omitempty"`
-	// Its labels, an array of {id, name}.
+	// The labels, an array of {id, name}.
 	Labels rawjson.Value `json:"labels,omitempty"`
 	// When this version was made.
 	CreatedAt    instant.Instant `json:"created_at,omitempty"`

@@ -27,27 +27,27 @@ type LabelSubmission struct {
 	FrameIndex int `json:"frame_index,omitempty"`
 	// When the frame was labelled, as the labelling page says.
 	Timestamp instant.Instant `json:"timestamp,omitempty"`
-	// The version of the label set that it was checked against.
+	// The version of the label set that the labels were validated against.
 	LabelSetID int64 `json:"label_set_id,omitempty"`
-	// The file's name, without its folder. Another submission of the same frame and time has the same.
+	// The file's name, without the folder. Submissions of the same frame and time have the same name.
 	Filename string `json:"filename,omitempty"`
-	// Which submission of this file it is: 1, 2, 3…
+	// The number of the submission of this file: 1, 2, 3…
 	Revision int `json:"revision,omitempty"`
-	// The file, as it is in the repository: JSON in the form of package labels.
+	// The content of the file: JSON in the form of package labels.
 	Content string `json:"content,omitempty"`
-	// How far it is on its way to the repository.
+	// The progress to the repository.
 	Status labelsubmission.Status `json:"status,omitempty"`
-	// The commit that brought it there.
+	// The commit of the file.
 	CommitSha *string `json:"commit_sha,omitempty"`
 	// When the repository had it.
 	PushedAt *instant.Instant `json:"pushed_at,omitempty"`
-	// Why it is not there yet, or never will be.
+	// The reason why the file is not in the repository.
 	Failure *string `json:"failure,omitempty"`
 	// When it came.
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
-	// Who submitted it; null for one that was read from the repository.
+	// The person who submitted the labels, or null for a file that was read from the repository.
 	SubmittedByID *int64 `json:"submitted_by_id,omitempty"`
-	// Whom the commit names, as git writes it: Name <address>.
+	// The author of the commit, in git's form: Name <address>.
 	Author string `json:"author,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the LabelSubmissionQuery when eager-loading is set.

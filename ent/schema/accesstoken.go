@@ -9,23 +9,23 @@ import (
 	"tagma/internal/base/caller"
 )
 
-// AccessToken is a bearer token: what a login gives (a session) or what a
-// person makes for a script or a trap. Only its hash is kept. A token that is
-// revoked is deleted.
+// AccessToken is a bearer token: the session of a login, or a token that a person
+// made for a script or a trap. The table holds the hash of the token alone. A revoked
+// token is deleted.
 type AccessToken struct{ ent.Schema }
 
 // Fields of a token.
 func (AccessToken) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.Int64("user_id").Immutable().Comment("Whose it is."),
+		field.Int64("user_id").Immutable().Comment("The owner."),
 		field.Enum("kind").Values("SESSION", "ACCESS").Immutable().Comment("Made by a login, or by hand."),
-		field.String("name").Immutable().Comment("What its owner calls it."),
+		field.String("name").Immutable().Comment("The name that the owner gave the token."),
 		field.String("hash").Unique().Immutable().Sensitive().Comment("SHA-256 of the token, hex."),
-		field.Enum("role").GoType(caller.Role("")).Immutable().Comment("The most it may do; its owner's role bounds it too."),
-		field.String("device").Optional().Nillable().Immutable().Comment("Set for a trap's token: the one device whose images it may add."),
+		field.Enum("role").GoType(caller.Role("")).Immutable().Comment("The role of the token. The owner's role bounds the token too."),
+		field.String("device").Optional().Nillable().Immutable().Comment("The device of a trap token, which may add images of this device alone."),
 		moment("created_at", "When it was made."),
-		field.Int64("expires_at").GoType(instantType).Optional().Nillable().Immutable().Comment("When it stops to count."),
+		field.Int64("expires_at").GoType(instantType).Optional().Nillable().Immutable().Comment("The time when the token expires."),
 		optionalMoment("last_used_at", "When it was last used, to the minute."),
 	}
 }

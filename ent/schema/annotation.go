@@ -9,22 +9,22 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// Annotation is what one algorithm, or one person under the name of one, saw
-// in one image.
+// Annotation is the objects that one algorithm saw in one image. A person annotates
+// under the name of an algorithm.
 type Annotation struct{ ent.Schema }
 
 // Fields of an annotation.
 func (Annotation) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.Int64("image_id").Immutable().Comment("The image it was made on."),
-		field.String("algorithm_name").Immutable().Comment("What made it."),
-		field.String("algorithm_version").Immutable().Comment("Which version of that made it."),
-		field.Int("object_count").Immutable().Comment("How many objects it holds."),
+		field.Int64("image_id").Immutable().Comment("The annotated image."),
+		field.String("algorithm_name").Immutable().Comment("The name of the algorithm."),
+		field.String("algorithm_version").Immutable().Comment("The version of the algorithm."),
+		field.Int("object_count").Immutable().Comment("The number of objects."),
 		field.JSON("objects", rawjson.Value{}).SchemaType(plainJSON).Immutable().
-			Comment("The objects, an array in the form of package annotation: keys in the schema's order, so that it can be passed through."),
+			Comment("The objects, an array in the form of package annotation: keys in the order of the GraphQL schema, so that an answer can copy the array."),
 		moment("created_at", "When it came."),
-		field.Int64("created_by_id").StorageKey("created_by").Optional().Nillable().Immutable().Comment("Who sent it."),
+		field.Int64("created_by_id").StorageKey("created_by").Optional().Nillable().Immutable().Comment("The person who sent the annotation."),
 	}
 }
 
@@ -36,8 +36,8 @@ func (Annotation) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of annotations: one per image, algorithm and version. Their counts are
-// read from an index alone, because a row is mostly its objects.
+// Indexes of annotations: one per image, algorithm and version. Counts are read from
+// an index alone, because the objects make a row large.
 func (Annotation) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("image_id", "algorithm_name", "algorithm_version").Unique(),

@@ -6,15 +6,15 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Bundle is what training and inference of one model need, in numbered
-// versions. It comes to be with its first one.
+// Bundle is the files for training and inference of one model, in numbered versions.
+// The first version makes the bundle.
 type Bundle struct{ ent.Schema }
 
 // Fields of a bundle.
 func (Bundle) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("name").Unique().Immutable().Comment("What it is called."),
+		field.String("name").Unique().Immutable().Comment("The name of the bundle."),
 		moment("created_at", "When its first version was published."),
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleArrival says that the store has bytes of an upload, whole and checked.
+// BundleArrival records that the bucket has one content of an upload, complete and
+// checked.
 type BundleArrival struct{ ent.Schema }
 
 // Fields of an arrival.
@@ -15,9 +16,9 @@ func (BundleArrival) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.Int64("upload_id").Immutable().Comment("The upload."),
-		field.String("md5").Immutable().Comment("What the manifest says, and the bytes are."),
-		field.String("sha256").Immutable().Comment("What else they are."),
-		field.String("stored_as").Immutable().Comment("Their name in the store of files."),
+		field.String("md5").Immutable().Comment("MD5 of the bytes and of the manifest."),
+		field.String("sha256").Immutable().Comment("SHA-256 of the bytes."),
+		field.String("stored_as").Immutable().Comment("The key in the bucket."),
 	}
 }
 

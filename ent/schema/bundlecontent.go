@@ -6,9 +6,9 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleContent is bytes that at least one published version holds, kept once
-// however many files have them. It is what its SHA-256 says: two contents may
-// share an MD5.
+// BundleContent is the bytes of at least one file of a published version. Files with
+// the same bytes share one content. SHA-256 identifies a content: two contents may
+// have the same MD5.
 type BundleContent struct{ ent.Schema }
 
 // Fields of a content.
@@ -18,7 +18,7 @@ func (BundleContent) Fields() []ent.Field {
 		field.String("sha256").Unique().Immutable().Comment("64 hex digits."),
 		field.String("md5").Immutable().Comment("32 hex digits."),
 		field.Int64("size").Immutable().Comment("Bytes."),
-		field.String("stored_as").Immutable().Comment("Its name in the store of files."),
+		field.String("stored_as").Immutable().Comment("The key in the bucket."),
 		moment("created_at", "When it was first published."),
 	}
 }

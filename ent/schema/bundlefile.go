@@ -15,8 +15,8 @@ func (BundleFile) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.Int64("version_id").Immutable().Comment("The version."),
-		field.String("key").Immutable().Comment("Its path within the bundle, such as config/config.yaml."),
-		field.Int64("content_id").Immutable().Comment("Its bytes."),
+		field.String("key").Immutable().Comment("The path within the bundle, such as config/config.yaml."),
+		field.Int64("content_id").Immutable().Comment("The bytes of the file."),
 		moment("modified_at", "When it was last changed, as whoever sent it says."),
 	}
 }

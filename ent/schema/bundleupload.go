@@ -10,8 +10,8 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// BundleUpload is a version on its way: the manifest that somebody means to
-// publish. It is kept for a day.
+// BundleUpload is a version before it is published: the manifest of the files. An
+// upload expires after a day.
 type BundleUpload struct{ ent.Schema }
 
 // Fields of an upload.
@@ -20,12 +20,12 @@ func (BundleUpload) Fields() []ent.Field {
 		id(),
 		field.String("name").Immutable().Comment("The bundle's name."),
 		field.JSON("manifest", rawjson.Value{}).SchemaType(plainJSON).Immutable().Comment("The files, an array in the form of package bundles."),
-		field.String("manifest_sha256").Immutable().Comment("Of the name and the manifest: asked for again, an upload is found by it."),
+		field.String("manifest_sha256").Immutable().Comment("SHA-256 of the name and the manifest, which finds an upload that is requested again."),
 		field.String("file_id").Unique().Immutable().Comment("Names this upload's files in the store; another upload has another."),
 		moment("created_at", "When it was first asked for."),
-		field.Int64("expires_at").GoType(instantType).Comment("When it is cleared away."),
-		field.Int64("created_by_id").StorageKey("created_by").Immutable().Comment("Who asked for it, and may publish it."),
-		field.Int64("version_id").Optional().Nillable().Comment("What it became."),
+		field.Int64("expires_at").GoType(instantType).Comment("The time when the sweep deletes the upload."),
+		field.Int64("created_by_id").StorageKey("created_by").Immutable().Comment("The person who requested the upload, and may publish it."),
+		field.Int64("version_id").Optional().Nillable().Comment("The published version."),
 	}
 }
 
@@ -38,7 +38,7 @@ func (BundleUpload) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of uploads: by whose they are, and by age.
+// Indexes of uploads: by person, and by age.
 func (BundleUpload) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("created_by_id", "manifest_sha256"),

@@ -7,8 +7,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleVersion is a bundle as it was published once. It is never changed and
-// never deleted, because annotations name it.
+// BundleVersion is one published version of a bundle. A version is never changed and
+// never deleted, because annotations name versions.
 type BundleVersion struct{ ent.Schema }
 
 // Fields of a version.
@@ -17,9 +17,9 @@ func (BundleVersion) Fields() []ent.Field {
 		id(),
 		field.Int64("bundle_id").Immutable().Comment("The bundle."),
 		field.Int("number").Immutable().Comment("1, 2, 3…"),
-		field.String("md5").Immutable().Comment("MD5 of what md5sum writes of its files, in the order of their keys."),
+		field.String("md5").Immutable().Comment("MD5 of the output of md5sum for the files, in the order of the keys."),
 		moment("created_at", "When it was published."),
-		field.Int64("created_by_id").StorageKey("created_by").Optional().Nillable().Immutable().Comment("Who published it."),
+		field.Int64("created_by_id").StorageKey("created_by").Optional().Nillable().Immutable().Comment("The person who published the version."),
 	}
 }
 
@@ -32,7 +32,7 @@ func (BundleVersion) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of versions: by number, and by what an algorithm's version carries.
+// Indexes of versions: by number, and by the MD5 in an algorithm's version.
 func (BundleVersion) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("bundle_id", "number").Unique(),

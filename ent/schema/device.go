@@ -6,8 +6,8 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Device is an insect trap with a camera. Its name is its key, so that an
-// image needs no join to say whose it is.
+// Device is an insect trap with a camera. The name of a device is its key, so that an
+// image names its device without a join.
 type Device struct{ ent.Schema }
 
 // Fields of a device.

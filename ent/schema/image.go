@@ -10,15 +10,15 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// Image is one photograph that a trap took of itself. The bytes are in the
-// store of files; this is what is known of them.
+// Image is one photograph that a trap took of itself. The bucket holds the bytes; the
+// row holds the properties.
 type Image struct{ ent.Schema }
 
 // Fields of an image.
 func (Image) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("device_id").StorageKey("device").Immutable().Comment("The trap that took it."),
+		field.String("device_id").StorageKey("device").Immutable().Comment("The trap that took the image."),
 		moment("taken_at", "When it was taken, to the second, from the file's name."),
 		field.String("md5").Comment("MD5 of the file, 32 hex digits."),
 		field.String("sha256").Comment("SHA-256 of the file, 64 hex digits."),
@@ -26,9 +26,9 @@ func (Image) Fields() []ent.Field {
 		field.Int("width").Comment("Pixels."),
 		field.Int("height").Comment("Pixels."),
 		field.Bytes("thumbnail_sha256").Optional().Comment("SHA-256 of the thumbnail, 32 bytes. Null: not known yet, in rows from before the column."),
-		field.Bytes("thumbnail_mini_sha256").Optional().Comment("SHA-256 of the smaller thumbnail, likewise."),
+		field.Bytes("thumbnail_mini_sha256").Optional().Comment("SHA-256 of the smaller thumbnail, 32 bytes, or null as above."),
 		field.String("file_id").Comment("Names this upload's files in the store; another upload of the same image has another."),
-		field.String("device_version").Optional().Nillable().Comment("The trap's software, as it says."),
+		field.String("device_version").Optional().Nillable().Comment("The version of the trap's software, as the file says."),
 		measurement("altitude", "Metres above sea level."),
 		measurement("latitude", "Degrees north."),
 		measurement("longitude", "Degrees east."),
@@ -38,9 +38,9 @@ func (Image) Fields() []ent.Field {
 		measurement("no_flash_exposure_time", "Seconds of the exposure without flash."),
 		measurement("no_flash_brightness", "APEX brightness of the exposure without flash."),
 		measurement("no_flash_iso", "ISO speed of the exposure without flash."),
-		field.JSON("metadata", rawjson.Value{}).SchemaType(plainJSON).Comment("What the camera wrote, as it was read: an object."),
+		field.JSON("metadata", rawjson.Value{}).SchemaType(plainJSON).Comment("The metadata of the file: an object."),
 		moment("created_at", "When these bytes came."),
-		field.Int64("uploaded_by_id").StorageKey("uploaded_by").Optional().Nillable().Comment("Who sent these bytes."),
+		field.Int64("uploaded_by_id").StorageKey("uploaded_by").Optional().Nillable().Comment("The person who sent the file."),
 	}
 }
 
@@ -53,9 +53,9 @@ func (Image) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of images: a series is walked in either order, and the weather is
-// summed up from an index alone, a tenth of the table. PostgreSQL has to be told
-// that the index should hold the row's number too, by which annotations are found.
+// Indexes of images: a series is read in either order, and the weather is summed up
+// from an index alone, a tenth of the table. On PostgreSQL the index includes the
+// row's number explicitly, because the number finds the annotations.
 func (Image) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("device_id", "taken_at").Unique(),

@@ -8,18 +8,17 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// LabelSet is the points that a labeller places on a frame, such as a rat's
-// paws. A set that is changed is a new version: what was submitted keeps its
-// own.
+// LabelSet is the points that a labeller places on a frame, such as a rat's paws. A
+// change of a set makes a new version. A submission refers to one version.
 type LabelSet struct{ ent.Schema }
 
 // Fields of a label set.
 func (LabelSet) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("name").Immutable().Comment("What it is called."),
+		field.String("name").Immutable().Comment("The name of the set."),
 		field.Int("version").Immutable().Comment("1, 2, 3…"),
-		field.JSON("labels", rawjson.Value{}).SchemaType(plainJSON).Immutable().Comment("Its labels, an array of {id, name}."),
+		field.JSON("labels", rawjson.Value{}).SchemaType(plainJSON).Immutable().Comment("The labels, an array of {id, name}."),
 		moment("created_at", "When this version was made."),
 	}
 }

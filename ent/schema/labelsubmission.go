@@ -7,10 +7,10 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// LabelSubmission is the labels of one video frame, as one person submitted
-// them at one time. It is a file and a commit of the label repository, and
-// until it is there, an entry of the queue to it: this table is the truth, the
-// repository follows.
+// LabelSubmission is the labels of one video frame, as one person submitted the
+// labels at one time. A pushed submission is a file and a commit of the label
+// repository. Before the push, the row is an entry of the queue. This table is the
+// truth, and the repository follows.
 type LabelSubmission struct{ ent.Schema }
 
 // Fields of a submission.
@@ -20,17 +20,17 @@ func (LabelSubmission) Fields() []ent.Field {
 		field.Int64("video_id").Immutable().Comment("The video."),
 		field.Int("frame_index").Immutable().Comment("The frame, from 0."),
 		moment("timestamp", "When the frame was labelled, as the labelling page says."),
-		field.Int64("label_set_id").Immutable().Comment("The version of the label set that it was checked against."),
-		field.String("filename").Immutable().Comment("The file's name, without its folder. Another submission of the same frame and time has the same."),
-		field.Int("revision").Immutable().Comment("Which submission of this file it is: 1, 2, 3…"),
-		field.String("content").Immutable().Comment("The file, as it is in the repository: JSON in the form of package labels."),
-		field.Enum("status").Values("QUEUED", "COMMITTED", "PUSHED", "FAILED").Default("QUEUED").Comment("How far it is on its way to the repository."),
-		field.String("commit_sha").Optional().Nillable().Comment("The commit that brought it there."),
+		field.Int64("label_set_id").Immutable().Comment("The version of the label set that the labels were validated against."),
+		field.String("filename").Immutable().Comment("The file's name, without the folder. Submissions of the same frame and time have the same name."),
+		field.Int("revision").Immutable().Comment("The number of the submission of this file: 1, 2, 3…"),
+		field.String("content").Immutable().Comment("The content of the file: JSON in the form of package labels."),
+		field.Enum("status").Values("QUEUED", "COMMITTED", "PUSHED", "FAILED").Default("QUEUED").Comment("The progress to the repository."),
+		field.String("commit_sha").Optional().Nillable().Comment("The commit of the file."),
 		optionalMoment("pushed_at", "When the repository had it."),
-		field.String("failure").Optional().Nillable().Comment("Why it is not there yet, or never will be."),
+		field.String("failure").Optional().Nillable().Comment("The reason why the file is not in the repository."),
 		moment("created_at", "When it came."),
-		field.Int64("submitted_by_id").StorageKey("submitted_by").Optional().Nillable().Immutable().Comment("Who submitted it; null for one that was read from the repository."),
-		field.String("author").Immutable().Comment("Whom the commit names, as git writes it: Name <address>."),
+		field.Int64("submitted_by_id").StorageKey("submitted_by").Optional().Nillable().Immutable().Comment("The person who submitted the labels, or null for a file that was read from the repository."),
+		field.String("author").Immutable().Comment("The author of the commit, in git's form: Name <address>."),
 	}
 }
 

@@ -1,7 +1,7 @@
-// Package schema is Tagma's data model: what is kept about images,
-// annotations, people and the rest, in either database. ent generates the code
-// that reads and writes it (ent/generated); ent/migrations holds how a database
-// gets there. Rules about the values belong to the packages under internal.
+// Package schema owns Tagma's data model: the tables of images, annotations, labels,
+// bundles and people, on both databases. ent generates the code in ent/generated from
+// the model, and ent/migrations holds the steps that lead a database to the model.
+// The package does not own the rules for values: the packages under internal do.
 package schema
 
 import (
@@ -12,7 +12,8 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// id is a row's number, given by the database and never used twice.
+// id returns the column of a row's number. The database numbers the rows, and uses no
+// number twice.
 func id() ent.Field {
 	return field.Int64("id")
 }
