@@ -39,6 +39,7 @@ type Set struct {
 	Width, Height int    // of the photograph, in pixels as stored
 	Thumbnail     []byte // within Width × Height
 	Mini          []byte // within MiniWidth × MiniHeight
+	Warnings      []jpegscan.Warning
 }
 
 // The bounds of a photograph that image/jpeg decodes. A progressive file of libjpeg has 10
