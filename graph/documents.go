@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"tagma/internal/base/bytecache"
 	"tagma/internal/base/fault"
 	"tagma/internal/gql/guard"
 	"tagma/internal/gql/persisted"
@@ -127,7 +128,21 @@ const (
 // parsedSize returns an estimate of the memory of a parsed query.
 func parsedSize(text string, _ *ast.QueryDocument) int { return parsedBytesPerByte * (len(text) + 10) }
 
-// newQueryCache returns a cache of parsed queries.
+// queryCache is a cache of parsed queries, as gqlgen wants it.
+type queryCache struct {
+	cache *bytecache.Cache[string, *ast.QueryDocument]
+}
+
 func newQueryCache() graphql.Cache[*ast.QueryDocument] {
-	return persisted.NewCache(maxParsedBytes, parsedSize)
+	return queryCache{bytecache.New(maxParsedBytes, parsedSize)}
+}
+
+// Get implements graphql.Cache.
+func (c queryCache) Get(_ context.Context, text string) (*ast.QueryDocument, bool) {
+	return c.cache.Get(text)
+}
+
+// Add implements graphql.Cache.
+func (c queryCache) Add(_ context.Context, text string, document *ast.QueryDocument) {
+	c.cache.Add(text, document)
 }

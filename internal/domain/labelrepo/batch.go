@@ -152,7 +152,7 @@ func (b *Batch) adoptFolder(path string) bool {
 
 // loadFolder returns the folder of a tree in the repository.
 func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
-	content, found := b.repo.trees.pop(hash)
+	content, found := b.repo.trees.Take(hash)
 	if !found {
 		cached, err := b.repo.readTree(hash)
 		if err != nil {
@@ -168,7 +168,7 @@ func (b *Batch) loadFolder(hash bare.Hash) (*folder, error) {
 // folders must be published.
 func (b *Batch) cacheFolders() {
 	for _, f := range b.folders {
-		b.repo.trees.put(f.hash, f.content)
+		b.repo.trees.Add(f.hash, f.content)
 	}
 	b.folders = nil
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"tagma/internal/base/bytecache"
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/labelrepo/bare"
 )
@@ -76,9 +77,12 @@ type Repo struct {
 	pushedTip bare.Hash                 // tip of the last Push of this Repo; guarded by turn
 	resumeAt  time.Time                 // earliest time of the next Push; guarded by turn
 
-	buildMu sync.Mutex // guards trees, the folders of batches, and writes to store
-	trees   treeCache
+	buildMu sync.Mutex                          // guards trees, the folders of batches, and writes to store
+	trees   *bytecache.Cache[bare.Hash, []byte] // of the tip, for the next batch; a batch changes taken trees in place
 }
+
+// maxTreeBytes limits the trees in memory. Other trees are read from the disk.
+const maxTreeBytes = 32 << 20
 
 // ValidateBranch returns an error if name is not a valid name of a branch.
 func ValidateBranch(name string) error {
@@ -130,7 +134,7 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 		return nil, err
 	}
 	branch := plumbing.NewBranchReferenceName(cfg.Branch)
-	r := &Repo{cfg: cfg, branch: branch.String(), turn: make(chan struct{}, 1), trees: treeCache{limit: 32 << 20}}
+	r := &Repo{cfg: cfg, branch: branch.String(), turn: make(chan struct{}, 1), trees: bytecache.New(maxTreeBytes, func(_ bare.Hash, tree []byte) int { return len(tree) })}
 	if cfg.Remote != "" {
 		var err error
 		if r.remote, err = newRemote(cfg); err != nil {
@@ -258,7 +262,7 @@ func (r *Repo) emptyCache(damage error) error {
 	r.cfg.Log.Warn("the cache of the label repository is damaged and will be fetched again from the remote", "dir", r.cfg.Dir, "error", damage)
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
-	r.trees.clear()
+	r.trees.Clear()
 	r.synced = false
 	r.tip.Store(&bare.Hash{})
 	return r.store.Wipe(r.cfg.Branch)

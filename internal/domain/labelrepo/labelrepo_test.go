@@ -273,7 +273,7 @@ func TestPush_ADamagedCacheIsMadeAgainByItself(t *testing.T) {
 		r := open(t, cfg)
 		mustPush(t, r, label(1, "one"))
 		damages["packs gone"](t, cfg.Dir)
-		r.trees.clear() // the next commit must read its folders from the disk
+		r.trees.Clear() // the next commit must read its folders from the disk
 		r.store.Close()
 		var err error
 		if r.store, err = bare.Open(cfg.Dir, "main", true); err != nil {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tagma/internal/base/bytecache"
 	"tagma/internal/base/fault"
 )
 
@@ -30,14 +31,14 @@ type Documents struct {
 	trusted     map[string]string // by id
 	texts       map[string]bool   // of the trusted documents
 	trustedOnly bool
-	registered  *Cache[string] // by SHA-256, hex
+	registered  *bytecache.Cache[string, string] // by SHA-256, hex
 }
 
 // New returns a set with the trusted documents by id. With trustedOnly, the set
 // refuses all other documents.
 func New(trusted map[string]string, trustedOnly bool) *Documents {
 	d := &Documents{trusted: trusted, texts: map[string]bool{}, trustedOnly: trustedOnly,
-		registered: NewCache(maxRegistered, func(hash, text string) int { return len(hash) + len(text) + 200 })}
+		registered: bytecache.New(maxRegistered, func(hash, text string) int { return len(hash) + len(text) + 200 })}
 	for _, text := range trusted {
 		d.texts[text] = true
 	}
@@ -79,7 +80,7 @@ func (d *Documents) Resolve(ctx context.Context, r Request) (string, error) {
 		}
 		return r.Text, nil
 	}
-	text, ok := d.registered.Get(ctx, r.Hash)
+	text, ok := d.registered.Get(r.Hash)
 	if !ok {
 		return "", fault.New(fault.NotPersisted, "PersistedQueryNotFound") // clients go by this text
 	}
@@ -90,7 +91,7 @@ func (d *Documents) Resolve(ctx context.Context, r Request) (string, error) {
 // nobody can fill the memory with other texts.
 func (d *Documents) Register(ctx context.Context, hash, text string) {
 	if !d.trustedOnly && hash == hashOf(text) {
-		d.registered.Add(ctx, hash, text)
+		d.registered.Add(hash, text)
 	}
 }
 

@@ -1,8 +1,6 @@
 package persisted
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
 	"tagma/internal/base/fault"
@@ -55,22 +53,5 @@ func TestRead_TakesTheFormsThatToolsWrite(t *testing.T) {
 		if got, err := Read([]byte(file)); err == nil {
 			t.Errorf("%s is taken: %v", file, got)
 		}
-	}
-}
-
-func TestCache_KeepsWhatWasUsedLastWithinItsBytes(t *testing.T) {
-	c := NewCache(100, func(key, value string) int { return len(key) + len(value) })
-	for n := range 20 {
-		c.Add(t.Context(), fmt.Sprintf("%02d", n), strings.Repeat("x", 18))
-		c.Get(t.Context(), "00") // stays in use
-	}
-	c.Add(t.Context(), "too large", strings.Repeat("x", 200))
-	for key, want := range map[string]bool{"00": true, "15": false, "16": true, "19": true, "too large": false} {
-		if _, ok := c.Get(t.Context(), key); ok != want {
-			t.Errorf("%s is there: %v", key, ok)
-		}
-	}
-	if c.bytes != 100 || len(c.items) != 5 || c.order.Len() != 5 {
-		t.Errorf("%d bytes, %d values", c.bytes, len(c.items))
 	}
 }

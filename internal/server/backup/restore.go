@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tagma/internal/base/filelock"
+	"tagma/internal/base/fsync"
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
@@ -392,10 +393,9 @@ func (to Target) copyFiles(ctx context.Context, c *Copy, resumed bool, report *R
 // flushFolders puts the names in all folders at and below path on the disk: a
 // killed restore flushes no folders.
 func flushFolders(path string) error {
-	f := folder{path, realDisk()}
 	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			err = f.flush(path)
+			err = fsync.Folder(path)
 		}
 		return err
 	})

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"tagma/internal/base/fsync"
 )
 
 // secretMode is the mode of the files of a database, because the database holds hashes
@@ -70,7 +72,7 @@ func (db *DB) copyBeforeMigration(ctx context.Context, path string, version int6
 	for n := 2; ; n++ {
 		err := os.Link(temporary, name) // fails if the name is taken
 		if !errors.Is(err, fs.ErrExist) {
-			return name, errors.Join(err, flushFolder(filepath.Dir(name)))
+			return name, errors.Join(err, fsync.Folder(filepath.Dir(name)))
 		}
 		same, err := sameBytes(temporary, name)
 		if err != nil || same {
@@ -98,13 +100,4 @@ func sumOf(path string) ([]byte, error) {
 	sum := sha256.New()
 	_, err = io.Copy(sum, file)
 	return sum.Sum(nil), err
-}
-
-// flushFolder writes the names in a folder to the disk.
-func flushFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -23,7 +23,9 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"tagma/internal/base/bytecache"
 	"tagma/internal/base/filelock"
+	"tagma/internal/base/fsync"
 )
 
 var (
@@ -65,7 +67,7 @@ type Repo struct {
 	packs []*pack // newest first
 
 	inflaters sync.Pool
-	cache     *objectCache // objects that deltas have as their base
+	cache     *bytecache.Cache[objectKey, object] // objects that deltas have as their base
 }
 
 // Open locks the bare repository in dir for this process. Open creates the
@@ -87,7 +89,7 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bare repository %s: %w", dir, err)
 	}
-	r := &Repo{dir: dir, lock: lock, cache: newObjectCache(16 << 20)}
+	r := &Repo{dir: dir, lock: lock, cache: newObjectCache()}
 	if disposable {
 		err = r.markDisposable()
 	}
@@ -119,7 +121,7 @@ func (r *Repo) markDisposable() error {
 
 // ClearCache frees the memory of recently read objects. Readers of a long history
 // call ClearCache.
-func (r *Repo) ClearCache() { r.cache.clear() }
+func (r *Repo) ClearCache() { r.cache.Clear() }
 
 // Close closes the packs and releases the lock.
 func (r *Repo) Close() error {
@@ -139,7 +141,7 @@ func (r *Repo) Close() error {
 func (r *Repo) Wipe(branch string) error {
 	r.mu.Lock()
 	r.packs = nil // a reader may still use the packs: the garbage collector closes their files
-	r.cache.clear()
+	r.cache.Clear()
 	r.mu.Unlock()
 	// References first: a kill in between leaves unreferenced objects, not
 	// references to missing objects.
@@ -183,7 +185,7 @@ func (r *Repo) createMissing(branch string) error {
 			return err
 		}
 	}
-	return flushFolder(r.dir)
+	return fsync.Folder(r.dir)
 }
 
 // replace replaces the file at path atomically and flushes the folder.
@@ -196,7 +198,7 @@ func (r *Repo) replace(path string, content []byte) error {
 		os.Remove(temporary)
 		return err
 	}
-	return flushFolder(filepath.Dir(path))
+	return fsync.Folder(filepath.Dir(path))
 }
 
 // writeTemporary creates a flushed file with a temporary name in folder and
@@ -225,16 +227,6 @@ func contentWriter(content []byte) func(io.Writer) error {
 		_, err := w.Write(content)
 		return err
 	}
-}
-
-// flushFolder flushes the entries of a folder, such as a rename, to the disk.
-func flushFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // sweep removes the files of a killed process: temporary files, indexes without a

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/klauspost/compress/zlib"
+
+	"tagma/internal/base/fsync"
 )
 
 // damagedFolder is the folder of damaged files within the repository. Git does
@@ -41,7 +43,7 @@ func (r *Repo) WriteLoose(kind Kind, content []byte) (Hash, error) {
 		os.Remove(temporary)
 		return hash, err
 	}
-	return hash, errors.Join(flushFolder(folder), flushFolder(filepath.Dir(folder)))
+	return hash, errors.Join(fsync.Folder(folder), fsync.Folder(filepath.Dir(folder)))
 }
 
 // SetRef sets a reference to a commit without a check of its old value. The file
@@ -111,7 +113,7 @@ func (r *Repo) reindexPack(path string) (whole bool, err error) {
 		os.Remove(index)
 		return false, err
 	}
-	return true, flushFolder(r.packFolder())
+	return true, fsync.Folder(r.packFolder())
 }
 
 // salvagePack copies the readable objects of a damaged pack into a new pack.
@@ -186,7 +188,7 @@ func (r *Repo) moveToDamaged(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, flushFolder(filepath.Dir(path)))
+	return errors.Join(err, fsync.Folder(filepath.Dir(path)))
 }
 
 // packCopier copies objects into a pack. A tree becomes a delta of one of the

@@ -192,8 +192,8 @@ func (p *pack) entries() ([]entry, error) {
 // the number of deltas above this object.
 func (r *Repo) readPacked(p *pack, offset int64, depth int) (Kind, []byte, error) {
 	key := objectKey{p, offset}
-	if kind, content, found := r.cache.get(key); found {
-		return kind, content, nil
+	if cached, found := r.cache.Get(key); found {
+		return cached.kind, cached.content, nil
 	}
 	if offset < packHeaderSize || offset >= p.size-hashSize || depth > 4095 {
 		return 0, nil, fmt.Errorf("pack %s: no object at %d: %w", filepath.Base(p.path), offset, ErrDamaged)
@@ -202,7 +202,7 @@ func (r *Repo) readPacked(p *pack, offset int64, depth int) (Kind, []byte, error
 	if err != nil {
 		return 0, nil, err
 	}
-	r.cache.put(key, kind, content)
+	r.cache.Add(key, object{kind, content})
 	return kind, content, nil
 }
 

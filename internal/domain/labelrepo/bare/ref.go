@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"tagma/internal/base/fsync"
 )
 
 // Ref returns the hash of the reference with the full name, or the zero hash if
@@ -85,5 +87,5 @@ func (r *Repo) MoveRef(name string, previous, next Hash) error {
 		os.Remove(lock)
 		return err
 	}
-	return flushFolder(filepath.Dir(path))
+	return fsync.Folder(filepath.Dir(path))
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"tagma/internal/base/fsync"
 )
 
 // Read returns the kind and content of an object, after a check of the content
@@ -106,7 +108,7 @@ func (r *Repo) publish(temporary string, entries []entry, sum Hash) error {
 	if err := os.Rename(temporary, path+".pack"); err != nil {
 		return err
 	}
-	if err := flushFolder(r.packFolder()); err != nil {
+	if err := fsync.Folder(r.packFolder()); err != nil {
 		return err
 	}
 	p, err := openPack(path + ".idx")

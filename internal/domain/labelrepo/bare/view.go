@@ -41,7 +41,7 @@ func OpenView(dir string) (*View, error) {
 	if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
 		return nil, err
 	}
-	v := &View{repo: &Repo{dir: dir, cache: newObjectCache(16 << 20)}, refs: map[string]Hash{}}
+	v := &View{repo: &Repo{dir: dir, cache: newObjectCache()}, refs: map[string]Hash{}}
 	// References first: a writer publishes the objects before the reference
 	// moves, so the objects of each reference are listed below.
 	if err := v.readRefs(); err != nil {
