@@ -7,6 +7,7 @@
 package annotations
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -152,19 +153,22 @@ func NarrowToKeys(keys []images.Key, filter *Filter) (narrow predicate.Annotatio
 	}, places, err
 }
 
-// ByKeys returns the annotations of the images with the given keys, in the
-// order of the keys and then by age.
+// ByKeys returns the annotations of the images with the given keys, each with its image,
+// in the order of the keys and then by age.
 func (s *Service) ByKeys(ctx context.Context, keys []images.Key, filter *Filter) ([]*ent.Annotation, error) {
-	imageRows, err := s.images.ByKeys(ctx, "images", keys)
+	narrow, places, err := NarrowToKeys(keys, filter)
+	if err != nil || len(places) == 0 {
+		return nil, err
+	}
+	rows, err := s.db.Annotation.Query().Where(narrow).Select(listColumns...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	byImage, err := s.OfImages(ctx, imageRows, filter)
-	var list []*ent.Annotation
-	for _, i := range imageRows {
-		list = append(list, byImage[i.ID]...)
-	}
-	return ent.Annotations(list).Siblings(), err
+	rows, err = s.withImages(ctx, rows)
+	slices.SortStableFunc(rows, func(a, b *ent.Annotation) int {
+		return cmp.Compare(places[images.KeyOf(a.Edges.Image)], places[images.KeyOf(b.Edges.Image)])
+	})
+	return ent.Annotations(rows).Siblings(), err
 }
 
 // ByIDs returns the existing annotations with the given ids, by id.
@@ -180,17 +184,28 @@ func (s *Service) ByIDsWithImages(ctx context.Context, ids []int64) (map[int64]*
 	if err != nil {
 		return nil, err
 	}
-	var imageIDs []int64
-	for _, row := range byID {
-		imageIDs = append(imageIDs, row.ImageID)
+	rows, err := s.withImages(ctx, slices.Collect(maps.Values(byID)))
+	return ent.Annotations(rows).ByID(), err
+}
+
+// withImages sets the image of each annotation, and returns the annotations in their
+// order, without those whose image was deleted meanwhile.
+func (s *Service) withImages(ctx context.Context, rows []*ent.Annotation) ([]*ent.Annotation, error) {
+	if len(rows) == 0 {
+		return rows, nil
 	}
-	imagesByID, err := s.images.ByIDs(ctx, imageIDs)
-	for _, row := range byID {
-		if row.Edges.Image = imagesByID[row.ImageID]; row.Edges.Image == nil { // deleted meanwhile
-			delete(byID, row.ID)
-		}
+	imageIDs := map[int64]bool{}
+	for _, row := range rows {
+		imageIDs[row.ImageID] = true
 	}
-	return byID, err
+	imagesByID, err := s.images.ByIDs(ctx, slices.Collect(maps.Keys(imageIDs)))
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		row.Edges.Image = imagesByID[row.ImageID]
+	}
+	return slices.DeleteFunc(rows, func(row *ent.Annotation) bool { return row.Edges.Image == nil }), nil
 }
 
 // Objects returns the stored objects of annotations, by the annotation's id.
