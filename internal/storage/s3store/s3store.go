@@ -1,17 +1,17 @@
-// Package s3store owns the storing of files in S3, of AWS or a compatible server. It
-// owns the address of a bucket, the timeouts, messages that explain a failure, links
-// by which a browser reads a file directly from the bucket, and targets by which a
-// client writes a file directly to the bucket.
+// Package s3store owns the storing of files in S3, of AWS or a compatible server: the
+// address of a bucket, the timeouts, the messages for failures, links and targets. By a
+// link, a browser reads a file directly from the bucket. By a target, a client writes a
+// file directly to the bucket.
 //
 // Credentials come from AWS's usual environment variables and files, or from the
 // role of the machine. No address and no log contains credentials.
 //
-// No file in the bucket is ever overwritten: writers set
-// blob.WriterOptions.IfNotExist. So each file tells browsers and proxies to cache
-// the file.
+// No file in the bucket is ever overwritten: writers set blob.WriterOptions.IfNotExist.
+// So each file has a Cache-Control for caching without a check.
 //
-// The package does not own the list of files, nor the right to a link or a target.
-// Package filelink owns links and targets for files on the local disk.
+// The package does not own the list of files, which the database has, nor the right to
+// a link or a target. Package filelink owns links and targets for files on the local
+// disk.
 package s3store
 
 import (
@@ -36,8 +36,8 @@ import (
 	"gocloud.dev/blob/s3blob"
 )
 
-// The limits of one request. A request is sent at most maxAttempts times, with pauses
-// that grow to maxBackoff.
+// The limits of a request. A request is sent at most maxAttempts times, with pauses
+// growing to maxBackoff.
 const (
 	connectTimeout = 5 * time.Second
 	idleTimeout    = 30 * time.Second // without a byte in either direction
@@ -48,22 +48,24 @@ const (
 // maxIdleConnections is the largest number of open idle connections.
 const maxIdleConnections = 100
 
-// cacheControl is the Cache-Control of every file, because files never change. It is
-// private because a photograph may show a person.
+// cacheControl is the Cache-Control of every file: files never change, so browsers may
+// cache for a year. The word private keeps files out of shared caches, because a
+// photograph may show a person.
 const cacheControl = "private, max-age=31536000, immutable"
 
-// Store is one bucket in S3.
+// Store is a bucket in S3.
 type Store struct {
 	// Bucket holds the files. The caller closes Bucket after use.
 	Bucket *blob.Bucket
 
 	client   *s3.Client
-	name     string // of the bucket
+	name     string // the name of the bucket
 	location string // the endpoint, for messages
-	public   string // the endpoint in links, if it is another
+	public   string // the endpoint in links and targets; if empty, the endpoint of client
 }
 
-// Open opens the bucket at an address. It sends no request to the bucket: see Check.
+// Open opens the bucket at an address. Open sends no request to the bucket: call Check
+// to test the access.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 	a, err := parse(text)
 	if err != nil {
@@ -132,8 +134,9 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	return settings, nil
 }
 
-// httpClient returns a client with connections that end after idleTimeout. The caller's
-// context limits the time of a whole request, because a large file takes long.
+// httpClient returns a client with idleTimeoutConn connections. There is no time limit
+// for a whole request, because a large file takes long: the caller's context limits the
+// request.
 func httpClient() aws.HTTPClient {
 	dialer := net.Dialer{Timeout: connectTimeout}
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
@@ -165,8 +168,8 @@ func (c idleTimeoutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// withCacheControl sets cacheControl on every written file. A copy keeps only the bytes
-// of its source, because a client may have written the other properties.
+// withCacheControl sets cacheControl on every written file. A copy takes only the bytes
+// of the source, because a client may have chosen the properties of the source.
 func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	switch input := in.Parameters.(type) {
 	case *s3.PutObjectInput:
@@ -190,9 +193,10 @@ func (s *Store) Name() string { return Scheme + s.name + " (" + s.location + ")"
 // attempt to copy.
 type copyErrorKey struct{}
 
-// copyOnce stops the SDK from repeating a copy. A request that seemed to fail may be
-// executed late, after the source has changed. The late copy would overwrite a copy
-// that a client has already read. The caller of a failed copy uses a new key.
+// copyOnce stops the SDK from repeating a copy. S3 may execute a seemingly failed
+// request late, after the source has changed. A late copy would overwrite the repeated
+// copy, even after a client has read the repeated copy. After an error, the caller
+// copies to a new key instead.
 func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	previous, ok := middleware.GetStackValue(ctx, copyErrorKey{}).(*error)
 	if ok && *previous != nil {
@@ -205,7 +209,7 @@ func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.
 	return out, metadata, err
 }
 
-// Check returns an error of one line if the bucket cannot be used.
+// Check returns an error of a single line if the bucket cannot be used.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.name, MaxKeys: aws.Int32(1)})
 	if err == nil {
