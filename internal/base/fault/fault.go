@@ -4,8 +4,8 @@
 //
 // Package fault does not own how errors reach the caller: package graph writes
 // errors into an answer. For an error without a *fault.Error in its chain,
-// package graph answers INTERNAL without the text. A wrapped *fault.Error keeps
-// its code.
+// package graph answers INTERNAL or UNAVAILABLE, without the text of the error.
+// A wrapped *fault.Error keeps its code.
 package fault
 
 import (

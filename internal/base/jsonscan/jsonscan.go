@@ -1,6 +1,6 @@
-// Package jsonscan owns reading JSON front to back for callers with knowledge
-// of the next value: an object with known members, a list, a text, a number. A
-// long list of input is read in one pass, straight into values.
+// Package jsonscan owns reading JSON front to back for callers that know the
+// next value: an object with known members, a list, a text, a number. A long
+// list of input is read in one pass, straight into values.
 //
 // Every accepted value is valid JSON (RFC 8259) and has the same meaning in
 // encoding/json. Scanner refuses all invalid JSON, and some valid JSON: an

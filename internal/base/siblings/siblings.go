@@ -1,4 +1,4 @@
-// Package siblings owns the grouping of rows loaded together. By groups, the
+// Package siblings owns the grouping of rows loaded together. With groups, the
 // number of SQL statements of an operation depends on the shape of the query
 // and never on the number of rows.
 //

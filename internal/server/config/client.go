@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Client holds the settings of a command with requests to a server.
+// Client holds the settings of a command that sends requests to a server.
 type Client struct {
 	Server   string // if empty, the server of the person's login
 	Token    string // if empty, the token of the person's login
@@ -16,7 +16,7 @@ type Client struct {
 // DefaultClient returns the settings for the server of the person's login.
 func DefaultClient() *Client { return &Client{RetryFor: 5 * time.Minute} }
 
-// Flags adds the flags of a command with requests to a server.
+// Flags adds the flags of a command that sends requests to a server.
 func (c *Client) Flags(flags *pflag.FlagSet) {
 	c.ServerFlag(flags)
 	declare(flags, func(flags *pflag.FlagSet) {

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// FromEnvironment sets settings from TAGMA_… variables, except settings with a flag on the
-// command line.
+// FromEnvironment sets settings from TAGMA_… variables. A flag on the command line
+// overrides the variable.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var problems []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -60,9 +60,9 @@ func variables() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// foreignVariables matches variables with Tagma's prefix for another reader: variables of
-// the tests, and variables of Kubernetes and Docker, which announce a service named "tagma"
-// to the containers beside it.
+// foreignVariables matches variables with Tagma's prefix that are not for Tagma: variables
+// of the tests, and variables of Kubernetes and Docker, which announce a service named
+// "tagma" to other containers.
 var foreignVariables = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
 
 // CheckVariables checks an environment, a list of NAME=value, for variables with the prefix

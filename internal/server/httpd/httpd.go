@@ -93,7 +93,7 @@ func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) 
 
 // timeout returns the time limit of the request, and sets the deadlines of the
 // connection. After the read deadline the server reads no more of the body. The write
-// deadline ends the answer to a client which stopped reading.
+// deadline ends the answer to a client that does not read.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
 	if isForm(r) || r.Method == http.MethodPut {

@@ -1,5 +1,5 @@
 // Package store owns the opening of a store (database and bucket) by the settings. Every
-// command opens the store by this package.
+// command that uses a store opens the store by this package.
 //
 // The package owns the rules for creating a store, for migrating a store, and for one server
 // per data folder. The package does not own the content of a store.

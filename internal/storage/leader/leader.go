@@ -77,7 +77,7 @@ func lead(ctx context.Context, db *database.DB, name string, work func(context.C
 	}
 }
 
-// ping tests the connection, with a short timeout: a network which drops packets must not
+// ping tests the connection, with a short timeout: a network that drops packets must not
 // hide the loss of the lock.
 func ping(ctx context.Context, conn *stdsql.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkInterval)

@@ -22,7 +22,7 @@ import (
 	"github.com/lib/pq"
 )
 
-// supervisor is the shell script which runs the server and outlives this
+// supervisor is the shell script that runs the server and outlives this
 // process. The input of the supervisor is a pipe from this process. When this
 // process ends, even by SIGKILL, the pipe closes, and the supervisor stops the
 // server and removes the temporary folder. The supervisor closes standard
@@ -42,10 +42,12 @@ rm -rf "$folder"
 // readyLine is the log line of PostgreSQL when the server accepts connections.
 const readyLine = "database system is ready to accept connections"
 
-// errPortTaken is returned by startOnce if another process took the port first.
+// errPortTaken is the error of startOnce for a lost race: another process took
+// the port first.
 var errPortTaken = errors.New("the port was taken by another process")
 
-// startOnce starts a server on a recently free port.
+// startOnce starts a server on a free port. startOnce returns errPortTaken if
+// another process takes the port first.
 func startOnce(o Options) (_ *Server, err error) {
 	bin, err := programs()
 	if err != nil {

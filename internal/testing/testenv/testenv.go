@@ -1,9 +1,9 @@
 // Package testenv owns the servers for tests: a real PostgreSQL server, and
 // real S3 servers. Only tests import package testenv.
 //
-// Each test process starts a PostgreSQL server at the first request. So `go
-// test ./internal/foo` works by hand, and two packages never share a server.
-// The server ends when the process ends, even after SIGKILL. If
+// Each test process starts a PostgreSQL server at the first request. So a
+// person can run `go test ./internal/foo`, and two packages never share a
+// server. The server ends when the process ends, even after SIGKILL. If
 // TAGMA_TEST_POSTGRES holds the address of a running server, testenv uses the
 // running server; the user in the address must have the right to create
 // databases. An S3 server starts quickly, so each test starts an S3 server.

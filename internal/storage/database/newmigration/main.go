@@ -1,7 +1,7 @@
 // Command newmigration writes the next migration step for both databases. A
 // step is the difference between an empty database after all present steps and
-// the model in ent/schema. Read the written files before a commit. See `make
-// migration`.
+// the model in ent/schema. Read the written files before a commit. To run the
+// command, use `make migration`.
 package main
 
 import (
