@@ -26,8 +26,8 @@ func (b *Backup) flags(flags *pflag.FlagSet) {
 // backupConnections is the least number of connections to PostgreSQL for a server with
 // backups. The leader of the labels, the leader of the backups and the leader of the
 // scrub hold a connection each, and may be the same server. A backup reads rows
-// through a fourth connection.
-const backupConnections = 4
+// through a fourth connection, and requests need one besides.
+const backupConnections = 5
 
 // check returns the errors of the settings.
 func (b *Backup) check(connections int, database string) []error {
