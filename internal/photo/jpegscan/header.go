@@ -6,27 +6,6 @@ import (
 	"slices"
 )
 
-// Markers: T.81, table B.1.
-const (
-	sof0 = 0xC0 // baseline
-	sof1 = 0xC1 // extended sequential
-	sof2 = 0xC2 // progressive
-	dht  = 0xC4
-	jpg  = 0xC8 // reserved; the other markers from C0 to CF begin a frame
-	dac  = 0xCC
-	rst0 = 0xD0
-	rst7 = 0xD7
-	soi  = 0xD8
-	eoi  = 0xD9
-	sos  = 0xDA
-	dqt  = 0xDB
-	dri  = 0xDD
-	app0 = 0xE0
-	adob = 0xEE // APP14: Adobe's colour transform
-	appF = 0xEF
-	com  = 0xFE
-)
-
 // Photo is a JPEG file whose header up to the first scan is read. It refers to the bytes
 // passed to Open, which must not change.
 type Photo struct {
@@ -117,44 +96,6 @@ func (p *Photo) readSegment(marker byte, body []byte) error {
 		return damage("the header of the file has the marker FF%02X, which no photograph has there", marker)
 	}
 	return nil
-}
-
-// segment returns the first marker at or after an offset, its body, and the offset after the
-// body. It skips bytes outside of segments and restart markers, as libjpeg and image/jpeg do.
-func segment(data []byte, at int) (marker byte, body []byte, next int, err error) {
-	cut := func() (byte, []byte, int, error) {
-		return 0, nil, 0, damage("the file is cut off in its header, at byte %d", len(data))
-	}
-	for {
-		skip := bytes.IndexByte(data[at:], 0xFF)
-		if skip < 0 {
-			return cut()
-		}
-		for at += skip; at < len(data) && data[at] == 0xFF; at++ {
-		}
-		if at == len(data) {
-			return cut()
-		}
-		marker = data[at]
-		at++
-		switch {
-		case marker == 0, marker >= rst0 && marker <= rst7:
-			continue // without a body
-		case marker < sof0, marker == soi, marker == eoi:
-			return marker, nil, at, nil
-		}
-		if at+2 > len(data) {
-			return cut()
-		}
-		length := int(binary.BigEndian.Uint16(data[at:]))
-		if length < 2 {
-			return 0, nil, 0, damage("the segment FF%02X of the file has the length %d: a length counts its own 2 bytes", marker, length)
-		}
-		if at+length > len(data) {
-			return cut()
-		}
-		return marker, data[at+2 : at+length], at + length, nil
-	}
 }
 
 // readQuant reads quantization tables (B.2.4.1).
