@@ -3,6 +3,8 @@ package photo
 import (
 	"bytes"
 	"encoding/binary"
+
+	"tagma/internal/photo/jpegscan"
 )
 
 // A reader and a writer for two EXIF tags. Existing libraries remove the line
@@ -16,16 +18,11 @@ import (
 // or its offset if the value is longer than four bytes. Offsets count from the
 // byte order.
 
-// maxSegments is the number of segments that findTags reads. A trap writes EXIF
-// into the first segment.
-const maxSegments = 64
-
 const (
 	markerSOI  = "\xff\xd8"
 	exifHeader = "Exif\x00\x00"
 
 	segmentAPP1 = 0xe1
-	segmentSOS  = 0xda // pixels follow
 
 	tagMake        = 0x010f
 	tagExifIFD     = 0x8769
@@ -51,23 +48,10 @@ func findTags(jpeg []byte) (maker, userComment []byte) {
 
 // exifSegment returns the TIFF file inside a JPEG, or nil.
 func exifSegment(jpeg []byte) []byte {
-	rest, ok := bytes.CutPrefix(jpeg, []byte(markerSOI))
-	if !ok {
-		return nil
-	}
-	for range maxSegments {
-		if len(rest) < 4 || rest[0] != 0xff || rest[1] == segmentSOS {
-			return nil
-		}
-		end := 2 + int(binary.BigEndian.Uint16(rest[2:])) // the length includes its own two bytes
-		if end < 4 || end > len(rest) {
-			return nil
-		}
-		tiff, ok := bytes.CutPrefix(rest[4:end], []byte(exifHeader))
-		if rest[1] == segmentAPP1 && ok {
+	for n, body := range jpegscan.AppSegments(jpeg) {
+		if tiff, ok := bytes.CutPrefix(body, []byte(exifHeader)); n == 1 && ok {
 			return tiff
 		}
-		rest = rest[end:]
 	}
 	return nil
 }

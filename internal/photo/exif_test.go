@@ -57,6 +57,14 @@ func TestReadMetadata_EitherByteOrder(t *testing.T) {
 	}
 }
 
+func TestReadMetadata_FillBytesMayPrecedeAMarker(t *testing.T) {
+	plain := photo.WithMetadata([]byte(blank), realDict, "")
+	b := slices.Concat(plain[:2], []byte("\xff"), segment(0xe0, "JFIF\x00"), []byte("\xff\xff\xff"), plain[2:])
+	if got, want := show(photo.ReadMetadata(b)), show(photo.ReadMetadata(plain)); got != want {
+		t.Errorf("metadata after fill bytes: got %s, want %s", got, want)
+	}
+}
+
 func TestReadMetadata_OtherSegmentsMayComeFirst(t *testing.T) {
 	plain := photo.WithMetadata([]byte(blank), realDict, "")
 	first := slices.Concat(segment(0xe0, "JFIF\x00"), segment(0xe1, "http://ns.adobe.com/xap/1.0/\x00"), segment(0xfe, "Exif\x00\x00 in a comment"))

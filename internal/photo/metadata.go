@@ -39,8 +39,8 @@ type Metadata struct {
 //
 // There is no error, because odd metadata is no reason to refuse a photograph:
 // unreadable values are missing. The cost is bounded for any input:
-// ReadMetadata reads the first 64 segments before the pixels, and 4 KiB of each
-// of the two tags.
+// ReadMetadata reads the segments before the pixels, and 4 KiB of each of the
+// two tags.
 func ReadMetadata(jpeg []byte) Metadata {
 	dict, table := findTags(jpeg)
 	merged := parseTable(table)
