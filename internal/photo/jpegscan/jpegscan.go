@@ -27,7 +27,8 @@
 //
 // The package cannot detect a change that passes all checks: one flipped bit of a
 // coefficient, the loss of fewer bytes than a few blocks, or, in some of a hundred trials,
-// a sector with another part of the photograph. In a scan of the lowest bits of DC, each bit
+// a sector with another part of the photograph. In some of a thousand trials, the codes of a
+// progressive file fall into step again after a lost sector, at the same block. In a scan of the lowest bits of DC, each bit
 // is valid: a hole is found only among blocks of many values (see zeroBits). Only a digest
 // detects such changes.
 package jpegscan

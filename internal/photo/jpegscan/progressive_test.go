@@ -11,7 +11,8 @@ import (
 )
 
 func TestQuarter_AScanThatIsMissingIsFound(t *testing.T) {
-	for name, kind := range kinds {
+	for _, name := range kindNames {
+		kind := kinds[name]
 		file := photograph(t, kind)
 		if len(file.scans) == 1 {
 			continue
@@ -174,5 +175,33 @@ func TestOpen_AKindThatIsNotReadIsNamed(t *testing.T) {
 		if _, ok := err.(jpegscan.Unsupported); !ok || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an Unsupported with %q", name, err, c.want)
 		}
+	}
+}
+
+// With the tables of K.3, zeros are blocks of −1. The file has as many as the size
+// asks for, so that only the zeros themselves tell.
+func TestQuarter_AHoleThatIsAsManyBlocksAsWereLostIsRefused(t *testing.T) {
+	s := sketch{width: 64, height: 64, components: 1}
+	file := s.write(t, scenery(rand.New(rand.NewPCG(31, 32)), 20))
+	zeros := make([]byte, 64*(2+63*3)/8) // DC in 2 bits, 63 coefficients in 3
+	refused(t, slices.Concat(file.data[:file.scan], zeros, file.data[file.end:]), "zeros alone")
+
+	s.style = "progressive"
+	file = s.write(t, scenery(rand.New(rand.NewPCG(31, 32)), 20))
+	const header = 10
+	zeros = make([]byte, 64*63*3/8)
+	refused(t, slices.Concat(file.data[:file.scans[1]+header], zeros, file.data[file.end:]), "zeros alone in a scan of AC")
+}
+
+// A run of empty blocks ends at a restart marker, whatever its length.
+func TestQuarter_ARunOfEmptyBlocksEndsAtARestart(t *testing.T) {
+	s := sketch{width: 32, height: 32, components: 1, style: "progressive", interval: 8}
+	file := s.write(t, func(int, int, int) float64 { return 90 })
+	table := slices.Concat([]byte{0xFF, 0xC4, 0, 20, 0x10, 1}, make([]byte, 15), []byte{0x40}) // 16 blocks and 4 bits
+	header := file.data[file.scans[1] : file.scans[1]+10]
+	run := []byte{0b0_0000_111}
+	data := slices.Concat(file.data[:file.scans[1]], table, header, run, []byte{0xFF, 0xD0}, run, file.data[file.end:])
+	if _, warnings, err := readMarked(data); err != nil || warnings != nil {
+		t.Errorf("two runs of 16 in intervals of 8: got the warnings %q and %v, want none", warnings, err)
 	}
 }
