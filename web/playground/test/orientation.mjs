@@ -1,0 +1,53 @@
+// Shows the original and the thumbnails of images in a real browser, and fails
+// unless the browser turns all three alike. ORIENTATION_LINKS says where they
+// are: a JSON array with an object of three addresses for each image.
+
+import assert from "node:assert/strict";
+import { launch } from "./chromium.mjs";
+
+const images = JSON.parse(process.env.ORIENTATION_LINKS);
+
+// Runs in the page: returns the form of an image as the browser shows it, and
+// whether each of its corners is light.
+async function shown(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const [width, height] = [image.naturalWidth, image.naturalHeight];
+  const canvas = Object.assign(document.createElement("canvas"), {
+    width,
+    height,
+  });
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const corners = [
+    [0.1, 0.1],
+    [0.9, 0.1],
+    [0.1, 0.9],
+    [0.9, 0.9],
+  ].map(([x, y]) => {
+    const [red] = context.getImageData(x * width, y * height, 1, 1).data;
+    return red > 127 ? "light" : "dark";
+  });
+  return `${width > height ? "wide" : "high"}, ${corners.join(" ")}`;
+}
+
+const browser = await launch();
+try {
+  const page = await browser.newPage();
+  await page.goto(images[0].original); // the canvas may read its own origin
+  const forms = new Set();
+  for (const [n, image] of images.entries()) {
+    const original = await page.evaluate(shown, image.original);
+    for (const variant of ["thumbnail", "mini"])
+      assert.equal(
+        await page.evaluate(shown, image[variant]),
+        original,
+        `the ${variant} of image ${n}, compared with the original`,
+      );
+    forms.add(original);
+  }
+  assert.equal(forms.size, images.length, "images that look different");
+} finally {
+  await browser.close();
+}
