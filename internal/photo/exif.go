@@ -88,10 +88,13 @@ func readEXIF(jpeg []byte) exif {
 			continue
 		}
 		image := t.directory(ifd0)
+		camera := t.directory(image[tagExifIFD].offset())
 		e.image.addMissing(image)
-		e.camera.addMissing(t.directory(image[tagExifIFD].offset()))
-		if len(e.gps) == 0 {
-			e.gps = t.directory(image[tagGPSIFD].offset())
+		e.camera.addMissing(camera)
+		for _, parent := range []directory{image, camera} {
+			if len(e.gps) == 0 {
+				e.gps = t.directory(parent[tagGPSIFD].offset())
+			}
 		}
 	}
 	return e
@@ -202,8 +205,11 @@ func (f field) isBlank() bool {
 
 // offset returns the offset of a directory, or 0 if the field is none.
 func (f field) offset() uint32 {
-	if (f.kind == typeLong || f.kind == typeIFD) && len(f.bytes) == 4 {
+	switch {
+	case (f.kind == typeLong || f.kind == typeIFD) && len(f.bytes) == 4:
 		return f.order.Uint32(f.bytes)
+	case f.kind == typeShort && len(f.bytes) == 2:
+		return uint32(f.order.Uint16(f.bytes))
 	}
 	return 0
 }

@@ -2,6 +2,7 @@ package photo_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
@@ -55,22 +56,36 @@ func (w writer) fractions(id uint16, signed bool, terms ...int) tag {
 type contents struct {
 	image, camera, gps []tag
 	pointerKind        uint16 // type of the pointers to camera and gps; 4 if not set
+	gpsInCamera        bool   // whether the pointer to gps is in camera, not in image
 }
 
 // body returns the body of an APP1 segment.
 func (w writer) body(c contents) string {
-	pointerKind := max(c.pointerKind, 4)
+	pointerKind := cmp.Or(c.pointerKind, 4)
 	mark := "MM"
 	if w.AppendByteOrder == binary.AppendByteOrder(binary.LittleEndian) {
 		mark = "II"
 	}
 	b := w.AppendUint32(w.AppendUint16([]byte(mark), 42), 0)
-	image := slices.Clone(c.image)
-	for id, tags := range map[uint16][]tag{0x8769: c.camera, 0x8825: c.gps} {
-		if tags != nil {
-			image = append(image, tag{id, pointerKind, 1, w.AppendUint32(nil, uint32(len(b)))})
-			b = w.directory(b, tags)
+	image, camera := slices.Clone(c.image), slices.Clone(c.camera)
+	pointer := func(id uint16) tag {
+		t := tag{id, pointerKind, 1, w.AppendUint32(nil, uint32(len(b)))}
+		if pointerKind == 3 {
+			t.value = w.AppendUint16(nil, uint16(len(b)))
 		}
+		return t
+	}
+	if c.gps != nil {
+		if c.gpsInCamera {
+			camera = append(camera, pointer(0x8825))
+		} else {
+			image = append(image, pointer(0x8825))
+		}
+		b = w.directory(b, c.gps)
+	}
+	if camera != nil {
+		image = append(image, pointer(0x8769))
+		b = w.directory(b, camera)
 	}
 	copy(b[4:], w.AppendUint32(nil, uint32(len(b))))
 	return "Exif\x00\x00" + string(w.directory(b, image))
@@ -148,6 +163,8 @@ func TestReadMetadata_EXIFIsFoundWhereOtherReadersFindIt(t *testing.T) {
 		for name, b := range map[string][]byte{
 			"as usual":                             jpegOf(usual),
 			"pointers of the type IFD":             jpegOf(w.body(contents{camera: []tag{w.undefined(0x9286, realTable)}, pointerKind: 13})),
+			"pointers of the type SHORT":           jpegOf(w.body(contents{camera: []tag{w.undefined(0x9286, realTable)}, pointerKind: 3})),
+			"with a byte order mark":               jpegOf(w.body(contents{camera: []tag{w.undefined(0x9286, "\ufeff"+realTable)}})),
 			"UserComment in IFD0":                  jpegOf(w.body(contents{image: []tag{w.undefined(0x9286, realTable)}})),
 			"UserComment in IFD0, as a text":       jpegOf(w.body(contents{image: []tag{w.text(0x9286, realTable)}})),
 			"a table in IFD0, a remark beside":     jpegOf(w.body(contents{image: []tag{w.text(0x9286, realTable)}, camera: []tag{w.text(0x9286, "remark")}})),
@@ -193,12 +210,18 @@ func TestReadMetadata_OrdinaryCamerasWriteTheTagsOfTheStandard(t *testing.T) {
 		`"OffsetTimeOriginal":"+02:00","Orientation":3,"PhotographicSensitivity":400,"Software":"1.9g","SubSecTimeOriginal":"123"}`
 	const fields = "alt 520.1 lat -33.505 lng -70.25 temp -3.5 hum 80.5 orientation 3"
 	for _, w := range orders {
-		m := photo.ReadMetadata(jpegOf(w.body(reconyx(w))))
-		if string(m.Raw) != raw {
-			t.Errorf("%v:\n got %s\nwant %s", w, m.Raw, raw)
-		}
-		if got := show(m); got != fields {
-			t.Errorf("%v: got %s, want %s", w, got, fields)
+		usual := reconyx(w)
+		flat := contents{image: slices.Concat(usual.image, usual.camera), gps: usual.gps}
+		nested := usual
+		nested.gpsInCamera = true
+		for name, c := range map[string]contents{"as usual": usual, "all in IFD0": flat, "GPS in the Exif IFD": nested} {
+			m := photo.ReadMetadata(jpegOf(w.body(c)))
+			if string(m.Raw) != raw {
+				t.Errorf("%v, %s:\n got %s\nwant %s", w, name, m.Raw, raw)
+			}
+			if got := show(m); got != fields {
+				t.Errorf("%v, %s: got %s, want %s", w, name, got, fields)
+			}
 		}
 	}
 }

@@ -90,8 +90,16 @@ func (e exif) orientation() int {
 	return 1
 }
 
-// table returns the readings of a trap's UserComment. Cameras write a UserComment into the
-// Exif IFD; some libraries write it into IFD0.
+// field returns the field of a camera with a tag, or the zero field. Cameras write most tags
+// into the Exif IFD; some libraries write all tags into IFD0.
+func (e exif) field(tag uint16) field {
+	if f, ok := e.camera[tag]; ok {
+		return f
+	}
+	return e.image[tag]
+}
+
+// table returns the readings of a trap's UserComment.
 func (e exif) table() readings {
 	if r := parseTable(e.camera[tagUserComment].bytes); len(r) > 0 {
 		return r
@@ -105,11 +113,7 @@ func (e exif) table() readings {
 func (e exif) readings() readings {
 	r := readings{}
 	for _, t := range cameraTags {
-		value := e.camera[t.tag].reading()
-		if value == nil {
-			value = e.image[t.tag].reading()
-		}
-		if value != nil {
+		if value := e.field(t.tag).reading(); value != nil {
 			r[t.name] = value
 		}
 	}
@@ -153,10 +157,10 @@ func (f field) reading() any {
 }
 
 // temperature returns the ambient temperature in °C, or nil.
-func (e exif) temperature() *float64 { return e.camera[tagTemperature].single(isTemperature) }
+func (e exif) temperature() *float64 { return e.field(tagTemperature).single(isTemperature) }
 
 // humidity returns the relative humidity in percent, or nil.
-func (e exif) humidity() *float64 { return e.camera[tagHumidity].single(isHumidity) }
+func (e exif) humidity() *float64 { return e.field(tagHumidity).single(isHumidity) }
 
 // position returns degrees north, degrees east and metres above sea level. A value is nil
 // if the GPS had no fix, or if the value is not complete: without the reference nobody knows

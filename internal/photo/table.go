@@ -64,8 +64,11 @@ func commentText(b []byte) string {
 			break
 		}
 	}
-	return cutAtNUL(b)
+	return strings.TrimPrefix(cutAtNUL(b), byteOrderMark)
 }
+
+// byteOrderMark is U+FEFF in UTF-8.
+const byteOrderMark = "\ufeff"
 
 // fromUTF16 decodes a text whose first character is ASCII. The zero byte of the
 // first character shows the byte order, because writers of EXIF differ in it.
