@@ -31,7 +31,7 @@ type namedTag struct {
 }
 
 // cameraTags are the tags of IFD0 and the Exif IFD that are part of Metadata.Raw.
-var cameraTags = []namedTag{ //nolint:gochecknoglobals // a table
+var cameraTags = []namedTag{
 	{0x010e, "ImageDescription"},
 	{tagMake, "Make"},
 	{0x0110, "Model"},
@@ -61,7 +61,7 @@ var cameraTags = []namedTag{ //nolint:gochecknoglobals // a table
 }
 
 // gpsTags are the tags of the GPS IFD that are part of Metadata.Raw.
-var gpsTags = []namedTag{ //nolint:gochecknoglobals // a table
+var gpsTags = []namedTag{
 	{tagGPSLatitudeRef, "GPSLatitudeRef"},
 	{tagGPSLatitude, "GPSLatitude"},
 	{tagGPSLongitudeRef, "GPSLongitudeRef"},
