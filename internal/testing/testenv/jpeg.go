@@ -9,7 +9,7 @@ type FlatJPEG struct {
 	Components    int  // 1, 3 or 4
 	Sampling      byte // of the first component, such as 0x22; 0x11 where left out
 	Adobe         bool // whether Adobe's marker says that 4 components are CMYK
-	Scans         int  // of a progressive file; 0 is a baseline one
+	Scans         int  // of a progressive file, which is complete with 1 more than Components; 0 is a baseline one
 }
 
 // Bytes returns the file.
@@ -45,20 +45,15 @@ func (f FlatJPEG) Bytes() []byte {
 	if f.Scans == 0 {
 		const endOfBlock = 0
 		file = segment(segment(file, 0xC4, table(0, 0)...), 0xC4, table(1, endOfBlock)...)
-		blocks := 0
-		for c := range f.Components {
-			blocks += f.blocks(c)
-		}
-		bits := 2 * blocks // DC as it was, and the end of the block
-		file = append(segment(file, 0xDA, append(all, 0, 63, 0)...), make([]byte, bits/8)...)
-		if rest := bits % 8; rest > 0 {
-			file = append(file, 0xFF>>rest)
-		}
+		// DC as it was, and the end of the block.
+		file = append(segment(file, 0xDA, append(all, 0, 63, 0)...), f.zeroBits(2)...)
 		return append(file, 0xFF, 0xD9)
 	}
+	// The first scan is DC of all components, and the others AC of a component each.
+	file = append(segment(segment(file, 0xC4, table(0, 0)...), 0xDA, append(all, 0, 0, 0)...), f.zeroBits(1)...)
 	const endOfBand, run = 0xE0, 32767 // blocks, in 15 bits: a code and 14 ones
 	file = segment(file, 0xC4, table(1, endOfBand)...)
-	for scan := range f.Scans {
+	for scan := range f.Scans - 1 {
 		c := scan % f.Components
 		file = segment(file, 0xDA, 1, byte(c+1), 0, 1, 63, 0)
 		var bits, n uint64
@@ -79,6 +74,20 @@ func (f FlatJPEG) Bytes() []byte {
 		}
 	}
 	return append(file, 0xFF, 0xD9)
+}
+
+// zeroBits returns the data of a scan of all components in which each block has a number of zero
+// bits.
+func (f FlatJPEG) zeroBits(ofBlock int) []byte {
+	bits := 0
+	for c := range f.Components {
+		bits += ofBlock * f.blocks(c)
+	}
+	data := make([]byte, bits/8)
+	if rest := bits % 8; rest > 0 {
+		data = append(data, 0xFF>>rest)
+	}
+	return data
 }
 
 func (f FlatJPEG) sampling(component int) byte {
