@@ -54,6 +54,11 @@ func (r *Resolver) imageType() selection.Type {
 		"longitude":           column(imagetable.FieldLongitude),
 		"temperature":         column(imagetable.FieldTemperature),
 		"humidity":            column(imagetable.FieldHumidity),
+		"luminosity":          column(imagetable.FieldLuminosity),
+		"battery":             column(imagetable.FieldBattery),
+		"button":              column(imagetable.FieldButton),
+		"orientation":         column(imagetable.FieldOrientation),
+		"warnings":            {Columns: []string{imagetable.FieldWarnings}, Bind: bindWarnings},
 		"noFlashShutterSpeed": column(imagetable.FieldNoFlashShutterSpeed),
 		"noFlashExposureTime": column(imagetable.FieldNoFlashExposureTime),
 		"noFlashBrightness":   column(imagetable.FieldNoFlashBrightness),
@@ -278,6 +283,17 @@ func (r *Resolver) bindFile(request selection.BindRequest) (selection.FieldEncod
 			}
 			return expiresAt.AppendJSON(b), nil
 		})
+	}, nil
+}
+
+// bindWarnings encodes the names of warnings. The column is null if there are none.
+func bindWarnings(selection.BindRequest) (selection.FieldEncoder, error) {
+	return func(b []byte, row selection.Row) ([]byte, error) {
+		if row.Value(0) == nil {
+			return append(b, "[]"...), nil
+		}
+		names, err := row.Bytes(0)
+		return append(b, names...), err
 	}, nil
 }
 

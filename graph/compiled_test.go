@@ -174,8 +174,12 @@ func (w *ways) fill(t testing.TB) {
 				SetNillableAltitude(float()).SetNillableLatitude(float()).SetNillableLongitude(float()).SetNillableTemperature(float()).
 				SetNillableHumidity(float()).SetNillableNoFlashShutterSpeed(float()).SetNillableNoFlashExposureTime(float()).
 				SetNillableNoFlashBrightness(float()).SetNillableNoFlashIso(float()).
+				SetNillableLuminosity(float()).SetNillableBattery(float()).SetOrientation(1 + n).
 				SetMetadata(rawjson.Value([]string{`{}`, `{"a": [1, 2.50, "\u00e4"],  "b":null}`, ` {"outer" : 1} `}[n%3])).
 				SetCreatedAt(now - instant.Instant(n*7919))
+			if n%3 > 0 {
+				create.SetButton(n%3 == 1).SetWarnings([]string{"PADDING", "NO_EOI"}[:n%3])
+			}
 			if n%2 == 0 {
 				create.SetDeviceVersion(text).SetUploadedByID(persons[n/2%2])
 			}
@@ -299,11 +303,11 @@ func TestCompiled_WhatCarriesTheProductIsNotLeftToTheResolvers(t *testing.T) {
 			`devices { edges { cursor node { name imageCount firstTakenAt lastTakenAt } } pageInfo { endCursor } totalCount }`: 2,
 			`devices { nodes { images(first: 2, start: "2020-06-20T21:33:25Z") { nodes { id annotations { id } } edges { cursor }
 				pageInfo { hasNextPage endCursor } totalCount } } }`: 4,
-			`device(name: "0a5bb6f4") { a: images(first: 0) { totalCount } b: images(first: 1) { nodes { device { name } } } }`: 5,
-			`imageSeries(series: $series) { nodes { id previous { id takenAt next { id } } next { device { imageCount } } } }`:  5,
-			`activity(series: $series, every: "PT1H") { device start images objects temperature { mean } humidity { min } }`:    1,
-			`activity(series: $series, every: "PT1M") { start }`:                                                                1,
-			`diffImages(images: $prints) { device takenAt verdict __typename }`:                                                 1,
+			`device(name: "0a5bb6f4") { a: images(first: 0) { totalCount } b: images(first: 1) { nodes { device { name } } } }`:                 5,
+			`imageSeries(series: $series) { nodes { id previous { id takenAt next { id } } next { device { imageCount } } } }`:                  5,
+			`activity(series: $series, every: "PT1H") { device start images objects temperature { mean } humidity { min } luminosity { max } }`: 1,
+			`activity(series: $series, every: "PT1M") { start }`:                                                                                1,
+			`diffImages(images: $prints) { device takenAt verdict __typename }`:                                                                 1,
 		} {
 			o := operation{query: `query { x: __typename ` + asked + ` }`}
 			for name, variable := range map[string]any{

@@ -19,11 +19,12 @@ func bucketType() selection.Type {
 		"objects":     column(activity.Objects),
 		"temperature": {Columns: activity.Temperature[:], Fields: summaryFields, Bind: bindSummary},
 		"humidity":    {Columns: activity.Humidity[:], Fields: summaryFields, Bind: bindSummary},
+		"luminosity":  {Columns: activity.Luminosity[:], Fields: summaryFields, Bind: bindSummary},
 	}}
 }
 
-// summaryFields are in the order of the columns activity.Temperature and
-// activity.Humidity.
+// summaryFields are in the order of the columns of activity.Temperature,
+// activity.Humidity and activity.Luminosity.
 var summaryFields = []string{"min", "mean", "max"}
 
 func bindSummary(request selection.BindRequest) (selection.FieldEncoder, error) {
@@ -50,6 +51,7 @@ func bindSummary(request selection.BindRequest) (selection.FieldEncoder, error) 
 func (r *Resolver) activityQuery(rootArgs selection.RootArgs, args activityArguments) (selection.RootQuery, error) {
 	narrow, err := activity.SelectBuckets(activity.Request{
 		Series: args.series, Every: args.every, Algorithm: args.algorithm, Objects: rootArgs.Needs(activity.Objects),
+		Luminosity: rootArgs.Needs(activity.Luminosity[0]),
 	})
 	return selection.RootQuery{Narrow: narrow, MaxRows: activity.MaxBuckets}, err
 }

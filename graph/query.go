@@ -87,10 +87,11 @@ func (q query) Device(ctx context.Context, name string) (*ent.Device, error) {
 
 func (q query) Activity(ctx context.Context, all []*series.Series, every time.Duration, algorithm *annotations.Filter) ([]*activity.Bucket, error) {
 	buckets, err := activity.Buckets(ctx, q.r.DB, activity.Request{
-		Series:    values(all),
-		Every:     every,
-		Algorithm: algorithm,
-		Objects:   selects(ctx, "objects"),
+		Series:     values(all),
+		Every:      every,
+		Algorithm:  algorithm,
+		Objects:    selects(ctx, "objects"),
+		Luminosity: selects(ctx, "luminosity"),
 	})
 	return pointers(buckets), err
 }

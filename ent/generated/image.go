@@ -54,6 +54,16 @@ type Image struct {
 	Temperature *float64 `json:"temperature,omitempty"`
 	// Percent relative humidity.
 	Humidity *float64 `json:"humidity,omitempty"`
+	// Ambient light, in the unit of the trap's software.
+	Luminosity *float64 `json:"luminosity,omitempty"`
+	// Percent of the battery's charge.
+	Battery *float64 `json:"battery,omitempty"`
+	// Whether the trap's button was pressed.
+	Button *bool `json:"button,omitempty"`
+	// EXIF orientation, 1 to 8. 1 in rows from before the column.
+	Orientation int `json:"orientation,omitempty"`
+	// The deviations of the file from the JPEG standard: an array of names, or null if there are none.
+	Warnings []string `json:"warnings,omitempty"`
 	// APEX value of the exposure without flash.
 	NoFlashShutterSpeed *float64 `json:"no_flash_shutter_speed,omitempty"`
 	// Seconds of the exposure without flash.
@@ -127,11 +137,13 @@ func (*Image) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case image.FieldThumbnailSha256, image.FieldThumbnailMiniSha256, image.FieldMetadata:
+		case image.FieldThumbnailSha256, image.FieldThumbnailMiniSha256, image.FieldWarnings, image.FieldMetadata:
 			values[i] = new([]byte)
-		case image.FieldAltitude, image.FieldLatitude, image.FieldLongitude, image.FieldTemperature, image.FieldHumidity, image.FieldNoFlashShutterSpeed, image.FieldNoFlashExposureTime, image.FieldNoFlashBrightness, image.FieldNoFlashIso:
+		case image.FieldButton:
+			values[i] = new(sql.NullBool)
+		case image.FieldAltitude, image.FieldLatitude, image.FieldLongitude, image.FieldTemperature, image.FieldHumidity, image.FieldLuminosity, image.FieldBattery, image.FieldNoFlashShutterSpeed, image.FieldNoFlashExposureTime, image.FieldNoFlashBrightness, image.FieldNoFlashIso:
 			values[i] = new(sql.NullFloat64)
-		case image.FieldID, image.FieldTakenAt, image.FieldSize, image.FieldWidth, image.FieldHeight, image.FieldCreatedAt, image.FieldUploadedByID:
+		case image.FieldID, image.FieldTakenAt, image.FieldSize, image.FieldWidth, image.FieldHeight, image.FieldOrientation, image.FieldCreatedAt, image.FieldUploadedByID:
 			values[i] = new(sql.NullInt64)
 		case image.FieldDeviceID, image.FieldMd5, image.FieldSha256, image.FieldFileID, image.FieldDeviceVersion:
 			values[i] = new(sql.NullString)
@@ -257,6 +269,41 @@ func (_m *Image) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Humidity = new(float64)
 				*_m.Humidity = value.Float64
+			}
+		case image.FieldLuminosity:
+			if value, ok := values[i].(*sql.NullFloat64); !ok {
+				return fmt.Errorf("unexpected type %T for field luminosity", values[i])
+			} else if value.Valid {
+				_m.Luminosity = new(float64)
+				*_m.Luminosity = value.Float64
+			}
+		case image.FieldBattery:
+			if value, ok := values[i].(*sql.NullFloat64); !ok {
+				return fmt.Errorf("unexpected type %T for field battery", values[i])
+			} else if value.Valid {
+				_m.Battery = new(float64)
+				*_m.Battery = value.Float64
+			}
+		case image.FieldButton:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field button", values[i])
+			} else if value.Valid {
+				_m.Button = new(bool)
+				*_m.Button = value.Bool
+			}
+		case image.FieldOrientation:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field orientation", values[i])
+			} else if value.Valid {
+				_m.Orientation = int(value.Int64)
+			}
+		case image.FieldWarnings:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field warnings", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Warnings); err != nil {
+					return fmt.Errorf("unmarshal field warnings: %w", err)
+				}
 			}
 		case image.FieldNoFlashShutterSpeed:
 			if value, ok := values[i].(*sql.NullFloat64); !ok {
@@ -417,6 +464,27 @@ func (_m *Image) String() string {
 		builder.WriteString("humidity=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
+	builder.WriteString(", ")
+	if v := _m.Luminosity; v != nil {
+		builder.WriteString("luminosity=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.Battery; v != nil {
+		builder.WriteString("battery=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.Button; v != nil {
+		builder.WriteString("button=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("orientation=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Orientation))
+	builder.WriteString(", ")
+	builder.WriteString("warnings=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Warnings))
 	builder.WriteString(", ")
 	if v := _m.NoFlashShutterSpeed; v != nil {
 		builder.WriteString("no_flash_shutter_speed=")

@@ -170,6 +170,68 @@ func (_c *ImageCreate) SetNillableHumidity(v *float64) *ImageCreate {
 	return _c
 }
 
+// SetLuminosity sets the "luminosity" field.
+func (_c *ImageCreate) SetLuminosity(v float64) *ImageCreate {
+	_c.mutation.SetLuminosity(v)
+	return _c
+}
+
+// SetNillableLuminosity sets the "luminosity" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableLuminosity(v *float64) *ImageCreate {
+	if v != nil {
+		_c.SetLuminosity(*v)
+	}
+	return _c
+}
+
+// SetBattery sets the "battery" field.
+func (_c *ImageCreate) SetBattery(v float64) *ImageCreate {
+	_c.mutation.SetBattery(v)
+	return _c
+}
+
+// SetNillableBattery sets the "battery" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableBattery(v *float64) *ImageCreate {
+	if v != nil {
+		_c.SetBattery(*v)
+	}
+	return _c
+}
+
+// SetButton sets the "button" field.
+func (_c *ImageCreate) SetButton(v bool) *ImageCreate {
+	_c.mutation.SetButton(v)
+	return _c
+}
+
+// SetNillableButton sets the "button" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableButton(v *bool) *ImageCreate {
+	if v != nil {
+		_c.SetButton(*v)
+	}
+	return _c
+}
+
+// SetOrientation sets the "orientation" field.
+func (_c *ImageCreate) SetOrientation(v int) *ImageCreate {
+	_c.mutation.SetOrientation(v)
+	return _c
+}
+
+// SetNillableOrientation sets the "orientation" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableOrientation(v *int) *ImageCreate {
+	if v != nil {
+		_c.SetOrientation(*v)
+	}
+	return _c
+}
+
+// SetWarnings sets the "warnings" field.
+func (_c *ImageCreate) SetWarnings(v []string) *ImageCreate {
+	_c.mutation.SetWarnings(v)
+	return _c
+}
+
 // SetNoFlashShutterSpeed sets the "no_flash_shutter_speed" field.
 func (_c *ImageCreate) SetNoFlashShutterSpeed(v float64) *ImageCreate {
 	_c.mutation.SetNoFlashShutterSpeed(v)
@@ -290,6 +352,7 @@ func (_c *ImageCreate) Mutation() *ImageMutation {
 
 // Save creates the Image in the database.
 func (_c *ImageCreate) Save(ctx context.Context) (*Image, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -312,6 +375,14 @@ func (_c *ImageCreate) Exec(ctx context.Context) error {
 func (_c *ImageCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *ImageCreate) defaults() {
+	if _, ok := _c.mutation.Orientation(); !ok {
+		v := image.DefaultOrientation
+		_c.mutation.SetOrientation(v)
 	}
 }
 
@@ -340,6 +411,9 @@ func (_c *ImageCreate) check() error {
 	}
 	if _, ok := _c.mutation.FileID(); !ok {
 		return &ValidationError{Name: "file_id", err: errors.New(`generated: missing required field "Image.file_id"`)}
+	}
+	if _, ok := _c.mutation.Orientation(); !ok {
+		return &ValidationError{Name: "orientation", err: errors.New(`generated: missing required field "Image.orientation"`)}
 	}
 	if _, ok := _c.mutation.Metadata(); !ok {
 		return &ValidationError{Name: "metadata", err: errors.New(`generated: missing required field "Image.metadata"`)}
@@ -442,6 +516,26 @@ func (_c *ImageCreate) createSpec() (*Image, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Humidity(); ok {
 		_spec.SetField(image.FieldHumidity, field.TypeFloat64, value)
 		_node.Humidity = &value
+	}
+	if value, ok := _c.mutation.Luminosity(); ok {
+		_spec.SetField(image.FieldLuminosity, field.TypeFloat64, value)
+		_node.Luminosity = &value
+	}
+	if value, ok := _c.mutation.Battery(); ok {
+		_spec.SetField(image.FieldBattery, field.TypeFloat64, value)
+		_node.Battery = &value
+	}
+	if value, ok := _c.mutation.Button(); ok {
+		_spec.SetField(image.FieldButton, field.TypeBool, value)
+		_node.Button = &value
+	}
+	if value, ok := _c.mutation.Orientation(); ok {
+		_spec.SetField(image.FieldOrientation, field.TypeInt, value)
+		_node.Orientation = value
+	}
+	if value, ok := _c.mutation.Warnings(); ok {
+		_spec.SetField(image.FieldWarnings, field.TypeJSON, value)
+		_node.Warnings = value
 	}
 	if value, ok := _c.mutation.NoFlashShutterSpeed(); ok {
 		_spec.SetField(image.FieldNoFlashShutterSpeed, field.TypeFloat64, value)
@@ -830,6 +924,108 @@ func (u *ImageUpsert) AddHumidity(v float64) *ImageUpsert {
 // ClearHumidity clears the value of the "humidity" field.
 func (u *ImageUpsert) ClearHumidity() *ImageUpsert {
 	u.SetNull(image.FieldHumidity)
+	return u
+}
+
+// SetLuminosity sets the "luminosity" field.
+func (u *ImageUpsert) SetLuminosity(v float64) *ImageUpsert {
+	u.Set(image.FieldLuminosity, v)
+	return u
+}
+
+// UpdateLuminosity sets the "luminosity" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateLuminosity() *ImageUpsert {
+	u.SetExcluded(image.FieldLuminosity)
+	return u
+}
+
+// AddLuminosity adds v to the "luminosity" field.
+func (u *ImageUpsert) AddLuminosity(v float64) *ImageUpsert {
+	u.Add(image.FieldLuminosity, v)
+	return u
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (u *ImageUpsert) ClearLuminosity() *ImageUpsert {
+	u.SetNull(image.FieldLuminosity)
+	return u
+}
+
+// SetBattery sets the "battery" field.
+func (u *ImageUpsert) SetBattery(v float64) *ImageUpsert {
+	u.Set(image.FieldBattery, v)
+	return u
+}
+
+// UpdateBattery sets the "battery" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateBattery() *ImageUpsert {
+	u.SetExcluded(image.FieldBattery)
+	return u
+}
+
+// AddBattery adds v to the "battery" field.
+func (u *ImageUpsert) AddBattery(v float64) *ImageUpsert {
+	u.Add(image.FieldBattery, v)
+	return u
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (u *ImageUpsert) ClearBattery() *ImageUpsert {
+	u.SetNull(image.FieldBattery)
+	return u
+}
+
+// SetButton sets the "button" field.
+func (u *ImageUpsert) SetButton(v bool) *ImageUpsert {
+	u.Set(image.FieldButton, v)
+	return u
+}
+
+// UpdateButton sets the "button" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateButton() *ImageUpsert {
+	u.SetExcluded(image.FieldButton)
+	return u
+}
+
+// ClearButton clears the value of the "button" field.
+func (u *ImageUpsert) ClearButton() *ImageUpsert {
+	u.SetNull(image.FieldButton)
+	return u
+}
+
+// SetOrientation sets the "orientation" field.
+func (u *ImageUpsert) SetOrientation(v int) *ImageUpsert {
+	u.Set(image.FieldOrientation, v)
+	return u
+}
+
+// UpdateOrientation sets the "orientation" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateOrientation() *ImageUpsert {
+	u.SetExcluded(image.FieldOrientation)
+	return u
+}
+
+// AddOrientation adds v to the "orientation" field.
+func (u *ImageUpsert) AddOrientation(v int) *ImageUpsert {
+	u.Add(image.FieldOrientation, v)
+	return u
+}
+
+// SetWarnings sets the "warnings" field.
+func (u *ImageUpsert) SetWarnings(v []string) *ImageUpsert {
+	u.Set(image.FieldWarnings, v)
+	return u
+}
+
+// UpdateWarnings sets the "warnings" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateWarnings() *ImageUpsert {
+	u.SetExcluded(image.FieldWarnings)
+	return u
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (u *ImageUpsert) ClearWarnings() *ImageUpsert {
+	u.SetNull(image.FieldWarnings)
 	return u
 }
 
@@ -1324,6 +1520,125 @@ func (u *ImageUpsertOne) ClearHumidity() *ImageUpsertOne {
 	})
 }
 
+// SetLuminosity sets the "luminosity" field.
+func (u *ImageUpsertOne) SetLuminosity(v float64) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLuminosity(v)
+	})
+}
+
+// AddLuminosity adds v to the "luminosity" field.
+func (u *ImageUpsertOne) AddLuminosity(v float64) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddLuminosity(v)
+	})
+}
+
+// UpdateLuminosity sets the "luminosity" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateLuminosity() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLuminosity()
+	})
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (u *ImageUpsertOne) ClearLuminosity() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLuminosity()
+	})
+}
+
+// SetBattery sets the "battery" field.
+func (u *ImageUpsertOne) SetBattery(v float64) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBattery(v)
+	})
+}
+
+// AddBattery adds v to the "battery" field.
+func (u *ImageUpsertOne) AddBattery(v float64) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddBattery(v)
+	})
+}
+
+// UpdateBattery sets the "battery" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateBattery() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBattery()
+	})
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (u *ImageUpsertOne) ClearBattery() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBattery()
+	})
+}
+
+// SetButton sets the "button" field.
+func (u *ImageUpsertOne) SetButton(v bool) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetButton(v)
+	})
+}
+
+// UpdateButton sets the "button" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateButton() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateButton()
+	})
+}
+
+// ClearButton clears the value of the "button" field.
+func (u *ImageUpsertOne) ClearButton() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearButton()
+	})
+}
+
+// SetOrientation sets the "orientation" field.
+func (u *ImageUpsertOne) SetOrientation(v int) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetOrientation(v)
+	})
+}
+
+// AddOrientation adds v to the "orientation" field.
+func (u *ImageUpsertOne) AddOrientation(v int) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddOrientation(v)
+	})
+}
+
+// UpdateOrientation sets the "orientation" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateOrientation() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateOrientation()
+	})
+}
+
+// SetWarnings sets the "warnings" field.
+func (u *ImageUpsertOne) SetWarnings(v []string) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetWarnings(v)
+	})
+}
+
+// UpdateWarnings sets the "warnings" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateWarnings() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateWarnings()
+	})
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (u *ImageUpsertOne) ClearWarnings() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearWarnings()
+	})
+}
+
 // SetNoFlashShutterSpeed sets the "no_flash_shutter_speed" field.
 func (u *ImageUpsertOne) SetNoFlashShutterSpeed(v float64) *ImageUpsertOne {
 	return u.Update(func(s *ImageUpsert) {
@@ -1523,6 +1838,7 @@ func (_c *ImageCreateBulk) Save(ctx context.Context) ([]*Image, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*ImageMutation)
 				if !ok {
@@ -1998,6 +2314,125 @@ func (u *ImageUpsertBulk) UpdateHumidity() *ImageUpsertBulk {
 func (u *ImageUpsertBulk) ClearHumidity() *ImageUpsertBulk {
 	return u.Update(func(s *ImageUpsert) {
 		s.ClearHumidity()
+	})
+}
+
+// SetLuminosity sets the "luminosity" field.
+func (u *ImageUpsertBulk) SetLuminosity(v float64) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLuminosity(v)
+	})
+}
+
+// AddLuminosity adds v to the "luminosity" field.
+func (u *ImageUpsertBulk) AddLuminosity(v float64) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddLuminosity(v)
+	})
+}
+
+// UpdateLuminosity sets the "luminosity" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateLuminosity() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLuminosity()
+	})
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (u *ImageUpsertBulk) ClearLuminosity() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLuminosity()
+	})
+}
+
+// SetBattery sets the "battery" field.
+func (u *ImageUpsertBulk) SetBattery(v float64) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBattery(v)
+	})
+}
+
+// AddBattery adds v to the "battery" field.
+func (u *ImageUpsertBulk) AddBattery(v float64) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddBattery(v)
+	})
+}
+
+// UpdateBattery sets the "battery" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateBattery() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBattery()
+	})
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (u *ImageUpsertBulk) ClearBattery() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBattery()
+	})
+}
+
+// SetButton sets the "button" field.
+func (u *ImageUpsertBulk) SetButton(v bool) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetButton(v)
+	})
+}
+
+// UpdateButton sets the "button" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateButton() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateButton()
+	})
+}
+
+// ClearButton clears the value of the "button" field.
+func (u *ImageUpsertBulk) ClearButton() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearButton()
+	})
+}
+
+// SetOrientation sets the "orientation" field.
+func (u *ImageUpsertBulk) SetOrientation(v int) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetOrientation(v)
+	})
+}
+
+// AddOrientation adds v to the "orientation" field.
+func (u *ImageUpsertBulk) AddOrientation(v int) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.AddOrientation(v)
+	})
+}
+
+// UpdateOrientation sets the "orientation" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateOrientation() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateOrientation()
+	})
+}
+
+// SetWarnings sets the "warnings" field.
+func (u *ImageUpsertBulk) SetWarnings(v []string) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetWarnings(v)
+	})
+}
+
+// UpdateWarnings sets the "warnings" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateWarnings() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateWarnings()
+	})
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (u *ImageUpsertBulk) ClearWarnings() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearWarnings()
 	})
 }
 

@@ -316,6 +316,119 @@ func (_u *ImageUpdate) ClearHumidity() *ImageUpdate {
 	return _u
 }
 
+// SetLuminosity sets the "luminosity" field.
+func (_u *ImageUpdate) SetLuminosity(v float64) *ImageUpdate {
+	_u.mutation.ResetLuminosity()
+	_u.mutation.SetLuminosity(v)
+	return _u
+}
+
+// SetNillableLuminosity sets the "luminosity" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableLuminosity(v *float64) *ImageUpdate {
+	if v != nil {
+		_u.SetLuminosity(*v)
+	}
+	return _u
+}
+
+// AddLuminosity adds value to the "luminosity" field.
+func (_u *ImageUpdate) AddLuminosity(v float64) *ImageUpdate {
+	_u.mutation.AddLuminosity(v)
+	return _u
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (_u *ImageUpdate) ClearLuminosity() *ImageUpdate {
+	_u.mutation.ClearLuminosity()
+	return _u
+}
+
+// SetBattery sets the "battery" field.
+func (_u *ImageUpdate) SetBattery(v float64) *ImageUpdate {
+	_u.mutation.ResetBattery()
+	_u.mutation.SetBattery(v)
+	return _u
+}
+
+// SetNillableBattery sets the "battery" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableBattery(v *float64) *ImageUpdate {
+	if v != nil {
+		_u.SetBattery(*v)
+	}
+	return _u
+}
+
+// AddBattery adds value to the "battery" field.
+func (_u *ImageUpdate) AddBattery(v float64) *ImageUpdate {
+	_u.mutation.AddBattery(v)
+	return _u
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (_u *ImageUpdate) ClearBattery() *ImageUpdate {
+	_u.mutation.ClearBattery()
+	return _u
+}
+
+// SetButton sets the "button" field.
+func (_u *ImageUpdate) SetButton(v bool) *ImageUpdate {
+	_u.mutation.SetButton(v)
+	return _u
+}
+
+// SetNillableButton sets the "button" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableButton(v *bool) *ImageUpdate {
+	if v != nil {
+		_u.SetButton(*v)
+	}
+	return _u
+}
+
+// ClearButton clears the value of the "button" field.
+func (_u *ImageUpdate) ClearButton() *ImageUpdate {
+	_u.mutation.ClearButton()
+	return _u
+}
+
+// SetOrientation sets the "orientation" field.
+func (_u *ImageUpdate) SetOrientation(v int) *ImageUpdate {
+	_u.mutation.ResetOrientation()
+	_u.mutation.SetOrientation(v)
+	return _u
+}
+
+// SetNillableOrientation sets the "orientation" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableOrientation(v *int) *ImageUpdate {
+	if v != nil {
+		_u.SetOrientation(*v)
+	}
+	return _u
+}
+
+// AddOrientation adds value to the "orientation" field.
+func (_u *ImageUpdate) AddOrientation(v int) *ImageUpdate {
+	_u.mutation.AddOrientation(v)
+	return _u
+}
+
+// SetWarnings sets the "warnings" field.
+func (_u *ImageUpdate) SetWarnings(v []string) *ImageUpdate {
+	_u.mutation.SetWarnings(v)
+	return _u
+}
+
+// AppendWarnings appends value to the "warnings" field.
+func (_u *ImageUpdate) AppendWarnings(v []string) *ImageUpdate {
+	_u.mutation.AppendWarnings(v)
+	return _u
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (_u *ImageUpdate) ClearWarnings() *ImageUpdate {
+	_u.mutation.ClearWarnings()
+	return _u
+}
+
 // SetNoFlashShutterSpeed sets the "no_flash_shutter_speed" field.
 func (_u *ImageUpdate) SetNoFlashShutterSpeed(v float64) *ImageUpdate {
 	_u.mutation.ResetNoFlashShutterSpeed()
@@ -650,6 +763,47 @@ func (_u *ImageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.HumidityCleared() {
 		_spec.ClearField(image.FieldHumidity, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Luminosity(); ok {
+		_spec.SetField(image.FieldLuminosity, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedLuminosity(); ok {
+		_spec.AddField(image.FieldLuminosity, field.TypeFloat64, value)
+	}
+	if _u.mutation.LuminosityCleared() {
+		_spec.ClearField(image.FieldLuminosity, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Battery(); ok {
+		_spec.SetField(image.FieldBattery, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedBattery(); ok {
+		_spec.AddField(image.FieldBattery, field.TypeFloat64, value)
+	}
+	if _u.mutation.BatteryCleared() {
+		_spec.ClearField(image.FieldBattery, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Button(); ok {
+		_spec.SetField(image.FieldButton, field.TypeBool, value)
+	}
+	if _u.mutation.ButtonCleared() {
+		_spec.ClearField(image.FieldButton, field.TypeBool)
+	}
+	if value, ok := _u.mutation.Orientation(); ok {
+		_spec.SetField(image.FieldOrientation, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedOrientation(); ok {
+		_spec.AddField(image.FieldOrientation, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Warnings(); ok {
+		_spec.SetField(image.FieldWarnings, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedWarnings(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, image.FieldWarnings, value)
+		})
+	}
+	if _u.mutation.WarningsCleared() {
+		_spec.ClearField(image.FieldWarnings, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.NoFlashShutterSpeed(); ok {
 		_spec.SetField(image.FieldNoFlashShutterSpeed, field.TypeFloat64, value)
@@ -1075,6 +1229,119 @@ func (_u *ImageUpdateOne) ClearHumidity() *ImageUpdateOne {
 	return _u
 }
 
+// SetLuminosity sets the "luminosity" field.
+func (_u *ImageUpdateOne) SetLuminosity(v float64) *ImageUpdateOne {
+	_u.mutation.ResetLuminosity()
+	_u.mutation.SetLuminosity(v)
+	return _u
+}
+
+// SetNillableLuminosity sets the "luminosity" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableLuminosity(v *float64) *ImageUpdateOne {
+	if v != nil {
+		_u.SetLuminosity(*v)
+	}
+	return _u
+}
+
+// AddLuminosity adds value to the "luminosity" field.
+func (_u *ImageUpdateOne) AddLuminosity(v float64) *ImageUpdateOne {
+	_u.mutation.AddLuminosity(v)
+	return _u
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (_u *ImageUpdateOne) ClearLuminosity() *ImageUpdateOne {
+	_u.mutation.ClearLuminosity()
+	return _u
+}
+
+// SetBattery sets the "battery" field.
+func (_u *ImageUpdateOne) SetBattery(v float64) *ImageUpdateOne {
+	_u.mutation.ResetBattery()
+	_u.mutation.SetBattery(v)
+	return _u
+}
+
+// SetNillableBattery sets the "battery" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableBattery(v *float64) *ImageUpdateOne {
+	if v != nil {
+		_u.SetBattery(*v)
+	}
+	return _u
+}
+
+// AddBattery adds value to the "battery" field.
+func (_u *ImageUpdateOne) AddBattery(v float64) *ImageUpdateOne {
+	_u.mutation.AddBattery(v)
+	return _u
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (_u *ImageUpdateOne) ClearBattery() *ImageUpdateOne {
+	_u.mutation.ClearBattery()
+	return _u
+}
+
+// SetButton sets the "button" field.
+func (_u *ImageUpdateOne) SetButton(v bool) *ImageUpdateOne {
+	_u.mutation.SetButton(v)
+	return _u
+}
+
+// SetNillableButton sets the "button" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableButton(v *bool) *ImageUpdateOne {
+	if v != nil {
+		_u.SetButton(*v)
+	}
+	return _u
+}
+
+// ClearButton clears the value of the "button" field.
+func (_u *ImageUpdateOne) ClearButton() *ImageUpdateOne {
+	_u.mutation.ClearButton()
+	return _u
+}
+
+// SetOrientation sets the "orientation" field.
+func (_u *ImageUpdateOne) SetOrientation(v int) *ImageUpdateOne {
+	_u.mutation.ResetOrientation()
+	_u.mutation.SetOrientation(v)
+	return _u
+}
+
+// SetNillableOrientation sets the "orientation" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableOrientation(v *int) *ImageUpdateOne {
+	if v != nil {
+		_u.SetOrientation(*v)
+	}
+	return _u
+}
+
+// AddOrientation adds value to the "orientation" field.
+func (_u *ImageUpdateOne) AddOrientation(v int) *ImageUpdateOne {
+	_u.mutation.AddOrientation(v)
+	return _u
+}
+
+// SetWarnings sets the "warnings" field.
+func (_u *ImageUpdateOne) SetWarnings(v []string) *ImageUpdateOne {
+	_u.mutation.SetWarnings(v)
+	return _u
+}
+
+// AppendWarnings appends value to the "warnings" field.
+func (_u *ImageUpdateOne) AppendWarnings(v []string) *ImageUpdateOne {
+	_u.mutation.AppendWarnings(v)
+	return _u
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (_u *ImageUpdateOne) ClearWarnings() *ImageUpdateOne {
+	_u.mutation.ClearWarnings()
+	return _u
+}
+
 // SetNoFlashShutterSpeed sets the "no_flash_shutter_speed" field.
 func (_u *ImageUpdateOne) SetNoFlashShutterSpeed(v float64) *ImageUpdateOne {
 	_u.mutation.ResetNoFlashShutterSpeed()
@@ -1439,6 +1706,47 @@ func (_u *ImageUpdateOne) sqlSave(ctx context.Context) (_node *Image, err error)
 	}
 	if _u.mutation.HumidityCleared() {
 		_spec.ClearField(image.FieldHumidity, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Luminosity(); ok {
+		_spec.SetField(image.FieldLuminosity, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedLuminosity(); ok {
+		_spec.AddField(image.FieldLuminosity, field.TypeFloat64, value)
+	}
+	if _u.mutation.LuminosityCleared() {
+		_spec.ClearField(image.FieldLuminosity, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Battery(); ok {
+		_spec.SetField(image.FieldBattery, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedBattery(); ok {
+		_spec.AddField(image.FieldBattery, field.TypeFloat64, value)
+	}
+	if _u.mutation.BatteryCleared() {
+		_spec.ClearField(image.FieldBattery, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Button(); ok {
+		_spec.SetField(image.FieldButton, field.TypeBool, value)
+	}
+	if _u.mutation.ButtonCleared() {
+		_spec.ClearField(image.FieldButton, field.TypeBool)
+	}
+	if value, ok := _u.mutation.Orientation(); ok {
+		_spec.SetField(image.FieldOrientation, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedOrientation(); ok {
+		_spec.AddField(image.FieldOrientation, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Warnings(); ok {
+		_spec.SetField(image.FieldWarnings, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedWarnings(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, image.FieldWarnings, value)
+		})
+	}
+	if _u.mutation.WarningsCleared() {
+		_spec.ClearField(image.FieldWarnings, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.NoFlashShutterSpeed(); ok {
 		_spec.SetField(image.FieldNoFlashShutterSpeed, field.TypeFloat64, value)

@@ -6868,6 +6868,15 @@ type ImageMutation struct {
 	addtemperature            *float64
 	humidity                  *float64
 	addhumidity               *float64
+	luminosity                *float64
+	addluminosity             *float64
+	battery                   *float64
+	addbattery                *float64
+	button                    *bool
+	orientation               *int
+	addorientation            *int
+	warnings                  *[]string
+	appendwarnings            []string
 	no_flash_shutter_speed    *float64
 	addno_flash_shutter_speed *float64
 	no_flash_exposure_time    *float64
@@ -7862,6 +7871,316 @@ func (m *ImageMutation) ResetHumidity() {
 	delete(m.clearedFields, image.FieldHumidity)
 }
 
+// SetLuminosity sets the "luminosity" field.
+func (m *ImageMutation) SetLuminosity(f float64) {
+	m.luminosity = &f
+	m.addluminosity = nil
+}
+
+// Luminosity returns the value of the "luminosity" field in the mutation.
+func (m *ImageMutation) Luminosity() (r float64, exists bool) {
+	v := m.luminosity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLuminosity returns the old "luminosity" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldLuminosity(ctx context.Context) (v *float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLuminosity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLuminosity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLuminosity: %w", err)
+	}
+	return oldValue.Luminosity, nil
+}
+
+// AddLuminosity adds f to the "luminosity" field.
+func (m *ImageMutation) AddLuminosity(f float64) {
+	if m.addluminosity != nil {
+		*m.addluminosity += f
+	} else {
+		m.addluminosity = &f
+	}
+}
+
+// AddedLuminosity returns the value that was added to the "luminosity" field in this mutation.
+func (m *ImageMutation) AddedLuminosity() (r float64, exists bool) {
+	v := m.addluminosity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLuminosity clears the value of the "luminosity" field.
+func (m *ImageMutation) ClearLuminosity() {
+	m.luminosity = nil
+	m.addluminosity = nil
+	m.clearedFields[image.FieldLuminosity] = struct{}{}
+}
+
+// LuminosityCleared returns if the "luminosity" field was cleared in this mutation.
+func (m *ImageMutation) LuminosityCleared() bool {
+	_, ok := m.clearedFields[image.FieldLuminosity]
+	return ok
+}
+
+// ResetLuminosity resets all changes to the "luminosity" field.
+func (m *ImageMutation) ResetLuminosity() {
+	m.luminosity = nil
+	m.addluminosity = nil
+	delete(m.clearedFields, image.FieldLuminosity)
+}
+
+// SetBattery sets the "battery" field.
+func (m *ImageMutation) SetBattery(f float64) {
+	m.battery = &f
+	m.addbattery = nil
+}
+
+// Battery returns the value of the "battery" field in the mutation.
+func (m *ImageMutation) Battery() (r float64, exists bool) {
+	v := m.battery
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBattery returns the old "battery" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldBattery(ctx context.Context) (v *float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBattery is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBattery requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBattery: %w", err)
+	}
+	return oldValue.Battery, nil
+}
+
+// AddBattery adds f to the "battery" field.
+func (m *ImageMutation) AddBattery(f float64) {
+	if m.addbattery != nil {
+		*m.addbattery += f
+	} else {
+		m.addbattery = &f
+	}
+}
+
+// AddedBattery returns the value that was added to the "battery" field in this mutation.
+func (m *ImageMutation) AddedBattery() (r float64, exists bool) {
+	v := m.addbattery
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearBattery clears the value of the "battery" field.
+func (m *ImageMutation) ClearBattery() {
+	m.battery = nil
+	m.addbattery = nil
+	m.clearedFields[image.FieldBattery] = struct{}{}
+}
+
+// BatteryCleared returns if the "battery" field was cleared in this mutation.
+func (m *ImageMutation) BatteryCleared() bool {
+	_, ok := m.clearedFields[image.FieldBattery]
+	return ok
+}
+
+// ResetBattery resets all changes to the "battery" field.
+func (m *ImageMutation) ResetBattery() {
+	m.battery = nil
+	m.addbattery = nil
+	delete(m.clearedFields, image.FieldBattery)
+}
+
+// SetButton sets the "button" field.
+func (m *ImageMutation) SetButton(b bool) {
+	m.button = &b
+}
+
+// Button returns the value of the "button" field in the mutation.
+func (m *ImageMutation) Button() (r bool, exists bool) {
+	v := m.button
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldButton returns the old "button" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldButton(ctx context.Context) (v *bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldButton is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldButton requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldButton: %w", err)
+	}
+	return oldValue.Button, nil
+}
+
+// ClearButton clears the value of the "button" field.
+func (m *ImageMutation) ClearButton() {
+	m.button = nil
+	m.clearedFields[image.FieldButton] = struct{}{}
+}
+
+// ButtonCleared returns if the "button" field was cleared in this mutation.
+func (m *ImageMutation) ButtonCleared() bool {
+	_, ok := m.clearedFields[image.FieldButton]
+	return ok
+}
+
+// ResetButton resets all changes to the "button" field.
+func (m *ImageMutation) ResetButton() {
+	m.button = nil
+	delete(m.clearedFields, image.FieldButton)
+}
+
+// SetOrientation sets the "orientation" field.
+func (m *ImageMutation) SetOrientation(i int) {
+	m.orientation = &i
+	m.addorientation = nil
+}
+
+// Orientation returns the value of the "orientation" field in the mutation.
+func (m *ImageMutation) Orientation() (r int, exists bool) {
+	v := m.orientation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrientation returns the old "orientation" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldOrientation(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrientation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrientation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrientation: %w", err)
+	}
+	return oldValue.Orientation, nil
+}
+
+// AddOrientation adds i to the "orientation" field.
+func (m *ImageMutation) AddOrientation(i int) {
+	if m.addorientation != nil {
+		*m.addorientation += i
+	} else {
+		m.addorientation = &i
+	}
+}
+
+// AddedOrientation returns the value that was added to the "orientation" field in this mutation.
+func (m *ImageMutation) AddedOrientation() (r int, exists bool) {
+	v := m.addorientation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOrientation resets all changes to the "orientation" field.
+func (m *ImageMutation) ResetOrientation() {
+	m.orientation = nil
+	m.addorientation = nil
+}
+
+// SetWarnings sets the "warnings" field.
+func (m *ImageMutation) SetWarnings(s []string) {
+	m.warnings = &s
+	m.appendwarnings = nil
+}
+
+// Warnings returns the value of the "warnings" field in the mutation.
+func (m *ImageMutation) Warnings() (r []string, exists bool) {
+	v := m.warnings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnings returns the old "warnings" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldWarnings(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnings is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnings requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnings: %w", err)
+	}
+	return oldValue.Warnings, nil
+}
+
+// AppendWarnings adds s to the "warnings" field.
+func (m *ImageMutation) AppendWarnings(s []string) {
+	m.appendwarnings = append(m.appendwarnings, s...)
+}
+
+// AppendedWarnings returns the list of values that were appended to the "warnings" field in this mutation.
+func (m *ImageMutation) AppendedWarnings() ([]string, bool) {
+	if len(m.appendwarnings) == 0 {
+		return nil, false
+	}
+	return m.appendwarnings, true
+}
+
+// ClearWarnings clears the value of the "warnings" field.
+func (m *ImageMutation) ClearWarnings() {
+	m.warnings = nil
+	m.appendwarnings = nil
+	m.clearedFields[image.FieldWarnings] = struct{}{}
+}
+
+// WarningsCleared returns if the "warnings" field was cleared in this mutation.
+func (m *ImageMutation) WarningsCleared() bool {
+	_, ok := m.clearedFields[image.FieldWarnings]
+	return ok
+}
+
+// ResetWarnings resets all changes to the "warnings" field.
+func (m *ImageMutation) ResetWarnings() {
+	m.warnings = nil
+	m.appendwarnings = nil
+	delete(m.clearedFields, image.FieldWarnings)
+}
+
 // SetNoFlashShutterSpeed sets the "no_flash_shutter_speed" field.
 func (m *ImageMutation) SetNoFlashShutterSpeed(f float64) {
 	m.no_flash_shutter_speed = &f
@@ -8440,7 +8759,7 @@ func (m *ImageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ImageMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 28)
 	if m.device != nil {
 		fields = append(fields, image.FieldDeviceID)
 	}
@@ -8488,6 +8807,21 @@ func (m *ImageMutation) Fields() []string {
 	}
 	if m.humidity != nil {
 		fields = append(fields, image.FieldHumidity)
+	}
+	if m.luminosity != nil {
+		fields = append(fields, image.FieldLuminosity)
+	}
+	if m.battery != nil {
+		fields = append(fields, image.FieldBattery)
+	}
+	if m.button != nil {
+		fields = append(fields, image.FieldButton)
+	}
+	if m.orientation != nil {
+		fields = append(fields, image.FieldOrientation)
+	}
+	if m.warnings != nil {
+		fields = append(fields, image.FieldWarnings)
 	}
 	if m.no_flash_shutter_speed != nil {
 		fields = append(fields, image.FieldNoFlashShutterSpeed)
@@ -8550,6 +8884,16 @@ func (m *ImageMutation) Field(name string) (ent.Value, bool) {
 		return m.Temperature()
 	case image.FieldHumidity:
 		return m.Humidity()
+	case image.FieldLuminosity:
+		return m.Luminosity()
+	case image.FieldBattery:
+		return m.Battery()
+	case image.FieldButton:
+		return m.Button()
+	case image.FieldOrientation:
+		return m.Orientation()
+	case image.FieldWarnings:
+		return m.Warnings()
 	case image.FieldNoFlashShutterSpeed:
 		return m.NoFlashShutterSpeed()
 	case image.FieldNoFlashExposureTime:
@@ -8605,6 +8949,16 @@ func (m *ImageMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldTemperature(ctx)
 	case image.FieldHumidity:
 		return m.OldHumidity(ctx)
+	case image.FieldLuminosity:
+		return m.OldLuminosity(ctx)
+	case image.FieldBattery:
+		return m.OldBattery(ctx)
+	case image.FieldButton:
+		return m.OldButton(ctx)
+	case image.FieldOrientation:
+		return m.OldOrientation(ctx)
+	case image.FieldWarnings:
+		return m.OldWarnings(ctx)
 	case image.FieldNoFlashShutterSpeed:
 		return m.OldNoFlashShutterSpeed(ctx)
 	case image.FieldNoFlashExposureTime:
@@ -8740,6 +9094,41 @@ func (m *ImageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetHumidity(v)
 		return nil
+	case image.FieldLuminosity:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLuminosity(v)
+		return nil
+	case image.FieldBattery:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBattery(v)
+		return nil
+	case image.FieldButton:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetButton(v)
+		return nil
+	case image.FieldOrientation:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrientation(v)
+		return nil
+	case image.FieldWarnings:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnings(v)
+		return nil
 	case image.FieldNoFlashShutterSpeed:
 		v, ok := value.(float64)
 		if !ok {
@@ -8824,6 +9213,15 @@ func (m *ImageMutation) AddedFields() []string {
 	if m.addhumidity != nil {
 		fields = append(fields, image.FieldHumidity)
 	}
+	if m.addluminosity != nil {
+		fields = append(fields, image.FieldLuminosity)
+	}
+	if m.addbattery != nil {
+		fields = append(fields, image.FieldBattery)
+	}
+	if m.addorientation != nil {
+		fields = append(fields, image.FieldOrientation)
+	}
 	if m.addno_flash_shutter_speed != nil {
 		fields = append(fields, image.FieldNoFlashShutterSpeed)
 	}
@@ -8865,6 +9263,12 @@ func (m *ImageMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedTemperature()
 	case image.FieldHumidity:
 		return m.AddedHumidity()
+	case image.FieldLuminosity:
+		return m.AddedLuminosity()
+	case image.FieldBattery:
+		return m.AddedBattery()
+	case image.FieldOrientation:
+		return m.AddedOrientation()
 	case image.FieldNoFlashShutterSpeed:
 		return m.AddedNoFlashShutterSpeed()
 	case image.FieldNoFlashExposureTime:
@@ -8947,6 +9351,27 @@ func (m *ImageMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddHumidity(v)
 		return nil
+	case image.FieldLuminosity:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLuminosity(v)
+		return nil
+	case image.FieldBattery:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBattery(v)
+		return nil
+	case image.FieldOrientation:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOrientation(v)
+		return nil
 	case image.FieldNoFlashShutterSpeed:
 		v, ok := value.(float64)
 		if !ok {
@@ -9014,6 +9439,18 @@ func (m *ImageMutation) ClearedFields() []string {
 	if m.FieldCleared(image.FieldHumidity) {
 		fields = append(fields, image.FieldHumidity)
 	}
+	if m.FieldCleared(image.FieldLuminosity) {
+		fields = append(fields, image.FieldLuminosity)
+	}
+	if m.FieldCleared(image.FieldBattery) {
+		fields = append(fields, image.FieldBattery)
+	}
+	if m.FieldCleared(image.FieldButton) {
+		fields = append(fields, image.FieldButton)
+	}
+	if m.FieldCleared(image.FieldWarnings) {
+		fields = append(fields, image.FieldWarnings)
+	}
 	if m.FieldCleared(image.FieldNoFlashShutterSpeed) {
 		fields = append(fields, image.FieldNoFlashShutterSpeed)
 	}
@@ -9066,6 +9503,18 @@ func (m *ImageMutation) ClearField(name string) error {
 		return nil
 	case image.FieldHumidity:
 		m.ClearHumidity()
+		return nil
+	case image.FieldLuminosity:
+		m.ClearLuminosity()
+		return nil
+	case image.FieldBattery:
+		m.ClearBattery()
+		return nil
+	case image.FieldButton:
+		m.ClearButton()
+		return nil
+	case image.FieldWarnings:
+		m.ClearWarnings()
 		return nil
 	case image.FieldNoFlashShutterSpeed:
 		m.ClearNoFlashShutterSpeed()
@@ -9137,6 +9586,21 @@ func (m *ImageMutation) ResetField(name string) error {
 		return nil
 	case image.FieldHumidity:
 		m.ResetHumidity()
+		return nil
+	case image.FieldLuminosity:
+		m.ResetLuminosity()
+		return nil
+	case image.FieldBattery:
+		m.ResetBattery()
+		return nil
+	case image.FieldButton:
+		m.ResetButton()
+		return nil
+	case image.FieldOrientation:
+		m.ResetOrientation()
+		return nil
+	case image.FieldWarnings:
+		m.ResetWarnings()
 		return nil
 	case image.FieldNoFlashShutterSpeed:
 		m.ResetNoFlashShutterSpeed()

@@ -4,6 +4,7 @@ package generated
 
 import (
 	"tagma/ent/generated/device"
+	"tagma/ent/generated/image"
 	"tagma/ent/generated/keyedrequest"
 	"tagma/ent/generated/user"
 	"tagma/ent/schema"
@@ -19,6 +20,12 @@ func init() {
 	deviceDescID := deviceFields[0].Descriptor()
 	// device.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	device.IDValidator = deviceDescID.Validators[0].(func(string) error)
+	imageFields := schema.Image{}.Fields()
+	_ = imageFields
+	// imageDescOrientation is the schema descriptor for orientation field.
+	imageDescOrientation := imageFields[20].Descriptor()
+	// image.DefaultOrientation holds the default value on creation for the orientation field.
+	image.DefaultOrientation = imageDescOrientation.Default.(int)
 	keyedrequestFields := schema.KeyedRequest{}.Fields()
 	_ = keyedrequestFields
 	// keyedrequestDescEffective is the schema descriptor for effective field.

@@ -34,6 +34,12 @@ func (Image) Fields() []ent.Field {
 		measurement("longitude", "Degrees east."),
 		measurement("temperature", "Degrees Celsius."),
 		measurement("humidity", "Percent relative humidity."),
+		measurement("luminosity", "Ambient light, in the unit of the trap's software."),
+		measurement("battery", "Percent of the battery's charge."),
+		field.Bool("button").Optional().Nillable().Comment("Whether the trap's button was pressed."),
+		field.Int("orientation").Default(1).Comment("EXIF orientation, 1 to 8. 1 in rows from before the column."),
+		field.JSON("warnings", []string{}).Optional().SchemaType(plainJSON).
+			Comment("The deviations of the file from the JPEG standard: an array of names, or null if there are none."),
 		measurement("no_flash_shutter_speed", "APEX value of the exposure without flash."),
 		measurement("no_flash_exposure_time", "Seconds of the exposure without flash."),
 		measurement("no_flash_brightness", "APEX brightness of the exposure without flash."),
@@ -60,7 +66,7 @@ func (Image) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("device_id", "taken_at").Unique(),
 		index.Fields("taken_at", "device_id"),
-		index.Fields("device_id", "taken_at", "temperature", "humidity").StorageKey("image_weather").
+		index.Fields("device_id", "taken_at", "temperature", "humidity", "luminosity").StorageKey("image_weather").
 			Annotations(entsql.IncludeColumns("id")),
 	}
 }

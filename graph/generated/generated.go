@@ -382,7 +382,7 @@ frames.
 
 Sign in with the mutation ` + "`" + `login` + "`" + `, then send the header ` + "`" + `Authorization: Bearer
 <token>` + "`" + ` with every request. Times are UTC. Coordinates are pixels of the
-original photograph: the origin is the top left corner, x grows to the right and
+original photograph as stored: the origin is the top left corner, x grows to the right and
 y grows downwards. Long lists are Relay connections: request a page with ` + "`" + `first` + "`" + `
 and ` + "`" + `after` + "`" + `, or from the end with ` + "`" + `last` + "`" + ` and ` + "`" + `before` + "`" + `. ` + "`" + `server { limits }` + "`" + `
 returns every limit in force.
@@ -458,7 +458,7 @@ scalar Upload
 
 """
 A polygon: the list of its vertices in order, [[x, y], …], with at least three
-vertices. Coordinates are pixels of the original image, and the origin is the top
+vertices. Coordinates are pixels of the original image as stored, and the origin is the top
 left corner. Input may also use the nesting of OpenCV, [[[x, y]], …].
 """
 scalar Contour
@@ -678,7 +678,7 @@ type Mutation {
 
   "Adds photographs. Every file gets its own verdict, and a rejected file does not affect the other files. Uploading a file again is harmless."
   uploadImages(
-    "JPEG files named ` + "`" + `<device>.<YYYY-MM-DD_HH-MM-SS>.jpg` + "`" + `: the device is eight hex digits, and the time is UTC, at or after 2019-11-01."
+    "JPEG files named ` + "`" + `<device>.<YYYY-MM-DD_HH-MM-SS>.jpg` + "`" + `: the device is eight hex digits, and the time is UTC, at or after 2019-11-01, and not more than a day in the future."
     files: [Upload!]!
     "The policy for a file whose device already has a different image of the same time."
     onConflict: ConflictPolicy! = REFUSE
@@ -912,10 +912,22 @@ type Image implements Node {
   sha256: String!
   "The size of the file in bytes."
   size: Long!
-  "The width in pixels."
+  "The width in pixels, as stored: before a viewer turns the image by its orientation."
   width: Int!
-  "The height in pixels."
+  "The height in pixels, as stored."
   height: Int!
+  """
+  The EXIF orientation of the file, 1 to 8: how a viewer turns the stored pixels to show
+  the image upright. 1 means not at all, and is also the value of a file that says
+  nothing. Width, height, contours and bounding boxes refer to the pixels as stored,
+  whatever the orientation. The thumbnails have the stored pixels and the same
+  orientation, so that a browser shows them like the original. To draw contours onto an
+  image, show the stored pixels, with ` + "`" + `image-orientation: none` + "`" + ` in CSS or
+  ` + "`" + `imageOrientation: "none"` + "`" + ` in createImageBitmap.
+  """
+  orientation: Int!
+  "The deviations of the file from the JPEG standard that lose nothing of the photograph, in the order of ` + "`" + `ImageWarning` + "`" + `. Most files have none."
+  warnings: [ImageWarning!]!
   "The version of the trap's software, or null if the file does not name the version."
   deviceVersion: String
   "The altitude in metres above sea level, or null if the GPS had no fix."
@@ -928,6 +940,12 @@ type Image implements Node {
   temperature: Float
   "The relative humidity in percent, or null if the sensor failed."
   humidity: Float
+  "The ambient light in the unit of the trap's software, or null if the trap does not measure the light."
+  luminosity: Float
+  "The charge of the battery in percent, or null if the trap does not measure the charge."
+  battery: Float
+  "True if the trap's button was pressed, false if not, or null if the trap does not say."
+  button: Boolean
   "The shutter speed of the trap's exposure without flash, as an APEX value."
   noFlashShutterSpeed: Float
   "The exposure time without flash, in seconds."
@@ -936,7 +954,7 @@ type Image implements Node {
   noFlashBrightness: Float
   "The ISO speed without flash."
   noFlashIso: Float
-  "The metadata that the camera wrote, as a JSON object. The object is empty if the file has no readable metadata. The values are not corrected, unlike those of the fields above."
+  "The metadata that the camera wrote, as a JSON object: the names of a Sticky Pi trap, or of the EXIF standard for any other camera, such as DateTimeOriginal and GPSLatitude. The object is empty if the file has no readable metadata. The values are not corrected, unlike those of the fields above."
   metadata: JSON!
   "The time when the server received the file."
   createdAt: DateTime!
@@ -956,6 +974,21 @@ type Image implements Node {
   previous: Image
   "The next image of the same device in the order of time, or null."
   next: Image
+}
+
+"""
+A deviation of a file from the JPEG standard (ITU-T T.81). All blocks of the
+photograph are there.
+"""
+enum ImageWarning {
+  "The bits that fill up the last byte before a marker are not ones."
+  PADDING
+  "Up to 16 bytes before a restart marker or the end belong to no block."
+  SPARE_BYTES
+  "The file ends after the last block, without the marker of the end."
+  NO_EOI
+  "The file has no Huffman tables: the tables of the standard are used, as for a frame of a Motion JPEG."
+  STANDARD_TABLES
 }
 
 """
@@ -1057,6 +1090,8 @@ type UploadResult @access(to: [READER, DEVICE]) {
   image: Image @access(to: [READER])
   "The reason why the file was not taken, or null if the file was taken."
   problem: Problem
+  "The warnings of the image, if the server has the file now. Empty if the verdict is CONFLICT or REJECTED."
+  warnings: [ImageWarning!]!
   "The number of annotations that were deleted with a replaced image; 0 for every other verdict."
   annotationsDeleted: Int!
 }
@@ -1073,7 +1108,7 @@ enum UploadVerdict {
   REPLACED
   "The device has a different image of the same time. Nothing was changed."
   CONFLICT
-  "The file is not a complete photograph, or its name is not valid. Nothing was changed."
+  "The file is not a complete photograph, is larger than a limit (the problem's code is TOO_LARGE), or its name is not valid. Nothing was changed."
   REJECTED
 }
 
@@ -1131,6 +1166,8 @@ type ActivityBucket {
   temperature: Summary
   "The relative humidity in percent, or null if no image has a humidity."
   humidity: Summary
+  "The ambient light in the unit of the trap's software, or null if no image has a luminosity."
+  luminosity: Summary
 }
 
 """
@@ -1207,7 +1244,7 @@ type AnnotatedObject {
 }
 
 """
-An axis-aligned rectangle. Coordinates are pixels of the original image, and the
+An axis-aligned rectangle. Coordinates are pixels of the original image as stored, and the
 origin is the top left corner of the image.
 """
 type BoundingBox {
@@ -2208,6 +2245,8 @@ func (ec *executionContext) childFields_ActivityBucket(ctx context.Context, fiel
 		return ec.fieldContext_ActivityBucket_temperature(ctx, field)
 	case "humidity":
 		return ec.fieldContext_ActivityBucket_humidity(ctx, field)
+	case "luminosity":
+		return ec.fieldContext_ActivityBucket_luminosity(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ActivityBucket", field.Name)
 }
@@ -2550,6 +2589,10 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_width(ctx, field)
 	case "height":
 		return ec.fieldContext_Image_height(ctx, field)
+	case "orientation":
+		return ec.fieldContext_Image_orientation(ctx, field)
+	case "warnings":
+		return ec.fieldContext_Image_warnings(ctx, field)
 	case "deviceVersion":
 		return ec.fieldContext_Image_deviceVersion(ctx, field)
 	case "altitude":
@@ -2562,6 +2605,12 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_temperature(ctx, field)
 	case "humidity":
 		return ec.fieldContext_Image_humidity(ctx, field)
+	case "luminosity":
+		return ec.fieldContext_Image_luminosity(ctx, field)
+	case "battery":
+		return ec.fieldContext_Image_battery(ctx, field)
+	case "button":
+		return ec.fieldContext_Image_button(ctx, field)
 	case "noFlashShutterSpeed":
 		return ec.fieldContext_Image_noFlashShutterSpeed(ctx, field)
 	case "noFlashExposureTime":
@@ -2984,6 +3033,8 @@ func (ec *executionContext) childFields_UploadResult(ctx context.Context, field 
 		return ec.fieldContext_UploadResult_image(ctx, field)
 	case "problem":
 		return ec.fieldContext_UploadResult_problem(ctx, field)
+	case "warnings":
+		return ec.fieldContext_UploadResult_warnings(ctx, field)
 	case "annotationsDeleted":
 		return ec.fieldContext_UploadResult_annotationsDeleted(ctx, field)
 	}
@@ -4494,6 +4545,38 @@ func (ec *executionContext) _ActivityBucket_humidity(ctx context.Context, field 
 	)
 }
 func (ec *executionContext) fieldContext_ActivityBucket_humidity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ActivityBucket",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Summary(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ActivityBucket_luminosity(ctx context.Context, field graphql.CollectedField, obj *activity.Bucket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ActivityBucket_luminosity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Luminosity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *activity.Summary) graphql.Marshaler {
+			return ec.marshalOSummary2ᚖtagmaᚋinternalᚋdomainᚋactivityᚐSummary(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ActivityBucket_luminosity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ActivityBucket",
 		Field:      field,
@@ -7098,6 +7181,52 @@ func (ec *executionContext) fieldContext_Image_height(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Image_orientation(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_orientation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Orientation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_orientation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Image_warnings(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_warnings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Warnings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNImageWarning2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_warnings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type ImageWarning does not have child fields"))
+}
+
 func (ec *executionContext) _Image_deviceVersion(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7234,6 +7363,75 @@ func (ec *executionContext) _Image_humidity(ctx context.Context, field graphql.C
 }
 func (ec *executionContext) fieldContext_Image_humidity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _Image_luminosity(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_luminosity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Luminosity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *float64) graphql.Marshaler {
+			return ec.marshalOFloat2ᚖfloat64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_luminosity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _Image_battery(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_battery(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Battery, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *float64) graphql.Marshaler {
+			return ec.marshalOFloat2ᚖfloat64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_battery(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _Image_button(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_button(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Button, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
+			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_button(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
 func (ec *executionContext) _Image_noFlashShutterSpeed(ctx context.Context, field graphql.CollectedField, obj *generated.Image) (ret graphql.Marshaler) {
@@ -12367,6 +12565,29 @@ func (ec *executionContext) fieldContext_UploadResult_problem(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _UploadResult_warnings(ctx context.Context, field graphql.CollectedField, obj *images.Result) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UploadResult_warnings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Warnings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNImageWarning2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UploadResult_warnings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UploadResult", field, false, false, errors.New("field of type ImageWarning does not have child fields"))
+}
+
 func (ec *executionContext) _UploadResult_annotationsDeleted(ctx context.Context, field graphql.CollectedField, obj *images.Result) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -15261,6 +15482,11 @@ func (ec *executionContext) _ActivityBucket(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "luminosity":
+			out.Values[i] = ec._ActivityBucket_luminosity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -17457,6 +17683,16 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "orientation":
+			out.Values[i] = ec._Image_orientation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "warnings":
+			out.Values[i] = ec._Image_warnings(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "deviceVersion":
 			out.Values[i] = ec._Image_deviceVersion(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -17484,6 +17720,21 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			}
 		case "humidity":
 			out.Values[i] = ec._Image_humidity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "luminosity":
+			out.Values[i] = ec._Image_luminosity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "battery":
+			out.Values[i] = ec._Image_battery(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "button":
+			out.Values[i] = ec._Image_button(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -20266,6 +20517,11 @@ func (ec *executionContext) _UploadResult(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "warnings":
+			out.Values[i] = ec._UploadResult_warnings(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "annotationsDeleted":
 			out.Values[i] = ec._UploadResult_annotationsDeleted(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -22404,6 +22660,52 @@ func (ec *executionContext) marshalNImageVariant2tagmaᚋinternalᚋdomainᚋima
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNImageWarning2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNImageWarning2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNImageWarning2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNImageWarning2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNImageWarning2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImageWarning2string(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"slices"
 )
 
 // Metadata holds the cleaned values that the camera wrote into a photograph. A
@@ -17,35 +18,61 @@ type Metadata struct {
 	Latitude, Longitude *float64 // degrees north, degrees east; both or neither
 	Temperature         *float64 // °C, above -40, at most 100
 	Humidity            *float64 // % relative, above 0, at most 100
+	Luminosity          *float64 // ambient light, in the unit of the trap's software
+	Battery             *float64 // % of the charge, 0 to 100
+	Button              *bool    // whether the trap's button was pressed
 
 	// The metering of the scene before the flash. The ordinary EXIF tags of the
-	// photograph describe the exposure with flash, and are not read.
+	// photograph describe the exposure with flash: they are part of Raw only.
 	NoFlashShutterSpeed *float64 // APEX
 	NoFlashExposureTime *float64 // seconds
 	NoFlashBrightness   *float64 // APEX
 	NoFlashIso          *float64
 
-	// Raw is an object with all values under the trap's names, as the trap
-	// wrote them: fractions as [numerator, denominator], numbers, strings. Raw
-	// is {} if there are none.
+	// Orientation is the EXIF orientation, 1 to 8: how a viewer turns the pixels
+	// as stored to show the photograph upright. Orientation is 1 if the file says
+	// nothing else.
+	Orientation int
+
+	// Raw is an object with all values as the camera wrote them. The names are
+	// the trap's, or the EXIF standard's if the camera is not a Sticky Pi.
+	// Fractions of a trap are [numerator, denominator]. Raw is {} if there are no
+	// values.
 	Raw json.RawMessage
 }
 
-// ReadMetadata returns the metadata that the camera wrote into a JPEG. Traps
-// have used two forms: at first (2020) a Python dict in the EXIF tag Make, see
-// parseDict, and later (2022) two lines of CSV in the tag UserComment, see
-// parseTable. If a photograph has both forms, the result has the names of both;
-// for a common name, the dict's value counts.
+// ReadMetadata returns the metadata that the camera wrote into a JPEG. Sticky Pi
+// traps have used two forms: at first (2020) a Python dict in the EXIF tag Make,
+// see parseDict, and later (from October 2021) two lines of CSV in the tag
+// UserComment, see parseTable. If a photograph has both forms, the result has the
+// names of both; for a common name, the dict's value counts. Of a photograph with
+// neither form, the result has the ordinary EXIF tags, such as GPSLatitude.
 //
 // There is no error, because odd metadata is no reason to refuse a photograph:
 // unreadable values are missing. The cost is bounded for any input:
-// ReadMetadata reads the segments before the pixels, and 4 KiB of each of the
-// two tags.
+// ReadMetadata reads the segments before the pixels. Of EXIF it reads the first 64
+// segments, 512 fields of each directory, and 4 KiB of a tag.
 func ReadMetadata(jpeg []byte) Metadata {
-	dict, table := findTags(jpeg)
-	merged := parseTable(table)
-	maps.Copy(merged, parseDict(dict))
-	return merged.metadata()
+	e := readEXIF(jpeg)
+	dict := parseDict(e.image[tagMake].bytes)
+	trap := e.table()
+	maps.Copy(trap, dict)
+	if trap.isTrap() {
+		m := trap.metadata()
+		if _, ok := dict["lat"]; ok {
+			m.swapPosition()
+		}
+		m.cleanPosition()
+		m.Orientation, m.Raw = e.orientation(), trap.json()
+		return m
+	}
+	m := Metadata{Temperature: e.temperature(), Humidity: e.humidity(), Orientation: e.orientation()}
+	m.Latitude, m.Longitude, m.Altitude = e.position()
+	m.cleanPosition()
+	raw := e.readings()
+	maps.Copy(raw, trap)
+	m.Raw = raw.json()
+	return m
 }
 
 // Larger metadata cannot be a trap's: a trap's tag has 300 bytes and a dozen
@@ -60,21 +87,37 @@ const (
 // a string, an int64, a finite float64, a bool, nil, or a flat []any of these.
 type readings map[string]any
 
+// versionNames are the trap's names of the version of its software.
+var versionNames = []string{"device_version", "version", "v", "ver"}
+
+// trapNames are the names by which readings are known as a Sticky Pi's.
+var trapNames = append([]string{
+	"alt", "a", "lat", "lng", "temp", "T", "hum", "H", "lum", "L", "bat", "B", "datetime",
+	"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_bv", "no_flash_iso",
+}, versionNames...)
+
+// isTrap reports whether a Sticky Pi wrote the readings.
+func (r readings) isTrap() bool {
+	return slices.ContainsFunc(trapNames, func(name string) bool { _, ok := r[name]; return ok })
+}
+
+// metadata returns the fields of a trap's readings, with the position as the trap wrote it.
 func (r readings) metadata() Metadata {
-	m := Metadata{
-		DeviceVersion:       r.version("device_version", "version", "v"),
+	return Metadata{
+		DeviceVersion:       r.version(versionNames...),
 		Altitude:            r.number(isAltitude, "alt", "a"),
+		Latitude:            r.number(isAny, "lat"),
+		Longitude:           r.number(isAny, "lng"),
 		Temperature:         r.number(isTemperature, "temp", "T"),
 		Humidity:            r.number(isHumidity, "hum", "H"),
+		Luminosity:          r.number(isAny, "lum", "L"),
+		Battery:             r.number(isBattery, "bat", "B"),
+		Button:              r.flag("b"),
 		NoFlashShutterSpeed: r.number(isAny, "no_flash_shutter_speed"),
-		NoFlashExposureTime: r.number(isAny, "no_flash_exposure_time"),
+		NoFlashExposureTime: r.exposureTime("no_flash_exposure_time"),
 		NoFlashBrightness:   r.number(isAny, "no_flash_bv"),
 		NoFlashIso:          r.number(isAny, "no_flash_iso"),
-		Raw:                 r.json(),
 	}
-	m.Latitude, m.Longitude = r.number(isAny, "lat"), r.number(isAny, "lng")
-	m.cleanPosition()
-	return m
 }
 
 func isAny(float64) bool { return true }
@@ -83,25 +126,33 @@ func isAny(float64) bool { return true }
 func isTemperature(celsius float64) bool { return celsius > -40 && celsius <= 100 }
 func isHumidity(percent float64) bool    { return percent > 0 && percent <= 100 }
 func isAltitude(metres float64) bool     { return metres >= -500 && metres <= 10_000 }
+func isBattery(percent float64) bool     { return percent >= 0 && percent <= 100 }
 
-// cleanPosition swaps a swapped latitude and longitude, and drops an impossible
-// position.
+// swapPosition exchanges latitude and longitude. Every trap that writes a dict writes the
+// latitude under the name lng and the longitude under the name lat. A position that is
+// impossible after the exchange stays as written.
+func (m *Metadata) swapPosition() {
+	if m.Latitude == nil || m.Longitude == nil {
+		return
+	}
+	if latitude, longitude := *m.Latitude, *m.Longitude; isPosition(longitude, latitude) || !isPosition(latitude, longitude) {
+		m.Latitude, m.Longitude = m.Longitude, m.Latitude
+	}
+}
+
+// cleanPosition drops an impossible position.
 func (m *Metadata) cleanPosition() {
 	if m.Latitude == nil || m.Longitude == nil {
 		m.Latitude, m.Longitude = nil, nil
 		return
 	}
 	latitude, longitude := *m.Latitude, *m.Longitude
-	switch noAltitude := m.Altitude == nil || *m.Altitude == 0; {
+	noAltitude := m.Altitude == nil || *m.Altitude == 0
+	switch {
 	case latitude == 0 && longitude == 0 && noAltitude:
-		// A trap writes zeros before its GPS has a position.
+		// A GPS without a position writes zeros.
 		m.Latitude, m.Longitude, m.Altitude = nil, nil, nil
-	case isPosition(latitude, longitude):
-	case isPosition(longitude, latitude):
-		// In summer 2020 traps at 49° N 121° W swapped the two names. The swap
-		// is evident only where the longitude cannot be a latitude.
-		m.Latitude, m.Longitude = m.Longitude, m.Latitude
-	default:
+	case !isPosition(latitude, longitude):
 		m.Latitude, m.Longitude = nil, nil
 	}
 }
@@ -118,6 +169,26 @@ func (r readings) number(accept func(float64) bool, names ...string) *float64 {
 		}
 	}
 	return nil
+}
+
+// exposureTime returns the seconds of an exposure. A whole number is microseconds: the traps
+// of April to October 2021 wrote 33158 instead of (33158, 1000000).
+func (r readings) exposureTime(name string) *float64 {
+	seconds := r.number(isAny, name)
+	if _, isWhole := r[name].(int64); isWhole {
+		*seconds /= 1e6
+	}
+	return seconds
+}
+
+// flag returns true for 1 and false for 0 under a name, and nil for any other value.
+func (r readings) flag(name string) *bool {
+	n := r.number(func(n float64) bool { return n == 0 || n == 1 }, name)
+	if n == nil {
+		return nil
+	}
+	pressed := *n == 1
+	return &pressed
 }
 
 // toNumber returns the value of a number or a fraction.

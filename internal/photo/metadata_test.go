@@ -29,13 +29,19 @@ func show(m photo.Metadata) string {
 		value *float64
 	}{
 		{"alt", m.Altitude}, {"lat", m.Latitude}, {"lng", m.Longitude},
-		{"temp", m.Temperature}, {"hum", m.Humidity},
+		{"temp", m.Temperature}, {"hum", m.Humidity}, {"lum", m.Luminosity}, {"bat", m.Battery},
 		{"speed", m.NoFlashShutterSpeed}, {"time", m.NoFlashExposureTime},
 		{"bv", m.NoFlashBrightness}, {"iso", m.NoFlashIso},
 	} {
 		if f.value != nil {
 			fmt.Fprintf(&b, "%s %v ", f.name, *f.value)
 		}
+	}
+	if m.Button != nil {
+		fmt.Fprintf(&b, "button %t ", *m.Button)
+	}
+	if m.Orientation != 1 {
+		fmt.Fprintf(&b, "orientation %d ", m.Orientation)
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -89,7 +95,7 @@ func TestReadMetadata_RawKeepsWhatTheTrapWrote(t *testing.T) {
 
 func TestReadMetadata_TheTableOfLaterTraps(t *testing.T) {
 	const table = "v,T,H,B,L,lat,lng,a,l,b\n3.10,20.6,42.6,72,1.25,49.5,-123.25,97.5,1652000000,1"
-	const want = "version 3.10 alt 97.5 lat 49.5 lng -123.25 temp 20.6 hum 42.6"
+	const want = "version 3.10 alt 97.5 lat 49.5 lng -123.25 temp 20.6 hum 42.6 lum 1.25 bat 72 button true"
 	const raw = `{"B":72,"H":42.6,"L":1.25,"T":20.6,"a":97.5,"b":1,"l":1652000000,"lat":49.5,"lng":-123.25,"v":"3.10"}`
 
 	wide := func(s string, high, low int) string {
@@ -122,9 +128,42 @@ func TestReadMetadata_TheTableOfLaterTraps(t *testing.T) {
 	}
 }
 
+func TestReadMetadata_TheFormsOfTheYearsBetween(t *testing.T) {
+	for name, c := range map[string]struct{ dict, table, want, raw string }{
+		"April to October 2021": {
+			dict: `{'lat': -121.75, 'lng': 49.25, 'alt': 15.0, 'device_version': '2.1.0', 'no_flash_exposure_time': 33158, 'no_flash_analog_gain': 1.0, 'temp': None, 'hum': None}`,
+			want: "version 2.1.0 alt 15 lat 49.25 lng -121.75 time 0.033158",
+			raw:  `{"alt":15,"device_version":"2.1.0","hum":null,"lat":-121.75,"lng":49.25,"no_flash_analog_gain":1,"no_flash_exposure_time":33158,"temp":null}`,
+		},
+		"a fraction is seconds": {dict: `{'no_flash_exposure_time': (33158, 1000000)}`, want: "time 0.033158", raw: `{"no_flash_exposure_time":[33158,1000000]}`},
+		"so is a point":         {dict: `{'no_flash_exposure_time': 2.0}`, want: "time 2", raw: `{"no_flash_exposure_time":2}`},
+		"October 2021": {
+			table: "ver,temp,hum,bat,lum,lat,lng,alt,lsy\n3.0.0,20.6,42.6,72,1.20,49.26,-123.25,97.3,2021-11-17 12:00:00",
+			want:  "version 3.0.0 alt 97.3 lat 49.26 lng -123.25 temp 20.6 hum 42.6 lum 1.2 bat 72",
+			raw:   `{"alt":97.3,"bat":72,"hum":42.6,"lat":49.26,"lng":-123.25,"lsy":"2021-11-17 12:00:00","lum":1.2,"temp":20.6,"ver":"3.0.0"}`,
+		},
+		"May 2022": {
+			table: "ver,temp,hum,bat,lum,lat,lng,alt,lsy,b\n3.10,20.6,42.6,0,-0.5,49.26,-123.25,97.3,1652813182,0",
+			want:  "version 3.10 alt 97.3 lat 49.26 lng -123.25 temp 20.6 hum 42.6 lum -0.5 bat 0 button false",
+			raw:   `{"alt":97.3,"b":0,"bat":0,"hum":42.6,"lat":49.26,"lng":-123.25,"lsy":1652813182,"lum":-0.5,"temp":20.6,"ver":"3.10"}`,
+		},
+		"a position within 90 degrees": {table: "lat,lng\n8.5,47.25", want: "lat 8.5 lng 47.25", raw: `{"lat":8.5,"lng":47.25}`},
+		"an impossible position":       {table: "lat,lng\n-121.75,49.25", raw: `{"lat":-121.75,"lng":49.25}`},
+		"a battery of no gauge":        {table: "B,b\n101,2", raw: `{"B":101,"b":2}`},
+	} {
+		m := read(c.dict, c.table)
+		if got := show(m); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
+		}
+		if string(m.Raw) != c.raw {
+			t.Errorf("%s:\n got %s\nwant %s", name, m.Raw, c.raw)
+		}
+	}
+}
+
 func TestReadMetadata_AnEmptyCellIsNoReading(t *testing.T) {
 	m := read("", "v,T,H,B,L,lat,lng,a,l,b\n3.1.0,,.6,72,1.20,,,1652813182,1")
-	if got := show(m); got != "version 3.1.0 hum 0.6" {
+	if got := show(m); got != "version 3.1.0 hum 0.6 lum 1.2 bat 72" {
 		t.Errorf("fields: %s", got)
 	}
 	if got := string(m.Raw); got != `{"B":72,"H":0.6,"L":1.2,"T":"","a":1652813182,"l":1,"lat":"","lng":"","v":"3.1.0"}` {
@@ -134,7 +173,7 @@ func TestReadMetadata_AnEmptyCellIsNoReading(t *testing.T) {
 
 func TestReadMetadata_OfBothFormsTheDictCountsWhereTheyShareAName(t *testing.T) {
 	m := read(`{'temp': -300, 'lat': 1.5, 'lng': 2.5}`, "T,H,lat,lng\n20,60,3,4")
-	if got := show(m); got != "lat 1.5 lng 2.5 temp 20 hum 60" {
+	if got := show(m); got != "lat 2.5 lng 1.5 temp 20 hum 60" {
 		t.Errorf("fields: %s", got)
 	}
 	if got := string(m.Raw); got != `{"H":60,"T":20,"lat":1.5,"lng":2.5,"temp":-300}` {
@@ -168,18 +207,20 @@ func TestReadMetadata_WhatNoWorkingSensorReadsIsNotThere(t *testing.T) {
 		`{'lat': 0, 'lng': 0.0, 'alt': 0}`:      "",
 		`{'lat': 0, 'lng': -0.0}`:               "",
 		`{'lat': 0, 'lng': 0, 'alt': 5}`:        "alt 5 lat 0 lng 0",
-		`{'lat': 49.2, 'lng': 0, 'alt': 0}`:     "alt 0 lat 49.2 lng 0",
+		`{'lat': 49.2, 'lng': 0, 'alt': 0}`:     "alt 0 lat 0 lng 49.2",
 		`{'lat': 49.2}`:                         "",
 		`{'lat': None, 'lng': 5, 'alt': 10}`:    "alt 10",
 		`{'lat': 90, 'lng': -180}`:              "lat 90 lng -180",
 		`{'lat': -90, 'lng': 180}`:              "lat -90 lng 180",
+		`{'lat': 8.5, 'lng': 47.25}`:            "lat 47.25 lng 8.5",
+		`{'lat': 180, 'lng': -90}`:              "lat -90 lng 180",
 		`{'lat': 121.7, 'lng': -49.2}`:          "lat -49.2 lng 121.7",
 		`{'lat': 49.2, 'lng': -121.7}`:          "lat 49.2 lng -121.7",
 		`{'lat': 91, 'lng': 91, 'alt': 12}`:     "alt 12",
 		`{'lat': 181, 'lng': 10}`:               "",
 		`{'lat': -1000, 'lng': -1000}`:          "",
 		`{'lat': 1e308, 'lng': 5, 'alt': 1e99}`: "",
-		`{'lat': 1, 'lng': 2, 'alt': -501}`:     "lat 1 lng 2",
+		`{'lat': 1, 'lng': 2, 'alt': -501}`:     "lat 2 lng 1",
 		`{'alt': -500}`:                         "alt -500",
 		`{'alt': 10000}`:                        "alt 10000",
 		`{'alt': 10000.5}`:                      "",
@@ -231,7 +272,7 @@ func TestReadMetadata_Literals(t *testing.T) {
 
 func TestReadMetadata_WhatIsNoFlatDictIsNoReading(t *testing.T) {
 	for _, dict := range []string{
-		"RP_ov5647", "Canon", "{", "}", "{'a'", "{'a'}", "{'a':", "{'a': 1", "{'a': 1,", "{'a': 'b", `{'a': 'b\`, "{'a': (1", "{'a': (1,",
+		"{", "}", "{'a'", "{'a'}", "{'a':", "{'a': 1", "{'a': 1,", "{'a': 'b", `{'a': 'b\`, "{'a': (1", "{'a': (1,",
 		"{,}", "{'a': 1,,}", "{'a': 1 'b': 2}", "{'a': (,)}", "{'a': (1 2)}", "{'a': 1} {'b': 2}", "{'a': 1};",
 		"{a: 1}", "{1: 2}", "{('a',): 1}", "{None: 1}",
 		"{'a': {}}", "{'a': {'b': 1}}", "{'a': [1]}", "{'a': ((1, 2), 3)}", "{'a': (1, 2, 3, 4, 5, 6, 7, 8, 9)}",
@@ -300,6 +341,10 @@ func checkSound(t *testing.T, m photo.Metadata) {
 	inRange("longitude", m.Longitude, -180, 180)
 	inRange("temperature", m.Temperature, -40, 100)
 	inRange("humidity", m.Humidity, 0, 100)
+	inRange("battery", m.Battery, 0, 100)
+	if m.Orientation < 1 || m.Orientation > 8 {
+		t.Fatalf("orientation: got %d, want 1 to 8", m.Orientation)
+	}
 	for _, v := range []*float64{m.NoFlashShutterSpeed, m.NoFlashExposureTime, m.NoFlashBrightness, m.NoFlashIso} {
 		inRange("exposure", v, -math.MaxFloat64, math.MaxFloat64)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -16,8 +17,12 @@ import (
 //
 // The values are the version of the trap's software, temperature, humidity,
 // battery, luminosity, latitude, longitude, altitude, the time of the last
-// synchronisation, and whether a button was pressed. For any other text
-// parseTable returns no readings. The result is never nil.
+// synchronisation, and whether a button was pressed. From October 2021 to May
+// 2022 the names were longer, and not all traps wrote the button:
+//
+//	ver,temp,hum,bat,lum,lat,lng,alt,lsy,b
+//
+// For any other text parseTable returns no readings. The result is never nil.
 func parseTable(userComment []byte) readings {
 	r := readings{}
 	text := commentText(userComment)
@@ -37,7 +42,7 @@ func parseTable(userComment []byte) readings {
 		number, err := parseNumber(value)
 		switch {
 		case name == "":
-		case err == nil && name != "v": // as a number, version 3.10 would become 3.1
+		case err == nil && !slices.Contains(versionNames, name): // as a number, version 3.10 would become 3.1
 			r[name] = number
 		default:
 			r[name] = cleanText(value)
@@ -59,8 +64,11 @@ func commentText(b []byte) string {
 			break
 		}
 	}
-	return cutAtNUL(b)
+	return strings.TrimPrefix(cutAtNUL(b), byteOrderMark)
 }
+
+// byteOrderMark is U+FEFF in UTF-8.
+const byteOrderMark = "\ufeff"
 
 // fromUTF16 decodes a text whose first character is ASCII. The zero byte of the
 // first character shows the byte order, because writers of EXIF differ in it.

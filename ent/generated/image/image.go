@@ -44,6 +44,16 @@ const (
 	FieldTemperature = "temperature"
 	// FieldHumidity holds the string denoting the humidity field in the database.
 	FieldHumidity = "humidity"
+	// FieldLuminosity holds the string denoting the luminosity field in the database.
+	FieldLuminosity = "luminosity"
+	// FieldBattery holds the string denoting the battery field in the database.
+	FieldBattery = "battery"
+	// FieldButton holds the string denoting the button field in the database.
+	FieldButton = "button"
+	// FieldOrientation holds the string denoting the orientation field in the database.
+	FieldOrientation = "orientation"
+	// FieldWarnings holds the string denoting the warnings field in the database.
+	FieldWarnings = "warnings"
 	// FieldNoFlashShutterSpeed holds the string denoting the no_flash_shutter_speed field in the database.
 	FieldNoFlashShutterSpeed = "no_flash_shutter_speed"
 	// FieldNoFlashExposureTime holds the string denoting the no_flash_exposure_time field in the database.
@@ -108,6 +118,11 @@ var Columns = []string{
 	FieldLongitude,
 	FieldTemperature,
 	FieldHumidity,
+	FieldLuminosity,
+	FieldBattery,
+	FieldButton,
+	FieldOrientation,
+	FieldWarnings,
 	FieldNoFlashShutterSpeed,
 	FieldNoFlashExposureTime,
 	FieldNoFlashBrightness,
@@ -126,6 +141,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultOrientation holds the default value on creation for the "orientation" field.
+	DefaultOrientation int
+)
 
 // OrderOption defines the ordering options for the Image queries.
 type OrderOption func(*sql.Selector)
@@ -203,6 +223,26 @@ func ByTemperature(opts ...sql.OrderTermOption) OrderOption {
 // ByHumidity orders the results by the humidity field.
 func ByHumidity(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldHumidity, opts...).ToFunc()
+}
+
+// ByLuminosity orders the results by the luminosity field.
+func ByLuminosity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLuminosity, opts...).ToFunc()
+}
+
+// ByBattery orders the results by the battery field.
+func ByBattery(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBattery, opts...).ToFunc()
+}
+
+// ByButton orders the results by the button field.
+func ByButton(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldButton, opts...).ToFunc()
+}
+
+// ByOrientation orders the results by the orientation field.
+func ByOrientation(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOrientation, opts...).ToFunc()
 }
 
 // ByNoFlashShutterSpeed orders the results by the no_flash_shutter_speed field.

@@ -136,6 +136,26 @@ func Humidity(v float64) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldHumidity, v))
 }
 
+// Luminosity applies equality check predicate on the "luminosity" field. It's identical to LuminosityEQ.
+func Luminosity(v float64) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldLuminosity, v))
+}
+
+// Battery applies equality check predicate on the "battery" field. It's identical to BatteryEQ.
+func Battery(v float64) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBattery, v))
+}
+
+// Button applies equality check predicate on the "button" field. It's identical to ButtonEQ.
+func Button(v bool) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldButton, v))
+}
+
+// Orientation applies equality check predicate on the "orientation" field. It's identical to OrientationEQ.
+func Orientation(v int) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldOrientation, v))
+}
+
 // NoFlashShutterSpeed applies equality check predicate on the "no_flash_shutter_speed" field. It's identical to NoFlashShutterSpeedEQ.
 func NoFlashShutterSpeed(v float64) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldNoFlashShutterSpeed, v))
@@ -1024,6 +1044,176 @@ func HumidityIsNil() predicate.Image {
 // HumidityNotNil applies the NotNil predicate on the "humidity" field.
 func HumidityNotNil() predicate.Image {
 	return predicate.Image(sql.FieldNotNull(FieldHumidity))
+}
+
+// LuminosityEQ applies the EQ predicate on the "luminosity" field.
+func LuminosityEQ(v float64) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldLuminosity, v))
+}
+
+// LuminosityNEQ applies the NEQ predicate on the "luminosity" field.
+func LuminosityNEQ(v float64) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldLuminosity, v))
+}
+
+// LuminosityIn applies the In predicate on the "luminosity" field.
+func LuminosityIn(vs ...float64) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldLuminosity, vs...))
+}
+
+// LuminosityNotIn applies the NotIn predicate on the "luminosity" field.
+func LuminosityNotIn(vs ...float64) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldLuminosity, vs...))
+}
+
+// LuminosityGT applies the GT predicate on the "luminosity" field.
+func LuminosityGT(v float64) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldLuminosity, v))
+}
+
+// LuminosityGTE applies the GTE predicate on the "luminosity" field.
+func LuminosityGTE(v float64) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldLuminosity, v))
+}
+
+// LuminosityLT applies the LT predicate on the "luminosity" field.
+func LuminosityLT(v float64) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldLuminosity, v))
+}
+
+// LuminosityLTE applies the LTE predicate on the "luminosity" field.
+func LuminosityLTE(v float64) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldLuminosity, v))
+}
+
+// LuminosityIsNil applies the IsNil predicate on the "luminosity" field.
+func LuminosityIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldLuminosity))
+}
+
+// LuminosityNotNil applies the NotNil predicate on the "luminosity" field.
+func LuminosityNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldLuminosity))
+}
+
+// BatteryEQ applies the EQ predicate on the "battery" field.
+func BatteryEQ(v float64) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBattery, v))
+}
+
+// BatteryNEQ applies the NEQ predicate on the "battery" field.
+func BatteryNEQ(v float64) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldBattery, v))
+}
+
+// BatteryIn applies the In predicate on the "battery" field.
+func BatteryIn(vs ...float64) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldBattery, vs...))
+}
+
+// BatteryNotIn applies the NotIn predicate on the "battery" field.
+func BatteryNotIn(vs ...float64) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldBattery, vs...))
+}
+
+// BatteryGT applies the GT predicate on the "battery" field.
+func BatteryGT(v float64) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldBattery, v))
+}
+
+// BatteryGTE applies the GTE predicate on the "battery" field.
+func BatteryGTE(v float64) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldBattery, v))
+}
+
+// BatteryLT applies the LT predicate on the "battery" field.
+func BatteryLT(v float64) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldBattery, v))
+}
+
+// BatteryLTE applies the LTE predicate on the "battery" field.
+func BatteryLTE(v float64) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldBattery, v))
+}
+
+// BatteryIsNil applies the IsNil predicate on the "battery" field.
+func BatteryIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldBattery))
+}
+
+// BatteryNotNil applies the NotNil predicate on the "battery" field.
+func BatteryNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldBattery))
+}
+
+// ButtonEQ applies the EQ predicate on the "button" field.
+func ButtonEQ(v bool) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldButton, v))
+}
+
+// ButtonNEQ applies the NEQ predicate on the "button" field.
+func ButtonNEQ(v bool) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldButton, v))
+}
+
+// ButtonIsNil applies the IsNil predicate on the "button" field.
+func ButtonIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldButton))
+}
+
+// ButtonNotNil applies the NotNil predicate on the "button" field.
+func ButtonNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldButton))
+}
+
+// OrientationEQ applies the EQ predicate on the "orientation" field.
+func OrientationEQ(v int) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldOrientation, v))
+}
+
+// OrientationNEQ applies the NEQ predicate on the "orientation" field.
+func OrientationNEQ(v int) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldOrientation, v))
+}
+
+// OrientationIn applies the In predicate on the "orientation" field.
+func OrientationIn(vs ...int) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldOrientation, vs...))
+}
+
+// OrientationNotIn applies the NotIn predicate on the "orientation" field.
+func OrientationNotIn(vs ...int) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldOrientation, vs...))
+}
+
+// OrientationGT applies the GT predicate on the "orientation" field.
+func OrientationGT(v int) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldOrientation, v))
+}
+
+// OrientationGTE applies the GTE predicate on the "orientation" field.
+func OrientationGTE(v int) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldOrientation, v))
+}
+
+// OrientationLT applies the LT predicate on the "orientation" field.
+func OrientationLT(v int) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldOrientation, v))
+}
+
+// OrientationLTE applies the LTE predicate on the "orientation" field.
+func OrientationLTE(v int) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldOrientation, v))
+}
+
+// WarningsIsNil applies the IsNil predicate on the "warnings" field.
+func WarningsIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldWarnings))
+}
+
+// WarningsNotNil applies the NotNil predicate on the "warnings" field.
+func WarningsNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldWarnings))
 }
 
 // NoFlashShutterSpeedEQ applies the EQ predicate on the "no_flash_shutter_speed" field.

@@ -66,6 +66,7 @@ func CSV(w io.Writer, annotations bool) (Writer, error) {
 		"device", "taken_at", "md5", "size", "width", "height", "device_version",
 		"latitude", "longitude", "altitude", "temperature", "humidity",
 		"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_brightness", "no_flash_iso",
+		"luminosity", "battery", "button", "orientation",
 	}
 	if annotations {
 		names = append(names, "algorithm", "version", "object", "name", "value",
@@ -84,6 +85,7 @@ func (t table) Write(images []generated.Image) error {
 			i.Device.Name, i.TakenAt.String(), i.Md5, strconv.FormatInt(i.Size, 10), strconv.Itoa(i.Width), strconv.Itoa(i.Height),
 			text(i.DeviceVersion), text(i.Latitude), text(i.Longitude), text(i.Altitude), text(i.Temperature), text(i.Humidity),
 			text(i.NoFlashShutterSpeed), text(i.NoFlashExposureTime), text(i.NoFlashBrightness), text(i.NoFlashIso),
+			text(i.Luminosity), text(i.Battery), text(i.Button), strconv.Itoa(i.Orientation),
 		}
 		if !t.annotations {
 			_ = t.out.Write(line) // t.out.Error returns the error

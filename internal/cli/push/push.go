@@ -36,6 +36,8 @@ type photograph struct {
 	verdict Verdict
 	reason  string // reason for the refusal
 	deleted int    // annotations deleted with a replaced image
+
+	warnings []generated.ImageWarning // deviations from the JPEG standard
 }
 
 func (p *photograph) setVerdict(verdict Verdict, reason string) {

@@ -3,8 +3,10 @@ package push
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
+	"tagma/internal/cli/client/generated"
 	"tagma/internal/cli/progress"
 )
 
@@ -41,8 +43,8 @@ func (r *Report) Refused() int {
 	return n
 }
 
-// Write writes the refused photographs with the reasons, and the number of
-// photographs by verdict.
+// Write writes the refused photographs with the reasons, the sent photographs with
+// warnings, and the number of photographs by verdict.
 func (r *Report) Write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	type sum struct {
@@ -60,6 +62,9 @@ func (r *Report) Write(w io.Writer) error {
 		deleted += p.deleted
 		if p.reason != "" {
 			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, p.reason)
+		}
+		if len(p.warnings) > 0 {
+			fmt.Fprintf(table, "%s\t%s\tthe photograph is whole, but the file deviates from the JPEG standard: %s\n", verdict, p.Path, joinWarnings(p.warnings))
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -80,4 +85,13 @@ func (r *Report) Write(w io.Writer) error {
 		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)
 	}
 	return table.Flush()
+}
+
+// joinWarnings returns the names of warnings, separated by commas.
+func joinWarnings(warnings []generated.ImageWarning) string {
+	names := make([]string, len(warnings))
+	for n, warning := range warnings {
+		names[n] = string(warning)
+	}
+	return strings.Join(names, ", ")
 }

@@ -141,6 +141,7 @@ func (p *photograph) setResult(result generated.UploadResult) {
 	if result.Problem != nil {
 		p.reason = result.Problem.Message
 	}
+	p.warnings = result.Warnings
 	if result.AnnotationsDeleted > 0 {
 		p.deleted = result.AnnotationsDeleted
 	}

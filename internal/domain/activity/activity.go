@@ -36,6 +36,7 @@ type Bucket struct {
 	Objects     int
 	Temperature *Summary // °C; nil if no image has a temperature
 	Humidity    *Summary // percent relative humidity; nil if no image has a humidity
+	Luminosity  *Summary // ambient light; nil if no image has a luminosity, and without Request.Luminosity
 }
 
 // Summary is the minimum, mean and maximum of a measurement over a span of
@@ -52,19 +53,21 @@ const (
 	Objects = "objects"
 )
 
-// Temperature and Humidity are the columns of each Summary: Min, Mean, Max. All
+// Temperature, Humidity and Luminosity are the columns of each Summary: Min, Mean, Max. All
 // three columns are null if no image of the span has the measurement.
 var (
 	Temperature = [...]string{"temperature_min", "temperature_mean", "temperature_max"} //nolint:gochecknoglobals // a table
 	Humidity    = [...]string{"humidity_min", "humidity_mean", "humidity_max"}          //nolint:gochecknoglobals // a table
+	Luminosity  = [...]string{"luminosity_min", "luminosity_mean", "luminosity_max"}    //nolint:gochecknoglobals // a table
 )
 
 // Request selects the images to summarise and the length of a span.
 type Request struct {
-	Series    []series.Series
-	Every     time.Duration // length of a span; spans begin at multiples of Every since 1970, UTC
-	Algorithm *annotations.Filter
-	Objects   bool // whether to count objects; counting reads the annotations too
+	Series     []series.Series
+	Every      time.Duration // length of a span; spans begin at multiples of Every since 1970, UTC
+	Algorithm  *annotations.Filter
+	Objects    bool // whether to count objects; counting reads the annotations too
+	Luminosity bool // whether to summarise the luminosity; SQLite computes sums that nobody reads
 }
 
 // SelectBuckets returns a function that turns a query into a query of buckets, ordered
@@ -93,6 +96,9 @@ func SelectBuckets(request Request) (func(*sql.Selector), error) {
 		}
 		summarise(sums, images.C(image.FieldTemperature), Temperature)
 		summarise(sums, images.C(image.FieldHumidity), Humidity)
+		if request.Luminosity {
+			summarise(sums, images.C(image.FieldLuminosity), Luminosity)
+		}
 		union.SelectJoined(sums, images)
 		sums.GroupBy(images.C(image.FieldDeviceID), Start)
 		buckets := sql.Dialect(s.Dialect()).Table(Table)
@@ -142,6 +148,9 @@ func Buckets(ctx context.Context, db *database.DB, request Request) ([]Bucket, e
 	if request.Objects {
 		s.AppendSelect(Objects)
 	}
+	if request.Luminosity {
+		s.AppendSelect(Luminosity[:]...)
+	}
 	query, args := s.Limit(MaxBuckets + 1).Query()
 	rows, err := db.SQL.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -151,7 +160,7 @@ func Buckets(ctx context.Context, db *database.DB, request Request) ([]Bucket, e
 	var buckets []Bucket
 	for rows.Next() {
 		var b Bucket
-		var temperature, humidity [3]*float64
+		var temperature, humidity, luminosity [3]*float64
 		dest := []any{
 			&b.Device, &b.Start, &b.Images,
 			&temperature[0], &temperature[1], &temperature[2], &humidity[0], &humidity[1], &humidity[2],
@@ -159,10 +168,13 @@ func Buckets(ctx context.Context, db *database.DB, request Request) ([]Bucket, e
 		if request.Objects {
 			dest = append(dest, &b.Objects)
 		}
+		if request.Luminosity {
+			dest = append(dest, &luminosity[0], &luminosity[1], &luminosity[2])
+		}
 		if err := rows.Scan(dest...); err != nil {
 			return nil, err
 		}
-		b.Temperature, b.Humidity = summary(temperature), summary(humidity)
+		b.Temperature, b.Humidity, b.Luminosity = summary(temperature), summary(humidity), summary(luminosity)
 		buckets = append(buckets, b)
 	}
 	if len(buckets) > MaxBuckets {

@@ -43,6 +43,7 @@ type imageRow struct {
 	device                string
 	takenAt               instant.Instant
 	temperature, humidity *float64
+	luminosity            *float64
 	objects               map[string]int
 }
 
@@ -62,6 +63,7 @@ func anyImages() *rapid.Generator[[]imageRow] {
 			takenAt:     midnight + instant.Instant(rapid.Int64Range(0, 3*24*3600).Draw(r, "second")*1000),
 			temperature: measure(-39, 60).Draw(r, "temperature"),
 			humidity:    measure(0.1, 100).Draw(r, "humidity"),
+			luminosity:  measure(-5, 5).Draw(r, "luminosity"),
 			objects:     rapid.MapOfN(rapid.SampledFrom(algorithms), rapid.IntRange(0, 9), 0, 2).Draw(r, "objects"),
 		}
 	})
@@ -85,7 +87,7 @@ func storeImages(t *rapid.T, db *database.DB, rows []imageRow) {
 		tx.Device.MapCreateBulk(devices, func(c *ent.DeviceCreate, n int) { c.SetID(devices[n]).SetCreatedAt(0) }).ExecX(ctx)
 		images := tx.Image.MapCreateBulk(rows, func(c *ent.ImageCreate, n int) {
 			c.SetDeviceID(rows[n].device).SetTakenAt(rows[n].takenAt).SetMd5("").SetSha256("").SetSize(1).SetWidth(1).SetHeight(1).
-				SetNillableTemperature(rows[n].temperature).SetNillableHumidity(rows[n].humidity).
+				SetNillableTemperature(rows[n].temperature).SetNillableHumidity(rows[n].humidity).SetNillableLuminosity(rows[n].luminosity).
 				SetFileID("").SetMetadata(rawjson.Value("{}")).SetCreatedAt(0)
 		}).SaveX(ctx)
 		var annotations []*ent.AnnotationCreate
@@ -121,7 +123,7 @@ func reference(rows []imageRow, device string, start, end instant.Instant, every
 		*n++
 	}
 	var buckets []Bucket
-	var temperatures, humidities float64
+	var temperatures, humidities, luminosities float64
 	for _, s := range rows {
 		if device != "%" && s.device != device || s.takenAt < start || s.takenAt >= end {
 			continue
@@ -129,12 +131,13 @@ func reference(rows []imageRow, device string, start, end instant.Instant, every
 		span := s.takenAt - s.takenAt%instant.Instant(every.Milliseconds())
 		if last := len(buckets) - 1; last < 0 || buckets[last].Device != s.device || buckets[last].Start != span {
 			buckets = append(buckets, Bucket{Device: s.device, Start: span})
-			temperatures, humidities = 0, 0
+			temperatures, humidities, luminosities = 0, 0, 0
 		}
 		b := &buckets[len(buckets)-1]
 		b.Images++
 		add(&b.Temperature, &temperatures, s.temperature)
 		add(&b.Humidity, &humidities, s.humidity)
+		add(&b.Luminosity, &luminosities, s.luminosity)
 		for name, count := range s.objects {
 			if algorithm == "" || name == algorithm {
 				b.Objects += count
@@ -167,7 +170,7 @@ func TestBuckets_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				request := Request{
 					// Twice, which must not count twice.
 					Series: []series.Series{{Device: device, Start: start, End: end}, {Device: device, Start: start, End: end}},
-					Every:  every, Objects: true,
+					Every:  every, Objects: true, Luminosity: true,
 				}
 				if algorithm != "" {
 					request.Algorithm = &annotations.Filter{Name: &algorithm}
@@ -183,9 +186,9 @@ func TestBuckets_SumsUpAsPlainGoDoesOnBothDatabases(t *testing.T) {
 				for n, g := range got {
 					w := want[n]
 					if g.Device != w.Device || g.Start != w.Start || g.Images != w.Images || g.Objects != w.Objects ||
-						!almostEqual(g.Temperature, w.Temperature) || !almostEqual(g.Humidity, w.Humidity) {
-						r.Errorf("span %d is %+v (%+v, %+v), want %+v (%+v, %+v)",
-							n, g, g.Temperature, g.Humidity, w, w.Temperature, w.Humidity)
+						!almostEqual(g.Temperature, w.Temperature) || !almostEqual(g.Humidity, w.Humidity) || !almostEqual(g.Luminosity, w.Luminosity) {
+						r.Errorf("span %d is %+v (%+v, %+v, %+v), want %+v (%+v, %+v, %+v)",
+							n, g, g.Temperature, g.Humidity, g.Luminosity, w, w.Temperature, w.Humidity, w.Luminosity)
 					}
 					if int64(g.Start)%every.Milliseconds() != 0 {
 						r.Errorf("the span from %s is no multiple of %s", g.Start, every)

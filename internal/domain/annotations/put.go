@@ -19,7 +19,6 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/images"
-	"tagma/internal/photo"
 	"tagma/internal/storage/database"
 )
 
@@ -135,13 +134,12 @@ func (s *Service) makeDrafts(ctx context.Context, input []Addition) ([]*draft, e
 	for n := range input {
 		d := &draft{Addition: &input[n]}
 		drafts[n] = d
-		device, err := photo.ParseDevice(d.Image.Device)
-		if err != nil {
-			d.problems.Add(fault.BadInput, []any{"input", n, "image", "device"}, "%s", err)
+		key := d.Image.Validate(&d.problems, "input", n, "image")
+		if len(d.problems.List()) > 0 {
 			continue
 		}
-		d.key = images.Key{Device: device, TakenAt: d.Image.TakenAt}
-		keys = append(keys, d.key)
+		d.key = key
+		keys = append(keys, key)
 	}
 	imageRows, err := s.images.ByKeys(ctx, "input", keys)
 	if err != nil {

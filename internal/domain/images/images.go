@@ -123,13 +123,23 @@ func validateKeys(argument string, keys []Key) ([]Key, error) {
 	var problems fault.Problems
 	validKeys := slices.Clone(keys)
 	for n := range validKeys {
-		name, err := photo.ParseDevice(validKeys[n].Device)
-		if err != nil {
-			problems.Add(fault.BadInput, []any{argument, n, "device"}, "%s", err)
-		}
-		validKeys[n].Device = name
+		validKeys[n] = validKeys[n].Validate(&problems, argument, n)
 	}
 	return validKeys, problems.Err()
+}
+
+// Validate returns the key with the name of the device in lower case, and adds a problem for
+// each wrong part of the key. Path leads to the key.
+func (k Key) Validate(problems *fault.Problems, path ...any) Key {
+	name, err := photo.ParseDevice(k.Device)
+	if err != nil {
+		problems.Add(fault.BadInput, append(slices.Clip(path), "device"), "%s", err)
+	}
+	if k.TakenAt%1000 != 0 {
+		problems.Add(fault.BadInput, append(slices.Clip(path), "takenAt"),
+			"%s has milliseconds: the time of an image is in whole seconds, as in the name of its file", k.TakenAt)
+	}
+	return Key{Device: name, TakenAt: k.TakenAt}
 }
 
 // queryByKeys returns the existing images with the given keys, by key.

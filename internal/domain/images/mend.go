@@ -22,7 +22,7 @@ import (
 var ErrOriginal = errors.New("the original is missing or altered too")
 
 // MakeThumbnails makes both thumbnails of an image again from the original, and stores
-// their SHA-256 in the row. The thumbnails keep their names in the bucket. Their bytes
+// their SHA-256 and the orientation in the row. The thumbnails keep their names in the bucket. Their bytes
 // may differ from the first thumbnails, if another version of Tagma made the first
 // thumbnails. MakeThumbnails writes the files first and the row second. After a crash
 // in between, the row has the old SHA-256; call MakeThumbnails again.
@@ -55,7 +55,8 @@ func (s *Service) MakeThumbnails(ctx context.Context, stored Stored) error {
 	}
 	return s.db.InTx(ctx, func(tx *ent.Tx) error {
 		return tx.Image.Update().Where(image.ID(stored.ImageID)).
-			SetThumbnailSha256(p.row.ThumbnailSha256).SetThumbnailMiniSha256(p.row.ThumbnailMiniSha256).Exec(ctx)
+			SetThumbnailSha256(p.row.ThumbnailSha256).SetThumbnailMiniSha256(p.row.ThumbnailMiniSha256).
+			SetOrientation(p.row.Orientation).Exec(ctx) // the thumbnails have the orientation
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	stdsql "database/sql"
 
@@ -62,6 +63,7 @@ type Result struct {
 	Filename           string
 	Verdict            Verdict
 	Image              *ent.Image     // the image with the file's key; nil for Rejected
+	Warnings           []string       // deviations of the image from the JPEG standard; nil for Conflict and Rejected
 	Problem            *fault.Problem // for Conflict and Rejected
 	AnnotationsDeleted int            // annotations of the replaced image
 }
@@ -79,6 +81,9 @@ func (s *Service) Upload(ctx context.Context, files []File, policy Policy) ([]Re
 			result, err := s.ingest(ctx, file, policy)
 			results[n] = result
 			results[n].Filename = file.Name
+			if result.Image != nil && result.Verdict != Conflict {
+				results[n].Warnings = result.Image.Warnings
+			}
 			if result.Problem != nil {
 				results[n].Problem.Path = []string{"files", strconv.Itoa(n)}
 			}
@@ -157,8 +162,11 @@ func rejected(err error) (Result, error) {
 	return Result{}, err
 }
 
-// validateFile validates the name, the size and the right of the caller to add the
-// file, and returns the key of the image.
+// maxClockAhead is the time by which the clock of a device may be ahead of the server's.
+const maxClockAhead = 24 * time.Hour
+
+// validateFile validates the name, the time, the size and the right of the caller to add
+// the file, and returns the key of the image.
 func (s *Service) validateFile(ctx context.Context, file File) (Key, error) {
 	name, err := photo.ParseName(file.Name)
 	if err != nil {
@@ -166,6 +174,11 @@ func (s *Service) validateFile(ctx context.Context, file File) (Key, error) {
 	}
 	if by := caller.From(ctx); by != nil && by.Device != "" && by.Device != name.Device {
 		return Key{}, fault.New(fault.Forbidden, "this token adds images of the device %s only, and this is one of %s", by.Device, name.Device)
+	}
+	if now := s.clock(); name.TakenAt > now.Add(maxClockAhead) {
+		return Key{}, fault.New(fault.BadInput,
+			"%s is in the future: the server's clock says %s. Set the clock of the device, and rename the file to the time when the photograph was taken",
+			name.TakenAt, now.Add(-time.Duration(now%1000)*time.Millisecond))
 	}
 	if file.Size > s.limits.FileBytes {
 		return Key{}, fault.New(fault.TooLarge, "the file has %d bytes: at most %d are taken", file.Size, s.limits.FileBytes)
@@ -290,15 +303,25 @@ func (s *Service) decode(ctx context.Context, p *photograph, maxPixels int64) er
 	if err != nil {
 		return err
 	}
+	metadata := photo.ReadMetadata(content)
+	p.row.Orientation = metadata.Orientation
+	if metadata.Orientation != 1 {
+		// Browsers turn the original. So that they show the thumbnails alike, the
+		// thumbnails have the same pixels and the same orientation.
+		small.Thumbnail = photo.WithOrientation(small.Thumbnail, metadata.Orientation)
+		small.Mini = photo.WithOrientation(small.Mini, metadata.Orientation)
+	}
 	p.files[Thumbnail], p.files[ThumbnailMini] = small.Thumbnail, small.Mini
 	p.row.ThumbnailSha256, p.row.ThumbnailMiniSha256 = sumOf(small.Thumbnail), sumOf(small.Mini)
 	p.row.Width, p.row.Height = small.Width, small.Height
-
-	metadata := photo.ReadMetadata(content)
+	for _, warning := range small.Warnings {
+		p.row.Warnings = append(p.row.Warnings, string(warning))
+	}
 	p.row.Metadata = rawjson.Value(metadata.Raw)
 	p.row.DeviceVersion = metadata.DeviceVersion
 	p.row.Altitude, p.row.Latitude, p.row.Longitude = metadata.Altitude, metadata.Latitude, metadata.Longitude
 	p.row.Temperature, p.row.Humidity = metadata.Temperature, metadata.Humidity
+	p.row.Luminosity, p.row.Battery, p.row.Button = metadata.Luminosity, metadata.Battery, metadata.Button
 	p.row.NoFlashShutterSpeed = metadata.NoFlashShutterSpeed
 	p.row.NoFlashExposureTime = metadata.NoFlashExposureTime
 	p.row.NoFlashBrightness = metadata.NoFlashBrightness
@@ -413,7 +436,7 @@ func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error)
 	if err != nil && !errors.Is(err, stdsql.ErrNoRows) { // the device exists
 		return nil, err
 	}
-	return tx.Image.Create().
+	create := tx.Image.Create().
 		SetDeviceID(row.DeviceID).
 		SetTakenAt(row.TakenAt).
 		SetMd5(row.Md5).
@@ -430,14 +453,21 @@ func insert(ctx context.Context, tx *ent.Tx, row *ent.Image) (*ent.Image, error)
 		SetNillableLongitude(row.Longitude).
 		SetNillableTemperature(row.Temperature).
 		SetNillableHumidity(row.Humidity).
+		SetNillableLuminosity(row.Luminosity).
+		SetNillableBattery(row.Battery).
+		SetNillableButton(row.Button).
+		SetOrientation(row.Orientation).
 		SetNillableNoFlashShutterSpeed(row.NoFlashShutterSpeed).
 		SetNillableNoFlashExposureTime(row.NoFlashExposureTime).
 		SetNillableNoFlashBrightness(row.NoFlashBrightness).
 		SetNillableNoFlashIso(row.NoFlashIso).
 		SetMetadata(row.Metadata).
 		SetCreatedAt(row.CreatedAt).
-		SetNillableUploadedByID(row.UploadedByID).
-		Save(ctx)
+		SetNillableUploadedByID(row.UploadedByID)
+	if len(row.Warnings) > 0 { // null otherwise
+		create.SetWarnings(row.Warnings)
+	}
+	return create.Save(ctx)
 }
 
 // byKey returns the image with the given key, or nil.

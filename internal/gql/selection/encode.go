@@ -91,6 +91,7 @@ var valueEncoders = map[string]valueEncoder{
 	"Int":      appendNumber,
 	"Long":     appendNumber,
 	"Float":    appendFloat,
+	"Boolean":  appendBoolean,
 	"DateTime": appendTime,
 	"JSON":     appendJSON,
 }
@@ -143,6 +144,17 @@ func appendFloat(b []byte, _ string, value any) ([]byte, error) {
 		return rawjson.AppendFloat(b, v), nil
 	case int64: // SQLite returns an int64 for a whole number in a column without a type
 		return rawjson.AppendFloat(b, float64(v)), nil
+	default:
+		return b, unexpectedType(v)
+	}
+}
+
+func appendBoolean(b []byte, _ string, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case int64: // SQLite has no booleans
+		return strconv.AppendBool(b, v != 0), nil
 	default:
 		return b, unexpectedType(v)
 	}

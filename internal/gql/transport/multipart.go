@@ -20,7 +20,8 @@ import (
 // the files, in that order. A resolver gets each file as a graphql.Upload. The File
 // of the upload is in memory, with a method Bytes, or is an open temporary file. The
 // resolver may read and seek the File until the resolver returns, and need not close
-// the File.
+// the File. An upload of more than Limits.FileBytes has its Size and an empty File: the
+// resolver must refuse the upload.
 type upload struct{ options *Options }
 
 // Supports reports whether r is a POST of a form, even of a malformed form.

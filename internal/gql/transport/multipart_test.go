@@ -144,7 +144,6 @@ func TestUpload_EachMistakeHasItsStatusAndCode(t *testing.T) {
 		{"large operations", form(operations(one+strings.Repeat(" ", 500)), toFile, alpha), 413, "TOO_LARGE", `"operations" is larger than the limit of 500`},
 		{"a large map", form(operations(one), fileMap(`{"0":["variables.file"]}`+strings.Repeat(" ", 200)), alpha), 413, "TOO_LARGE", `"map" is larger than the limit of 200`},
 		{"many files", form(operations(one), fileMap(`{"0":[],"1":[],"2":[],"3":[]}`)), 413, "TOO_LARGE", "4 files: the limit is 3"},
-		{"a large file", form(operations(one), toFile, file("0", strings.Repeat("x", 1001))), 413, "TOO_LARGE", `file 1 of the form is larger than the limit of 1000`},
 		{"a file of just the limit", form(operations(one), toFile, file("0", strings.Repeat("x", 1000))), 200, "", ""},
 		{"a large body", form(operations(one), toFile, file("0", strings.Repeat("x", 3000))), 413, "TOO_LARGE", "limit of"},
 		{"a large epilogue", whole + strings.Repeat("x", 200), 200, "", ""},
@@ -168,6 +167,33 @@ func TestUpload_EachMistakeHasItsStatusAndCode(t *testing.T) {
 				t.Errorf("%d files or descriptors left", n)
 			}
 		})
+	}
+}
+
+func TestUpload_AFileBeyondTheLimitHasItsSizeAndNoContentAndTheOthersArrive(t *testing.T) {
+	for _, size := range []int{1001, 100_000} {
+		body := form(operations(many), fileMap(`{"0":["variables.files.0"],"1":["variables.files.1"]}`),
+			file("0", strings.Repeat("x", size)), file("1", "Bravo"))
+		var got string
+		dir := t.TempDir()
+		options := transport.Options{TempDir: dir, Limits: transport.Limits{FileBytes: 1000, TotalBytes: 1 << 20}, Memory: transport.NewMemory(1 << 20)}
+		server := newServer(options, func(_ context.Context, variables map[string]any) ([]byte, error) {
+			got = ""
+			for _, one := range variables["files"].([]any) {
+				content, err := io.ReadAll(one.(graphql.Upload).File)
+				got += fmt.Sprintf("%s %d %q %v; ", one.(graphql.Upload).Filename, one.(graphql.Upload).Size, content, err)
+			}
+			return []byte(`{}`), nil
+		})
+		want := fmt.Sprintf(`0.jpg %d "" <nil>; 1.jpg 5 "Bravo" <nil>; `, size)
+		for _, source := range []io.Reader{strings.NewReader(body), io.MultiReader(strings.NewReader(body))} { // in memory, on the disk
+			if a := do(t, server, upload(source)); a.status != 200 || len(a.Errors) > 0 || got != want {
+				t.Errorf("%d bytes: got %d %s and the files %s, want 200 and %s", size, a.status, a.body, got, want)
+			}
+		}
+		if n := left(t, dir); n != 0 {
+			t.Errorf("%d files or descriptors left", n)
+		}
 	}
 }
 

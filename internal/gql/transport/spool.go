@@ -42,7 +42,6 @@ type spool struct {
 	release func() // returns the reserved memory, if any
 	files   []*os.File
 	names   []string // of files that could not be removed while open
-	added   int      // number of parts
 }
 
 // reserve reserves memory for a body of length bytes, if memory has room. The length -1
@@ -54,26 +53,31 @@ func (s *spool) reserve(memory *Memory, length int64) {
 	s.memory, s.release = make([]byte, length), func() { memory.semaphore.Release(length) }
 }
 
-// add reads a part, and returns the file at offset 0.
+// add reads a part, and returns the file at offset 0. A part larger than the limit becomes an
+// empty file with the size of the part: the resolver refuses the file, and takes the others.
 func (s *spool) add(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
-	s.added++
 	if s.memory != nil {
 		file, size, err = s.readToMemory(part, limit)
 	} else {
 		file, size, err = s.readToFile(part, limit)
 	}
-	if err == nil && size > limit {
-		err = tooLarge("file %d of the form is larger than the limit of %d bytes", s.added, limit)
+	if err != nil || size <= limit {
+		return file, size, err
 	}
-	return file, size, err
+	rest, err := io.Copy(io.Discard, part)
+	if err != nil {
+		return nil, 0, readRefusal(err)
+	}
+	return memoryFile{bytes.NewReader(nil), nil}, size + rest, nil
 }
 
-// readToMemory reads a part into the reserved memory, which is as large as the body.
+// readToMemory reads a part into the reserved memory, which is as large as the body. It
+// reads at most one byte more than the limit.
 func (s *spool) readToMemory(part *multipart.Part, limit int64) (file io.ReadSeeker, size int64, err error) {
 	n := 0
 	for n < len(s.memory) && int64(n) <= limit {
 		var read int
-		read, err = part.Read(s.memory[n:])
+		read, err = part.Read(s.memory[n:min(int64(len(s.memory)), limit+1)])
 		n += read
 		if errors.Is(err, io.EOF) {
 			content := s.memory[:n:n]
@@ -90,7 +94,8 @@ func (s *spool) readToMemory(part *multipart.Part, limit int64) (file io.ReadSee
 	return nil, int64(n), nil
 }
 
-// readToFile writes a part to a new file, and returns the open file at offset 0.
+// readToFile writes a part to a new file, and returns the open file at offset 0. It reads at
+// most one byte more than the limit.
 func (s *spool) readToFile(part *multipart.Part, limit int64) (file *os.File, size int64, err error) {
 	file, err = os.CreateTemp(s.dir, "tagma-upload-*")
 	if err != nil {

@@ -98,9 +98,10 @@ func (t trap) metadata(takenAt instant.Instant, celsius, humidity float64) (make
 		return "", fmt.Sprintf("v,T,H,B,L,lat,lng,a,l,b\n%s,%.1f,%.1f,81,0.40,%.4f,%.4f,%.1f,%d,0",
 			t.version, celsius, humidity, t.latitude, t.longitude, t.altitude, takenAt.Time().Unix())
 	}
+	// The traps of 2020 exchange the names of latitude and longitude.
 	return fmt.Sprintf("{'lng': %.4f, 'lat': %.4f, 'alt': %.1f, 'datetime': '%s', 'no_flash_exposure_time': (124990, 1000000), "+
 		"'no_flash_iso': 400, 'no_flash_bv': (12, 100), 'no_flash_shutter_speed': (3000115, 1000000), 'temp': %.1f, 'hum': %.1f}",
-		t.longitude, t.latitude, t.altitude, takenAt.Time().Format(time.DateTime), celsius, humidity), ""
+		t.latitude, t.longitude, t.altitude, takenAt.Time().Format(time.DateTime), celsius, humidity), ""
 }
 
 // JPEG returns the drawn photograph. The bytes are always the same.

@@ -79,7 +79,7 @@ func TestOpen_IndexesThatComeLaterHoldTheRowsThatAreThere(t *testing.T) {
 			index, query string
 			sum          float64
 		}{
-			{"image_weather", "SELECT sum(humidity) FROM images WHERE device = '0a5bb6f4' AND taken_at >= 0", 60.5},
+			{"image_weather", "SELECT sum(humidity) + coalesce(max(luminosity), 0) FROM images WHERE device = '0a5bb6f4' AND taken_at >= 0", 60.5},
 			{"annotation_counts", "SELECT sum(object_count) FROM annotations WHERE image_id = 7", 3},
 		} {
 			if sum := value[float64](t, db.SQL, wanted.query); sum != wanted.sum {

@@ -20,7 +20,7 @@ func TestActivity_SumsUpPerDeviceAndSpanOfUTC(t *testing.T) {
 		addRows(t, db,
 			weather("00000001", 0, number(10), nil), weather("00000001", 3599, number(13), number(80.5)), weather("00000001", 1800, nil, nil),
 			weather("00000001", 3600, nil, nil), weather("00000001", 4*3600, number(-5.5), number(60)),
-			weather("00000002", 3600, number(20), nil),
+			weather("00000002", 3600, number(20), nil).SetLuminosity(-0.5),
 		)
 		fingerprint := func(device string, n int) string { return hexOf(fmt.Sprint(device, ".", n)) }
 		other := addition("00000001", 0, fingerprint("00000001", 0), "1", insect("moth", 1))
@@ -36,16 +36,17 @@ func TestActivity_SumsUpPerDeviceAndSpanOfUTC(t *testing.T) {
 			Device, Start         string
 			Images, Objects       int
 			Temperature, Humidity *summary
+			Luminosity            *summary
 		}
 		const query = `query($series: [SeriesInput!]!, $every: Duration!, $algorithm: AlgorithmFilter) {
 		  activity(series: $series, every: $every, algorithm: $algorithm) { ... on ActivityBucket { device start images objects }
-		    temperature { min mean max } humidity { min mean max } } }`
+		    temperature { min mean max } humidity { min mean max } luminosity { max mean min } } }`
 		activity := func(arguments vars) string {
 			var got struct{ Activity []bucket }
 			admin.must(&got, query, arguments)
 			var text string
 			for _, b := range got.Activity {
-				text += fmt.Sprintf("%s %s %d %d %v %v\n", b.Device[7:], b.Start, b.Images, b.Objects, b.Temperature, b.Humidity)
+				text += fmt.Sprintf("%s %s %d %d %v %v %v\n", b.Device[7:], b.Start, b.Images, b.Objects, b.Temperature, b.Humidity, b.Luminosity)
 			}
 			return text
 		}
@@ -54,19 +55,19 @@ func TestActivity_SumsUpPerDeviceAndSpanOfUTC(t *testing.T) {
 			arguments vars
 			want      string
 		}{
-			{vars{"series": overlapping, "every": "PT1H"}, `1 2020-06-20T20:00:00Z 3 4 &{10 11.5 13} &{80.5 80.5 80.5}
-1 2020-06-20T21:00:00Z 1 0 <nil> <nil>
-1 2020-06-21T00:00:00Z 1 0 &{-5.5 -5.5 -5.5} &{60 60 60}
-2 2020-06-20T21:00:00Z 1 1 &{20 20 20} <nil>
+			{vars{"series": overlapping, "every": "PT1H"}, `1 2020-06-20T20:00:00Z 3 4 &{10 11.5 13} &{80.5 80.5 80.5} <nil>
+1 2020-06-20T21:00:00Z 1 0 <nil> <nil> <nil>
+1 2020-06-21T00:00:00Z 1 0 &{-5.5 -5.5 -5.5} &{60 60 60} <nil>
+2 2020-06-20T21:00:00Z 1 1 &{20 20 20} <nil> &{-0.5 -0.5 -0.5}
 `},
-			{vars{"series": []vars{whole("%")}, "every": "P1D", "algorithm": vars{"name": "det%"}}, `1 2020-06-20T00:00:00Z 4 3 &{10 11.5 13} &{80.5 80.5 80.5}
-1 2020-06-21T00:00:00Z 1 0 &{-5.5 -5.5 -5.5} &{60 60 60}
-2 2020-06-20T00:00:00Z 1 1 &{20 20 20} <nil>
+			{vars{"series": []vars{whole("%")}, "every": "P1D", "algorithm": vars{"name": "det%"}}, `1 2020-06-20T00:00:00Z 4 3 &{10 11.5 13} &{80.5 80.5 80.5} <nil>
+1 2020-06-21T00:00:00Z 1 0 &{-5.5 -5.5 -5.5} &{60 60 60} <nil>
+2 2020-06-20T00:00:00Z 1 1 &{20 20 20} <nil> &{-0.5 -0.5 -0.5}
 `},
 			// Weeks since 1970 begin on Thursdays.
-			{vars{"series": []vars{whole("00000002")}, "every": "P7D", "algorithm": vars{"version": "1"}}, "2 2020-06-18T00:00:00Z 1 0 &{20 20 20} <nil>\n"},
-			{vars{"series": []vars{{"device": "%", "start": at(3600), "end": at(3601)}}, "every": "PT1M"}, `1 2020-06-20T21:00:00Z 1 0 <nil> <nil>
-2 2020-06-20T21:00:00Z 1 1 &{20 20 20} <nil>
+			{vars{"series": []vars{whole("00000002")}, "every": "P7D", "algorithm": vars{"version": "1"}}, "2 2020-06-18T00:00:00Z 1 0 &{20 20 20} <nil> &{-0.5 -0.5 -0.5}\n"},
+			{vars{"series": []vars{{"device": "%", "start": at(3600), "end": at(3601)}}, "every": "PT1M"}, `1 2020-06-20T21:00:00Z 1 0 <nil> <nil> <nil>
+2 2020-06-20T21:00:00Z 1 1 &{20 20 20} <nil> &{-0.5 -0.5 -0.5}
 `},
 			{vars{"series": []vars{whole("none")}, "every": "P366D"}, ""},
 			{vars{"series": []vars{}, "every": "PT1H"}, ""},

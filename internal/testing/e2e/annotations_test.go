@@ -31,6 +31,7 @@ func annotationRules(md5 string) []struct {
 		code, path string
 	}{
 		{with(func(a, _ vars) { a["image"] = vars{"device": "trap", "takenAt": at(0)} }), "BAD_USER_INPUT", "image device"},
+		{with(func(a, _ vars) { a["image"] = vars{"device": trap, "takenAt": "2020-06-20T20:00:00.5Z"} }), "BAD_USER_INPUT", "image takenAt"},
 		{with(func(a, _ vars) { a["image"] = key(trap, 9) }), "NOT_FOUND", "image"},
 		{with(func(a, _ vars) { a["md5"] = hexOf("another") }), "CONFLICT", "md5"},
 		{with(func(a, _ vars) { a["md5"] = "" }), "CONFLICT", "md5"},

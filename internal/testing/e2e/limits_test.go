@@ -128,7 +128,6 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 		{"negative page", ask(`{ devices(first: 0) { totalCount } }`, nil), ask(`{ devices(first: -1) { totalCount } }`, nil), "BAD_USER_INPUT", "a first that is not from 0 to", 0},
 		{"first and last", nil, ask(`{ imageSeries(series: [], first: 1, last: 1) { totalCount } }`, nil), "BAD_USER_INPUT", "first and last", -1},
 		{"files", upload(small, small, small, small, small), upload(small, small, small, small, small, small), "TOO_LARGE", "6", l.Files},
-		{"file bytes", upload(grown(small, l.FileBytes)), upload(grown(small, l.FileBytes+1)), "TOO_LARGE", "", l.FileBytes},
 		{"root fields", many(l.RootFields, " server { name }", "{ %s }"), many(l.RootFields+1, " server { name }", "{ %s }"), "TOO_LARGE", strconv.Itoa(l.RootFields + 1), l.RootFields},
 		{"fragments", many(l.Fragments, " fragment F# on ServerInfo { name }", "{ server { ...F0 ...F1 ...F2 ...F3 ...F4 ...F5 ...F6 ...F7 ...F8 ...F9 ...F10 ...F11 ...F12 ...F13 ...F14 ...F15 ...F16 ...F17 ...F18 ...F19 } } %s"),
 			many(l.Fragments+1, " fragment F# on ServerInfo { name }", "{ server { ...F0 ...F1 ...F2 ...F3 ...F4 ...F5 ...F6 ...F7 ...F8 ...F9 ...F10 ...F11 ...F12 ...F13 ...F14 ...F15 ...F16 ...F17 ...F18 ...F19 ...F20 } } %s"), "TOO_LARGE", strconv.Itoa(l.Fragments + 1), l.Fragments},
@@ -157,6 +156,15 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 			t.Errorf("%s: beyond the limit there is data: %.300s", c.name, got.Data)
 		}
 	}
+	// A file that is too large does not spoil the upload.
+	sent := admin.upload("REFUSE", grown(snapshot(trap, 3, 3), l.FileBytes+1), grown(snapshot(trap, 4, 4), 1000+l.FileBytes/2))
+	if p := sent[0].Problem; sent[0].Verdict != "REJECTED" || p == nil || p.Code != "TOO_LARGE" ||
+		!strings.Contains(p.Message, strconv.Itoa(l.FileBytes+1)) || !strings.Contains(p.Message, strconv.Itoa(l.FileBytes)+" are taken") {
+		t.Errorf("a file beyond the limit of %d bytes: got %s, %+v, want REJECTED and TOO_LARGE with both numbers", l.FileBytes, sent[0].Verdict, p)
+	}
+	if sent[1].Verdict != "CREATED" {
+		t.Errorf("the file beside the file that is too large: got %s, %+v, want CREATED", sent[1].Verdict, sent[1].Problem)
+	}
 	// A photograph is judged by its head, before it is decoded.
 	big := snapshot(trap, 2, 2)
 	at := bytes.Index(big.Content, []byte{0xff, 0xc0})
@@ -165,9 +173,9 @@ func TestLimits_EachThatTheServerShowsHoldsAndSaysWhatItIs(t *testing.T) {
 	}
 	copy(big.Content[at+5:], []byte{20_000 >> 8, 20_000 & 255, 20_000 >> 8, 20_000 & 255})
 	before := s.resident()
-	sent := admin.upload("REFUSE", big)[0]
-	if sent.Verdict != "REJECTED" || sent.Problem.Code != "TOO_LARGE" || !strings.Contains(sent.Problem.Message, strconv.Itoa(pixels)) {
-		t.Errorf("a photograph of 400 megapixels: %+v %+v", sent, sent.Problem)
+	judged := admin.upload("REFUSE", big)[0]
+	if judged.Verdict != "REJECTED" || judged.Problem.Code != "TOO_LARGE" || !strings.Contains(judged.Problem.Message, strconv.Itoa(pixels)) {
+		t.Errorf("a photograph of 400 megapixels: %+v %+v", judged, judged.Problem)
 	}
 	s.unharmed(before)
 }

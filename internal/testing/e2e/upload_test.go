@@ -284,8 +284,16 @@ func TestUpload_WhatTheCameraWroteIsCleanedAndAlsoKeptAsItWas(t *testing.T) {
 		{
 			"", "v,T,H,B,L,lat,lng,a,l,b\n3.1.0,20.6,42.6,72,1.20,49.26,-123.25,97.3,1652813182,1",
 			`{"latitude": 49.26, "longitude": -123.25, "altitude": 97.3, "temperature": 20.6, "humidity": 42.6, "deviceVersion": "3.1.0",
+			  "luminosity": 1.2, "battery": 72, "button": true,
 			  "metadata": {"v": "3.1.0", "T": 20.6, "H": 42.6, "B": 72, "L": 1.2, "lat": 49.26, "lng": -123.25, "a": 97.3, "l": 1652813182, "b": 1}}`,
 		},
+		{
+			"", "ver,temp,hum,bat,lum,lat,lng,alt,lsy,b\n3.0.0,20.6,42.6,72,1.20,49.26,-123.25,97.3,2021-11-17 12:00:00,0",
+			`{"latitude": 49.26, "longitude": -123.25, "altitude": 97.3, "temperature": 20.6, "humidity": 42.6, "deviceVersion": "3.0.0",
+			  "luminosity": 1.2, "battery": 72, "button": false,
+			  "metadata": {"ver": "3.0.0", "temp": 20.6, "hum": 42.6, "bat": 72, "lum": 1.2, "lat": 49.26, "lng": -123.25, "alt": 97.3, "lsy": "2021-11-17 12:00:00", "b": 0}}`,
+		},
+		{`{'lat': 8.5, 'lng': 47.25}`, "", `{"latitude": 47.25, "longitude": 8.5, "metadata": {"lat": 8.5, "lng": 47.25}}`},
 		{`{'lat': 0.0, 'lng': 0.0, 'alt': 0.0, 'temp': 5.0}`, "", `{"temperature": 5, "metadata": {"lat": 0, "lng": 0, "alt": 0, "temp": 5}}`},
 		{`{'lat': -121.75, 'lng': 49.25, 'alt': 12.0}`, "", `{"latitude": 49.25, "longitude": -121.75, "altitude": 12, "metadata": {"lat": -121.75, "lng": 49.25, "alt": 12}}`},
 		{`{'temp': -300.0, 'hum': 0.0}`, "", `{"metadata": {"temp": -300, "hum": 0}}`},
@@ -309,7 +317,7 @@ func TestUpload_WhatTheCameraWroteIsCleanedAndAlsoKeptAsItWas(t *testing.T) {
 			ImageSeries struct{ Nodes []map[string]any }
 		}
 		admin.must(&got, `{ imageSeries(series: [{device: "%", start: "2020-01-01T00:00:00Z", end: "2021-01-01T00:00:00Z"}]) { nodes {
-		  deviceVersion altitude latitude longitude temperature humidity
+		  deviceVersion altitude latitude longitude temperature humidity luminosity battery button
 		  noFlashShutterSpeed noFlashExposureTime noFlashBrightness noFlashIso metadata } } }`, nil)
 		for n, c := range cases {
 			if c.want == "" {

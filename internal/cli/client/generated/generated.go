@@ -453,10 +453,20 @@ type Image struct {
 	Md5 string `json:"md5"`
 	// The size of the file in bytes.
 	Size int64 `json:"size"`
-	// The width in pixels.
+	// The width in pixels, as stored: before a viewer turns the image by its orientation.
 	Width int `json:"width"`
-	// The height in pixels.
+	// The height in pixels, as stored.
 	Height int `json:"height"`
+	// The EXIF orientation of the file, 1 to 8: how a viewer turns the stored pixels to show
+	// the image upright. 1 means not at all, and is also the value of a file that says
+	// nothing. Width, height, contours and bounding boxes refer to the pixels as stored,
+	// whatever the orientation. The thumbnails have the stored pixels and the same
+	// orientation, so that a browser shows them like the original. To draw contours onto an
+	// image, show the stored pixels, with `image-orientation: none` in CSS or
+	// `imageOrientation: "none"` in createImageBitmap.
+	Orientation int `json:"orientation"`
+	// The deviations of the file from the JPEG standard that lose nothing of the photograph, in the order of `ImageWarning`. Most files have none.
+	Warnings []ImageWarning `json:"warnings"`
 	// The version of the trap's software, or null if the file does not name the version.
 	DeviceVersion *string `json:"deviceVersion"`
 	// The latitude in degrees north, or null if the GPS had no fix.
@@ -469,6 +479,12 @@ type Image struct {
 	Temperature *float64 `json:"temperature"`
 	// The relative humidity in percent, or null if the sensor failed.
 	Humidity *float64 `json:"humidity"`
+	// The ambient light in the unit of the trap's software, or null if the trap does not measure the light.
+	Luminosity *float64 `json:"luminosity"`
+	// The charge of the battery in percent, or null if the trap does not measure the charge.
+	Battery *float64 `json:"battery"`
+	// True if the trap's button was pressed, false if not, or null if the trap does not say.
+	Button *bool `json:"button"`
 	// The shutter speed of the trap's exposure without flash, as an APEX value.
 	NoFlashShutterSpeed *float64 `json:"noFlashShutterSpeed"`
 	// The exposure time without flash, in seconds.
@@ -499,6 +515,12 @@ func (v *Image) GetWidth() int { return v.Width }
 // GetHeight returns Image.Height, and is useful for accessing the field via an interface.
 func (v *Image) GetHeight() int { return v.Height }
 
+// GetOrientation returns Image.Orientation, and is useful for accessing the field via an interface.
+func (v *Image) GetOrientation() int { return v.Orientation }
+
+// GetWarnings returns Image.Warnings, and is useful for accessing the field via an interface.
+func (v *Image) GetWarnings() []ImageWarning { return v.Warnings }
+
 // GetDeviceVersion returns Image.DeviceVersion, and is useful for accessing the field via an interface.
 func (v *Image) GetDeviceVersion() *string { return v.DeviceVersion }
 
@@ -516,6 +538,15 @@ func (v *Image) GetTemperature() *float64 { return v.Temperature }
 
 // GetHumidity returns Image.Humidity, and is useful for accessing the field via an interface.
 func (v *Image) GetHumidity() *float64 { return v.Humidity }
+
+// GetLuminosity returns Image.Luminosity, and is useful for accessing the field via an interface.
+func (v *Image) GetLuminosity() *float64 { return v.Luminosity }
+
+// GetBattery returns Image.Battery, and is useful for accessing the field via an interface.
+func (v *Image) GetBattery() *float64 { return v.Battery }
+
+// GetButton returns Image.Button, and is useful for accessing the field via an interface.
+func (v *Image) GetButton() *bool { return v.Button }
 
 // GetNoFlashShutterSpeed returns Image.NoFlashShutterSpeed, and is useful for accessing the field via an interface.
 func (v *Image) GetNoFlashShutterSpeed() *float64 { return v.NoFlashShutterSpeed }
@@ -610,6 +641,28 @@ type ImageSeriesResponse struct {
 // GetImageSeries returns ImageSeriesResponse.ImageSeries, and is useful for accessing the field via an interface.
 func (v *ImageSeriesResponse) GetImageSeries() ImageSeriesImageSeriesImageConnection {
 	return v.ImageSeries
+}
+
+// A deviation of a file from the JPEG standard (ITU-T T.81). All blocks of the
+// photograph are there.
+type ImageWarning string
+
+const (
+	// The bits that fill up the last byte before a marker are not ones.
+	ImageWarningPadding ImageWarning = "PADDING"
+	// Up to 16 bytes before a restart marker or the end belong to no block.
+	ImageWarningSpareBytes ImageWarning = "SPARE_BYTES"
+	// The file ends after the last block, without the marker of the end.
+	ImageWarningNoEoi ImageWarning = "NO_EOI"
+	// The file has no Huffman tables: the tables of the standard are used, as for a frame of a Motion JPEG.
+	ImageWarningStandardTables ImageWarning = "STANDARD_TABLES"
+)
+
+var AllImageWarning = []ImageWarning{
+	ImageWarningPadding,
+	ImageWarningSpareBytes,
+	ImageWarningNoEoi,
+	ImageWarningStandardTables,
 }
 
 // Limits includes the requested fields of the GraphQL type Limits.
@@ -944,6 +997,8 @@ type UploadResult struct {
 	Verdict UploadVerdict `json:"verdict"`
 	// The reason why the file was not taken, or null if the file was taken.
 	Problem *UploadResultProblem `json:"problem"`
+	// The warnings of the image, if the server has the file now. Empty if the verdict is CONFLICT or REJECTED.
+	Warnings []ImageWarning `json:"warnings"`
 	// The number of annotations that were deleted with a replaced image; 0 for every other verdict.
 	AnnotationsDeleted int `json:"annotationsDeleted"`
 }
@@ -953,6 +1008,9 @@ func (v *UploadResult) GetVerdict() UploadVerdict { return v.Verdict }
 
 // GetProblem returns UploadResult.Problem, and is useful for accessing the field via an interface.
 func (v *UploadResult) GetProblem() *UploadResultProblem { return v.Problem }
+
+// GetWarnings returns UploadResult.Warnings, and is useful for accessing the field via an interface.
+func (v *UploadResult) GetWarnings() []ImageWarning { return v.Warnings }
 
 // GetAnnotationsDeleted returns UploadResult.AnnotationsDeleted, and is useful for accessing the field via an interface.
 func (v *UploadResult) GetAnnotationsDeleted() int { return v.AnnotationsDeleted }
@@ -981,7 +1039,7 @@ const (
 	UploadVerdictReplaced UploadVerdict = "REPLACED"
 	// The device has a different image of the same time. Nothing was changed.
 	UploadVerdictConflict UploadVerdict = "CONFLICT"
-	// The file is not a complete photograph, or its name is not valid. Nothing was changed.
+	// The file is not a complete photograph, is larger than a limit (the problem's code is TOO_LARGE), or its name is not valid. Nothing was changed.
 	UploadVerdictRejected UploadVerdict = "REJECTED"
 )
 
@@ -1250,12 +1308,17 @@ query ImageSeries ($series: [SeriesInput!]!, $first: Int!, $after: String, $anno
 			size
 			width
 			height
+			orientation
+			warnings
 			deviceVersion
 			latitude
 			longitude
 			altitude
 			temperature
 			humidity
+			luminosity
+			battery
+			button
 			noFlashShutterSpeed
 			noFlashExposureTime
 			noFlashBrightness
@@ -1544,6 +1607,7 @@ mutation UploadImages ($files: [Upload!]!, $onConflict: ConflictPolicy!) {
 			problem {
 				message
 			}
+			warnings
 			annotationsDeleted
 		}
 	}
