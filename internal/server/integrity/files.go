@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
-
-	"gocloud.dev/gcerrors"
 
 	ent "tagma/ent/generated"
 	"tagma/internal/domain/bundles"
@@ -126,7 +125,7 @@ func (c *Checker) filesOf(ctx context.Context, image images.Stored) (findings []
 // compareSum returns the finding for a file, and whether there is a fault.
 func compareSum(key, about, sum, want string, err error) (Finding, bool) {
 	switch {
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case errors.Is(err, fs.ErrNotExist):
 		return Finding{Kind: Missing, Key: key, About: about}, true
 	case err != nil:
 		return Finding{Kind: Unreadable, Key: key, About: about, Err: err}, true
@@ -247,7 +246,7 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 // read reads a file, and returns its SHA-256. If keep is set, read also returns the content,
 // for a thumbnail.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
-	in, err := c.Bucket.NewReader(ctx, key, nil)
+	in, err := c.Bucket.Open(ctx, key)
 	if err != nil {
 		return "", nil, err
 	}
