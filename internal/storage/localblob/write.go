@@ -13,9 +13,6 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// bufferSize is the memory of a write whose source has no WriteTo.
-const bufferSize = 256 << 10
-
 // Create implements bucket.Bucket.
 func (b *Bucket) Create(ctx context.Context, key string, r io.Reader) error {
 	return b.write(ctx, key, r, b.link)
@@ -75,11 +72,7 @@ func (b *Bucket) write(ctx context.Context, key string, r io.Reader, publish fun
 // fill copies r into a file. It returns an error of r unchanged, and an error of the
 // file as a WriteError.
 func (b *Bucket) fill(ctx context.Context, file *os.File, r io.Reader) error {
-	var buffer []byte
-	if _, ok := r.(io.WriterTo); !ok {
-		buffer = make([]byte, bufferSize)
-	}
-	_, err := io.CopyBuffer(fileWriter{ctx, b, file}, r, buffer)
+	_, err := io.Copy(fileWriter{ctx, b, file}, r)
 	return cmp.Or(err, ctx.Err())
 }
 
