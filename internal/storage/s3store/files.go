@@ -20,8 +20,8 @@ import (
 	"tagma/internal/storage/filelink"
 )
 
-// cacheControl is the Cache-Control of every file, because files never change. It is
-// private because a photograph may show a person.
+// cacheControl is the Cache-Control of every file, because files never change. Proxies
+// may not cache a file, because a photograph may show a person.
 const cacheControl = "private, max-age=31536000, immutable"
 
 // copyContentType is the Content-Type of a copy. A client may have written the source.
@@ -41,8 +41,8 @@ func (b *Bucket) Write(ctx context.Context, key string, r io.Reader) error {
 	return b.upload(ctx, key, r, nil)
 }
 
-// upload sends a file of up to 16 MiB in one request, and a larger file in parts of 8
-// MiB, five at once.
+// upload sends a file of less than 16 MiB in a single request, and a larger file in
+// parts of 8 MiB, five parts at once. Some 64 MiB of a large file are in memory.
 func (b *Bucket) upload(ctx context.Context, key string, r io.Reader, ifNoneMatch *string) error {
 	if err := bucket.CheckKey(key); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (r *errorRecorder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Copy implements bucket.Bucket. It takes over the bytes of the source and no
+// Copy implements bucket.Bucket. The copy has the bytes of the source and none of the
 // properties, because a client may have written the source.
 func (b *Bucket) Copy(ctx context.Context, to, from string) error {
 	if err := errors.Join(bucket.CheckKey(to), bucket.CheckKey(from)); err != nil {
@@ -106,8 +106,8 @@ func (b *Bucket) Stat(ctx context.Context, key string) (bucket.Info, error) {
 	return bucket.Info{Key: key, Size: aws.ToInt64(head.ContentLength), ModTime: aws.ToTime(head.LastModified)}, nil
 }
 
-// Delete implements bucket.Bucket. It looks for the file first, because S3 answers the
-// deletion of a missing file as any other deletion.
+// Delete implements bucket.Bucket. Delete looks for the file first, because S3 answers
+// the deletion of a missing file as any other deletion.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if _, err := b.Stat(ctx, key); err != nil {
 		return err
@@ -116,8 +116,8 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return b.wrap("delete", key, err)
 }
 
-// List implements bucket.Bucket. It leaves out objects whose keys are no keys of files,
-// such as the "folders" that AWS's console creates.
+// List implements bucket.Bucket. List leaves out objects whose keys are no keys of files,
+// such as the "folders" of AWS's console.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Info, error] {
 	return func(yield func(bucket.Info, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix})

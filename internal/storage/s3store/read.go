@@ -12,8 +12,8 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// reader reads an object by one request, and by one more after each seek to another
-// offset.
+// reader reads an object by a single request, and by another request after each seek to
+// another offset.
 type reader struct {
 	ctx    context.Context
 	bucket *Bucket
@@ -59,7 +59,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek implements io.Seeker. It sends no request.
+// Seek implements io.Seeker. Seek sends no request.
 func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -73,7 +73,7 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	if offset == r.offset {
 		return offset, nil
 	}
-	_ = r.Close() // an error is of bytes that nobody reads
+	_ = r.Close() // the error is of bytes without a reader
 	r.body, r.offset = nil, offset
 	return offset, nil
 }

@@ -45,7 +45,7 @@ const (
 // maxIdleConnections is the largest number of open idle connections.
 const maxIdleConnections = 100
 
-// Bucket is one bucket in S3.
+// Bucket is a bucket in S3. A Bucket is safe for concurrent use.
 type Bucket struct {
 	client    *s3.Client
 	transfers *transfermanager.Client // sends a large file in parts
@@ -54,7 +54,7 @@ type Bucket struct {
 	public    string // the endpoint in links, if it is another
 }
 
-// Open opens the bucket at an address. It sends no request to the bucket: see Check.
+// Open opens the bucket at an address. Open sends no request to the bucket: see Check.
 // The caller closes the bucket.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Bucket, error) {
 	a, err := parse(text)
