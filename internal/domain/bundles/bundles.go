@@ -19,7 +19,6 @@ import (
 	"strconv"
 
 	"entgo.io/ent/dialect/sql"
-	"gocloud.dev/blob"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundle"
@@ -27,13 +26,14 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/like"
 	"tagma/internal/base/page"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
 // Service holds the bundles of one server. A Service is safe for concurrent use.
 type Service struct {
 	db     *database.DB
-	bucket *blob.Bucket
+	bucket bucket.Bucket
 	clock  instant.Clock
 	limits Limits
 	checks *checks
@@ -48,7 +48,7 @@ type Limits struct {
 }
 
 // New returns the bundles in db and bucket. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Service {
+func New(db *database.DB, bucket bucket.Bucket, clock instant.Clock, limits Limits) *Service {
 	return &Service{db: db, bucket: bucket, clock: clock, limits: limits, checks: newChecks()}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -18,14 +17,13 @@ import (
 	"testing/iotest"
 	"time"
 
-	"gocloud.dev/blob"
-
 	ent "tagma/ent/generated"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/domain/bundles"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/s3store"
@@ -38,7 +36,7 @@ type world struct {
 	*bundles.Service
 	t            *testing.T
 	db           *database.DB
-	bucket       *blob.Bucket
+	bucket       bucket.Bucket
 	ahead        atomic.Int64 // milliseconds by which the clock is ahead of the machine's
 	statements   atomic.Int64
 	once         atomic.Pointer[func()] // called before the next statement, if set
@@ -72,14 +70,14 @@ func newWorldInS3(t *testing.T) *world {
 	return w
 }
 
-func inS3(t *testing.T, address string) *blob.Bucket {
+func inS3(t *testing.T, address string) bucket.Bucket {
 	t.Helper()
 	store, err := s3store.Open(t.Context(), address, slog.New(slog.DiscardHandler))
 	must(t, err)
-	return store.Bucket
+	return store
 }
 
-func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
+func newWorldIn(t *testing.T, databaseURL string, bucket bucket.Bucket) *world {
 	t.Helper()
 	w := &world{t: t, bucket: bucket}
 	var err error
@@ -155,7 +153,7 @@ func (w *world) send(upload *bundles.Upload, f folder) {
 // take does what a file's target does with it.
 func (w *world) take(file bundles.RequestedFile, content string) error {
 	if w.straight {
-		return w.bucket.WriteAll(w.t.Context(), file.Incoming, []byte(content), &blob.WriterOptions{IfNotExist: true})
+		return w.bucket.Create(w.t.Context(), file.Incoming, strings.NewReader(content))
 	}
 	return w.Receive(w.t.Context(), file.StoredAs, file.Size, strings.NewReader(content))
 }
@@ -189,7 +187,7 @@ func (w *world) holds(v *ent.BundleVersion, want folder) {
 		w.t.Errorf("the version has %d files, not %d", len(files[v.ID]), len(want))
 	}
 	for _, f := range files[v.ID] {
-		content, err := w.bucket.ReadAll(w.t.Context(), f.StoredAs)
+		content, err := bucket.ReadAll(w.t.Context(), w.bucket, f.StoredAs)
 		if err != nil || string(content) != want[f.Key] || f.MD5 != md5Of(want[f.Key]) || f.SHA256 != *sha256Of(want[f.Key]) || f.Size != int64(len(content)) {
 			w.t.Errorf("file %s: got %q, %v, %+v, want %q with its sums and size", f.Key, content, err, f, want[f.Key])
 		}
@@ -300,9 +298,9 @@ func TestPublish_WhatIsMissingOrWrongIsToldAsAWholeAndNothingIsSeen(t *testing.T
 		for _, file := range upload.Requested {
 			switch file.Key {
 			case "data/a.svg": // as a store takes it that checks nothing
-				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte("<SVG/>"), nil))
+				must(t, bucket.WriteAll(t.Context(), w.bucket, w.unchecked(file), []byte("<SVG/>")))
 			case "config/config.yaml": // as after a crash: whole, and not recorded
-				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte(insects[file.Key]), nil))
+				must(t, bucket.WriteAll(t.Context(), w.bucket, w.unchecked(file), []byte(insects[file.Key])))
 			case "README.md":
 				must(t, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader("")))
 			}
@@ -355,15 +353,11 @@ func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenO
 func (w *world) stored() []string {
 	w.t.Helper()
 	var names []string
-	files := w.bucket.List(nil)
-	for {
-		file, err := files.Next(w.t.Context())
-		if errors.Is(err, io.EOF) {
-			return names
-		}
+	for file, err := range w.bucket.List(w.t.Context(), "") {
 		must(w.t, err)
 		names = append(names, file.Key)
 	}
+	return names
 }
 
 func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testing.T) {
@@ -470,7 +464,7 @@ func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
 		w.send(upload, unpublished)
 		stray := "bundles/0123456789abcdef/" + md5Of("stray")
 		for _, name := range []string{stray, "bundles/readme.txt", "images/x.jpg"} {
-			must(t, w.bucket.WriteAll(t.Context(), name, []byte("x"), nil))
+			must(t, bucket.WriteAll(t.Context(), w.bucket, name, []byte("x")))
 		}
 		sweep := func(ahead time.Duration, want int) {
 			t.Helper()

@@ -2,19 +2,20 @@ package bundles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlearrival"
+	"tagma/internal/storage/bucket"
 )
 
 const (
@@ -107,14 +108,14 @@ func (s *Service) verify(ctx context.Context, upload *ent.BundleUpload, m manife
 // target may still be valid, and not every store refuses a second upload. So
 // checkStored has the store copy the file under a secret name, and checks and
 // publishes the copy.
-func (s *Service) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file *blob.ListObject) (checkResult, error) {
+func (s *Service) checkStored(ctx context.Context, upload *ent.BundleUpload, f NewFile, file bucket.Info) (checkResult, error) {
 	if file.Size != f.Size { // before reading: the file may have any size
 		return checkResult{mismatch: fmt.Sprintf("%d bytes, not %d", file.Size, f.Size)}, nil
 	}
 	name := file.Key
 	if loc, _ := parseLocation(name); loc.incoming {
 		copyName, err := s.copyIncoming(ctx, loc)
-		if gcerrors.Code(err) == gcerrors.NotFound {
+		if errors.Is(err, fs.ErrNotExist) {
 			return s.recordedResult(ctx, upload, f)
 		}
 		if err != nil {
@@ -145,8 +146,8 @@ func (s *Service) checkStored(ctx context.Context, upload *ent.BundleUpload, f N
 func (s *Service) copyIncoming(ctx context.Context, loc location) (string, error) {
 	return backoff.Retry(ctx, func() (string, error) {
 		name := newCopyName(loc.fileID, loc.md5)
-		err := s.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5), nil)
-		if gcerrors.Code(err) == gcerrors.NotFound {
+		err := s.bucket.Copy(ctx, name, incomingName(loc.fileID, loc.md5))
+		if errors.Is(err, fs.ErrNotExist) {
 			return "", backoff.Permanent(err)
 		}
 		return name, err
@@ -164,7 +165,7 @@ func (s *Service) recordedResult(ctx context.Context, upload *ent.BundleUpload, 
 }
 
 func (s *Service) hashStored(ctx context.Context, name string) (*fingerprint, error) {
-	r, err := s.bucket.NewReader(ctx, name, nil)
+	r, err := s.bucket.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}

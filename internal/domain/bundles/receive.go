@@ -8,17 +8,17 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 
 	stdsql "database/sql"
 
 	"entgo.io/ent/dialect/sql"
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlearrival"
 	"tagma/ent/generated/bundleupload"
 	"tagma/internal/base/fault"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -45,7 +45,7 @@ func (s *Service) Receive(ctx context.Context, name string, size int64, body io.
 		return err
 	}
 	// Check before reading the bytes, which may be many.
-	if exists, err := s.bucket.Exists(ctx, name); err != nil {
+	if exists, err := bucket.Exists(ctx, s.bucket, name); err != nil {
 		return err
 	} else if exists {
 		return errAlreadyStored
@@ -56,7 +56,7 @@ func (s *Service) Receive(ctx context.Context, name string, size int64, body io.
 		}
 		return nil
 	})
-	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+	if errors.Is(err, fs.ErrExist) {
 		return errAlreadyStored // another request was faster
 	}
 	if err != nil {
@@ -68,26 +68,12 @@ func (s *Service) Receive(ctx context.Context, name string, size int64, body io.
 // storeBody writes a body to the store under an unused name, if the fingerprint
 // of the body passes the check.
 func (s *Service) storeBody(ctx context.Context, name string, body io.Reader, check func(*fingerprint) error) (*fingerprint, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
-	if err != nil {
-		return nil, err
-	}
 	source, fp := &errorRecorder{Reader: body}, newFingerprint()
-	_, err = io.CopyBuffer(io.MultiWriter(w, fp), source, make([]byte, bufferSize))
+	err := s.bucket.Create(ctx, name, bucket.CheckAtEOF(io.TeeReader(source, fp), func() error { return check(fp) }))
 	if source.err != nil {
 		err = fault.Wrap(source.err, fault.BadInput, "the body broke off after %d bytes: send the file again", fp.size)
 	}
-	if err == nil {
-		err = check(fp)
-	}
-	if err != nil {
-		cancel() // a cancelled writer stores nothing
-		_ = w.Close()
-		return nil, err
-	}
-	return fp, w.Close()
+	return fp, err
 }
 
 // recordArrival records that the store has a file of an upload.

@@ -2,11 +2,7 @@ package bundles
 
 import (
 	"context"
-	"errors"
-	"io"
 	"time"
-
-	"gocloud.dev/blob"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/bundlearrival"
@@ -15,6 +11,7 @@ import (
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/rawjson"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -110,7 +107,7 @@ func (s *Service) findOrCreateUpload(ctx context.Context, name string, text rawj
 
 // inventory holds the files of a manifest in the store.
 type inventory struct {
-	stored   map[string]*blob.ListObject     // in the store for this upload, by MD5
+	stored   map[string]bucket.Info          // in the store for this upload, by MD5
 	arrivals map[string]*ent.BundleArrival   // arrived and recorded for this upload, by MD5
 	contents map[string][]*ent.BundleContent // published, by MD5
 }
@@ -158,15 +155,10 @@ func (h inventory) content(f NewFile) *ent.BundleContent {
 // have any bytes, because nobody checks a client that sends to the store
 // directly. A file sent through a server is not recorded if the server was
 // killed before.
-func (s *Service) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]*blob.ListObject, error) {
-	files := map[string]*blob.ListObject{}
+func (s *Service) storedFiles(ctx context.Context, upload *ent.BundleUpload) (map[string]bucket.Info, error) {
+	files := map[string]bucket.Info{}
 	for _, prefix := range []string{incoming, folder} { // bundles/ last: its checked file replaces one of incoming/
-		list := s.bucket.List(&blob.ListOptions{Prefix: prefix + upload.FileID + "/"})
-		for {
-			file, err := list.Next(ctx)
-			if errors.Is(err, io.EOF) {
-				break
-			}
+		for file, err := range s.bucket.List(ctx, prefix+upload.FileID+"/") {
 			if err != nil {
 				return nil, err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"tagma/internal/base/fault"
 	"tagma/internal/domain/bundles"
+	"tagma/internal/storage/bucket"
 )
 
 func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
@@ -20,7 +21,7 @@ func TestRequest_AskedAgainItWantsOnlyWhatHasNotCome(t *testing.T) {
 		for _, file := range upload.Requested {
 			switch file.Key {
 			case "config/config.yaml": // as after a crash, or by a store that takes files by itself: not recorded
-				must(t, w.bucket.WriteAll(t.Context(), w.unchecked(file), []byte(insects[file.Key]), nil))
+				must(t, bucket.WriteAll(t.Context(), w.bucket, w.unchecked(file), []byte(insects[file.Key])))
 			case "README.md":
 				must(t, w.Receive(t.Context(), file.StoredAs, file.Size, strings.NewReader("")))
 			}

@@ -14,6 +14,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/domain/bundles"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/testing/testenv"
 )
 
@@ -63,7 +64,7 @@ func TestPublish_WhatIsSentAnewWhileItIsCheckedOrLaterChangesNothing(t *testing.
 		w.send(upload, folder{"output/w": either[0]})
 		// A store that minds no condition takes both, again and again.
 		repeat := func(ctx context.Context, content string) error {
-			return w.bucket.WriteAll(ctx, upload.Requested[0].Incoming, []byte(content), nil)
+			return bucket.WriteAll(ctx, w.bucket, upload.Requested[0].Incoming, []byte(content))
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var rival sync.WaitGroup
@@ -141,7 +142,7 @@ func TestSweep_TakesWhatCameToTheStoreItselfWhenItIsPublishedOrTooLate(t *testin
 	published, err := w.Publish(w.maria, upload.ID)
 	must(t, err)
 	// Its target still holds.
-	must(t, w.bucket.WriteAll(t.Context(), upload.Requested[0].Incoming, []byte("others!"), nil))
+	must(t, bucket.WriteAll(t.Context(), w.bucket, upload.Requested[0].Incoming, []byte("others!")))
 	unpublished := w.request(w.maria, "insects", folder{"output/w": "others!"})
 	w.send(unpublished, folder{"output/w": "others!"})
 	if removed, err := w.Sweep(t.Context()); removed != 1 || err != nil {

@@ -15,6 +15,7 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/testing/testenv"
 )
 
@@ -76,7 +77,7 @@ func TestUpload_WhateverTheStoreDoesNoRowLacksItsFiles(t *testing.T) {
 			for _, i := range found {
 				there++
 				for _, variant := range []images.Variant{images.Original, images.Thumbnail, images.ThumbnailMini} {
-					got, err := w.bucket.ReadAll(t.Context(), images.FileKey(i, variant))
+					got, err := bucket.ReadAll(t.Context(), w.bucket, images.FileKey(i, variant))
 					if err != nil || len(got) == 0 || variant == images.Original && !bytes.Equal(got, sent[n]) {
 						t.Errorf("%d has a row and not its %s: %d bytes, %v", n, variant, len(got), err)
 					}

@@ -7,11 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 
 	ent "tagma/ent/generated"
@@ -89,11 +88,11 @@ func (s *Service) write(ctx context.Context, key Key, fileID string, files map[V
 // content is no error: an earlier attempt over the network may have succeeded without
 // an answer.
 func (s *Service) writeFile(ctx context.Context, file string, content []byte) error {
-	err := s.bucket.Upload(ctx, file, bytes.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
-	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
+	err := s.bucket.Create(ctx, file, bytes.NewReader(content))
+	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	existing, readErr := s.bucket.ReadAll(ctx, file)
+	existing, readErr := bucket.ReadAll(ctx, s.bucket, file)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}

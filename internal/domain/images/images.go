@@ -17,7 +17,6 @@ import (
 	"slices"
 
 	"entgo.io/ent/dialect/sql"
-	"gocloud.dev/blob"
 	"golang.org/x/sync/semaphore"
 
 	ent "tagma/ent/generated"
@@ -29,6 +28,7 @@ import (
 	"tagma/internal/base/page"
 	"tagma/internal/domain/series"
 	"tagma/internal/photo"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -38,7 +38,7 @@ const MaxKeys = 10_000
 // Service holds the images of one server. A Service is safe for concurrent use.
 type Service struct {
 	db     *database.DB
-	bucket *blob.Bucket
+	bucket bucket.Bucket
 	clock  instant.Clock
 	limits Limits
 
@@ -76,7 +76,7 @@ const (
 )
 
 // New returns the images in db and bucket. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock, limits Limits) *Service {
+func New(db *database.DB, bucket bucket.Bucket, clock instant.Clock, limits Limits) *Service {
 	decoders := max(1, limits.Decoders)
 	return &Service{
 		db: db, bucket: bucket, clock: clock, limits: limits,

@@ -3,9 +3,7 @@ package images_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -14,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
-
 	ent "tagma/ent/generated"
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/domain/images"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/s3store"
@@ -36,7 +33,7 @@ type world struct {
 	*images.Service
 	t      *testing.T
 	db     *database.DB
-	bucket *blob.Bucket
+	bucket bucket.Bucket
 	ahead  atomic.Int64 // milliseconds by which the clock is ahead of the machine's
 
 	mu     sync.Mutex
@@ -56,14 +53,14 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 // inS3 is the files at an address in S3.
-func inS3(t *testing.T, address string) *blob.Bucket {
+func inS3(t *testing.T, address string) bucket.Bucket {
 	t.Helper()
 	store, err := s3store.Open(t.Context(), address, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = store.Bucket.Close() })
-	return store.Bucket
+	t.Cleanup(func() { _ = store.Close() })
+	return store
 }
 
 func newWorld(t *testing.T, databaseURL string) *world {
@@ -76,7 +73,7 @@ func newWorld(t *testing.T, databaseURL string) *world {
 	return newWorldIn(t, databaseURL, bucket)
 }
 
-func newWorldIn(t *testing.T, databaseURL string, bucket *blob.Bucket) *world {
+func newWorldIn(t *testing.T, databaseURL string, bucket bucket.Bucket) *world {
 	t.Helper()
 	w := &world{t: t, bucket: bucket}
 	var err error
@@ -137,18 +134,14 @@ func (w *world) add(n int, seed uint64, policy images.Policy) images.Result {
 func (w *world) stored() []string {
 	w.t.Helper()
 	var names []string
-	files := w.bucket.List(nil)
-	for {
-		file, err := files.Next(w.t.Context())
-		if errors.Is(err, io.EOF) {
-			slices.Sort(names)
-			return names
-		}
+	for file, err := range w.bucket.List(w.t.Context(), "") {
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		names = append(names, file.Key)
 	}
+	slices.Sort(names)
+	return names
 }
 
 // filesOf is the names of an image's files, in order.
@@ -165,7 +158,7 @@ func filesOf(all ...*ent.Image) []string {
 
 func (w *world) write(key string) {
 	w.t.Helper()
-	if err := w.bucket.WriteAll(w.t.Context(), key, []byte("x"), nil); err != nil {
+	if err := bucket.WriteAll(w.t.Context(), w.bucket, key, []byte("x")); err != nil {
 		w.t.Fatal(err)
 	}
 }

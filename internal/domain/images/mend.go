@@ -1,7 +1,6 @@
 package images
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,11 +8,10 @@ import (
 	"fmt"
 	stdimage "image"
 
-	"gocloud.dev/blob"
-
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/image"
 	"tagma/internal/photo/thumbnail"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -27,7 +25,7 @@ var ErrOriginal = errors.New("the original is missing or altered too")
 // thumbnails. MakeThumbnails writes the files first and the row second. After a crash
 // in between, the row has the old SHA-256; call MakeThumbnails again.
 func (s *Service) MakeThumbnails(ctx context.Context, stored Stored) error {
-	original, err := s.bucket.ReadAll(ctx, stored.Original)
+	original, err := bucket.ReadAll(ctx, s.bucket, stored.Original)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOriginal, err)
 	}
@@ -48,7 +46,7 @@ func (s *Service) MakeThumbnails(ctx context.Context, stored Stored) error {
 	}
 	for n, variant := range ThumbnailVariants {
 		// No other image has a file of this name, so overwriting is safe.
-		err := s.bucket.Upload(ctx, stored.Thumbnails[n], bytes.NewReader(p.files[variant]), &blob.WriterOptions{ContentType: "image/jpeg"})
+		err := bucket.WriteAll(ctx, s.bucket, stored.Thumbnails[n], p.files[variant])
 		if err != nil {
 			return fmt.Errorf("write %s: %w", stored.Thumbnails[n], err)
 		}

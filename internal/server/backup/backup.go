@@ -22,12 +22,12 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"gocloud.dev/blob"
 
 	"tagma/internal/base/filelock"
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 	"tagma/internal/storage/localblob"
@@ -43,7 +43,7 @@ var ErrBusy = errors.New("another backup into the folder is under way")
 // Source is the store to back up.
 type Source struct {
 	DB     *database.DB
-	Bucket *blob.Bucket
+	Bucket bucket.Bucket
 	Place  Place
 }
 

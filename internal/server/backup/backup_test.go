@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
 	"tagma/internal/base/contour"
@@ -30,6 +28,7 @@ import (
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/server/integrity"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 	"tagma/internal/storage/localblob"
@@ -42,7 +41,7 @@ import (
 type house struct {
 	t      *testing.T
 	db     *database.DB
-	bucket *blob.Bucket
+	bucket bucket.Bucket
 	photos *images.Service
 	inS3   bool   // where bundles' files are sent to the store itself
 	folder string // of the files, if they are not in S3
@@ -71,12 +70,12 @@ func openInS3(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openIn(t, "", store.Bucket)
+	h := openIn(t, "", store)
 	h.inS3 = true
 	return h
 }
 
-func openIn(t *testing.T, url string, bucket *blob.Bucket) *house {
+func openIn(t *testing.T, url string, bucket bucket.Bucket) *house {
 	t.Helper()
 	t.Cleanup(func() { _ = bucket.Close() })
 	if url == "" {
@@ -476,19 +475,16 @@ func TestRestore_ADamagedBackupIsRefusedAndNothingIsRecorded(t *testing.T) {
 }
 
 // keysOf is the keys of all files in a bucket.
-func keysOf(t *testing.T, bucket *blob.Bucket) []string {
+func keysOf(t *testing.T, files bucket.Bucket) []string {
 	t.Helper()
 	var keys []string
-	for files := bucket.List(nil); ; {
-		file, err := files.Next(t.Context())
-		if errors.Is(err, io.EOF) {
-			return keys
-		}
+	for file, err := range files.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
 		keys = append(keys, file.Key)
 	}
+	return keys
 }
 
 func TestVerify_NamesEachFileThatIsMissingAlteredOrOrphaned(t *testing.T) {
@@ -502,8 +498,8 @@ func TestVerify_NamesEachFileThatIsMissingAlteredOrOrphaned(t *testing.T) {
 	orphan := strings.Replace(altered, there[1].FileID, "0123456789abcdef", 1)
 	if err := errors.Join(
 		h.bucket.Delete(t.Context(), missing),
-		h.bucket.WriteAll(t.Context(), altered, []byte("x"), nil),
-		h.bucket.WriteAll(t.Context(), orphan, []byte("x"), nil),
+		bucket.WriteAll(t.Context(), h.bucket, altered, []byte("x")),
+		bucket.WriteAll(t.Context(), h.bucket, orphan, []byte("x")),
 	); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/bundles"
+	"tagma/internal/storage/bucket"
 )
 
 func md5Of(content string) string {
@@ -31,7 +32,7 @@ func (h *house) ship(content string, publish bool) string {
 	}
 	to := upload.Requested[0]
 	if h.inS3 {
-		err = h.bucket.WriteAll(ctx, to.Incoming, []byte(content), nil)
+		err = bucket.WriteAll(ctx, h.bucket, to.Incoming, []byte(content))
 	} else {
 		err = packs.Receive(ctx, to.StoredAs, to.Size, strings.NewReader(content))
 	}
@@ -73,7 +74,7 @@ func TestRestore_BringsVersionsOfBundlesWithTheirFilesAndNoUploads(t *testing.T)
 		if len(after["bundle_uploads"])+len(after["bundle_arrivals"]) != 0 {
 			t.Errorf("bundle uploads and arrivals: got %q and %q, want none", after["bundle_uploads"], after["bundle_arrivals"])
 		}
-		if content, err := to.bucket.ReadAll(t.Context(), published); string(content) != "weights" || err != nil {
+		if content, err := bucket.ReadAll(t.Context(), to.bucket, published); string(content) != "weights" || err != nil {
 			t.Errorf("restored file: got %q, %v, want weights", content, err)
 		}
 		if right, findings := to.verify(); right != 9+1 || len(findings) > 0 {
@@ -94,7 +95,7 @@ func (h *house) verifiesBundles(t *testing.T) {
 	h.ship("on its way", false)
 	orphan := "bundles/0123456789abcdef/" + md5Of("weights")
 	for _, name := range []string{altered, orphan} {
-		if err := h.bucket.WriteAll(t.Context(), name, []byte("x"), nil); err != nil {
+		if err := bucket.WriteAll(t.Context(), h.bucket, name, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,15 +8,15 @@ import (
 	"hash"
 	"hash/fnv"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -45,7 +45,7 @@ type entry struct {
 // copier copies the files of a store into a backup. The method copy is safe for
 // concurrent use.
 type copier struct {
-	from, to *blob.Bucket
+	from, to bucket.Bucket
 	run      int
 
 	mu     sync.Mutex
@@ -68,7 +68,7 @@ func (c *copier) images(ctx context.Context, source, target *database.DB) error 
 			}
 			group.Go(func() error {
 				err := c.image(groupCtx, stored)
-				if gcerrors.Code(err) != gcerrors.NotFound {
+				if !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
 				if row, looking := source.Image.Get(groupCtx, stored.ImageID); row == nil && looking != nil && groupCtx.Err() == nil {
@@ -210,7 +210,7 @@ func (c *copier) set(key string, e entry, report func(*Report)) {
 // unreadable file.
 func (c *copier) whole(ctx context.Context, key string, sum digest) (bool, error) {
 	if !rereads(key, c.run) {
-		return c.to.Exists(ctx, key)
+		return bucket.Exists(ctx, c.to, key)
 	}
 	c.mu.Lock()
 	c.report.Reread++
@@ -248,55 +248,39 @@ func (c *copier) rereadOthers(ctx context.Context) error {
 // prune removes the files of no generation, including the leftovers of a killed
 // run. The caller holds the lock.
 func (c *copier) prune(ctx context.Context) error {
-	files := c.to.List(nil)
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+	for file, err := range c.to.List(ctx, "") {
 		if err != nil {
 			return err
 		}
 		if e := c.files[file.Key]; e.here || e.remains {
 			continue
 		}
-		if err := c.to.Delete(ctx, file.Key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		if err := c.to.Delete(ctx, file.Key); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
+	return nil
 }
 
 // transfer copies a file from a bucket into another bucket. The file gets the
 // final name only if check accepts the SHA-256 of the bytes.
-func transfer(ctx context.Context, from, to *blob.Bucket, key string, check func(digest) error) (sum digest, size int64, err error) {
-	r, err := from.NewReader(ctx, key, nil)
+func transfer(ctx context.Context, from, to bucket.Bucket, key string, check func(digest) error) (sum digest, size int64, err error) {
+	r, err := from.Open(ctx, key)
 	if err != nil {
 		return sum, 0, err
 	}
 	defer r.Close()
-	writeCtx, cancel := context.WithCancel(ctx)
-	defer cancel() // a cancel before Close abandons the write
-	w, err := to.NewWriter(writeCtx, key, &blob.WriterOptions{ContentType: r.ContentType()})
-	if err != nil {
-		return sum, 0, err
-	}
 	hash := newHash()
-	size, err = io.Copy(io.MultiWriter(w, hash), withContext(ctx, r))
-	if err == nil {
+	err = to.Write(ctx, key, bucket.CheckAtEOF(io.TeeReader(r, hash), func() error {
 		sum = hash.sum()
-		err = check(sum)
-	}
-	if err != nil {
-		cancel()
-		_ = w.Close() // returns the end of the context
-		return sum, 0, err
-	}
-	return sum, size, w.Close()
+		return check(sum)
+	}))
+	return sum, r.Info().Size, err
 }
 
 // digestOf returns the SHA-256 of a file of a bucket.
-func digestOf(ctx context.Context, bucket *blob.Bucket, key string) (digest, error) {
-	r, err := bucket.NewReader(ctx, key, nil)
+func digestOf(ctx context.Context, files bucket.Bucket, key string) (digest, error) {
+	r, err := files.Open(ctx, key)
 	if err != nil {
 		return digest{}, err
 	}

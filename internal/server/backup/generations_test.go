@@ -14,6 +14,7 @@ import (
 
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/images"
+	"tagma/internal/storage/bucket"
 )
 
 // checkSums runs sha256sum -c in the folder of a generation, as the manual says.
@@ -328,7 +329,7 @@ func TestMake_ADamagedFileOfTheStoreNeverGoesIntoTheBackup(t *testing.T) {
 	h.made(path)
 	key := keysOf(t, h.bucket)[0]
 	if err := errors.Join(
-		h.bucket.WriteAll(t.Context(), key, []byte("damaged"), nil),
+		bucket.WriteAll(t.Context(), h.bucket, key, []byte("damaged")),
 		os.Remove(filepath.Join(path, filesFolder, key)),
 	); err != nil {
 		t.Fatal(err)

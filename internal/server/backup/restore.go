@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,8 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 
 	"tagma/internal/base/filelock"
@@ -24,6 +21,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/domain/images"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 	"tagma/internal/storage/localblob"
@@ -153,7 +151,7 @@ func (c *Copy) id() string {
 // Target is the store to restore into.
 type Target struct {
 	DB     *database.DB
-	Bucket *blob.Bucket
+	Bucket bucket.Bucket
 	// Folder is the folder of the bucket, or empty if the files are in S3.
 	Folder string
 	// Temporary is a folder under --data for a temporary copy of the backup's
@@ -191,7 +189,7 @@ func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	if report.Rows, err = to.copyRows(ctx, scratch); err != nil {
 		return report, err
 	}
-	if err := to.Bucket.Delete(ctx, markerKey); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+	if err := to.Bucket.Delete(ctx, markerKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return report, fmt.Errorf("everything is restored, but the marker %s was not removed: %w", markerKey, err)
 	}
 	if err := to.DB.Analyze(ctx); err != nil {
@@ -227,17 +225,16 @@ func (to Target) examine(ctx context.Context, c *Copy) (resumed bool, err error)
 	if rows {
 		return false, fmt.Errorf("%w: the database has rows: give another --data and --database", ErrNotEmpty)
 	}
-	text, err := to.Bucket.ReadAll(ctx, markerKey)
+	text, err := bucket.ReadAll(ctx, to.Bucket, markerKey)
 	switch {
-	case gcerrors.Code(err) == gcerrors.NotFound:
-		file, err := to.Bucket.List(nil).Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		for file, err := range to.Bucket.List(ctx, "") {
+			if err == nil {
+				err = fmt.Errorf("%w: --storage has files (%s), and nothing says that they are this backup's: give another --storage", ErrNotEmpty, file.Key)
+			}
+			return false, err
 		}
-		if err == nil {
-			err = fmt.Errorf("%w: --storage has files (%s), and nothing says that they are this backup's: give another --storage", ErrNotEmpty, file.Key)
-		}
-		return false, err
+		return false, nil
 	case err != nil:
 		return false, err
 	}
@@ -253,7 +250,7 @@ func (to Target) mark(ctx context.Context, c *Copy) error {
 	if err != nil {
 		return err
 	}
-	return to.Bucket.WriteAll(ctx, markerKey, text, &blob.WriterOptions{ContentType: "application/json"})
+	return bucket.WriteAll(ctx, to.Bucket, markerKey, text)
 }
 
 // open opens a copy of the backup's database, because opening a database migrates
@@ -315,7 +312,7 @@ func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 		if sum != "" && sum != listed.String() {
 			return fmt.Errorf("%s has another SHA-256 in a row of the backup than in its %s: the backup is damaged", key, sumsFile)
 		}
-		present, err := files.Exists(ctx, key)
+		present, err := bucket.Exists(ctx, files, key)
 		if err == nil && !present {
 			err = fmt.Errorf("%s is not in the backup: the backup is damaged", key)
 		}
@@ -346,7 +343,7 @@ func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 }
 
 // files opens the bucket of the backup's files. The caller closes the bucket.
-func (c *Copy) files() (*blob.Bucket, error) {
+func (c *Copy) files() (bucket.Bucket, error) {
 	path := c.folder.in(filesFolder)
 	if about, err := os.Stat(path); err != nil || !about.IsDir() { // localblob would create the folder
 		return nil, errors.Join(fmt.Errorf("%s is no folder: the backup is damaged", path), err)
@@ -362,19 +359,21 @@ func (to Target) copyFiles(ctx context.Context, c *Copy, resumed bool, report *R
 		return err
 	}
 	defer from.Close()
-	bucket, flush := to.Bucket, func() error { return nil }
+	files, flush := to.Bucket, func() error { return nil }
 	if to.Folder != "" {
-		if bucket, flush, err = localblob.OpenCopies(to.Folder); err != nil {
+		copies, flushCopies, err := localblob.OpenCopies(to.Folder)
+		if err != nil {
 			return err
 		}
-		defer bucket.Close()
+		defer copies.Close()
+		files, flush = copies, flushCopies
 	}
 	var mu sync.Mutex
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(concurrency)
 	for _, key := range slices.Sorted(maps.Keys(c.contents.files)) {
 		group.Go(func() error {
-			size, copied, err := c.restoreFile(groupCtx, from, bucket, key, resumed)
+			size, copied, err := c.restoreFile(groupCtx, from, files, key, resumed)
 			mu.Lock()
 			defer mu.Unlock()
 			report.Files++
@@ -410,7 +409,7 @@ func flushFolders(path string) error {
 
 // restoreFile copies a file, unless a failed restore has already copied the same
 // bytes.
-func (c *Copy) restoreFile(ctx context.Context, from, to *blob.Bucket, key string, resumed bool) (size int64, copied bool, err error) {
+func (c *Copy) restoreFile(ctx context.Context, from, to bucket.Bucket, key string, resumed bool) (size int64, copied bool, err error) {
 	sum := c.contents.files[key]
 	if resumed {
 		if got, err := digestOf(ctx, to, key); err == nil && got == sum {

@@ -16,6 +16,7 @@ import (
 
 	"tagma/ent/migrations"
 	"tagma/internal/domain/images"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 )
@@ -63,10 +64,10 @@ func TestRestore_AStoreWithDataIsRefusedAndNothingChanges(t *testing.T) {
 			return to.db.Checkpoint.Create().SetID("x").SetValue("x").Exec(t.Context())
 		}, "the database has rows"},
 		"files and no database": {func(t *testing.T, to *house) error {
-			return to.bucket.WriteAll(t.Context(), "images/x.jpg", []byte("x"), nil)
+			return bucket.WriteAll(t.Context(), to.bucket, "images/x.jpg", []byte("x"))
 		}, "--storage has files (images/x.jpg)"},
 		"half of another backup": {func(t *testing.T, to *house) error {
-			return to.bucket.WriteAll(t.Context(), markerKey, []byte(`{"backup": "another"}`), nil)
+			return bucket.WriteAll(t.Context(), to.bucket, markerKey, []byte(`{"backup": "another"}`))
 		}, "another backup"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,12 +109,12 @@ func TestRestore_AfterOneThatFailedItGoesOnWithTheFilesThatAreThere(t *testing.T
 		// How many files are there depends on which were under way: here all but
 		// the last, of which one has other bytes.
 		for n, key := range keysOf(t, from.bucket) {
-			content, err := from.bucket.ReadAll(t.Context(), key)
+			content, err := bucket.ReadAll(t.Context(), from.bucket, key)
 			if err == nil && n == 0 {
 				content = []byte("spoilt")
 			}
 			if err == nil && key != broken {
-				err = to.bucket.WriteAll(t.Context(), key, content, nil)
+				err = bucket.WriteAll(t.Context(), to.bucket, key, content)
 			}
 			if err != nil {
 				t.Fatal(err)

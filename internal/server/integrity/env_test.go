@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
-
 	ent "tagma/ent/generated"
 	"tagma/internal/base/caller"
 	"tagma/internal/base/instant"
@@ -25,6 +23,7 @@ import (
 	"tagma/internal/domain/labels"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/ownership"
@@ -54,7 +53,7 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 		server.Enter(t)
 		store, err := s3store.Open(t.Context(), server.URL(), slog.New(slog.DiscardHandler))
 		must(t, err)
-		test(t, newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), store.Bucket))
+		test(t, newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), store))
 	})
 }
 
@@ -68,7 +67,7 @@ func inFolder(t *testing.T, url string) *world {
 	return w
 }
 
-func newWorld(t *testing.T, url string, bucket *blob.Bucket) *world {
+func newWorld(t *testing.T, url string, bucket bucket.Bucket) *world {
 	t.Helper()
 	t.Cleanup(func() { _ = bucket.Close() })
 	db, err := database.Open(t.Context(), url, database.Options{})
@@ -119,7 +118,7 @@ func (w *world) publish(content string) string {
 	must(w.t, err)
 	to := upload.Requested[0]
 	if w.folder == "" {
-		must(w.t, w.Bucket.WriteAll(w.by, to.Incoming, []byte(content), nil))
+		must(w.t, bucket.WriteAll(w.by, w.Bucket, to.Incoming, []byte(content)))
 	} else {
 		must(w.t, packs.Receive(w.by, to.StoredAs, to.Size, strings.NewReader(content)))
 	}
@@ -173,10 +172,10 @@ func (w *world) keys() []string {
 // flip turns one bit of a file, wherever.
 func (w *world) flip(key string, random *rand.Rand) {
 	w.t.Helper()
-	content, err := w.Bucket.ReadAll(w.t.Context(), key)
+	content, err := bucket.ReadAll(w.t.Context(), w.Bucket, key)
 	must(w.t, err)
 	content[random.IntN(len(content))] ^= 1 << random.IntN(8)
-	must(w.t, w.Bucket.WriteAll(w.t.Context(), key, content, nil))
+	must(w.t, bucket.WriteAll(w.t.Context(), w.Bucket, key, content))
 }
 
 // verify checks all, with files old enough to be orphans.

@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
-
-	"gocloud.dev/gcerrors"
 
 	ent "tagma/ent/generated"
 	"tagma/internal/domain/bundles"
@@ -128,7 +127,7 @@ func (c *Checker) filesOf(ctx context.Context, image images.Stored) (findings []
 // compareSum returns the finding for a file, and whether there is a fault.
 func compareSum(key, about, sum, want string, err error) (Finding, bool) {
 	switch {
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case errors.Is(err, fs.ErrNotExist):
 		return Finding{Kind: Missing, Key: key, About: about}, true
 	case err != nil:
 		return Finding{Kind: Unreadable, Key: key, About: about, Err: err}, true
@@ -249,7 +248,7 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 // read reads a file, and returns the SHA-256 in hex. If keep is set, read also returns the
 // content, up to longestPicture bytes, for the check of a thumbnail.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
-	in, err := c.Bucket.NewReader(ctx, key, nil)
+	in, err := c.Bucket.Open(ctx, key)
 	if err != nil {
 		return "", nil, err
 	}

@@ -14,11 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"gocloud.dev/blob"
-
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/labelrepo"
 	"tagma/internal/domain/labels"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/ownership"
 )
@@ -66,7 +65,7 @@ func (f Finding) String() string {
 // Store is a store to check.
 type Store struct {
 	DB      *database.DB
-	Bucket  *blob.Bucket
+	Bucket  bucket.Bucket
 	Images  *images.Service
 	Pairing *ownership.Proof
 	Labels  *labels.Service

@@ -25,6 +25,7 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket"
 )
 
 func md5Of(content string) string {
@@ -95,7 +96,7 @@ func TestVerify_GoesOnAfterWhatIsMissingOrCannotBeRead(t *testing.T) {
 
 func TestVerify_TheFilesOfAnotherDatabaseAreForeign(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		must(t, w.Bucket.WriteAll(t.Context(), "pairing", []byte("of another"), nil))
+		must(t, bucket.WriteAll(t.Context(), w.Bucket, "pairing", []byte("of another")))
 		_, findings := w.verify(false)
 		demand(t, findings, "foreign pairing false")
 	})
@@ -108,8 +109,8 @@ func TestVerify_OlderRowsLearnTheSumsOfPicturesOfTheRightSize(t *testing.T) {
 		w.DB.Image.Update().ClearThumbnailSha256().ClearThumbnailMiniSha256().ExecX(t.Context())
 		var other bytes.Buffer
 		must(t, jpeg.Encode(&other, image.NewGray(image.Rect(0, 0, 100, 75)), nil))
-		must(t, w.Bucket.WriteAll(t.Context(), before[1].Thumbnails[0], other.Bytes(), nil))
-		must(t, w.Bucket.WriteAll(t.Context(), before[2].Thumbnails[1], []byte("no picture"), nil))
+		must(t, bucket.WriteAll(t.Context(), w.Bucket, before[1].Thumbnails[0], other.Bytes()))
+		must(t, bucket.WriteAll(t.Context(), w.Bucket, before[2].Thumbnails[1], []byte("no picture")))
 		for range 2 {
 			report, findings := w.verify(false)
 			demand(t, findings, "altered "+before[1].Thumbnails[0]+" false", "altered "+before[2].Thumbnails[1]+" false")
@@ -219,7 +220,7 @@ func TestUpload_TheRowKnowsTheSumsOfItsThumbnailsAndOfThoseOfItsReplacement(t *t
 		for _, seed := range []uint64{1, 2} {
 			one := w.stored()[0]
 			for n, key := range one.Thumbnails {
-				content, err := w.Bucket.ReadAll(t.Context(), key)
+				content, err := bucket.ReadAll(t.Context(), w.Bucket, key)
 				must(t, err)
 				sum := sha256.Sum256(content)
 				if want := hex.EncodeToString(sum[:]); one.ThumbnailSums[n] != want {
@@ -291,9 +292,9 @@ func TestChecker_ThePaceSeesEveryByteAndMayEndTheCheck(t *testing.T) {
 	must(t, w.upload(0, 2))
 	total, read := int64(0), int64(0)
 	for _, key := range w.keys() {
-		attributes, err := w.Bucket.Attributes(t.Context(), key)
+		info, err := w.Bucket.Stat(t.Context(), key)
 		must(t, err)
-		total += attributes.Size
+		total += info.Size
 	}
 	c := &Checker{Store: w.Store, Found: func(f Finding) { t.Error(f) }, Pace: func(_ context.Context, n int64) error { read += n; return nil }}
 	_, err := c.Verify(t.Context(), time.Now())

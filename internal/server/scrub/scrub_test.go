@@ -21,6 +21,7 @@ import (
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/server/integrity"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/ownership"
@@ -101,9 +102,9 @@ func (w *world) upload(n int) (bytesInAll int64) {
 	for one, err := range images.AllStored(w.t.Context(), w.DB) {
 		must(w.t, err)
 		for _, key := range append(one.Thumbnails, one.Original) {
-			attributes, err := w.Bucket.Attributes(w.t.Context(), key)
+			info, err := w.Bucket.Stat(w.t.Context(), key)
 			must(w.t, err)
-			bytesInAll += attributes.Size
+			bytesInAll += info.Size
 		}
 	}
 	return bytesInAll
@@ -168,10 +169,10 @@ func TestScrub_FindsAFaultInEveryPassTellsOfItOnceAndCounts(t *testing.T) {
 		if got := value(t, metrics, "tagma_scrub_last_pass_timestamp_seconds", ""); got*1000 < float64(night) {
 			t.Errorf("the last pass ended at %f", got)
 		}
-		content, err := w.Bucket.ReadAll(t.Context(), key)
+		content, err := bucket.ReadAll(t.Context(), w.Bucket, key)
 		must(t, err)
 		content[len(content)/2] ^= 1
-		must(t, w.Bucket.WriteAll(t.Context(), key, content, nil))
+		must(t, bucket.WriteAll(t.Context(), w.Bucket, key, content))
 		for pass := 1; pass <= 2; pass++ {
 			w.log.Reset()
 			w.mu.Lock()
@@ -219,16 +220,16 @@ func TestScrub_AfterARestartItGoesOnWhereItWas(t *testing.T) {
 		must(t, first.save(t.Context(), state{Part: photos, ID: last - 1, Began: night, Ended: night - 5000}))
 		second, metrics := w.scrub(1 << 20)
 		w.onePass(second)
-		attributes := int64(0)
+		size := int64(0)
 		one, _, err := images.StoredByID(t.Context(), w.DB, last)
 		must(t, err)
 		for _, key := range append(one.Thumbnails, one.Original) {
-			a, err := w.Bucket.Attributes(t.Context(), key)
+			info, err := w.Bucket.Stat(t.Context(), key)
 			must(t, err)
-			attributes += a.Size
+			size += info.Size
 		}
-		if got := value(t, metrics, "tagma_scrub_read_bytes_total", ""); got != float64(attributes) {
-			t.Errorf("it has read %f bytes, want %d of the last image", got, attributes)
+		if got := value(t, metrics, "tagma_scrub_read_bytes_total", ""); got != float64(size) {
+			t.Errorf("it has read %f bytes, want %d of the last image", got, size)
 		}
 	})
 }

@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"strings"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
-
 	"tagma/internal/base/instant"
 	"tagma/internal/server/config"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/filelink"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/s3store"
@@ -21,9 +19,9 @@ import (
 
 // files is an open bucket, in a folder or in S3.
 type files struct {
-	bucket *blob.Bucket
-	folder string         // empty for S3
-	s3     *s3store.Store // nil for a folder
+	bucket bucket.Bucket
+	folder string          // empty for S3
+	s3     *s3store.Bucket // nil for a folder
 }
 
 // checkStorage returns an error if --storage names neither a folder nor a bucket.
@@ -42,25 +40,25 @@ func openFiles(ctx context.Context, storage string, log *slog.Logger, makes bool
 		if makes {
 			open = localblob.Open
 		}
-		bucket, err := open(folder)
+		local, err := open(folder)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			err = fmt.Errorf("the folder of files %s does not exist: correct --data or --storage, or mount the disk that has the folder", absolute(folder))
 		case err != nil:
 			err = fmt.Errorf("the folder of files %s cannot be used: correct --data or --storage, or give this user the right to use the folder: %w", absolute(folder), err)
 		}
-		return files{bucket: bucket, folder: folder}, err
+		return files{bucket: local, folder: folder}, err
 	}
 	remote, err := s3store.Open(ctx, storage, log)
 	if err == nil {
 		if err = remote.Check(ctx); err != nil {
-			_ = remote.Bucket.Close()
+			_ = remote.Close()
 		}
 	}
 	if err != nil {
 		return files{}, fmt.Errorf("--storage: %w", err)
 	}
-	return files{bucket: remote.Bucket, s3: remote}, nil
+	return files{bucket: remote, s3: remote}, nil
 }
 
 // name returns the name of the bucket in messages.
@@ -69,18 +67,6 @@ func (f files) name() string {
 		return f.s3.Name()
 	}
 	return absolute(f.folder)
-}
-
-// accessible returns an error if the bucket cannot be used.
-func (f files) accessible(ctx context.Context) error {
-	if f.s3 != nil {
-		return f.s3.Check(ctx)
-	}
-	ok, err := f.bucket.IsAccessible(ctx)
-	if err == nil && !ok {
-		err = errors.New("the store of files is not there")
-	}
-	return err
 }
 
 const (
@@ -93,11 +79,11 @@ const (
 // probeWrite writes a small file and removes the file, to test whether the bucket can be
 // written to.
 func (f files) probeWrite(ctx context.Context) error {
-	err := f.bucket.WriteAll(ctx, probeKey, make([]byte, probeBytes), nil)
+	err := bucket.WriteAll(ctx, f.bucket, probeKey, make([]byte, probeBytes))
 	if err == nil {
 		err = f.bucket.Delete(ctx, probeKey)
 	}
-	if gcerrors.Code(err) == gcerrors.NotFound { // another server removed it first
+	if errors.Is(err, fs.ErrNotExist) { // another server removed it first
 		return nil
 	}
 	return err

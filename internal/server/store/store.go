@@ -18,7 +18,6 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect/sql"
-	"gocloud.dev/blob"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/image"
@@ -26,6 +25,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/server/config"
 	"tagma/internal/server/httpd"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/identity"
 )
@@ -33,7 +33,7 @@ import (
 // Store is an open database and an open bucket.
 type Store struct {
 	DB     *database.DB
-	Bucket *blob.Bucket
+	Bucket bucket.Bucket
 	Folder string // the folder of the bucket on the local disk; empty for S3
 	// Identity is the identity of the store. Identity is empty if Make opened a store without
 	// an id.
@@ -187,8 +187,8 @@ func (s *Store) LogOpening(ctx context.Context, c *config.Config, log *slog.Logg
 // Close closes database and bucket.
 func (s *Store) Close() error { return errors.Join(s.Bucket.Close(), s.DB.Close()) }
 
-// Accessible returns an error if the bucket cannot be reached.
-func (s *Store) Accessible(ctx context.Context) error { return s.files.accessible(ctx) }
+// Accessible returns an error if the bucket cannot be read.
+func (s *Store) Accessible(ctx context.Context) error { return s.Bucket.Check(ctx) }
 
 // ProbeWrite writes a small value to the database and a small file to the bucket, and removes
 // both. ProbeWrite returns an error if either cannot be written to.

@@ -12,9 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/memblob"
-
 	"tagma/internal/base/instant"
 	"tagma/internal/base/page"
 	"tagma/internal/base/password"
@@ -23,7 +20,9 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/domain/people"
 	"tagma/internal/gql/idempotency"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
+	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/ownership"
 )
 
@@ -88,15 +87,25 @@ func TestStart_ToStopEndsTheSweepUnderWayAndBeginsNoOther(t *testing.T) {
 	})
 }
 
+func emptyBucket(t *testing.T) bucket.Bucket {
+	t.Helper()
+	files, err := localblob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	return files
+}
+
 // abandoned puts files into a store that no row speaks of.
-func abandoned(t *testing.T, bucket *blob.Bucket) []string {
+func abandoned(t *testing.T, files bucket.Bucket) []string {
 	t.Helper()
 	orphans := []string{
 		"images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg",
 		"bundles/0123456789abcdef/0123456789abcdef0123456789abcdef",
 	}
 	for _, orphan := range orphans {
-		if err := bucket.WriteAll(t.Context(), orphan, []byte("x"), nil); err != nil {
+		if err := bucket.WriteAll(t.Context(), files, orphan, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +117,7 @@ func tomorrow() instant.Instant { return instant.System().Add(images.Grace + tim
 
 // sweepOf sweeps a new database and that store until the first two lines of the
 // log.
-func sweepOf(t *testing.T, bucket *blob.Bucket) (log [2]string) {
+func sweepOf(t *testing.T, files bucket.Bucket) (log [2]string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"), database.Options{})
 	if err != nil {
@@ -119,7 +128,7 @@ func sweepOf(t *testing.T, bucket *blob.Bucket) (log [2]string) {
 	defer cancel()
 	heard := make(chan string, 10)
 	stopped := Start(ctx, slog.New(slog.NewTextHandler(lines(heard), nil)), db, filepath.Join(t.TempDir(), "gone"),
-		ownership.New(db, bucket, tomorrow), images.New(db, bucket, tomorrow, images.Limits{}), bundles.New(db, bucket, tomorrow, bundles.Limits{}),
+		ownership.New(db, files, tomorrow), images.New(db, files, tomorrow, images.Limits{}), bundles.New(db, files, tomorrow, bundles.Limits{}),
 		people.New(db, tomorrow, password.New(password.Options{Cheap: true}), throttle.New(tomorrow, throttle.Options{}), page.Limits{}), idempotency.New(db, tomorrow))
 	log = [2]string{<-heard, <-heard}
 	cancel()
@@ -128,10 +137,9 @@ func sweepOf(t *testing.T, bucket *blob.Bucket) (log [2]string) {
 }
 
 func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
-	bucket := memblob.OpenBucket(nil)
-	defer bucket.Close()
-	orphans := abandoned(t, bucket)
-	log := sweepOf(t, bucket)
+	files := emptyBucket(t)
+	orphans := abandoned(t, files)
+	log := sweepOf(t, files)
 	if !strings.Contains(log[0], "files without a row") || !strings.Contains(log[0], "removed=2") {
 		t.Error(log[0])
 	}
@@ -139,23 +147,22 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 		t.Error(log[1])
 	}
 	for _, orphan := range orphans {
-		if there, err := bucket.Exists(t.Context(), orphan); there || err != nil {
+		if there, err := bucket.Exists(t.Context(), files, orphan); there || err != nil {
 			t.Errorf("%s is still there: %v", orphan, err)
 		}
 	}
 }
 
 func TestStart_TheFilesOfAnotherDatabaseAreKept(t *testing.T) {
-	bucket := memblob.OpenBucket(nil)
-	defer bucket.Close()
-	abandoned(t, bucket)
-	sweepOf(t, bucket) // by the database to which the store belongs
-	orphans := abandoned(t, bucket)
-	if log := sweepOf(t, bucket); !strings.Contains(log[0], "cannot sweep") || !strings.Contains(log[0], "verify --claim") {
+	files := emptyBucket(t)
+	abandoned(t, files)
+	sweepOf(t, files) // by the database to which the store belongs
+	orphans := abandoned(t, files)
+	if log := sweepOf(t, files); !strings.Contains(log[0], "cannot sweep") || !strings.Contains(log[0], "verify --claim") {
 		t.Error(log[0])
 	}
 	for _, orphan := range orphans {
-		if there, err := bucket.Exists(t.Context(), orphan); !there || err != nil {
+		if there, err := bucket.Exists(t.Context(), files, orphan); !there || err != nil {
 			t.Errorf("%s is gone: %v", orphan, err)
 		}
 	}

@@ -1,83 +1,44 @@
-package bucket
+package bucket_test
 
 import (
 	"errors"
-	"fmt"
-	"slices"
+	"io"
+	"io/fs"
+	"strings"
 	"testing"
-	"time"
+	"testing/iotest"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/memblob"
+	"tagma/internal/storage/bucket"
 )
 
-func filled(t *testing.T, count int) *blob.Bucket {
-	t.Helper()
-	bucket := memblob.OpenBucket(nil)
-	t.Cleanup(func() { _ = bucket.Close() })
-	for n := range count {
-		for _, folder := range []string{"a", "b"} {
-			if err := bucket.WriteAll(t.Context(), fmt.Sprintf("%s/%05d", folder, n), nil, nil); err != nil {
-				t.Fatal(err)
-			}
+func TestCheckKey(t *testing.T) {
+	for _, key := range []string{"a", "images/0a5bb6f4/2020-06/x.jpg", "ä ☺/..a", strings.Repeat("x", 1024)} {
+		if err := bucket.CheckKey(key); err != nil {
+			t.Errorf("CheckKey(%.30q): got %v, want no error", key, err)
 		}
 	}
-	return bucket
-}
-
-func TestListBefore_GivesEachFileOfThePrefixOnceInPartsAndNoneThatIsYoung(t *testing.T) {
-	const count = 2*listSize + 1
-	bucket := filled(t, count)
-	var parts []int
-	var all []string
-	for keys, err := range ListBefore(t.Context(), bucket, "a/", time.Now().Add(time.Hour)) {
-		if err != nil {
-			t.Fatal(err)
+	for _, key := range []string{"", ".", "..", "a//b", "/a", "a/", "a/./b", "a/../b", "a\tb", "a\u0085b", "\xff", strings.Repeat("x", 1025)} {
+		if err := bucket.CheckKey(key); !errors.Is(err, fs.ErrInvalid) || len(err.Error()) > 300 {
+			t.Errorf("CheckKey(%.30q): got %v, want %v in a line", key, err, fs.ErrInvalid)
 		}
-		parts = append(parts, len(keys))
-		all = append(all, keys...)
-	}
-	slices.Sort(all)
-	if !slices.Equal(parts, []int{listSize, listSize, 1}) || len(slices.Compact(all)) != count || all[count-1] != "a/02000" {
-		t.Errorf("%v parts, %d files", parts, len(all))
-	}
-	for keys, err := range ListBefore(t.Context(), bucket, "", time.Now().Add(-time.Hour)) {
-		t.Errorf("young files are given: %v, %v", keys, err)
-	}
-	for range ListBefore(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
-		break // and nothing comes after
 	}
 }
 
-func TestListBefore_AStoreThatFailsIsTheLastThingThatIsTold(t *testing.T) {
-	bucket := filled(t, 1)
-	_ = bucket.Close()
-	told := 0
-	for keys, err := range ListBefore(t.Context(), bucket, "", time.Now().Add(time.Hour)) {
-		if err == nil || keys != nil {
-			t.Errorf("Old in a closed store: got %v, %v, want an error", keys, err)
+func TestCheckAtEOF_AFailedCheckReplacesTheEnd(t *testing.T) {
+	errAltered := errors.New("altered")
+	for name, c := range map[string]struct {
+		source io.Reader
+		check  error
+		want   error
+	}{
+		"a check that passes":                {strings.NewReader("bytes"), nil, nil},
+		"a check that fails":                 {strings.NewReader("bytes"), errAltered, errAltered},
+		"a check that fails with the bytes":  {iotest.DataErrReader(strings.NewReader("bytes")), errAltered, errAltered},
+		"a source that fails before a check": {io.MultiReader(strings.NewReader("bytes"), iotest.ErrReader(io.ErrNoProgress)), errAltered, io.ErrNoProgress},
+	} {
+		got, err := io.ReadAll(bucket.CheckAtEOF(c.source, func() error { return c.check }))
+		if string(got) != "bytes" || !errors.Is(err, c.want) {
+			t.Errorf("read with %s: got %q, %v, want the bytes and %v", name, got, err, c.want)
 		}
-		told++
-	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
-	}
-}
-
-func TestDelete_TellsHowManyWentAndDoesNotMindThoseThatHaveGone(t *testing.T) {
-	bucket := filled(t, 50)
-	keys := []string{"a/00000", "a/00001", "a/nothing", "b/00049"}
-	if n, err := Delete(t.Context(), bucket, keys); n != 3 || err != nil {
-		t.Errorf("Delete of %q: got %d, %v, want 3", keys, n, err)
-	}
-	if n, err := Delete(t.Context(), bucket, keys); n != 0 || err != nil {
-		t.Errorf("again: %d, %v", n, err)
-	}
-	if there, err := bucket.Exists(t.Context(), "a/00002"); !there || err != nil {
-		t.Errorf("another has gone: %v", err)
-	}
-	_ = bucket.Close()
-	if _, err := Delete(t.Context(), bucket, keys); err == nil || errors.Is(err, t.Context().Err()) {
-		t.Errorf("a store that is closed: %v", err)
 	}
 }

@@ -10,6 +10,15 @@ import (
 
 func isPhotograph(key string) bool { return strings.HasSuffix(key, ".jpg") }
 
+// ContentType returns the Content-Type of a file: a browser shows a photograph, and
+// saves any other file.
+func ContentType(key string) string {
+	if isPhotograph(key) {
+		return "image/jpeg"
+	}
+	return "application/octet-stream"
+}
+
 // fileID matches the file id in a key. The file id distinguishes uploads, and has
 // no meaning for a person who saves the file.
 var fileID = regexp.MustCompile(`\.[0-9a-f]{16}(\.[a-z.]+)$`)

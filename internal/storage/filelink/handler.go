@@ -4,25 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
+	"tagma/internal/storage/bucket"
 )
 
-// Handler serves the files of bucket to GET and HEAD requests with a link of
-// signer, in whole or by range. The caller mounts Handler at Prefix.
+// Handler serves files to GET and HEAD requests with a link of signer, in whole or by
+// range. The caller mounts Handler at Prefix.
 //
 // The content of a key must never change, because Handler tells browsers to cache
 // files. The bytes come from cameras and accounts and are not trusted: browsers
 // may show a photograph or save a file, but never run a file as a script or page.
 //
 // A response never names the reason for an invalid link or for a failure of the
-// bucket. Handler logs failures of the bucket. The caller closes bucket.
-func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler {
+// bucket. Handler logs failures of the bucket. The caller closes files.
+func Handler(files bucket.Bucket, signer *Signer, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Cache-Control", "no-store") // overwritten if a file is served
@@ -39,15 +39,15 @@ func Handler(bucket *blob.Bucket, signer *Signer, log *slog.Logger) http.Handler
 			http.Error(w, "this link is not valid, or no longer; ask for a new one", http.StatusForbidden)
 			return
 		}
-		serve(w, r, bucket, key, name, remaining, log)
+		serve(w, r, files, key, name, remaining, log)
 	})
 }
 
 // serve answers with the file of key. The link is valid for the remaining time.
-func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, name string, remaining time.Duration, log *slog.Logger) {
-	reader, err := bucket.NewReader(r.Context(), key, nil)
+func serve(w http.ResponseWriter, r *http.Request, files bucket.Bucket, key, name string, remaining time.Duration, log *slog.Logger) {
+	reader, err := files.Open(r.Context(), key)
 	switch {
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case errors.Is(err, fs.ErrNotExist):
 		http.Error(w, "this file is gone", http.StatusNotFound)
 		return
 	case err != nil:
@@ -59,22 +59,18 @@ func serve(w http.ResponseWriter, r *http.Request, bucket *blob.Bucket, key, nam
 	}
 	defer reader.Close()
 
-	contentType := "application/octet-stream"
-	if isPhotograph(key) {
-		contentType = "image/jpeg"
-	}
-	header := w.Header()
-	header.Set("Content-Type", contentType)
+	info, header := reader.Info(), w.Header()
+	header.Set("Content-Type", ContentType(key))
 	header.Set("Content-Disposition", Disposition(key, name))
 	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(remaining/time.Second)))
-	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, reader.ModTime().UnixNano(), reader.Size()))
+	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime.UnixNano(), info.Size))
 	if strings.Contains(r.Header.Get("Range"), ",") {
 		// Each further range would open the file again. HTTP lets a server answer
 		// several ranges with the whole file.
 		r.Header.Del("Range")
 	}
 	content := &errorRecorder{ReadSeeker: reader}
-	http.ServeContent(w, r, "", reader.ModTime(), content)
+	http.ServeContent(w, r, "", info.ModTime, content)
 	if content.err != nil && r.Context().Err() == nil {
 		// The status has been sent. The body is shorter than Content-Length, so
 		// net/http closes the connection.

@@ -12,9 +12,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/driver"
-	"gocloud.dev/gcerrors"
+	"tagma/internal/storage/bucket"
 )
 
 func wantHeaders(t *testing.T, got http.Header, want map[string]string) {
@@ -56,10 +54,10 @@ func TestHandler_APhotographIsServedAsOneForAsLongAsTheLinkLives(t *testing.T) {
 func TestHandler_AnythingElseIsToBeSavedAndNotShown(t *testing.T) {
 	h := newHouse(t)
 	for name, disposition := range map[string]string{
-		"evil.html":       "attachment; filename=evil.html",
-		"evil.jpg.html":   "attachment; filename=evil.jpg.html",
-		"a\"\r\nX-Evil: ": `attachment; filename="a\"__X-Evil: "`,
-		"Größe.zip":       "attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe.zip",
+		"evil.html":     "attachment; filename=evil.html",
+		"evil.jpg.html": "attachment; filename=evil.jpg.html",
+		"a\"; X-Evil: ": `attachment; filename="a\"; X-Evil: "`,
+		"Größe.zip":     "attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe.zip",
 	} {
 		h.store(t, "up/"+name, "<script>alert(1)</script>")
 		got := h.ask("GET", h.link("GET", "up/"+name))
@@ -71,6 +69,13 @@ func TestHandler_AnythingElseIsToBeSavedAndNotShown(t *testing.T) {
 			"Content-Type":        "application/octet-stream",
 			"Content-Disposition": disposition,
 		})
+	}
+}
+
+func TestDisposition_ANameAddsNoHeader(t *testing.T) {
+	const want = `attachment; filename="a\"__X-Evil: "`
+	if got := Disposition("up/file", "a\"\r\nX-Evil: "); got != want {
+		t.Errorf("Disposition of a name with a line break: got %q, want %q", got, want)
 	}
 }
 
@@ -156,34 +161,35 @@ func TestHandler_KeepsTheStoresErrorsToTheLog(t *testing.T) {
 	}
 	wantHeaders(t, got.Header(), guards)
 	wantHeaders(t, got.Header(), map[string]string{"Cache-Control": "no-store"})
-	if log := h.log.String(); !strings.Contains(log, "Bucket has been closed") || !strings.Contains(log, key) {
+	if log := h.log.String(); !strings.Contains(log, "file already closed") || !strings.Contains(log, key) {
 		t.Errorf("the log says %q", log)
 	}
 }
 
-// failingBucket is a store whose disk fails after a few bytes.
-type failingBucket struct{ driver.Bucket }
+// failingBucket is a bucket whose disk fails after a few bytes of a file.
+type failingBucket struct{ bucket.Bucket }
 
-func (failingBucket) NewRangeReader(context.Context, string, int64, int64, *driver.ReaderOptions) (driver.Reader, error) {
+func (failingBucket) Open(context.Context, string) (bucket.Reader, error) {
 	return failingReader{io.MultiReader(strings.NewReader("a beginning"), iotest.ErrReader(errors.New("bad sector")))}, nil
 }
-func (failingBucket) ErrorCode(error) gcerrors.ErrorCode { return gcerrors.Unknown }
-func (failingBucket) Close() error                       { return nil }
 
 type failingReader struct{ io.Reader }
 
-func (failingReader) Attributes() *driver.ReaderAttributes {
-	return &driver.ReaderAttributes{Size: 1000}
+func (failingReader) Info() bucket.Info { return bucket.Info{Size: 1000} }
+func (failingReader) Close() error      { return nil }
+
+// Seek moves nothing: http.ServeContent seeks to learn the size.
+func (r failingReader) Seek(offset int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		offset += r.Info().Size
+	}
+	return offset, nil
 }
-func (failingReader) As(any) bool  { return false }
-func (failingReader) Close() error { return nil }
 
 func TestHandler_AFileThatFailsHalfWayIsCutAndLogged(t *testing.T) {
 	h := newHouse(t)
-	bucket := blob.NewBucket(failingBucket{})
-	defer bucket.Close()
 	logged := make(chan struct{})
-	handler := Handler(bucket, h.signer, slog.New(slog.NewTextHandler(&h.log, nil)))
+	handler := Handler(failingBucket{}, h.signer, slog.New(slog.NewTextHandler(&h.log, nil)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(logged)
 		handler.ServeHTTP(w, r)

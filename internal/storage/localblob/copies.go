@@ -3,8 +3,6 @@ package localblob
 import (
 	"fmt"
 	"sync"
-
-	"gocloud.dev/blob"
 )
 
 // folderSet is the set of folders whose names are not on the disk yet.
@@ -28,21 +26,21 @@ func (s *folderSet) take() map[string]bool {
 	return taken
 }
 
-// OpenCopies opens the bucket in dir for a copy of many blobs. Closing a writer
-// flushes the blob, but not the folder that holds its name. flush flushes each
-// changed folder once. The caller must not acknowledge a blob before flush has
+// OpenCopies opens the bucket in dir for a copy of many files. A write flushes the
+// file, but not the folder that holds the name. flush flushes each changed folder
+// once. The caller must not acknowledge a file before flush has
 // returned nil.
-func OpenCopies(dir string) (copies *blob.Bucket, flush func() error, err error) {
+func OpenCopies(dir string) (copies *Bucket, flush func() error, err error) {
 	b, err := open(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("localblob: open %q: %w", dir, err)
 	}
-	return blob.NewBucket(b), b.deferFolders(), nil
+	return b, b.deferFolders(), nil
 }
 
 // deferFolders defers the flushes of folders until the returned function is
 // called.
-func (b *bucket) deferFolders() (flush func() error) {
+func (b *Bucket) deferFolders() (flush func() error) {
 	b.unflushed = &folderSet{folders: map[string]bool{}}
 	return func() error {
 		for folder := range b.unflushed.take() {

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
+	"tagma/internal/storage/bucket"
 )
 
 // The tests here run this test binary once more as another process, which
@@ -51,25 +50,19 @@ func child(ctx context.Context, does, dir string, run int) *exec.Cmd {
 	return cmd
 }
 
-// content is what the test keeps under key, the n-th time: up to 100 kB that
-// anyone can tell from the two.
+// content returns what the test stores under key, the n-th time: a line with n, and
+// up to 100 kB that follow from the two.
 func content(key string, n int) []byte {
 	r := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%s %d", key, n)))
 	b := make([]byte, r.Uint64()%100_000)
 	r.Read(b)
-	return b
+	return append(fmt.Appendln(nil, n), b...)
 }
 
-func sum(b []byte) string {
-	s := sha256.Sum256(b)
-	return hex.EncodeToString(s[:])
-}
-
-// writeForEver writes blobs until it is killed: new ones, and four that it
-// replaces again and again and whose attributes say what they hold. It prints
-// what was acknowledged.
+// writeForEver writes files until it is killed: new ones, and four that it
+// replaces again and again. It prints what was acknowledged.
 func writeForEver(dir, run string) {
-	bucket, err := Open(dir)
+	b, err := Open(dir)
 	if err != nil {
 		panic(err)
 	}
@@ -78,14 +71,12 @@ func writeForEver(dir, run string) {
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				key := fmt.Sprintf("new/%s/%d/%d.jpg", run, worker, n)
-				opts := &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true}
-				body := content(key, 0)
+				write, body := b.Create, content(key, 0)
 				if n%2 == 1 {
 					key = fmt.Sprintf("replaced/%s/%d", run, worker)
-					body = content(key, n)
-					opts = &blob.WriterOptions{Metadata: map[string]string{"n": strconv.Itoa(n), "sum": sum(body)}}
+					write, body = b.Write, content(key, n)
 				}
-				if err := bucket.WriteAll(context.Background(), key, body, opts); err != nil {
+				if err := write(context.Background(), key, bytes.NewReader(body)); err != nil {
 					panic(err)
 				}
 				fmt.Println(key, n) // one write to the pipe
@@ -97,12 +88,12 @@ func writeForEver(dir, run string) {
 
 func TestCrash_AProcessThatIsKilledLosesNoAcknowledgedBlobAndLeavesNoPartOfOne(t *testing.T) {
 	const kills = 30
-	bucket, dir := newBucket(t)
+	b, dir := newBucket(t)
 	acknowledged, listed := 0, 0
 	for run := range kills {
 		acks := writeAndKill(t, dir, run)
 		acknowledged += len(acks)
-		listed += verify(t, bucket, run, acks)
+		listed += verify(t, b, run, acks)
 	}
 	if t.Failed() {
 		return
@@ -156,22 +147,20 @@ func writeAndKill(t *testing.T, dir string, run int) map[string]int {
 
 // verify reads every blob of a run, in a bucket that was open all the time, and
 // says how many there were.
-func verify(t *testing.T, bucket *blob.Bucket, run int, acks map[string]int) int {
+func verify(t *testing.T, b *Bucket, run int, acks map[string]int) int {
 	t.Helper()
 	count := 0
 	for _, prefix := range []string{"new", "replaced"} {
-		for _, key := range keys(t, bucket, 1000, &blob.ListOptions{Prefix: fmt.Sprintf("%s/%d/", prefix, run)}) {
+		for _, key := range keys(t, b, fmt.Sprintf("%s/%d/", prefix, run)) {
 			count++
-			n := 0
-			if prefix == "replaced" {
-				n = replacedNumber(t, bucket, key)
-				if n < acks[key] {
-					t.Errorf("%s holds write %d, but %d was acknowledged", key, n, acks[key])
-				}
+			got, err := bucket.ReadAll(t.Context(), b, key)
+			line, _, _ := bytes.Cut(got, []byte("\n"))
+			n, notNumber := strconv.Atoi(string(line))
+			if err != nil || notNumber != nil || !bytes.Equal(got, content(key, n)) {
+				t.Errorf("file %s: got %d bytes, %v, %v, want a whole one", key, len(got), err, notNumber)
 			}
-			got, err := bucket.ReadAll(t.Context(), key)
-			if err != nil || !bytes.Equal(got, content(key, n)) {
-				t.Errorf("%s is not whole: %d bytes, %v", key, len(got), err)
+			if prefix == "replaced" && n < acks[key] {
+				t.Errorf("%s holds write %d, but %d was acknowledged", key, n, acks[key])
 			}
 			delete(acks, key)
 		}
@@ -182,20 +171,6 @@ func verify(t *testing.T, bucket *blob.Bucket, run int, acks map[string]int) int
 	return count
 }
 
-// replacedNumber is the number of the write that key's attributes are of.
-func replacedNumber(t *testing.T, bucket *blob.Bucket, key string) int {
-	t.Helper()
-	a, err := bucket.Attributes(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(a.Metadata["n"])
-	if err != nil || a.Metadata["sum"] != sum(content(key, n)) {
-		t.Errorf("%s has the attributes %v", key, a.Metadata)
-	}
-	return n
-}
-
 // fillTheDisk works where no file may grow beyond 1 MiB, which to a program
 // looks like a full disk: a write stops in the middle.
 func fillTheDisk(dir string) {
@@ -204,25 +179,25 @@ func fillTheDisk(dir string) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		panic(err)
 	}
-	bucket, err := Open(dir)
+	b, err := Open(dir)
 	if err != nil {
 		panic(err)
 	}
-	defer bucket.Close()
+	defer b.Close()
 	for i := range 50 {
 		key := fmt.Sprintf("a/%d.jpg", i%2)
-		if err := bucket.WriteAll(context.Background(), key, make([]byte, 2<<20), nil); !errors.Is(err, syscall.EFBIG) {
+		if err := bucket.WriteAll(context.Background(), b, key, make([]byte, 2<<20)); !errors.Is(err, syscall.EFBIG) {
 			fmt.Printf("writing too much to %s said: %v\n", key, err)
 		}
 	}
-	if err := bucket.WriteAll(context.Background(), "a/2.jpg", []byte("small"), nil); err != nil {
+	if err := bucket.WriteAll(context.Background(), b, "a/2.jpg", []byte("small")); err != nil {
 		fmt.Println("writing a little after that said:", err)
 	}
 }
 
 func TestDiskFull_TheWriteFailsNothingIsLeftAndTheRestWorks(t *testing.T) {
-	bucket, dir := newBucket(t)
-	write(t, bucket, "a/0.jpg", "before")
+	b, dir := newBucket(t)
+	write(t, b, "a/0.jpg", "before")
 	cmd := child(t.Context(), "fill the disk", dir, 0)
 	var out bytes.Buffer
 	cmd.Stdout = &out
@@ -230,7 +205,7 @@ func TestDiskFull_TheWriteFailsNothingIsLeftAndTheRestWorks(t *testing.T) {
 		t.Errorf("process that fills the disk: got %v, want exit status 0 and no output\n%s", err, &out)
 	}
 	for key, want := range map[string]string{"a/0.jpg": "before", "a/2.jpg": "small"} {
-		if got, err := bucket.ReadAll(t.Context(), key); err != nil || string(got) != want {
+		if got, err := bucket.ReadAll(t.Context(), b, key); err != nil || string(got) != want {
 			t.Errorf("%s is %q, %v, want %q", key, got, err, want)
 		}
 	}

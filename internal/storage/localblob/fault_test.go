@@ -1,7 +1,10 @@
 package localblob
 
 import (
+	"context"
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -10,14 +13,12 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/driver"
-	"gocloud.dev/gcerrors"
+	"tagma/internal/storage/bucket"
 )
 
 // faultyBucket opens a bucket whose flushes go through flush. What flush is
 // given is a folder's name below dir, or "temporary" for a file.
-func faultyBucket(t *testing.T, dir string, flush func(name string, f *os.File) error) *blob.Bucket {
+func faultyBucket(t *testing.T, dir string, flush func(name string, f *os.File) error) *Bucket {
 	t.Helper()
 	b, err := open(dir)
 	if err != nil {
@@ -38,36 +39,38 @@ func faultyBucket(t *testing.T, dir string, flush func(name string, f *os.File) 
 		}
 		return errors.New("some other folder was flushed")
 	}
-	bucket := blob.NewBucket(b)
-	t.Cleanup(func() { bucket.Close() })
-	return bucket
+	t.Cleanup(func() { b.Close() })
+	return b
 }
+
+// method is a method of a Bucket that writes.
+type method func(*Bucket, context.Context, string, io.Reader) error
 
 func TestWrite_FlushesTheFileThenItsNameAndEveryNewFolder(t *testing.T) {
 	dir := t.TempDir()
 	var flushed []string
-	bucket := faultyBucket(t, dir, func(name string, f *os.File) error {
+	b := faultyBucket(t, dir, func(name string, f *os.File) error {
 		if _, err := os.Stat(path.Join(dir, "a/b/1.jpg")); err == nil {
 			name += " when the blob was there"
 		}
 		flushed = append(flushed, name)
 		return f.Sync()
 	})
-	write(t, bucket, "a/b/1.jpg", "x")
+	write(t, b, "a/b/1.jpg", "x")
 	want := []string{".", "a", "temporary", "a/b when the blob was there"}
 	if !slices.Equal(flushed, want) {
 		t.Errorf("flushed were %q, want %q", flushed, want)
 	}
 	flushed = nil
-	if err := bucket.WriteAll(t.Context(), "a/b/1.jpg", nil, &blob.WriterOptions{IfNotExist: true}); err == nil {
-		t.Error("it was overwritten")
+	if err := b.Create(t.Context(), "a/b/1.jpg", strings.NewReader("")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("create over a file: got %v, want %v", err, fs.ErrExist)
 	}
 	want = []string{"temporary when the blob was there", "a/b when the blob was there"}
 	if !slices.Equal(flushed, want) {
 		t.Errorf("for a name that is taken, flushed were %q, want %q", flushed, want)
 	}
 	flushed = nil
-	if err := bucket.Delete(t.Context(), "a/b/1.jpg"); err != nil {
+	if err := b.Delete(t.Context(), "a/b/1.jpg"); err != nil {
 		t.Error(err)
 	}
 	if want := []string{"a/b"}; !slices.Equal(flushed, want) {
@@ -77,17 +80,17 @@ func TestWrite_FlushesTheFileThenItsNameAndEveryNewFolder(t *testing.T) {
 
 func TestWrite_AFlushThatFailsIsNeverAcknowledgedNorTriedAgain(t *testing.T) {
 	for _, failing := range []string{".", "a", "temporary", "a/b"} {
-		for _, opts := range []*blob.WriterOptions{nil, {IfNotExist: true}} {
+		for _, write := range []method{(*Bucket).Write, (*Bucket).Create} {
 			dir := t.TempDir()
 			failures := 0
-			bucket := faultyBucket(t, dir, func(name string, f *os.File) error {
+			b := faultyBucket(t, dir, func(name string, f *os.File) error {
 				if name == failing {
 					failures++
 					return errors.New("the disk is failing")
 				}
 				return f.Sync()
 			})
-			err := bucket.WriteAll(t.Context(), "a/b/1.jpg", []byte("x"), opts)
+			err := write(b, t.Context(), "a/b/1.jpg", strings.NewReader("x"))
 			if err == nil || failures != 1 {
 				t.Errorf("%s: the write said %v after %d failures", failing, err, failures)
 			}
@@ -106,13 +109,13 @@ func TestWrite_AFlushThatFailsIsNeverAcknowledgedNorTriedAgain(t *testing.T) {
 func TestWrite_AFullDiskIsToldWithTheFolder(t *testing.T) {
 	for _, failing := range []string{".", "temporary", "a"} {
 		dir := t.TempDir()
-		bucket := faultyBucket(t, dir, func(name string, f *os.File) error {
+		b := faultyBucket(t, dir, func(name string, f *os.File) error {
 			if name == failing {
 				return &os.PathError{Op: "fsync", Path: f.Name(), Err: syscall.ENOSPC}
 			}
 			return f.Sync()
 		})
-		err := bucket.WriteAll(t.Context(), "a/1.jpg", []byte("x"), nil)
+		err := bucket.WriteAll(t.Context(), b, "a/1.jpg", []byte("x"))
 		failed, ok := errors.AsType[*WriteError](err)
 		if !ok || !errors.Is(err, syscall.ENOSPC) || failed.Dir != dir {
 			t.Errorf("%s: the write said %v", failing, err)
@@ -120,53 +123,34 @@ func TestWrite_AFullDiskIsToldWithTheFolder(t *testing.T) {
 	}
 }
 
-// Close comes after a failed Write too, and must not make a blob of what got
-// through.
-func TestWrite_AfterAWriteFailedNothingIsPublished(t *testing.T) {
-	dir := t.TempDir()
-	b, err := open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bucket := blob.NewBucket(b)
-	defer bucket.Close()
-	write(t, bucket, "key", "before")
-
-	w, err := b.NewTypedWriter(t.Context(), "key", "", &driver.WriterOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte("a part")); err != nil {
-		t.Fatal(err)
-	}
-	inner := w.(*writer)
-	working := inner.file
-	inner.file, err = os.Open(dir) // which cannot be written to
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func(f *os.File) { f.Close() }(inner.file)
-	for how, err := range map[string]error{
-		"Write":  func() error { _, err := w.Write([]byte("the rest")); return err }(),
-		"Upload": inner.Upload(strings.NewReader("the rest")),
-	} {
-		if failed, ok := errors.AsType[*WriteError](err); !ok || failed.Dir != dir {
-			t.Errorf("%s to a folder said %v, want that writing below %s failed", how, err, dir)
+func TestWrite_OfASourceThatFailsLeavesNothingAndDoesNotBlameTheDisk(t *testing.T) {
+	b, dir := newBucket(t)
+	write(t, b, "a/key", "before")
+	errGone := errors.New("the sender hung up")
+	source := func() io.Reader { return io.MultiReader(strings.NewReader("a part"), iotest.ErrReader(errGone)) }
+	for _, err := range []error{b.Write(t.Context(), "a/key", source()), b.Create(t.Context(), "a/new", source())} {
+		if !errors.Is(err, errGone) || isWriteError(err) {
+			t.Errorf("write from a source that fails: got %v, want %v and no error of the disk", err, errGone)
 		}
 	}
-	source := iotest.ErrReader(errors.New("the sender hung up"))
-	if err := inner.Upload(source); isWriteError(err) {
-		t.Errorf("a source that fails is taken for the disk: %v", err)
+	if got, err := bucket.ReadAll(t.Context(), b, "a/key"); string(got) != "before" || err != nil {
+		t.Errorf("file after a write that failed: got %q, %v, want before", got, err)
 	}
-	inner.file = working
-	if err := w.Close(); err == nil {
-		t.Error("Close went well")
+	if all := files(t, dir); !slices.Equal(all, []string{"a/key"}) {
+		t.Errorf("files on the disk: got %q, want a/key", all)
 	}
-	if got, err := bucket.ReadAll(t.Context(), "key"); string(got) != "before" || err != nil {
-		t.Errorf("the blob is %q, %v", got, err)
+}
+
+func TestFill_AnErrorOfTheFileNamesTheFolder(t *testing.T) {
+	b, dir := newBucket(t)
+	unwritable, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if all := files(t, dir); !slices.Equal(all, []string{"key"}) {
-		t.Errorf("there are %q", all)
+	defer unwritable.Close()
+	err = b.fill(t.Context(), unwritable, strings.NewReader("x"))
+	if failed, ok := errors.AsType[*WriteError](err); !ok || failed.Dir != dir {
+		t.Errorf("fill of a folder: got %v, want a WriteError below %s", err, dir)
 	}
 }
 
@@ -180,29 +164,29 @@ func TestWrite_OfAFolderThatWasMovedAwayNothingIsAcknowledged(t *testing.T) {
 			}
 		},
 	} {
-		for _, opts := range []*blob.WriterOptions{nil, {IfNotExist: true}} {
+		for _, writeTo := range []method{(*Bucket).Write, (*Bucket).Create} {
 			for _, when := range []string{"before", "while it is flushed", "while its folder is flushed"} {
 				dir := path.Join(t.TempDir(), "files")
 				armed := ""
-				bucket := faultyBucket(t, dir, func(name string, f *os.File) error {
+				b := faultyBucket(t, dir, func(name string, f *os.File) error {
 					if armed == "while it is flushed" && name == "temporary" || armed == "while its folder is flushed" && name == "a" {
 						disturb(t, dir)
 						armed = ""
 					}
 					return f.Sync()
 				})
-				write(t, bucket, "a/1.jpg", "x") // so that the folder is known
+				write(t, b, "a/1.jpg", "x") // so that the folder is known
 				if armed = when; when == "before" {
 					disturb(t, dir)
 				}
-				err := bucket.WriteAll(t.Context(), "a/2.jpg", []byte("y"), opts)
-				if !errors.Is(err, ErrMoved) || gcerrors.Code(err) == gcerrors.NotFound {
+				err := writeTo(b, t.Context(), "a/2.jpg", strings.NewReader("y"))
+				if !errors.Is(err, ErrMoved) || errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("%s %s: the write said %v, want that the folder was moved", name, when, err)
 				}
 				if failed, ok := errors.AsType[*WriteError](err); !ok || failed.Dir != dir {
 					t.Errorf("%s %s: %v does not name %s", name, when, err, dir)
 				}
-				if err := bucket.Delete(t.Context(), "a/1.jpg"); err == nil {
+				if err := b.Delete(t.Context(), "a/1.jpg"); err == nil {
 					t.Errorf("%s %s: a deletion was acknowledged", name, when)
 				}
 				for _, folder := range []string{dir, dir + ".moved"} {
@@ -217,17 +201,17 @@ func TestWrite_OfAFolderThatWasMovedAwayNothingIsAcknowledged(t *testing.T) {
 
 func TestWrite_AFolderThatCameBackTakesBlobsAgain(t *testing.T) {
 	dir := path.Join(t.TempDir(), "files")
-	bucket, err := Open(dir)
+	b, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer bucket.Close()
+	defer b.Close()
 	rename(t, dir, dir+".moved")
-	if err := bucket.WriteAll(t.Context(), "key", nil, nil); !errors.Is(err, ErrMoved) {
+	if err := bucket.WriteAll(t.Context(), b, "key", nil); !errors.Is(err, ErrMoved) {
 		t.Errorf("the write said %v", err)
 	}
 	rename(t, dir+".moved", dir)
-	write(t, bucket, "key", "x")
+	write(t, b, "key", "x")
 	if all := files(t, dir); !slices.Equal(all, []string{"key"}) {
 		t.Errorf("there are %q, want the key", all)
 	}

@@ -5,59 +5,40 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
 
-	"gocloud.dev/blob/driver"
+	"tagma/internal/storage/bucket"
 )
 
-// defaultPageSize is large because each page reads the whole folder that the page
-// begins in.
-const defaultPageSize = 10_000
-
-// listing makes one page.
-//
-// An item of a page is a key, or a prefix of keys up to the delimiter. Items are
-// sorted, so the last item is the only state between two pages.
+// listing is one call of List.
 type listing struct {
-	ctx       context.Context
-	bucket    *bucket
-	prefix    string
-	delimiter string
-	size      int
-	last      string // the last item, of this page or of the page before
-	page      driver.ListPage
+	ctx    context.Context
+	bucket *Bucket
+	prefix string
+	yield  func(bucket.Info, error) bool
 }
 
-var errPageFull = errors.New("the page is full")
+var errStopped = errors.New("the caller of List wants no more files")
 
-// ListPaged implements driver.Bucket. A blob created or deleted during the call may
-// be listed or not.
-func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
-	if err := call(opts.BeforeList); err != nil {
-		return nil, err
+// List implements bucket.Bucket. The files are sorted by key. List holds the names in
+// the folders on the way to the current file in memory, and nothing else.
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Info, error] {
+	return func(yield func(bucket.Info, error) bool) {
+		l := &listing{ctx, b, prefix, yield}
+		err := b.checkMoved()
+		if err == nil {
+			err = l.walk(".", "")
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(bucket.Info{}, err)
+		}
 	}
-	if err := b.checkMoved(); err != nil {
-		return nil, err
-	}
-	l := &listing{
-		ctx:       ctx,
-		bucket:    b,
-		prefix:    opts.Prefix,
-		delimiter: opts.Delimiter,
-		size:      cmp.Or(opts.PageSize, defaultPageSize),
-		last:      string(opts.PageToken),
-	}
-	err := l.walk(".", "")
-	if errors.Is(err, errPageFull) {
-		l.page.NextPageToken = []byte(l.last)
-		err = nil
-	}
-	return &l.page, err
 }
 
-// entry is a file or folder. For a file, key is the blob's key; for a folder, key is
+// entry is a file or folder. For a file, key is the file's key; for a folder, key is
 // the prefix of all keys in the folder.
 type entry struct {
 	path, key string
@@ -71,12 +52,10 @@ func (l *listing) walk(folder, key string) error {
 		return err
 	}
 	for _, e := range entries {
-		switch {
-		case !l.mayContain(e): // asked again, as l.last went on
-		case e.folder:
+		if e.folder {
 			err = l.walk(e.path, e.key)
-		default:
-			err = l.add(e)
+		} else {
+			err = l.visit(e)
 		}
 		if err != nil {
 			return err
@@ -85,7 +64,8 @@ func (l *listing) walk(folder, key string) error {
 	return nil
 }
 
-// entries returns the entries of a folder that may be on this page, sorted by key.
+// entries returns the entries of a folder that have the prefix or may contain a file
+// with the prefix, sorted by key.
 func (l *listing) entries(folder, key string) ([]entry, error) {
 	if err := l.ctx.Err(); err != nil {
 		return nil, err
@@ -112,7 +92,7 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 		if e.folder && !cut {
 			e.key += "/"
 		}
-		if l.mayContain(e) {
+		if strings.HasPrefix(e.key, l.prefix) || e.folder && strings.HasPrefix(l.prefix, e.key) {
 			entries = append(entries, e)
 		}
 	}
@@ -120,30 +100,9 @@ func (l *listing) entries(folder, key string) ([]entry, error) {
 	return entries, nil
 }
 
-// mayContain reports whether an entry is, or may contain, an item of this page.
-func (l *listing) mayContain(e entry) bool {
-	if !strings.HasPrefix(e.key, l.prefix) {
-		return e.folder && strings.HasPrefix(l.prefix, e.key)
-	}
-	item, collapsed := l.item(e.key)
-	return item > l.last || e.folder && !collapsed && strings.HasPrefix(l.last, e.key)
-}
-
-// item returns the item for key. Collapsed reports whether the item is a prefix.
-func (l *listing) item(key string) (item string, collapsed bool) {
-	if l.delimiter == "" {
-		return key, false
-	}
-	i := strings.Index(key[len(l.prefix):], l.delimiter)
-	if i < 0 {
-		return key, false
-	}
-	return key[:len(l.prefix)+i+len(l.delimiter)], true
-}
-
-// add appends a file to the page, unless the file is no blob.
-func (l *listing) add(e entry) error {
-	if fileName(e.key) != e.path {
+// visit yields a file, unless no write of this package made the file.
+func (l *listing) visit(e entry) error {
+	if fileName(e.key) != e.path || bucket.CheckKey(e.key) != nil {
 		return nil // a file that someone else put there
 	}
 	info, err := l.bucket.root.Lstat(e.path)
@@ -153,15 +112,8 @@ func (l *listing) add(e entry) error {
 	if err != nil {
 		return err
 	}
-	if len(l.page.Objects) == l.size {
-		return errPageFull
+	if !l.yield(infoOf(e.key, info), nil) {
+		return errStopped
 	}
-	item, collapsed := l.item(e.key)
-	object := &driver.ListObject{Key: item, IsDir: collapsed}
-	if !collapsed {
-		object.ModTime, object.Size = info.ModTime(), info.Size()
-	}
-	l.page.Objects = append(l.page.Objects, object)
-	l.last = item
 	return nil
 }

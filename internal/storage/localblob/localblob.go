@@ -1,40 +1,36 @@
-// Package localblob owns the storing of blobs in a folder of the local disk. It is
-// a driver for gocloud.dev/blob with durable writes: a closed writer means that the
-// blob is on the disk.
+// Package localblob owns the storing of files in a folder of the local disk. It
+// implements bucket.Bucket with durable writes: when a write returns nil, the file is
+// on the disk.
 //
-// A blob is one plain file. The bytes of the file are the bytes of the blob, and
-// the path of the file is the key, so that any viewer can open a stored photograph.
-// See names.go for keys with unusual characters. Attributes that differ from the
-// defaults are extended attributes of the file (attributes.go).
+// The bytes of a file on the disk are the bytes of the bucket's file, and the path
+// is the key, so that any viewer can open a stored photograph. See names.go for keys
+// with unusual characters.
 //
 // A write creates a temporary file in the target's folder, flushes the file,
 // renames the file, and flushes the folder. So a crash at any moment leaves the old
-// blob or the new blob, complete and with its own attributes, and an acknowledged
-// write is never lost. A crash may leave temporary files, whose names no key has.
-// Sweep removes temporary files.
+// file or the new file, complete, and an acknowledged write is never lost. A crash
+// may leave temporary files, whose names no key has. Sweep removes temporary files.
 //
 // Several processes may use a folder at once. The file system must support hard
 // links and fsync of folders: ext4, XFS, Btrfs, ZFS and APFS do, FAT does not.
-// Unlike in S3, a key cannot be both a blob and a folder: if "a" is stored, "a/b"
+// Unlike in S3, a key cannot be both a file and a folder: if "a" is stored, "a/b"
 // is refused.
 //
-// The package does not own the right to read a blob, nor links: see filelink.
+// The package does not own the right to read a file, nor links: see filelink.
 package localblob
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"sync"
-	"syscall"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/driver"
-	"gocloud.dev/gcerrors"
+	"tagma/internal/storage/bucket"
 )
 
 // The modes of new folders and files. Other users of the machine have no access,
@@ -44,15 +40,9 @@ const (
 	fileMode   = 0o640
 )
 
-var (
-	errNoKey    = errors.New("localblob: a key has at least one character")
-	errExists   = errors.New("localblob: a blob of this name exists")
-	errUnsigned = errors.New("localblob: links are signed by package filelink")
-)
-
-// bucket implements driver.Bucket. All access to the disk goes through root, which
+// Bucket is a bucket in a folder. All access to the disk goes through root, which
 // neither a symbolic link nor ".." can leave.
-type bucket struct {
+type Bucket struct {
 	dir  string // the path of root when root was opened
 	root *os.Root
 
@@ -69,17 +59,17 @@ type bucket struct {
 
 // Open opens the bucket in dir, and creates dir if dir does not exist. The caller
 // closes the bucket.
-func Open(dir string) (*blob.Bucket, error) {
+func Open(dir string) (*Bucket, error) {
 	b, err := open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("localblob: open %q: %w", dir, err)
 	}
-	return blob.NewBucket(b), nil
+	return b, nil
 }
 
 // OpenExisting opens the bucket in dir, and creates nothing. The error matches
 // fs.ErrNotExist if dir does not exist. The caller closes the bucket.
-func OpenExisting(dir string) (*blob.Bucket, error) {
+func OpenExisting(dir string) (*Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -88,10 +78,10 @@ func OpenExisting(dir string) (*blob.Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("localblob: open %q: %w", dir, err)
 	}
-	return blob.NewBucket(&bucket{dir: dir, root: root, flush: (*os.File).Sync}), nil
+	return &Bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
 }
 
-func open(dir string) (*bucket, error) {
+func open(dir string) (*Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -113,7 +103,7 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	outerBucket := &bucket{root: outer, flush: (*os.File).Sync}
+	outerBucket := &Bucket{root: outer, flush: (*os.File).Sync}
 	if err := outerBucket.makeFolder(filepath.ToSlash(below)); err != nil {
 		return nil, err
 	}
@@ -121,7 +111,7 @@ func open(dir string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
+	return &Bucket{dir: dir, root: root, flush: (*os.File).Sync}, nil
 }
 
 // ErrMoved reports that the folder of a bucket is no longer at its path: the folder
@@ -130,10 +120,11 @@ var ErrMoved = errors.New("localblob: the folder is not the one that was opened"
 
 // checkMoved returns ErrMoved unless the open folder is still at its path. A renamed
 // folder can still be written to, in a place where no reader would look.
-func (b *bucket) checkMoved() error {
+func (b *Bucket) checkMoved() error {
 	current, err := os.Stat(b.dir)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMoved, err)
+		// The error must not match fs.ErrNotExist: no file is missing.
+		return fmt.Errorf("%w: %v", ErrMoved, err) //nolint:errorlint // see above
 	}
 	opened, err := b.root.Stat(".")
 	if err == nil && !os.SameFile(current, opened) {
@@ -161,11 +152,15 @@ func isWriteError(err error) bool {
 	return ok
 }
 
-// wrapWrite returns the error of a write as a WriteError. The error also matches
-// ErrMoved if the folder is no longer at its path.
-func (b *bucket) wrapWrite(err error) error {
-	if err == nil || isWriteError(err) || errors.Is(err, errExists) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// wrapWrite returns the error of a write as a WriteError. The error matches ErrMoved
+// if the folder is no longer at its path, and never fs.ErrNotExist: a file that could
+// not be written is no missing file.
+func (b *Bucket) wrapWrite(err error) error {
+	if err == nil || isWriteError(err) || errors.Is(err, fs.ErrExist) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New(err.Error())
 	}
 	if moved := b.checkMoved(); moved != nil && !errors.Is(err, ErrMoved) {
 		err = fmt.Errorf("%w: %w", moved, err)
@@ -173,67 +168,47 @@ func (b *bucket) wrapWrite(err error) error {
 	return &WriteError{Dir: b.dir, Err: err}
 }
 
-// Close implements driver.Bucket.
-func (b *bucket) Close() error { return b.root.Close() }
-
-// ErrorCode implements driver.Bucket.
-func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
-	switch {
-	case isWriteError(err) && errors.Is(err, ErrMoved):
-		return gcerrors.Unknown // NotFound would say that a blob need not be deleted
-	case errors.Is(err, ErrMoved), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		// The error is ENOTDIR for a read of "a/b" where "a" is a blob.
-		return gcerrors.NotFound
-	case errors.Is(err, errExists):
-		return gcerrors.FailedPrecondition
-	case errors.Is(err, errUnsigned), errors.Is(err, errors.ErrUnsupported):
-		return gcerrors.Unimplemented
-	default:
-		return gcerrors.Unknown
+// Check implements bucket.Bucket. The error matches ErrMoved if the folder is no
+// longer at its path.
+func (b *Bucket) Check(context.Context) error {
+	if err := b.checkMoved(); err != nil {
+		return err
 	}
+	f, err := b.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Readdirnames(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
-// As implements driver.Bucket. It returns false: the driver exposes no types.
-func (b *bucket) As(any) bool { return false }
+// Close implements bucket.Bucket.
+func (b *Bucket) Close() error { return b.root.Close() }
 
-// ErrorAs implements driver.Bucket.
-func (b *bucket) ErrorAs(error, any) bool { return false }
-
-// noAs is the function "as" that the hooks of options receive.
-func noAs(any) bool { return false }
-
-// call calls the hook of an option, unless the hook is nil.
-func call(hook func(func(any) bool) error) error {
-	if hook == nil {
-		return nil
-	}
-	return hook(noAs)
-}
-
-// Delete implements driver.Bucket. It leaves the folders in place, because another
+// Delete implements bucket.Bucket. It leaves the folders in place, because another
 // process may be about to write to a folder.
-func (b *bucket) Delete(_ context.Context, key string, opts *driver.DeleteOptions) error {
-	if err := call(opts.BeforeDelete); err != nil {
+func (b *Bucket) Delete(_ context.Context, key string) error {
+	if err := bucket.CheckKey(key); err != nil {
 		return err
 	}
 	name := fileName(key)
 	info, err := b.root.Lstat(name)
 	if err != nil {
-		return err
+		return missing(err)
 	}
-	if info.IsDir() {
-		return fs.ErrNotExist
+	if err := checkFile(info); err != nil {
+		return err
 	}
 	if err := b.checkMoved(); err != nil { // a file in another folder must not be deleted
 		return b.wrapWrite(err)
 	}
-	if err := b.root.Remove(name); err != nil {
+	if err := b.root.Remove(name); errors.Is(err, fs.ErrNotExist) {
+		return err // another process deleted the file
+	} else if err != nil {
 		return b.wrapWrite(err)
 	}
 	return b.wrapWrite(b.flushFolder(path.Dir(name)))
-}
-
-// SignedURL implements driver.Bucket.
-func (b *bucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (string, error) {
-	return "", errUnsigned
 }

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,64 +16,45 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/driver"
-	"gocloud.dev/blob/drivertest"
-	"gocloud.dev/gcerrors"
+	"tagma/internal/storage/bucket"
+	"tagma/internal/storage/bucket/buckettest"
 )
 
-// harness is what the conformance tests of Go CDK ask for.
-type harness struct{ dir string }
-
-func (h harness) MakeDriver(context.Context) (driver.Bucket, error) { return open(h.dir) }
-
-// There is no bucket that does not exist: Open makes it.
-func (h harness) MakeDriverForNonexistentBucket(context.Context) (driver.Bucket, error) {
-	return nil, nil
-}
-func (h harness) HTTPClient() *http.Client         { return nil }
-func (h harness) SupportsCopy() bool               { return true }
-func (h harness) SupportsNonSlashDelimiters() bool { return true }
-func (h harness) Close()                           {}
-
-func TestBucket_DoesWhatGoCDKAsksOfEveryDriver(t *testing.T) {
-	drivertest.RunConformanceTests(t, func(_ context.Context, t *testing.T) (drivertest.Harness, error) {
-		return harness{t.TempDir()}, nil
-	}, nil)
+func TestBucket(t *testing.T) {
+	buckettest.Run(t, func(t *testing.T) bucket.Bucket {
+		b, _ := newBucket(t)
+		return b
+	})
 }
 
 // newBucket opens a bucket in a new folder.
-func newBucket(t testing.TB) (*blob.Bucket, string) {
+func newBucket(t testing.TB) (*Bucket, string) {
 	t.Helper()
 	dir := t.TempDir()
-	bucket, err := Open(dir)
+	b, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { bucket.Close() })
-	return bucket, dir
+	t.Cleanup(func() { b.Close() })
+	return b, dir
 }
 
-func write(t testing.TB, bucket *blob.Bucket, key, text string) {
+func write(t testing.TB, b *Bucket, key, text string) {
 	t.Helper()
-	if err := bucket.WriteAll(t.Context(), key, []byte(text), nil); err != nil {
+	if err := bucket.WriteAll(t.Context(), b, key, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// keys lists the bucket in pages of the given size.
-func keys(t testing.TB, bucket *blob.Bucket, size int, opts *blob.ListOptions) []string {
+// keys returns the listed keys with a prefix.
+func keys(t testing.TB, b *Bucket, prefix string) []string {
 	t.Helper()
 	var all []string
-	for token := blob.FirstPageToken; token != nil; {
-		page, next, err := bucket.ListPage(t.Context(), token, size, opts)
+	for file, err := range b.List(t.Context(), prefix) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, object := range page {
-			all = append(all, object.Key)
-		}
-		token = next
+		all = append(all, file.Key)
 	}
 	return all
 }
@@ -95,12 +76,9 @@ func files(t testing.TB, dir string) []string {
 }
 
 func TestWrite_APhotographIsAPlainFileUnderItsOwnName(t *testing.T) {
-	bucket, dir := newBucket(t)
+	b, dir := newBucket(t)
 	const key = "1a2b3c4d/1a2b3c4d.2020-06-20_21-33-24.jpg"
-	opts := &blob.WriterOptions{ContentType: "image/jpeg"}
-	if err := bucket.WriteAll(t.Context(), key, []byte("the bytes"), opts); err != nil {
-		t.Fatal(err)
-	}
+	write(t, b, key, "the bytes")
 	got, err := os.ReadFile(filepath.Join(dir, key))
 	if err != nil || string(got) != "the bytes" {
 		t.Errorf("the file holds %q, %v", got, err)
@@ -108,36 +86,27 @@ func TestWrite_APhotographIsAPlainFileUnderItsOwnName(t *testing.T) {
 	if all := files(t, dir); len(all) != 1 {
 		t.Errorf("there are %q, want one file", all)
 	}
-	f, err := os.Open(filepath.Join(dir, key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if text, err := getAttribute(f); len(text) > 0 || err != nil {
-		t.Errorf("it has the attributes %q, %v", text, err)
-	}
 }
 
-func TestAttributes_AFileThatACopyBroughtHasTheTypeOfItsName(t *testing.T) {
-	bucket, dir := newBucket(t)
+func TestStat_AFileThatACopyBroughtIsAFile(t *testing.T) {
+	b, dir := newBucket(t)
 	if err := os.WriteFile(filepath.Join(dir, "a.jpg"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := bucket.Attributes(t.Context(), "a.jpg")
-	if err != nil || a.ContentType != "image/jpeg" {
-		t.Errorf("attributes: got %v, %v, want image/jpeg", a, err)
+	if info, err := b.Stat(t.Context(), "a.jpg"); err != nil || info.Size != 1 {
+		t.Errorf("stat: got %+v, %v, want 1 byte", info, err)
 	}
 }
 
 func TestOpen_MakesTheFolderAndThoseAboveIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b", "c")
 	for range 2 { // missing, then there
-		bucket, err := Open(dir)
+		b, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, bucket, "key", "x")
-		bucket.Close()
+		write(t, b, "key", "x")
+		b.Close()
 	}
 	if _, err := Open(filepath.Join(dir, "key")); err == nil {
 		t.Error("a file was opened as a bucket")
@@ -145,7 +114,7 @@ func TestOpen_MakesTheFolderAndThoseAboveIt(t *testing.T) {
 }
 
 func TestSymlinks_DoNotLeadOutOfTheFolder(t *testing.T) {
-	bucket, dir := newBucket(t)
+	b, dir := newBucket(t)
 	outside := t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "secret"), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -156,14 +125,14 @@ func TestSymlinks_DoNotLeadOutOfTheFolder(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"folder/secret", "file", "../secret", "folder/../../secret", "/etc/passwd"} {
-		if got, err := bucket.ReadAll(t.Context(), key); err == nil {
+		if got, err := bucket.ReadAll(t.Context(), b, key); err == nil {
 			t.Errorf("%s: read %q", key, got)
 		}
 	}
-	if err := bucket.WriteAll(t.Context(), "folder/new", []byte("x"), nil); err == nil {
+	if err := bucket.WriteAll(t.Context(), b, "folder/new", []byte("x")); err == nil {
 		t.Error("wrote through a link")
 	}
-	write(t, bucket, "file", "replaced")
+	write(t, b, "file", "replaced")
 	if got, _ := os.ReadFile(filepath.Join(outside, "secret")); string(got) != "secret" {
 		t.Errorf("the file outside is now %q", got)
 	}
@@ -172,37 +141,37 @@ func TestSymlinks_DoNotLeadOutOfTheFolder(t *testing.T) {
 	}
 }
 
-func TestIfNotExist_OneOfManyWritersWinsAcrossBuckets(t *testing.T) {
+func TestCreate_OneOfManyWritersWinsAcrossBuckets(t *testing.T) {
 	dir := t.TempDir()
 	const writers, rounds = 8, 20
-	buckets := make([]*blob.Bucket, writers)
+	buckets := make([]*Bucket, writers)
 	for i := range buckets {
-		bucket, err := Open(dir)
+		b, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer bucket.Close()
-		buckets[i] = bucket
+		defer b.Close()
+		buckets[i] = b
 	}
 	for round := range rounds {
 		key := fmt.Sprint("round/", round)
 		var winner atomic.Int64
 		var wins atomic.Int32
 		var wg sync.WaitGroup
-		for i, bucket := range buckets {
+		for i, b := range buckets {
 			wg.Go(func() {
-				err := bucket.WriteAll(t.Context(), key, fmt.Append(nil, i), &blob.WriterOptions{IfNotExist: true})
+				err := b.Create(t.Context(), key, strings.NewReader(fmt.Sprint(i)))
 				switch {
 				case err == nil:
 					wins.Add(1)
 					winner.Store(int64(i))
-				case gcerrors.Code(err) != gcerrors.FailedPrecondition:
+				case !errors.Is(err, fs.ErrExist):
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		got, err := buckets[0].ReadAll(t.Context(), key)
+		got, err := bucket.ReadAll(t.Context(), buckets[0], key)
 		if err != nil || wins.Load() != 1 || string(got) != fmt.Sprint(winner.Load()) {
 			t.Fatalf("%d won, the last was %d, the blob is %q, %v", wins.Load(), winner.Load(), got, err)
 		}
@@ -213,65 +182,60 @@ func TestIfNotExist_OneOfManyWritersWinsAcrossBuckets(t *testing.T) {
 }
 
 func TestKeys_ABlobIsNotAFolderToo(t *testing.T) {
-	bucket, _ := newBucket(t)
-	write(t, bucket, "a", "x")
-	if err := bucket.WriteAll(t.Context(), "a/b", []byte("y"), nil); err == nil {
+	b, _ := newBucket(t)
+	write(t, b, "a", "x")
+	if err := bucket.WriteAll(t.Context(), b, "a/b", []byte("y")); err == nil {
 		t.Error("a/b was written into the blob a")
 	}
-	if _, err := bucket.ReadAll(t.Context(), "a/b"); gcerrors.Code(err) != gcerrors.NotFound {
+	if _, err := bucket.ReadAll(t.Context(), b, "a/b"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading a/b: %v", err)
 	}
-	write(t, bucket, "c/d", "x")
-	for _, key := range []string{"c", "c/"} {
-		if err := bucket.Delete(t.Context(), key); gcerrors.Code(err) != gcerrors.NotFound {
-			t.Errorf("deleting the folder %q: %v", key, err)
-		}
+	write(t, b, "c/d", "x")
+	if err := b.Delete(t.Context(), "c"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("delete of a folder: got %v, want %v", err, fs.ErrNotExist)
 	}
 }
 
 func TestWrite_AFolderRemovedByHandIsMadeAgain(t *testing.T) {
-	bucket, dir := newBucket(t)
-	write(t, bucket, "a/b/c", "x")
+	b, dir := newBucket(t)
+	write(t, b, "a/b/c", "x")
 	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, bucket, "a/b/d", "y")
-	if got := keys(t, bucket, 10, nil); !slices.Equal(got, []string{"a/b/d"}) {
+	write(t, b, "a/b/d", "y")
+	if got := keys(t, b, ""); !slices.Equal(got, []string{"a/b/d"}) {
 		t.Errorf("the bucket lists %q", got)
 	}
 }
 
-func TestWrite_AWrongMD5LeavesNothing(t *testing.T) {
-	bucket, dir := newBucket(t)
-	opts := &blob.WriterOptions{ContentMD5: make([]byte, 16)}
-	err := bucket.WriteAll(t.Context(), "a/b.jpg", []byte("not that"), opts)
-	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
-		t.Errorf("the write said %v", err)
-	}
-	if all := files(t, dir); len(all) > 0 {
-		t.Errorf("left behind: %q", all)
-	}
-}
-
 func TestRead_GoesOnWithTheBytesItBeganWith(t *testing.T) {
-	bucket, _ := newBucket(t)
+	b, _ := newBucket(t)
 	before := strings.Repeat("old", 10_000)
-	write(t, bucket, "key", before)
-	r, err := bucket.NewReader(t.Context(), "key", nil)
+	write(t, b, "key", before)
+	r, err := b.Open(t.Context(), "key")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	write(t, bucket, "key", strings.Repeat("new", 20_000))
-	var got bytes.Buffer
-	if _, err := r.WriteTo(&got); err != nil || got.String() != before {
-		t.Errorf("read %d bytes, %v", got.Len(), err)
+	write(t, b, "key", strings.Repeat("new", 20_000))
+	if err := b.Delete(t.Context(), "key"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(r)
+	if err != nil || string(got) != before {
+		t.Errorf("read after a write and a deletion: got %d bytes, %v, want the %d of before", len(got), err, len(before))
+	}
+	if _, err := r.Seek(3, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != before[3:] {
+		t.Errorf("read after a seek: got %d bytes, %v, want %d", len(got), err, len(before)-3)
 	}
 }
 
 func TestSweep_RemovesWhatACrashLeftAndNothingElse(t *testing.T) {
-	bucket, dir := newBucket(t)
-	write(t, bucket, "a/blob.jpg", "x")
+	b, dir := newBucket(t)
+	write(t, b, "a/blob.jpg", "x")
 	now := time.Now()
 	for name, age := range map[string]time.Duration{
 		"a/" + temporaryPrefix + "OLD":   25 * time.Hour,
@@ -288,7 +252,7 @@ func TestSweep_RemovesWhatACrashLeftAndNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := keys(t, bucket, 10, nil); !slices.Equal(got, []string{"a/blob.jpg"}) {
+	if got := keys(t, b, ""); !slices.Equal(got, []string{"a/blob.jpg"}) {
 		t.Errorf("before the sweep the bucket lists %q", got)
 	}
 	removed, err := Sweep(t.Context(), dir, now)
@@ -312,12 +276,11 @@ func TestSweep_StopsWhenItIsTold(t *testing.T) {
 // BenchmarkWrite says what the flushing costs, for a photograph of 2 MB.
 func BenchmarkWrite(b *testing.B) {
 	photograph := bytes.Repeat([]byte("photo"), 400_000)
-	b.Run("blob", func(b *testing.B) {
-		bucket, _ := newBucket(b)
-		opts := &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true}
+	b.Run("Create", func(b *testing.B) {
+		files, _ := newBucket(b)
 		b.SetBytes(int64(len(photograph)))
 		for n := 0; b.Loop(); n++ {
-			if err := bucket.WriteAll(b.Context(), fmt.Sprintf("device/%d.jpg", n), photograph, opts); err != nil {
+			if err := files.Create(b.Context(), fmt.Sprintf("device/%d.jpg", n), bytes.NewReader(photograph)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -333,14 +296,20 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-func TestList_AFolderThatWasMovedOrReplacedIsNotAccessible(t *testing.T) {
-	bucket, dir := newBucket(t)
+func TestCheck_AFolderThatWasMovedOrReplacedIsNotAccessible(t *testing.T) {
+	b, dir := newBucket(t)
 	accessible := func(want bool, what string) {
 		t.Helper()
-		if ok, err := bucket.IsAccessible(t.Context()); ok != want || err != nil {
-			t.Errorf("%s: got accessible %v, %v, want %v", what, ok, err, want)
+		if err := b.Check(t.Context()); (err == nil) != want || err != nil && !errors.Is(err, ErrMoved) {
+			t.Errorf("check of a folder %s: got %v, want accessible %t", what, err, want)
+		}
+		for _, err := range b.List(t.Context(), "") {
+			if (err == nil) != want || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("list of a folder %s: got %v, want accessible %t", what, err, want)
+			}
 		}
 	}
+	write(t, b, "a", "x")
 	accessible(true, "as it was opened")
 	if err := os.Rename(dir, dir+".moved"); err != nil {
 		t.Fatal(err)
@@ -371,10 +340,10 @@ func TestOpenExisting_AFolderThatIsMissingOrNoFolderIsRefusedAndNotMade(t *testi
 	if _, err := OpenExisting(file); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file: got %v, want another error than %v", err, fs.ErrNotExist)
 	}
-	bucket, err := OpenExisting(dir)
+	b, err := OpenExisting(dir)
 	if err != nil {
 		t.Fatalf("a folder: got %v, want no error", err)
 	}
-	defer bucket.Close()
-	write(t, bucket, "a/b.jpg", "x")
+	defer b.Close()
+	write(t, b, "a/b.jpg", "x")
 }

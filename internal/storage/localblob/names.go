@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// The path of a blob is its key, part by part, with these changes:
+// The path of a file is its key, part by part, with these changes:
 //
 //   - a control character, and any of % \ : * ? " < > | becomes %XX (two upper
 //     hexadecimal digits), so that the folder can move to any file system;

@@ -2,46 +2,74 @@ package localblob
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
-	"os"
+	"io/fs"
+	"syscall"
 
-	"gocloud.dev/blob/driver"
+	"tagma/internal/storage/bucket"
 )
 
-// reader reads a range of a blob. If the blob is replaced or deleted, reader goes on
-// with the bytes of the open file.
+// reader reads an open file. If the file is replaced or deleted, reader goes on with
+// the bytes of the open file.
 type reader struct {
-	io.Reader
-	file       *os.File
-	attributes driver.ReaderAttributes
+	io.ReadSeekCloser
+	info bucket.Info
 }
 
-// NewRangeReader implements driver.Bucket.
-func (b *bucket) NewRangeReader(_ context.Context, key string, offset, length int64, opts *driver.ReaderOptions) (driver.Reader, error) {
-	f, info, a, err := b.openBlob(key)
-	if err != nil {
+// Info implements bucket.Reader.
+func (r *reader) Info() bucket.Info { return r.info }
+
+// Open implements bucket.Bucket.
+func (b *Bucket) Open(_ context.Context, key string) (bucket.Reader, error) {
+	if err := bucket.CheckKey(key); err != nil {
 		return nil, err
 	}
-	if err := call(opts.BeforeRead); err != nil {
+	f, err := b.root.Open(fileName(key))
+	if err != nil {
+		return nil, missing(err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = checkFile(info)
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	if length < 0 {
-		length = max(0, info.Size()-offset)
-	}
-	return &reader{
-		Reader: io.NewSectionReader(f, offset, length),
-		file:   f,
-		attributes: driver.ReaderAttributes{
-			ContentType: a.ContentType,
-			ModTime:     info.ModTime(),
-			Size:        info.Size(),
-		},
-	}, nil
+	return &reader{f, infoOf(key, info)}, nil
 }
 
-func (r *reader) Attributes() *driver.ReaderAttributes { return &r.attributes }
+// Stat implements bucket.Bucket.
+func (b *Bucket) Stat(_ context.Context, key string) (bucket.Info, error) {
+	if err := bucket.CheckKey(key); err != nil {
+		return bucket.Info{}, err
+	}
+	info, err := b.root.Stat(fileName(key))
+	if err != nil {
+		return bucket.Info{}, missing(err)
+	}
+	return infoOf(key, info), checkFile(info)
+}
 
-func (r *reader) As(any) bool { return false }
+func infoOf(key string, info fs.FileInfo) bucket.Info {
+	return bucket.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}
+}
 
-func (r *reader) Close() error { return r.file.Close() }
+// checkFile returns an error that matches fs.ErrNotExist for a folder.
+func checkFile(info fs.FileInfo) error {
+	if info.IsDir() {
+		return fmt.Errorf("localblob: %q is a folder: %w", info.Name(), fs.ErrNotExist)
+	}
+	return nil
+}
+
+// missing returns the error of a read. The error also matches fs.ErrNotExist for a read
+// of "a/b" where "a" is a file.
+func missing(err error) error {
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return err
+}

@@ -10,131 +10,117 @@ import (
 	"os"
 	"path"
 
-	"gocloud.dev/blob/driver"
+	"tagma/internal/storage/bucket"
 )
 
-// writer writes a temporary file. Close turns the file into a blob.
-type writer struct {
-	bucket    *bucket
-	ctx       context.Context // driver.Bucket lets its end cancel the write
-	file      *os.File
-	temporary string
-	target    string
-	onlyNew   bool
-	failed    error // the first error of Write
+// Create implements bucket.Bucket.
+func (b *Bucket) Create(ctx context.Context, key string, r io.Reader) error {
+	return b.write(ctx, key, r, b.link)
 }
 
-// NewTypedWriter implements driver.Bucket.
-func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, opts *driver.WriterOptions) (driver.Writer, error) {
-	if key == "" {
-		return nil, errNoKey
+// Write implements bucket.Bucket.
+func (b *Bucket) Write(ctx context.Context, key string, r io.Reader) error {
+	return b.write(ctx, key, r, b.rename)
+}
+
+// Copy implements bucket.Bucket.
+func (b *Bucket) Copy(ctx context.Context, to, from string) error {
+	source, err := b.Open(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	return b.Write(ctx, to, source)
+}
+
+// write writes r to a temporary file, and has publish give the complete file its name.
+// After an error the old file is unchanged and no temporary file is left, with one
+// exception: if the last flush of the folder fails, the new file can be read but may
+// be lost when the power fails.
+func (b *Bucket) write(ctx context.Context, key string, r io.Reader, publish func(temporary, target string) error) error {
+	if err := bucket.CheckKey(key); err != nil {
+		return err
 	}
 	target := fileName(key)
 	file, temporary, err := b.createTemporary(target)
 	if err != nil {
-		return nil, b.wrapWrite(err)
+		return b.wrapWrite(err)
 	}
-	err = attributesOf(key, contentType, opts).save(file)
-	if err == nil {
-		err = call(opts.BeforeWrite)
-	}
-	if err != nil {
-		file.Close()
-		b.discard(temporary)
-		return nil, b.wrapWrite(err)
-	}
-	return &writer{bucket: b, ctx: ctx, file: file, temporary: temporary, target: target, onlyNew: opts.IfNotExist}, nil
-}
-
-// Write implements driver.Writer.
-func (w *writer) Write(p []byte) (int, error) {
-	n, err := w.file.Write(p)
-	err = w.wrapFile(err)
-	w.failed = cmp.Or(w.failed, err)
-	return n, err
-}
-
-// wrapFile returns an error of the temporary file as a WriteError, and an error of
-// the source as it is.
-func (w *writer) wrapFile(err error) error {
-	if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == w.file.Name() {
-		return w.bucket.wrapWrite(err)
-	}
-	return err
-}
-
-// Upload implements driver.Uploader. Without Upload, gocloud.dev/blob would close the
-// writer after an error of the source, and publish an incomplete blob.
-func (w *writer) Upload(r io.Reader) error {
-	_, err := io.Copy(w.file, r)
-	err = w.wrapFile(err)
-	w.failed = cmp.Or(w.failed, err)
-	return err
-}
-
-// Close implements driver.Writer. After an error the old blob is unchanged and no
-// file is left, with one exception: if the last flush of the folder fails, the new
-// blob can be read but may be lost when the power fails.
-func (w *writer) Close() error {
-	// gocloud.dev/blob calls Close after a failed Write too. The file is then
-	// incomplete.
-	err := cmp.Or(w.failed, w.ctx.Err())
+	err = b.fill(ctx, file, r)
 	if err == nil {
 		// Flush once: after a failed fsync, Linux reports success for the next
 		// fsync although the bytes are lost.
-		err = w.bucket.flush(w.file)
+		err = b.wrapWrite(b.flush(file))
 	}
-	err = cmp.Or(err, w.file.Close())
+	err = cmp.Or(err, b.wrapWrite(file.Close()))
 	if err == nil {
-		err = w.bucket.checkMoved()
+		err = b.wrapWrite(b.checkMoved())
 	}
 	if err != nil {
-		w.bucket.discard(w.temporary)
-		return w.bucket.wrapWrite(err)
+		b.discard(temporary)
+		return err
 	}
-	err = w.publish()
-	if err == nil || errors.Is(err, errExists) {
-		// The folder may have been moved in the meantime. An acknowledged blob
+	err = publish(temporary, target)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		// The folder may have been moved in the meantime. An acknowledged file
 		// must be at the bucket's path after its flush.
-		err = cmp.Or(w.bucket.checkMoved(), err)
+		err = cmp.Or(b.checkMoved(), err)
 	}
-	return w.bucket.wrapWrite(err)
+	return b.wrapWrite(err)
 }
 
-// publish gives the complete file its name.
-func (w *writer) publish() error {
-	root := w.bucket.root
-	if !w.onlyNew {
-		if err := root.Rename(w.temporary, w.target); err != nil {
-			w.bucket.discard(w.temporary)
-			return err
-		}
-		return w.bucket.flushFolder(path.Dir(w.target))
+// fill copies r into a file. It returns an error of r unchanged, and an error of the
+// file as a WriteError.
+func (b *Bucket) fill(ctx context.Context, file *os.File, r io.Reader) error {
+	_, err := io.Copy(fileWriter{ctx, b, file}, r)
+	return cmp.Or(err, ctx.Err())
+}
+
+// fileWriter writes to a file until the end of ctx.
+type fileWriter struct {
+	ctx    context.Context
+	bucket *Bucket
+	file   *os.File
+}
+
+func (w fileWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
 	}
+	n, err := w.file.Write(p)
+	return n, w.bucket.wrapWrite(err)
+}
+
+// rename gives the complete file its name, and replaces an existing file.
+func (b *Bucket) rename(temporary, target string) error {
+	if err := b.root.Rename(temporary, target); err != nil {
+		b.discard(temporary)
+		return err
+	}
+	return b.flushFolder(path.Dir(target))
+}
+
+// link gives the complete file its name, and returns an error that matches fs.ErrExist
+// if the name exists.
+func (b *Bucket) link(temporary, target string) error {
 	// Unlike a rename, a link fails if the name exists, also if another process
 	// created the name.
-	err := root.Link(w.temporary, w.target)
-	w.bucket.discard(w.temporary)
+	err := b.root.Link(temporary, target)
+	b.discard(temporary)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// Flush the folder for an existing name too: a caller relies on errExists, and
+	// Flush the folder for an existing name too: a caller relies on fs.ErrExist, and
 	// the other writer may not have flushed the folder yet.
-	if flushErr := w.bucket.flushFolder(path.Dir(w.target)); flushErr != nil {
-		return flushErr
-	}
-	if err != nil {
-		return errExists
-	}
-	return nil
+	return cmp.Or(b.flushFolder(path.Dir(target)), err)
 }
 
 // discard removes a temporary file. If this fails, Sweep removes the file later.
-func (b *bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
+func (b *Bucket) discard(temporary string) { _ = b.root.Remove(temporary) }
 
 // createTemporary creates an empty temporary file in the folder of target, and
 // returns the open file and its name. It creates the folder if needed.
-func (b *bucket) createTemporary(target string) (*os.File, string, error) {
+func (b *Bucket) createTemporary(target string) (*os.File, string, error) {
 	folder := path.Dir(target)
 	temporary := path.Join(folder, temporaryPrefix+rand.Text())
 	for again := false; ; again = true {
@@ -153,7 +139,7 @@ func (b *bucket) createTemporary(target string) (*os.File, string, error) {
 // makeFolder creates folder and its parents if needed. When it returns, all their
 // names are on the disk, also if another process created a folder: a flushed file is
 // lost if the name of its folder is lost.
-func (b *bucket) makeFolder(folder string) error {
+func (b *Bucket) makeFolder(folder string) error {
 	if folder == "." {
 		return nil
 	}
@@ -176,7 +162,7 @@ func (b *bucket) makeFolder(folder string) error {
 
 // flushFolder flushes the names in folder, or adds folder to the set that OpenCopies
 // flushes later.
-func (b *bucket) flushFolder(folder string) error {
+func (b *Bucket) flushFolder(folder string) error {
 	if b.unflushed != nil {
 		b.unflushed.add(folder)
 		return nil
@@ -184,35 +170,11 @@ func (b *bucket) flushFolder(folder string) error {
 	return b.syncFolder(folder)
 }
 
-func (b *bucket) syncFolder(folder string) error {
+func (b *Bucket) syncFolder(folder string) error {
 	f, err := b.root.Open(folder)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	return b.flush(f)
-}
-
-// Copy implements driver.Bucket.
-func (b *bucket) Copy(ctx context.Context, to, from string, opts *driver.CopyOptions) error {
-	source, _, a, err := b.openBlob(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	w, err := b.NewTypedWriter(ctx, to, a.ContentType, &driver.WriterOptions{
-		CacheControl:       a.CacheControl,
-		ContentDisposition: a.ContentDisposition,
-		ContentEncoding:    a.ContentEncoding,
-		ContentLanguage:    a.ContentLanguage,
-		Metadata:           a.Metadata,
-		BeforeWrite:        opts.BeforeCopy,
-	})
-	if err != nil {
-		return err
-	}
-	cw := w.(*writer)
-	_, err = io.Copy(cw.file, source)
-	cw.failed = cw.wrapFile(err)
-	return cw.Close()
 }

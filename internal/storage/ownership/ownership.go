@@ -14,15 +14,15 @@ import (
 	stdsql "database/sql"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
-	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/internal/base/instant"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
 )
 
@@ -40,12 +40,12 @@ var ErrApart = errors.New("the files belong to another database, or to a later s
 // Proof holds a database and a bucket.
 type Proof struct {
 	db     *database.DB
-	bucket *blob.Bucket
+	bucket bucket.Bucket
 	clock  instant.Clock
 }
 
 // New returns the proof of a database and a bucket. The caller closes both.
-func New(db *database.DB, bucket *blob.Bucket, clock instant.Clock) *Proof {
+func New(db *database.DB, bucket bucket.Bucket, clock instant.Clock) *Proof {
 	return &Proof{db, bucket, clock}
 }
 
@@ -183,8 +183,8 @@ func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err er
 // readBucketMark returns the mark in the bucket, or an empty text for a bucket without a
 // mark.
 func (p *Proof) readBucketMark(ctx context.Context) (string, error) {
-	mark, err := p.bucket.ReadAll(ctx, bucketKey)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	mark, err := bucket.ReadAll(ctx, p.bucket, bucketKey)
+	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	return string(mark), err
@@ -192,5 +192,5 @@ func (p *Proof) readBucketMark(ctx context.Context) (string, error) {
 
 // writeBucketMark writes the mark in the bucket.
 func (p *Proof) writeBucketMark(ctx context.Context, mark string) error {
-	return p.bucket.WriteAll(ctx, bucketKey, []byte(mark), &blob.WriterOptions{ContentType: "text/plain"})
+	return bucket.WriteAll(ctx, p.bucket, bucketKey, []byte(mark))
 }

@@ -9,18 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/memblob"
-
 	"tagma/ent/generated/checkpoint"
 	"tagma/internal/base/instant"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/database"
+	"tagma/internal/storage/localblob"
 	"tagma/internal/testing/testenv"
 )
 
 // each runs a test on both databases. What it makes has a clock on which every
 // renewal is due.
-func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof)) {
+func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof)) {
 	t.Helper()
 	for name, address := range map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(t.TempDir(), "tagma.db") },
@@ -28,7 +27,7 @@ func each(t *testing.T, test func(t *testing.T, db *database.DB, pair func(*data
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := new(hours)
-			test(t, opened(t, address()), func(db *database.DB, files *blob.Bucket) *Proof { return New(db, files, clock.now) })
+			test(t, opened(t, address()), func(db *database.DB, files bucket.Bucket) *Proof { return New(db, files, clock.now) })
 		})
 	}
 }
@@ -50,11 +49,14 @@ func opened(t *testing.T, address string) *database.DB {
 	return db
 }
 
-func store(t *testing.T) *blob.Bucket {
+func store(t *testing.T) bucket.Bucket {
 	t.Helper()
-	bucket := memblob.OpenBucket(nil)
-	t.Cleanup(func() { _ = bucket.Close() })
-	return bucket
+	files, err := localblob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	return files
 }
 
 // together renews, which must go well.
@@ -74,7 +76,7 @@ func apart(t *testing.T, p *Proof) {
 }
 
 func TestRenew_ADatabaseAndItsStoreStayTogether(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof) {
 		files := store(t)
 		for range 3 {
 			together(t, pair(db, files))
@@ -83,7 +85,7 @@ func TestRenew_ADatabaseAndItsStoreStayTogether(t *testing.T) {
 }
 
 func TestRenew_ANewDatabaseIsApartFromTheFilesOfAnother(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof) {
 		files := store(t)
 		together(t, pair(opened(t, "sqlite:"+filepath.Join(t.TempDir(), "other.db")), files))
 		apart(t, pair(db, files))
@@ -95,7 +97,7 @@ func TestRenew_ANewDatabaseIsApartFromTheFilesOfAnother(t *testing.T) {
 }
 
 func TestRenew_AnOlderStateIsApartFromTheFilesOfALater(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof) {
 		files := store(t)
 		p := pair(db, files)
 		together(t, p)
@@ -116,7 +118,7 @@ func TestRenew_AnOlderStateIsApartFromTheFilesOfALater(t *testing.T) {
 }
 
 func TestRenew_ACopyThatWentItsOwnWayIsApartHoweverOftenItRenewed(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof) {
 		files, copied := store(t), store(t)
 		together(t, pair(db, files))
 		clone := opened(t, "sqlite:"+filepath.Join(t.TempDir(), "clone.db"))
@@ -135,17 +137,17 @@ func TestRenew_ACopyThatWentItsOwnWayIsApartHoweverOftenItRenewed(t *testing.T) 
 }
 
 func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, pair func(*database.DB, bucket.Bucket) *Proof) {
 		files := store(t)
 		p := pair(db, files)
 		together(t, p)
-		before, err := files.ReadAll(t.Context(), bucketKey)
+		before, err := bucket.ReadAll(t.Context(), files, bucketKey)
 		if err != nil {
 			t.Fatal(err)
 		}
 		together(t, p)
 		for range 3 { // the store has not heard of the last renewal
-			if err := files.WriteAll(t.Context(), bucketKey, before, nil); err != nil {
+			if err := bucket.WriteAll(t.Context(), files, bucketKey, before); err != nil {
 				t.Fatal(err)
 			}
 			dbMarks, err := p.databaseMarks(t.Context())
@@ -153,7 +155,7 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 				t.Fatalf("marks of the database: got %+v, %v, want the former mark %s", dbMarks, err, before)
 			}
 			together(t, p)
-			if before, err = files.ReadAll(t.Context(), bucketKey); err != nil {
+			if before, err = bucket.ReadAll(t.Context(), files, bucketKey); err != nil {
 				t.Fatal(err)
 			}
 			together(t, p)
@@ -162,7 +164,7 @@ func TestRenew_ACrashBetweenTheDatabaseAndTheStoreDoesNotPartThem(t *testing.T) 
 }
 
 func TestRenew_ManyServersAtOnceAreNoContradiction(t *testing.T) {
-	each(t, func(t *testing.T, db *database.DB, _ func(*database.DB, *blob.Bucket) *Proof) {
+	each(t, func(t *testing.T, db *database.DB, _ func(*database.DB, bucket.Bucket) *Proof) {
 		files := store(t)
 		for hour := range 3 {
 			var wait sync.WaitGroup

@@ -49,18 +49,16 @@ func (s *sample) PresignHTTP(
 
 // presigner returns a presigner for requests like the request of presign. presign
 // must make a request for sampleKey.
-func (s *Store) presigner(lifetime time.Duration, presign func(*s3.PresignClient) error) (*presigner, error) {
-	p := &presigner{credentials: s.client.Options().Credentials, signer: v4.NewSigner()}
-	client := s3.NewPresignClient(s.client, func(o *s3.PresignOptions) {
+func (b *Bucket) presigner(lifetime time.Duration, presign func(*s3.PresignClient) error) (*presigner, error) {
+	p := &presigner{credentials: b.client.Options().Credentials, signer: v4.NewSigner()}
+	client := s3.NewPresignClient(b.client, func(o *s3.PresignOptions) {
 		o.Expires, o.Presigner = lifetime, &p.sample
 		o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) {
-			// The sender of the request does not know AWS's checksums, nor
-			// the middleware of this package.
+			// The sender of the request does not know AWS's checksums.
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-			o.APIOptions = nil
-			if s.public != "" {
-				o.BaseEndpoint = &s.public
+			if b.public != "" {
+				o.BaseEndpoint = &b.public
 			}
 		})
 	})
@@ -95,9 +93,9 @@ type Links struct {
 
 // Links returns a maker of links with a validity of at most lifetime. Lifetime must
 // be longer than filelink.LeastLeft, and at most seven days.
-func (s *Store) Links(ctx context.Context, clock instant.Clock, lifetime time.Duration) (*Links, error) {
-	gets, err := s.presigner(lifetime, func(c *s3.PresignClient) error {
-		_, err := c.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &s.name, Key: aws.String(sampleKey)})
+func (b *Bucket) Links(ctx context.Context, clock instant.Clock, lifetime time.Duration) (*Links, error) {
+	gets, err := b.presigner(lifetime, func(c *s3.PresignClient) error {
+		_, err := c.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: aws.String(sampleKey)})
 		return err
 	})
 	return &Links{clock, lifetime, gets}, err

@@ -1,13 +1,13 @@
-// Package s3store owns the storing of files in S3, of AWS or a compatible server: the
-// address of a bucket, the timeouts, the messages for failures, links and targets. By a
-// link, a browser reads a file directly from the bucket. By a target, a client writes a
-// file directly to the bucket.
+// Package s3store owns the storing of files in S3, of AWS or a compatible server. It
+// implements bucket.Bucket, and owns the address of a bucket, the timeouts, the messages
+// for failures, links and targets. By a link, a browser reads a file directly from the
+// bucket. By a target, a client writes a file directly to the bucket.
 //
 // Credentials come from AWS's usual environment variables and files, or from the
 // role of the machine. No address and no log contains credentials.
 //
-// No file in the bucket is ever overwritten: writers set blob.WriterOptions.IfNotExist.
-// So each file has a Cache-Control for caching without a check.
+// No file with a link is ever replaced by other bytes. So each file tells browsers and
+// proxies to cache the file.
 //
 // The package does not own the list of files, which the database has, nor the right to
 // a link or a target. Package filelink owns links and targets for files on the local
@@ -27,13 +27,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
-	"github.com/aws/smithy-go/middleware"
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/s3blob"
 )
 
 // The limits of a request. A request is sent at most maxAttempts times, with pauses
@@ -43,30 +40,24 @@ const (
 	idleTimeout    = 30 * time.Second // without a byte in either direction
 	maxAttempts    = 4
 	maxBackoff     = 2 * time.Second
+	abortTimeout   = 10 * time.Second // to remove the parts of a large file after a failure
 )
 
 // maxIdleConnections is the largest number of open idle connections.
 const maxIdleConnections = 100
 
-// cacheControl is the Cache-Control of every file: files never change, so browsers may
-// cache for a year. The word private keeps files out of shared caches, because a
-// photograph may show a person.
-const cacheControl = "private, max-age=31536000, immutable"
-
-// Store is a bucket in S3.
-type Store struct {
-	// Bucket holds the files. The caller closes Bucket after use.
-	Bucket *blob.Bucket
-
-	client   *s3.Client
-	name     string // the name of the bucket
-	location string // the endpoint, for messages
-	public   string // the endpoint in links and targets; if empty, the endpoint of client
+// Bucket is a bucket in S3. A Bucket is safe for concurrent use.
+type Bucket struct {
+	client    *s3.Client
+	transfers *transfermanager.Client // sends a large file in parts
+	name      string
+	location  string // the endpoint, for messages
+	public    string // the endpoint in links and targets; if empty, the endpoint of client
 }
 
-// Open opens the bucket at an address. Open sends no request to the bucket: call Check
-// to test the access.
-func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
+// Open opens the bucket at an address. Open sends no request to the bucket: see Check.
+// The caller closes the bucket.
+func Open(ctx context.Context, text string, log *slog.Logger) (*Bucket, error) {
 	a, err := parse(text)
 	if err != nil {
 		return nil, err
@@ -81,22 +72,17 @@ func Open(ctx context.Context, text string, log *slog.Logger) (*Store, error) {
 			o.BaseEndpoint = &a.endpoint
 		}
 		o.DisableLogOutputChecksumValidationSkipped = true
-		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return errors.Join(
-				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("tagma.CacheControl", withCacheControl), middleware.Before),
-				stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("tagma.CopyOnce", copyOnce), middleware.After),
-			)
-		})
 	})
-	bucket, err := s3blob.OpenBucket(ctx, client, a.bucket, &s3blob.Options{RequestChecksumCalculation: settings.RequestChecksumCalculation})
-	if err != nil {
-		return nil, err
-	}
+	transfers := transfermanager.New(client, func(o *transfermanager.Options) {
+		// Without the line the manager would ignore the setting of AWS's environment.
+		o.RequestChecksumCalculation = settings.RequestChecksumCalculation
+		o.FailTimeout = abortTimeout
+	})
 	location := a.endpoint
 	if location == "" {
 		location = "AWS, " + settings.Region
 	}
-	return &Store{Bucket: bucket, client: client, name: a.bucket, location: location, public: a.public}, nil
+	return &Bucket{client: client, transfers: transfers, name: a.bucket, location: location, public: a.public}, nil
 }
 
 // load returns the AWS settings of the environment, changed by the address.
@@ -168,54 +154,19 @@ func (c idleTimeoutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// withCacheControl sets cacheControl on every written file. A copy takes only the bytes
-// of the source, because a client may have chosen the properties of the source.
-func withCacheControl(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-	switch input := in.Parameters.(type) {
-	case *s3.PutObjectInput:
-		input.CacheControl = aws.String(cacheControl)
-	case *s3.CreateMultipartUploadInput:
-		input.CacheControl = aws.String(cacheControl)
-	case *s3.CopyObjectInput:
-		ctx = middleware.WithStackValue(ctx, copyErrorKey{}, new(error))
-		input.CacheControl = aws.String(cacheControl)
-		input.ContentType = aws.String("application/octet-stream")
-		input.MetadataDirective = types.MetadataDirectiveReplace
-	}
-	return next.HandleInitialize(ctx, in)
-}
+// Name returns the bucket's address without parameters, for messages.
+func (b *Bucket) Name() string { return Scheme + b.name + " (" + b.location + ")" }
 
-// Name returns the bucket's address without parameters, for
-// messages.
-func (s *Store) Name() string { return Scheme + s.name + " (" + s.location + ")" }
+// Close implements bucket.Bucket. Idle connections end after idleTimeout.
+func (b *Bucket) Close() error { return nil }
 
-// copyErrorKey is the key of an *error in a request's context: the error of the first
-// attempt to copy.
-type copyErrorKey struct{}
-
-// copyOnce stops the SDK from repeating a copy. S3 may execute a seemingly failed
-// request late, after the source has changed. A late copy would overwrite the repeated
-// copy, even after a client has read the repeated copy. After an error, the caller
-// copies to a new key instead.
-func copyOnce(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	previous, ok := middleware.GetStackValue(ctx, copyErrorKey{}).(*error)
-	if ok && *previous != nil {
-		return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("a copy is asked for once: %v", *previous) //nolint:errorlint // else it is tried again
-	}
-	out, metadata, err := next.HandleFinalize(ctx, in)
-	if ok {
-		*previous = err
-	}
-	return out, metadata, err
-}
-
-// Check returns an error of a single line if the bucket cannot be used.
-func (s *Store) Check(ctx context.Context) error {
-	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.name, MaxKeys: aws.Int32(1)})
+// Check implements bucket.Bucket. The error has one line.
+func (b *Bucket) Check(ctx context.Context) error {
+	_, err := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, MaxKeys: aws.Int32(1)})
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the bucket %s (%s): %w", s.name, s.location, explain(err))
+	return fmt.Errorf("the bucket %s (%s): %w", b.name, b.location, explain(err))
 }
 
 func explain(err error) error {

@@ -17,45 +17,44 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gocloud.dev/blob"
-
 	"tagma/internal/base/instant"
+	"tagma/internal/storage/bucket"
 	"tagma/internal/storage/filelink"
 	"tagma/internal/testing/testenv"
 )
 
 const key = "images/0a5bb6f4/2020-06/0a5bb6f4.2020-06-20_21-33-24.0123456789abcdef.jpg"
 
-func enter(t *testing.T, address string) *Store {
+func enter(t *testing.T, address string) *Bucket {
 	t.Helper()
 	s, err := Open(t.Context(), address, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Bucket.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-// fresh is an empty store on a real server.
-func fresh(t *testing.T) (*Store, *testenv.S3Server) {
+// fresh returns an empty bucket on a real server.
+func fresh(t *testing.T) (*Bucket, *testenv.S3Server) {
 	t.Helper()
 	server := testenv.S3(t)
 	server.Enter(t)
 	return enter(t, server.URL()), server
 }
 
-func (s *Store) links(t testing.TB, clock instant.Clock) *Links {
+func (b *Bucket) links(t testing.TB, clock instant.Clock) *Links {
 	t.Helper()
-	links, err := s.Links(t.Context(), clock, time.Hour)
+	links, err := b.Links(t.Context(), clock, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return links
 }
 
-func (s *Store) put(t *testing.T, key, content string) {
+func (b *Bucket) put(t *testing.T, key, content string) {
 	t.Helper()
-	if err := s.Bucket.Upload(t.Context(), key, strings.NewReader(content), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true}); err != nil {
+	if err := b.Create(t.Context(), key, strings.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -300,7 +299,7 @@ func TestStore_WorksWithoutTheNewerChecksums(t *testing.T) {
 	s, _ := fresh(t)
 	s.put(t, key, "x")
 	s.put(t, "large", strings.Repeat("x", 17<<20)) // in parts
-	if got, err := s.Bucket.ReadAll(t.Context(), "large"); len(got) != 17<<20 || err != nil {
+	if got, err := bucket.ReadAll(t.Context(), s, "large"); len(got) != 17<<20 || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
@@ -314,8 +313,8 @@ func TestStore_LogsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.put(t, key, "x")
-	_ = s.Bucket.Upload(t.Context(), key, strings.NewReader("y"), &blob.WriterOptions{ContentType: "image/jpeg", IfNotExist: true})
-	_, _ = s.Bucket.ReadAll(t.Context(), "missing")
+	_ = s.Create(t.Context(), key, strings.NewReader("y"))
+	_, _ = bucket.ReadAll(t.Context(), s, "missing")
 	if strings.Contains(log.String(), server.SecretKey) || strings.Contains(log.String(), "X-Amz-Signature") {
 		t.Error(log.String())
 	}

@@ -34,9 +34,9 @@ var _ filelink.Targets = (*Targets)(nil)
 
 // Targets returns a maker of targets. Large makes the targets of files over
 // MaxDirectSize.
-func (s *Store) Targets(ctx context.Context, clock instant.Clock, large filelink.Targets) (*Targets, error) {
-	puts, err := s.presigner(filelink.TargetLifetime, func(c *s3.PresignClient) error {
-		_, err := c.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &s.name, Key: aws.String(sampleKey), IfNoneMatch: aws.String("*")})
+func (b *Bucket) Targets(ctx context.Context, clock instant.Clock, large filelink.Targets) (*Targets, error) {
+	puts, err := b.presigner(filelink.TargetLifetime, func(c *s3.PresignClient) error {
+		_, err := c.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: aws.String(sampleKey), IfNoneMatch: aws.String("*")})
 		return err
 	})
 	return &Targets{clock, puts, large}, err
