@@ -91,7 +91,7 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 	repo := labelrepo.Config{
 		Dir: filepath.Join(c.Data, "labels.git"), Branch: l.Branch,
 		Committer:   labelrepo.Identity{Name: committer.Name, Email: committer.Address},
-		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, KnownHosts: l.KnownHosts},
+		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, TokenFile: l.TokenFile, KnownHosts: l.KnownHosts},
 		Timeout:     l.Timeout,
 	}
 	if l.Repo != "" {
@@ -108,9 +108,9 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 		}
 		return content
 	}
-	if token := read("labels-token-file", l.TokenFile); token != nil {
-		if repo.Credentials.Token = strings.TrimSpace(string(token)); repo.Credentials.Token == "" {
-			problems = append(problems, errors.New("--labels-token-file: the file is empty"))
+	if l.TokenFile != "" {
+		if repo.Credentials.Token, err = labelrepo.ReadToken(l.TokenFile); err != nil {
+			problems = append(problems, fmt.Errorf("--labels-token-file: %w", err))
 		}
 	}
 	read("labels-known-hosts", l.KnownHosts)

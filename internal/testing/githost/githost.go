@@ -1,7 +1,7 @@
 // Package githost owns a git repository on a simulated git host, for tests and
 // benchmarks: bare, behind smart HTTP with Basic authentication, served by
 // git's http-backend. The host can be down, hang, answer with errors, lose an
-// answer and reject pushes. Package githost also owns running the ordinary git
+// answer, reject pushes and report on pushes as another kind of host does. Package githost also owns running the ordinary git
 // in the name of another person. It does not own the product's access to git.
 package githost
 
@@ -40,7 +40,14 @@ type Host struct {
 	requests       atomic.Int64
 	fault          atomic.Pointer[http.HandlerFunc] // answers instead of git, if set
 	loseNextAnswer atomic.Bool                      // lose the answer to the next push after git has accepted it
+	reporter       atomic.Pointer[Reporter]         // reports on pushes instead of git, if set
+	token          atomic.Pointer[string]           // the accepted token; nil = Token
 }
+
+// Reporter reports on a push as another kind of host does: the lines of the report,
+// such as "unpack ok" and "ng refs/heads/main failed to lock". Take lets git accept
+// the push first, without git's report. A report without lines stands for git's.
+type Reporter func(take func()) []string
 
 // Start creates a bare repository in dir and serves it.
 func Start(dir string) (*Host, error) {
@@ -134,6 +141,40 @@ func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // LoseAnswer breaks the connection of the next push, after git has accepted it.
 func (h *Host) LoseAnswer() { h.loseNextAnswer.Store(true) }
 
+// SetReporter makes f report on every push; nil restores the reports of git.
+func (h *Host) SetReporter(f Reporter) {
+	if f == nil {
+		h.reporter.Store(nil)
+		return
+	}
+	h.reporter.Store(&f)
+}
+
+// SetToken changes the token that the host accepts.
+func (h *Host) SetToken(token string) { h.token.Store(&token) }
+
+// report answers a push with the lines of the reporter. It returns false if the
+// reporter leaves the push to git.
+func (h *Host) report(w http.ResponseWriter, r *http.Request, body []byte, reporter Reporter) bool {
+	lines := reporter(func() { h.backend().ServeHTTP(httptest.NewRecorder(), r) })
+	if len(lines) == 0 {
+		return false
+	}
+	packet := func(content string) string { return fmt.Sprintf("%04x%s", len(content)+4, content) }
+	var report strings.Builder
+	for _, line := range lines {
+		report.WriteString(packet(line + "\n"))
+	}
+	report.WriteString("0000")
+	answer := report.String()
+	if bytes.Contains(body[:min(len(body), 500)], []byte("side-band-64k")) {
+		answer = packet("\x01"+answer) + "0000"
+	}
+	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+	_, _ = io.WriteString(w, answer)
+	return true
+}
+
 func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	h.requests.Add(1)
 	if fault := h.fault.Load(); fault != nil {
@@ -141,7 +182,11 @@ func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 		(*fault)(w, r)
 		return
 	}
-	if user, password, _ := r.BasicAuth(); user != User || password != Token {
+	token := Token
+	if changed := h.token.Load(); changed != nil {
+		token = *changed
+	}
+	if user, password, _ := r.BasicAuth(); user != User || password != token {
 		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprintf(w, "who is %s?", r.Header.Get("Authorization"))
@@ -156,6 +201,9 @@ func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.loseNextAnswer.Swap(false) {
 		h.backend().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
+	}
+	if reporter := h.reporter.Load(); reporter != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.report(w, r, body, *reporter) {
+		return
 	}
 	h.backend().ServeHTTP(w, r)
 }
