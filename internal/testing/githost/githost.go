@@ -42,6 +42,7 @@ type Host struct {
 	loseNextAnswer atomic.Bool                      // lose the answer to the next push after git has accepted it
 	reporter       atomic.Pointer[Reporter]         // reports on pushes instead of git, if set
 	token          atomic.Pointer[string]           // the accepted token; nil = Token
+	maxBody        atomic.Int64                     // longest body that is not answered 413; 0 = any
 }
 
 // Reporter reports on a push as another kind of host does: the lines of the report,
@@ -153,6 +154,10 @@ func (h *Host) SetReporter(f Reporter) {
 // SetToken changes the token that the host accepts.
 func (h *Host) SetToken(token string) { h.token.Store(&token) }
 
+// SetMaxBody makes the host answer 413 to a body of more bytes, as a proxy does; 0
+// restores bodies of any length.
+func (h *Host) SetMaxBody(bytes int64) { h.maxBody.Store(bytes) }
+
 // report answers a push with the lines of the reporter. It returns false if the
 // reporter leaves the push to git.
 func (h *Host) report(w http.ResponseWriter, r *http.Request, body []byte, reporter Reporter) bool {
@@ -198,6 +203,10 @@ func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
+	if limit := h.maxBody.Load(); limit > 0 && r.ContentLength > limit {
+		http.Error(w, "<html><h1>413 Request Entity Too Large</h1></html>", http.StatusRequestEntityTooLarge)
+		return
+	}
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.loseNextAnswer.Swap(false) {
 		h.backend().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
