@@ -40,7 +40,7 @@ func (l *Labels) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.Committer, "labels-committer", l.Committer, "who commits, as git writes it; the author is who submitted")
 	flags.StringVar(&l.Layout, "labels-layout", l.Layout, "how its files lie: fanout (annotations/3f/…) or flat, as the annotation receiver had them")
 	flags.StringVar(&l.Username, "labels-username", l.Username, "user name for https; most hosts take any beside a token")
-	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https; or "+TokenVariable+" holds the token itself (default none)")
+	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https, read at each try; or "+TokenVariable+" holds the token itself (default none)")
 	flags.StringVar(&l.SSHKey, "labels-ssh-key", l.SSHKey, "file with the private key for ssh (default what the user's SSH agent has)")
 	flags.StringVar(&l.KnownHosts, "labels-known-hosts", l.KnownHosts, "file that knows the host's key, for ssh (default ~/.ssh/known_hosts)")
 	flags.StringVar(&l.SigningKey, "labels-signing-key", l.SigningKey, "file with a private SSH key that signs each commit (default none does)")
