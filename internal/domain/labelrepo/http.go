@@ -99,10 +99,11 @@ func checkAnswer(response *http.Response, contentType string, body []byte) error
 		return &exchangeError{kind: ErrTooLarge, text: "the answer was " + response.Status +
 			": raise the limit of the host or of the proxy in front of the host, which nginx calls client_max_body_size"}
 	case status >= 300:
-		e := &exchangeError{kind: ErrUnavailable, text: "the answer was " + response.Status + quotePlain(contentType, body)}
-		if e.retryAfter = retryAfter(response.Header, time.Now()); e.retryAfter > 0 {
+		e := &exchangeError{kind: ErrUnavailable, text: "the answer was " + response.Status, retryAfter: retryAfter(response.Header, time.Now())}
+		if e.retryAfter > 0 {
 			e.text += fmt.Sprintf(", with the request to wait for %v", e.retryAfter)
 		}
+		e.text += quotePlain(contentType, body)
 		return e
 	case strings.HasPrefix(contentType, "application/x-git-"):
 		return nil
@@ -131,13 +132,10 @@ func redirectError(response *http.Response) error {
 		", which is not git: a sign-in page or a portal stands before the host. Configure an address and a token that lead to git itself"}
 }
 
-// maxQuote is the limit of a quoted answer or title, in bytes.
-const maxQuote = 200
-
 // quotePlain returns ", as the host says: …" for an answer in plain text, and ""
-// otherwise.
+// otherwise. The text is not cut: a secret that is cut would stay in the text.
 func quotePlain(contentType string, body []byte) string {
-	text := strings.TrimSpace(string(body[:min(len(body), maxQuote)]))
+	text := strings.TrimSpace(string(body))
 	if contentType != "text/plain" || text == "" {
 		return ""
 	}
@@ -152,8 +150,7 @@ func titleOf(page []byte) string {
 	if match == nil {
 		return ""
 	}
-	title := strings.Join(strings.Fields(html.UnescapeString(string(match[1]))), " ")
-	return strings.ToValidUTF8(title[:min(len(title), maxQuote)], "")
+	return strings.Join(strings.Fields(html.UnescapeString(string(match[1]))), " ")
 }
 
 // retryAfter returns the time for which a server asks its clients to wait, or 0.

@@ -41,6 +41,13 @@ func TestPush_AnAnswerThatIsNotGitsSaysWhatStandsInTheWay(t *testing.T) {
 		"a refusal with a reason": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "the organization enforces SAML", http.StatusForbidden)
 		}, ErrAuth, "as the host says: the organization enforces SAML"},
+		"a long refusal with a secret": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, strings.Repeat("x", 195)+" "+testToken, http.StatusForbidden)
+		}, ErrAuth, "xxx ***"},
+		"a long title with a secret": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "<title>"+strings.Repeat("x", 195)+" "+testToken+"</title>")
+		}, ErrUnavailable, "xxx ***"},
 		"too large": {githost.Status(http.StatusRequestEntityTooLarge), ErrTooLarge, "client_max_body_size"},
 	} {
 		t.Run(name, func(t *testing.T) {
