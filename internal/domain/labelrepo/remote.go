@@ -286,12 +286,12 @@ func (m *remote) toRepoError(ctx context.Context, err error) error {
 	failure, ok := errors.AsType[*exchangeError](err)
 	if !ok {
 		failure = m.explain(err)
-		if failure.kind == ErrUnavailable && (ctx.Err() != nil || isTimeout(err)) {
+		if errors.Is(failure.kind, ErrUnavailable) && (ctx.Err() != nil || isTimeout(err)) {
 			failure.text = "no answer in time"
 		}
 	}
 	text := m.address + ": " + failure.text
-	if failure.kind == ErrAuth && m.access.Load().stale {
+	if errors.Is(failure.kind, ErrAuth) && m.access.Load().stale {
 		text += "; the file of the token cannot be read, so the last token was sent"
 	}
 	return &repoError{failure.kind, m.clean(text), failure.retryAfter}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 
 	ent "tagma/ent/generated"
 )
@@ -12,7 +13,7 @@ import (
 // was alone in its batch.
 type refusal struct {
 	filename string
-	words    string // without hashes
+	words    string // without hashes and the file's name
 }
 
 // repeatedRefusal is the error of an outbox that waits, because submissions of two
@@ -38,7 +39,8 @@ func (o *Outbox) refuse(ctx context.Context, row *ent.LabelSubmission, reason er
 	if err := o.fail(ctx, row, reason); err != nil {
 		return err
 	}
-	last, now := o.refused, &refusal{row.Filename, hashes.ReplaceAllString(reason.Error(), "")}
+	words := strings.ReplaceAll(reason.Error(), row.Filename, "")
+	last, now := o.refused, &refusal{row.Filename, hashes.ReplaceAllString(words, "")}
 	o.refused = now
 	if o.repeated == nil && last != nil && last.words == now.words && last.filename != now.filename {
 		o.repeated = &repeatedRefusal{reason}

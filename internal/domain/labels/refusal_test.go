@@ -42,7 +42,7 @@ func (r *remote) mustRepeat() {
 func TestOutbox_RefusalsOfDifferentFilesInTheSameWordsHoldTheQueue(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		r := w.remote(FanOut)
-		r.hook("while read old new ref; do echo \"commit $new: the branch is protected\" >&2; done; exit 1\n")
+		r.hook("while read old new ref; do echo \"$(git show --format= --name-only $new | tail -n 1) of $new: the branch is protected\" >&2; done; exit 1\n")
 		for n := range 40 {
 			w.submit(rat(n, 1))
 		}
