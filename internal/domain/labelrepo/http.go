@@ -85,14 +85,15 @@ func (t gitTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // checkAnswer returns an *exchangeError for an answer that is not git's. body is the
-// first part of the body.
+// first part of the body. The error repeats no text of an error page: a host may
+// repeat secrets that Tagma does not know, and so cannot remove.
 func checkAnswer(response *http.Response, contentType string, body []byte) error {
 	status := response.StatusCode
 	switch {
 	case status >= 300 && status < 400:
 		return redirectError(response)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return &exchangeError{kind: ErrAuth, text: "the user name, token or key is wrong, or may not write" + quotePlain(contentType, body)}
+		return &exchangeError{kind: ErrAuth, text: "the user name, token or key is wrong, or may not write"}
 	case status == http.StatusNotFound:
 		return &exchangeError{kind: ErrAuth, text: "there is no such repository, or these credentials may not see it"}
 	case status == http.StatusRequestEntityTooLarge:
@@ -103,7 +104,6 @@ func checkAnswer(response *http.Response, contentType string, body []byte) error
 		if e.retryAfter > 0 {
 			e.text += fmt.Sprintf(", with the request to wait for %v", e.retryAfter)
 		}
-		e.text += quotePlain(contentType, body)
 		return e
 	case strings.HasPrefix(contentType, "application/x-git-"):
 		return nil
@@ -130,16 +130,6 @@ func redirectError(response *http.Response) error {
 	}
 	return &exchangeError{kind: ErrUnavailable, text: "it redirects to the page " + location.String() +
 		", which is not git: a sign-in page or a portal stands before the host. Configure an address and a token that lead to git itself"}
-}
-
-// quotePlain returns ", as the host says: …" for an answer in plain text, and ""
-// otherwise. The text is not cut: a secret that is cut would stay in the text.
-func quotePlain(contentType string, body []byte) string {
-	text := strings.TrimSpace(string(body))
-	if contentType != "text/plain" || text == "" {
-		return ""
-	}
-	return ", as the host says: " + text
 }
 
 var titleElement = regexp.MustCompile(`(?is)<title[^>]*>(.{0,1000}?)</title>`)

@@ -38,12 +38,6 @@ func TestPush_AnAnswerThatIsNotGitsSaysWhatStandsInTheWay(t *testing.T) {
 		"a redirect to a page": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example.org/login?next=s3cret", http.StatusFound)
 		}, ErrUnavailable, "the page https://sso.example.org/login, which is not git"},
-		"a refusal with a reason": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "the organization enforces SAML", http.StatusForbidden)
-		}, ErrAuth, "as the host says: the organization enforces SAML"},
-		"a long refusal with a secret": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, strings.Repeat("x", 195)+" "+testToken, http.StatusForbidden)
-		}, ErrAuth, "xxx ***"},
 		"a long title with a secret": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, "<title>"+strings.Repeat("x", 195)+" "+testToken+"</title>")
