@@ -47,7 +47,7 @@ type LabelSubmission struct {
 	CreatedAt instant.Instant `json:"created_at,omitempty"`
 	// The person who submitted the labels, or null for a file that was read from the repository.
 	SubmittedByID *int64 `json:"submitted_by_id,omitempty"`
-	// The author of the commit, in git's form: Name <address>.
+	// The author of the commit, in git's form: Name <address>. Immutable once there is a commit.
 	Author string `json:"author,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the LabelSubmissionQuery when eager-loading is set.

@@ -506,6 +506,18 @@ func (u *LabelSubmissionUpsert) ClearFailure() *LabelSubmissionUpsert {
 	return u
 }
 
+// SetAuthor sets the "author" field.
+func (u *LabelSubmissionUpsert) SetAuthor(v string) *LabelSubmissionUpsert {
+	u.Set(labelsubmission.FieldAuthor, v)
+	return u
+}
+
+// UpdateAuthor sets the "author" field to the value that was provided on create.
+func (u *LabelSubmissionUpsert) UpdateAuthor() *LabelSubmissionUpsert {
+	u.SetExcluded(labelsubmission.FieldAuthor)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -549,9 +561,6 @@ func (u *LabelSubmissionUpsertOne) UpdateNewValues() *LabelSubmissionUpsertOne {
 		}
 		if _, exists := u.create.mutation.SubmittedByID(); exists {
 			s.SetIgnore(labelsubmission.FieldSubmittedByID)
-		}
-		if _, exists := u.create.mutation.Author(); exists {
-			s.SetIgnore(labelsubmission.FieldAuthor)
 		}
 	}))
 	return u
@@ -665,6 +674,20 @@ func (u *LabelSubmissionUpsertOne) UpdateFailure() *LabelSubmissionUpsertOne {
 func (u *LabelSubmissionUpsertOne) ClearFailure() *LabelSubmissionUpsertOne {
 	return u.Update(func(s *LabelSubmissionUpsert) {
 		s.ClearFailure()
+	})
+}
+
+// SetAuthor sets the "author" field.
+func (u *LabelSubmissionUpsertOne) SetAuthor(v string) *LabelSubmissionUpsertOne {
+	return u.Update(func(s *LabelSubmissionUpsert) {
+		s.SetAuthor(v)
+	})
+}
+
+// UpdateAuthor sets the "author" field to the value that was provided on create.
+func (u *LabelSubmissionUpsertOne) UpdateAuthor() *LabelSubmissionUpsertOne {
+	return u.Update(func(s *LabelSubmissionUpsert) {
+		s.UpdateAuthor()
 	})
 }
 
@@ -877,9 +900,6 @@ func (u *LabelSubmissionUpsertBulk) UpdateNewValues() *LabelSubmissionUpsertBulk
 			if _, exists := b.mutation.SubmittedByID(); exists {
 				s.SetIgnore(labelsubmission.FieldSubmittedByID)
 			}
-			if _, exists := b.mutation.Author(); exists {
-				s.SetIgnore(labelsubmission.FieldAuthor)
-			}
 		}
 	}))
 	return u
@@ -993,6 +1013,20 @@ func (u *LabelSubmissionUpsertBulk) UpdateFailure() *LabelSubmissionUpsertBulk {
 func (u *LabelSubmissionUpsertBulk) ClearFailure() *LabelSubmissionUpsertBulk {
 	return u.Update(func(s *LabelSubmissionUpsert) {
 		s.ClearFailure()
+	})
+}
+
+// SetAuthor sets the "author" field.
+func (u *LabelSubmissionUpsertBulk) SetAuthor(v string) *LabelSubmissionUpsertBulk {
+	return u.Update(func(s *LabelSubmissionUpsert) {
+		s.SetAuthor(v)
+	})
+}
+
+// UpdateAuthor sets the "author" field to the value that was provided on create.
+func (u *LabelSubmissionUpsertBulk) UpdateAuthor() *LabelSubmissionUpsertBulk {
+	return u.Update(func(s *LabelSubmissionUpsert) {
+		s.UpdateAuthor()
 	})
 }
 

@@ -110,6 +110,20 @@ func (_u *LabelSubmissionUpdate) ClearFailure() *LabelSubmissionUpdate {
 	return _u
 }
 
+// SetAuthor sets the "author" field.
+func (_u *LabelSubmissionUpdate) SetAuthor(v string) *LabelSubmissionUpdate {
+	_u.mutation.SetAuthor(v)
+	return _u
+}
+
+// SetNillableAuthor sets the "author" field if the given value is not nil.
+func (_u *LabelSubmissionUpdate) SetNillableAuthor(v *string) *LabelSubmissionUpdate {
+	if v != nil {
+		_u.SetAuthor(*v)
+	}
+	return _u
+}
+
 // Mutation returns the LabelSubmissionMutation object of the builder.
 func (_u *LabelSubmissionUpdate) Mutation() *LabelSubmissionMutation {
 	return _u.mutation
@@ -199,6 +213,9 @@ func (_u *LabelSubmissionUpdate) sqlSave(ctx context.Context) (_node int, err er
 	}
 	if _u.mutation.FailureCleared() {
 		_spec.ClearField(labelsubmission.FieldFailure, field.TypeString)
+	}
+	if value, ok := _u.mutation.Author(); ok {
+		_spec.SetField(labelsubmission.FieldAuthor, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -300,6 +317,20 @@ func (_u *LabelSubmissionUpdateOne) SetNillableFailure(v *string) *LabelSubmissi
 // ClearFailure clears the value of the "failure" field.
 func (_u *LabelSubmissionUpdateOne) ClearFailure() *LabelSubmissionUpdateOne {
 	_u.mutation.ClearFailure()
+	return _u
+}
+
+// SetAuthor sets the "author" field.
+func (_u *LabelSubmissionUpdateOne) SetAuthor(v string) *LabelSubmissionUpdateOne {
+	_u.mutation.SetAuthor(v)
+	return _u
+}
+
+// SetNillableAuthor sets the "author" field if the given value is not nil.
+func (_u *LabelSubmissionUpdateOne) SetNillableAuthor(v *string) *LabelSubmissionUpdateOne {
+	if v != nil {
+		_u.SetAuthor(*v)
+	}
 	return _u
 }
 
@@ -422,6 +453,9 @@ func (_u *LabelSubmissionUpdateOne) sqlSave(ctx context.Context) (_node *LabelSu
 	}
 	if _u.mutation.FailureCleared() {
 		_spec.ClearField(labelsubmission.FieldFailure, field.TypeString)
+	}
+	if value, ok := _u.mutation.Author(); ok {
+		_spec.SetField(labelsubmission.FieldAuthor, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &LabelSubmission{config: _u.config}

@@ -30,7 +30,7 @@ func (LabelSubmission) Fields() []ent.Field {
 		field.String("failure").Optional().Nillable().Comment("The reason why the file is not in the repository."),
 		moment("created_at", "When it came."),
 		field.Int64("submitted_by_id").StorageKey("submitted_by").Optional().Nillable().Immutable().Comment("The person who submitted the labels, or null for a file that was read from the repository."),
-		field.String("author").Immutable().Comment("The author of the commit, in git's form: Name <address>."),
+		field.String("author").Comment("The author of the commit, in git's form: Name <address>. Immutable once there is a commit."),
 	}
 }
 

@@ -1462,7 +1462,7 @@ type LabelSubmission implements Node {
   submittedBy: User
   "The name of the author in the commit: the name of the account, or the name in the label repository."
   author: String!
-  "The e-mail address of the author in the commit, or null if the account had no address. Everybody who can read the label repository sees the address there."
+  "The e-mail address of the author in the commit, or null if the account had no address. A retry of a failed submission takes the present address of the account. Everybody who can read the label repository sees the address there."
   authorEmail: String @access(to: [ADMIN, SELF])
   "The time when the server received the submission. For a submission that was read from the label repository, the time of the commit."
   createdAt: DateTime!

@@ -151,9 +151,6 @@ func sortedHashes[V any](set map[bare.Hash]V) []bare.Hash {
 	return hashes
 }
 
-// modeSubmodule is the mode of an entry for a commit of another repository.
-const modeSubmodule = "160000"
-
 // referencesOf returns the hashes of the objects that an object names: parents
 // and tree of a commit, entries of a tree, target of a tag. Submodules are left
 // out.

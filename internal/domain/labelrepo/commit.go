@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/text/encoding/htmlindex"
+
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/labelrepo/bare"
 )
@@ -84,13 +86,14 @@ type commitObject struct {
 
 var errMalformedCommit = errors.New("malformed commit")
 
-// parseCommit parses a commit of any git implementation. It returns
+// parseCommit parses a commit of any git implementation. The header encoding names
+// the encoding of the texts, which is UTF-8 otherwise. parseCommit returns
 // errMalformedCommit if the tree or a parent is invalid. An invalid author or
 // committer is no error, because the files of the commit remain usable.
 func parseCommit(content []byte) (commitObject, error) {
 	var c commitObject
 	head, message, _ := bytes.Cut(content, []byte("\n\n"))
-	c.message = strings.ToValidUTF8(string(message), "\uFFFD")
+	var author, committer, charset string
 	for line := range strings.SplitSeq(string(head), "\n") {
 		key, value, _ := strings.Cut(line, " ")
 		switch key {
@@ -105,21 +108,38 @@ func parseCommit(content []byte) (commitObject, error) {
 				c.parents = append(c.parents, hash)
 			}
 		case "author":
-			c.author, c.authorTime = parseIdent(value)
+			author = value
 		case "committer":
-			c.committer, c.commitTime = parseIdent(value)
+			committer = value
+		case "encoding":
+			charset = value
 		}
 	}
+	c.message = decodeText(string(message), charset)
+	c.author, c.authorTime = parseIdent(decodeText(author, charset))
+	c.committer, c.commitTime = parseIdent(decodeText(committer, charset))
 	if c.tree.IsZero() {
 		return c, errMalformedCommit
 	}
 	return c, nil
 }
 
+// decodeText returns a text in UTF-8. The charset is a name such as ISO-8859-1, or ""
+// for UTF-8. A text with an unknown charset counts as UTF-8.
+func decodeText(text, charset string) string {
+	if charset != "" {
+		if encoding, err := htmlindex.Get(charset); err == nil {
+			if decoded, err := encoding.NewDecoder().String(text); err == nil {
+				return decoded
+			}
+		}
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
 // parseIdent parses "Name <email> seconds zone". The zone is ignored: the
 // seconds are in UTC.
 func parseIdent(text string) (Identity, instant.Instant) {
-	text = strings.ToValidUTF8(text, "\uFFFD")
 	name, rest, _ := strings.Cut(text, "<")
 	email, when, _ := strings.Cut(rest, ">")
 	var seconds int64

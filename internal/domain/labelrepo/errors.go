@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"tagma/internal/domain/labelrepo/bare"
@@ -23,6 +24,13 @@ var (
 	// ErrRejected means that a hook or a protected branch of the remote refuses
 	// the commits. A person must act.
 	ErrRejected = errors.New("the label repository rejected the push")
+	// ErrTooLarge means that the remote refuses a push because of its size. A push
+	// of fewer commits may succeed.
+	ErrTooLarge = errors.New("the push is too large for the label repository")
+	// ErrUnusable means that the remote, or the repository on the disk, is of a kind
+	// that this package cannot write, or belongs to another user of the machine. An
+	// operator must change the repository: an attempt that follows fails likewise.
+	ErrUnusable = errors.New("the label repository cannot be used")
 	// ErrDamaged means that a repository without a remote is damaged on the disk.
 	// With a remote, the cache is fetched again instead.
 	ErrDamaged = errors.New("the label repository is damaged")
@@ -39,8 +47,9 @@ var (
 // repoError is an error that is safe to print. It does not wrap its cause,
 // because the cause may contain a secret.
 type repoError struct {
-	kind error
-	text string
+	kind       error
+	text       string
+	retryAfter time.Duration // 0 = the remote asks for no pause
 }
 
 func (p *repoError) Error() string {
@@ -51,6 +60,25 @@ func (p *repoError) Error() string {
 }
 
 func (p *repoError) Unwrap() error { return p.kind }
+
+// exchangeError is a failed exchange with the remote, of a known kind. The text may
+// hold secrets: toRepoError removes the secrets.
+type exchangeError struct {
+	kind       error
+	text       string
+	retryAfter time.Duration
+}
+
+func (e *exchangeError) Error() string { return e.text }
+
+// RetryAfter returns the pause that the remote asks for before another attempt, or
+// 0 if the remote asks for none.
+func RetryAfter(err error) time.Duration {
+	if repoErr, ok := errors.AsType[*repoError](err); ok {
+		return repoErr.retryAfter
+	}
+	return 0
+}
 
 // scrubber removes secrets from the text of libraries and remotes.
 type scrubber struct{ replacer *strings.Replacer }

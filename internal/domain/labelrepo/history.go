@@ -2,7 +2,6 @@ package labelrepo
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -17,7 +16,8 @@ import (
 // File is the state of a file after a commit, with the data of the commit.
 type File struct {
 	Path    string
-	Content []byte // nil if Removed
+	Kind    FileKind
+	Content []byte // nil if Removed, or if Kind is not Regular
 	Removed bool
 
 	SHA        string // hash of the commit
@@ -27,6 +27,16 @@ type File struct {
 	CommitTime instant.Instant
 	Message    string // with trailers
 }
+
+// FileKind is the kind of a file in a commit.
+type FileKind int
+
+// The kinds of files.
+const (
+	Regular   FileKind = iota
+	Link               // a symbolic link
+	Submodule          // a commit of another repository
+)
 
 // Files yields every file at the tip with the given prefix of its path. Each file
 // comes with the last commit that changed the file, as in git log. The file with
@@ -42,8 +52,10 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 		pending := map[string]bare.Hash{} // files whose last commit is not found yet
 		commit, err := r.readCommit(tip)
 		if err == nil {
-			err = r.diff(ctx, bare.Hash{}, commit.tree, "", prefix, func(path string, hash bare.Hash) error {
-				pending[path] = hash
+			err = r.diff(ctx, bare.Hash{}, commit.tree, "", prefix, func(path string, kind FileKind, hash bare.Hash) error {
+				if kind == Regular {
+					pending[path] = hash
+				}
 				return nil
 			})
 		}
@@ -64,7 +76,7 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 					yield(File{}, err)
 					return
 				}
-				if pending[file.Path].IsZero() || pending[file.Path] != file.blob {
+				if file.Kind != Regular || pending[file.Path].IsZero() || pending[file.Path] != file.blob {
 					continue
 				}
 				delete(pending, file.Path)
@@ -76,7 +88,7 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 		// After some merges, no commit differs from all of its parents in a file.
 		// Such a file comes with the tip.
 		for _, path := range slices.Sorted(maps.Keys(pending)) {
-			if !r.yieldFile(fileChange{newFile(path, tip, commit), pending[path]}, yield) {
+			if !r.yieldFile(fileChange{newFile(path, Regular, tip, commit), pending[path]}, yield) {
 				return
 			}
 		}
@@ -84,7 +96,8 @@ func (r *Repo) Files(ctx context.Context, prefix string) iter.Seq2[File, error] 
 }
 
 // Changes yields the files that each commit since from changed, with parents
-// before children. For a merge, Changes yields the files that differ from all
+// before children. Links and submodules come without content. A link or submodule in
+// the place of a folder of the prefix comes too, because nothing below is read. For a merge, Changes yields the files that differ from all
 // parents. An empty from means the whole history. Changes reads the tip of the
 // last Refresh or Push. Writers do not wait for Changes. Changes ends after an
 // error. The error is ErrRewritten if from is not in the history.
@@ -118,8 +131,7 @@ type fileChange struct {
 // yieldFile reads the content of a file and yields the file or an error. It
 // reports whether the iteration goes on.
 func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
-	if c.blob.IsZero() {
-		c.Removed = true
+	if c.Removed = c.blob.IsZero(); c.Removed || c.Kind != Regular {
 		return yield(c.File, nil)
 	}
 	content, err := r.readObject(bare.Blob, c.blob)
@@ -131,9 +143,9 @@ func (r *Repo) yieldFile(c fileChange, yield func(File, error) bool) bool {
 	return yield(c.File, nil)
 }
 
-func newFile(path string, hash bare.Hash, c commitObject) File {
+func newFile(path string, kind FileKind, hash bare.Hash, c commitObject) File {
 	return File{
-		Path: path, SHA: hash.String(),
+		Path: path, Kind: kind, SHA: hash.String(),
 		Author: c.author, AuthorTime: c.authorTime,
 		Committer: c.committer, CommitTime: c.commitTime,
 		Message: c.message,
@@ -161,11 +173,11 @@ func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string)
 				parents = append(parents, parent.tree)
 			}
 		}
-		blobs := map[string]bare.Hash{}
+		changes := map[string]fileChange{}
 		counts := map[string]int{} // number of parents from which a file differs
 		for _, parent := range parents {
-			err := r.diff(ctx, parent, commit.tree, "", prefix, func(path string, blob bare.Hash) error {
-				blobs[path] = blob
+			err := r.diff(ctx, parent, commit.tree, "", prefix, func(path string, kind FileKind, blob bare.Hash) error {
+				changes[path] = fileChange{newFile(path, kind, hash, commit), blob}
 				counts[path]++
 				return nil
 			})
@@ -174,21 +186,21 @@ func (r *Repo) commitChanges(ctx context.Context, hash bare.Hash, prefix string)
 				return
 			}
 		}
-		for _, path := range slices.Sorted(maps.Keys(blobs)) {
+		for _, path := range slices.Sorted(maps.Keys(changes)) {
 			if counts[path] < len(parents) {
 				continue
 			}
-			if !yield(fileChange{newFile(path, hash, commit), blobs[path]}, nil) {
+			if !yield(changes[path], nil) {
 				return
 			}
 		}
 	}
 }
 
-// diff calls visit for each file that differs between two trees, with the hash in
-// newTree, or the zero hash for a removed file. The zero hash as a tree means the
+// diff calls visit for each file that differs between two trees, with the kind and
+// the hash in newTree, or the zero hash for a removed file. The zero hash as a tree means the
 // empty tree. diff does not read folders with equal hashes.
-func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, prefix string, visit func(path string, blob bare.Hash) error) error {
+func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, prefix string, visit func(path string, kind FileKind, blob bare.Hash) error) error {
 	if oldTree == newTree {
 		return nil
 	}
@@ -205,12 +217,14 @@ func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, pre
 	}
 	compare := func(e treeEntry, oldHash, newHash bare.Hash) error {
 		path := folder + string(e.name)
+		isAbove := strings.HasPrefix(prefix, path+"/")
 		switch {
 		case oldHash == newHash:
-		case e.isFile() && strings.HasPrefix(path, prefix):
-			return visit(path, newHash)
-		case e.isFolder() && (strings.HasPrefix(path+"/", prefix) || strings.HasPrefix(prefix, path+"/")):
+		case e.isFolder() && (isAbove || strings.HasPrefix(path+"/", prefix)):
 			return r.diff(ctx, oldHash, newHash, path+"/", prefix, visit)
+		case e.isFolder():
+		case strings.HasPrefix(path, prefix), isAbove && !e.isFile():
+			return visit(path, e.fileKind(), newHash)
 		}
 		return nil
 	}
@@ -236,7 +250,7 @@ func (r *Repo) diff(ctx context.Context, oldTree, newTree bare.Hash, folder, pre
 		case e.isFile() == old.isFile():
 			err = compare(e, old.hash, e.hash)
 		default: // a file became a link, or a link became a file
-			err = cmp.Or(compare(old, old.hash, bare.Hash{}), compare(e, bare.Hash{}, e.hash))
+			err = compare(e, bare.Hash{}, e.hash)
 		}
 		if err == nil {
 			old, hasOld, err = oldCursor.next()

@@ -45,6 +45,7 @@ type Config struct {
 	Timeout      time.Duration // of one exchange with the remote; 0 = one minute
 	FetchTimeout time.Duration // of one fetch, which may bring the whole repository; 0 = ten minutes
 	RaceTimeout  time.Duration // of one Push while others push first; 0 = two minutes
+	RecheckDelay time.Duration // between two looks at the remote's branch after a refused push; 0 = one second
 }
 
 // Commit is the new content of one file.
@@ -127,7 +128,8 @@ func (c Config) ValidateAccess() error {
 // starts while the remote is down. Open removes the unfinished files of a killed
 // process, and empties a damaged cache; the next Refresh or Push fetches the
 // cache again. Only one process can open a folder: the error wraps ErrInUse
-// otherwise. The caller calls Close.
+// otherwise. For a repository that git made in a way that this package cannot
+// write, the error wraps ErrUnusable. The caller calls Close.
 func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	cfg = cfg.withDefaults()
 	if err := ValidateBranch(cfg.Branch); err != nil {
@@ -149,6 +151,9 @@ func Open(ctx context.Context, cfg Config) (*Repo, error) {
 	if err != nil && isDamage(err) {
 		err = r.emptyCache(err)
 	}
+	if unsupported, ok := errors.AsType[*bare.UnsupportedError](err); ok {
+		err = &repoError{kind: ErrUnusable, text: unsupported.Why}
+	}
 	if err != nil {
 		if r.store != nil {
 			r.store.Close()
@@ -166,6 +171,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, time.Minute)
 	c.FetchTimeout = cmp.Or(c.FetchTimeout, 10*time.Minute)
 	c.RaceTimeout = cmp.Or(c.RaceTimeout, 2*time.Minute)
+	c.RecheckDelay = cmp.Or(c.RecheckDelay, time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Clock == nil {
 		c.Clock = instant.System
@@ -239,7 +245,7 @@ func (r *Repo) EmptyCacheIfDamaged(ctx context.Context, cause error) error {
 	if err := r.emptyCache(cause); err != nil {
 		return err
 	}
-	return &repoError{ErrUnavailable, "the copy on this machine is damaged and will be fetched again: try again"}
+	return &repoError{kind: ErrUnavailable, text: "the copy on this machine is damaged and will be fetched again: try again"}
 }
 
 // EmptyCache empties a cache that another package found damaged. The next Refresh
@@ -257,7 +263,7 @@ func (r *Repo) EmptyCache(ctx context.Context) error {
 // again. Without a remote, emptyCache returns ErrDamaged.
 func (r *Repo) emptyCache(damage error) error {
 	if r.remote == nil {
-		return &repoError{ErrDamaged, damage.Error() + ". Mend it with tagma verify --mend"}
+		return &repoError{kind: ErrDamaged, text: damage.Error() + ". Mend it with tagma verify --mend"}
 	}
 	r.cfg.Log.Warn("the cache of the label repository is damaged and will be fetched again from the remote", "dir", r.cfg.Dir, "error", damage)
 	r.buildMu.Lock()

@@ -56,7 +56,9 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (PushResult, error) {
 		if err == nil {
 			pushed.add(part)
 		} else {
-			r.synced = false // the remote may have taken the push although its answer was lost
+			// The remote may have taken the push although its answer was lost. After
+			// errMoved the branch was read already.
+			r.synced = errors.Is(err, errMoved)
 		}
 		rest := b.commits[len(pushed.Results):]
 		switch {
@@ -72,7 +74,7 @@ func (r *Repo) Push(ctx context.Context, b *Batch) (PushResult, error) {
 			}
 		case errors.Is(err, errMoved), errors.Is(err, bare.ErrMoved):
 			if time.Since(start) > r.cfg.RaceTimeout {
-				return PushResult{}, &repoError{ErrUnavailable, fmt.Sprintf("others have pushed first for %v: try again later", r.cfg.RaceTimeout)}
+				return PushResult{}, &repoError{kind: ErrUnavailable, text: fmt.Sprintf("others have pushed first for %v: try again later", r.cfg.RaceTimeout)}
 			}
 			races++
 			if err := pause(ctx, races); err != nil {
@@ -122,6 +124,9 @@ func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 		r.resumeAt = time.Now().Add(time.Since(start))
 	}
 	r.pushedTip = b.tip
+	if *r.tip.Load() != b.base {
+		return nil // send has fetched the batch from the remote
+	}
 	if err := r.publish(b); err != nil {
 		if r.remote == nil {
 			return err
@@ -135,11 +140,39 @@ func (r *Repo) pushOnce(ctx context.Context, b *Batch) error {
 }
 
 // send sends a batch to the remote. Without a remote, send does nothing.
+//
+// After a refusal, the branch of the remote decides, not the words of the
+// refusal: each kind of host has its own words for a lost race. If the branch has
+// the batch, the push has succeeded. If the branch is at another commit, send
+// returns errMoved. If the branch is at the base of the batch twice, RecheckDelay
+// apart, send returns the refusal: a host with replicas may show an old commit
+// after a lost race. Each look fetches what the branch has.
 func (r *Repo) send(ctx context.Context, b *Batch) error {
 	if r.remote == nil {
 		return nil
 	}
-	return r.remote.push(ctx, b.base, b.tip, b.pack.Content())
+	refusal := r.remote.push(ctx, b.base, b.tip, b.pack.Content())
+	if !errors.Is(refusal, errMoved) && !errors.Is(refusal, ErrRejected) {
+		return refusal
+	}
+	for looks := 1; ; looks++ {
+		if err := r.refresh(ctx); err != nil {
+			return err
+		}
+		switch tip := *r.tip.Load(); {
+		case tip != b.base:
+			_, err := r.commitsSince(ctx, tip, b.tip)
+			if errors.Is(err, ErrRewritten) {
+				err = errMoved
+			}
+			return err
+		case looks == 2 || errors.Is(refusal, errMoved):
+			return refusal
+		}
+		if err := sleep.For(ctx, r.cfg.RecheckDelay); err != nil {
+			return err
+		}
+	}
 }
 
 // publish adds the objects of the batch to the local repository and moves the

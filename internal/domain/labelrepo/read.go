@@ -2,6 +2,7 @@ package labelrepo
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -29,6 +30,33 @@ func (r *Repo) readObject(kind bare.Kind, hash bare.Hash) ([]byte, error) {
 		err = fmt.Errorf("object %s is a %s and not a %s: %w", hash, got, kind, bare.ErrDamaged)
 	}
 	return content, err
+}
+
+// HasFile reports whether the branch has a file with the content at the path, as of
+// the last Refresh or Push.
+func (r *Repo) HasFile(path string, content []byte) (bool, error) {
+	tip := *r.tip.Load()
+	if tip.IsZero() {
+		return false, nil
+	}
+	commit, err := r.readCommit(tip)
+	if err != nil {
+		return false, err
+	}
+	entry := treeEntry{mode: modeFolder, hash: commit.tree}
+	for name := range strings.SplitSeq(path, "/") {
+		if !entry.isFolder() {
+			return false, nil
+		}
+		folder, err := r.readTree(entry.hash)
+		if err != nil {
+			return false, err
+		}
+		if entry, _, err = findEntry(folder, name, modeFile); err != nil {
+			return false, err
+		}
+	}
+	return entry.isFile() && entry.hash == bare.HashObject(bare.Blob, content), nil
 }
 
 func hashOf(sha string) bare.Hash { return plumbing.NewHash(sha) }

@@ -1,8 +1,11 @@
 package labelrepo
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -43,13 +46,21 @@ func newKey(t *testing.T) (ssh.Signer, []byte) {
 func newSSHHost(t *testing.T, client ssh.PublicKey) (address string, hostKey ssh.PublicKey) {
 	t.Helper()
 	signer, _ := newKey(t)
+	return serveSSHWith(t, client, signer), signer.PublicKey()
+}
+
+// serveSSHWith is newSSHHost with host keys of several kinds.
+func serveSSHWith(t *testing.T, client ssh.PublicKey, hostKeys ...ssh.Signer) (address string) {
+	t.Helper()
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		if string(key.Marshal()) != string(client.Marshal()) {
 			return nil, errors.New("unknown key")
 		}
 		return nil, nil
 	}}
-	config.AddHostKey(signer)
+	for _, key := range hostKeys {
+		config.AddHostKey(key)
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +75,7 @@ func newSSHHost(t *testing.T, client ssh.PublicKey) (address string, hostKey ssh
 			go serveSSH(conn, config)
 		}
 	}()
-	return listener.Addr().String(), signer.PublicKey()
+	return listener.Addr().String()
 }
 
 // serveSSH runs the git commands that a connection sends.
@@ -136,6 +147,60 @@ func TestSSH_AKeyLetsInAndTheHostMustBeKnown(t *testing.T) {
 		cfg.Credentials = credentials
 		if _, err := open(t, cfg).Refresh(t.Context()); !errors.Is(err, ErrAuth) {
 			t.Errorf("%s: got %v, want ErrAuth", name, err)
+		}
+	}
+}
+
+func TestSSH_OneKindOfKeyInKnownHostsIsEnough(t *testing.T) {
+	signer, key := newKey(t)
+	ed, _ := newKey(t)
+	secret, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostKeys := []ssh.Signer{ed}
+	for _, other := range []any{secret, curve} {
+		hostKey, err := ssh.NewSignerFromKey(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hostKeys = append(hostKeys, hostKey)
+	}
+	address := serveSSHWith(t, signer.PublicKey(), hostKeys...)
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("SSH_KNOWN_HOSTS", "")
+	known := filepath.Join(home, ".ssh", "known_hosts")
+	write := func(lines ...string) {
+		if err := os.MkdirAll(filepath.Dir(known), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(known, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := newBare(t)
+	for _, file := range []string{"", known} { // the file of the user, and a file that the settings name
+		for n, hostKey := range hostKeys {
+			kind := hostKey.PublicKey().Type()
+			write(knownhosts.Line([]string{address}, hostKey.PublicKey()))
+			cfg := config(t, "ssh://git@"+address+dir)
+			cfg.Credentials = Credentials{SSHKey: key, KnownHosts: file}
+			r := open(t, cfg)
+			mustPush(t, r, label(n, file+kind))
+
+			// A host that is not known yet is named, and a line that is added is read
+			// at the next try.
+			write("# empty")
+			if _, err := push(t.Context(), r, label(n, file+kind+" again")); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "known_hosts has no SSH key of this host") {
+				t.Errorf("%s: an unknown host: got %v, want ErrAuth with the remedy", kind, err)
+			}
+			write(knownhosts.Line([]string{knownhosts.HashHostname(knownhosts.Normalize(address))}, hostKey.PublicKey()))
+			mustPush(t, r, label(n, file+kind+" again"))
 		}
 	}
 }

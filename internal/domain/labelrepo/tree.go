@@ -15,8 +15,10 @@ import (
 
 // Modes of tree entries, as git writes the modes.
 const (
-	modeFile   = "100644"
-	modeFolder = "40000"
+	modeFile      = "100644"
+	modeFolder    = "40000"
+	modeLink      = "120000"
+	modeSubmodule = "160000" // a commit of another repository
 )
 
 var errMalformedTree = errors.New("malformed tree")
@@ -34,6 +36,17 @@ func (e treeEntry) isFolder() bool { return e.mode == modeFolder }
 
 // isFile reports whether the entry is a regular file, not a link or a submodule.
 func (e treeEntry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
+
+// fileKind returns the kind of an entry that is not a folder.
+func (e treeEntry) fileKind() FileKind {
+	switch e.mode {
+	case modeLink:
+		return Link
+	case modeSubmodule:
+		return Submodule
+	}
+	return Regular
+}
 
 // treeCursor reads the entries of a tree. A tree is a sorted sequence of entries
 // "<mode> <name>\x00<20 bytes of hash>".

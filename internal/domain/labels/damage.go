@@ -88,32 +88,12 @@ func (o *Outbox) hold(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := o.recordHeld(ctx); err != nil {
+		if err := o.recordWaiting(ctx, heldReason); err != nil {
 			return err
 		}
 		if wokenWithin(ctx, poll, o.labels.arrivals.wait()); ctx.Err() != nil {
 			return ctx.Err()
 		}
-	}
-}
-
-// recordHeld records heldReason on each submission that waits.
-func (o *Outbox) recordHeld(ctx context.Context) error {
-	for {
-		rows, err := o.labels.db.LabelSubmission.Query().Where(
-			labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED),
-			labelsubmission.Or(labelsubmission.FailureIsNil(), labelsubmission.FailureNEQ(heldReason)),
-		).Order(labelsubmission.ByID()).Limit(largest).Select(labelsubmission.FieldID).All(ctx)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {
-			u.SetStatus(labelsubmission.StatusQUEUED).SetFailure(heldReason)
-		})
-		if err != nil {
-			return err
-		}
-		o.labels.notifySettled(ids...)
 	}
 }
 

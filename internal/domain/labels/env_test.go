@@ -251,6 +251,7 @@ func (w *world) open(cfg labelrepo.Config, dir string, layout Layout) *remote {
 	w.t.Helper()
 	r := &remote{t: w.t, dir: dir, logs: &logbuffer.Buffer{}}
 	cfg.Committer, cfg.Clock, cfg.Log = service, w.clock, r.logs.Logger(slog.LevelInfo)
+	cfg.RecheckDelay = time.Millisecond
 	repo, err := labelrepo.Open(w.t.Context(), cfg)
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = repo.Close() })

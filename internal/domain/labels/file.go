@@ -2,10 +2,14 @@ package labels
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,13 +23,70 @@ import (
 // the annotation receiver, in this order, in UTF-8, indented by two spaces.
 type file struct {
 	VideoURL    string          `json:"video_url"`
-	FrameIndex  int             `json:"frame_index"`
-	TotalFrames int             `json:"total_frames"`
+	FrameIndex  integer         `json:"frame_index"`
+	TotalFrames integer         `json:"total_frames"`
 	FPS         float64         `json:"fps"`
-	FrameWidth  int             `json:"frame_width"`
-	FrameHeight int             `json:"frame_height"`
+	FrameWidth  integer         `json:"frame_width"`
+	FrameHeight integer         `json:"frame_height"`
 	Timestamp   instant.Instant `json:"timestamp"`
 	Labels      []Label         `json:"labels"`
+}
+
+// integer is a whole number. Tagma writes 9, and others may write 9.0 or 9e0: pandas
+// and R do.
+type integer int
+
+// UnmarshalJSON implements json.Unmarshaler. A null changes nothing.
+func (i *integer) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	if n, err := strconv.Atoi(string(text)); err == nil {
+		*i = integer(n)
+		return nil
+	}
+	const exact = 1 << 53 // up to which each whole number is a float64
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || v != math.Trunc(v) || math.Abs(v) > exact {
+		return &json.UnmarshalTypeError{Value: string(text), Type: reflect.TypeFor[int]()}
+	}
+	*i = integer(v)
+	return nil
+}
+
+// submission returns the submission of a file, at a moment.
+func (f *file) submission(at instant.Instant) *Submission {
+	return &Submission{
+		VideoURL: f.VideoURL, FrameIndex: int(f.FrameIndex), TotalFrames: int(f.TotalFrames), FPS: f.FPS,
+		FrameWidth: int(f.FrameWidth), FrameHeight: int(f.FrameHeight), Timestamp: at, Labels: f.Labels,
+	}
+}
+
+// unmarshal decodes a file of the label repository, with or without a byte order
+// mark. The error names the field.
+func unmarshal(content []byte, v any) error {
+	err := json.Unmarshal(bytes.TrimPrefix(content, []byte("\ufeff")), v)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s is %s, which is not %s", cmp.Or(wrong.Field, "the file"), wrong.Value, jsonKind(wrong.Type))
+	}
+	return err
+}
+
+// jsonKind returns the kind of JSON that a field of this type takes.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64, reflect.Pointer:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	}
+	return "an object"
 }
 
 // content returns the file of a submission.
@@ -34,20 +95,17 @@ func (s *Submission) content() (string, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // people read the file
 	e.SetIndent("", "  ")
-	err := e.Encode(file{s.VideoURL, s.FrameIndex, s.TotalFrames, s.FPS, s.FrameWidth, s.FrameHeight, s.Timestamp, s.Labels})
+	err := e.Encode(file{s.VideoURL, integer(s.FrameIndex), integer(s.TotalFrames), s.FPS, integer(s.FrameWidth), integer(s.FrameHeight), s.Timestamp, s.Labels})
 	return b.String(), err
 }
 
 // parse parses a file that Tagma wrote.
 func parse(content []byte) (*Submission, error) {
 	var f file
-	if err := json.Unmarshal(content, &f); err != nil {
+	if err := unmarshal(content, &f); err != nil {
 		return nil, err
 	}
-	return &Submission{
-		VideoURL: f.VideoURL, FrameIndex: f.FrameIndex, TotalFrames: f.TotalFrames, FPS: f.FPS,
-		FrameWidth: f.FrameWidth, FrameHeight: f.FrameHeight, Timestamp: f.Timestamp, Labels: f.Labels,
-	}, nil
+	return f.submission(f.Timestamp), nil
 }
 
 // canonical returns a file as Tagma writes it, so that two files with the same
@@ -72,17 +130,14 @@ func parseNamed(name string, content []byte) (*Submission, error) {
 		file
 		Timestamp string `json:"timestamp"`
 	}
-	if err := json.Unmarshal(content, &f); err != nil {
+	if err := unmarshal(content, &f); err != nil {
 		return nil, err
 	}
 	at, err := instant.Parse(f.Timestamp)
 	if err != nil {
 		at, err = instantInFilename(name, f.Timestamp, err)
 	}
-	return &Submission{
-		VideoURL: f.VideoURL, FrameIndex: f.FrameIndex, TotalFrames: f.TotalFrames, FPS: f.FPS,
-		FrameWidth: f.FrameWidth, FrameHeight: f.FrameHeight, Timestamp: at, Labels: f.Labels,
-	}, err
+	return f.submission(at), err
 }
 
 // instantInFilename returns the moment in a file's name, or parseErr if the text is not

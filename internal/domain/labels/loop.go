@@ -19,6 +19,9 @@ const (
 	idle        = 30 * time.Second     // between looks for what others pushed
 	firstPause  = time.Second
 	longestWait = time.Minute
+
+	unusablePause     = time.Hour // a person must change the repository: see labelrepo.ErrUnusable
+	longestRetryAfter = time.Hour // of what a host asks for
 )
 
 // Sizes of a batch. What a remote checks of a large repository at each push
@@ -26,7 +29,7 @@ const (
 // end well before its time is up, and in one flat folder each commit takes the
 // longer the more files there are.
 const (
-	smallest = 100
+	smallest = 100  // of the batches that are slow; a batch that fails is followed by half as many, down to one
 	usual    = 1000 // to begin with
 	largest  = 2000 // fewer than may wait for one who follows submissions: see package events
 
@@ -39,7 +42,7 @@ const (
 func nextSize(size, n int, took time.Duration) int {
 	switch {
 	case took > slow:
-		return max(size/2, smallest)
+		return max(size/2, min(size, smallest))
 	case took < quick && n == size:
 		return min(2*size, largest)
 	}
@@ -55,10 +58,13 @@ type Outbox struct {
 	layout Layout
 	log    *slog.Logger
 
-	size     int       // how many submissions a batch may have
-	next     pushBatch // the batch to come, if it is prepared already
-	inReach  bool      // whether the last use of the repository met no fault
-	readUpTo string    // the commit up to which the repository was read, as the checkpoint says
+	size     int              // how many submissions a batch may have
+	maxBytes int              // how long the files of a batch may be together; 0 = any length
+	next     pushBatch        // the batch to come, if it is prepared already
+	refused  *refusal         // the last refusal of a submission by itself; nil if a submission was taken since
+	repeated *repeatedRefusal // while submissions wait because of repeated refusals
+	inReach  bool             // whether the last use of the repository met no fault
+	readUpTo string           // the commit up to which the repository was read, as the checkpoint says
 }
 
 // NewOutbox returns an Outbox that brings the submissions of labels into repo.
@@ -67,7 +73,8 @@ func NewOutbox(labels *Service, repo *labelrepo.Repo, layout Layout, log *slog.L
 }
 
 // Keep opens the repository and works until ctx ends or something breaks. While
-// the repository is damaged, Keep pushes nothing. Cache says that the repository
+// the repository is damaged, Keep pushes nothing. If the repository cannot be used,
+// Keep waits for an hour, and returns. Cache says that the repository
 // is a copy of a remote, which brings the copy back.
 func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
 	if !cache {
@@ -76,6 +83,10 @@ func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger,
 		}
 	}
 	repo, err := open(ctx)
+	if errors.Is(err, labelrepo.ErrUnusable) {
+		log.ErrorContext(ctx, "labels wait for their repository", "error", err, "again in", unusablePause)
+		return NewOutbox(labels, nil, layout, log).waitOut(ctx, unusablePause, err)
+	}
 	if err == nil {
 		if cache {
 			err = labels.renew(ctx, repo, log)
@@ -110,9 +121,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 			return err
 		case err != nil:
 			refreshed = time.Time{} // a push whose answer was lost may be in the repository
-			pause = min(max(2*pause, firstPause), longestWait)
+			pause = pauseAfter(err, pause)
 			o.log.WarnContext(ctx, "labels wait for their repository", "error", err, "again in", pause)
-			wokenWithin(ctx, pause, nil)
+			if err := o.waitOut(ctx, pause, err); err != nil {
+				return err
+			}
 		case more:
 			pause = 0
 		default:
@@ -123,6 +136,39 @@ func (o *Outbox) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// pauseAfter returns how long the outbox waits after an error, and after the pause
+// before.
+func pauseAfter(err error, previous time.Duration) time.Duration {
+	if errors.Is(err, labelrepo.ErrUnusable) {
+		return unusablePause
+	}
+	if _, ok := errors.AsType[*repeatedRefusal](err); ok {
+		return longestWait
+	}
+	pause := min(max(2*previous, firstPause), longestWait)
+	return max(pause, min(labelrepo.RetryAfter(err), longestRetryAfter))
+}
+
+// waitOut blocks until pause has passed or ctx ends. During a long pause, waitOut
+// records the reason of problem on each submission that arrives.
+func (o *Outbox) waitOut(ctx context.Context, pause time.Duration, problem error) error {
+	if pause < longestWait {
+		wokenWithin(ctx, pause, nil)
+		return nil
+	}
+	if err := o.labels.setCheckpoint(ctx, heldUpID, reasonOf(problem)); err != nil {
+		return err
+	}
+	for end := time.Now().Add(pause); ctx.Err() == nil && time.Now().Before(end); {
+		arrivals := o.labels.arrivals.wait()
+		if err := o.recordWaiting(ctx, reasonOf(problem)); err != nil {
+			return err
+		}
+		wokenWithin(ctx, min(poll, time.Until(end)), arrivals)
+	}
+	return nil
 }
 
 // wokenWithin blocks until d has passed, ctx ends or wake is ready, and reports
@@ -161,7 +207,9 @@ func (o *Outbox) step(ctx context.Context, refresh bool) (more bool, err error) 
 	start := time.Now()
 	if err := o.push(ctx, batch); err != nil {
 		o.dropNext()
-		o.size = max(o.size/2, smallest) // the batch may have been too large
+		if o.repeated == nil {
+			o.size = max(len(batch.rows)/2, 1) // the batch may have been too large
+		}
 		return false, o.note(ctx, err)
 	}
 	o.size = nextSize(o.size, len(batch.rows), time.Since(start))

@@ -163,10 +163,10 @@ func TestOutbox_ARepositoryThatIsDownLosesNothingAndIsToldOnWhatWaits(t *testing
 		if why := w.all()[0].Failure; why == nil || !strings.Contains(*why, "not available") {
 			t.Errorf("the reason is %v", why)
 		}
-		same(t, "the size of a batch", r.size, smallest)
+		same(t, "the size of a batch", r.size, 4*smallest/8) // the first look met the fault before a push
 		must(t, os.Rename(r.dir+".away", r.dir))
 		r.drain()
-		same(t, "the size of a batch", r.size, 4*smallest) // after 100, 200, and the last 300 of 400
+		same(t, "the size of a batch", r.size, 8*smallest/2) // after 50, 100, 200, and the last 250 of 400
 		var want []string
 		for _, row := range w.all() {
 			want = append(want, fmt.Sprint(row.ID))
@@ -191,6 +191,8 @@ func TestOutbox_BatchesGrowWhilePushesAreQuickAndShrinkWhenTheyAreSlow(t *testin
 		{usual, 1, slow + 1, usual / 2}, // the next may be full
 		{largest, largest, time.Second, largest},
 		{smallest, smallest, time.Minute, smallest},
+		{1, 1, time.Second, 2}, // after a fault
+		{1, 1, time.Minute, 1},
 	} {
 		same(t, fmt.Sprint(c), nextSize(c.size, c.n, c.took), c.want)
 	}

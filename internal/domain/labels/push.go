@@ -3,6 +3,7 @@ package labels
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	ent "tagma/ent/generated"
@@ -50,22 +51,25 @@ func (o *Outbox) takeBatch(ctx context.Context) (pushBatch, error) {
 		o.next = pushBatch{}
 		return next, nil
 	}
-	rows, err := o.queued(ctx, o.size, nil)
+	rows, err := o.queued(ctx, o.batchSize(), nil)
+	if err == nil && o.repeated != nil {
+		err = o.labels.renewAuthors(ctx, rows) // the repository may have refused an address
+	}
 	if err != nil {
 		return pushBatch{}, err
 	}
-	return o.prepare(ctx, rows, nil)
+	return o.prepare(ctx, o.withinBytes(rows), nil)
 }
 
 // prepareNext prepares the batch behind one that is being pushed, if that many
 // submissions wait that both batches are full. Else it is better to see who
 // comes in the meantime.
 func (o *Outbox) prepareNext(ctx context.Context, pushing pushBatch) error {
-	if len(pushing.rows) < o.size {
+	if o.repeated != nil || len(pushing.rows) < o.size {
 		return nil
 	}
 	rows, err := o.queued(ctx, o.size, pushing.rows)
-	if err != nil || len(rows) < o.size {
+	if err != nil || len(o.withinBytes(rows)) < o.size {
 		return err
 	}
 	o.next, err = o.prepare(ctx, rows, pushing.commits)
@@ -81,9 +85,10 @@ func (o *Outbox) dropNext() {
 }
 
 // push brings a batch into the repository, and prepares the next batch while
-// this one is sent. If the repository rejects the batch, the batch is halved
-// until the submission that the repository does not take stands alone: that
-// submission has failed, and the others are not held up.
+// this one is sent. If the repository rejects the batch, or finds the batch too
+// large, the batch is halved until the submission that the repository does not take
+// stands alone: that submission has failed, and the others are not held up, unless
+// the refusals are repeated.
 func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 	type answer struct {
 		pushed labelrepo.PushResult
@@ -99,13 +104,20 @@ func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 		failed = o.prepareNext(ctx, batch)
 	}
 	got := <-answers
-	switch {
-	case errors.Is(got.err, labelrepo.ErrRejected) && len(batch.rows) > 1:
+	tooLarge := errors.Is(got.err, labelrepo.ErrTooLarge)
+	if tooLarge {
+		o.maxBytes = max(bytesOf(batch.rows)/2, 1)
+	}
+	switch refused := tooLarge || errors.Is(got.err, labelrepo.ErrRejected); {
+	case refused && len(batch.rows) > 1:
 		return o.pushHalves(ctx, batch.rows)
-	case errors.Is(got.err, labelrepo.ErrRejected):
-		return o.fail(ctx, batch.rows[0], got.err)
+	case refused:
+		return o.refuse(ctx, batch.rows[0], got.err)
 	case got.err != nil:
 		return errors.Join(got.err, failed)
+	}
+	if slices.ContainsFunc(got.pushed.Results, func(r labelrepo.Result) bool { return r.Changed }) {
+		o.accept()
 	}
 	if err := o.done(ctx, batch.rows, got.pushed.Results); err != nil || failed != nil {
 		return errors.Join(err, failed)

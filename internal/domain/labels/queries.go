@@ -2,7 +2,6 @@ package labels
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"strings"
 
@@ -151,7 +150,7 @@ func Decode(s *ent.LabelSubmission) ([]Label, error) {
 	var f struct {
 		Labels []Label `json:"labels"`
 	}
-	err := json.Unmarshal([]byte(s.Content), &f)
+	err := unmarshal([]byte(s.Content), &f)
 	return f.Labels, err
 }
 

@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -85,22 +86,41 @@ func (o *Outbox) Import(ctx context.Context) (Tally, error) {
 	return tally, err
 }
 
-// readFrom ingests the files that changed since a commit.
+// reading is one pass through the history, or through its new part.
+type reading struct {
+	Tally
+	whole bool           // whether the pass began with the first commit, so that a known submission may have another commit
+	met   map[int64]bool // whether the pass has met the commit of a submission of ours
+}
+
+// isArrival reports whether a commit with the id and the content of a submission of
+// ours is the submission's commit. Otherwise somebody brought an old revision back,
+// with the message of the old commit, as git cherry-pick and git commit -C do.
+func (p *reading) isArrival(row *ent.LabelSubmission, sha string) bool {
+	known := row.CommitSha != nil && *row.CommitSha == sha
+	if !known && (p.met[row.ID] || !p.whole && row.CommitSha != nil) {
+		return false
+	}
+	p.met[row.ID] = true
+	return true
+}
+
+// readFrom ingests the files that changed since a commit, or "" for all.
 func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
-	var tally Tally
+	pass := &reading{whole: from == "", met: map[int64]bool{}}
 	part := make([]labelrepo.File, 0, readSize)
 	for f, err := range o.repo.Changes(ctx, from, Folder) {
 		if err != nil {
-			return tally, o.repo.EmptyCacheIfDamaged(ctx, err)
+			return pass.Tally, o.repo.EmptyCacheIfDamaged(ctx, err)
 		}
 		if part = append(part, f); len(part) == readSize {
-			if err := o.ingest(ctx, part, &tally); err != nil {
-				return tally, err
+			if err := o.ingest(ctx, part, pass); err != nil {
+				return pass.Tally, err
 			}
 			part = part[:0]
 		}
 	}
-	return tally, o.ingest(ctx, part, &tally)
+	return pass.Tally, o.ingest(ctx, part, pass)
 }
 
 // requeueAll queues all pushed submissions again, because the repository is empty:
@@ -120,7 +140,7 @@ func (o *Outbox) requeueAll(ctx context.Context) error {
 
 // ingest records the commits of our submissions, and the files of others. Each file
 // is as one commit left the file.
-func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, tally *Tally) error {
+func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, pass *reading) error {
 	var ids []int64
 	for _, f := range files {
 		if id, ok := submissionID(f.Message); ok {
@@ -134,14 +154,16 @@ func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, tally *Tall
 	var arrived []*ent.LabelSubmission
 	var commits []labelrepo.Result
 	for _, f := range files {
-		tally.Read++
-		if id, ok := submissionID(f.Message); ok && ours[id] != nil && ours[id].Content == string(f.Content) {
+		pass.Read++
+		id, ok := submissionID(f.Message)
+		isOurs := ok && ours[id] != nil && ours[id].Content == string(f.Content)
+		if isOurs && pass.isArrival(ours[id], f.SHA) {
 			if ours[id].CommitSha == nil || *ours[id].CommitSha != f.SHA { // else it is known
 				arrived, commits = append(arrived, ours[id]), append(commits, labelrepo.Result{SHA: f.SHA})
 			}
 			continue
 		}
-		if err := o.ingestForeign(ctx, f, tally); err != nil {
+		if err := o.ingestForeign(ctx, f, isOurs, &pass.Tally); err != nil {
 			return err
 		}
 	}
@@ -151,14 +173,24 @@ func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, tally *Tall
 	return o.done(ctx, arrived, commits)
 }
 
-// ingestForeign records a file that others pushed. A file that is no submission is
-// passed over and logged.
-func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, tally *Tally) error {
+// ingestForeign records a file that others pushed, unless the file is recorded
+// already: a history may be read again. A file that is no submission is passed over
+// and logged. isOld says that the content is that of an old revision of ours.
+func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, isOld bool, tally *Tally) error {
 	name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
-	if f.Removed {
+	passOver := func(why any) error {
+		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", why)
+		tally.PassedOver++
 		return nil
 	}
-	if !filenameForm.MatchString(name) {
+	switch {
+	case f.Removed:
+		return nil
+	case f.Kind == labelrepo.Link:
+		return passOver("it is a symbolic link: commit the file itself")
+	case f.Kind == labelrepo.Submodule:
+		return passOver("it is a submodule: commit its files to this repository")
+	case !filenameForm.MatchString(name):
 		tally.PassedOver++
 		return nil
 	}
@@ -168,17 +200,32 @@ func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, tally *Tal
 	}
 	s, err := parseValid(name, f.Content, set)
 	if err != nil {
-		o.log.WarnContext(ctx, "a file in the label repository is passed over", "path", f.Path, "commit", f.SHA, "why", err)
-		tally.PassedOver++
-		return nil
+		return passOver(err)
 	}
-	receipt, err := o.labels.recordForeign(ctx, s, set, origin{
+	from := origin{
 		author:   strings.ReplaceAll(f.Author.Name+" <"+f.Author.Email+">", "\x00", ""), // which PostgreSQL does not take
 		at:       min(f.AuthorTime, latest),
 		commit:   f.SHA,
 		content:  string(f.Content),
 		pushedAt: min(f.CommitTime, latest),
-	})
+	}
+	known, read, err := o.labels.isRecorded(ctx, name, from)
+	if known || err != nil {
+		return err
+	}
+	if read || isOld {
+		// The same content again: the commit has another id since the history was
+		// rewritten, or somebody brings an old revision back. The latter is a new
+		// revision, if the branch has the file so.
+		current, err := o.repo.HasFile(f.Path, f.Content)
+		if err != nil {
+			return o.repo.EmptyCacheIfDamaged(ctx, err)
+		}
+		if !current {
+			return nil
+		}
+	}
+	receipt, err := o.labels.recordForeign(ctx, s, set, from)
 	if err == nil && receipt.Outcome == Accepted {
 		tally.Recorded++
 		o.labels.notify(receipt.Submission.ID)
@@ -186,15 +233,21 @@ func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, tally *Tal
 	return err
 }
 
-// recordForeign records a submission of others, unless the submission is recorded
-// already, as any revision: a history may be read again.
-func (l *Service) recordForeign(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
-	recorded, err := l.db.LabelSubmission.Query().Where(
-		labelsubmission.Filename(s.filename()), labelsubmission.Content(from.content), labelsubmission.CreatedAt(from.at),
-	).Exist(ctx)
-	if recorded || err != nil {
-		return &Receipt{Outcome: NoChange}, err
+// isRecorded reports whether the commit of a file is known, and whether a revision
+// of the file with the same content and time is recorded.
+func (l *Service) isRecorded(ctx context.Context, filename string, from origin) (known, read bool, err error) {
+	rows, err := l.db.LabelSubmission.Query().Where(labelsubmission.Filename(filename), labelsubmission.Content(from.content)).
+		Select(labelsubmission.FieldCommitSha, labelsubmission.FieldCreatedAt).All(ctx)
+	for _, row := range rows {
+		known = known || row.CommitSha != nil && *row.CommitSha == from.commit
+		read = read || row.CreatedAt == from.at
 	}
+	return known, read, err
+}
+
+// recordForeign records a submission of others, unless the last revision has the
+// content.
+func (l *Service) recordForeign(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
 	e, err := newEntry(ctx, s, set.ID, from)
 	if err == nil {
 		e.lookup, err = l.lookUp(ctx, lookupKey{video: s.VideoURL, filename: s.filename()})
@@ -224,8 +277,15 @@ const maxFileSize = 1 << 20
 
 // parseValid parses and validates a file that others pushed.
 func parseValid(name string, content []byte, set *ent.LabelSet) (*Submission, error) {
-	if len(content) > maxFileSize || !utf8.Valid(content) {
-		return nil, errors.New("it is longer than 1 MiB, or not UTF-8")
+	switch {
+	case bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/")):
+		return nil, errors.New("it is a pointer of Git LFS: take the path out of .gitattributes and commit the file itself")
+	case len(content) > maxFileSize:
+		return nil, errors.New("it is longer than 1 MiB")
+	case bytes.HasPrefix(content, []byte("\xff\xfe")), bytes.HasPrefix(content, []byte("\xfe\xff")):
+		return nil, errors.New("it is UTF-16: save it as UTF-8")
+	case !utf8.Valid(content):
+		return nil, errors.New("it is not UTF-8")
 	}
 	s, err := parseNamed(name, content)
 	if err != nil {

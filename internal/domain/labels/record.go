@@ -60,14 +60,21 @@ func (l *Service) record(e *entry, stale bool) (*Receipt, error) {
 
 // receiptOfRepeat returns the receipt of a submission whose content is the last
 // revision of its file already, or nil. A submission that had failed is queued
-// again.
+// again, as by Retry.
 func (l *Service) receiptOfRepeat(e *entry) (*Receipt, error) {
 	last := e.lookup.last
 	if last == nil || canonical(last.Content) != e.content {
 		return nil, nil //nolint:nilnil // says that there is something to write
 	}
 	if last.Status == labelsubmission.StatusFAILED && e.from.commit == "" {
-		err := l.db.Write(e.ctx, func() error {
+		row, err := l.db.LabelSubmission.Get(e.ctx, last.ID)
+		if err == nil {
+			err = l.renewAuthors(e.ctx, []*ent.LabelSubmission{row})
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = l.db.Write(e.ctx, func() error {
 			return l.db.LabelSubmission.Update().Where(labelsubmission.ID(last.ID), labelsubmission.StatusEQ(labelsubmission.StatusFAILED)).
 				SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Exec(e.ctx)
 		})

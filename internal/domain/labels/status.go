@@ -3,6 +3,8 @@ package labels
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -11,6 +13,8 @@ import (
 	ent "tagma/ent/generated"
 	"tagma/ent/generated/checkpoint"
 	"tagma/ent/generated/labelsubmission"
+	"tagma/ent/generated/predicate"
+	"tagma/ent/generated/user"
 	"tagma/internal/domain/labelrepo"
 	"tagma/internal/storage/database"
 )
@@ -81,20 +85,72 @@ func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason erro
 	return err
 }
 
-// Retry queues failed submissions again and returns their number. A submission
-// that a later revision has replaced stays failed, because a push would put the
-// old revision on top of the later one.
+// Retry queues failed submissions again and returns their number. Their commits
+// will have the present names and addresses of their authors. A submission that a
+// later revision has replaced stays failed, because a push would put the old revision
+// on top of the later one.
 func (l *Service) Retry(ctx context.Context) (int, error) {
-	n, err := l.db.LabelSubmission.Update().Where(labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
+	failed := []predicate.LabelSubmission{labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
 		later := sql.Table(labelsubmission.Table).As("later")
 		s.Where(sql.NotExists(sql.Select().From(later).Where(sql.And(
 			sql.ColumnsEQ(later.C(labelsubmission.FieldFilename), s.C(labelsubmission.FieldFilename)),
 			sql.ColumnsGT(later.C(labelsubmission.FieldRevision), s.C(labelsubmission.FieldRevision)),
 			sql.NEQ(later.C(labelsubmission.FieldStatus), labelsubmission.StatusFAILED),
 		))))
-	}).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
+	}}
+	rows, err := l.db.LabelSubmission.Query().Where(failed...).
+		Select(labelsubmission.FieldID, labelsubmission.FieldSubmittedByID, labelsubmission.FieldAuthor).All(ctx)
+	if err == nil {
+		err = l.renewAuthors(ctx, rows)
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := l.db.LabelSubmission.Update().Where(failed...).SetStatus(labelsubmission.StatusQUEUED).ClearFailure().Save(ctx)
 	l.arrivals.send()
 	return n, err
+}
+
+// renewAuthors gives submissions without a commit the present names and addresses of
+// the people who submitted the labels, in the database and in rows: a repository may
+// refuse an address.
+func (l *Service) renewAuthors(ctx context.Context, rows []*ent.LabelSubmission) error {
+	byUser := map[int64][]*ent.LabelSubmission{}
+	for _, row := range rows {
+		if row.SubmittedByID != nil {
+			byUser[*row.SubmittedByID] = append(byUser[*row.SubmittedByID], row)
+		}
+	}
+	if len(byUser) == 0 {
+		return nil
+	}
+	users, err := l.db.User.Query().Where(database.AmongNumbers(user.FieldID, slices.Sorted(maps.Keys(byUser)))).All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		email := ""
+		if u.Email != nil {
+			email = *u.Email
+		}
+		author := identityOf(u.Username, email)
+		stale := slices.DeleteFunc(byUser[u.ID], func(row *ent.LabelSubmission) bool { return row.Author == author })
+		if len(stale) == 0 {
+			continue
+		}
+		ids := ent.LabelSubmissions(stale).IDs()
+		err := l.db.Write(ctx, func() error {
+			return l.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids), labelsubmission.CommitShaIsNil()).
+				SetAuthor(author).Exec(ctx)
+		})
+		if err != nil {
+			return err
+		}
+		for _, row := range stale {
+			row.Author = author
+		}
+	}
+	return nil
 }
 
 // heldUpID names the checkpoint that exists while the repository is known to be
@@ -119,6 +175,26 @@ func (o *Outbox) note(ctx context.Context, problem error) error {
 	return errors.Join(problem, err)
 }
 
+// recordWaiting records the reason on each submission that waits.
+func (o *Outbox) recordWaiting(ctx context.Context, reason string) error {
+	for {
+		rows, err := o.labels.db.LabelSubmission.Query().Where(
+			labelsubmission.StatusIn(labelsubmission.StatusQUEUED, labelsubmission.StatusCOMMITTED),
+			labelsubmission.Or(labelsubmission.FailureIsNil(), labelsubmission.FailureNEQ(reason)),
+		).Order(labelsubmission.ByID()).Limit(largest).Select(labelsubmission.FieldID).All(ctx)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) {
+			u.SetStatus(labelsubmission.StatusQUEUED).SetFailure(reason)
+		})
+		if err != nil {
+			return err
+		}
+		o.labels.notifySettled(ids...)
+	}
+}
+
 // reasonOf returns a fault in words that everyone may read. The errors that
 // package labelrepo wraps are fit for print. Any other error may hold paths of
 // this machine, and is for the log alone.
@@ -126,7 +202,7 @@ func reasonOf(problem error) string {
 	if errors.Is(problem, labelrepo.ErrDamaged) {
 		return heldReason
 	}
-	for _, printable := range []error{labelrepo.ErrUnavailable, labelrepo.ErrAuth, labelrepo.ErrRejected} {
+	for _, printable := range []error{labelrepo.ErrUnavailable, labelrepo.ErrAuth, labelrepo.ErrRejected, labelrepo.ErrTooLarge, labelrepo.ErrUnusable} {
 		if errors.Is(problem, printable) {
 			return problem.Error()
 		}

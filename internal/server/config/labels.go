@@ -41,7 +41,7 @@ func (l *Labels) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.Committer, "labels-committer", l.Committer, "who commits, as git writes it; the author is who submitted")
 	flags.StringVar(&l.Layout, "labels-layout", l.Layout, "how its files lie: fanout (annotations/3f/…) or flat, as the annotation receiver had them")
 	flags.StringVar(&l.Username, "labels-username", l.Username, "user name for https; most hosts take any beside a token")
-	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https; or "+TokenVariable+" holds the token itself (default none)")
+	flags.StringVar(&l.TokenFile, "labels-token-file", l.TokenFile, "file with the token or password for https, read at each try; or "+TokenVariable+" holds the token itself (default none)")
 	flags.StringVar(&l.SSHKey, "labels-ssh-key", l.SSHKey, "file with the private key for ssh (default what the user's SSH agent has)")
 	flags.StringVar(&l.KnownHosts, "labels-known-hosts", l.KnownHosts, "file that knows the host's key, for ssh (default ~/.ssh/known_hosts)")
 	flags.StringVar(&l.SigningKey, "labels-signing-key", l.SigningKey, "file with a private SSH key that signs each commit (default none does)")
@@ -92,7 +92,7 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 	repo := labelrepo.Config{
 		Dir: filepath.Join(c.Data, "labels.git"), Branch: l.Branch,
 		Committer:   labelrepo.Identity{Name: committer.Name, Email: committer.Address},
-		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, KnownHosts: l.KnownHosts},
+		Credentials: labelrepo.Credentials{Username: l.Username, Token: l.Token, TokenFile: l.TokenFile, KnownHosts: l.KnownHosts},
 		Timeout:     l.Timeout,
 	}
 	if l.Repo != "" {
@@ -109,9 +109,9 @@ func (c *Config) LabelRepo() (labelrepo.Config, error) {
 		}
 		return content
 	}
-	if token := read("labels-token-file", l.TokenFile); token != nil {
-		if repo.Credentials.Token = strings.TrimSpace(string(token)); repo.Credentials.Token == "" {
-			problems = append(problems, errors.New("--labels-token-file: the file is empty"))
+	if l.TokenFile != "" {
+		if repo.Credentials.Token, err = labelrepo.ReadToken(l.TokenFile); err != nil {
+			problems = append(problems, fmt.Errorf("--labels-token-file: %w", err))
 		}
 	}
 	read("labels-known-hosts", l.KnownHosts)

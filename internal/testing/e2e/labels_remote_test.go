@@ -183,25 +183,37 @@ func TestLabels_ABadItemFailsAloneAndIsPushedByRetryOnceItIsTaken(t *testing.T) 
 	})
 }
 
-func TestLabels_AHookThatTakesNothingFailsThoseThatItSawAndNoMore(t *testing.T) {
+func TestLabels_AHookThatTakesNothingHoldsTheQueueUntilOneIsTaken(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t)
 	s := start(t, "", r.args...)
 	admin := s.admin()
 	r.hook("echo 'the branch is protected' >&2; exit 1\n")
-	for n := range 3 {
+	for n := range 2 { // the second is of another file, in the same words
 		if got := admin.submit(submission(n, 1), 20); got.Submission.Status != "FAILED" || !strings.Contains(*got.Submission.Failure, "the branch is protected") {
-			t.Errorf("the submission is answered %+v", got.Submission)
+			t.Errorf("submission %d: got %+v, want FAILED in the words of the hook", n, got.Submission)
 		}
 	}
+	for n := range 30 {
+		admin.submit(submission(2+n, 1), 0)
+	}
+	until(t, "those that wait tell why", time.Minute, func() bool {
+		queued := admin.submissions("QUEUED")
+		return len(queued) > 20 && !slices.ContainsFunc(queued, func(one submitted) bool {
+			return one.Failure == nil || !strings.Contains(*one.Failure, "the branch is protected") || !strings.Contains(*one.Failure, "each minute")
+		})
+	})
 	r.hook("exit 0\n")
-	if got := admin.submit(submission(3, 1), 20); got.Submission.Status != "PUSHED" {
-		t.Errorf("what came after is answered %+v", got.Submission)
+	until(t, "all others are pushed by themselves", 3*time.Minute, func() bool {
+		return admin.count("PUSHED")+admin.count("FAILED") == 32
+	})
+	if failed := admin.count("FAILED"); failed > 8 { // two, and one each minute
+		t.Errorf("failed: got %d, want 2 and at most one for each minute", failed)
 	}
 	if _, ok := s.labels(t, "retry"); !ok {
 		t.Error("retry failed")
 	}
-	until(t, "all are pushed", time.Minute, func() bool { return admin.count("PUSHED") == 4 })
+	until(t, "all are pushed", time.Minute, func() bool { return admin.count("PUSHED") == 32 })
 }
 
 func TestLabels_WhatOthersPushInBetweenIsKeptAndReadBack(t *testing.T) {

@@ -1,9 +1,9 @@
 // Package githost owns a git repository on a simulated git host, for tests and
 // benchmarks: bare, behind smart HTTP with Basic authentication, served by
 // git's http-backend. The host can be down, hang, answer with errors, lose an
-// answer and reject pushes. Package githost also owns running the ordinary git
-// in the name of another person. Package githost does not own the product's
-// access to git.
+// answer, reject pushes and report on pushes as another kind of host does. Package
+// githost also owns running the ordinary git in the name of another person. Package
+// githost does not own the product's access to git.
 package githost
 
 import (
@@ -41,7 +41,15 @@ type Host struct {
 	requests       atomic.Int64
 	fault          atomic.Pointer[http.HandlerFunc] // answers instead of git, if set
 	loseNextAnswer atomic.Bool                      // lose the answer to the next push after git has accepted it
+	reporter       atomic.Pointer[Reporter]         // reports on pushes instead of git, if set
+	token          atomic.Pointer[string]           // the accepted token; nil = Token
+	maxBody        atomic.Int64                     // longest body that is not answered 413; 0 = any
 }
+
+// Reporter reports on a push as another kind of host does: the lines of the report,
+// such as "unpack ok" and "ng refs/heads/main failed to lock". Take lets git accept
+// the push first, without git's report. A report without lines stands for git's.
+type Reporter func(take func()) []string
 
 // Start creates a bare repository in dir and returns a running host for the
 // repository.
@@ -137,6 +145,44 @@ func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // accepted the push.
 func (h *Host) LoseAnswer() { h.loseNextAnswer.Store(true) }
 
+// SetReporter makes f report on every push; nil restores the reports of git.
+func (h *Host) SetReporter(f Reporter) {
+	if f == nil {
+		h.reporter.Store(nil)
+		return
+	}
+	h.reporter.Store(&f)
+}
+
+// SetToken changes the token that the host accepts.
+func (h *Host) SetToken(token string) { h.token.Store(&token) }
+
+// SetMaxBody makes the host answer 413 to a body of more bytes, as a proxy does; 0
+// restores bodies of any length.
+func (h *Host) SetMaxBody(bytes int64) { h.maxBody.Store(bytes) }
+
+// report answers a push with the lines of the reporter. It returns false if the
+// reporter leaves the push to git.
+func (h *Host) report(w http.ResponseWriter, r *http.Request, body []byte, reporter Reporter) bool {
+	lines := reporter(func() { h.backend().ServeHTTP(httptest.NewRecorder(), r) })
+	if len(lines) == 0 {
+		return false
+	}
+	packet := func(content string) string { return fmt.Sprintf("%04x%s", len(content)+4, content) }
+	var report strings.Builder
+	for _, line := range lines {
+		report.WriteString(packet(line + "\n"))
+	}
+	report.WriteString("0000")
+	answer := report.String()
+	if bytes.Contains(body[:min(len(body), 500)], []byte("side-band-64k")) {
+		answer = packet("\x01"+answer) + "0000"
+	}
+	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+	_, _ = io.WriteString(w, answer)
+	return true
+}
+
 func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	h.requests.Add(1)
 	if fault := h.fault.Load(); fault != nil {
@@ -144,7 +190,11 @@ func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 		(*fault)(w, r)
 		return
 	}
-	if user, password, _ := r.BasicAuth(); user != User || password != Token {
+	token := Token
+	if changed := h.token.Load(); changed != nil {
+		token = *changed
+	}
+	if user, password, _ := r.BasicAuth(); user != User || password != token {
 		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprintf(w, "who is %s?", r.Header.Get("Authorization"))
@@ -156,9 +206,16 @@ func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
+	if limit := h.maxBody.Load(); limit > 0 && r.ContentLength > limit {
+		http.Error(w, "<html><h1>413 Request Entity Too Large</h1></html>", http.StatusRequestEntityTooLarge)
+		return
+	}
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.loseNextAnswer.Swap(false) {
 		h.backend().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
+	}
+	if reporter := h.reporter.Load(); reporter != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack") && h.report(w, r, body, *reporter) {
+		return
 	}
 	h.backend().ServeHTTP(w, r)
 }

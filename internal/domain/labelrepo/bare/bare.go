@@ -44,6 +44,12 @@ var (
 	ErrMoved = errors.New("the reference has moved")
 )
 
+// UnsupportedError is returned for a repository of a kind that this package cannot
+// write.
+type UnsupportedError struct{ Why string } // a sentence about the repository, with a remedy
+
+func (e *UnsupportedError) Error() string { return e.Why }
+
 const (
 	// temporaryPrefix begins the names of unfinished files. "tmp_" is the prefix
 	// that git prune removes.
@@ -73,7 +79,8 @@ type Repo struct {
 // Open locks the bare repository in dir for this process. Open creates the
 // repository if dir is empty or missing, and removes the unfinished files of a
 // killed process. The HEAD of a new repository names branch. Read finds damage,
-// Open does not.
+// Open does not. Open returns an *UnsupportedError for a shallow repository, and for
+// a repository with SHA-256 or reftables.
 //
 // A disposable repository is a copy that may be wiped. With disposable, Open
 // returns ErrForeign for a repository that Open did not create as disposable. The
@@ -92,6 +99,9 @@ func Open(dir, branch string, disposable bool) (*Repo, error) {
 	r := &Repo{dir: dir, lock: lock, cache: newObjectCache()}
 	if disposable {
 		err = r.markDisposable()
+	}
+	if err == nil {
+		err = r.checkKind()
 	}
 	if err == nil {
 		err = r.createMissing(branch)
@@ -117,6 +127,29 @@ func (r *Repo) markDisposable() error {
 		return ErrForeign
 	}
 	return r.replace(path, []byte("Tagma made this copy of a repository, and may empty it at any time.\n"))
+}
+
+// checkKind returns an *UnsupportedError for a repository that git made with
+// another kind of hashes or references, or without the whole history.
+func (r *Repo) checkKind() error {
+	if info, err := os.Stat(filepath.Join(r.dir, "shallow")); err == nil && info.Size() > 0 {
+		return &UnsupportedError{"the repository is a shallow clone, and Tagma reads the whole history: run git fetch --unshallow in the repository"}
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, "config"))
+	if err != nil {
+		return nil //nolint:nilerr // a new repository; createMissing reports other errors
+	}
+	for line := range strings.Lines(strings.ToLower(string(text))) {
+		key, value, _ := strings.Cut(line, "=")
+		value = strings.TrimSpace(value)
+		switch key = strings.TrimSpace(key); {
+		case key == "objectformat" && value != "sha1":
+			return &UnsupportedError{"the repository uses SHA-256, and Tagma writes SHA-1: make the repository with git init --bare --object-format=sha1"}
+		case key == "refstorage" && value != "files":
+			return &UnsupportedError{"the repository has its references in a table, and Tagma writes files: make the repository with git init --bare --ref-format=files"}
+		}
+	}
+	return nil
 }
 
 // ClearCache frees the memory of recently read objects. Readers of a long history
