@@ -90,7 +90,7 @@ var sizes = map[string]guard.Size{
 
 // NewHandler returns the handler of GraphQL over HTTP.
 func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver, Schema: newSchema()})
 	operationGuard, err := guard.New(schema.Schema(), options.Guard, sizes)
 	if err != nil {
 		return nil, err
@@ -155,6 +155,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		server.AroundFields(engine.InterceptField)
 	}
 	server.AroundFields(limiter.field)
+	server.AroundFields(nullIntrospection)
 	server.AroundRootFields(limiter.root)
 	server.AroundResponses(limiter.respond)
 	server.AroundOperations(newOperationMeter(options.Metrics).measure)

@@ -64,9 +64,6 @@ func TestRequest_EachMistakeHasItsStatusAndCode(t *testing.T) {
 		{"a large body", post(`{"query":"{ hello }","pad":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "TOO_LARGE", "1048576"},
 		{"a long query", post(`{"query":"` + long + `"}`), 413, "TOO_LARGE", "15360"},
 		{"a subscription", post(`{"query":"subscription { tick }"}`), 400, "BAD_USER_INPUT", "WebSocket"},
-		{"@defer", post(`{"query":"{ ... @defer { hello } }"}`), 400, "BAD_USER_INPUT", "@defer"},
-		{"@defer in a fragment", post(`{"query":"{ ...F } fragment F on Query { ...G @defer } fragment G on Query { hello }"}`), 400, "BAD_USER_INPUT", "@defer"},
-		{"@defer that is off", post(`{"query":"query ($on: Boolean!) { ... @defer(if: $on) { hello } }","variables":{"on":false}}`), 200, "", ""},
 		{"an Accept that leaves nothing", post(`{"query":"{ hello }"}`, "Accept", "text/html"), 406, "BAD_USER_INPUT", "Accept"},
 
 		{"GET: a query", get(query("{ hello }")), 200, "", ""},

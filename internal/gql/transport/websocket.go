@@ -296,10 +296,6 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 		return
 	}
 	if operation.Operation.Operation != ast.Subscription {
-		if defers(operation) {
-			s.sendErrors(ctx, id, s.options.errorList(ctx, fault.BadInput, "@defer is not answered here: leave it out"))
-			return
-		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.options.Streams.Timeout)
 		defer cancel()
