@@ -145,6 +145,10 @@ func (i Instant) MarshalGQL(w io.Writer) {
 // UnmarshalGQL reads the scalar DateTime. Unlike that of Parse, its error does
 // not repeat the value, which may be a password in the wrong place.
 func (i *Instant) UnmarshalGQL(v any) error {
+	if moment, ok := v.(Instant); ok { // coerced before
+		*i = moment
+		return nil
+	}
 	s, ok := v.(string)
 	if !ok {
 		return fault.New(fault.BadInput, "the value is not a DateTime: write a string such as \"2020-06-20T21:33:24Z\"")
