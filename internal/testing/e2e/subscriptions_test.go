@@ -258,6 +258,48 @@ func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing
 	}
 }
 
+func TestSubscribe_TheTokenHasSeveralNames(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--socket-init-timeout", "30s")
+	token := s.admin().Token
+	for name, payload := range map[string]vars{
+		"Authorization":              {"Authorization": "Bearer " + token},
+		"authorization":              {"authorization": "bearer " + token},
+		"AUTHORIZATION":              {"AUTHORIZATION": "Bearer  " + token},
+		"Authorization, bare":        {"Authorization": token},
+		"headers.Authorization":      {"headers": vars{"Authorization": "Bearer " + token}},
+		"headers.authorization":      {"headers": vars{"authorization": "Bearer " + token}},
+		"authToken":                  {"authToken": token},
+		"authToken with Bearer":      {"authToken": "Bearer " + token},
+		"an empty one and authToken": {"Authorization": "", "authToken": token},
+	} {
+		socket, _, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket.send("", "connection_init", payload)
+		if got, err := socket.read(); err != nil || got.Type != "connection_ack" {
+			t.Errorf("%s: got %+v, %v, want connection_ack", name, got, err)
+		}
+	}
+	for name, payload := range map[string]vars{
+		"nothing": {}, "another name": {"token": token}, "another scheme": {"Authorization": "Basic " + token}, "a number": {"authToken": 5},
+		"the scheme alone": {"Authorization": "Bearer"}, "headers that are a list": {"headers": []string{token}},
+	} {
+		socket, _, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket.send("", "connection_init", payload)
+		code, reason := socket.closed()
+		for _, looked := range []string{"Authorization", "authorization", "headers.Authorization", "authToken"} {
+			if code != 4403 || !strings.Contains(reason, looked) {
+				t.Errorf("%s: closed with %d %q, want 4403 and a reason that names %s", name, code, reason, looked)
+			}
+		}
+	}
+}
+
 // in is connection_init with its acknowledgement.
 func in(s *socket, c *client) {
 	s.send("", "connection_init", vars{"authorization": "bearer " + c.Token})
