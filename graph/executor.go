@@ -10,6 +10,7 @@ import (
 
 	"tagma/graph/scalar"
 	"tagma/internal/base/fault"
+	"tagma/internal/base/instant"
 	"tagma/internal/base/nodeid"
 	"tagma/internal/gql/variables"
 )
@@ -74,7 +75,10 @@ func newCoercer(schema *ast.Schema, contract vocabulary) (*variables.Coercer, er
 		"URL":      coerce(scalar.UnmarshalString),
 		"Duration": coerce(scalar.UnmarshalDuration),
 		"Upload":   coerce(scalar.UnmarshalUpload),
-		"DateTime": coerceText("DateTime", `"2020-06-20T21:33:24Z"`, decodeInstant),
+		"DateTime": coerceText("DateTime", `"2020-06-20T21:33:24Z"`, func(v any) (text instant.Text, err error) {
+			err = text.UnmarshalGQL(v)
+			return text, err
+		}),
 		"ID": coerceText("ID", "an id as this server gave it", func(v any) (id nodeid.ID, err error) {
 			err = id.UnmarshalGQL(v)
 			return id, err

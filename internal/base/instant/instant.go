@@ -145,8 +145,8 @@ func (i Instant) MarshalGQL(w io.Writer) {
 // UnmarshalGQL reads the scalar DateTime. Unlike that of Parse, its error does
 // not repeat the value, which may be a password in the wrong place.
 func (i *Instant) UnmarshalGQL(v any) error {
-	if moment, ok := v.(Instant); ok { // coerced before
-		*i = moment
+	if moment, ok := v.(Text); ok { // coerced before
+		*i = moment.Instant
 		return nil
 	}
 	s, ok := v.(string)
@@ -159,4 +159,24 @@ func (i *Instant) UnmarshalGQL(v any) error {
 	}
 	*i = parsed
 	return nil
+}
+
+// Text is a moment together with the text that a caller wrote: the text has a zone, and
+// may have more digits than an Instant.
+type Text struct {
+	Instant Instant
+	Text    string
+}
+
+// MarshalGQL writes the scalar DateTime.
+func (t Text) MarshalGQL(w io.Writer) { t.Instant.MarshalGQL(w) }
+
+// UnmarshalGQL reads the scalar DateTime.
+func (t *Text) UnmarshalGQL(v any) error {
+	if text, ok := v.(Text); ok { // coerced before
+		*t = text
+		return nil
+	}
+	t.Text, _ = v.(string)
+	return t.Instant.UnmarshalGQL(v)
 }
