@@ -1232,7 +1232,7 @@ input AnnotationInput {
   md5: String!
   "The algorithm that made the annotation."
   algorithm: AlgorithmInput!
-  "The objects, at most 10,000. An empty list means that the algorithm found no object."
+  "The objects, at most 10,000. An empty list means that the algorithm found no object. The body of the request bounds the objects too: see ` + "`" + `Limits.bodyBytes` + "`" + `."
   objects: [AnnotatedObjectInput!]!
 }
 
@@ -2028,7 +2028,7 @@ type ServerInfo @access(to: [ANYONE, DEVICE]) {
 The limits in force.
 """
 type Limits @access(to: [ANYONE, DEVICE]) {
-  "The bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. Without a token, the limit is at most 65,536."
+  "The bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. By default, a body holds 10,000 objects with 3 vertices each, or 1,500 objects with 60 vertices each, in whole pixels. Without a token, the limit is at most 65,536."
   bodyBytes: Long!
   "The bytes of a query."
   queryBytes: Int!

@@ -129,7 +129,7 @@ type LabelSubmissionInput struct {
 
 // The limits in force.
 type Limits struct {
-	// The bytes of a JSON body, and of the part `operations` of an upload. Without a token, the limit is at most 65,536.
+	// The bytes of a JSON body, and of the part `operations` of an upload. By default, a body holds 10,000 objects with 3 vertices each, or 1,500 objects with 60 vertices each, in whole pixels. Without a token, the limit is at most 65,536.
 	BodyBytes int64 `json:"bodyBytes"`
 	// The bytes of a query.
 	QueryBytes int `json:"queryBytes"`

@@ -161,8 +161,8 @@ func (i *Instant) UnmarshalGQL(v any) error {
 	return nil
 }
 
-// Text is a moment together with the text that a caller wrote: the text has a zone, and
-// may have more digits than an Instant.
+// Text is a moment together with the text of a caller. The text has a zone, and may have
+// more digits than an Instant.
 type Text struct {
 	Instant Instant
 	Text    string

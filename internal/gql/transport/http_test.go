@@ -61,7 +61,7 @@ func TestRequest_EachMistakeHasItsStatusAndCode(t *testing.T) {
 		{"variables in a string", post(`{"query":"{ hello }","variables":"{}"}`), 400, "BAD_USER_INPUT", `"variables"`},
 		{"an operation name that is none", post(`{"query":"{ hello }","operationName":{}}`), 400, "BAD_USER_INPUT", `"operationName"`},
 		{"extensions that are none", post(`{"query":"{ hello }","extensions":0}`), 400, "BAD_USER_INPUT", `"extensions"`},
-		{"a large body", post(`{"query":"{ hello }","pad":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "TOO_LARGE", "1048576"},
+		{"a large body", post(`{"query":"{ hello }","pad":"` + strings.Repeat("x", 2<<20) + `"}`), 413, "TOO_LARGE", "2097152"},
 		{"a long query", post(`{"query":"` + long + `"}`), 413, "TOO_LARGE", "15360"},
 		{"a subscription", post(`{"query":"subscription { tick }"}`), 400, "BAD_USER_INPUT", "WebSocket"},
 		{"an Accept that leaves nothing", post(`{"query":"{ hello }"}`, "Accept", "text/html"), 406, "BAD_USER_INPUT", "Accept"},

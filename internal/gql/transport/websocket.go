@@ -247,15 +247,27 @@ func (s *socket) read() (*message, websocket.StatusCode, string) {
 	return &m, 0, ""
 }
 
+// tooManyBodies is the reason for closing a socket without room for its message.
+const tooManyBodies = "The server has too many large requests: try again later"
+
 // subscribe starts an operation. If the socket has to be closed, subscribe returns the
 // close code and the reason.
 func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCode, string) {
 	if m.ID == "" || len(m.ID) > maxOperationID {
 		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
 	}
-	release, err := s.options.reserveDecoded(ctx, len(m.Payload))
+	releaseBody, err := s.options.reserveBody(int64(len(m.Payload)))
 	if err != nil {
-		return closeTryLater, "The server has too many large requests: try again later"
+		return closeTryLater, tooManyBodies
+	}
+	releaseDecoded, err := s.options.reserveDecoded(ctx, len(m.Payload))
+	if err != nil {
+		releaseBody()
+		return closeTryLater, tooManyBodies
+	}
+	release := func() {
+		releaseDecoded()
+		releaseBody()
 	}
 	params, err := decodeParams("the payload", m.Payload)
 	if err != nil {

@@ -3,8 +3,8 @@
 // GraphQL (https://spec.graphql.org/draft/#sec-Coercing-Variable-Values). A Coercer
 // reports all problems of a request at once.
 //
-// Package variables replaces the coercion of gqlparser, which returns at the first
-// problem, ignores the case of enum values, and names Go types in messages.
+// Package variables replaces the coercion of gqlparser. That coercion returns at the
+// first problem, ignores the case of enum values, and names Go types in messages.
 //
 // Package variables does not own the forms of scalars (packages scalar and instant
 // and the like), nor the decoding of JSON (package transport).
@@ -23,9 +23,9 @@ import (
 	"tagma/internal/base/fault"
 )
 
-// Scalar converts a value that is not null into a value of a scalar type. The value
-// is decoded JSON, or a literal of the document. The error is a *fault.Error whose
-// message does not repeat the value, because the value may be a password.
+// Scalar converts a value into a value of a scalar type. The value is decoded JSON, or
+// a literal of the document, and not nil. The error is a *fault.Error. Its message does
+// not repeat the value, because the value may be a password.
 type Scalar func(value any) (any, error)
 
 // Coerced is a value that has the type of its variable already. Coerce returns Value
@@ -41,8 +41,8 @@ type Coercer struct {
 }
 
 // New returns a Coercer. The keys of scalars are names of types. public reports
-// whether an error may repeat the name of a field that a caller sent. New returns an
-// error if an input type has a scalar that scalars lacks.
+// whether an error may repeat the name of an unknown field. New returns an error if
+// scalars lacks a scalar of the schema.
 func New(schema *ast.Schema, scalars map[string]Scalar, public func(name string) bool) (*Coercer, error) {
 	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
 		if schema.Types[name].Kind == ast.Scalar && scalars[name] == nil {
@@ -52,11 +52,11 @@ func New(schema *ast.Schema, scalars map[string]Scalar, public func(name string)
 	return &Coercer{schema, scalars, public}, nil
 }
 
-// Coerce returns the values of the variables of an operation, without the variables
-// that have neither a value nor a default. Coerce does not change values.
+// Coerce returns the values of the variables of an operation. A variable without a
+// value and without a default is absent. Coerce does not change values.
 //
 // The error is a *fault.Error with all problems. The path of a problem begins with
-// the argument that gets the variable.
+// the argument of the variable.
 func (c *Coercer) Coerce(operation *ast.OperationDefinition, values map[string]any) (map[string]any, error) {
 	run := coercion{Coercer: c, operation: operation}
 	coerced := make(map[string]any, len(operation.VariableDefinitions))
@@ -153,20 +153,30 @@ func (c *coercion) value(typ *ast.Type, value any) any {
 	return scalar
 }
 
-// list returns a list. A value that is no list stands for a list with this value.
+// list returns a list. Any other value than a list stands for a list with this value.
 func (c *coercion) list(typ *ast.Type, value any) []any {
 	items, ok := value.([]any)
 	if !ok {
 		return []any{c.value(typ.Elem, value)}
 	}
-	list := make([]any, len(items))
+	var list []any
+	if c.isValid() {
+		list = make([]any, len(items))
+	}
 	for n, item := range items {
 		c.path = append(c.path, step{index: n})
-		list[n] = c.value(typ.Elem, item)
+		value := c.value(typ.Elem, item)
 		c.path = c.path[:len(c.path)-1]
+		if list != nil {
+			list[n] = value
+		}
 	}
 	return list
 }
+
+// isValid reports whether no problem is known. After a problem nobody uses the coerced
+// values, so that large values need not take memory twice.
+func (c *coercion) isValid() bool { return len(c.problems.List()) == 0 }
 
 // enum returns a value of an enum. Upper and lower case differ.
 func (c *coercion) enum(definition *ast.Definition, value any) any {
@@ -186,28 +196,34 @@ func (c *coercion) enum(definition *ast.Definition, value any) any {
 	return nil
 }
 
-// typenameField is a field of every object. Clients send back objects that have the
-// field from an answer.
+// typenameField is a field of every object. Clients send back objects with the field
+// from an answer.
 const typenameField = "__typename"
 
-// object returns an input object: the fields that the caller gave.
+// object returns an input object with the fields of the request.
 func (c *coercion) object(definition *ast.Definition, value any) any {
 	given, ok := value.(map[string]any)
 	if !ok {
 		c.problem("the value is %s: give an object of type %s", Kind(value), definition.Name)
 		return nil
 	}
-	fields := make(map[string]any, len(given))
+	var fields map[string]any
+	if c.isValid() {
+		fields = make(map[string]any, len(given))
+	}
+	unknown := len(given)
 	for _, field := range definition.Fields {
 		c.path = append(c.path, step{field: field.Name})
 		if value, ok := given[field.Name]; ok {
-			fields[field.Name] = c.value(field.Type, value)
+			unknown--
+			if coerced := c.value(field.Type, value); fields != nil {
+				fields[field.Name] = coerced
+			}
 		} else if field.Type.NonNull && field.DefaultValue == nil {
 			c.problem("is missing: give a value of type %s", field.Type)
 		}
 		c.path = c.path[:len(c.path)-1]
 	}
-	unknown := len(given) - len(fields)
 	if _, ok := given[typenameField]; ok {
 		unknown--
 	}
@@ -217,8 +233,8 @@ func (c *coercion) object(definition *ast.Definition, value any) any {
 	return fields
 }
 
-// unknownFields adds the problems of the fields that an input object does not have.
-// The path of a problem ends before a name that is not public.
+// unknownFields adds the problems of the unknown fields of an input object. The path of
+// a problem ends before a name that is not public.
 func (c *coercion) unknownFields(definition *ast.Definition, given map[string]any) {
 	var names []string
 	for _, field := range definition.Fields {

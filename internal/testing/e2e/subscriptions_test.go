@@ -221,7 +221,7 @@ func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing
 			s.send("a", "subscribe", subscribe)
 		}, 4409},
 		"a payload without query": {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{}) }, 4400},
-		"a large message":         {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{"query": strings.Repeat(" ", 2<<20)}) }, websocket.StatusMessageTooBig},
+		"a large message":         {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{"query": strings.Repeat(" ", 3<<20)}) }, websocket.StatusMessageTooBig},
 	} {
 		socket, _, err := s.dial(t, nil)
 		if err != nil {
