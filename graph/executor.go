@@ -53,15 +53,16 @@ func (e coercionExecutor) CreateOperationContext(ctx context.Context, params *gr
 	return operation, nil
 }
 
-// wrappedTransport gives a transport another executor than the server's.
+// wrappedTransport is a transport with a coercionExecutor around the server's executor.
 type wrappedTransport struct {
 	graphql.Transport
-	wrap func(graphql.GraphExecutor) graphql.GraphExecutor
+	exec coercionExecutor // without a GraphExecutor
 }
 
 // Do answers r.
 func (t wrappedTransport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	t.Transport.Do(w, r, t.wrap(exec))
+	t.exec.GraphExecutor = exec
+	t.Transport.Do(w, r, t.exec)
 }
 
 // newCoercer returns the coercion of the scalars of the schema.

@@ -109,19 +109,16 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return nil, err
 	}
 	rules := newRules(coercer)
-	err = checkDocuments(context.Background(), schema.Schema(), rules(), options)
-	if err != nil {
+	if err := checkDocuments(context.Background(), schema.Schema(), rules(), options); err != nil {
 		return nil, err
 	}
 	server := handler.New(schema)
 	server.SetValidationRulesFn(rules)
-	wrap := func(inner graphql.GraphExecutor) graphql.GraphExecutor {
-		return coercionExecutor{inner, coercer, rawLists{engines.list}, []graphql.OperationContextMutator{
-			extension.Introspection{}, operationGuard, emptyRawListVariables{}, registerPersisted{stored},
-		}}
-	}
+	exec := coercionExecutor{coercer: coercer, rawLists: rawLists{engines.list}, mutators: []graphql.OperationContextMutator{
+		extension.Introspection{}, operationGuard, emptyRawListVariables{}, registerPersisted{stored},
+	}}
 	for _, t := range transport.New(options.Transport) {
-		server.AddTransport(wrappedTransport{t, wrap})
+		server.AddTransport(wrappedTransport{t, exec})
 	}
 	// The order is the security model. gqlgen runs the extensions of Use on the text, in
 	// the order of Use, and parses and validates the text:
@@ -131,7 +128,7 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 	//  2. guard.Text: gqlgen's parser takes too long for some texts, so these are
 	//     refused before. A text in the query cache has passed.
 	//
-	// Then the executor above coerces the variables, and runs its extensions on the
+	// Then the executor coerces the variables, and runs its extensions on the
 	// operation:
 	//
 	//  3. Introspection, which anybody may use: the contract is public.
