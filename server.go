@@ -271,8 +271,12 @@ func startScrub(ctx context.Context, c *config.Config, st *store.Store, d domain
 // "tagma push" sends at once.
 const uploadMemory = 64 << 20
 
-// decodedMemory is how many bytes large JSON bodies take that are under way: eight
-// of a MiB, as they are decoded.
+// bodyMemory is how many bytes large JSON bodies take that are under way, or four times
+// the limit of a body if that is more.
+const bodyMemory = 64 << 20
+
+// decodedMemory is how many bytes the values in large JSON bodies take: four of the
+// largest bodies are decoded at once.
 const decodedMemory = 256 << 20
 
 // handler puts the server together.
@@ -303,7 +307,7 @@ func handler(ctx context.Context, c *config.Config, st *store.Store, d domain, l
 		Failed: writes.Observe,
 
 		Limits: c.Transport, TempDir: temporary, Memory: transport.NewMemory(uploadMemory),
-		Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.idempotency, Log: log,
+		Bodies: transport.NewMemory(max(bodyMemory, 4*c.Transport.JSONBytes)), Decoded: transport.NewMemory(decodedMemory), Answers: cost.NewPool(c.Answers), RequestID: request.ID, Idempotency: d.idempotency, Log: log,
 		Streams: transport.NewStreams(transport.Streams{
 			Authenticate: d.people.Authenticate, CallerContext: d.watch.Context, Stopping: ctx,
 			Origins: c.Origins, Operations: c.Operations, InitTimeout: c.InitTimeout, Timeout: c.Timeout,

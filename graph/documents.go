@@ -74,12 +74,6 @@ type registerPersisted struct{ documents *persisted.Documents }
 
 var _ graphql.OperationContextMutator = registerPersisted{}
 
-// ExtensionName returns the name of the extension in gqlgen.
-func (registerPersisted) ExtensionName() string { return "RegisterPersisted" }
-
-// Validate accepts every schema.
-func (registerPersisted) Validate(graphql.ExecutableSchema) error { return nil }
-
 // MutateOperationContext stores the document, and accepts every operation.
 func (p registerPersisted) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	if hash := persistedHash(operation.Extensions["persistedQuery"]); hash != "" {
@@ -90,13 +84,14 @@ func (p registerPersisted) MutateOperationContext(ctx context.Context, operation
 
 // checkDocuments returns an error with all problems of the trusted documents: each
 // must be within the limits, and valid by the schema.
-func checkDocuments(ctx context.Context, schema *ast.Schema, trusted map[string]string, bytes, tokens int) error {
+func checkDocuments(ctx context.Context, schema *ast.Schema, validation *rules.Rules, options Options) error {
+	bytes, tokens := options.Transport.Limits.QueryBytes, options.QueryTokens
 	var problems []error
-	for _, id := range slices.Sorted(maps.Keys(trusted)) {
+	for _, id := range slices.Sorted(maps.Keys(options.Trusted)) {
 		problem := func(err error) {
 			problems = append(problems, fmt.Errorf("the trusted document %.80q: %w", id, err))
 		}
-		text := trusted[id]
+		text := options.Trusted[id]
 		if len(text) > bytes {
 			problem(fmt.Errorf("it has %d bytes, and the limit is %d", len(text), bytes))
 			continue
@@ -113,7 +108,7 @@ func checkDocuments(ctx context.Context, schema *ast.Schema, trusted map[string]
 		if len(document.Operations) == 0 {
 			problem(errors.New("it has no operation"))
 		}
-		for _, err := range validator.ValidateWithRules(schema, document, rules.NewDefaultRules()) {
+		for _, err := range validator.ValidateWithRules(schema, document, validation) {
 			problem(err)
 		}
 	}

@@ -64,7 +64,7 @@ func (p errorPresenter) publicError(ctx context.Context, err error, answer *gqle
 	}
 	switch {
 	case answer.Err == nil:
-		return p.queryError(answer)
+		return fault.New(fault.BadInput, "%s", p.contract.word(answer))
 	case errors.Is(err, context.DeadlineExceeded),
 		// A cancelled statement may fail before the deadline is seen.
 		database.IsUnavailable(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -84,26 +84,6 @@ func (p errorPresenter) publicError(ctx context.Context, err error, answer *gqle
 		return fault.New(fault.Unavailable, "the database does not answer just now: try again")
 	}
 	return fault.New(fault.Internal, "internal error: the server's operator finds the cause by the request id")
-}
-
-// queryError converts an error of the parser, the validation or the variables into
-// a fault. The path of such an error leads into the variables, not into the answer,
-// so the path moves to the problem.
-func (p errorPresenter) queryError(answer *gqlerror.Error) *fault.Error {
-	message := p.contract.word(answer)
-	if !inVariables(answer) {
-		return fault.New(fault.BadInput, "%s", message)
-	}
-	at, whole := p.contract.path(answer)
-	if !whole {
-		message = "has an unknown field"
-	}
-	answer.Path = nil
-	var problems fault.Problems
-	problems.Add(fault.BadInput, at, "%s", message)
-	err, _ := errors.AsType[*fault.Error](problems.Err())
-	err.Message = "$" + err.Message
-	return err
 }
 
 // maxErrors bounds the errors of an answer without data. Validation may find an

@@ -14,6 +14,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,12 +91,8 @@ var sizes = map[string]guard.Size{
 
 // NewHandler returns the handler of GraphQL over HTTP.
 func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver, Schema: newSchema()})
 	operationGuard, err := guard.New(schema.Schema(), options.Guard, sizes)
-	if err != nil {
-		return nil, err
-	}
-	err = checkDocuments(context.Background(), schema.Schema(), options.Trusted, options.Transport.Limits.QueryBytes, options.QueryTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -106,35 +103,51 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return nil, err
 	}
 	options.Transport.RawLists = !options.ordinary
-	server := handler.New(schema)
-	for _, t := range transport.New(options.Transport) {
-		server.AddTransport(t)
+	contract := newVocabulary(schema.Schema())
+	coercer, err := newCoercer(schema.Schema(), contract)
+	if err != nil {
+		return nil, err
 	}
-	// The order below is the security model. gqlgen runs the extensions in the order
-	// of Use, first on the text, then on the parsed operation:
+	rules := newRules(coercer)
+	if err := checkDocuments(context.Background(), schema.Schema(), rules(), options); err != nil {
+		return nil, err
+	}
+	server := handler.New(schema)
+	server.SetValidationRulesFn(rules)
+	exec := coercionExecutor{coercer: coercer, rawLists: rawLists{engines.list}, mutators: []graphql.OperationContextMutator{
+		extension.Introspection{}, operationGuard, emptyRawListVariables{}, registerPersisted{stored},
+	}}
+	for _, t := range transport.New(options.Transport) {
+		server.AddTransport(wrappedTransport{t, exec})
+	}
+	// The order is the security model. gqlgen runs the extensions of Use on the text, in
+	// the order of Use, and parses and validates the text:
 	//
-	//  1. resolvePersisted, on the text: an id or a hash becomes the text that all
-	//     other extensions read.
-	//  2. guard.Text, on the text: gqlgen's parser takes too long for some texts, so
-	//     these are refused before. A text in the query cache has passed.
-	//  3. Introspection, which anybody may use: the schema is public.
-	//  4. decodeRawLists, on both: the guard needs the lengths of long lists.
-	//  5. operationGuard, on the operation: permissions, depth and cost. Nothing has
-	//     run when an operation is refused.
-	//  6. emptyRawListVariables, on the operation: gqlgen cannot read decoded lists. The guard
-	//     has seen the lengths.
-	//  7. registerPersisted, on the operation: only documents that the guard has
-	//     accepted are stored under their hash.
+	//  1. resolvePersisted: an id or a hash becomes the text that all other extensions
+	//     read.
+	//  2. guard.Text: gqlgen's parser takes too long for some texts, so these are
+	//     refused before. A text in the query cache has passed.
+	//
+	// Then the executor coerces the variables, and runs its extensions on the
+	// operation:
+	//
+	//  3. Introspection, which anybody may use: the contract is public.
+	//  4. operationGuard: permissions, depth and cost. Nothing has run when an operation
+	//     is refused.
+	//  5. emptyRawListVariables: gqlgen cannot read decoded lists. The guard has seen the
+	//     lengths.
+	//  6. registerPersisted: only documents that the guard has accepted are stored under
+	//     their hash.
 	//
 	// Of interceptors, the first is the outermost:
 	//
-	//  8. Fields: the engine answers a root field and charges the cost; the limiter
+	//  7. Fields: the engine answers a root field and charges the cost; the limiter
 	//     charges all other fields.
-	//  9. Root fields: the limiter sizes gqlgen's buffer.
-	// 10. Responses: the limiter replaces an answer beyond a limit by one error, whatever
+	//  8. Root fields: the limiter sizes gqlgen's buffer.
+	//  9. Responses: the limiter replaces an answer beyond a limit by one error, whatever
 	//     the errors inside are. Then the list of errors is shortened.
-	// 11. Operations: the meter measures all of the above.
-	// 12. Errors: the presenter and the recover function remove what callers may not
+	// 10. Operations: the meter measures all of the above.
+	// 11. Errors: the presenter and the recover function remove what callers may not
 	//     read.
 	server.SetParserTokenLimit(options.QueryTokens)
 	server.Use(resolvePersisted{stored})
@@ -144,17 +157,13 @@ func NewHandler(resolver *Resolver, options Options) (*handler.Server, error) {
 		return ok
 	}})
 	server.SetQueryCache(parsed)
-	server.Use(extension.Introspection{}) // the contract is public
-	server.Use(decodeRawLists{schema.Schema(), engines.list})
-	server.Use(operationGuard)
-	server.Use(emptyRawListVariables{})
-	server.Use(registerPersisted{stored})
-	presenter := errorPresenter{options.Log, newVocabulary(schema.Schema()), options.Writes}
+	presenter := errorPresenter{options.Log, contract, options.Writes}
 	limiter := costLimiter{options.Cost, presenter}
 	if !options.ordinary {
 		server.AroundFields(engine.InterceptField)
 	}
 	server.AroundFields(limiter.field)
+	server.AroundFields(nullIntrospection)
 	server.AroundRootFields(limiter.root)
 	server.AroundResponses(limiter.respond)
 	server.AroundOperations(newOperationMeter(options.Metrics).measure)

@@ -37,13 +37,17 @@ func (q query) LabelSubmissions(ctx context.Context, filter *labels.Filter, firs
 	return q.r.Labels.Submissions(ctx, filter, page.Request{First: first, After: after, Last: last, Before: before})
 }
 
-func (m mutation) SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error) {
+func (m mutation) SubmitLabels(ctx context.Context, input model.LabelSubmissionInput, wait time.Duration) (*labels.Receipt, error) {
 	if wait < 0 || wait > LongestLabelWait {
 		var problems fault.Problems
 		problems.Add(fault.BadInput, []any{"wait"}, "%g seconds are not from PT0S to PT25S", wait.Seconds())
 		return nil, problems.Err()
 	}
-	return m.r.Labels.Submit(ctx, &input, wait)
+	return m.r.Labels.Submit(ctx, &labels.Submission{
+		VideoURL: input.VideoURL, FrameIndex: input.FrameIndex, TotalFrames: input.TotalFrames, FPS: input.Fps,
+		FrameWidth: input.FrameWidth, FrameHeight: input.FrameHeight, LabelSet: input.LabelSet, Labels: values(input.Labels),
+		Timestamp: input.Timestamp.Instant, TimestampText: input.Timestamp.Text,
+	}, wait)
 }
 
 func (m mutation) CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*model.CreateLabelSetPayload, error) {
@@ -102,6 +106,10 @@ func (s labelSubmission) LabelSet(ctx context.Context, parent *ent.LabelSubmissi
 		return s.r.Labels.SetsByID(ctx, uniqueIDs(all, func(one *ent.LabelSubmission) *int64 { return &one.LabelSetID }))
 	})
 	return byKey[parent.LabelSetID], err
+}
+
+func (s labelSubmission) TimestampText(_ context.Context, parent *ent.LabelSubmission) (string, error) {
+	return labels.TimestampText(parent)
 }
 
 func (s labelSubmission) Labels(_ context.Context, parent *ent.LabelSubmission) ([]*labels.Label, error) {

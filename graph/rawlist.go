@@ -6,23 +6,22 @@ import (
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/validator"
 
 	"tagma/internal/base/instant"
 	"tagma/internal/base/jsonscan"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
 	"tagma/internal/gql/transport"
+	"tagma/internal/gql/variables"
 )
 
 // This file decodes long lists of input straight into values of the domain. gqlgen
 // decodes a list into maps of interfaces, checks the maps by reflection and copies
 // the maps. That takes three quarters of the time of a request with ten thousand
-// fingerprints. If a decoder here refuses a list, gqlgen decodes the list and reports
-// the errors.
+// fingerprints. If a decoder here refuses a list, package variables coerces the list
+// and reports the problems.
 
 // listDecoders decode a list, by the type of an item. A decoder returns false for
 // every text against the schema, and may return false for other texts.
@@ -31,18 +30,57 @@ var listDecoders = map[string]func(text string) (list any, ok bool){
 	"AnnotationInput":  decodeList(decodeAddition),
 }
 
-// Keys of the extensions of an operation.
-const (
-	rawVariables = "tagma: variables with raw lists" // map[string]any: all variables
-	decodedLists = "tagma: decoded lists"            // map[string]any: lists of the domain, by variable
-)
+// decodedLists is the key of an extension of an operation: map[string]any, the lists of
+// the domain by variable.
+const decodedLists = "tagma: decoded lists"
 
-// decodeRawLists hides raw lists from gqlgen's validation of the variables, and
-// puts the decoded lists back, so that the guard sees the lengths. Use
-// decodeRawLists before the guard.
-type decodeRawLists struct {
-	schema *ast.Schema
+// rawLists decodes the raw lists among the variables of operations.
+type rawLists struct {
 	report func(typ string, decoded bool) // is called once per raw list
+}
+
+// decode returns the variables with each raw list replaced by a list of the domain. If
+// a type has no decoder, or the decoder refuses the list, decode returns the list as
+// JSON. The guard reads the lengths of the lists.
+func (l rawLists) decode(operation *graphql.OperationContext, values map[string]any) (map[string]any, error) {
+	var decoded, lists map[string]any
+	for name, value := range values {
+		raw, ok := value.(transport.RawList)
+		if !ok {
+			continue
+		}
+		if decoded == nil {
+			decoded, lists = maps.Clone(values), map[string]any{}
+		}
+		typ := itemType(operation.Operation, name)
+		if decode := listDecoders[typ]; decode != nil {
+			if list, ok := decode(raw.Text); ok {
+				decoded[name], lists[name] = variables.Coerced{Value: list}, list
+			}
+		}
+		l.report(typ, lists[name] != nil)
+		if lists[name] != nil {
+			continue
+		}
+		var err error
+		if decoded[name], err = raw.Decode(); err != nil {
+			return nil, err
+		}
+	}
+	if decoded == nil {
+		return values, nil
+	}
+	operation.Stats.SetExtension(decodedLists, lists)
+	return decoded, nil
+}
+
+// itemType returns the type of the items of a variable with a list, or "".
+func itemType(operation *ast.OperationDefinition, variable string) string {
+	definition := operation.VariableDefinitions.ForName(variable)
+	if definition == nil || definition.Type.Elem == nil {
+		return ""
+	}
+	return definition.Type.Elem.NamedType
 }
 
 // emptyRawListVariables replaces decoded lists by empty lists, because gqlgen cannot read
@@ -50,99 +88,7 @@ type decodeRawLists struct {
 // emptyRawListVariables after the guard.
 type emptyRawListVariables struct{}
 
-var (
-	_ graphql.OperationParameterMutator = decodeRawLists{}
-	_ graphql.OperationContextMutator   = decodeRawLists{}
-	_ graphql.OperationContextMutator   = emptyRawListVariables{}
-)
-
-// ExtensionName returns the name of the extension in gqlgen.
-func (decodeRawLists) ExtensionName() string { return "DecodeRawLists" }
-
-// Validate accepts every schema.
-func (decodeRawLists) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationParameters replaces raw lists by empty lists.
-func (decodeRawLists) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	var variables map[string]any
-	for name, value := range params.Variables {
-		if _, ok := value.(transport.RawList); !ok {
-			continue
-		}
-		if variables == nil {
-			variables = maps.Clone(params.Variables)
-		}
-		params.Variables[name] = []any{}
-	}
-	if variables != nil {
-		graphql.GetOperationContext(ctx).Stats.SetExtension(rawVariables, variables)
-	}
-	return nil
-}
-
-// MutateOperationContext decodes the raw lists. If one list has no decoder, or the
-// decoder refuses the list, gqlgen decodes all lists.
-func (d decodeRawLists) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	variables, ok := operation.Stats.GetExtension(rawVariables).(map[string]any)
-	if !ok {
-		return nil
-	}
-	lists := map[string]any{}
-	types := map[string]string{}
-	for _, variable := range operation.Operation.VariableDefinitions {
-		raw, ok := variables[variable.Variable].(transport.RawList)
-		if !ok || variable.Type.Elem == nil {
-			continue
-		}
-		types[variable.Variable] = variable.Type.Elem.NamedType
-		if decode := listDecoders[variable.Type.Elem.NamedType]; decode != nil {
-			if list, ok := decode(raw.Text); ok {
-				lists[variable.Variable], operation.Variables[variable.Variable] = list, list
-			}
-		}
-	}
-	allDecoded := true
-	for name, value := range variables {
-		if _, raw := value.(transport.RawList); raw {
-			d.report(types[name], lists[name] != nil)
-			allDecoded = allDecoded && lists[name] != nil
-		}
-	}
-	if !allDecoded {
-		return d.decodeWithGqlgen(operation, variables)
-	}
-	operation.Stats.SetExtension(decodedLists, lists)
-	return nil
-}
-
-// decodeWithGqlgen sets the variables of the operation as gqlgen decodes and
-// validates them.
-func (d decodeRawLists) decodeWithGqlgen(operation *graphql.OperationContext, variables map[string]any) *gqlerror.Error {
-	for name, value := range variables {
-		raw, ok := value.(transport.RawList)
-		if !ok {
-			continue
-		}
-		decoded, err := raw.Decode()
-		if err != nil {
-			return gqlerror.Wrap(err)
-		}
-		variables[name] = decoded
-	}
-	var err error
-	operation.Variables, err = validator.VariableValues(d.schema, operation.Operation, variables)
-	if invalid, ok := err.(*gqlerror.Error); ok { //nolint:errorlint // gqlgen's executor does the same
-		errcode.Set(invalid, errcode.ValidationFailed)
-		return invalid
-	}
-	return nil
-}
-
-// ExtensionName returns the name of the extension in gqlgen.
-func (emptyRawListVariables) ExtensionName() string { return "EmptyRawListVariables" }
-
-// Validate accepts every schema.
-func (emptyRawListVariables) Validate(graphql.ExecutableSchema) error { return nil }
+var _ graphql.OperationContextMutator = emptyRawListVariables{}
 
 // MutateOperationContext replaces decoded lists by empty lists.
 func (emptyRawListVariables) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
@@ -154,7 +100,7 @@ func (emptyRawListVariables) MutateOperationContext(_ context.Context, operation
 }
 
 // rawListArgument returns the list of an argument of the present field: the list
-// of decodeRawLists if there is one, and otherwise the list that gqlgen decoded.
+// of rawLists if there is one, and otherwise the list that gqlgen decoded.
 func rawListArgument[T any](ctx context.Context, argument string, decoded []*T) []T {
 	lists, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(decodedLists).(map[string]any)
 	if !ok {

@@ -51,18 +51,18 @@ type phrase struct {
 
 func say(form, text string) phrase { return phrase{regexp.MustCompile(`(?s)^` + form), text} }
 
-// word writes an error of the parser, of the validation or of the coercion of
-// variables anew. The library repeats parts of the request in its messages, and
+// word writes an error of the parser or of the validation anew. The library repeats parts of the request in its messages, and
 // any part may be a password: a string without its quotes is a name to the
 // parser. So no text of the library's leaves the server: a message is a phrase
 // from the tables below, and a group of a phrase is repeated only if the
 // contract has that name.
 func (v vocabulary) word(err *gqlerror.Error) string {
+	if err.Rule == scalarRule {
+		return err.Message
+	}
 	phrases, other := parsing, "the query is not valid GraphQL"
 	if err.Rule != "" {
 		phrases, other = validation[err.Rule], "the query is not valid by the contract, which is at /schema.graphql"
-	} else if inVariables(err) {
-		phrases, other = coercion, "the value is not of the variable's type"
 	}
 	for _, p := range phrases {
 		groups := p.form.FindStringSubmatchIndex(err.Message)
@@ -75,11 +75,6 @@ func (v vocabulary) word(err *gqlerror.Error) string {
 		return string(p.form.ExpandString(nil, p.text, err.Message, groups)) + v.suggestion(err.Message)
 	}
 	return other
-}
-
-// inVariables reports whether an error is one of the coercion of variables.
-func inVariables(err *gqlerror.Error) bool {
-	return len(err.Path) >= 2 && err.Path[0] == ast.PathName("variable")
 }
 
 var (
@@ -103,21 +98,6 @@ func (v vocabulary) suggestion(message string) string {
 		return ""
 	}
 	return ": did you mean " + strings.Join(names, " or ") + "?"
-}
-
-// path returns the steps from a variable inwards. The name of the variable is
-// the one thing of a request that an error repeats, because the document, which
-// is valid, declares that name and a caller needs it. Below the variable the
-// path ends before the first key that the contract does not have; whole reports
-// whether there is none.
-func (v vocabulary) path(err *gqlerror.Error) (steps []any, whole bool) {
-	for n, step := range err.Path[1:] {
-		if key, ok := step.(ast.PathName); ok && n > 0 && !v.has(string(key)) {
-			return steps, false
-		}
-		steps = append(steps, step)
-	}
-	return steps, true
 }
 
 // kind is a pattern of what the lexer calls its tokens.
@@ -195,16 +175,4 @@ var validation = map[string][]phrase{
 	},
 	"VariablesAreInputTypes":     {say(`Variable .* cannot be non-input type "([^"]*)"`, "a variable cannot be of type $1, which is no input")},
 	"VariablesInAllowedPosition": {say(`Variable "[^"]*" of type "([^"]*)" used in position expecting type "([^"]*)"`, "a variable of type $1 stands where $2 is expected")},
-}
-
-// coercion is the errors of the values of variables.
-var coercion = []phrase{
-	say(`must be defined$`, "must be defined"),
-	say(`cannot be null$`, "cannot be null"),
-	say(`unknown field$`, "unknown field"),
-	say(`must be a (\w+), not a \w+$`, "must be an object of type $1"),
-	say(`enums must be ints or strings$`, "must be a value of the enum, as a string"),
-	say(`.* is not a valid (\w+)$`, "is not a value of the enum $1"),
-	say(`cannot use value .* as (\w+)$`, "the number does not fit $1"),
-	say(`cannot use \S+ as (\w+)`, "the value is not of type $1"),
 }

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,7 +23,6 @@ type wrongOperation struct {
 	query     string
 	want      string
 	operation string // the operationName
-	variables map[string]any
 }
 
 const deepest = 1000 // parser.MaxNestingDepth
@@ -97,16 +95,6 @@ var wrongOperations = []wrongOperation{
 	{query: `{ images(keys: [{device: "x", takenAt: "x", secret: 1}]) { id } }`, want: "ImageKey has no field of this name"},
 	{query: `query($k: Image) { images(keys: $k) { id } }`, want: "a variable cannot be of type Image, which is no input"},
 	{query: `query($n: Int) { device(name: $n) { id } }`, want: "a variable of type Int stands where String! is expected"},
-
-	// The coercion of variables.
-	{query: `query($n: String!) { device(name: $n) { id } }`, want: "must be defined"},
-	{query: `query($n: String!) { device(name: $n) { id } }`, variables: map[string]any{"n": nil}, want: "cannot be null"},
-	{query: `query($k: [ImageKey!]!) { images(keys: $k) { id } }`, variables: map[string]any{"k": []any{map[string]any{"secret": 1}}}, want: "unknown field"},
-	{query: `query($k: [ImageKey!]!) { images(keys: $k) { id } }`, variables: map[string]any{"k": "secret"}, want: "must be an object of type ImageKey"},
-	{query: `query($o: ImageOrder) { imageSeries(series: [], orderBy: $o) { totalCount } }`, variables: map[string]any{"o": true}, want: "must be a value of the enum, as a string"},
-	{query: `query($o: ImageOrder) { imageSeries(series: [], orderBy: $o) { totalCount } }`, variables: map[string]any{"o": "secret"}, want: "is not a value of the enum ImageOrder"},
-	{query: `query($n: Int) { devices(first: $n) { totalCount } }`, variables: map[string]any{"n": json.Number("1.5")}, want: "the number does not fit Int"},
-	{query: `query($n: Int) { devices(first: $n) { totalCount } }`, variables: map[string]any{"n": "secret"}, want: "the value is not of type Int"},
 }
 
 // otherContract has what Tagma's contract has not: an input with @oneOf, and no
@@ -158,7 +146,7 @@ func TestWord_EachPhraseIsForATextThatTheLibraryHas(t *testing.T) {
 		expect(names, c, resolveServer(t, c.query, value))
 	}
 
-	tables := map[string][]phrase{"parsing": parsing, "coercion": coercion}
+	tables := map[string][]phrase{"parsing": parsing}
 	for rule, phrases := range validation {
 		tables[rule] = phrases
 	}
@@ -176,8 +164,6 @@ func phraseOf(err *gqlerror.Error) *regexp.Regexp {
 	phrases := parsing
 	if err.Rule != "" {
 		phrases = validation[err.Rule]
-	} else if inVariables(err) {
-		phrases = coercion
 	}
 	for _, p := range phrases {
 		if p.form.MatchString(err.Message) {
@@ -193,7 +179,7 @@ func refuse(t *testing.T, c wrongOperation) gqlerror.List {
 	library := executor.New(generated.NewExecutableSchema(generated.Config{}))
 	library.SetParserTokenLimit(2 * deepest)
 	_, errs := library.CreateOperationContext(graphql.StartOperationTrace(t.Context()),
-		&graphql.RawParams{Query: c.query, OperationName: c.operation, Variables: c.variables})
+		&graphql.RawParams{Query: c.query, OperationName: c.operation})
 	return errs
 }
 

@@ -160,6 +160,7 @@ type LabelSetResolver interface {
 type LabelSubmissionResolver interface {
 	Video(ctx context.Context, obj *generated.LabelSubmission) (*generated.Video, error)
 
+	TimestampText(ctx context.Context, obj *generated.LabelSubmission) (string, error)
 	LabelSet(ctx context.Context, obj *generated.LabelSubmission) (*generated.LabelSet, error)
 	Labels(ctx context.Context, obj *generated.LabelSubmission) ([]*labels.Label, error)
 
@@ -178,7 +179,7 @@ type MutationResolver interface {
 	UploadImages(ctx context.Context, files []*graphql.Upload, onConflict images.Policy) (*model.UploadImagesPayload, error)
 	DeleteImages(ctx context.Context, images []*images.Key, dryRun bool) (*images.Deleted, error)
 	PutAnnotations(ctx context.Context, input []*annotations.Addition, atomic bool) (*model.PutAnnotationsPayload, error)
-	SubmitLabels(ctx context.Context, input labels.Submission, wait time.Duration) (*labels.Receipt, error)
+	SubmitLabels(ctx context.Context, input model.LabelSubmissionInput, wait time.Duration) (*labels.Receipt, error)
 	CreateLabelSet(ctx context.Context, input model.LabelSetInput) (*model.CreateLabelSetPayload, error)
 	RequestBundleUpload(ctx context.Context, name string, files []*bundles.NewFile) (*bundles.Upload, error)
 	PublishBundle(ctx context.Context, upload nodeid.ID) (*bundles.PublishResult, error)
@@ -1268,7 +1269,7 @@ input AnnotationInput {
   md5: String!
   "The algorithm that made the annotation."
   algorithm: AlgorithmInput!
-  "The objects, at most 10,000. An empty list means that the algorithm found no object."
+  "The objects, at most 10,000. An empty list means that the algorithm found no object. The body of the request bounds the objects too: see ` + "`" + `Limits.bodyBytes` + "`" + `."
   objects: [AnnotatedObjectInput!]!
 }
 
@@ -1442,6 +1443,8 @@ type LabelSubmission implements Node {
   frameIndex: Int!
   "The time when the frame was labelled, as the labelling page reported."
   timestamp: DateTime!
+  "The same time, in the text that the labelling page sent: with its time zone and all digits."
+  timestampText: String!
   "The version of the label set that the labels were checked against."
   labelSet: LabelSet!
   "The labels, as they were sent."
@@ -1502,7 +1505,7 @@ type Label {
 The labels of one frame, for ` + "`" + `submitLabels` + "`" + `.
 """
 input LabelSubmissionInput {
-  "The address of the video: http or https, without a user name or password."
+  "The address of the video: http or https, without a user name, a password or blanks."
   videoUrl: URL!
   "The index of the frame. The first frame has the index 0."
   frameIndex: Int!
@@ -1514,7 +1517,7 @@ input LabelSubmissionInput {
   frameWidth: Int!
   "The height of a frame in pixels."
   frameHeight: Int!
-  "The time when the frame was labelled."
+  "The time when the frame was labelled, at most 64 characters."
   timestamp: DateTime!
   "The name of the label set; the default is paws. The labels are checked against the latest version of the label set."
   labelSet: String
@@ -2062,7 +2065,7 @@ type ServerInfo @access(to: [ANYONE, DEVICE]) {
 The limits in force.
 """
 type Limits @access(to: [ANYONE, DEVICE]) {
-  "The bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. Without a token, the limit is at most 65,536."
+  "The bytes of a JSON body, and of the part ` + "`" + `operations` + "`" + ` of an upload. By default, a body holds 10,000 objects with 3 vertices each, or 1,500 objects with 60 vertices each, in whole pixels. Without a token, the limit is at most 65,536."
   bodyBytes: Long!
   "The bytes of a query."
   queryBytes: Int!
@@ -2727,6 +2730,8 @@ func (ec *executionContext) childFields_LabelSubmission(ctx context.Context, fie
 		return ec.fieldContext_LabelSubmission_frameIndex(ctx, field)
 	case "timestamp":
 		return ec.fieldContext_LabelSubmission_timestamp(ctx, field)
+	case "timestampText":
+		return ec.fieldContext_LabelSubmission_timestampText(ctx, field)
 	case "labelSet":
 		return ec.fieldContext_LabelSubmission_labelSet(ctx, field)
 	case "labels":
@@ -3565,8 +3570,8 @@ func (ec *executionContext) field_Mutation_submitLabels_args(ctx context.Context
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (labels.Submission, error) {
-			return ec.unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋdomainᚋlabelsᚐSubmission(ctx, v)
+		func(ctx context.Context, v any) (model.LabelSubmissionInput, error) {
+			return ec.unmarshalNLabelSubmissionInput2tagmaᚋgraphᚋmodelᚐLabelSubmissionInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8417,6 +8422,29 @@ func (ec *executionContext) fieldContext_LabelSubmission_timestamp(_ context.Con
 	return graphql.NewScalarFieldContext("LabelSubmission", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _LabelSubmission_timestampText(ctx context.Context, field graphql.CollectedField, obj *generated.LabelSubmission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LabelSubmission_timestampText(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.LabelSubmission().TimestampText(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LabelSubmission_timestampText(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LabelSubmission", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _LabelSubmission_labelSet(ctx context.Context, field graphql.CollectedField, obj *generated.LabelSubmission) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10271,7 +10299,7 @@ func (ec *executionContext) _Mutation_submitLabels(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().SubmitLabels(ctx, fc.Args["input"].(labels.Submission), fc.Args["wait"].(time.Duration))
+			return ec.Resolvers.Mutation().SubmitLabels(ctx, fc.Args["input"].(model.LabelSubmissionInput), fc.Args["wait"].(time.Duration))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *labels.Receipt) graphql.Marshaler {
@@ -15071,8 +15099,8 @@ func (ec *executionContext) unmarshalInputLabelSubmissionFilter(ctx context.Cont
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Context, obj any) (labels.Submission, error) {
-	var it labels.Submission
+func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Context, obj any) (model.LabelSubmissionInput, error) {
+	var it model.LabelSubmissionInput
 	if obj == nil {
 		return it, nil
 	}
@@ -15116,7 +15144,7 @@ func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Conte
 			if err != nil {
 				return it, err
 			}
-			it.FPS = data
+			it.Fps = data
 		case "frameWidth":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("frameWidth"))
 			data, err := ec.unmarshalNInt2int(ctx, v)
@@ -15133,7 +15161,7 @@ func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Conte
 			it.FrameHeight = data
 		case "timestamp":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timestamp"))
-			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐInstant(ctx, v)
+			data, err := ec.unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐText(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -15147,7 +15175,7 @@ func (ec *executionContext) unmarshalInputLabelSubmissionInput(ctx context.Conte
 			it.LabelSet = data
 		case "labels":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labels"))
-			data, err := ec.unmarshalNLabelInput2ᚕtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx, v)
+			data, err := ec.unmarshalNLabelInput2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -18484,6 +18512,44 @@ func (ec *executionContext) _LabelSubmission(ctx context.Context, sel ast.Select
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "timestampText":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._LabelSubmission_timestampText(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "labelSet":
 			field := field
 
@@ -22285,6 +22351,16 @@ func (ec *executionContext) marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstant�
 	return v
 }
 
+func (ec *executionContext) unmarshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐText(ctx context.Context, v any) (instant.Text, error) {
+	var res instant.Text
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDateTime2tagmaᚋinternalᚋbaseᚋinstantᚐText(ctx context.Context, sel ast.SelectionSet, v instant.Text) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) marshalNDeleteImagesPayload2ᚖtagmaᚋinternalᚋdomainᚋimagesᚐDeleted(ctx context.Context, sel ast.SelectionSet, v *images.Deleted) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -22811,23 +22887,23 @@ func (ec *executionContext) unmarshalNLabelDefinitionInput2ᚖtagmaᚋinternal�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNLabelInput2tagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx context.Context, v any) (labels.Label, error) {
-	res, err := ec.unmarshalInputLabelInput(ctx, v)
-	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) unmarshalNLabelInput2ᚕtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx context.Context, v any) ([]labels.Label, error) {
+func (ec *executionContext) unmarshalNLabelInput2ᚕᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabelᚄ(ctx context.Context, v any) ([]*labels.Label, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]labels.Label, len(vSlice))
+	res := make([]*labels.Label, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNLabelInput2tagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNLabelInput2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
 	}
 	return res, nil
+}
+
+func (ec *executionContext) unmarshalNLabelInput2ᚖtagmaᚋinternalᚋdomainᚋlabelsᚐLabel(ctx context.Context, v any) (*labels.Label, error) {
+	res, err := ec.unmarshalInputLabelInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNLabelSet2ᚕᚖtagmaᚋentᚋgeneratedᚐLabelSetᚄ(ctx context.Context, sel ast.SelectionSet, v []*generated.LabelSet) graphql.Marshaler {
@@ -22923,7 +22999,7 @@ func (ec *executionContext) marshalNLabelSubmissionEdge2ᚖtagmaᚋgraphᚋnode�
 	return ec._LabelSubmissionEdge(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNLabelSubmissionInput2tagmaᚋinternalᚋdomainᚋlabelsᚐSubmission(ctx context.Context, v any) (labels.Submission, error) {
+func (ec *executionContext) unmarshalNLabelSubmissionInput2tagmaᚋgraphᚋmodelᚐLabelSubmissionInput(ctx context.Context, v any) (model.LabelSubmissionInput, error) {
 	res, err := ec.unmarshalInputLabelSubmissionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }

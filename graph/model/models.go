@@ -105,9 +105,31 @@ type LabelSetInput struct {
 	Labels []*labels.Definition `json:"labels"`
 }
 
+// The labels of one frame, for `submitLabels`.
+type LabelSubmissionInput struct {
+	// The address of the video: http or https, without a user name, a password or blanks.
+	VideoURL string `json:"videoUrl"`
+	// The index of the frame. The first frame has the index 0.
+	FrameIndex int `json:"frameIndex"`
+	// The number of frames of the video.
+	TotalFrames int `json:"totalFrames"`
+	// The number of frames per second, greater than 0.
+	Fps float64 `json:"fps"`
+	// The width of a frame in pixels.
+	FrameWidth int `json:"frameWidth"`
+	// The height of a frame in pixels.
+	FrameHeight int `json:"frameHeight"`
+	// The time when the frame was labelled, at most 64 characters.
+	Timestamp instant.Text `json:"timestamp"`
+	// The name of the label set; the default is paws. The labels are checked against the latest version of the label set.
+	LabelSet *string `json:"labelSet,omitempty"`
+	// One entry for each label of the label set, placed or not.
+	Labels []*labels.Label `json:"labels"`
+}
+
 // The limits in force.
 type Limits struct {
-	// The bytes of a JSON body, and of the part `operations` of an upload. Without a token, the limit is at most 65,536.
+	// The bytes of a JSON body, and of the part `operations` of an upload. By default, a body holds 10,000 objects with 3 vertices each, or 1,500 objects with 60 vertices each, in whole pixels. Without a token, the limit is at most 65,536.
 	BodyBytes int64 `json:"bodyBytes"`
 	// The bytes of a query.
 	QueryBytes int `json:"queryBytes"`

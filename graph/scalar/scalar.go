@@ -6,8 +6,8 @@ package scalar
 
 import (
 	"encoding/json"
-	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,29 +15,22 @@ import (
 	"github.com/sosodev/duration"
 
 	"tagma/internal/base/fault"
+	"tagma/internal/gql/variables"
 )
 
-var errNumber = errors.New("not a number")
+// wrongKind returns the error for a value whose JSON type the scalar does not take.
+func wrongKind(v any, scalar, takes string) error {
+	return fault.New(fault.BadInput, "the value is %s: %s takes %s", variables.Kind(v), scalar, takes)
+}
 
 // MarshalInt writes the scalar Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
 // UnmarshalInt reads the scalar Int: a whole number of 32 bits.
 func UnmarshalInt(v any) (int, error) {
-	var n int64
-	var err error
-	switch v := v.(type) {
-	case json.Number:
-		n, err = v.Int64()
-	case int64:
-		n = v
-	case int:
-		n = int64(v)
-	default:
-		err = errNumber
-	}
-	if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
-		return 0, fault.New(fault.BadInput, "the value is not a whole number of 32 bits")
+	n, err := unmarshalWhole(v, "Int", 32)
+	if err != nil {
+		return 0, err
 	}
 	return int(n), nil
 }
@@ -46,26 +39,89 @@ func UnmarshalInt(v any) (int, error) {
 func MarshalLong(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
 
 // UnmarshalLong reads the scalar Long: a whole number of 64 bits.
-func UnmarshalLong(v any) (int64, error) {
-	switch given := v.(type) {
-	case json.Number:
-		if n, err := given.Int64(); err == nil {
-			return n, nil
-		}
+func UnmarshalLong(v any) (int64, error) { return unmarshalWhole(v, "Long", 64) }
+
+// unmarshalWhole returns a whole number of so many bits. JSON has one type of number,
+// so 42.0 and 4.2e1 are the whole number 42: some programs write each number with a
+// fraction.
+func unmarshalWhole(v any, scalar string, bits int) (int64, error) {
+	takes := "a whole number of " + strconv.Itoa(bits) + " bits, such as 42"
+	var n int64
+	ok := true
+	switch v := v.(type) {
 	case int64:
-		return given, nil
+		n = v
 	case int:
-		return int64(given), nil
+		n = int64(v)
+	case json.Number:
+		var integral bool
+		if n, integral, ok = wholeNumber(string(v)); !integral {
+			return 0, fault.New(fault.BadInput, "the value is a number with a fraction: %s takes %s", scalar, takes)
+		}
+	case float64:
+		var integral bool
+		if n, integral, ok = wholeNumber(strconv.FormatFloat(v, 'f', -1, 64)); !integral {
+			return 0, fault.New(fault.BadInput, "the value is a number with a fraction: %s takes %s", scalar, takes)
+		}
+	default:
+		return 0, wrongKind(v, scalar, takes)
 	}
-	return 0, fault.New(fault.BadInput, "the value is not a whole number of 64 bits")
+	if !ok || bits == 32 && (n < math.MinInt32 || n > math.MaxInt32) {
+		return 0, fault.New(fault.BadInput, "the value is a number too large: %s takes %s", scalar, takes)
+	}
+	return n, nil
+}
+
+// wholeNumber returns the value of a decimal number. integral reports whether the
+// number has no fraction, fits whether 64 bits hold the number.
+func wholeNumber(text string) (n int64, integral, fits bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true, true
+	}
+	mantissa, exponent := text, 0
+	if at := strings.IndexAny(text, "eE"); at >= 0 {
+		var err error
+		mantissa = text[:at]
+		if exponent, err = strconv.Atoi(text[at+1:]); err != nil { // beyond every number that fits
+			exponent = math.MaxInt32
+			if strings.HasPrefix(text[at+1:], "-") {
+				exponent = math.MinInt32
+			}
+		}
+	}
+	digits, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	fraction = strings.TrimRight(fraction, "0")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	exponent -= len(fraction)
+	for exponent < 0 && strings.HasSuffix(digits, "0") {
+		digits, exponent = digits[:len(digits)-1], exponent+1
+	}
+	switch {
+	case strings.Trim(digits, "0123456789") != "":
+		return 0, false, false // not a number: NaN, or Inf
+	case digits == "":
+		return 0, true, true
+	case exponent < 0:
+		return 0, false, true
+	case len(digits)+exponent > 19: // digits of the largest number of 64 bits
+		return 0, true, false
+	}
+	digits += strings.Repeat("0", exponent)
+	if negative {
+		digits = "-" + digits
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, true, err == nil
 }
 
 // MarshalFloat writes the scalar Float.
 func MarshalFloat(x float64) graphql.Marshaler { return graphql.MarshalFloat(x) }
 
-// UnmarshalFloat reads the scalar Float: a number. A string that looks like one
-// is none.
+// UnmarshalFloat reads the scalar Float: a number. A string that looks like a number
+// is a string.
 func UnmarshalFloat(v any) (float64, error) {
+	const takes = "a number of 64 bits, such as 1.5"
 	var x float64
 	var err error
 	switch v := v.(type) {
@@ -78,10 +134,10 @@ func UnmarshalFloat(v any) (float64, error) {
 	case int:
 		x = float64(v)
 	default:
-		err = errNumber
+		return 0, wrongKind(v, "Float", takes)
 	}
 	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0, fault.New(fault.BadInput, "the value is not a number of 64 bits")
+		return 0, fault.New(fault.BadInput, "the value is a number too large: Float takes %s", takes)
 	}
 	return x, nil
 }
@@ -89,13 +145,22 @@ func UnmarshalFloat(v any) (float64, error) {
 // MarshalString writes the scalar String.
 func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s) }
 
-// UnmarshalString reads the scalar String. A number is none.
+// UnmarshalString reads the scalar String. A number is no string.
 func UnmarshalString(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", fault.New(fault.BadInput, "the value is not a string: put it in quotes")
+		return "", wrongKind(v, "String", "a string: put it in quotes")
 	}
 	return s, nil
+}
+
+// UnmarshalBoolean reads the scalar Boolean.
+func UnmarshalBoolean(v any) (bool, error) {
+	b, ok := v.(bool)
+	if !ok {
+		return false, wrongKind(v, "Boolean", "true or false")
+	}
+	return b, nil
 }
 
 // MarshalDuration writes the scalar Duration.
@@ -108,7 +173,13 @@ const longest = 100 * 365 * 24 * 3600
 // UnmarshalDuration reads the scalar Duration: ISO 8601, without years and
 // months, which have no length of their own.
 func UnmarshalDuration(v any) (time.Duration, error) {
-	s, _ := v.(string)
+	if d, ok := v.(time.Duration); ok { // coerced before
+		return d, nil
+	}
+	s, ok := v.(string)
+	if !ok {
+		return 0, wrongKind(v, "Duration", "a string such as \"PT15M\"")
+	}
 	d, err := duration.Parse(s)
 	if err != nil || !strings.ContainsAny(s, "0123456789") || d.Years != 0 || d.Months != 0 ||
 		((d.Weeks*7+d.Days)*24+d.Hours)*3600+d.Minutes*60+d.Seconds > longest {

@@ -77,6 +77,67 @@ func TestInt_IsAWholeNumberOf32Bits(t *testing.T) {
 	}
 }
 
+func TestInt_MayHaveAFractionOfZero(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1.0": 1, "-42.000": -42, "42e0": 42, "4.2e1": 42, "420E-1": 42, "0.0": 0, "-0.0": 0, "0e99999999999999999999": 0, "2147483647.0": math.MaxInt32,
+		"-2147483648.0": math.MinInt32, "0.00042e5": 42, "1e9": 1_000_000_000,
+	} {
+		for _, v := range []any{json.Number(text), mustFloat(t, text)} {
+			if got, err := UnmarshalInt(v); err != nil || int64(got) != want {
+				t.Errorf("Int of %T %s: got %d, %v, want %d", v, text, got, err, want)
+			}
+			if got, err := UnmarshalLong(v); err != nil || got != want {
+				t.Errorf("Long of %T %s: got %d, %v, want %d", v, text, got, err, want)
+			}
+		}
+	}
+	if got, err := UnmarshalLong(json.Number("9223372036854775807.0")); err != nil || got != math.MaxInt64 {
+		t.Errorf("Long of the largest number: got %d, %v, want %d", got, err, int64(math.MaxInt64))
+	}
+	for text, want := range map[string]string{
+		"1.5": "with a fraction", "1e-1": "with a fraction", "1.00000000000000000000000000001": "with a fraction", "1e-99999999999999999999": "with a fraction",
+		"2147483648": "too large", "2147483648.0": "too large", "1e10": "too large", "1e99999999999999999999": "too large", "-9e18": "too large",
+	} {
+		if got, err := UnmarshalInt(json.Number(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Int of %s: got %d, %v, want an error that says %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"9223372036854775808.0", "1e19", "-1e99999999999999999999"} {
+		if got, err := UnmarshalLong(json.Number(text)); err == nil || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("Long of %s: got %d, %v, want an error that says too large", text, got, err)
+		}
+	}
+}
+
+func mustFloat(t *testing.T, text string) float64 {
+	t.Helper()
+	x, err := json.Number(text).Float64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func TestScalars_AnErrorNamesTheJSONTypeThatCame(t *testing.T) {
+	for _, c := range []struct {
+		scalars []string
+		v       any
+		want    string
+	}{
+		{[]string{"Int", "Long", "Float"}, "5", "is a string"},
+		{[]string{"String", "Duration"}, json.Number("5"), "is a number"},
+		{[]string{"Int", "Long", "Float", "String", "Duration"}, true, "is a boolean"},
+		{[]string{"Int", "Long", "Float", "String", "Duration"}, []any{}, "is an array"},
+		{[]string{"Int", "Long", "Float", "String", "Duration"}, map[string]any{}, "is an object"},
+	} {
+		for _, name := range c.scalars {
+			if err := readers[name](c.v); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s of %v: got %v, want an error that says %s", name, c.v, err, c.want)
+			}
+		}
+	}
+}
+
 func TestFloat_IsANumberAndNotAStringThatLooksLikeOne(t *testing.T) {
 	for v, want := range map[any]float64{json.Number("1.5"): 1.5, json.Number("-2"): -2, 1.5: 1.5, int64(3): 3, 4: 4} {
 		if got, err := UnmarshalFloat(v); err != nil || got != want {

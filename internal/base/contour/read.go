@@ -18,7 +18,7 @@ func (in *Input) Read(s *jsonscan.Scanner) bool {
 		return true
 	}
 	text, ok := s.Skip()
-	if !ok || !json.Valid([]byte(text)) {
+	if !ok || !json.Valid([]byte(text)) || jsonscan.LoneSurrogate([]byte(text)) >= 0 {
 		return false
 	}
 	d := json.NewDecoder(strings.NewReader(text))

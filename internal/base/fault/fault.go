@@ -88,7 +88,10 @@ func CodeOf(err error) Code {
 
 // Problems collects all errors of an input, so that the caller sees all errors
 // at once. The zero value is ready for use.
-type Problems struct{ list []Problem }
+type Problems struct {
+	list    []Problem
+	omitted int
+}
 
 // Add adds a problem. Path may hold strings and integers.
 func (p *Problems) Add(code Code, path []any, format string, args ...any) {
@@ -99,14 +102,22 @@ func (p *Problems) Add(code Code, path []any, format string, args ...any) {
 	p.list = append(p.list, Problem{Code: code, Path: keys, Message: fmt.Sprintf(format, args...)})
 }
 
+// Omit counts a problem without a description. A caller of Add uses Omit for the
+// problems beyond a bound.
+func (p *Problems) Omit() { p.omitted++ }
+
 // Append adds all problems of other.
-func (p *Problems) Append(other Problems) { p.list = append(p.list, other.list...) }
+func (p *Problems) Append(other Problems) {
+	p.list = append(p.list, other.list...)
+	p.omitted += other.omitted
+}
 
 // List returns the problems in the order of Add.
 func (p *Problems) List() []Problem { return p.list }
 
 // Err returns nil if there are no problems. Otherwise Err returns one error
-// with every problem and the code of the first problem.
+// with every problem and the code of the first problem. A last problem without a
+// path states the number of omitted problems.
 func (p *Problems) Err() error {
 	if len(p.list) == 0 {
 		return nil
@@ -116,8 +127,12 @@ func (p *Problems) Err() error {
 	if len(first.Path) > 0 {
 		message = strings.Join(first.Path, ".") + ": " + message
 	}
-	if rest := len(p.list) - 1; rest > 0 {
+	if rest := len(p.list) - 1 + p.omitted; rest > 0 {
 		message += fmt.Sprintf(" (and %d more)", rest)
 	}
-	return &Error{Code: first.Code, Message: message, Problems: p.list}
+	list := p.list
+	if p.omitted > 0 {
+		list = append(list[:len(list):len(list)], Problem{Code: first.Code, Path: []string{}, Message: fmt.Sprintf("… and %d more problems", p.omitted)})
+	}
+	return &Error{Code: first.Code, Message: message, Problems: list}
 }

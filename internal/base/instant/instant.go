@@ -145,6 +145,10 @@ func (i Instant) MarshalGQL(w io.Writer) {
 // UnmarshalGQL reads the scalar DateTime. Unlike Parse, UnmarshalGQL returns an
 // error without the value: the value may be a password in the wrong place.
 func (i *Instant) UnmarshalGQL(v any) error {
+	if moment, ok := v.(Text); ok { // coerced before
+		*i = moment.Instant
+		return nil
+	}
 	s, ok := v.(string)
 	if !ok {
 		return fault.New(fault.BadInput, "the value is not a DateTime: write a string such as \"2020-06-20T21:33:24Z\"")
@@ -155,4 +159,24 @@ func (i *Instant) UnmarshalGQL(v any) error {
 	}
 	*i = parsed
 	return nil
+}
+
+// Text is a moment together with the text of a caller. The text has a zone, and may have
+// more digits than an Instant.
+type Text struct {
+	Instant Instant
+	Text    string
+}
+
+// MarshalGQL writes the scalar DateTime.
+func (t Text) MarshalGQL(w io.Writer) { t.Instant.MarshalGQL(w) }
+
+// UnmarshalGQL reads the scalar DateTime.
+func (t *Text) UnmarshalGQL(v any) error {
+	if text, ok := v.(Text); ok { // coerced before
+		*t = text
+		return nil
+	}
+	t.Text, _ = v.(string)
+	return t.Instant.UnmarshalGQL(v)
 }

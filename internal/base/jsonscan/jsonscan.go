@@ -13,9 +13,12 @@
 package jsonscan
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -171,6 +174,44 @@ func (s *Scanner) textWithEscapes(n int) (string, bool) {
 	text, err := jsontext.AppendUnquote(nil, s.rest[:n+1])
 	s.rest = s.rest[n+1:]
 	return string(text), err == nil
+}
+
+// LoneSurrogate returns the position of the first escape that is half of a surrogate
+// pair, or -1. The text is JSON, or a string of GraphQL. Such an escape is no
+// character, and encoding/json replaces the escape by U+FFFD.
+func LoneSurrogate(text []byte) int {
+	for n := 0; ; {
+		at := bytes.IndexByte(text[n:], '\\')
+		if at < 0 || n+at+1 >= len(text) {
+			return -1
+		}
+		n += at
+		switch first := escapedUnit(text[n:]); {
+		case first < 0: // another escape
+			n += 2
+		case !utf16.IsSurrogate(first):
+			n += unitLength
+		case utf16.DecodeRune(first, escapedUnit(text[n+unitLength:])) == utf8.RuneError:
+			return n
+		default:
+			n += 2 * unitLength
+		}
+	}
+}
+
+// unitLength is the length of an escape such as \u00e9.
+const unitLength = 6
+
+// escapedUnit returns the UTF-16 code unit of an escape at the start of text, or -1.
+func escapedUnit(text []byte) rune {
+	if len(text) < unitLength || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(text[2:unitLength]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(unit)
 }
 
 // Number reads a number that fits a float64.

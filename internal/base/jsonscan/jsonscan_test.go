@@ -90,6 +90,17 @@ func TestScanner_ReadsWhatEncodingJSONReads(t *testing.T) {
 	}
 }
 
+func TestLoneSurrogate_IsHalfOfAPair(t *testing.T) {
+	for text, want := range map[string]int{
+		`"\ud800"`: 1, `"a\uD83Db"`: 2, `"\udc00"`: 1, `"\ude00\ud83d"`: 1, `"\ud83d\ud83d\ude00"`: 1, `"\ud83d\u0041"`: 1, `"\ud83d\n"`: 1, `"\ud83d`: 1,
+		`"\ud83d\ude00"`: -1, `"\uD83D\uDE00"`: -1, `"\\ud800"`: -1, `"\\\ud800"`: 3, `"\n\t\u00e9"`: -1, `"\ufffd"`: -1, `"ud800"`: -1, "\"\ufffd\"": -1, `\`: -1, `\u12`: -1, ``: -1,
+	} {
+		if got := LoneSurrogate([]byte(text)); got != want {
+			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+}
+
 func FuzzScanner(f *testing.F) {
 	for _, text := range texts {
 		f.Add(text)

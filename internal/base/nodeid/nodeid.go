@@ -52,6 +52,10 @@ func (id ID) MarshalGQL(w io.Writer) { _, _ = w.Write(rawjson.AppendText(nil, id
 
 // UnmarshalGQL reads the scalar ID.
 func (id *ID) UnmarshalGQL(v any) error {
+	if parsed, ok := v.(ID); ok { // coerced before
+		*id = parsed
+		return nil
+	}
 	s, ok := v.(string)
 	if !ok {
 		return fault.New(fault.BadInput, "the value is not an id: pass back a string as this server gave it")

@@ -18,7 +18,7 @@ type entry struct {
 	setID int64 // the version of the label set that the submission was checked against
 	from  origin
 
-	content    string // the file as Tagma writes it
+	content    string // the canonical form of the file
 	rowContent string // the file as the row holds it: as others wrote it, if the submission is theirs
 	lookup     *lookup
 
@@ -29,7 +29,7 @@ type entry struct {
 
 func newEntry(ctx context.Context, s *Submission, setID int64, from origin) (*entry, error) {
 	content, err := s.content()
-	e := &entry{ctx: ctx, s: s, setID: setID, from: from, content: content, rowContent: content}
+	e := &entry{ctx: ctx, s: s, setID: setID, from: from, content: content, rowContent: s.withTimestampText(content)}
 	if from.content != "" {
 		e.rowContent = from.content
 	}

@@ -2,7 +2,6 @@ package labels
 
 import (
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,11 +10,8 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// Bounds of a submission.
-const (
-	maxURLLength = 2048
-	maxLabels    = 500
-)
+// maxLabels bounds the labels of a submission.
+const maxLabels = 500
 
 // Submission is the labels of one frame of a video, as a labelling page sends the
 // labels.
@@ -29,6 +25,8 @@ type Submission struct {
 	Timestamp   instant.Instant
 	LabelSet    *string // the name of a set; DefaultSet, if nil
 	Labels      []Label
+
+	TimestampText string // Timestamp as the labelling page wrote it, or ""
 }
 
 // Label is one point: placed with its coordinates, or not and without.
@@ -97,6 +95,9 @@ func (s *Submission) validateVideo(problems *fault.Problems, at func(...any) []a
 	if s.FrameHeight < 0 {
 		problems.Add(fault.BadInput, at("frameHeight"), "%d is less than 0", s.FrameHeight)
 	}
+	if n := len(s.TimestampText); n > maxTimestampText {
+		problems.Add(fault.BadInput, at("timestamp"), "has %d characters: give at most %d", n, maxTimestampText)
+	}
 }
 
 func (s *Submission) validateCoordinate(problems *fault.Problems, path []any, placed bool, v *float64, side int) {
@@ -108,23 +109,6 @@ func (s *Submission) validateCoordinate(problems *fault.Problems, path []any, pl
 	case v != nil && !(*v >= 0 && *v <= float64(side)):
 		problems.Add(fault.BadInput, path, "%g is outside the frame, which goes from 0 to %d", *v, side)
 	}
-}
-
-// validateURL returns the problem of a video's URL, or "".
-func validateURL(s string) string {
-	if len(s) > maxURLLength {
-		return "the URL is too long: at most 2048 bytes are taken"
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return "the URL must be a whole http or https URL, such as https://example.com/video.mp4"
-	case u.User != nil:
-		return "the URL holds a user name or password: give it without"
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) || !utf8.ValidString(s):
-		return "the URL holds control characters"
-	}
-	return ""
 }
 
 func validateText(problems *fault.Problems, path []any, s string, longest int) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -219,6 +220,18 @@ func TestWork_AFragmentBombIsJudgedInTheTimeItTakesToReadIt(t *testing.T) {
 	}
 	if got := messages(open.ask(t, callers["admin"], bomb(90))); !strings.Contains(got, "at least 9223372036854775807 objects") {
 		t.Errorf("beyond 64 bits it says %s", got)
+	}
+}
+
+func TestText_HalfOfASurrogatePairIsNoString(t *testing.T) {
+	for query, wrong := range map[string]bool{
+		`{ a(b: "\ud800") }`: true, "# é\n" + `{ a(b: "é x\uDC00") c(d: "\ufffd") }`: true, `{ a(b: "\ude00\ud83d"`: true,
+		`{ a(b: "\ud83d\ude00") }`: false, `{ a(b: """\ud800""") }`: false, "{ a(b: \"\ufffd\") } # \\ud800": false, `{ a(b: "\\ud800 \ufffd") }`: false,
+	} {
+		err := guard.Text{Tokens: 100}.MutateOperationParameters(t.Context(), &graphql.RawParams{Query: query})
+		if got := err != nil && strings.Contains(err.Message, "half of a surrogate pair"); got != wrong {
+			t.Errorf("%s: got %v, want an error: %t", query, err, wrong)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -11,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/lexer"
 
 	"tagma/internal/base/fault"
+	"tagma/internal/base/jsonscan"
 )
 
 // GraphQL's validation compares fields of the same name in pairs, once more for each
@@ -27,7 +30,8 @@ const (
 )
 
 // Text validates the text of a query before GraphQL parses and validates the query.
-// Text refuses too many tokens, and numbers of more than 64 bits.
+// Text refuses too many tokens, numbers of more than 64 bits, and halves of surrogate
+// pairs.
 type Text struct {
 	Tokens int // limit of the tokens of a query
 
@@ -58,6 +62,7 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 	if t.Passed != nil && t.Passed(ctx, params.Query) {
 		return nil
 	}
+	hasHalf := jsonscan.LoneSurrogate([]byte(params.Query)) >= 0 // perhaps only in a comment
 	tokens, parentheses, braces, levels := 0, 0, 0, 0
 	names := map[string]int{}
 	for text := lexer.New(&ast.Source{Input: params.Query}); ; {
@@ -84,6 +89,11 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 			if !fits(token) {
 				return wrongText(fault.BadInput, token.Pos, "the number fits into no 64 bits: write a smaller number, or a string")
 			}
+		case lexer.String:
+			// The lexer replaces half of a surrogate pair by U+FFFD.
+			if hasHalf && strings.ContainsRune(token.Value, utf8.RuneError) && jsonscan.LoneSurrogate(source(params.Query, token.Pos)) >= 0 {
+				return wrongText(fault.BadInput, token.Pos, `the string has half of a surrogate pair: write a character as it is, or as two escapes such as \ud83d\ude00`)
+			}
 		}
 	}
 	if tokens > t.Tokens {
@@ -100,6 +110,25 @@ func (t Text) MutateOperationParameters(ctx context.Context, params *graphql.Raw
 		return wrongText(fault.TooLarge, ast.Position{}, "the query repeats its names in %d pairs within %d levels, which makes %d comparisons, and the limit is %d: nest less, or send several queries", pairs, levels, n, MostComparisons)
 	}
 	return nil
+}
+
+// source returns the text of a token. The positions of the lexer count characters.
+func source(query string, at ast.Position) []byte {
+	var first, last int
+	n := 0
+	for offset := range query {
+		if n == at.Start {
+			first = offset
+		}
+		if n == at.End {
+			last = offset
+		}
+		n++
+	}
+	if last == 0 { // the token ends with the query
+		last = len(query)
+	}
+	return []byte(query[first:last])
 }
 
 // fits reports whether a number fits into 64 bits. gqlgen panics at a larger number

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"tagma/internal/base/caller"
 	"tagma/internal/base/fault"
@@ -18,6 +19,32 @@ const (
 	// initBytes bounds a message of a socket before the client has signed in.
 	initBytes = 16 << 10
 )
+
+// reserveBody reserves room in Bodies for a JSON body of length bytes. Without room,
+// reserveBody refuses: a body that waited would hold its memory meanwhile. The caller
+// calls release when the body is no longer needed.
+func (o *Options) reserveBody(length int64) (release func(), err error) {
+	if o.Bodies == nil || length <= smallBody {
+		return func() {}, nil
+	}
+	weight := min(length, o.Bodies.size)
+	if !o.Bodies.semaphore.TryAcquire(weight) {
+		r := newRefusal(http.StatusServiceUnavailable, fault.Unavailable, "too many large bodies are under way: try again")
+		r.retryAfter = time.Second
+		return nil, r
+	}
+	return func() { o.Bodies.semaphore.Release(weight) }, nil
+}
+
+// reserveBody is Options.reserveBody until the end of the exchange.
+func (e *exchange) reserveBody(length int64) error {
+	release, err := e.options.reserveBody(length)
+	if err != nil {
+		return err
+	}
+	e.cleanup = append(e.cleanup, release)
+	return nil
+}
 
 // reserveDecoded blocks until Decoded has room for a JSON body of length bytes. The
 // caller calls release when the values are no longer needed.

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -85,5 +86,46 @@ func TestPOST_LargeBodiesWaitForRoomAndSmallOnesGoBy(t *testing.T) {
 	}
 	if got := send(t.Context(), `{}`, length); got.Code != http.StatusOK {
 		t.Errorf("a large body after the first: %d %s, want 200", got.Code, got.Body)
+	}
+}
+
+func TestPOST_BodiesWithoutRoomAreRefusedBeforeTheyAreRead(t *testing.T) {
+	const length = 100_000
+	server := newServer(transport.Options{Bodies: transport.NewMemory(3 * length / 2)}, describe)
+	by := &caller.Caller{UserID: 1}
+	body, more := io.Pipe()
+	first := make(chan *httptest.ResponseRecorder, 1)
+	go func() {
+		r := httptest.NewRequest(http.MethodPost, "/graphql", body)
+		r.Header.Set("Content-Type", "application/json")
+		r.ContentLength = length
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r.WithContext(caller.With(r.Context(), by)))
+		first <- w
+	}()
+	if _, err := io.WriteString(more, `{"query": "{ hello }", "padding": "`); err != nil { // returns when the server reads
+		t.Fatal(err)
+	}
+	got := posted(server, by, length)
+	if got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") != "1" || !strings.Contains(got.Body.String(), "too many large bodies are under way") {
+		t.Errorf("a second large body: got %d %v %s, want 503 with Retry-After", got.Code, got.Header(), got.Body)
+	}
+	if got := posted(server, by, 1000); got.Code != http.StatusOK {
+		t.Errorf("a small body: got %d %s, want 200", got.Code, got.Body)
+	}
+	chunked := httptest.NewRequest(http.MethodPost, "/graphql", io.MultiReader(strings.NewReader(`{"query": "{ hello }"}`)))
+	chunked.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, chunked.WithContext(caller.With(chunked.Context(), by)))
+	if w.Code != http.StatusServiceUnavailable { // it may be as large as the limit
+		t.Errorf("a body of unknown length: got %d %s, want 503", w.Code, w.Body)
+	}
+	_, _ = io.WriteString(more, `"}`)
+	_ = more.Close()
+	if got := <-first; got.Code != http.StatusOK {
+		t.Errorf("the first body: got %d %s, want 200", got.Code, got.Body)
+	}
+	if got := posted(server, by, length); got.Code != http.StatusOK {
+		t.Errorf("a large body after the first: got %d %s, want 200", got.Code, got.Body)
 	}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,6 +50,9 @@ func (e *exchange) readURL() (*graphql.RawParams, error) {
 		}
 		if !json.Valid([]byte(value)) || decodeValue([]byte(value), target) != nil {
 			return nil, badRequest("the parameter %q must be a JSON object or null", key)
+		}
+		if err := loneSurrogate(fmt.Sprintf("the parameter %q", key), []byte(value)); err != nil {
+			return nil, err
 		}
 	}
 	setDocumentID(params, values.Get(DocumentID))

@@ -56,6 +56,9 @@ func (e *exchange) readForm() (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.reserveBody(int64(len(operations))); err != nil {
+		return nil, err
+	}
 	if err := e.reserveDecoded(len(operations)); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"tagma/internal/base/jsonscan"
 )
 
 // decodeParams returns the parameters of one request in a JSON document. source names
@@ -31,6 +33,9 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 	if err != nil || members == nil {
 		return nil, badRequest("%s must be a JSON object with a query", source)
 	}
+	if err := loneSurrogate(source, document); err != nil {
+		return nil, err
+	}
 	params, id := &graphql.RawParams{}, ""
 	for _, member := range []struct {
 		key, kind string
@@ -52,6 +57,16 @@ func decodeParams(source string, document []byte) (*graphql.RawParams, error) {
 		return nil, badRequest(`"query" must be a string`)
 	}
 	return params, nil
+}
+
+// loneSurrogate returns a refusal for JSON with half of a surrogate pair. The decoder
+// would replace the half by another character.
+func loneSurrogate(source string, document []byte) error {
+	at := jsonscan.LoneSurrogate(document)
+	if at < 0 {
+		return nil
+	}
+	return badRequest(`%s has half of a surrogate pair at byte %d: write a character as it is, or as two escapes such as \ud83d\ude00`, source, at)
 }
 
 // DocumentID is the name of the parameter with the id of a persisted document. The

@@ -58,16 +58,32 @@ func (e *exchange) readBody() ([]byte, error) {
 	if e.r.ContentLength > limit {
 		return nil, e.bodyTooLarge(limit)
 	}
+	length := e.r.ContentLength
+	if length < 0 {
+		length = limit
+	}
+	release, err := e.options.reserveBody(length)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { e.cleanup = append(e.cleanup, release) }()
 	var b bytes.Buffer
 	if e.r.ContentLength > 0 {
 		b.Grow(int(min(e.r.ContentLength, maxBodyBuffer)) + bytes.MinRead)
 	}
-	_, err := b.ReadFrom(http.MaxBytesReader(e.w, e.r.Body, limit))
+	_, err = b.ReadFrom(http.MaxBytesReader(e.w, e.r.Body, limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, e.bodyTooLarge(limit)
 	}
 	if err != nil {
 		return nil, readRefusal(err)
+	}
+	if e.r.ContentLength < 0 { // the length is known now
+		release()
+		if release, err = e.options.reserveBody(int64(b.Len())); err != nil {
+			release = func() {}
+			return nil, err
+		}
 	}
 	return b.Bytes(), nil
 }

@@ -20,7 +20,7 @@ type RawList struct {
 // Decode returns the decoded list, as decodeParams would. If the list is malformed,
 // Decode returns the error of the whole document.
 func (l RawList) Decode() (any, error) {
-	if !json.Valid([]byte(l.Text)) {
+	if text := []byte(l.Text); !json.Valid(text) || jsonscan.LoneSurrogate(text) >= 0 {
 		return nil, l.validateDocument()
 	}
 	var value any

@@ -29,7 +29,7 @@ import (
 // larger request is TOO_LARGE with status 413, or 414 for a URL.
 type Limits struct {
 	QueryBytes int   // the GraphQL document; for a GET, the whole encoded query of the URL. 15 KiB
-	JSONBytes  int64 // the body of a POST, and the part "operations" of an upload. 1 MiB
+	JSONBytes  int64 // the body of a POST, and the part "operations" of an upload. 2 MiB
 
 	// AnonymousBytes bounds the body of a POST of an anonymous caller. JSONBytes.
 	AnonymousBytes int64
@@ -43,9 +43,9 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		QueryBytes: cmp.Or(l.QueryBytes, 15<<10),
-		JSONBytes:  cmp.Or(l.JSONBytes, 1<<20),
+		JSONBytes:  cmp.Or(l.JSONBytes, 2<<20),
 
-		AnonymousBytes: cmp.Or(l.AnonymousBytes, l.JSONBytes, 1<<20),
+		AnonymousBytes: cmp.Or(l.AnonymousBytes, l.JSONBytes, 2<<20),
 
 		MapBytes:   cmp.Or(l.MapBytes, 64<<10),
 		Files:      cmp.Or(l.Files, 100),
@@ -68,6 +68,9 @@ type Options struct {
 	// Answers bounds the memory of answers until clients have read the answers. Nil
 	// means no bound.
 	Answers *cost.Pool
+
+	// Bodies bounds the memory of JSON bodies before decoding. Nil means no bound.
+	Bodies *Memory
 
 	// Decoded bounds the memory of decoded JSON bodies. Nil means no bound.
 	Decoded *Memory

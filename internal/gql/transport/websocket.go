@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +28,7 @@ import (
 // webSocket takes operations of any kind over a socket, by the protocol
 // graphql-transport-ws:
 // https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. The first message
-// has the token, {"Authorization": "Bearer <token>"}, because browsers cannot set
-// headers of a WebSocket.
+// has the token, because browsers cannot set headers of a WebSocket: see bearerOf.
 type webSocket struct{ options *Options }
 
 const (
@@ -181,7 +182,7 @@ func (s *socket) authenticate(ctx context.Context) (*caller.Caller, websocket.St
 		}
 	}
 	if by == nil {
-		return nil, closeForbidden, "Forbidden: send your token in connection_init"
+		return nil, closeForbidden, noBearer
 	}
 	if !s.slot.signIn(by) {
 		return nil, closeTryLater, fmt.Sprintf("You have %d sockets and event streams open, the limit for one person: close one",
@@ -191,17 +192,44 @@ func (s *socket) authenticate(ctx context.Context) (*caller.Caller, websocket.St
 	return by, 0, ""
 }
 
-// bearerOf returns the token in the payload of connection_init, or "".
+// noBearer is the reason for a connection_init without a token. A reason has at most
+// 123 bytes.
+const noBearer = "Forbidden: connection_init has no token in Authorization, authorization, headers.Authorization or authToken"
+
+// bearerOf returns the token in the payload of connection_init, or "". Clients have
+// several names for the token: {"Authorization": "Bearer <token>"} in any case, the
+// same within "headers", and {"authToken": "<token>"}.
 func bearerOf(payload json.RawMessage) string {
 	var fields map[string]any
 	if json.Unmarshal(payload, &fields) != nil {
 		return ""
 	}
-	for name, value := range fields {
-		text, ok := value.(string)
-		if scheme, bearer, _ := strings.Cut(text, " "); ok && strings.EqualFold(name, "authorization") && strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(bearer)
+	headers, _ := fields["headers"].(map[string]any)
+	return cmp.Or(authorization(fields), authorization(headers), tokenOf(fields["authToken"]))
+}
+
+// authorization returns the token in a field Authorization, in any case, or "".
+func authorization(fields map[string]any) string {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if strings.EqualFold(name, "authorization") {
+			if token := tokenOf(fields[name]); token != "" {
+				return token
+			}
 		}
+	}
+	return ""
+}
+
+// tokenOf returns the token in a value, "Bearer <token>" or "<token>". For any other
+// value tokenOf returns "".
+func tokenOf(value any) string {
+	text, _ := value.(string)
+	words := strings.Fields(text)
+	switch {
+	case len(words) == 1 && !strings.EqualFold(words[0], "Bearer"):
+		return words[0]
+	case len(words) == 2 && strings.EqualFold(words[0], "Bearer"):
+		return words[1]
 	}
 	return ""
 }
@@ -219,15 +247,27 @@ func (s *socket) read() (*message, websocket.StatusCode, string) {
 	return &m, 0, ""
 }
 
+// tooManyBodies is the reason for closing a socket without room for its message.
+const tooManyBodies = "The server has too many large requests: try again later"
+
 // subscribe starts an operation. If the socket has to be closed, subscribe returns the
 // close code and the reason.
 func (s *socket) subscribe(ctx context.Context, m *message) (websocket.StatusCode, string) {
 	if m.ID == "" || len(m.ID) > maxOperationID {
 		return closeBadRequest, "subscribe needs an id of at most 100 bytes"
 	}
-	release, err := s.options.reserveDecoded(ctx, len(m.Payload))
+	releaseBody, err := s.options.reserveBody(int64(len(m.Payload)))
 	if err != nil {
-		return closeTryLater, "The server has too many large requests: try again later"
+		return closeTryLater, tooManyBodies
+	}
+	releaseDecoded, err := s.options.reserveDecoded(ctx, len(m.Payload))
+	if err != nil {
+		releaseBody()
+		return closeTryLater, tooManyBodies
+	}
+	release := func() {
+		releaseDecoded()
+		releaseBody()
 	}
 	params, err := decodeParams("the payload", m.Payload)
 	if err != nil {
@@ -296,10 +336,6 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 		return
 	}
 	if operation.Operation.Operation != ast.Subscription {
-		if defers(operation) {
-			s.sendErrors(ctx, id, s.options.errorList(ctx, fault.BadInput, "@defer is not answered here: leave it out"))
-			return
-		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.options.Streams.Timeout)
 		defer cancel()

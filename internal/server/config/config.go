@@ -88,7 +88,7 @@ func Default() *Config {
 		InitTimeout:   5 * time.Second,
 		Transport: transport.Limits{
 			QueryBytes: 15 << 10,
-			JSONBytes:  1 << 20,
+			JSONBytes:  2 << 20,
 
 			AnonymousBytes: 64 << 10,
 

@@ -8,6 +8,7 @@ package httpd
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"mime"
 	"net"
@@ -54,6 +55,7 @@ func Wrap(next http.Handler, o Options) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		answer := &recorder{ResponseWriter: w}
+		rest := bodyRest(w, r)
 		header := answer.Header()
 		header.Set("X-Request-Id", req.ID)
 		header.Set("X-Content-Type-Options", "nosniff")
@@ -68,9 +70,40 @@ func Wrap(next http.Handler, o Options) http.Handler {
 			if abort {
 				panic(http.ErrAbortHandler)
 			}
+			if code := answer.code(); code >= http.StatusBadRequest && code != http.StatusRequestTimeout {
+				drain(answer, rest, o.Timeout)
+			}
 		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// maxDrain bounds the bytes that the server reads of a body after the answer.
+const maxDrain = 64 << 20
+
+// bodyRest returns the body of a request for drain, or nil for a request without a
+// body. A client that waits for "100 Continue" sends no body after a refusal.
+func bodyRest(w http.ResponseWriter, r *http.Request) io.Reader {
+	if r.ContentLength == 0 || r.Header.Get("Expect") != "" {
+		return nil
+	}
+	// Otherwise net/http forbids to read the body after the answer has begun.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	return r.Body
+}
+
+// drain sends an answer, and reads and discards the rest of the body for a bounded
+// time. Many clients, such as Python's, send the whole body before they read the
+// answer. If the server closed the connection meanwhile, such a client would see a
+// reset connection instead of the answer.
+func drain(w http.ResponseWriter, body io.Reader, timeout time.Duration) {
+	if body == nil {
+		return
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.Flush()
+	_ = connection.SetReadDeadline(time.Now().Add(timeout))
+	_, _ = io.CopyN(io.Discard, body, maxDrain)
 }
 
 // recovered answers for a handler after a panic. recovered returns true if the

@@ -129,6 +129,20 @@ func TestClients_TheProgramsOfThePageUploadAnnotateAndPage(t *testing.T) {
 	}
 }
 
+// Python's standard library sends the whole body before it reads the answer.
+func TestClients_APythonProgramReadsWhyItsUploadIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--max-upload-bytes=20000000", "--max-file-bytes=20000000")
+	path := filepath.Join(t.TempDir(), trap+".2020-06-20_20-00-01.jpg")
+	if err := os.WriteFile(path, make([]byte, 40_000_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said, err := s.foreign("examples", s.Password, "python3", "standard.py", path).CombinedOutput()
+	if err == nil || !strings.Contains(string(said), "TOO_LARGE: the body is larger than the limit of 20000000 bytes") {
+		t.Errorf("an upload of 40 MB: got %v, want TOO_LARGE\n%s", err, said)
+	}
+}
+
 // The blocks of the page name the file that they show, from clients/examples.
 func TestClients_ThePageShowsTheProgramsThatRunHere(t *testing.T) {
 	var shown []string

@@ -300,6 +300,26 @@ func TestLimits_AFloodLeavesTheServerAsItWas(t *testing.T) {
 	s.unharmed(before)
 }
 
+func TestLimits_ABodyHoldsTheObjectsThatTheContractNames(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	admin := s.admin()
+	md5 := admin.upload("REFUSE", snapshot(trap, 0, 1))[0].Image.Md5
+	for _, c := range []struct{ objects, vertices int }{{10_000, 3}, {1500, 60}} {
+		// As Python writes JSON; the blanks stand for digits of larger photographs.
+		contour := strings.Repeat("[ 100,  110], ", c.vertices-3) + "[ 100,  110], [ 120,  110], [ 120,  119]"
+		object := fmt.Sprintf(`{"name": "insect", "contour": [%s], "strokeColour": "#0000ff", "value": 1}`, contour)
+		body := fmt.Sprintf(`{"query": %q, "variables": {"input": [{"image": {"device": %q, "takenAt": %q}, "md5": %q,
+			"algorithm": {"name": "detector", "version": "%d"}, "objects": [%s%s]}]}}`,
+			`mutation Put($input: [AnnotationInput!]!) { putAnnotations(input: $input) { results { annotation { objectCount } } } }`,
+			trap, at(0), md5, c.vertices, strings.Repeat(object+", ", c.objects-1), object)
+		got := admin.send(strings.NewReader(body), "application/json")
+		if want := fmt.Sprintf(`"objectCount":%d`, c.objects); got.code() != "" || !strings.Contains(string(got.Data), want) {
+			t.Errorf("%d objects with %d vertices, %d bytes: got %d %.300s, want %s", c.objects, c.vertices, len(body), got.Status, got.Body, want)
+		}
+	}
+}
+
 func TestLimits_ASlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := start(t, "", "--timeout", "3s", "--upload-timeout", "3s")

@@ -221,7 +221,7 @@ func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing
 			s.send("a", "subscribe", subscribe)
 		}, 4409},
 		"a payload without query": {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{}) }, 4400},
-		"a large message":         {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{"query": strings.Repeat(" ", 2<<20)}) }, websocket.StatusMessageTooBig},
+		"a large message":         {func(s *socket) { in(s, admin); s.send("a", "subscribe", vars{"query": strings.Repeat(" ", 3<<20)}) }, websocket.StatusMessageTooBig},
 	} {
 		socket, _, err := s.dial(t, nil)
 		if err != nil {
@@ -255,6 +255,48 @@ func TestSubscribe_WhatIsAgainstTheProtocolClosesTheSocketWithItsCode(t *testing
 	full.send("d", "subscribe", vars{"query": "{ nonsense }"})
 	if m := full.next(); m.Type != "error" {
 		t.Errorf("subscribe to a wrong query: got %+v, want error", m)
+	}
+}
+
+func TestSubscribe_TheTokenHasSeveralNames(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--socket-init-timeout", "30s")
+	token := s.admin().Token
+	for name, payload := range map[string]vars{
+		"Authorization":              {"Authorization": "Bearer " + token},
+		"authorization":              {"authorization": "bearer " + token},
+		"AUTHORIZATION":              {"AUTHORIZATION": "Bearer  " + token},
+		"Authorization, bare":        {"Authorization": token},
+		"headers.Authorization":      {"headers": vars{"Authorization": "Bearer " + token}},
+		"headers.authorization":      {"headers": vars{"authorization": "Bearer " + token}},
+		"authToken":                  {"authToken": token},
+		"authToken with Bearer":      {"authToken": "Bearer " + token},
+		"an empty one and authToken": {"Authorization": "", "authToken": token},
+	} {
+		socket, _, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket.send("", "connection_init", payload)
+		if got, err := socket.read(); err != nil || got.Type != "connection_ack" {
+			t.Errorf("%s: got %+v, %v, want connection_ack", name, got, err)
+		}
+	}
+	for name, payload := range map[string]vars{
+		"nothing": {}, "another name": {"token": token}, "another scheme": {"Authorization": "Basic " + token}, "a number": {"authToken": 5},
+		"the scheme alone": {"Authorization": "Bearer"}, "headers that are a list": {"headers": []string{token}},
+	} {
+		socket, _, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket.send("", "connection_init", payload)
+		code, reason := socket.closed()
+		for _, looked := range []string{"Authorization", "authorization", "headers.Authorization", "authToken"} {
+			if code != 4403 || !strings.Contains(reason, looked) {
+				t.Errorf("%s: closed with %d %q, want 4403 and a reason that names %s", name, code, reason, looked)
+			}
+		}
 	}
 }
 

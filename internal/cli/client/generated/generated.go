@@ -101,7 +101,7 @@ type AnnotationInput struct {
 	Md5 string `json:"md5"`
 	// The algorithm that made the annotation.
 	Algorithm AlgorithmInput `json:"algorithm"`
-	// The objects, at most 10,000. An empty list means that the algorithm found no object.
+	// The objects, at most 10,000. An empty list means that the algorithm found no object. The body of the request bounds the objects too: see `Limits.bodyBytes`.
 	Objects []AnnotatedObjectInput `json:"objects"`
 }
 
@@ -670,7 +670,7 @@ var AllImageWarning = []ImageWarning{
 //
 // The limits in force.
 type Limits struct {
-	// The bytes of a JSON body, and of the part `operations` of an upload. Without a token, the limit is at most 65,536.
+	// The bytes of a JSON body, and of the part `operations` of an upload. By default, a body holds 10,000 objects with 3 vertices each, or 1,500 objects with 60 vertices each, in whole pixels. Without a token, the limit is at most 65,536.
 	BodyBytes int64 `json:"bodyBytes"`
 	// The files of one upload.
 	Files int `json:"files"`

@@ -1,12 +1,20 @@
 // The contract against that of the last release, docs/released.graphql: what
 // breaks a client has to be announced in CHANGELOG.md, by its coordinate, such
-// as `Image.md5`, in the part "Breaking" of what is not released yet.
+// as `Image.md5`, in the part "Breaking" of what is not released yet. And the
+// contract against what the server's introspection answers.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ChangeType, CriticalityLevel, diff } from "@graphql-inspector/core";
-import { buildSchema } from "graphql";
+import {
+  buildClientSchema,
+  buildSchema,
+  getIntrospectionQuery,
+  lexicographicSortSchema,
+  printSchema,
+} from "graphql";
+import { endpoint } from "./tagma.mjs";
 
 const read = (path) =>
   readFileSync(new URL(`../../../../${path}`, import.meta.url), "utf8");
@@ -88,6 +96,25 @@ for (const [what, now, path] of [
 test("what is new breaks nothing", async () => {
   const now = before.replace("first: Int", "first: Int, after: String");
   assert.deepEqual(await unannounced(before, now, ""), []);
+});
+
+test("introspection answers the contract", async () => {
+  const query = getIntrospectionQuery({
+    specifiedByUrl: true,
+    directiveIsRepeatable: true,
+    schemaDescription: true,
+    inputValueDeprecation: true,
+    oneOf: true,
+  });
+  const answer = await fetch(endpoint, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+  const { data, errors } = await answer.json();
+  assert.equal(errors, undefined);
+  const print = (schema) => printSchema(lexicographicSortSchema(schema));
+  assert.equal(print(buildClientSchema(data)), print(buildSchema(contract)));
 });
 
 test("the whole contract can be held against another", async () => {
