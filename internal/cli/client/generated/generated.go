@@ -54,7 +54,7 @@ func (v *AlgorithmInput) GetVersion() string { return v.Version }
 type AnnotatedObjectInput struct {
 	// The name of the object's class, 1 to 200 characters.
 	Name string `json:"name"`
-	// The outline of the object: at least 3 vertices. A vertex may lie outside the image by at most the width and height of the image.
+	// The outline of the object: at least 3 vertices that are not all on one line, without holes. A vertex may lie outside the image by at most the width and height of the image.
 	Contour json.RawMessage `json:"contour"`
 	// The colour to fill the object with, at most 50 characters.
 	FillColour *string `json:"fillColour"`
@@ -62,6 +62,10 @@ type AnnotatedObjectInput struct {
 	StrokeColour *string `json:"strokeColour"`
 	// A number whose meaning the algorithm defines.
 	Value *int `json:"value"`
+	// The confidence of the algorithm in the object, from 0 to 1.
+	Score *float64 `json:"score"`
+	// What else the algorithm says of the object: a JSON object of at most 20,000 bytes whose members the algorithm defines. Members named contour, name, stroke_colour, fill_colour, value or score are refused, because documents use these names for the fields of the object.
+	Attributes *json.RawMessage `json:"attributes"`
 }
 
 // GetName returns AnnotatedObjectInput.Name, and is useful for accessing the field via an interface.
@@ -79,6 +83,12 @@ func (v *AnnotatedObjectInput) GetStrokeColour() *string { return v.StrokeColour
 // GetValue returns AnnotatedObjectInput.Value, and is useful for accessing the field via an interface.
 func (v *AnnotatedObjectInput) GetValue() *int { return v.Value }
 
+// GetScore returns AnnotatedObjectInput.Score, and is useful for accessing the field via an interface.
+func (v *AnnotatedObjectInput) GetScore() *float64 { return v.Score }
+
+// GetAttributes returns AnnotatedObjectInput.Attributes, and is useful for accessing the field via an interface.
+func (v *AnnotatedObjectInput) GetAttributes() *json.RawMessage { return v.Attributes }
+
 // Annotation includes the requested fields of the GraphQL type Annotation.
 // The GraphQL type's documentation follows.
 //
@@ -86,7 +96,7 @@ func (v *AnnotatedObjectInput) GetValue() *int { return v.Value }
 // most one annotation of each algorithm and version. A person who annotates chooses
 // an algorithm name, such as by-hand.
 type Annotation struct {
-	// The whole annotation, as a document in the form of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}`. Contours use the nesting of OpenCV.
+	// The whole annotation, as a document in the form of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value, score}], metadata: {algo_name, algo_version, device, datetime, md5}}`. Contours use the nesting of OpenCV. An object also has the members of its `attributes`.
 	Document json.RawMessage `json:"document"`
 }
 
