@@ -228,10 +228,13 @@ func NewInput(v any) Input { return Input{value: v} }
 // refuses a polygon without an interior: all vertices are on one line.
 func (in Input) Check() (Polygon, error) {
 	polygon, err := Parse(in.value)
+	if err == nil {
+		err = polygon.checkInterior()
+	}
 	if err != nil {
 		return nil, err
 	}
-	return polygon, polygon.checkInterior()
+	return polygon, nil
 }
 
 // MarshalGQL writes the scalar Contour.

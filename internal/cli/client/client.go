@@ -74,10 +74,10 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
-// Limits returns the limits of the server. Commands call Limits first, and Limits does
-// not retry, so that a wrong address fails at once.
+// Limits returns the limits of the server. Commands call Limits first. Limits retries
+// for the client's Patience: a server that restarts must not end a nightly push.
 func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
-	got, err := generated.Server(ctx, c)
+	got, err := Retry(ctx, c, func() (*generated.ServerResponse, error) { return generated.Server(ctx, c) })
 	if err != nil {
 		return generated.Limits{}, err
 	}
