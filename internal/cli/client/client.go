@@ -94,6 +94,14 @@ func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
 	return info.Limits, err
 }
 
+// Impatient returns a client of the same server without Patience, so that Retry calls
+// its function once.
+func (c *Client) Impatient() *Client {
+	impatient := *c
+	impatient.options.Patience = 0
+	return &impatient
+}
+
 // Address returns the address of the server.
 func (c *Client) Address() string { return c.options.Server }
 

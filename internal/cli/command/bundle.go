@@ -14,14 +14,14 @@ import (
 	"tagma/internal/server/config"
 )
 
-// fingerprintCache returns the path of the cache of fingerprints, or "" without a
-// folder for caches.
-func fingerprintCache() string {
+// cachePath returns the path of a file in the folder for caches, or "" without such a
+// folder.
+func cachePath(name string) string {
 	folder, err := os.UserCacheDir()
 	if err != nil {
 		return ""
 	}
-	return filepath.Join(folder, "tagma", "fingerprints.db")
+	return filepath.Join(folder, "tagma", name)
 }
 
 func pushBundleCommand(c *config.Client) *cobra.Command {
@@ -42,7 +42,7 @@ It takes files whose names end in .yaml, .yml, model_final.pth, .svg, .jpeg, .jp
 		Example: `  tagma push bundle insects ~/models/insects`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprintCache()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), cachePath("fingerprints.db")
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err
@@ -93,7 +93,7 @@ takes its place, and has the time at which it was changed.`,
 			if number < 0 {
 				return misuse("--version is %d: give a number from 1 on", number)
 			}
-			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), fingerprintCache()
+			o.Output, o.Cache = progress.New(cmd.ErrOrStderr()), cachePath("fingerprints.db")
 			server, err := connect(c, o.Output)
 			if err != nil {
 				return err

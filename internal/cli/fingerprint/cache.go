@@ -3,14 +3,9 @@ package fingerprint
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"tagma/internal/cli/cachefile"
 )
 
 // cache stores the fingerprints of files by path, size, and the times of their
@@ -27,49 +22,16 @@ type cache struct {
 // batchSize is the number of fingerprints in one transaction.
 const batchSize = 500
 
-// openCache opens the cache, and creates the file if necessary. A file that is no
-// database is replaced by an empty cache.
+// openCache opens the cache, and creates the file if necessary.
 func openCache(ctx context.Context, path string) (*cache, error) {
-	if path == "" {
-		return nil, errors.New("there is no folder for caches")
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	opened, err := openDatabase(ctx, path)
-	if !isDamage(err) {
-		return opened, err
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if removeErr := os.Remove(path + suffix); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-			return nil, errors.Join(err, removeErr)
-		}
-	}
-	return openDatabase(ctx, path)
-}
-
-func openDatabase(ctx context.Context, path string) (*cache, error) {
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
+	db, err := cachefile.Open(ctx, path,
+		`DROP TABLE IF EXISTS fingerprints`, // of older versions, without the time of the last change
+		`CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER NOT NULL,
+			modified INTEGER NOT NULL, changed INTEGER NOT NULL, md5 TEXT NOT NULL) WITHOUT ROWID`)
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	for _, statement := range []string{
-		`DROP TABLE IF EXISTS fingerprints`, // of older versions, without the time of the last change
-		`CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER NOT NULL,
-			modified INTEGER NOT NULL, changed INTEGER NOT NULL, md5 TEXT NOT NULL) WITHOUT ROWID`,
-	} {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
-	}
 	return &cache{db: db}, nil
-}
-
-// isDamage reports whether SQLite cannot read the file as a database.
-func isDamage(err error) bool {
-	failure, ok := errors.AsType[*sqlite.Error](err)
-	return ok && (failure.Code()&0xff == sqlite3.SQLITE_NOTADB || failure.Code()&0xff == sqlite3.SQLITE_CORRUPT)
 }
 
 // get returns the MD5 of a file, or "" if the cache has none.
