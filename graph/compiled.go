@@ -315,7 +315,11 @@ func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) 
 	if !hasName && request.Arguments["name"] != nil {
 		return nil, fmt.Errorf("the argument name is a %T, want a string", request.Arguments["name"])
 	}
-	copyStored := !hasName && request.SelectsExactly(annotations.Fields[:]...)
+	fields := len(annotations.Fields)
+	if !request.SelectsExactly(annotations.Fields[:]...) {
+		fields = annotations.RequiredFields
+	}
+	copyStored := !hasName && request.SelectsExactly(annotations.Fields[:fields]...)
 	numbers, objectsPerItem := make([]int, len(request.Fields)), 1
 	for n, field := range request.Fields {
 		numbers[n] = annotations.FieldNumber(field.Name) // -1 for a __typename
@@ -334,7 +338,7 @@ func bindObjects(request selection.BindRequest) (selection.FieldEncoder, error) 
 			if err != nil {
 				return b, err
 			}
-			if all, ok := annotations.AppendAll(b, stored, int(count)); ok {
+			if all, ok := annotations.AppendAll(b, stored, int(count), fields); ok {
 				request.CountObjects(objectsPerItem * int(count))
 				return all, nil
 			}

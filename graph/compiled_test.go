@@ -153,6 +153,8 @@ func (w *ways) fill(t testing.TB) {
 		[]any{[]any{1.0, 2.0}, []any{3.5, -4.0}, []any{1e6, 1e-7}},
 		[]any{[]any{0.0, 0.0}, []any{2592.0, 0.0}, []any{2592.0, 1944.0}, []any{0.0, 1944.0}},
 	}
+	scores := []float64{0.93, 1e-7}
+	attributes := []rawjson.Value{nil, rawjson.Value(`{"b":[{"Box":[1,2]}],"a":1e2}`), rawjson.Value(`{"a":"<\" \u2028ä"}`)}
 	made := 0
 	for d, name := range traps {
 		check(db.Device.Create().SetID(name).SetCreatedAt(now).Exec(ctx))
@@ -193,7 +195,8 @@ func (w *ways) fill(t testing.TB) {
 						object.Name = "moth"
 					}
 					if k%2 == 0 {
-						object.FillColour, object.Value = &odd[3], &k
+						object.FillColour, object.Value, object.Score = &odd[3], &k, &scores[n%2]
+						object.Attributes = attributes[(n+k/2)%len(attributes)]
 					}
 					objects = append(objects, object)
 				}

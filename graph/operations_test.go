@@ -234,7 +234,7 @@ func (d *drawing) field(of string, depth int) string {
 		return "__typename"
 	}
 	if of == "Annotation" && name == "objects" && d.chance(2) {
-		return alias + name + arguments + d.directives() + " { name contour fillColour strokeColour value boundingBox { x y width height } area }"
+		return alias + name + arguments + d.directives() + " { name contour fillColour strokeColour value boundingBox { x y width height } area" + d.pick("", " score attributes", " score") + " }"
 	}
 	return alias + name + arguments + d.directives() + d.selections(definition.Type.Name(), depth+1)
 }

@@ -2,8 +2,10 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -11,6 +13,7 @@ import (
 
 	"tagma/internal/base/instant"
 	"tagma/internal/base/jsonscan"
+	"tagma/internal/base/rawjson"
 	"tagma/internal/domain/annotations"
 	"tagma/internal/domain/images"
 	"tagma/internal/gql/transport"
@@ -138,8 +141,16 @@ var (
 	keyFields         = []string{"device", "takenAt"}
 	additionFields    = []string{"image", "md5", "algorithm", "objects"}
 	algorithmFields   = []string{"name", "version"}
-	objectFields      = []string{"name", "contour", "fillColour", "strokeColour", "value"}
+	objectFields      = []string{"name", "contour", "fillColour", "strokeColour", "value", "score", "attributes"}
 )
+
+// readJSON reads the scalar JSON as gqlgen does, and reports whether text is valid.
+func readJSON(to *rawjson.Value, text string) bool {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	return json.Valid([]byte(text)) && decoder.Decode(&value) == nil && to.UnmarshalGQL(value) == nil
+}
 
 // decodeTexts decodes an object whose fields are all required texts.
 func decodeTexts(s *jsonscan.Scanner, fields []string, dest ...*string) bool {
@@ -207,6 +218,15 @@ func decodeObject(s *jsonscan.Scanner, o *annotations.NewObject) bool {
 			value, ok = s.Int32()
 			o.Value = &value
 			return ok
+		case n == 5:
+			var score float64
+			score, ok = s.Number()
+			o.Score = &score
+			return ok
+		case n == 6:
+			var text string
+			text, ok = s.Skip()
+			return ok && readJSON(&o.Attributes, text)
 		}
 		colour, ok := s.Text()
 		if n == 2 {

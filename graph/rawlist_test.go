@@ -78,6 +78,7 @@ func drawAdditions(r *rapid.T) []any {
 		return l.members(r, map[string]any{
 			"name": l.other(r, rapid.SampledFrom(odd).Draw(r, "name")), "contour": l.other(r, contour),
 			"fillColour": l.other(r, nil), "strokeColour": l.other(r, "#ff0000"), "value": l.other(r, 7),
+			"score": l.other(r, 0.5), "attributes": l.other(r, map[string]any{"b": []any{json.Number("1.50"), "<"}, "a": nil}),
 		})
 	})
 	items := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) any {
@@ -105,7 +106,7 @@ func TestRawList_IsDecodedAsAShortList(t *testing.T) {
 			`query($list: [ImageFingerprint!]!) { diffImages(images: $list) { takenAt verdict image { id } } }`:          drawPrints,
 			`query($list: [ImageFingerprint!]) { a: diffImages(images: $list) { verdict } b: device(name: "x") { id } }`: drawPrints,
 			`mutation($list: [AnnotationInput!]!) { putAnnotations(input: $list, atomic: false) {
-				results { annotation { id objectCount objects { name contour value area } } problems { path message } } } }`: drawAdditions,
+				results { annotation { id objectCount objects { name contour value area score attributes } } problems { path message } } } }`: drawAdditions,
 			`mutation($list: [AnnotationInput!]!) { putAnnotations(input: $list) { results { annotation { id } } } }`: drawAdditions,
 			`query($list: [ImageKey!]!) { images(keys: $list) { id } }`: func(r *rapid.T) []any {
 				return []any{imageKey(0, 1), imageKey(0, rapid.IntRange(1, 77).Draw(r, "image"))}
@@ -163,7 +164,7 @@ func TestRawList_AListWithoutErrorsIsDecodedHere(t *testing.T) {
 	for of, text := range map[string]string{
 		"ImageFingerprint": `[{"device": "0a5bb6f4", "takenAt": "2020-06-20T21:33:24Z", "md5": "0123"}]`,
 		"AnnotationInput": `[{"image": {"device": "0a5bb6f4", "takenAt": "2020-06-20T21:33:24Z"}, "md5": "0123", "algorithm": {"name": "a", "version": "1"},
-			"objects": [{"name": "moth", "contour": [[0, 1], [2.5, -3], [4, 5e1]], "value": 3, "fillColour": null}]}]`,
+			"objects": [{"name": "moth", "contour": [[0, 1], [2.5, -3], [4, 5e1]], "value": 3, "fillColour": null, "score": 0.5, "attributes": {"a": [1]}}]}]`,
 	} {
 		if schema.Types[of] == nil {
 			t.Errorf("the schema has no %s", of)

@@ -1204,7 +1204,7 @@ type Annotation implements Node {
     "Return only objects with this name."
     name: String
   ): [AnnotatedObject!]!
-  "The whole annotation, as a document in the form of the Sticky Pi API: ` + "`" + `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}` + "`" + `. Contours use the nesting of OpenCV."
+  "The whole annotation, as a document in the form of the Sticky Pi API: ` + "`" + `{annotations: [{contour, name, stroke_colour, fill_colour, value, score}], metadata: {algo_name, algo_version, device, datetime, md5}}` + "`" + `. Contours use the nesting of OpenCV. An object also has the members of its ` + "`" + `attributes` + "`" + `."
   document: JSON!
   "The time when the server received it."
   createdAt: DateTime!
@@ -1242,6 +1242,10 @@ type AnnotatedObject {
   boundingBox: BoundingBox!
   "The area inside the outline in square pixels, by the shoelace formula."
   area: Float!
+  "The confidence of the algorithm in the object, from 0 to 1."
+  score: Float
+  "What else the algorithm said of the object: a JSON object whose members the algorithm defines, or null."
+  attributes: JSON
 }
 
 """
@@ -1289,7 +1293,7 @@ An object of an annotation.
 input AnnotatedObjectInput {
   "The name of the object's class, 1 to 200 characters."
   name: String!
-  "The outline of the object: at least 3 vertices. A vertex may lie outside the image by at most the width and height of the image."
+  "The outline of the object: at least 3 vertices that are not all on one line, without holes. A vertex may lie outside the image by at most the width and height of the image."
   contour: Contour!
   "The colour to fill the object with, at most 50 characters."
   fillColour: String
@@ -1297,6 +1301,10 @@ input AnnotatedObjectInput {
   strokeColour: String
   "A number whose meaning the algorithm defines."
   value: Int
+  "The confidence of the algorithm in the object, from 0 to 1."
+  score: Float
+  "What else the algorithm says of the object: a JSON object of at most 20,000 bytes whose members the algorithm defines. Members named contour, name, stroke_colour, fill_colour, value or score are refused, because documents use these names for the fields of the object."
+  attributes: JSON
 }
 
 """
@@ -2282,6 +2290,10 @@ func (ec *executionContext) childFields_AnnotatedObject(ctx context.Context, fie
 		return ec.fieldContext_AnnotatedObject_boundingBox(ctx, field)
 	case "area":
 		return ec.fieldContext_AnnotatedObject_area(ctx, field)
+	case "score":
+		return ec.fieldContext_AnnotatedObject_score(ctx, field)
+	case "attributes":
+		return ec.fieldContext_AnnotatedObject_attributes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AnnotatedObject", field.Name)
 }
@@ -4840,6 +4852,52 @@ func (ec *executionContext) _AnnotatedObject_area(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_AnnotatedObject_area(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AnnotatedObject", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _AnnotatedObject_score(ctx context.Context, field graphql.CollectedField, obj *annotations.Object) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AnnotatedObject_score(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Score, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *float64) graphql.Marshaler {
+			return ec.marshalOFloat2ᚖfloat64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AnnotatedObject_score(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AnnotatedObject", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _AnnotatedObject_attributes(ctx context.Context, field graphql.CollectedField, obj *annotations.Object) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AnnotatedObject_attributes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attributes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
+			return ec.marshalOJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AnnotatedObject_attributes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AnnotatedObject", field, false, false, errors.New("field of type JSON does not have child fields"))
 }
 
 func (ec *executionContext) _Annotation_id(ctx context.Context, field graphql.CollectedField, obj *generated.Annotation) (ret graphql.Marshaler) {
@@ -14603,7 +14661,7 @@ func (ec *executionContext) unmarshalInputAnnotatedObjectInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "contour", "fillColour", "strokeColour", "value"}
+	fieldsInOrder := [...]string{"name", "contour", "fillColour", "strokeColour", "value", "score", "attributes"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -14645,6 +14703,20 @@ func (ec *executionContext) unmarshalInputAnnotatedObjectInput(ctx context.Conte
 				return it, err
 			}
 			it.Value = data
+		case "score":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("score"))
+			data, err := ec.unmarshalOFloat2ᚖfloat64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Score = data
+		case "attributes":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attributes"))
+			data, err := ec.unmarshalOJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Attributes = data
 		}
 	}
 	return it, nil
@@ -15662,6 +15734,16 @@ func (ec *executionContext) _AnnotatedObject(ctx context.Context, sel ast.Select
 		case "area":
 			out.Values[i] = ec._AnnotatedObject_area(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "score":
+			out.Values[i] = ec._AnnotatedObject_score(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "attributes":
+			out.Values[i] = ec._AnnotatedObject_attributes(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -23864,6 +23946,22 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	_ = ctx
 	res := scalar.MarshalInt(*v)
 	return res
+}
+
+func (ec *executionContext) unmarshalOJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, v any) (rawjson.Value, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res rawjson.Value
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOJSON2tagmaᚋinternalᚋbaseᚋrawjsonᚐValue(ctx context.Context, sel ast.SelectionSet, v rawjson.Value) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalOLabelSet2ᚖtagmaᚋentᚋgeneratedᚐLabelSet(ctx context.Context, sel ast.SelectionSet, v *generated.LabelSet) graphql.Marshaler {

@@ -36,10 +36,10 @@ func Parse(v any) (Polygon, error) {
 		}
 		return polygon, nil
 	}
-	list, ok := v.([]any)
-	if !ok {
-		return nil, fmt.Errorf("a contour is a list of vertices: [[x, y], …]")
+	if err := checkForm(v); err != nil {
+		return nil, err
 	}
+	list, _ := v.([]any) // checkForm refuses any other type
 	if err := checkLength(len(list)); err != nil {
 		return nil, err
 	}
@@ -66,11 +66,14 @@ func checkLength(vertices int) error {
 
 func parsePoint(v any) (Point, error) {
 	pair, ok := v.([]any)
-	if ok && len(pair) == 1 { // OpenCV's nesting
-		pair, ok = pair[0].([]any)
+	if ok && len(pair) == 1 && isList(pair[0]) { // OpenCV's nesting
+		pair, _ = pair[0].([]any)
 	}
-	if !ok || len(pair) != 2 {
-		return Point{}, fmt.Errorf("is not a pair [x, y]")
+	if !ok {
+		return Point{}, fmt.Errorf("is %s, not a pair [x, y]", jsonType(v))
+	}
+	if len(pair) != 2 {
+		return Point{}, fmt.Errorf("is not a pair [x, y]: its length is %d", len(pair))
 	}
 	var point Point
 	for i, coordinate := range pair {
@@ -96,7 +99,7 @@ func parseNumber(v any) (float64, error) {
 	case int:
 		n = float64(v)
 	default:
-		err = fmt.Errorf("not a number")
+		return 0, fmt.Errorf("has %s as a coordinate: a coordinate is a number of pixels", jsonType(v))
 	}
 	if err != nil || math.IsNaN(n) || math.Abs(n) > maxCoordinate {
 		return 0, fmt.Errorf("has the coordinate %.40q, which is not a finite number of pixels", fmt.Sprint(v))
@@ -113,7 +116,11 @@ func (p Polygon) Box() [4]float64 {
 			high[axis] = math.Max(high[axis], point[axis])
 		}
 	}
-	return [4]float64{low[0], low[1], high[0] - low[0], high[1] - low[1]}
+	return [4]float64{
+		low[0], low[1],
+		withoutNoise(high[0]-low[0], sumDigits, math.Max(math.Abs(low[0]), math.Abs(high[0]))),
+		withoutNoise(high[1]-low[1], sumDigits, math.Max(math.Abs(low[1]), math.Abs(high[1]))),
+	}
 }
 
 // Area returns the area that p encloses, in square pixels, by the shoelace
@@ -128,7 +135,40 @@ func (p Polygon) Area() float64 {
 		bx, by := p[i+1][0]-origin[0], p[i+1][1]-origin[1]
 		doubleArea += ax*by - bx*ay
 	}
-	return math.Abs(doubleArea) / 2
+	area := math.Abs(doubleArea) / 2
+	if isExact(area) {
+		return area
+	}
+	box := p.Box()
+	farthest := math.Max(math.Abs(origin[0]), math.Abs(origin[1])) + math.Max(box[2], box[3])
+	return withoutNoise(area, productDigits, farthest*math.Max(box[2], box[3]))
+}
+
+// The decimal digits that float64 computes without a visible error: of a
+// difference, relative to the larger operand, and of a sum of products, relative
+// to the largest possible product.
+const (
+	sumDigits     = 15
+	productDigits = 14
+)
+
+// isExact reports whether v is a multiple of 0.5, as the measures of outlines in
+// whole pixels are.
+func isExact(v float64) bool { return 2*v == math.Trunc(2*v) }
+
+// withoutNoise returns a computed value rounded to the given number of decimal
+// digits of magnitude, which is the magnitude of the operands. Without rounding,
+// 409.1-13.3 prints as 395.80000000000007.
+func withoutNoise(v float64, digits int, magnitude float64) float64 {
+	if isExact(v) {
+		return v
+	}
+	decimals := digits - int(math.Ceil(math.Log10(magnitude)))
+	if decimals < 1 || decimals > 22 { // a float64 holds powers of ten up to 1e22 exactly
+		return v
+	}
+	unit := math.Pow10(decimals)
+	return math.Round(v*unit) / unit
 }
 
 // AppendJSON appends p as [[x,y],…], with whole numbers without a decimal
@@ -184,8 +224,18 @@ type Input struct{ value any }
 // NewInput returns v as the contour of a request.
 func NewInput(v any) Input { return Input{value: v} }
 
-// Check returns the polygon of the input, or the error of Parse.
-func (in Input) Check() (Polygon, error) { return Parse(in.value) }
+// Check returns the polygon of the input, or the error of Parse. Check also
+// refuses a polygon without an interior: all vertices are on one line.
+func (in Input) Check() (Polygon, error) {
+	polygon, err := Parse(in.value)
+	if err == nil {
+		err = polygon.checkInterior()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return polygon, nil
+}
 
 // MarshalGQL writes the scalar Contour.
 func (in Input) MarshalGQL(w io.Writer) { _ = json.NewEncoder(w).Encode(in.value) }

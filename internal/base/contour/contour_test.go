@@ -41,22 +41,33 @@ func TestParse_BothNestingsAreTheSamePolygon(t *testing.T) {
 
 func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 	for text, want := range map[string]string{
-		`null`:                        "list of vertices",
-		`{}`:                          "list of vertices",
-		`"[[0,0],[1,0],[0,1]]"`:       "list of vertices",
-		`[]`:                          "at least 3 vertices, this one has 0",
-		`[[0,0],[1,1]]`:               "this one has 2",
-		`[0,0,1,1]`:                   "vertex 0 is not a pair",
-		`[[0,0],[1,0],[0]]`:           "vertex 2 is not a pair",
-		`[[0,0],[1,0],[0,1,2]]`:       "vertex 2 is not a pair",
-		`[[0,0],[[1,0],[2,0]],[0,1]]`: `vertex 1 has the coordinate "[1 0]"`,
-		`[[0,0],[[[1,0]]],[0,1]]`:     "vertex 1 is not a pair",
-		`[[0,0],[1,"0"],[0,1]]`:       `vertex 1 has the coordinate "0"`,
-		`[[0,0],[1,null],[0,1]]`:      "not a finite number",
-		`[[0,0],[1,true],[0,1]]`:      "not a finite number",
-		`[[0,0],[1,1e400],[0,1]]`:     "not a finite number",
-		`[[0,0],[1,-1e400],[0,1]]`:    "not a finite number",
-		`[[0,0],[1,-1e10],[0,1]]`:     "not a finite number",
+		`null`:                                "is null: a contour is a list of vertices",
+		`7`:                                   "is a number: a contour is a list of vertices",
+		`true`:                                "is a boolean: ",
+		`{}`:                                  "is an object: a contour is a list of vertices",
+		`{"counts":"a","size":[1,2]}`:         "is a mask in COCO's run-length form",
+		`{"type":"Polygon","coordinates":[]}`: "is a GeoJSON object",
+		`"[[0,0],[1,0],[0,1]]"`:               "is a string: a contour is a list of vertices",
+		`[]`:                                  "at least 3 vertices, this one has 0",
+		`[[0,0],[1,1]]`:                       "this one has 2",
+		`[0,0,1,1]`:                           "is a flat list of numbers, as COCO writes",
+		`[[0,0,1,0,1,1]]`:                     "has a flat list of 6 numbers, as COCO writes",
+		`[[0,0,1,0,1,1],[5,5,6,5,6,6]]`:       "each further part as an object of its own",
+		`[[[0,0],[1,0],[0,1]]]`:               "is a list of one ring",
+		`[[[0,0],[9,0],[0,9]],[[1,1],[2,1],[1,2]]]`: "has 2 rings: an outline has no holes",
+		`[[[[0,0]],[[9,0]],[[0,9]]]]`:               "is a list of one ring",
+		`[[0,0],[1,0],[0]]`:                         "vertex 2 is not a pair [x, y]: its length is 1",
+		`[[0,0],[1,0],[0,1,2]]`:                     "vertex 2 is not a pair [x, y]: its length is 3",
+		`[[0,0],[1,0],{"x":0,"y":1}]`:               "vertex 2 is an object, not a pair",
+		`[[0,0],[1,0],7]`:                           "vertex 2 is a number, not a pair",
+		`[[0,0],[[1,0],[2,0]],[0,1]]`:               "vertex 1 has a list as a coordinate",
+		`[[0,0],[[[1,0]]],[0,1]]`:                   "vertex 1 is not a pair",
+		`[[0,0],[1,"0"],[0,1]]`:                     "vertex 1 has a string as a coordinate: a coordinate is a number of pixels",
+		`[[0,0],[1,null],[0,1]]`:                    "has null as a coordinate",
+		`[[0,0],[1,true],[0,1]]`:                    "has a boolean as a coordinate",
+		`[[0,0],[1,1e400],[0,1]]`:                   "not a finite number",
+		`[[0,0],[1,-1e400],[0,1]]`:                  "not a finite number",
+		`[[0,0],[1,-1e10],[0,1]]`:                   "not a finite number",
 	} {
 		if _, err := Parse(decode(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one that contains %q", text, err, want)
@@ -70,6 +81,63 @@ func TestParse_RefusesWhatIsNoPolygonAndSaysWhere(t *testing.T) {
 	many := make([]any, MaxVertices+1)
 	if _, err := Parse(many); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("too many vertices: %v", err)
+	}
+}
+
+func TestCheck_RefusesAPolygonWithoutAnInterior(t *testing.T) {
+	for text, want := range map[string]string{
+		`[[7,8],[7,8],[7,8]]`:                               "has 3 vertices at one point",
+		`[[7,8],[7,8],[9,8]]`:                               "has 3 vertices on one line",
+		`[[0,0],[1,1],[2,2],[1,1]]`:                         "has 4 vertices on one line",
+		`[[[0.1,0.1]],[[0.2,0.2]],[[0.3,0.3]]]`:             "has 3 vertices on one line",
+		`[[2000.1,1000.1],[2000.4,1000.7],[2000.3,1000.5]]`: "has 3 vertices on one line",
+	} {
+		if _, err := NewInput(decode(t, text)).Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one that contains %q", text, err, want)
+		}
+		if _, err := Parse(decode(t, text)); err != nil { // older servers stored such contours
+			t.Errorf("parsing the stored contour %s: got error %v, want none", text, err)
+		}
+	}
+	for _, text := range []string{
+		`[[0,0],[1000,0],[500,0.001]]`, `[[7,8],[7,8],[9,8],[7,9]]`, `[[0,0],[1,1],[1,0],[0,1]]`, `[[0,0],[1e-6,0],[0,1e-6]]`,
+		`[[1e8,1e8],[100000001,1e8],[100000001,100000001]]`,
+	} {
+		if _, err := NewInput(decode(t, text)).Check(); err != nil {
+			t.Errorf("%s: got error %v, want none", text, err)
+		}
+	}
+}
+
+func TestBoxAndArea_HaveNoBinaryNoise(t *testing.T) {
+	for text, want := range map[string]string{
+		`[[13.3,7.1],[409.1,7.1],[409.1,8.2],[13.3,8.2]]`:               "[13.3,7.1,395.8,1.1] 435.38",
+		`[[100.1,200.2],[122.1,200.2],[122.1,218.2],[100.1,218.2]]`:     "[100.1,200.2,22,18] 396",
+		`[[-0.3,0.1],[0.6,0.1],[0.6,0.7]]`:                              "[-0.3,0.1,0.9,0.6] 0.27",
+		`[[2591.999,1943.001],[2592.003,1943.001],[2592.003,1943.006]]`: "[2591.999,1943.001,0.004,0.005] 0.00001",
+		`[[0,0],[3,0],[3,1.5]]`:                                         "[0,0,3,1.5] 2.25",
+		`[[1,2],[30,2],[30,40.5]]`:                                      "[1,2,29,38.5] 558.25",
+		`[[0,0],[123456789,0],[123456789,3]]`:                           "[0,0,123456789,3] 185185183.5",
+	} {
+		polygon, err := NewInput(decode(t, text)).Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []byte{'['}
+		for n, v := range polygon.Box() {
+			if n > 0 {
+				got = append(got, ',')
+			}
+			got = AppendNumber(got, v)
+		}
+		got = AppendNumber(append(got, "] "...), polygon.Area())
+		if string(got) != want {
+			t.Errorf("box and area of %s: got %s, want %s", text, got, want)
+		}
+	}
+	third := Polygon{{100.0 / 3, 50}, {100.0/3 + 22, 50}, {100.0/3 + 22, 68}, {100.0 / 3, 68}}
+	if box := third.Box(); box[2] != 22 || third.Area() != 396 {
+		t.Errorf("a rectangle from 100/3 on: got width %v and area %v, want 22 and 396", box[2], third.Area())
 	}
 }
 

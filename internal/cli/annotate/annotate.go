@@ -11,7 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,37 +38,47 @@ type Options struct {
 	// Problem is called with each problem of a document: the place, such as
 	// "night.json" or "night.json, document 2", and the description.
 	Problem func(place, what string)
+
+	// Unknown is called at the end with each field without a place in an annotation,
+	// and the number of documents with the field.
+	Unknown func(field string, documents int)
 }
 
 // Tally counts documents by result.
 type Tally struct{ Annotated, Refused int }
 
-// document is an annotation to send.
-type document struct {
-	source string
-	input  generated.AnnotationInput
-}
-
 // run is one call of Files.
 type run struct {
 	Options
-	client   *client.Client
-	maxBytes int64 // largest size of the annotations in a request, in bytes
-	tally    Tally
-	batch    []document
-	bytes    int64 // size of the batch
+	client         *client.Client
+	maxBytes       int64 // largest size of the annotations in a request, in bytes
+	contradictions *contradictions
+	unknown        map[string]int // number of documents by field
+	tally          Tally
+	batch          []*document
+	bytes          int64 // size of the batch
 }
 
-// Files sends the annotations in files. A file holds one or more documents.
-// Files returns an error only for problems outside a single document.
+// Files sends the annotations in files. A file holds one or more documents. Files
+// reads each file twice, first to find contradictions. Files returns an error only for
+// problems outside a single document.
 func Files(ctx context.Context, c *client.Client, names []string, o Options) (Tally, error) {
 	limits, err := c.Limits(ctx)
 	if err != nil {
 		return Tally{}, err
 	}
-	r := &run{Options: o, client: c, maxBytes: limits.BodyBytes - overheadBytes}
-	for _, name := range names {
-		if err := r.file(ctx, name); err != nil {
+	sources, err := openSources(names, o.Stdin)
+	defer removeCopies(sources)
+	if err != nil {
+		return Tally{}, err
+	}
+	r := &run{Options: o, client: c, maxBytes: limits.BodyBytes - overheadBytes, unknown: map[string]int{}}
+	defer r.reportUnknown()
+	if r.contradictions, err = findContradictions(ctx, sources); err != nil {
+		return Tally{}, err
+	}
+	for _, s := range sources {
+		if err := s.read(func(d *document) error { return r.add(ctx, d) }); err != nil {
 			return r.tally, err
 		}
 	}
@@ -82,61 +93,43 @@ func (r *run) atomicFailure() (Tally, error) {
 	return Tally{Refused: r.tally.Refused}, errors.New("nothing was annotated: with --atomic it is all or none")
 }
 
-func (r *run) problem(place, format string, args ...any) {
+// refuse reports the problems of a document.
+func (r *run) refuse(d *document, problems ...string) {
 	r.tally.Refused++
-	r.Problem(place, fmt.Sprintf(format, args...))
+	for _, problem := range problems {
+		r.Problem(d.place, problem)
+	}
 }
 
-// file reads a file, and sends whenever a request is full.
-func (r *run) file(ctx context.Context, name string) error {
-	reader := r.Stdin
-	if name != standardInput {
-		f, err := os.Open(name)
-		if err != nil {
-			r.problem(name, "%s", err)
-			return nil
-		}
-		defer f.Close()
-		reader = f
-	}
-	decoder := json.NewDecoder(reader)
-	for n := 1; ; n++ {
-		source := name
-		if n > 1 {
-			source = fmt.Sprintf("%s, document %d", name, n)
-		}
-		var text json.RawMessage
-		err := decoder.Decode(&text)
-		if errors.Is(err, io.EOF) && n > 1 {
-			return nil
-		}
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		if err != nil { // the start of the next document is unknown
-			r.problem(source, "%s", explain(err))
-			return nil
-		}
-		input, err := parse(text)
-		if err != nil {
-			r.problem(source, "%s", err)
-			continue
-		}
-		if err := r.add(ctx, source, input); err != nil {
-			return err
-		}
+func (r *run) reportUnknown() {
+	for _, field := range slices.Sorted(maps.Keys(r.unknown)) {
+		r.Unknown(field, r.unknown[field])
 	}
 }
 
 // add adds a document to the batch. If the batch is full, add sends it first.
-func (r *run) add(ctx context.Context, source string, input generated.AnnotationInput) error {
-	text, err := json.Marshal(input)
+func (r *run) add(ctx context.Context, d *document) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, field := range d.unknown {
+		r.unknown[field]++
+	}
+	if len(d.problems) > 0 {
+		r.refuse(d, d.problems...)
+		return nil
+	}
+	if other := r.contradictions.of(d); other != "" {
+		r.refuse(d, other+" has other objects for the same image, algorithm and version: neither is sent; leave one out, or give it a new version")
+		return nil
+	}
+	text, err := json.Marshal(d.input)
 	if err != nil {
 		return err
 	}
 	size := int64(len(text)) + 1
 	if size > r.maxBytes {
-		r.problem(source, "it has %d bytes, and the server takes at most %d at once: its operator can raise --max-body-bytes", size, r.maxBytes)
+		r.refuse(d, fmt.Sprintf("it has %d bytes, and the server takes at most %d at once: its operator can raise --max-body-bytes", size, r.maxBytes))
 		return nil
 	}
 	if r.bytes+size > r.maxBytes || !r.Atomic && len(r.batch) == maxBatch {
@@ -147,7 +140,7 @@ func (r *run) add(ctx context.Context, source string, input generated.Annotation
 			return err
 		}
 	}
-	r.batch = append(r.batch, document{source: source, input: input})
+	r.batch = append(r.batch, d)
 	r.bytes += size
 	return nil
 }
@@ -176,7 +169,7 @@ func (r *run) send(ctx context.Context) error {
 		}
 		r.tally.Refused++
 		for _, p := range result.Problems {
-			r.Problem(batch[n].source, relativeMessage(p.Path, p.Message))
+			r.Problem(batch[n].place, relativeMessage(p.Path, p.Message))
 		}
 	}
 	return nil
@@ -184,7 +177,7 @@ func (r *run) send(ctx context.Context) error {
 
 // reportRefusal reports the problems of the documents in a refused request. It
 // returns err if the documents are not the cause.
-func (r *run) reportRefusal(batch []document, err error) error {
+func (r *run) reportRefusal(batch []*document, err error) error {
 	refusal, isFault := errors.AsType[*fault.Error](err)
 	if !isFault || len(refusal.Problems) == 0 {
 		return err
@@ -196,7 +189,7 @@ func (r *run) reportRefusal(batch []document, err error) error {
 			return err
 		}
 		indexes[n] = true
-		r.Problem(batch[n].source, relativeMessage(p.Path, p.Message))
+		r.Problem(batch[n].place, relativeMessage(p.Path, p.Message))
 	}
 	r.tally.Refused += len(indexes)
 	_, err = r.atomicFailure()
@@ -213,10 +206,20 @@ func inputIndex(path []string) (int, bool) {
 }
 
 // relativeMessage returns the message of a problem, with the path inside the
-// annotation.
+// document.
 func relativeMessage(path []string, message string) string {
-	if _, ok := inputIndex(path); ok && len(path) > 2 {
-		return strings.Join(path[2:], ".") + ": " + message
+	if _, ok := inputIndex(path); !ok || len(path) <= 2 {
+		return message
 	}
-	return message
+	relative := slices.Clone(path[2:])
+	if relative[0] == "objects" && len(relative) > 1 { // the document has other names for an object and its fields
+		relative[0] = "annotations"
+		switch last := &relative[len(relative)-1]; *last {
+		case "strokeColour":
+			*last = "stroke_colour"
+		case "fillColour":
+			*last = "fill_colour"
+		}
+	}
+	return strings.Join(relative, ".") + ": " + message
 }

@@ -8,8 +8,8 @@ package bundlefolder
 
 import (
 	"context"
-	"io/fs"
-	"path/filepath"
+	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -19,62 +19,51 @@ import (
 
 // Options of Push and Pull.
 type Options struct {
-	All      bool // of Push: include files of any kind
-	Parallel int  // concurrent transfers
+	All      bool     // of Push: include files of any kind
+	Include  []string // of Push: patterns of further files, by name or key, as path.Match reads them
+	Force    bool     // of Pull: overwrite files that were changed locally
+	Parallel int      // concurrent transfers
 	Cache    string
 	Output   *progress.Output
+
+	// Confirm asks whether Push shall publish a folder in spite of a doubt. An error
+	// ends Push.
+	Confirm func(doubt string) error
 }
 
 // kinds lists the name endings of the files that training and inference need.
 var kinds = []string{".yaml", ".yml", "model_final.pth", ".svg", ".jpeg", ".jpg", ".txt", ".db"}
 
-// includes reports whether the file of the given key belongs to a bundle.
-func (o Options) includes(key string) bool {
-	if slices.Contains(strings.Split(key, "/"), ".cache") || strings.HasSuffix(key, ".cache") {
-		return false
+// CheckInclude returns an error for an invalid pattern.
+func (o Options) CheckInclude() error {
+	for _, pattern := range o.Include {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("--include %q is no pattern: write a name such as weights.pt, or *.pt", pattern)
+		}
 	}
-	return o.All || slices.ContainsFunc(kinds, func(suffix string) bool { return strings.HasSuffix(strings.ToLower(key), suffix) })
+	return nil
 }
 
-// findFiles returns the files of a bundle in a folder, by key, and the number
-// of other files.
-func findFiles(ctx context.Context, folder string, o Options) (files map[string]*fingerprint.File, otherCount int, err error) {
-	root, err := filepath.Abs(folder)
-	if err != nil {
-		return nil, 0, err
+// includes reports whether the file of the given key belongs to a bundle.
+func (o Options) includes(key string) bool {
+	if isCache(key) {
+		return false
 	}
-	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return nil, 0, err
-	}
-	files = map[string]*fingerprint.File{}
-	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		relative, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		key := filepath.ToSlash(relative)
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() || !o.includes(key) {
-			otherCount++
-			return nil
-		}
-		f := fingerprint.NewFile(path, info)
-		files[key] = &f
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return files, otherCount, computeFingerprints(ctx, files, o)
+	return o.All || slices.ContainsFunc(kinds, func(suffix string) bool { return strings.HasSuffix(strings.ToLower(key), suffix) }) ||
+		slices.ContainsFunc(o.Include, func(pattern string) bool { return matches(pattern, key) })
+}
+
+// matches reports whether a pattern of Options.Include matches the name or the key of a
+// file.
+func matches(pattern, key string) bool {
+	byName, _ := path.Match(pattern, path.Base(key))
+	byKey, _ := path.Match(pattern, key)
+	return byName || byKey
+}
+
+// isCache reports whether a file or folder is a cache. No bundle includes caches.
+func isCache(key string) bool {
+	return slices.Contains(strings.Split(key, "/"), ".cache") || strings.HasSuffix(key, ".cache")
 }
 
 // computeFingerprints computes the fingerprints of files.

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,7 +33,8 @@ type PullResult struct {
 // Pull fetches a version of a bundle into a folder; number 0 means the last
 // version. Files that the folder has already are not fetched. A file appears
 // whole: Pull writes a temporary file, compares its MD5, and renames it. Other
-// files of the folder stay unchanged.
+// files of the folder stay unchanged. Without Options.Force, Pull fetches nothing if
+// a file to overwrite has other content than every version of the bundle.
 func Pull(ctx context.Context, c *client.Client, name, folder string, number int, part generated.BundlePart, o Options) (*PullResult, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
@@ -57,6 +61,9 @@ func Pull(ctx context.Context, c *client.Client, name, folder string, number int
 		if err != nil {
 			return nil, err
 		}
+		if err := checkOverwrites(ctx, c, name, missing, o); err != nil {
+			return nil, err
+		}
 		pulled.Version, pulled.Files = version.Name, len(version.Files)
 		return pulled, pulled.fetch(ctx, c, root, missing, o)
 	})
@@ -78,29 +85,44 @@ func queryVersion(ctx context.Context, c *client.Client, name string, number int
 	return response.Bundle.Version, nil
 }
 
-// missingFiles returns the files that are missing in a folder or have other
-// bytes. It corrects the times of the other files.
-func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFile, o Options) ([]generated.BundleFile, error) {
-	localFiles := map[string]*fingerprint.File{}
+// missingFile is a file of a version without an equal file in the folder.
+type missingFile struct {
+	generated.BundleFile
+	localMD5 string // of the different file in the folder; "" without a file
+}
+
+// missingFiles returns the files of a version without an equal file in the folder.
+// missingFiles corrects the times of equal files.
+func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFile, o Options) ([]missingFile, error) {
+	localFiles, links := map[string]*fingerprint.File{}, map[string]bool{}
 	base, err := filepath.Abs(root.Name())
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range files {
+		path := filepath.Join(base, filepath.FromSlash(f.Key))
 		info, err := root.Lstat(filepath.FromSlash(f.Key))
-		if err == nil && info.Mode().IsRegular() && info.Size() == f.Size {
-			local := fingerprint.NewFile(filepath.Join(base, filepath.FromSlash(f.Key)), info)
+		if err == nil && info.Mode()&os.ModeSymlink != 0 { // a link of the owner, perhaps to weights on a larger disk
+			info, err = os.Stat(path)
+			links[f.Key] = true
+		}
+		if err == nil && info.Mode().IsRegular() {
+			local := fingerprint.NewFile(path, info)
 			localFiles[f.Key] = &local
 		}
 	}
 	if err := computeFingerprints(ctx, localFiles, o); err != nil {
 		return nil, err
 	}
-	var missing []generated.BundleFile
+	var missing []missingFile
 	for _, f := range files {
-		if local := localFiles[f.Key]; local == nil || local.MD5 != f.Md5 {
-			missing = append(missing, f)
-		} else if local.Modified/1e6 != int64(f.ModifiedAt) {
+		local := localFiles[f.Key]
+		switch {
+		case local == nil:
+			missing = append(missing, missingFile{BundleFile: f})
+		case local.MD5 != f.Md5:
+			missing = append(missing, missingFile{f, local.MD5})
+		case local.Modified/1e6 != int64(f.ModifiedAt) && !links[f.Key]:
 			if err := root.Chtimes(filepath.FromSlash(f.Key), f.ModifiedAt.Time(), f.ModifiedAt.Time()); err != nil {
 				return nil, err
 			}
@@ -109,8 +131,49 @@ func missingFiles(ctx context.Context, root *os.Root, files []generated.BundleFi
 	return missing, nil
 }
 
+// versionsAtOnce is the number of versions whose files are queried at once.
+const versionsAtOnce = 2
+
+// checkOverwrites returns an error with the names of the files that were changed
+// locally. A file with the content of any version counts as unchanged, because the
+// server has the content.
+func checkOverwrites(ctx context.Context, c *client.Client, name string, missing []missingFile, o Options) error {
+	changed := map[string]string{} // MD5 by key
+	for _, f := range missing {
+		if f.localMD5 != "" && !o.Force {
+			changed[f.Key] = f.localMD5
+		}
+	}
+	for after := (*string)(nil); len(changed) > 0; {
+		response, err := generated.BundleVersions(ctx, c, name, versionsAtOnce, after)
+		if err != nil {
+			return err
+		}
+		if response.Bundle == nil {
+			break
+		}
+		for _, version := range response.Bundle.Versions.Nodes {
+			for _, f := range version.Files {
+				if changed[f.Key] == f.Md5 {
+					delete(changed, f.Key)
+				}
+			}
+		}
+		page := response.Bundle.Versions.PageInfo
+		if !page.HasNextPage {
+			break
+		}
+		after = page.EndCursor
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return fault.New(fault.Conflict, "nothing was fetched, because these files were changed here and no version has them: %s. Keep copies elsewhere, or overwrite them by --force",
+		strings.Join(slices.Sorted(maps.Keys(changed)), ", "))
+}
+
 // fetch fetches files.
-func (p *PullResult) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []generated.BundleFile, o Options) error {
+func (p *PullResult) fetch(ctx context.Context, c *client.Client, root *os.Root, missing []missingFile, o Options) error {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -125,7 +188,7 @@ func (p *PullResult) fetch(ctx context.Context, c *client.Client, root *os.Root,
 	group.SetLimit(max(1, o.Parallel))
 	for n, f := range missing {
 		group.Go(func() error {
-			err := fetch(ctx, c, root, f, bar)
+			err := fetch(ctx, c, root, f.BundleFile, bar)
 			done[n] = err == nil
 			return err
 		})

@@ -21,26 +21,38 @@ import (
 
 // PushResult is the result of Push.
 type PushResult struct {
-	Version    string // such as insects@3
-	New        bool   // false if the files equal the last version
-	Files      int    // of the version
-	Sent       int
-	Bytes      int64 // of the sent files
-	OtherFiles int   // files of the folder outside the bundle
+	Version string // such as insects@3
+	New     bool   // false if the files equal the last version
+	Files   int    // of the version
+	Sent    int
+	Bytes   int64 // of the sent files
 }
 
 // Push makes the folder the next version of a bundle. Files that the server has
-// already, in any version of any bundle, are not sent.
+// already, in any version of any bundle, are not sent. Push first writes the names of the
+// files outside the bundle.
 func Push(ctx context.Context, c *client.Client, name, folder string, o Options) (*PushResult, error) {
 	if _, err := c.Limits(ctx); err != nil {
 		return nil, err
 	}
-	files, otherCount, err := findFiles(ctx, folder, o)
+	content, err := findFiles(ctx, folder, o)
 	if err != nil {
 		return nil, err
 	}
+	files := content.files
 	if len(files) == 0 {
-		return nil, fault.New(fault.BadInput, "%s holds no file of a bundle: see --all", folder)
+		return nil, fault.New(fault.BadInput, "%s holds no file of a bundle: see --include and --all", folder)
+	}
+	for _, skipped := range content.skippedList() { // before the version is published for good
+		o.Output.Printf("passed over: %s", skipped)
+	}
+	if doubt := content.doubt(); doubt != "" {
+		if err := o.Confirm(doubt); err != nil {
+			return nil, err
+		}
+	}
+	if err := computeFingerprints(ctx, files, o); err != nil {
+		return nil, err
 	}
 	manifest := make([]generated.BundleFileInput, 0, len(files))
 	for _, key := range slices.Sorted(maps.Keys(files)) {
@@ -49,7 +61,7 @@ func Push(ctx context.Context, c *client.Client, name, folder string, o Options)
 			Key: key, Md5: f.MD5, Size: f.Size, ModifiedAt: instant.Instant(f.Modified / 1e6),
 		})
 	}
-	pushed := &PushResult{Files: len(files), OtherFiles: otherCount}
+	pushed := &PushResult{Files: len(files)}
 	// Each attempt asks again for the wanted files, so that nothing is sent
 	// twice and expired targets are replaced.
 	id, err := client.Retry(ctx, c, func() (string, error) {

@@ -74,18 +74,36 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
-// Limits returns the limits of the server. Commands call Limits first, and Limits does
-// not retry, so that a wrong address fails at once.
-func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
-	got, err := generated.Server(ctx, c)
+// Server returns the version and the limits of the server. Commands call Server first.
+// Server retries for the client's Patience: a server that restarts must not end a
+// nightly push.
+func (c *Client) Server(ctx context.Context) (generated.ServerInfo, error) {
+	got, err := Retry(ctx, c, func() (*generated.ServerResponse, error) { return generated.Server(ctx, c) })
 	if err != nil {
-		return generated.Limits{}, err
+		return generated.ServerInfo{}, err
 	}
 	if got.Server.Name != "Tagma" {
-		return generated.Limits{}, fault.New(fault.BadInput, "what is at %s is not Tagma", c.options.Server)
+		return generated.ServerInfo{}, fault.New(fault.BadInput, "what is at %s is not Tagma", c.options.Server)
 	}
-	return got.Server.Limits, nil
+	return got.Server, nil
 }
+
+// Limits returns the limits of the server, as Server does.
+func (c *Client) Limits(ctx context.Context) (generated.Limits, error) {
+	info, err := c.Server(ctx)
+	return info.Limits, err
+}
+
+// Impatient returns a client of the same server without Patience, so that Retry calls
+// its function once.
+func (c *Client) Impatient() *Client {
+	impatient := *c
+	impatient.options.Patience = 0
+	return &impatient
+}
+
+// Address returns the address of the server.
+func (c *Client) Address() string { return c.options.Server }
 
 // MakeRequest sends an operation, as a form if the variables have files, otherwise as
 // JSON. The functions of package generated call MakeRequest.

@@ -7,6 +7,7 @@ package export
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -70,7 +71,7 @@ func CSV(w io.Writer, annotations bool) (Writer, error) {
 	}
 	if annotations {
 		names = append(names, "algorithm", "version", "object", "name", "value",
-			"box_x", "box_y", "box_width", "box_height", "area", "contour")
+			"box_x", "box_y", "box_width", "box_height", "area", "contour", "score", "attributes")
 	}
 	if err := t.out.Write(names); err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func (t table) Write(images []generated.Image) error {
 			continue
 		}
 		if len(i.Annotations) == 0 {
-			_ = t.out.Write(append(line, make([]string, 11)...))
+			_ = t.out.Write(append(line, make([]string, 13)...))
 		}
 		for _, a := range i.Annotations {
 			if err := t.annotation(line, a.Document); err != nil {
@@ -104,15 +105,38 @@ func (t table) Write(images []generated.Image) error {
 	return t.out.Error()
 }
 
+// object is an object of a document.
+type object struct {
+	Contour    any      `json:"contour"`
+	Name       string   `json:"name"`
+	Value      *int     `json:"value"`
+	Score      *float64 `json:"score"`
+	attributes string   // all other members, as a JSON object; "" for none
+}
+
+// UnmarshalJSON reads an object of a document.
+func (o *object) UnmarshalJSON(b []byte) error {
+	type fields object // without methods
+	var members map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(b, (*fields)(o)), json.Unmarshal(b, &members)); err != nil {
+		return err
+	}
+	for _, name := range []string{"contour", "name", "stroke_colour", "fill_colour", "value", "score"} {
+		delete(members, name)
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	attributes, err := json.Marshal(members)
+	o.attributes = string(attributes)
+	return err
+}
+
 // annotation writes a line for each object, after the cells of the image.
 func (t table) annotation(image []string, document json.RawMessage) error {
 	var d struct {
-		Annotations []struct {
-			Contour any    `json:"contour"`
-			Name    string `json:"name"`
-			Value   *int   `json:"value"`
-		} `json:"annotations"`
-		Metadata struct {
+		Annotations []object `json:"annotations"`
+		Metadata    struct {
 			AlgoName    string `json:"algo_name"`
 			AlgoVersion string `json:"algo_version"`
 		} `json:"metadata"`
@@ -122,7 +146,7 @@ func (t table) annotation(image []string, document json.RawMessage) error {
 	}
 	line := append(image[:len(image):len(image)], d.Metadata.AlgoName, d.Metadata.AlgoVersion)
 	if len(d.Annotations) == 0 {
-		return t.out.Write(append(line, make([]string, 9)...))
+		return t.out.Write(append(line, make([]string, 11)...))
 	}
 	for n, o := range d.Annotations {
 		polygon, err := contour.Parse(o.Contour)
@@ -133,7 +157,7 @@ func (t table) annotation(image []string, document json.RawMessage) error {
 		for _, v := range polygon.Box() {
 			cells = append(cells, string(contour.AppendNumber(nil, v)))
 		}
-		cells = append(cells, string(contour.AppendNumber(nil, polygon.Area())), string(polygon.AppendJSON(nil)))
+		cells = append(cells, string(contour.AppendNumber(nil, polygon.Area())), string(polygon.AppendJSON(nil)), text(o.Score), o.attributes)
 		if err := t.out.Write(cells); err != nil {
 			return err
 		}

@@ -3,17 +3,14 @@ package fingerprint
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 
-	_ "modernc.org/sqlite" // the driver
+	"tagma/internal/cli/cachefile"
 )
 
-// cache stores the fingerprints of files by path, size and modification time,
-// so that a folder is not read at every push. Several pushes may use the cache
-// at once. The cache only saves time: if it fails, files are read. A nil cache
+// cache stores the fingerprints of files by path, size, and the times of their
+// last change, so that a folder is not read at every push. Several pushes may use the
+// cache at once. The cache only saves time: if it fails, files are read. A nil cache
 // is empty and stores nothing.
 type cache struct {
 	db *sql.DB
@@ -27,20 +24,12 @@ const batchSize = 500
 
 // openCache opens the cache, and creates the file if necessary.
 func openCache(ctx context.Context, path string) (*cache, error) {
-	if path == "" {
-		return nil, errors.New("there is no folder for caches")
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
+	db, err := cachefile.Open(ctx, path,
+		`DROP TABLE IF EXISTS fingerprints`, // of older versions, without the time of the last change
+		`CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER NOT NULL,
+			modified INTEGER NOT NULL, changed INTEGER NOT NULL, md5 TEXT NOT NULL) WITHOUT ROWID`)
 	if err != nil {
 		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS fingerprints (
-		path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, md5 TEXT NOT NULL) WITHOUT ROWID`); err != nil {
-		return nil, errors.Join(err, db.Close())
 	}
 	return &cache{db: db}, nil
 }
@@ -49,8 +38,8 @@ func openCache(ctx context.Context, path string) (*cache, error) {
 func (c *cache) get(ctx context.Context, f *File) string {
 	var md5 string
 	if c != nil {
-		_ = c.db.QueryRowContext(ctx, `SELECT md5 FROM fingerprints WHERE path = ? AND size = ? AND modified = ?`,
-			f.Path, f.Size, f.Modified).Scan(&md5) // fails if there is no row
+		_ = c.db.QueryRowContext(ctx, `SELECT md5 FROM files WHERE path = ? AND size = ? AND modified = ? AND changed = ?`,
+			f.Path, f.Size, f.Modified, f.changed).Scan(&md5) // fails if there is no row
 	}
 	return md5
 }
@@ -76,8 +65,8 @@ func (c *cache) write(ctx context.Context) {
 	}
 	defer func() { _ = tx.Rollback() }()
 	for _, f := range batch {
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO fingerprints (path, size, modified, md5) VALUES (?, ?, ?, ?)`,
-			f.Path, f.Size, f.Modified, f.MD5); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO files (path, size, modified, changed, md5) VALUES (?, ?, ?, ?, ?)`,
+			f.Path, f.Size, f.Modified, f.changed, f.MD5); err != nil {
 			return
 		}
 	}

@@ -30,17 +30,21 @@ type File struct {
 	Size     int64
 	Modified int64  // nanoseconds since the Unix epoch
 	MD5      string // 32 hex digits; empty until computed
+	Cached   bool   // the MD5 is from the cache: the file was not read
 	Err      error  // read error
+
+	changed int64 // time of the last change of content or attributes, which no program can set; 0 if unknown
 }
 
 // NewFile returns a file without its fingerprint.
 func NewFile(path string, info fs.FileInfo) File {
-	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
+	return File{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano(), changed: changeTime(info)}
 }
 
 // Options of Compute.
 type Options struct {
 	Cache  string // path of the cache; empty for none
+	Reread bool   // read all files, and correct the cache
 	Output *progress.Output
 }
 
@@ -56,7 +60,10 @@ func Compute(ctx context.Context, files []*File, o Options) error {
 	var missing []*File
 	var total int64
 	for _, f := range files {
-		if f.MD5 = fileCache.get(ctx, f); f.MD5 == "" {
+		if f.MD5 = ""; !o.Reread {
+			f.MD5 = fileCache.get(ctx, f)
+		}
+		if f.Cached = f.MD5 != ""; !f.Cached {
 			missing = append(missing, f)
 			total += f.Size
 		}

@@ -73,6 +73,67 @@ func TestTake_AFileThatWasJustWrittenIsNotTrusted(t *testing.T) {
 	}
 }
 
+func TestTake_ContentUnderTheOldSizeAndTimeIsRead(t *testing.T) {
+	folder, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache.db")
+	before := newFile(t, folder, "abc", time.Hour)
+	take(t, before, cache)
+	if err := os.WriteFile(before.Path, []byte("xyz"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	modified := time.Unix(0, before.Modified)
+	if err := os.Chtimes(before.Path, modified, modified); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(before.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := NewFile(before.Path, info)
+	if after.changed == 0 {
+		after.changed = 1 // a system without the time of the last change
+	}
+	if !take(t, &after, cache) || after.MD5 == before.MD5 {
+		t.Errorf("file with other bytes: got %+v from the cache, want it read", after)
+	}
+}
+
+func TestTake_AWrongEntryIsCorrectedByReadingAgain(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache.db")
+	f := newFile(t, t.TempDir(), "abc", time.Hour)
+	take(t, f, cache)
+	right := f.MD5
+	opened, err := openCache(t.Context(), cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.MD5 = strings.Repeat("0", 32)
+	opened.put(t.Context(), f)
+	opened.close()
+	if take(t, f, cache); f.MD5 == right || !f.Cached {
+		t.Fatalf("the wrong entry: got %+v, want the MD5 of the entry", f)
+	}
+	if err := Compute(t.Context(), []*File{f}, Options{Cache: cache, Reread: true, Output: progress.New(&bytes.Buffer{})}); err != nil || f.MD5 != right || f.Cached {
+		t.Errorf("reading again: got %+v, error %v, want MD5 %s", f, err, right)
+	}
+	if take(t, f, cache) || f.MD5 != right {
+		t.Errorf("afterwards: got %+v, want MD5 %s from the cache", f, right)
+	}
+}
+
+func TestTake_ADamagedCacheIsMadeAnew(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache.db")
+	if err := os.WriteFile(cache, []byte(strings.Repeat("this is no database. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := newFile(t, t.TempDir(), "abc", time.Hour)
+	if !take(t, f, cache) {
+		t.Error("first time: got a fingerprint from a damaged cache, want the file read")
+	}
+	if take(t, f, cache) {
+		t.Error("second time: got the file read again, want its fingerprint from the new cache")
+	}
+}
+
 func TestTake_WithoutACacheEverythingIsRead(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "cache.db")
 	if err := os.WriteFile(broken, []byte(strings.Repeat("this is no database. ", 1000)), 0o600); err != nil {

@@ -26,11 +26,23 @@ const (
 	notSent   Verdict = "NOT SENT"   // of an interrupted push
 )
 
+// Words for the paths besides photographs.
+const (
+	notRead    = "NOT READ"
+	passedOver = "PASSED OVER"
+)
+
 // Report is the result of a push.
 type Report struct {
 	DryRun bool
 	scan   *scanResult
 }
+
+// Photographs returns the number of all photographs.
+func (r *Report) Photographs() int { return len(r.scan.photographs) }
+
+// Unreadable returns the number of unreadable folders.
+func (r *Report) Unreadable() int { return len(r.scan.unreadable) }
 
 // Refused returns the number of photographs that were refused.
 func (r *Report) Refused() int {
@@ -44,8 +56,9 @@ func (r *Report) Refused() int {
 }
 
 // Write writes the refused photographs with the reasons, the sent photographs with
-// warnings, and the number of photographs by verdict.
-func (r *Report) Write(w io.Writer) error {
+// warnings, and the number of photographs by verdict. If verbose is set, Write also
+// writes the skipped files.
+func (r *Report) Write(w io.Writer, verbose bool) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	type sum struct {
 		files int
@@ -67,6 +80,14 @@ func (r *Report) Write(w io.Writer) error {
 			fmt.Fprintf(table, "%s\t%s\tthe photograph is whole, but the file deviates from the JPEG standard: %s\n", verdict, p.Path, joinWarnings(p.warnings))
 		}
 	}
+	for _, folder := range r.scan.unreadable {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", notRead, folder.path, folder.reason)
+	}
+	if verbose {
+		for _, file := range r.scan.skipped {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", passedOver, file.path, file.reason)
+		}
+	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -78,8 +99,11 @@ func (r *Report) Write(w io.Writer) error {
 	if len(sums) == 0 {
 		fmt.Fprintln(table, "There are no photographs. They are named <device>.<YYYY-MM-DD_HH-MM-SS>.jpg, such as 0a5bb6f4.2020-06-20_20-19-15.jpg.")
 	}
-	if r.scan.skippedFiles > 0 {
-		fmt.Fprintf(table, "Files with other names, passed over: %d\n", r.scan.skippedFiles)
+	if n := len(r.scan.skipped); n > 0 {
+		fmt.Fprintf(table, "Files with other names, passed over: %d\n", n)
+	}
+	if n := len(r.scan.unreadable); n > 0 {
+		fmt.Fprintf(table, "Folders that cannot be read, passed by: %d\n", n)
 	}
 	if deleted > 0 {
 		fmt.Fprintf(table, "Annotations deleted with the photographs that were replaced: %d\n", deleted)

@@ -107,6 +107,7 @@ func (s *sender) try(ctx context.Context, batch []*photograph) ([]generated.Uplo
 	var sent atomic.Int64
 	files := make([]upload.File, len(batch))
 	for n, p := range batch {
+		p.tried = true
 		files[n] = upload.File{Name: p.name.String(), Size: p.Size, Open: func() (io.ReadCloser, error) {
 			f, err := os.Open(p.Path)
 			return &counter{f, func(n int64) { sent.Add(n); s.bar.Add(n) }}, err
@@ -140,6 +141,7 @@ func (p *photograph) setResult(result generated.UploadResult) {
 	p.setVerdict(Verdict(result.Verdict), "")
 	if result.Problem != nil {
 		p.reason = result.Problem.Message
+		p.damaged = p.verdict == Rejected && (result.Problem.Code == fault.BadInput || result.Problem.Code == fault.TooLarge)
 	}
 	p.warnings = result.Warnings
 	if result.AnnotationsDeleted > 0 {

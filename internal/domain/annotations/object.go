@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	ent "tagma/ent/generated"
 	"tagma/internal/base/contour"
 	"tagma/internal/base/fault"
 	"tagma/internal/base/rawjson"
@@ -17,12 +16,16 @@ const (
 	MaxObjects      = 10_000 // of one annotation
 	maxNameLength   = 200    // characters; of an object's name, and an algorithm's name and version
 	maxColourLength = 50
+
+	maxAttributesLength = 20_000 // bytes of JSON; room for a vector of 1,000 numbers
 )
 
 // Object is one object in its stored form. The names and the order of fields are
 // the schema's, and numbers have the spelling of answers (package rawjson), so
 // that an answer contains stored values unchanged: see Scan. The one exception is
-// the bounding box, which is stored as a list. Null fields are stored as null.
+// the bounding box, which is stored as a list. Null fields are stored as null, but
+// for Score and Attributes, which are then left out: most objects have neither,
+// and older servers stored neither.
 type Object struct {
 	Name         string        `json:"name"`
 	Contour      rawjson.Value `json:"contour"`
@@ -30,7 +33,9 @@ type Object struct {
 	StrokeColour *string       `json:"strokeColour"`
 	Value        *int          `json:"value"`
 	BoundingBox  Box           `json:"boundingBox"`
-	Area         float64       `json:"area"` // square pixels
+	Area         float64       `json:"area"`                 // square pixels
+	Score        *float64      `json:"score,omitempty"`      // 0 to 1
+	Attributes   rawjson.Value `json:"attributes,omitempty"` // an object with at least one member; nil for null
 }
 
 // Box is an upright rectangle in pixels of the original image, with the origin
@@ -52,6 +57,8 @@ type NewObject struct {
 	FillColour   *string
 	StrokeColour *string
 	Value        *int
+	Score        *float64
+	Attributes   rawjson.Value
 }
 
 // Decode returns the objects of a stored annotation. A non-nil name selects the
@@ -114,6 +121,13 @@ func (o *NewObject) encode(b []byte, imageSize size, problems *fault.Problems, p
 	if o.Value != nil && int(int32(*o.Value)) != *o.Value { //nolint:gosec // the very question
 		problems.Add(fault.BadInput, subpath("value"), "%d does not fit in 32 bits", *o.Value)
 	}
+	if o.Score != nil && !(*o.Score >= 0 && *o.Score <= 1) { // also refuses NaN
+		problems.Add(fault.BadInput, subpath("score"), "%g is not from 0 to 1: divide a percentage by 100", *o.Score)
+	}
+	attributes, err := parseAttributes(o.Attributes)
+	if err != nil {
+		problems.Add(fault.BadInput, subpath("attributes"), "%s", err)
+	}
 	polygon, err := o.Contour.Check()
 	if err != nil {
 		problems.Add(fault.BadInput, subpath("contour"), "%s", err)
@@ -127,7 +141,7 @@ func (o *NewObject) encode(b []byte, imageSize size, problems *fault.Problems, p
 			break
 		}
 	}
-	return o.appendJSON(b, polygon)
+	return o.appendJSON(b, polygon, attributes)
 }
 
 // isFarOutside reports whether a coordinate is outside 0…side by more than
@@ -161,8 +175,9 @@ func isPlainText(s string) bool {
 	return len(s) > 0 && len(s) <= maxColourLength
 }
 
-// appendJSON appends an object in the JSON form of Object.
-func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon) []byte {
+// appendJSON appends an object in the JSON form of Object, with the result of
+// parseAttributes.
+func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon, attributes rawjson.Value) []byte {
 	b = append(b, `{"name":`...)
 	b = appendText(b, &o.Name)
 	b = append(b, `,"contour":`...)
@@ -186,8 +201,23 @@ func (o *NewObject) appendJSON(b []byte, polygon contour.Polygon) []byte {
 	}
 	b = append(b, `],"area":`...)
 	b = rawjson.AppendFloat(b, polygon.Area())
+	if o.Score != nil {
+		b = append(b, scoreKey...)
+		b = rawjson.AppendFloat(b, *o.Score)
+	}
+	if attributes != nil {
+		b = append(b, attributesKey...)
+		b = append(b, attributes...)
+	}
 	return append(b, '}')
 }
+
+// scoreKey and attributesKey are the keys of the fields that storage leaves out
+// if their values are null.
+const (
+	scoreKey      = `,"score":`
+	attributesKey = `,"attributes":`
+)
 
 func appendText(b []byte, s *string) []byte {
 	if s != nil && isPlainText(*s) {
@@ -198,44 +228,4 @@ func appendText(b []byte, s *string) []byte {
 		panic(err)
 	}
 	return append(b, text...)
-}
-
-// Document returns the annotation as a document of the Sticky Pi API
-// (put_uid_annotations), with contours in OpenCV's nesting. Null fields are
-// left out.
-func Document(ann *ent.Annotation, img *ent.Image, storedObjects rawjson.Value) (rawjson.Value, error) {
-	type object struct {
-		Contour      json.RawMessage `json:"contour"`
-		Name         string          `json:"name"`
-		StrokeColour *string         `json:"stroke_colour,omitempty"`
-		FillColour   *string         `json:"fill_colour,omitempty"`
-		Value        *int            `json:"value,omitempty"`
-	}
-	type metadata struct {
-		AlgoName    string `json:"algo_name"`
-		AlgoVersion string `json:"algo_version"`
-		Device      string `json:"device"`
-		Datetime    string `json:"datetime"`
-		MD5         string `json:"md5"`
-	}
-	objects, err := Decode(storedObjects, nil)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]object, len(objects))
-	for n, o := range objects {
-		var points []any
-		if err := json.Unmarshal(o.Contour, &points); err != nil {
-			return nil, err
-		}
-		polygon, err := contour.Parse(points)
-		if err != nil {
-			return nil, err
-		}
-		items[n] = object{polygon.AppendOpenCV(nil), o.Name, o.StrokeColour, o.FillColour, o.Value}
-	}
-	return rawjson.Of(struct {
-		Annotations []object `json:"annotations"`
-		Metadata    metadata `json:"metadata"`
-	}{items, metadata{ann.AlgorithmName, ann.AlgorithmVersion, img.DeviceID, img.TakenAt.Trap(), img.Md5}})
 }

@@ -28,6 +28,9 @@ func drawn() *rapid.Generator[[]NewObject] {
 		return rapid.OneOf(rapid.Map(rapid.IntRange(-side, 2*side), func(n int) float64 { return float64(n) }),
 			rapid.Float64Range(-float64(side), 2*float64(side)), rapid.Float64Range(0, 1e-6))
 	}
+	attributes := rapid.Map(rapid.SampledFrom([]string{
+		"", "", "null", "{}", `{"a":1}`, `{"z":[{"Box":[1,2]}],"b": 1e2}`, `{"text":"ab \\ \"}\"","none":null}`, `{"nameBox":[0,0,1,1]}`,
+	}), func(text string) rawjson.Value { return rawjson.Value(text) })
 	anyObject := rapid.Custom(func(r *rapid.T) NewObject {
 		var points []any
 		for range rapid.IntRange(3, 8).Draw(r, "vertices") {
@@ -44,7 +47,12 @@ func drawn() *rapid.Generator[[]NewObject] {
 			FillColour:   colour.Draw(r, "fill"),
 			StrokeColour: colour.Draw(r, "stroke"),
 			Value:        rapid.Ptr(rapid.Map(rapid.Int32(), func(n int32) int { return int(n) }), true).Draw(r, "value"),
+			Score:        rapid.Ptr(rapid.OneOf(rapid.SampledFrom([]float64{0, 1, 0.93, 1e-7}), rapid.Float64Range(0, 1)), true).Draw(r, "score"),
+			Attributes:   attributes.Draw(r, "attributes"),
 		}
+	}).Filter(func(o NewObject) bool {
+		_, err := o.Contour.Check() // refuses vertices on one line
+		return err == nil
 	})
 	return rapid.SliceOfN(anyObject, 0, 5)
 }
@@ -71,7 +79,25 @@ func as(t interface{ Fatal(...any) }, o NewObject) Object {
 		t.Fatal(err)
 	}
 	box := polygon.Box()
-	return Object{o.Name, points, o.FillColour, o.StrokeColour, o.Value, Box{box[0], box[1], box[2], box[3]}, polygon.Area()}
+	return Object{o.Name, points, o.FillColour, o.StrokeColour, o.Value, Box{box[0], box[1], box[2], box[3]}, polygon.Area(), o.Score, members(t, o.Attributes)}
+}
+
+// members is attributes as storage has them: sorted by name, nothing for no members.
+func members(t interface{ Fatal(...any) }, attributes rawjson.Value) rawjson.Value {
+	sorted := map[string]json.RawMessage{}
+	if len(attributes) > 0 {
+		if err := json.Unmarshal(attributes, &sorted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(sorted) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(sorted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // spelt is objects as they are kept: as encoding/json has them, but with the
@@ -81,6 +107,8 @@ func spelt(t interface{ Fatal(...any) }, objects []Object) string {
 		Object
 		BoundingBox json.RawMessage `json:"boundingBox"`
 		Area        json.RawMessage `json:"area"`
+		Score       json.RawMessage `json:"score,omitempty"`
+		Attributes  json.RawMessage `json:"attributes,omitempty"`
 	}
 	all := make([]asKept, len(objects))
 	for n, o := range objects {
@@ -91,7 +119,10 @@ func spelt(t interface{ Fatal(...any) }, objects []Object) string {
 			}
 			box = rawjson.AppendFloat(box, v)
 		}
-		all[n] = asKept{o, append(box, ']'), rawjson.AppendFloat(nil, o.Area)}
+		all[n] = asKept{o, append(box, ']'), rawjson.AppendFloat(nil, o.Area), nil, json.RawMessage(o.Attributes)}
+		if o.Score != nil {
+			all[n].Score = rawjson.AppendFloat(nil, *o.Score)
+		}
 	}
 	text, err := json.Marshal(all)
 	if err != nil {
@@ -158,6 +189,14 @@ func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
 			if o.Value != nil {
 				object["value"] = float64(*o.Value)
 			}
+			if o.Score != nil {
+				object["score"] = *o.Score
+			}
+			if attributes := members(r, o.Attributes); attributes != nil {
+				if err := json.Unmarshal(attributes, &object); err != nil { // adds the members
+					r.Fatal(err)
+				}
+			}
 			all[n] = object
 		}
 		want := map[string]any{"annotations": all, "metadata": map[string]any{
@@ -177,7 +216,7 @@ func TestDocument_TheDocumentThatWasSentComesBack(t *testing.T) {
 
 func TestEncode_EveryProblemIsToldAtItsPlace(t *testing.T) {
 	long, empty, nul := strings.Repeat("ä", maxNameLength+1), "", "a\x00b"
-	value := math.MaxInt32 + 1
+	value, score := math.MaxInt32+1, 93.0
 	square := contour.NewInput([]any{[]any{0.0, 0.0}, []any{1.0, 0.0}, []any{1.0, 1.0}})
 	at := func(x, y float64) contour.Input {
 		return contour.NewInput([]any{[]any{0.0, 0.0}, []any{x, y}, []any{1.0, 1.0}})
@@ -192,6 +231,10 @@ func TestEncode_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		{Name: strings.Repeat("ä", maxNameLength), Contour: at(-1600, 2400)}, // just within its own size
 		{Name: "beyond", Contour: at(3200.5, 0)},
 		{Name: "beyond", Contour: at(0, -1200.5)},
+		{Name: "sure", Contour: square, Score: &score, Attributes: rawjson.Value(`[1]`)},
+		{Name: "sure", Contour: square, Attributes: rawjson.Value(`{"name":"x"}`)},
+		{Name: "sure", Contour: square, Attributes: rawjson.Value(`{"a":"` + strings.Repeat("x", maxAttributesLength) + `"}`)},
+		{Name: "line", Contour: at(2, 2)},
 	}, imageSize, &problems, []any{"input", 0, "objects"})
 	var got []string
 	for _, p := range problems.List() {
@@ -204,6 +247,8 @@ func TestEncode_EveryProblemIsToldAtItsPlace(t *testing.T) {
 		"input.0.objects.1.name", "input.0.objects.1.fillColour", "input.0.objects.1.strokeColour", "input.0.objects.1.value", "input.0.objects.1.contour",
 		"input.0.objects.2.name", "input.0.objects.3.name", "input.0.objects.4.name",
 		"input.0.objects.6.contour.1", "input.0.objects.7.contour.1",
+		"input.0.objects.8.score", "input.0.objects.8.attributes", "input.0.objects.9.attributes", "input.0.objects.10.attributes",
+		"input.0.objects.11.contour",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -238,5 +283,37 @@ func TestCheck_AnAnnotationIsMeasuredAgainstItsImage(t *testing.T) {
 	lost.key.Device = "0a5bb6f4"
 	if got := codes(lost); !reflect.DeepEqual(got, []string{"input.3.image NOT_FOUND"}) {
 		t.Errorf("no image: %q", got)
+	}
+}
+
+func TestEncode_AttributesHaveOneSpelling(t *testing.T) {
+	square := contour.NewInput([]any{[]any{0.0, 0.0}, []any{1.0, 0.0}, []any{1.0, 1.0}})
+	for text, want := range map[string]string{
+		`{"b": [1, 2.50], "a": "<ä>"}`: `,"attributes":{"a":"<ä>","b":[1,2.50]}}]`,
+		`{}`:                           `"area":0.5}]`,
+		`null`:                         `"area":0.5}]`,
+	} {
+		got := encode(t, []NewObject{{Name: "moth", Contour: square, Attributes: rawjson.Value(text)}})
+		if !strings.HasSuffix(string(got), want) {
+			t.Errorf("attributes %s: got %s, want the end %s", text, got, want)
+		}
+	}
+}
+
+func TestSameObjects_MeasuresOfOlderServersAreNoDifference(t *testing.T) {
+	const stored = `[{"name":"a","contour":[[0,0],[1,0],[1,1]],"fillColour":null,"strokeColour":null,"value":1,"boundingBox":[0,0,1,1],"area":0.5}]`
+	for other, want := range map[string]bool{
+		stored: true,
+		strings.Replace(stored, "0.5}", "0.5000000000000001}", 1):       true,
+		strings.Replace(stored, "[0,0,1,1]", "[0,0,1,1.0000002]", 1):    true,
+		strings.Replace(stored, `"value":1`, `"value":2`, 1):            false,
+		strings.Replace(stored, `[1,1]]`, `[1,2]]`, 1):                  false,
+		strings.Replace(stored, "0.5}", `0.5,"score":1}`, 1):            false,
+		strings.Replace(stored, "0.5}", `0.5,"attributes":{"a":1}}`, 1): false,
+		stored[1:]: false,
+	} {
+		if got := sameObjects(rawjson.Value(other), rawjson.Value(stored)); got != want {
+			t.Errorf("sameObjects(%s): got %t, want %t", other, got, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -217,12 +218,26 @@ func (s *Service) compare(ctx context.Context, drafts []*draft, imageRows []*ent
 		return err
 	}
 	for n, d := range drafts {
-		if d.existing != nil && !bytes.Equal(storedObjects[d.existing.ID], d.objects) || d.earlierDraft != nil && !bytes.Equal(d.earlierDraft.objects, d.objects) {
+		if d.existing != nil && !sameObjects(storedObjects[d.existing.ID], d.objects) || d.earlierDraft != nil && !bytes.Equal(d.earlierDraft.objects, d.objects) {
 			d.problems.Add(fault.Conflict, []any{"input", n, "algorithm"},
 				"the image has another annotation by %.80q, version %.80q: what an algorithm's version saw does not change; give a new version", d.Algorithm.Name, d.Algorithm.Version)
 		}
 	}
 	return nil
+}
+
+// sameObjects reports whether stored objects equal encoded objects. Boxes and areas
+// follow from the contours, and older servers rounded both differently.
+func sameObjects(stored, encoded rawjson.Value) bool {
+	if bytes.Equal(stored, encoded) {
+		return true
+	}
+	a, errA := Decode(stored, nil)
+	b, errB := Decode(encoded, nil)
+	return errA == nil && errB == nil && slices.EqualFunc(a, b, func(a, b Object) bool {
+		a.BoundingBox, a.Area = b.BoundingBox, b.Area
+		return reflect.DeepEqual(a, b)
+	})
 }
 
 // queryExisting returns the existing annotations of the images by the drafts'

@@ -10,7 +10,11 @@ import (
 )
 
 // Fields are the fields of an Object, in order.
-var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area"} //nolint:gochecknoglobals // a table
+var Fields = [...]string{"name", "contour", "fillColour", "strokeColour", "value", "boundingBox", "area", "score", "attributes"} //nolint:gochecknoglobals // a table
+
+// RequiredFields is the number of Fields that each stored object has. Storage
+// leaves each further field out if its value is null.
+const RequiredFields = 7
 
 // BoxField is the field of an object that is a Box.
 const BoxField = "boundingBox"
@@ -24,7 +28,8 @@ func FieldNumber(name string) int { return slices.Index(Fields[:], name) }
 // BoxFieldNumber returns the index of a name in BoxFields, or -1.
 func BoxFieldNumber(name string) int { return slices.Index(BoxFields[:], name) }
 
-// Members holds the stored values of an object's Fields.
+// Members holds the stored values of an object's Fields, nil for a field that is
+// left out.
 type Members [len(Fields)][]byte
 
 // HasName reports whether the object has the given name.
@@ -41,6 +46,9 @@ func (m *Members) HasName(name string) bool {
 // text with escapes may be spelt differently in storage.
 func (m *Members) Append(b []byte, field int) ([]byte, error) {
 	value := m[field]
+	if value == nil {
+		return append(b, "null"...), nil
+	}
 	if value[0] != '"' || bytes.IndexByte(value, '\\') < 0 {
 		return append(b, value...), nil
 	}
@@ -84,11 +92,12 @@ const boxStart = `Box":[`
 // boxKeys are the keys of BoxFields in an answer.
 var boxKeys = [len(BoxFields)]string{`{"x":`, `,"y":`, `,"width":`, `,"height":`} //nolint:gochecknoglobals // a table
 
-// AppendAll appends stored objects as answers spell the selection of all Fields
-// with all BoxFields. AppendAll copies the text between bounding boxes, for a
-// fraction of the cost of Scan. AppendAll returns false if answers may spell the
-// objects differently, or if the number of objects is not count: use Scan.
-func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) {
+// AppendAll appends stored objects as answers spell the selection of all BoxFields
+// with the first fields of Fields, either RequiredFields or all. AppendAll copies
+// the text between bounding boxes, for a fraction of the cost of Scan. AppendAll
+// returns false if answers may spell the objects differently, or if the number of
+// objects is not count: use Scan.
+func AppendAll(b []byte, storedObjects rawjson.Value, count, fields int) ([]byte, bool) {
 	if bytes.IndexByte(storedObjects, '\\') >= 0 { // a text may be spelt differently
 		return b, false
 	}
@@ -111,8 +120,45 @@ func AppendAll(b []byte, storedObjects rawjson.Value, count int) ([]byte, bool) 
 		}
 		b = append(b, '}')
 		rest = rest[start+length:]
+		for n, key := range [...]string{areaKey, scoreKey, attributesKey} {
+			var value []byte
+			var ok bool
+			if value, rest, ok = cutMember(rest, key); !ok || key == areaKey && value == nil {
+				return b, false
+			}
+			if boxNumber+1+n < fields {
+				b = appendMember(b, key, value)
+			}
+		}
 	}
 	return append(b, rest...), !bytes.Contains(rest, []byte(boxStart))
+}
+
+// areaKey is the key of the field after BoxField.
+const areaKey = `,"area":`
+
+// cutMember returns the value of the member at the start of b and the rest of b. The
+// value is nil if another member is there. cutMember returns false for a key
+// without a value.
+func cutMember(b []byte, key string) (value, rest []byte, ok bool) {
+	if len(b) < len(key) || string(b[:len(key)]) != key {
+		return nil, b, true
+	}
+	b = b[len(key):]
+	length := valueLength(b)
+	if length <= 0 {
+		return nil, nil, false
+	}
+	return b[:length], b[length:], true
+}
+
+// appendMember appends a member; a nil value is null.
+func appendMember(b []byte, key string, value []byte) []byte {
+	b = append(b, key...)
+	if value == nil {
+		return append(b, "null"...)
+	}
+	return append(b, value...)
 }
 
 // errSpelling means that stored objects are not in the spelling of Encode. They
@@ -137,7 +183,7 @@ func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 				return errSpelling
 			}
 		}
-		for field, name := range Fields {
+		for field, name := range Fields[:RequiredFields] {
 			separator := byte(',')
 			if field == 0 {
 				separator = '{'
@@ -153,6 +199,11 @@ func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 			}
 			m[field], b = b[:length], b[length:]
 		}
+		for n, key := range [...]string{scoreKey, attributesKey} {
+			if m[RequiredFields+n], b, ok = cutMember(b, key); !ok {
+				return errSpelling
+			}
+		}
 		if b, ok = bytes.CutPrefix(b, []byte("}")); !ok {
 			return errSpelling
 		}
@@ -163,8 +214,8 @@ func Scan(storedObjects rawjson.Value, visit func(*Members) error) error {
 }
 
 // valueLength returns the length of the value at the start of b: a text, a
-// number, null, or an array of numbers or of such arrays. It returns 0 for
-// anything else.
+// number, null, an object, or an array of numbers or of such arrays. It returns 0
+// for anything else.
 func valueLength(b []byte) int {
 	if len(b) == 0 {
 		return 0
@@ -189,7 +240,32 @@ func valueLength(b []byte) int {
 			return n + len(end)
 		}
 		return 0
+	case '{':
+		return objectLength(b)
 	default:
 		return bytes.IndexAny(b, ",}")
 	}
+}
+
+// objectLength returns the length of the object at the start of b, or 0 if the
+// object has no end.
+func objectLength(b []byte) int {
+	depth := 0
+	for n := 0; n < len(b); n++ {
+		switch b[n] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return n + 1
+			}
+		case '"':
+			length := valueLength(b[n:])
+			if length == 0 {
+				return 0
+			}
+			n += length - 1
+		}
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -28,6 +29,9 @@ func TestScan_FindsWhatDecodeReads(t *testing.T) {
 		err = Scan(b, func(m *Members) error {
 			object := []byte{}
 			for field, name := range Fields {
+				if m[field] == nil { // Object has null as no member
+					continue
+				}
 				object = append(append(object, `{,,,,,,`[min(field, 1)], '"'), name+`":`...)
 				if object, err = m.Append(object, field); err != nil {
 					return err
@@ -60,6 +64,8 @@ func TestScan_TakesNoOtherSpelling(t *testing.T) {
 		"", "null", "[", "{}", "[{}]", "[" + square, "[" + square + "," + "]", "[" + square + square + "]", " [" + square + "]",
 		"[" + strings.Replace(square, `"name":`, `"name": `, 1) + "x", "[" + strings.Replace(square, `"value":1,`, "", 1) + "]",
 		"[" + strings.Replace(square, `"name":"a"`, `"name":"a`, 1) + "]", "[" + strings.Replace(square, `:0.5}`, `:0.5,"more":1}`, 1) + "]",
+		"[" + strings.Replace(square, `:0.5}`, `:0.5,"attributes":{},"score":1}`, 1) + "]", "[" + strings.Replace(square, `:0.5}`, `:0.5,"attributes":{}`, 1) + "]",
+		"[" + strings.Replace(square, `:0.5}`, `:0.5,"score":}`, 1) + "]",
 	} {
 		if err := Scan(rawjson.Value(text), func(*Members) error { return nil }); err == nil {
 			t.Errorf("%s was taken", text)
@@ -78,10 +84,13 @@ type answered struct {
 	Value                    *int
 	BoundingBox              map[string]float64
 	Area                     float64
+	Score                    *float64
+	Attributes               json.RawMessage
 }
 
-func TestAppendAll_WritesBoundingBoxesAsObjects(t *testing.T) {
+func TestAppendAll_WritesBoundingBoxesAsObjectsAndAbsentFieldsAsNull(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
+		fields := rapid.SampledFrom([]int{RequiredFields, len(Fields)}).Draw(r, "fields")
 		b := encode(r, drawn().Draw(r, "objects"))
 		objects, err := Decode(b, nil)
 		if err != nil {
@@ -90,13 +99,19 @@ func TestAppendAll_WritesBoundingBoxesAsObjects(t *testing.T) {
 		want := make([]answered, len(objects))
 		for n, o := range objects {
 			box := map[string]float64{"x": o.BoundingBox.X, "y": o.BoundingBox.Y, "width": o.BoundingBox.Width, "height": o.BoundingBox.Height}
-			want[n] = answered{o.Name, o.Contour, o.FillColour, o.StrokeColour, o.Value, box, o.Area}
+			want[n] = answered{o.Name, o.Contour, o.FillColour, o.StrokeColour, o.Value, box, o.Area, nil, nil}
+			if fields == len(Fields) {
+				want[n].Score, want[n].Attributes = o.Score, json.RawMessage(cmp.Or(string(o.Attributes), "null"))
+			}
 		}
-		text, ok := AppendAll([]byte("before"), b, len(objects))
+		text, ok := AppendAll([]byte("before"), b, len(objects), fields)
 		if hasEscape := strings.Contains(string(b), `\`); ok == hasEscape {
 			r.Fatalf("AppendAll of %s returns %v", b, ok)
 		} else if hasEscape {
 			return
+		}
+		if n := strings.Count(string(text), `"score":`); n < len(objects)*(fields-RequiredFields)/2 {
+			r.Errorf("%s: got %d scores, want %d at least", text, n, len(objects))
 		}
 		var got []answered
 		if err := json.Unmarshal(text[len("before"):], &got); err != nil || !reflect.DeepEqual(got, want) {
@@ -118,23 +133,27 @@ func TestAppendAll_RefusesOtherSpellingsAndNumbers(t *testing.T) {
 		{strings.Replace(one, "[0,0,1,1]", "[0,0,1,1,1]", 1), 1},
 		{strings.Replace(one, "[0,0,1,1]", "[0,0,1,1", 1), 1},
 		{strings.Replace(one, "[0,0,1,1]", "null", 1), 1},
+		{strings.Replace(one, `"area":`, `"size":`, 1), 1},
+		{strings.Replace(one, `0.5}`, `0.5,"attributes":{"a":1`, 1), 1},
+		{strings.Replace(one, `0.5}`, `0.5,"score":}`, 1), 1},
 		{strings.Replace(one, `"boundingBox":`, `"boundingBox": `, 1), 1},
 	} {
-		if got, ok := AppendAll(nil, rawjson.Value(c.text), c.count); ok {
+		if got, ok := AppendAll(nil, rawjson.Value(c.text), c.count, len(Fields)); ok {
 			t.Errorf("AppendAll(%s, %d) = %s, want a refusal", c.text, c.count, got)
 		}
 	}
 	const want = `[{"name":"a","contour":[[0,0],[1,0],[1,1]],"fillColour":null,"strokeColour":null,"value":1,"boundingBox":{"x":0,"y":0,"width":1,"height":1},"area":0.5}]`
-	if got, ok := AppendAll(nil, rawjson.Value(one), 1); !ok || string(got) != want {
+	if got, ok := AppendAll(nil, rawjson.Value(one), 1, RequiredFields); !ok || string(got) != want {
 		t.Errorf("AppendAll = %s, %v, want %s", got, ok, want)
 	}
 }
 
 func FuzzScan(f *testing.F) {
 	f.Add("[" + square + "," + square + "]")
+	f.Add("[" + strings.Replace(square, ":0.5}", `:0.5,"score":1,"attributes":{"a":[{"b":"}"}]}}`, 1) + "," + square + "]")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, _ = AppendAll(nil, rawjson.Value(text), 2)          // does not panic
-		_ = Scan(rawjson.Value(text), func(m *Members) error { // and does not panic
+		_, _ = AppendAll(nil, rawjson.Value(text), 2, len(Fields)) // does not panic
+		_ = Scan(rawjson.Value(text), func(m *Members) error {     // and does not panic
 			m.HasName("a")
 			_, _ = m.Box()
 			for field := range Fields {

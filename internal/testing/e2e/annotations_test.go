@@ -185,7 +185,7 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 		admin := s.admin()
 		md5 := admin.upload("REFUSE", snapshot(trap, 0, 1))[0].Image.Md5
 		objects := []vars{
-			{"name": "insect", "contour": [][][2]float64{{{10, 12}}, {{40, 12}}, {{40, 30}}, {{10, 30}}}, "fillColour": "#ff0000", "strokeColour": "#0000ff", "value": 3},
+			{"name": "insect", "contour": [][][2]float64{{{10, 12}}, {{40, 12}}, {{40, 30}}, {{10, 30}}}, "fillColour": "#ff0000", "strokeColour": "#0000ff", "value": 3, "score": 0.93, "attributes": vars{"legs": 6, "a": []any{nil, "<ü>"}}},
 			{"name": "Schmetterling \"ü\" 🦋 </script>", "contour": [][2]float64{{-160, 0}, {0.1, 0.2}, {320, 240}}, "value": -2147483648},
 			{"name": "insect", "contour": [][2]float64{{1e-7, 0}, {1, 0}, {1, 1}}},
 		}
@@ -197,6 +197,8 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 			Value                    *int
 			BoundingBox              struct{ X, Y, Width, Height float64 }
 			Area                     float64
+			Score                    *float64
+			Attributes               json.RawMessage
 		}
 		var got struct {
 			Image struct {
@@ -213,8 +215,8 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 		}
 		admin.must(&got, `query($device: String!, $takenAt: DateTime!) { image(device: $device, takenAt: $takenAt) { annotations {
 		  objectCount document createdAt createdBy { username } image { md5 }
-		  objects { name contour fillColour strokeColour value boundingBox { x y width height } area }
-		  insects: objects(name: "insect") { name contour value area }
+		  objects { name contour fillColour strokeColour value boundingBox { x y width height } area score attributes }
+		  insects: objects(name: "insect") { name contour value area score attributes }
 		  none: objects(name: "Insect") { name } } } }`, key(trap, 0))
 		if len(got.Image.Annotations) != 2 {
 			t.Fatalf("there are %+v", got)
@@ -230,9 +232,17 @@ func TestAnnotations_ComeBackAsObjectsAndAsTheDocumentThatWasSent(t *testing.T) 
 		if o := one.Insects[0]; *o.Value != 3 || o.Area != 540 {
 			t.Errorf("the insect is %+v", o)
 		}
+		for _, list := range [][]object{one.Objects, one.Insects} {
+			if o := list[0]; o.Score == nil || *o.Score != 0.93 || string(o.Attributes) != `{"a":[null,"<ü>"],"legs":6}` {
+				t.Errorf("the first object: got score %v and attributes %s, want what was sent", o.Score, o.Attributes)
+			}
+			if o := list[1]; o.Score != nil || string(o.Attributes) != "null" {
+				t.Errorf("the second object: got score %v and attributes %s, want neither", o.Score, o.Attributes)
+			}
+		}
 		want := map[string]any{
 			"annotations": []any{
-				map[string]any{"name": "insect", "contour": []any{[]any{[]any{10, 12}}, []any{[]any{40, 12}}, []any{[]any{40, 30}}, []any{[]any{10, 30}}}, "fill_colour": "#ff0000", "stroke_colour": "#0000ff", "value": 3},
+				map[string]any{"name": "insect", "contour": []any{[]any{[]any{10, 12}}, []any{[]any{40, 12}}, []any{[]any{40, 30}}, []any{[]any{10, 30}}}, "fill_colour": "#ff0000", "stroke_colour": "#0000ff", "value": 3, "score": 0.93, "legs": 6, "a": []any{nil, "<ü>"}},
 				map[string]any{"name": objects[1]["name"], "contour": []any{[]any{[]any{-160, 0}}, []any{[]any{0.1, 0.2}}, []any{[]any{320, 240}}}, "value": -2147483648},
 				map[string]any{"name": "insect", "contour": []any{[]any{[]any{1e-7, 0}}, []any{[]any{1, 0}}, []any{[]any{1, 1}}}},
 			},

@@ -112,6 +112,7 @@ type front struct {
 	mu     sync.Mutex
 	target *url.URL
 	before func(upload int64) // is called with the number of each upload that comes, from 1
+	after  func(upload int64) // if set, is called after the server has answered, and the answer is lost
 }
 
 // before is a front of a server.
@@ -133,10 +134,16 @@ func before(t *testing.T, s *server) *front {
 			n := f.Uploads.Add(1)
 			f.Bytes.Add(r.ContentLength)
 			f.mu.Lock()
-			then := f.before
+			then, after := f.before, f.after
 			f.mu.Unlock()
 			if then != nil {
 				then(n)
+			}
+			if after != nil {
+				proxy.ServeHTTP(httptest.NewRecorder(), r)
+				after(n)
+				<-r.Context().Done()
+				panic(http.ErrAbortHandler)
 			}
 		}
 		proxy.ServeHTTP(w, r)

@@ -123,7 +123,7 @@ func TestClient_WhatIsWrongIsSaidInOneLineWithoutTheToken(t *testing.T) {
 		want   string
 	}{
 		"a token that does not hold": {s.URL, []string{"push", "images", "."}, "token"},
-		"nobody there":               {"http://127.0.0.1:1", []string{"push", "images", "."}, "http://127.0.0.1:1 cannot be reached"},
+		"nobody there":               {"http://127.0.0.1:1", []string{"push", "images", ".", "--retry-for", "0s"}, "http://127.0.0.1:1 cannot be reached"},
 		"another server":             {other.URL, []string{"push", "images", "."}, "404 Not Found, as Tagma does not"},
 		"no address":                 {"localhost:8080", []string{"push", "images", "."}, "is not the address of a server"},
 		"a password in the address":  {"http://u:canary@127.0.0.1", []string{"push", "images", "."}, "without a user name or password"},
@@ -172,7 +172,7 @@ func TestAnnotate_WhatWasAnnotatedComesBackAsItWas(t *testing.T) {
 		// OpenCV's nesting, a fraction, no colours, and an image in which there
 		// is nothing.
 		fill(t, d.Home,
-			documentOf("moths.json", photos[0], 0, `[{"contour":[[[1,2]],[[30,2]],[[30,40.5]]],"name":"moth","stroke_colour":"#0000ff","fill_colour":"#ff0000","value":7},{"contour":[[[5,5]],[[9,5]],[[9,9]]],"name":"fly"}]`),
+			documentOf("moths.json", photos[0], 0, `[{"contour":[[[1,2]],[[30,2]],[[30,40.5]]],"name":"moth","stroke_colour":"#0000ff","fill_colour":"#ff0000","value":7,"score":0.93,"legs":[6,null],"note":"a, \"b\""},{"contour":[[[5,5]],[[9,5]],[[9,9]]],"name":"fly"}]`),
 			documentOf("nothing.json", photos[1], 1, `[]`))
 		got := d.must("annotate", "moths.json", "nothing.json")
 		if got.Out != "The server has 2 of these annotations.\n" {
@@ -216,10 +216,10 @@ func TestAnnotate_WhatWasAnnotatedComesBackAsItWas(t *testing.T) {
 			column[name] = n
 		}
 		for n, want := range []string{
-			`moth/7/1/2/29/38.5/558.25/[[1,2],[30,2],[30,40.5]]`, `fly//5/5/4/4/8/[[5,5],[9,5],[9,9]]`, `///////`, `///////`,
+			`moth/7/1/2/29/38.5/558.25/[[1,2],[30,2],[30,40.5]]/0.93/{"legs":[6,null],"note":"a, \"b\""}`, `fly//5/5/4/4/8/[[5,5],[9,5],[9,9]]//`, `/////////`, `/////////`,
 		} {
 			var cells []string
-			for _, name := range []string{"name", "value", "box_x", "box_y", "box_width", "box_height", "area", "contour"} {
+			for _, name := range []string{"name", "value", "box_x", "box_y", "box_width", "box_height", "area", "contour", "score", "attributes"} {
 				cells = append(cells, rows[n+1][column[name]])
 			}
 			if got := strings.Join(cells, "/"); got != want {
@@ -262,10 +262,10 @@ func TestAnnotate_ProblemsAreListedByFileAndTheOthersAreTaken(t *testing.T) {
 	problems := []string{
 		"absent.json: image: device 0a5bb6f4 has no image of " + at(9) + ": upload it first",
 		"other.json: md5: ",
-		"wrong.json: objects.0.name: is empty", "wrong.json: objects.0.contour: ",
-		"type.json: annotations.name is a number",
+		"wrong.json: annotations.0.name: is empty", "wrong.json: annotations.0.contour: ",
+		"type.json: annotations.0.name is a number",
 		"without.json: annotations.0.contour is missing",
-		"empty.json: it is empty", "cut.json: it is cut short", "list.json: ",
+		"empty.json: it is empty", "cut.json: it is cut short", "list.json: it is a number, where an object is wanted",
 		"nowhere.json: ", `two.json: metadata.datetime: "noon"`,
 	}
 
@@ -295,6 +295,33 @@ func TestAnnotate_ProblemsAreListedByFileAndTheOthersAreTaken(t *testing.T) {
 	}
 	if got.OK || got.Out != "The server has 2 of these annotations.\n" || count() != 2 {
 		t.Errorf("%v %s, %d are there", got.OK, got.Out, count())
+	}
+}
+
+func TestAnnotate_TheOrderOfFilesDoesNotDecideAndFieldsWithoutAPlaceAreNamed(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	admin := s.admin()
+	d := deskAt(t, s.URL, admin.Token)
+	photo := snapshot("0a5bb6f4", 0, 1)
+	admin.upload("REFUSE", photo)
+	sure := documentOf("sure.json", photo, 0, `[{"contour":[[1,2],[30,2],[30,40]],"name":"moth","score":0.9}]`)
+	unsure := documentOf("unsure.json", photo, 0, `[{"contour":[[1,2],[30,2],[30,40]],"name":"moth","score":0.1}]`)
+	fill(t, d.Home, sure, unsure)
+	for _, files := range [][2]string{{"sure.json", "unsure.json"}, {"unsure.json", "sure.json"}} {
+		got := d.run("", "annotate", files[0], files[1])
+		if got.OK || got.Out != "" || !strings.Contains(got.Said, "unsure.json: sure.json has other objects") || !strings.Contains(got.Said, "\nsure.json: unsure.json has other objects") && !strings.HasPrefix(got.Said, "sure.json: unsure.json has other objects") {
+			t.Errorf("annotate %s: got success %v, %q and %q, want both files refused", files, got.OK, got.Out, got.Said)
+		}
+	}
+
+	listed := append([]byte("\xef\xbb\xbf["), strings.Replace(string(sure.Content), `"metadata":{`, `"metadata":{"camera":"x",`, 1)...)
+	got := d.run(string(append(listed, ']')), "annotate", "-")
+	if !got.OK || got.Out != "The server has 1 of these annotations.\n" || !strings.Contains(got.Said, "not sent: the field metadata.camera of 1 document,") {
+		t.Errorf("a list with an unknown field: got success %v, %q and %q, want the field named", got.OK, got.Out, got.Said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "tagma-annotate-*")); len(left) > 0 {
+		t.Errorf("temporary files: got %q, want none", left)
 	}
 }
 

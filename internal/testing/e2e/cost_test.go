@@ -364,7 +364,7 @@ func TestCost_NoListTakesMoreThanTheLimitsHoweverDeepItIsAskedFor(t *testing.T) 
 // large is an operation with an answer of 18 MB.
 var large = func() string {
 	text := "{"
-	fields := strings.Replace(strings.Join(annotations.Fields[:], " "), annotations.BoxField, "", 1) // boxes count as objects
+	fields := strings.Replace(strings.Join(annotations.Fields[:annotations.RequiredFields], " "), annotations.BoxField, "", 1) // boxes count as objects
 	for n := range 15 {
 		text += fmt.Sprintf(` a%d: image(device: "%s", takenAt: "%s") { annotations { objects { %s } } }`, n, trap, at(0), fields)
 	}

@@ -118,3 +118,25 @@ func TestPush_ATerminalShowsABarAndALogLines(t *testing.T) {
 		t.Errorf("a log has %q", said)
 	}
 }
+
+func TestBundleFolder_AWrongFolderIsPublishedOnlyAfterAYes(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	d := deskAt(t, s.URL, s.admin().Token)
+	scratch := folder(t, file{"model_final.pth", []byte("weights")})
+	for _, c := range []struct {
+		typed, says string
+		ok          bool
+	}{
+		{"\x03", "tagma: interrupt", false},
+		{"\n", "nothing was published", false},
+		{"no\n", "nothing was published", false},
+		{"y\n", "Publish it? [y/N]", true},
+	} {
+		at := d.atTerminal("push", "bundle", "insects", scratch)
+		at.types("[y/N] ", c.typed)
+		if shown, err := at.end(); (err == nil) != c.ok || !strings.Contains(shown, c.says) || !strings.Contains(shown, "no file is in data/, config/ or output/") {
+			t.Errorf("the answer %q: got %v and the terminal shows %q, want success %v and %q", c.typed, err, shown, c.ok, c.says)
+		}
+	}
+}

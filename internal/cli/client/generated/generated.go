@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"tagma/internal/base/caller"
+	"tagma/internal/base/fault"
 	"tagma/internal/base/instant"
 	"tagma/internal/cli/client/upload"
 
@@ -54,7 +55,7 @@ func (v *AlgorithmInput) GetVersion() string { return v.Version }
 type AnnotatedObjectInput struct {
 	// The name of the object's class, 1 to 200 characters.
 	Name string `json:"name"`
-	// The outline of the object: at least 3 vertices. A vertex may lie outside the image by at most the width and height of the image.
+	// The outline of the object: at least 3 vertices that are not all on one line, without holes. A vertex may lie outside the image by at most the width and height of the image.
 	Contour json.RawMessage `json:"contour"`
 	// The colour to fill the object with, at most 50 characters.
 	FillColour *string `json:"fillColour"`
@@ -62,6 +63,10 @@ type AnnotatedObjectInput struct {
 	StrokeColour *string `json:"strokeColour"`
 	// A number whose meaning the algorithm defines.
 	Value *int `json:"value"`
+	// The confidence of the algorithm in the object, from 0 to 1.
+	Score *float64 `json:"score"`
+	// What else the algorithm says of the object: a JSON object of at most 20,000 bytes whose members the algorithm defines. Members named contour, name, stroke_colour, fill_colour, value or score are refused, because documents use these names for the fields of the object.
+	Attributes *json.RawMessage `json:"attributes"`
 }
 
 // GetName returns AnnotatedObjectInput.Name, and is useful for accessing the field via an interface.
@@ -79,6 +84,12 @@ func (v *AnnotatedObjectInput) GetStrokeColour() *string { return v.StrokeColour
 // GetValue returns AnnotatedObjectInput.Value, and is useful for accessing the field via an interface.
 func (v *AnnotatedObjectInput) GetValue() *int { return v.Value }
 
+// GetScore returns AnnotatedObjectInput.Score, and is useful for accessing the field via an interface.
+func (v *AnnotatedObjectInput) GetScore() *float64 { return v.Score }
+
+// GetAttributes returns AnnotatedObjectInput.Attributes, and is useful for accessing the field via an interface.
+func (v *AnnotatedObjectInput) GetAttributes() *json.RawMessage { return v.Attributes }
+
 // Annotation includes the requested fields of the GraphQL type Annotation.
 // The GraphQL type's documentation follows.
 //
@@ -86,7 +97,7 @@ func (v *AnnotatedObjectInput) GetValue() *int { return v.Value }
 // most one annotation of each algorithm and version. A person who annotates chooses
 // an algorithm name, such as by-hand.
 type Annotation struct {
-	// The whole annotation, as a document in the form of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value}], metadata: {algo_name, algo_version, device, datetime, md5}}`. Contours use the nesting of OpenCV.
+	// The whole annotation, as a document in the form of the Sticky Pi API: `{annotations: [{contour, name, stroke_colour, fill_colour, value, score}], metadata: {algo_name, algo_version, device, datetime, md5}}`. Contours use the nesting of OpenCV. An object also has the members of its `attributes`.
 	Document json.RawMessage `json:"document"`
 }
 
@@ -116,6 +127,23 @@ func (v *AnnotationInput) GetAlgorithm() AlgorithmInput { return v.Algorithm }
 
 // GetObjects returns AnnotationInput.Objects, and is useful for accessing the field via an interface.
 func (v *AnnotationInput) GetObjects() []AnnotatedObjectInput { return v.Objects }
+
+// BundleContent includes the requested fields of the GraphQL type BundleFile.
+// The GraphQL type's documentation follows.
+//
+// A file of a bundle version.
+type BundleContent struct {
+	// The path of the file within the bundle, such as output/model_final.pth.
+	Key string `json:"key"`
+	// The MD5 hash of the file, 32 hex digits.
+	Md5 string `json:"md5"`
+}
+
+// GetKey returns BundleContent.Key, and is useful for accessing the field via an interface.
+func (v *BundleContent) GetKey() string { return v.Key }
+
+// GetMd5 returns BundleContent.Md5, and is useful for accessing the field via an interface.
+func (v *BundleContent) GetMd5() string { return v.Md5 }
 
 // BundleFile includes the requested fields of the GraphQL type BundleFile.
 // The GraphQL type's documentation follows.
@@ -289,6 +317,87 @@ func (v *BundleVersionFields) GetName() string { return v.Name }
 
 // GetFiles returns BundleVersionFields.Files, and is useful for accessing the field via an interface.
 func (v *BundleVersionFields) GetFiles() []BundleFile { return v.Files }
+
+// BundleVersionsBundle includes the requested fields of the GraphQL type Bundle.
+// The GraphQL type's documentation follows.
+//
+// A bundle: the files that the training and the inference of a model need, which
+// are data, configuration and weights. A bundle has numbered versions. A version is
+// never changed or deleted.
+type BundleVersionsBundle struct {
+	// A page of the versions, ordered by number.
+	Versions BundleVersionsBundleVersionsBundleVersionConnection `json:"versions"`
+}
+
+// GetVersions returns BundleVersionsBundle.Versions, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundle) GetVersions() BundleVersionsBundleVersionsBundleVersionConnection {
+	return v.Versions
+}
+
+// BundleVersionsBundleVersionsBundleVersionConnection includes the requested fields of the GraphQL type BundleVersionConnection.
+// The GraphQL type's documentation follows.
+//
+// A page of the versions of a bundle.
+type BundleVersionsBundleVersionsBundleVersionConnection struct {
+	// The versions of the page.
+	Nodes []BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion `json:"nodes"`
+	// The position of the page.
+	PageInfo BundleVersionsBundleVersionsBundleVersionConnectionPageInfo `json:"pageInfo"`
+}
+
+// GetNodes returns BundleVersionsBundleVersionsBundleVersionConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundleVersionsBundleVersionConnection) GetNodes() []BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion {
+	return v.Nodes
+}
+
+// GetPageInfo returns BundleVersionsBundleVersionsBundleVersionConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundleVersionsBundleVersionConnection) GetPageInfo() BundleVersionsBundleVersionsBundleVersionConnectionPageInfo {
+	return v.PageInfo
+}
+
+// BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion includes the requested fields of the GraphQL type BundleVersion.
+// The GraphQL type's documentation follows.
+//
+// A published version of a bundle.
+type BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion struct {
+	// The files, ordered by the bytes of their keys.
+	Files []BundleContent `json:"files"`
+}
+
+// GetFiles returns BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion.Files, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundleVersionsBundleVersionConnectionNodesBundleVersion) GetFiles() []BundleContent {
+	return v.Files
+}
+
+// BundleVersionsBundleVersionsBundleVersionConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// The position of a page in its list.
+type BundleVersionsBundleVersionsBundleVersionConnectionPageInfo struct {
+	// True if there are items after the page.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last item, or null if the page is empty.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns BundleVersionsBundleVersionsBundleVersionConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundleVersionsBundleVersionConnectionPageInfo) GetHasNextPage() bool {
+	return v.HasNextPage
+}
+
+// GetEndCursor returns BundleVersionsBundleVersionsBundleVersionConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *BundleVersionsBundleVersionsBundleVersionConnectionPageInfo) GetEndCursor() *string {
+	return v.EndCursor
+}
+
+// BundleVersionsResponse is returned by BundleVersions on success.
+type BundleVersionsResponse struct {
+	// Returns the bundle with a name, or null if no version of the bundle is published.
+	Bundle *BundleVersionsBundle `json:"bundle"`
+}
+
+// GetBundle returns BundleVersionsResponse.Bundle, and is useful for accessing the field via an interface.
+func (v *BundleVersionsResponse) GetBundle() *BundleVersionsBundle { return v.Bundle }
 
 // The policy for a file whose device already has a different image of the same time.
 type ConflictPolicy string
@@ -678,6 +787,12 @@ type Limits struct {
 	FileBytes int64 `json:"fileBytes"`
 	// The bytes of one upload.
 	UploadBytes int64 `json:"uploadBytes"`
+	// The pixels of a photograph.
+	Pixels int64 `json:"pixels"`
+	// The scans of a photograph that is not baseline. All scans together may have 40 times as many blocks as the picture.
+	Scans int `json:"scans"`
+	// The bytes of memory for decoding one photograph.
+	DecodeBytes int64 `json:"decodeBytes"`
 	// The length of the longest page.
 	MaxPageSize int `json:"maxPageSize"`
 }
@@ -693,6 +808,15 @@ func (v *Limits) GetFileBytes() int64 { return v.FileBytes }
 
 // GetUploadBytes returns Limits.UploadBytes, and is useful for accessing the field via an interface.
 func (v *Limits) GetUploadBytes() int64 { return v.UploadBytes }
+
+// GetPixels returns Limits.Pixels, and is useful for accessing the field via an interface.
+func (v *Limits) GetPixels() int64 { return v.Pixels }
+
+// GetScans returns Limits.Scans, and is useful for accessing the field via an interface.
+func (v *Limits) GetScans() int { return v.Scans }
+
+// GetDecodeBytes returns Limits.DecodeBytes, and is useful for accessing the field via an interface.
+func (v *Limits) GetDecodeBytes() int64 { return v.DecodeBytes }
 
 // GetMaxPageSize returns Limits.MaxPageSize, and is useful for accessing the field via an interface.
 func (v *Limits) GetMaxPageSize() int { return v.MaxPageSize }
@@ -939,31 +1063,36 @@ func (v *SeriesInput) GetStart() instant.Instant { return v.Start }
 // GetEnd returns SeriesInput.End, and is useful for accessing the field via an interface.
 func (v *SeriesInput) GetEnd() instant.Instant { return v.End }
 
-// ServerResponse is returned by Server on success.
-type ServerResponse struct {
-	// Returns the server's name, version and limits. No sign-in is required.
-	Server ServerServerServerInfo `json:"server"`
-}
-
-// GetServer returns ServerResponse.Server, and is useful for accessing the field via an interface.
-func (v *ServerResponse) GetServer() ServerServerServerInfo { return v.Server }
-
-// ServerServerServerInfo includes the requested fields of the GraphQL type ServerInfo.
+// ServerInfo includes the requested fields of the GraphQL type ServerInfo.
 // The GraphQL type's documentation follows.
 //
 // A description of the server.
-type ServerServerServerInfo struct {
+type ServerInfo struct {
 	// The name of the software: Tagma.
 	Name string `json:"name"`
+	// The version of the software.
+	Version string `json:"version"`
 	// The limits in force. The server refuses a request that exceeds a limit, and changes nothing.
 	Limits Limits `json:"limits"`
 }
 
-// GetName returns ServerServerServerInfo.Name, and is useful for accessing the field via an interface.
-func (v *ServerServerServerInfo) GetName() string { return v.Name }
+// GetName returns ServerInfo.Name, and is useful for accessing the field via an interface.
+func (v *ServerInfo) GetName() string { return v.Name }
 
-// GetLimits returns ServerServerServerInfo.Limits, and is useful for accessing the field via an interface.
-func (v *ServerServerServerInfo) GetLimits() Limits { return v.Limits }
+// GetVersion returns ServerInfo.Version, and is useful for accessing the field via an interface.
+func (v *ServerInfo) GetVersion() string { return v.Version }
+
+// GetLimits returns ServerInfo.Limits, and is useful for accessing the field via an interface.
+func (v *ServerInfo) GetLimits() Limits { return v.Limits }
+
+// ServerResponse is returned by Server on success.
+type ServerResponse struct {
+	// Returns the server's name, version and limits. No sign-in is required.
+	Server ServerInfo `json:"server"`
+}
+
+// GetServer returns ServerResponse.Server, and is useful for accessing the field via an interface.
+func (v *ServerResponse) GetServer() ServerInfo { return v.Server }
 
 // UploadImagesResponse is returned by UploadImages on success.
 type UploadImagesResponse struct {
@@ -1020,9 +1149,14 @@ func (v *UploadResult) GetAnnotationsDeleted() int { return v.AnnotationsDeleted
 //
 // A problem of one part of the input.
 type UploadResultProblem struct {
+	// The kind of problem.
+	Code fault.Code `json:"code"`
 	// A description of the problem and its remedy.
 	Message string `json:"message"`
 }
+
+// GetCode returns UploadResultProblem.Code, and is useful for accessing the field via an interface.
+func (v *UploadResultProblem) GetCode() fault.Code { return v.Code }
 
 // GetMessage returns UploadResultProblem.Message, and is useful for accessing the field via an interface.
 func (v *UploadResultProblem) GetMessage() string { return v.Message }
@@ -1070,6 +1204,22 @@ func (v *__BundleFilesInput) GetLast() bool { return v.Last }
 
 // GetPart returns __BundleFilesInput.Part, and is useful for accessing the field via an interface.
 func (v *__BundleFilesInput) GetPart() BundlePart { return v.Part }
+
+// __BundleVersionsInput is used internally by genqlient
+type __BundleVersionsInput struct {
+	Name  string  `json:"name"`
+	First int     `json:"first"`
+	After *string `json:"after"`
+}
+
+// GetName returns __BundleVersionsInput.Name, and is useful for accessing the field via an interface.
+func (v *__BundleVersionsInput) GetName() string { return v.Name }
+
+// GetFirst returns __BundleVersionsInput.First, and is useful for accessing the field via an interface.
+func (v *__BundleVersionsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __BundleVersionsInput.After, and is useful for accessing the field via an interface.
+func (v *__BundleVersionsInput) GetAfter() *string { return v.After }
 
 // __CreateAccessTokenInput is used internally by genqlient
 type __CreateAccessTokenInput struct {
@@ -1210,6 +1360,57 @@ func BundleFiles(
 	}
 
 	data_ = &BundleFilesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by BundleVersions.
+const BundleVersions_Operation = `
+query BundleVersions ($name: String!, $first: Int!, $after: String) {
+	bundle(name: $name) {
+		versions(first: $first, after: $after) {
+			nodes {
+				files {
+					key
+					md5
+				}
+			}
+			pageInfo {
+				hasNextPage
+				endCursor
+			}
+		}
+	}
+}
+`
+
+// A page of the versions of a bundle, without links. It says which contents of a
+// file the server has.
+func BundleVersions(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	name string,
+	first int,
+	after *string,
+) (data_ *BundleVersionsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BundleVersions",
+		Query:  BundleVersions_Operation,
+		Variables: &__BundleVersionsInput{
+			Name:  name,
+			First: first,
+			After: after,
+		},
+	}
+
+	data_ = &BundleVersionsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -1566,11 +1767,15 @@ const Server_Operation = `
 query Server {
 	server {
 		name
+		version
 		limits {
 			bodyBytes
 			files
 			fileBytes
 			uploadBytes
+			pixels
+			scans
+			decodeBytes
 			maxPageSize
 		}
 	}
@@ -1605,6 +1810,7 @@ mutation UploadImages ($files: [Upload!]!, $onConflict: ConflictPolicy!) {
 		results {
 			verdict
 			problem {
+				code
 				message
 			}
 			warnings
