@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,32 @@ func TestUpload_TheThumbnailsHaveTheOrientationOfTheOriginal(t *testing.T) {
 			if err != nil || rows[image.ID].Orientation != orientation {
 				t.Errorf("after the thumbnails of orientation %d were made again: got %v, %v", orientation, rows[image.ID], err)
 			}
+		}
+	})
+}
+
+func TestUpload_TheWarningsOfAWholePhotographAreStored(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		whole := scene.JPEG(scene.Options{Width: 640, Height: 480})
+		noEOI := whole[:len(whole)-2]
+		spare := slices.Concat(noEOI, []byte("\x7f\xff\xd9"))
+		for n, c := range []struct {
+			content []byte
+			want    []string
+		}{{whole, nil}, {noEOI, []string{"NO_EOI"}}, {spare, []string{"SPARE_BYTES"}}} {
+			for _, verdict := range []images.Verdict{images.Created, images.Unchanged} {
+				got := w.send(key(n), c.content)
+				if got.Verdict != verdict || !slices.Equal(got.Warnings, c.want) {
+					t.Errorf("file %d: got %s with the warnings %q, want %s with %q", n, got.Verdict, got.Warnings, verdict, c.want)
+				}
+			}
+			rows, err := w.ByKeys(t.Context(), "keys", []images.Key{key(n)})
+			if err != nil || len(rows) != 1 || !slices.Equal(rows[0].Warnings, c.want) {
+				t.Errorf("row %d: got %+v, %v, want the warnings %q", n, rows, err, c.want)
+			}
+		}
+		if got := w.send(key(1), spare); got.Verdict != images.Conflict || got.Warnings != nil {
+			t.Errorf("a conflict: got %s with the warnings %q, want %s with none", got.Verdict, got.Warnings, images.Conflict)
 		}
 	})
 }

@@ -128,6 +128,34 @@ func TestPush_WhatIsRefusedIsInTheTableAndTheRestArrives(t *testing.T) {
 	}
 }
 
+func TestPush_AWholePhotographWithWarningsIsTakenAndListed(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	admin := s.admin()
+	token := s.token(admin)
+	d := deskAt(t, s.URL, token)
+	open := snapshot("0a5bb6f4", 0, 0)
+	open.Content = open.Content[:len(open.Content)-2] // without EOI
+	photos := folder(t, open, snapshot("0a5bb6f4", 1, 1))
+
+	got := d.must("push", "images", photos)
+	got.says(t, "CREATED", filepath.Join(photos, open.Name), "deviates from the JPEG standard: NO_EOI")
+	got.says(t, "CREATED", "2 photographs")
+	if n := strings.Count(got.Out, "JPEG standard"); n != 1 {
+		t.Errorf("files with warnings: got %d, want 1 in\n%s", n, got.Out)
+	}
+	var stored struct {
+		ImageSeries struct{ Nodes []struct{ Warnings []string } }
+		Image       struct{ Warnings []string }
+	}
+	admin.must(&stored, `query($series: [SeriesInput!]!, $device: String!, $takenAt: DateTime!) {
+	  imageSeries(series: $series) { nodes { warnings } } image(device: $device, takenAt: $takenAt) { warnings } }`,
+		vars{"series": []vars{whole("0a5bb6f4")}, "device": "0a5bb6f4", "takenAt": at(0)})
+	if want := "{{[{[NO_EOI]} {[]}]} {[NO_EOI]}}"; fmt.Sprint(stored) != want {
+		t.Errorf("warnings: got %v, want %s", stored, want)
+	}
+}
+
 func TestPush_GoesOnWhenTheServerIsKilledAndStartedAgain(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		admin, proxy := s.admin(), before(t, s)
