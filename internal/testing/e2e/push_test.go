@@ -139,7 +139,7 @@ func TestPush_AWholePhotographWithWarningsIsTakenAndListed(t *testing.T) {
 	photos := folder(t, open, snapshot("0a5bb6f4", 1, 1))
 
 	got := d.must("push", "images", photos)
-	got.says(t, "CREATED", filepath.Join(photos, open.Name), "deviates from the JPEG standard: NO_EOI")
+	got.says(t, "CREATED", filepath.Join(photos, open.Name), "the photograph is whole, but the file deviates from the JPEG standard: NO_EOI")
 	got.says(t, "CREATED", "2 photographs")
 	if n := strings.Count(got.Out, "JPEG standard"); n != 1 {
 		t.Errorf("files with warnings: got %d, want 1 in\n%s", n, got.Out)
