@@ -6,7 +6,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"tagma/internal/cli/client/generated"
 	"tagma/internal/cli/progress"
 )
 
@@ -43,8 +42,8 @@ func (r *Report) Refused() int {
 	return n
 }
 
-// Write writes the refused photographs with the reasons, the sent photographs with
-// warnings, and the number of photographs by verdict.
+// Write writes the refused photographs with the reasons, and the number of
+// photographs by verdict.
 func (r *Report) Write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	type sum struct {
@@ -60,11 +59,8 @@ func (r *Report) Write(w io.Writer) error {
 		}
 		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.Size}
 		deleted += p.deleted
-		if p.reason != "" {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, p.reason)
-		}
-		if len(p.warnings) > 0 {
-			fmt.Fprintf(table, "%s\t%s\tthe photograph is whole, but the file deviates from the JPEG standard: %s\n", verdict, p.Path, joinWarnings(p.warnings))
+		if remark := p.remark(); remark != "" {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, remark)
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -87,11 +83,15 @@ func (r *Report) Write(w io.Writer) error {
 	return table.Flush()
 }
 
-// joinWarnings returns the names of warnings, separated by commas.
-func joinWarnings(warnings []generated.ImageWarning) string {
-	names := make([]string, len(warnings))
-	for n, warning := range warnings {
+// remark returns the reason for the refusal of a photograph, or the warnings of a
+// photograph that the server has taken, or "".
+func (p *photograph) remark() string {
+	if p.reason != "" || len(p.warnings) == 0 {
+		return p.reason
+	}
+	names := make([]string, len(p.warnings))
+	for n, warning := range p.warnings {
 		names[n] = string(warning)
 	}
-	return strings.Join(names, ", ")
+	return "the photograph is whole, but the file deviates from the JPEG standard: " + strings.Join(names, ", ")
 }
