@@ -52,7 +52,7 @@ const (
 
 // itemSizes are the sizes of an item in bytes, by type. A field of another type is
 // not read.
-var itemSizes = [...]uint64{
+var itemSizes = [...]uint64{ //nolint:gochecknoglobals // a table
 	typeByte: 1, typeASCII: 1, typeShort: 2, typeLong: 4, typeRational: 8,
 	6: 1, typeUndefined: 1, typeSShort: 2, typeSLong: 4, typeSRational: 8,
 	typeFloat: 4, typeDouble: 8, typeIFD: 4,

@@ -91,7 +91,7 @@ type readings map[string]any
 var versionNames = []string{"device_version", "version", "v", "ver"}
 
 // trapNames are the names by which readings are known as a Sticky Pi's.
-var trapNames = append([]string{
+var trapNames = append([]string{ //nolint:gochecknoglobals // a table
 	"alt", "a", "lat", "lng", "temp", "T", "hum", "H", "lum", "L", "bat", "B", "datetime",
 	"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_bv", "no_flash_iso",
 }, versionNames...)

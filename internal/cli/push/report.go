@@ -6,7 +6,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"tagma/internal/cli/client/generated"
 	"tagma/internal/cli/progress"
 )
 
@@ -73,11 +72,8 @@ func (r *Report) Write(w io.Writer, verbose bool) error {
 		}
 		sums[verdict] = sum{sums[verdict].files + 1, sums[verdict].bytes + p.Size}
 		deleted += p.deleted
-		if p.reason != "" {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, p.reason)
-		}
-		if len(p.warnings) > 0 {
-			fmt.Fprintf(table, "%s\t%s\tthe photograph is whole, but the file deviates from the JPEG standard: %s\n", verdict, p.Path, joinWarnings(p.warnings))
+		if remark := p.remark(); remark != "" {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", verdict, p.Path, remark)
 		}
 	}
 	for _, folder := range r.scan.unreadable {
@@ -111,11 +107,15 @@ func (r *Report) Write(w io.Writer, verbose bool) error {
 	return table.Flush()
 }
 
-// joinWarnings returns the names of warnings, separated by commas.
-func joinWarnings(warnings []generated.ImageWarning) string {
-	names := make([]string, len(warnings))
-	for n, warning := range warnings {
+// remark returns the reason for the refusal of a photograph, or the warnings of a
+// photograph that the server has taken, or "".
+func (p *photograph) remark() string {
+	if p.reason != "" || len(p.warnings) == 0 {
+		return p.reason
+	}
+	names := make([]string, len(p.warnings))
+	for n, warning := range p.warnings {
 		names[n] = string(warning)
 	}
-	return strings.Join(names, ", ")
+	return "the photograph is whole, but the file deviates from the JPEG standard: " + strings.Join(names, ", ")
 }
