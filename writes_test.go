@@ -57,7 +57,7 @@ func TestServer_WithAFullDiskReadsGoOnAndWritesSayWhatIsFull(t *testing.T) {
 		t.Fatal(answer)
 	}
 	write := func() string {
-		_, answer := ask(http.MethodPost, "/graphql", `{"query": "mutation { createAccessToken(input: {name: \"a script\", role: READER}) { secret } }"}`)
+		_, answer := ask(http.MethodPost, "/graphql", `{"query": "mutation { createAccessToken(input: {name: \"a script\", role: READER}) { token } }"}`)
 		return answer
 	}
 	is := func(path string, status int, want string) {

@@ -127,7 +127,7 @@ func (m mutation) CreateAccessToken(ctx context.Context, input model.AccessToken
 	if err != nil {
 		return nil, err
 	}
-	return &model.CreateAccessTokenPayload{Secret: secret.Reveal(), Token: token}, nil
+	return &model.CreateAccessTokenPayload{Token: secret.Reveal(), AccessToken: token}, nil
 }
 
 func (m mutation) RevokeAccessToken(ctx context.Context, id nodeid.ID) (*model.RevokeAccessTokenPayload, error) {

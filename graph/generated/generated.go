@@ -750,7 +750,7 @@ type Mutation {
     new: String!
   ): ChangePasswordPayload! @access(to: [READER])
 
-  "Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry."
+  "Creates an access token for a script or a trap. The text of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry."
   createAccessToken(
     "The properties of the token."
     input: AccessTokenInput!
@@ -1856,7 +1856,7 @@ type LogoutPayload @access(to: [READER, DEVICE]) {
 }
 
 """
-A session or an access token. The server stores a hash of the secret, not the secret.
+A session or an access token. The server stores a hash of the text, not the text.
 """
 type AccessToken implements Node @access(to: [ADMIN, SELF]) {
   "The id of the object, unique in the server."
@@ -1905,10 +1905,10 @@ input AccessTokenInput {
 The result of ` + "`" + `createAccessToken` + "`" + `.
 """
 type CreateAccessTokenPayload @access(to: [READER]) {
-  "The secret of the token. Send the header ` + "`" + `Authorization: Bearer <secret>` + "`" + ` with every request. The secret is returned only in this answer."
-  secret: String! @secret
+  "The text of the token. Send the header ` + "`" + `Authorization: Bearer <token>` + "`" + ` with every request. The text is returned only in this answer."
+  token: String! @secret
   "The properties of the token."
-  token: AccessToken!
+  accessToken: AccessToken!
 }
 
 """
@@ -2434,10 +2434,10 @@ func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Contex
 
 func (ec *executionContext) childFields_CreateAccessTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "secret":
-		return ec.fieldContext_CreateAccessTokenPayload_secret(ctx, field)
 	case "token":
 		return ec.fieldContext_CreateAccessTokenPayload_token(ctx, field)
+	case "accessToken":
+		return ec.fieldContext_CreateAccessTokenPayload_accessToken(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateAccessTokenPayload", field.Name)
 }
@@ -6292,29 +6292,6 @@ func (ec *executionContext) fieldContext_ChangePasswordPayload_user(_ context.Co
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateAccessTokenPayload_secret(ctx context.Context, field graphql.CollectedField, obj *model.CreateAccessTokenPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateAccessTokenPayload_secret(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Secret, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_CreateAccessTokenPayload_secret(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("CreateAccessTokenPayload", field, false, false, errors.New("field of type String does not have child fields"))
-}
-
 func (ec *executionContext) _CreateAccessTokenPayload_token(ctx context.Context, field graphql.CollectedField, obj *model.CreateAccessTokenPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6327,6 +6304,29 @@ func (ec *executionContext) _CreateAccessTokenPayload_token(ctx context.Context,
 			return obj.Token, nil
 		},
 		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateAccessTokenPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CreateAccessTokenPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CreateAccessTokenPayload_accessToken(ctx context.Context, field graphql.CollectedField, obj *model.CreateAccessTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateAccessTokenPayload_accessToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AccessToken, nil
+		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *generated.AccessToken) graphql.Marshaler {
 			return ec.marshalNAccessToken2ᚖtagmaᚋentᚋgeneratedᚐAccessToken(ctx, selections, v)
 		},
@@ -6334,7 +6334,7 @@ func (ec *executionContext) _CreateAccessTokenPayload_token(ctx context.Context,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_CreateAccessTokenPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_CreateAccessTokenPayload_accessToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreateAccessTokenPayload",
 		Field:      field,
@@ -16774,13 +16774,13 @@ func (ec *executionContext) _CreateAccessTokenPayload(ctx context.Context, sel a
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CreateAccessTokenPayload")
-		case "secret":
-			out.Values[i] = ec._CreateAccessTokenPayload_secret(ctx, field, obj)
+		case "token":
+			out.Values[i] = ec._CreateAccessTokenPayload_token(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
-		case "token":
-			out.Values[i] = ec._CreateAccessTokenPayload_token(ctx, field, obj)
+		case "accessToken":
+			out.Values[i] = ec._CreateAccessTokenPayload_accessToken(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -54,10 +54,10 @@ type ChangePasswordPayload struct {
 
 // The result of `createAccessToken`.
 type CreateAccessTokenPayload struct {
-	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
-	Secret string `json:"secret"`
+	// The text of the token. Send the header `Authorization: Bearer <token>` with every request. The text is returned only in this answer.
+	Token string `json:"token"`
 	// The properties of the token.
-	Token *generated.AccessToken `json:"token"`
+	AccessToken *generated.AccessToken `json:"accessToken"`
 }
 
 // The result of `createLabelSet`.

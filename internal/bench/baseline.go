@@ -21,11 +21,12 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// The baseline is a server written for these jobs only. It decodes the variables, runs one
-// SQL statement, and copies the JSON that the database builds. It has no GraphQL, no callers
-// and no limits. It uses the pool, the drivers and the settings of Tagma's server.
+// The baseline is a server written for these jobs only. The baseline decodes the variables,
+// runs one SQL statement, and copies the JSON built by the database. The baseline has no
+// GraphQL, no callers and no limits. The pool, the drivers and the settings are the same as
+// in Tagma's server.
 
-// variables are the variables of any job.
+// variables holds the variables of a job. Each job uses some of the fields.
 type variables struct {
 	Series []struct {
 		Device     string
@@ -40,7 +41,7 @@ type variables struct {
 
 // baselineJob defines how the baseline answers a job.
 type baselineJob struct {
-	field    string // of the answer's data
+	field    string // the field of data in the answer
 	postgres string
 	sqlite   string
 	args     func(v variables) ([]any, error)
@@ -193,7 +194,7 @@ func connection(b *bytes.Buffer, v variables, rows *sql.Rows) error {
 	return nil
 }
 
-// serveBaseline serves until its standard input ends, which happens when the parent process
+// serveBaseline serves until standard input ends, which happens when the parent process
 // ends.
 func serveBaseline(ctx context.Context, databaseURL string) error {
 	db, err := database.Open(ctx, databaseURL, database.Options{})

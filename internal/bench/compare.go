@@ -50,9 +50,8 @@ func (c *target) answer(ctx context.Context, r request) (any, error) {
 	return got, nil
 }
 
-// nameBoxes turns the bounding boxes in an answer from lists into objects. Tagma
-// answers with objects, while targets that copy stored objects answer with
-// lists.
+// nameBoxes turns the bounding boxes in an answer from lists into objects. Tagma answers
+// with objects. The baseline and PostGraphile copy stored objects, and answer with lists.
 func nameBoxes(answer any) {
 	switch v := answer.(type) {
 	case map[string]any:

@@ -13,7 +13,7 @@ type peer struct {
 	err  error // the reason why the peer cannot be measured here
 }
 
-// compareWith measures Tagma and its peers, and returns a result for each peer.
+// compareWith measures Tagma and the peers, and returns a result for each peer.
 func (s *settings) compareWith(ctx context.Context, on, title string, tagma runner, peers ...peer) ([]result, error) {
 	names, runners := []string{"Tagma"}, []runner{tagma}
 	for _, p := range peers {

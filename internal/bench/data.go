@@ -36,8 +36,8 @@ func fingerprint(data dataset.Options) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:8], err
 }
 
-// fillSQLite returns the URL of an SQLite database with the data, in folder. It generates the
-// data if the database does not exist.
+// fillSQLite returns the URL of an SQLite database with the data, in folder. fillSQLite
+// generates the data if the database does not exist.
 func fillSQLite(ctx context.Context, folder string, data dataset.Options) (string, error) {
 	key, err := fingerprint(data)
 	if err != nil {
@@ -58,8 +58,8 @@ func fillSQLite(ctx context.Context, folder string, data dataset.Options) (strin
 	return "sqlite:" + path, os.Rename(partial, path)
 }
 
-// fillPostgres returns the URL of a PostgreSQL database with the data. It generates the data
-// if the database does not exist.
+// fillPostgres returns the URL of a PostgreSQL database with the data. fillPostgres generates
+// the data if the database does not exist.
 func fillPostgres(ctx context.Context, server url.URL, data dataset.Options) (string, error) {
 	key, err := fingerprint(data)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// emptyTarget is a server without data, and a folder for the programs it is compared with.
+// emptyTarget is a server without data, and a folder for the peers of the server.
 type emptyTarget struct {
 	tagma       *target
 	databaseURL string

@@ -14,8 +14,8 @@ type result struct {
 	failure      error           // the reason why there are no ratios
 }
 
-// goal is the required ratio by number of clients. A number of clients without a ratio has
-// no goal.
+// goal is the required ratio by number of clients. Without a ratio for a number of clients,
+// there is no goal for this number.
 type goal struct {
 	ratio  map[int]float64
 	atMost bool // the ratio must be at most the goal, as for memory
@@ -39,7 +39,8 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s %g, %s %g", sign, one, sign, eight)
 }
 
-// reached returns whether the goal is reached, as text; if not, with how many clients.
+// reached returns a text: whether the goal is reached, and if not, with which number of
+// clients.
 func (c result) reached() string {
 	if c.failure != nil {
 		reason, _, _ := strings.Cut(c.failure.Error(), "\n")

@@ -22,8 +22,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Growth is measured with one Tagma for each size of the tables. All run at the same time, and
-// one client measures each in turn, in rounds.
+// Growth is measured with one Tagma server for each size of the tables. All servers run at the
+// same time, and one client measures the servers in turn, in rounds.
 
 // sizedTarget is a server on tables of one size.
 type sizedTarget struct {
@@ -33,7 +33,7 @@ type sizedTarget struct {
 	peak   int64            // of the server's memory
 }
 
-// measureGrowth measures on each database, and prints the results.
+// measureGrowth measures growth on each database, and prints the results.
 func (s *settings) measureGrowth(ctx context.Context, binary string, server url.URL) error {
 	for _, kind := range s.databases {
 		if err := s.measureGrowthOn(ctx, kind, binary, server); err != nil {

@@ -37,8 +37,8 @@ func labelFile(frame int) (path, content string) {
 }
 
 // fillLabels fills an empty database and two git hosts with the same number of submissions,
-// each with its own commit. It returns a token, the host for Tagma and the host for the git
-// commands.
+// each with its own commit. fillLabels returns a token, the host for Tagma and the host for
+// the git commands.
 func fillLabels(ctx context.Context, folder, databaseURL string, files int) (token string, ours, theirs *githost.Host, err error) {
 	if ours, err = githost.Start(filepath.Join(folder, "ours.git")); err != nil {
 		return "", nil, nil, err

@@ -163,7 +163,7 @@ func (l *labelLoad) submit(ctx context.Context) error { return l.send(ctx, l.bod
 // body returns a request with the labels of a new frame.
 func (l *labelLoad) body() []byte { return dataset.Submission(int(l.frame.Add(1))) }
 
-// send sends a request of body.
+// send sends body to the server, and returns an error unless the labels are accepted.
 func (l *labelLoad) send(ctx context.Context, body []byte) error {
 	var answer bytes.Buffer
 	if err := l.tagma.post(ctx, "/graphql", "application/json", body, &answer); err != nil {
@@ -202,7 +202,7 @@ func (l *labelLoad) submitSerially(ctx context.Context, latencies *[]time.Durati
 	return nil
 }
 
-// drain waits until everything is pushed. It returns cause at once if cause is not nil.
+// drain waits until everything is pushed. drain returns cause at once if cause is not nil.
 func (l *labelLoad) drain(ctx context.Context, cause error) error {
 	const query = `{"query": "{ a: labelSubmissions(filter: {status: QUEUED}, first: 1) { nodes { id } } b: labelSubmissions(filter: {status: COMMITTED}, first: 1) { nodes { id } } c: labelSubmissions(filter: {status: FAILED}, first: 1) { nodes { failure } } }"}`
 	for cause == nil {
@@ -229,7 +229,7 @@ func (l *labelLoad) drain(ctx context.Context, cause error) error {
 	return cause
 }
 
-// gitPeer runs the git commands in its working copy.
+// gitPeer runs the git commands in a working copy.
 type gitPeer struct {
 	work  string
 	frame int

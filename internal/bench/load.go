@@ -72,7 +72,8 @@ func measure(pids []int, clients int, cell time.Duration, send func() error) (sa
 	return m, errors.Join(errs...)
 }
 
-// send sends a request and copies the answer. It returns an error for an answer with errors.
+// send sends a request and copies the answer to a writer. send returns an error for an answer
+// with errors.
 func (c *target) send(ctx context.Context, r request, to io.Writer) error {
 	return c.post(ctx, r.path, "application/json", r.body, to)
 }

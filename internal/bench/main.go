@@ -1,10 +1,10 @@
-// Command bench measures how fast Tagma answers over HTTP, on SQLite and on PostgreSQL,
-// compared with the baseline, a server written for these jobs only: see
+// Command bench measures the speed of Tagma's answers over HTTP, on SQLite and on
+// PostgreSQL, compared with the baseline, a server written for these jobs only: see
 // docs/performance.md.
 //
-// Each server is a process of its own. The servers are measured in turn, in rounds, so that
-// other load on the machine slows all of them, and the ratio is meaningful. Before the
-// measurement the answers are compared.
+// Each server is a process of its own. The servers are measured in turn, in rounds. So
+// other load on the machine slows all servers alike, and the ratio is meaningful. Before
+// the measurement the answers are compared.
 package main
 
 import (

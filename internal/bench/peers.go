@@ -11,7 +11,7 @@ import (
 	"tagma/internal/bench/jobs"
 )
 
-// measurePeers compares Tagma with its peers, and prints the ratios and the goals.
+// measurePeers compares Tagma with the peers, and prints the ratios and the goals.
 func (s *settings) measurePeers(ctx context.Context, binary string, server url.URL) error {
 	if server.Host == "" {
 		return errors.New("-peers: -databases must have postgres")
@@ -94,7 +94,7 @@ func (s *settings) lists(ctx context.Context, binary string, server url.URL) ([]
 }
 
 // addPostGraphile adds PostGraphile with one process and, with two cores or more, PostGraphile
-// with two processes. It returns the indexes of the targets.
+// with two processes. addPostGraphile returns the indexes of the targets.
 func (s *settings) addPostGraphile(ctx context.Context, l *targetList, databaseURL string) (indexes []int, err error) {
 	folder, err := installPostGraphile(ctx, s.folder)
 	if err != nil {

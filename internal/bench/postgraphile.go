@@ -21,7 +21,8 @@ import (
 )
 
 // PostGraphile makes a GraphQL server of the tables of a database. The folder postgraphile
-// holds its version and settings. It is installed into the folder of the benchmark.
+// holds the version and the settings. The benchmark installs PostGraphile into the data folder
+// (-data).
 
 //go:embed postgraphile/package.json postgraphile/package-lock.json postgraphile/server.mjs
 var postGraphileFiles embed.FS
@@ -144,7 +145,7 @@ func postGraphileRequests(ctx context.Context, c *target, j jobs.Job, data datas
 	})
 }
 
-// cursor returns PostGraphile's cursor for the place of one of Tagma's cursors.
+// cursor returns PostGraphile's cursor for the place of a cursor of Tagma.
 func (c *target) cursor(ctx context.Context, object string) (string, error) {
 	device, taken, err := decodeCursor(object)
 	if err != nil {
@@ -170,8 +171,8 @@ func (c *target) cursor(ctx context.Context, object string) (string, error) {
 	return answer.Data.AllImages.PageInfo.EndCursor, err
 }
 
-// translation translates an answer of PostGraphile into the form of Tagma's answers. It keeps
-// the errors.
+// translation translates an answer of PostGraphile into the form of Tagma's answers. err joins
+// all errors of the translation.
 type translation struct{ err error }
 
 // translatePostGraphile returns an answer of PostGraphile in the form of Tagma's answers.

@@ -10,7 +10,7 @@ import (
 )
 
 // createDatabase creates an empty database: an SQLite file in folder or a database on server.
-// It returns the URL and a function that drops the database.
+// createDatabase returns the URL and a function that drops the database.
 func createDatabase(ctx context.Context, kind, folder string, server url.URL) (databaseURL string, drop func(context.Context) error, err error) {
 	if kind != "postgres" {
 		return "sqlite:" + filepath.Join(folder, "tagma.db"), func(context.Context) error { return nil }, nil

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// usage is the CPU time and memory that a process has used.
+// usage is the CPU time and memory of a process.
 type usage struct {
 	cpu  time.Duration // user and system
 	peak int64         // the highest memory since the last resetPeak, in bytes

@@ -4,7 +4,8 @@ package main
 
 import "time"
 
-// usage is the CPU time and memory that a process has used. It is measured on Linux only.
+// usage is the CPU time and memory of a process. Usage is measured on Linux
+// only.
 type usage struct {
 	cpu  time.Duration
 	peak int64

@@ -39,8 +39,9 @@ func each[T any](cells []sample, value func(sample) T) []T {
 	return all
 }
 
-// ratio returns the median over the rounds of the ratio of two targets' rates. Both rates of a
-// round are measured within seconds, so a drift of the machine's speed cancels out.
+// ratio returns the rate of target divided by the rate of the target to: the median over all
+// rounds. Both rates of a round are measured within seconds, so a drift of the machine's speed
+// cancels out.
 func (r row) ratio(target, to int) float64 {
 	ratios := make([]float64, len(r.cells[target]))
 	for round := range ratios {
@@ -105,7 +106,7 @@ func short(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// machine returns the facts that make the figures comparable: hardware, versions and load.
+// machine returns the facts for comparing figures of two runs: hardware, versions and load.
 func machine(postgres string) string {
 	facts := []string{
 		fmt.Sprintf("%d cores", runtime.NumCPU()),

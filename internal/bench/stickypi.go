@@ -21,8 +21,8 @@ import (
 //go:embed stickypi/steps.py
 var stickyPiSteps []byte
 
-// startStickyPi starts the steps for a job. It prefers Debian's Python, where the libraries are
-// packages.
+// startStickyPi starts the steps for a job. Debian's Python comes first, because Debian has the
+// libraries as packages.
 func startStickyPi(folder, job, argument string) (*workerPool, error) {
 	folder = filepath.Join(folder, "stickypi")
 	script := filepath.Join(folder, "steps.py")

@@ -37,7 +37,8 @@ type target struct {
 
 	// makeRequests returns the requests of a job. If nil, the target speaks Tagma's GraphQL.
 	makeRequests func(ctx context.Context, t *target, j jobs.Job, data dataset.Options) ([]request, error)
-	// translate returns an answer in the form of Tagma's answers. If nil, answers have this form.
+	// translate returns an answer in the form of Tagma's answers. If nil, answers have
+	// this form already.
 	translate func(answer any) (any, error)
 
 	client *http.Client
@@ -47,8 +48,8 @@ type target struct {
 
 var addressLine = regexp.MustCompile(` is at (http://\S+)/$`)
 
-// startProcess starts a process that prints its address, and returns it as a target. The
-// log of the process is a file in folder.
+// startProcess starts a server process, and returns the server as a target. The process
+// must print the address of the server. The log of the process is a file in folder.
 func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	log := filepath.Join(folder, strings.ReplaceAll(name, " ", "-")+".log")
 	input, out, err := startPiped(cmd, log)
@@ -73,8 +74,8 @@ func startProcess(name, folder string, cmd *exec.Cmd) (*target, error) {
 	return nil, fmt.Errorf("%s did not start: see %s", name, log)
 }
 
-// startPiped starts a process that ends with this one, with its errors in the file log.
-// It returns the input and the output of the process.
+// startPiped starts a process, with standard error in the file log. The process ends when
+// this process ends. startPiped returns the input and the output of the process.
 func startPiped(cmd *exec.Cmd, log string) (in io.WriteCloser, out io.ReadCloser, err error) {
 	file, err := os.Create(log)
 	if err != nil {

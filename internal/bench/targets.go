@@ -10,7 +10,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// targetList is a list of servers that are measured at the same jobs. The first is Tagma.
+// targetList is a list of servers measured at the same jobs. The first server is Tagma.
 type targetList []*target
 
 // add appends a target that has just been started, unless err is set.

@@ -76,9 +76,9 @@ func (c *target) upload(u *uploads) runner {
 	}
 }
 
-// standardSteps processes one photograph as an upload does, on one core, with functions of the
-// standard library and x/image: fingerprints, a full decoding, the two thumbnails, and three
-// files that survive a loss of power. There is no HTTP and no database.
+// standardSteps processes a photograph with the steps of an upload, on one core, with
+// functions of the standard library and x/image: fingerprints, a full decoding, the two
+// thumbnails, and three files flushed to the disk. There is no HTTP and no database.
 func standardSteps(photo []byte, folder string) error {
 	_, _ = md5.Sum(photo), sha256.Sum256(photo) //nolint:gosec // as the server does
 	whole, err := jpeg.Decode(bytes.NewReader(photo))

@@ -66,13 +66,13 @@ func (w *worker) line() (string, error) {
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
-// close ends the worker by ending its input, and waits for the end.
+// close ends the worker by closing the worker's input, and waits for the end.
 func (w *worker) close() error {
 	_ = w.in.Close()
 	return w.cmd.Wait()
 }
 
-// close ends all workers. A nil pool has none.
+// close ends all workers. A nil pool has no workers.
 func (t *workerPool) close() error {
 	if t == nil {
 		return nil

@@ -1,7 +1,7 @@
 // Package caller owns the identity behind a request: the person or the trap,
-// and the rights of the role. It does not own authentication (package people).
-// It does not own the role that a field requires: the schema states the role,
-// and package guard checks it.
+// and the rights of the role. Package caller does not own authentication
+// (package people). Package caller does not own the required role of a field:
+// the schema states the role, and package guard checks the role.
 package caller
 
 import (
@@ -20,7 +20,7 @@ type Role string
 
 // The roles, from the least to the greatest.
 const (
-	Reader Role = "READER" // reads everything except the accounts of other people
+	Reader Role = "READER" // reads everything except other people's accounts
 	Writer Role = "WRITER" // adds images, annotations, labels and bundles
 	Admin  Role = "ADMIN"  // deletes, and manages people
 )
@@ -58,16 +58,17 @@ type Caller struct {
 	TokenID int64
 	Role    Role
 
-	// Session reports whether the token belongs to a sign-in. Any other token
-	// serves one purpose: it manages no tokens, unless it has the full rights
-	// of an admin.
+	// Session reports whether a sign-in created the token. A token without
+	// Session serves one purpose. Such a token manages no tokens but itself,
+	// unless the token has the full rights of an admin.
 	Session bool
 
 	// Until is the time at which the token expires; nil means never.
 	Until *instant.Instant
 
-	// Device is set for the token of a trap. The trap adds images of Device and
-	// may do nothing else: Role is ignored.
+	// Device is the name of the trap for the token of a trap, and empty
+	// otherwise. The trap adds images of Device and may do nothing else: Role
+	// is ignored.
 	Device string
 }
 

@@ -1,9 +1,11 @@
-// Package fault owns the errors that a caller may read: a closed list of codes,
-// and errors with a code and a message fit for print.
+// Package fault owns the errors for callers: a closed list of codes, and errors
+// with a code and a message fit for print. Only an error of this package is
+// shown to a caller.
 //
-// It does not own how errors reach the caller: package graph writes errors into
-// an answer. Of any other error, package graph shows only that an error
-// occurred. A wrapped *fault.Error keeps its code.
+// Package fault does not own how errors reach the caller: package graph writes
+// errors into an answer. For an error without a *fault.Error in its chain,
+// package graph answers INTERNAL or UNAVAILABLE, without the text of the error.
+// A wrapped *fault.Error keeps its code.
 package fault
 
 import (
@@ -42,7 +44,7 @@ type Problem struct {
 	Message string   `json:"message"` // names the field, the value and the remedy
 }
 
-// Error is an error that a caller may read.
+// Error is an error for the caller: code and message are shown to the caller.
 type Error struct {
 	Code       Code
 	Message    string
@@ -52,13 +54,13 @@ type Error struct {
 	cause error // for the log only
 }
 
-// New returns an error that a caller may read.
+// New returns an error for the caller.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Wrap returns an error that a caller may read, with a cause that a caller
-// may not read. Only the log shows the cause.
+// Wrap returns an error for the caller, with a cause for the log. The caller
+// never sees the cause.
 func Wrap(cause error, code Code, format string, args ...any) *Error {
 	e := New(code, format, args...)
 	e.cause = cause

@@ -1,10 +1,10 @@
 // Package instant owns Tagma's single representation of time: a moment in UTC,
 // to the millisecond, as the number of milliseconds since 1970-01-01T00:00:00Z.
 //
-// Both databases store the same integer, so that a time sorts, compares and
-// falls into a bucket in the same way everywhere (docs/adr/0003-times.md).
-// Package instant does not own time zones: a time without a zone is read as UTC
-// only in the form of the traps' file names.
+// Both databases store the same integer, so a time sorts, compares and falls
+// into a bucket in the same way everywhere (docs/adr/0003-times.md). Package
+// instant does not own time zones: a time without a zone is read as UTC only in
+// the form of the traps' file names.
 package instant
 
 import (
@@ -19,15 +19,15 @@ import (
 // TrapLayout is the form of the time in a trap's file name, always UTC.
 const TrapLayout = "2006-01-02_15-04-05"
 
-// layout is the form that Tagma writes, with milliseconds only if they are not
-// 0.
+// layout is the form of all times in Tagma's answers. The milliseconds are left
+// out if 0.
 const layout = "2006-01-02T15:04:05.999Z"
 
 // Instant is a moment: milliseconds since the Unix epoch, UTC.
 type Instant int64
 
-// Clock returns the present. Every part that needs the time takes a Clock, so
-// that a test can set the time.
+// Clock returns the present. Code takes a Clock instead of calling time.Now, so
+// tests can set the time.
 type Clock func() Instant
 
 // System returns the time of the machine's clock.
@@ -36,7 +36,7 @@ func System() Instant { return Of(time.Now()) }
 // Of returns t truncated to the millisecond.
 func Of(t time.Time) Instant { return Instant(t.UnixMilli()) }
 
-// forms is the part of an error that names the accepted forms.
+// forms is the part of an error message about the accepted forms.
 const forms = "write RFC 3339 with its zone, as 2020-06-20T21:33:24Z, or the traps' form 2020-06-20_21-33-24 (UTC)"
 
 // Parse returns the moment of a text in RFC 3339 with a zone, or in the traps'
@@ -53,9 +53,9 @@ func Parse(s string) (Instant, error) {
 	return Of(t), nil
 }
 
-// parseWholeSeconds parses the form that Tagma writes for whole seconds,
-// 2020-06-20T21:33:24Z, in a tenth of the time of time.Parse. It returns false
-// for every other form; parseText parses the other forms.
+// parseWholeSeconds parses the form of layout for whole seconds,
+// 2020-06-20T21:33:24Z, in a tenth of the time of time.Parse. For every other
+// form parseWholeSeconds returns false, and the caller calls parseText.
 func parseWholeSeconds(s string) (Instant, bool) {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {
@@ -128,7 +128,7 @@ func (i Instant) MarshalJSON() ([]byte, error) {
 	return i.AppendJSON(nil), nil
 }
 
-// UnmarshalJSON accepts every text that Parse accepts.
+// UnmarshalJSON accepts the same texts as Parse.
 func (i *Instant) UnmarshalJSON(b []byte) error {
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {
@@ -142,8 +142,8 @@ func (i Instant) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(i.AppendJSON(nil))
 }
 
-// UnmarshalGQL reads the scalar DateTime. Unlike that of Parse, its error does
-// not repeat the value, which may be a password in the wrong place.
+// UnmarshalGQL reads the scalar DateTime. Unlike Parse, UnmarshalGQL returns an
+// error without the value: the value may be a password in the wrong place.
 func (i *Instant) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok {

@@ -1,12 +1,13 @@
 // Package jsonscan owns reading JSON front to back for callers that know the
-// next value: an object with given members, a list, a text, a number. A long
+// next value: an object with known members, a list, a text, a number. A long
 // list of input is read in one pass, straight into values.
 //
-// Every value that Scanner accepts is valid JSON (RFC 8259) and means the same
-// in encoding/json. Scanner refuses all invalid JSON, and some valid JSON: an
-// object with a duplicate member, which has more than one reading. After a
-// refusal the caller reads the text with encoding/json, and reports the error
-// of encoding/json to the client. Package jsonscan does not own error messages.
+// Every accepted value is valid JSON (RFC 8259) and has the same meaning in
+// encoding/json. Scanner refuses all invalid JSON, and some valid JSON: an
+// object with a duplicate member, because readers disagree on the meaning.
+// After a refusal the caller reads the text with encoding/json, and reports the
+// error of encoding/json to the client. Package jsonscan does not own error
+// messages.
 //
 // Returned texts are substrings of the input, and keep the input in memory.
 package jsonscan
@@ -57,7 +58,8 @@ func (s *Scanner) Take(c byte) bool {
 	return true
 }
 
-// Null reads a null. After false, the caller may read another value.
+// Null reads a null. After false, the caller may try to read a value of another
+// type.
 func (s *Scanner) Null() bool { return s.literal("null") }
 
 // Bool reads true or false.
@@ -212,8 +214,8 @@ func (s *Scanner) Int32() (int, bool) {
 	return int(n), err == nil
 }
 
-// number reads a number, and reports whether it has neither fraction nor
-// exponent.
+// number reads a number. whole reports whether the number has neither fraction
+// nor exponent.
 func (s *Scanner) number() (text string, whole, ok bool) {
 	n := 0
 	accept := func(set string) bool {
@@ -251,8 +253,8 @@ func (s *Scanner) number() (text string, whole, ok bool) {
 }
 
 // Skip passes over a value and returns the text of the value. Skip only looks
-// for the end of the value, and finds the end if the value is valid. The reader
-// of the returned text must check its validity.
+// for the end of the value, and finds the end if the value is valid. The caller
+// must check the validity of the returned text.
 func (s *Scanner) Skip() (value string, ok bool) {
 	s.skipSpace()
 	depth, n := 0, 0

@@ -1,6 +1,7 @@
-// Package request owns the facts of the HTTP request of an operation: the id, shown to the
-// caller and in the log, the client's address, and the network of an address, which counts as
-// one client. The package does not own the caller (package caller).
+// Package request owns the facts of the HTTP request of an operation: the id and the client's
+// address. The id is shown to the caller and in the log. The package also owns the network of
+// an address: all addresses of a network count as a single client. The package does not own
+// the caller (package caller).
 package request
 
 import (
@@ -69,8 +70,8 @@ func CountStatement(ctx context.Context, _ string) {
 }
 
 // Network returns the network of an address with or without a port. All addresses of a network
-// count as one client: the owner of an IPv6 address has the 2⁶⁴ addresses of a /64. All texts
-// that are no IP address are one network.
+// count as a single client: the owner of an IPv6 address has the 2⁶⁴ addresses of a /64. All
+// texts without an IP address are one network.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

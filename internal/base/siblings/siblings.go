@@ -1,13 +1,13 @@
-// Package siblings owns the grouping of rows that were loaded together, so that
-// the number of SQL statements of an operation depends on the shape of the
-// query and never on the number of rows.
+// Package siblings owns the grouping of rows loaded together. With groups, the
+// number of SQL statements of an operation depends on the shape of the query
+// and never on the number of rows.
 //
-// Rows that were loaded together hold the same *Group. When a caller requests
-// an edge of one row, Load loads the edge for the whole group at once, and the
-// other rows find the result in the group. The loaded rows form a group of
-// their own, across all parents, so that the rule holds at every depth of a
-// query. Nothing waits and nothing is guessed: unlike a loader with a timer,
-// Load issues the same statements every time.
+// Rows loaded together hold the same *Group. When a caller requests an edge of
+// one row, Load loads the edge for the whole group at once, and stores the
+// result in the group for the remaining rows. The loaded rows form a group of
+// their own, across all parents, so the rule holds at every depth of a query.
+// Unlike a loader with a timer, Load never waits for further requests and
+// issues the same statements every time.
 //
 // Package siblings does not own SQL, ent or GraphQL.
 package siblings
@@ -18,11 +18,12 @@ import (
 	"sync"
 )
 
-// errFetchPanicked is the error for the other rows when loading an edge panics.
+// errFetchPanicked is the result of an edge whose fetch panicked, for the later
+// callers of Load.
 var errFetchPanicked = errors.New("siblings: the edge could not be loaded")
 
-// Group holds rows of one kind that were loaded together. A Group lives as long
-// as one answer, and is safe for concurrent use.
+// Group holds rows of one kind, loaded together. A Group lives as long as one
+// answer, and is safe for concurrent use.
 type Group[P any] struct {
 	rows []P
 
@@ -43,9 +44,9 @@ func NewGroup[P any](rows []P) *Group[P] {
 }
 
 // Load returns the result of fetch for all rows of the group. Load calls fetch
-// only for the first request of the edge. Name identifies the edge: it must be
-// comparable and hold the arguments that change the answer. With a nil group,
-// Load fetches the row self alone.
+// only for the first request of the edge. Name identifies the edge: name must
+// be comparable and hold the arguments of the edge, if the answer depends on
+// arguments. With a nil group, Load fetches the edge for the row self alone.
 func Load[P any, K comparable, R any](
 	ctx context.Context, g *Group[P], self P, name any,
 	fetch func(context.Context, []P) (map[K]R, error),

@@ -1,5 +1,5 @@
-// Package sleep owns a sleep that ends with a context. It does not own clocks (package
-// instant).
+// Package sleep owns a sleep with a context: the end of the context ends the sleep.
+// Package sleep does not own clocks (package instant).
 package sleep
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// For blocks for a duration, or until ctx ends. It returns nil after the duration, and the
-// error of ctx otherwise.
+// For blocks for a duration, or until ctx ends. For returns nil after the duration, and
+// the error of ctx otherwise.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

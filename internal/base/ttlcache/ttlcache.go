@@ -1,8 +1,8 @@
 // Package ttlcache owns a cache of values read from the database less than half a
-// second ago, for lookups that take a large share of the time of a small
-// request. Package ttlcache owns the lifetime and the size. It also owns the rule
-// for races: Put stores nothing if Clear ran during the lookup. It does not
-// own invalidation: the code that changes the data calls Clear.
+// second ago, for lookups with a large share of the time of a small request.
+// Package ttlcache owns the lifetime, the size, and the rule for races: Put
+// stores nothing if Clear ran during the lookup. Package ttlcache does not own
+// invalidation: whoever changes the data calls Clear.
 package ttlcache
 
 import (
@@ -12,13 +12,13 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// TTL is the lifetime of a value. Changes by this server take effect at
-// once, because the server calls Clear; changes by others take effect after
+// TTL is the lifetime of a value. Changes by this server take effect at once,
+// because the server calls Clear. Changes by another server take effect after
 // TTL.
 const TTL = 500 * time.Millisecond
 
-// maxEntries is the size at which Put empties the cache: no more are in use at
-// once.
+// maxEntries is the size at which Put empties the cache. A server in normal use
+// has fewer entries.
 const maxEntries = 10_000
 
 // Cache is a cache of recently looked up values. The zero value is empty.
@@ -34,8 +34,8 @@ type entry[V any] struct {
 	storedAt instant.Instant
 }
 
-// Get returns the value of key if the value is younger than TTL. Get also
-// returns the generation, which the caller passes to Put after a new lookup.
+// Get returns the value of key if the value is younger than TTL. Get also returns
+// the generation; after a new lookup the caller passes the generation to Put.
 func (m *Cache[K, V]) Get(key K, now instant.Instant) (value V, ok bool, generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -28,10 +28,10 @@ type Options struct {
 	Seed    uint64
 	Every   time.Duration // between two images of a device; 0 means the constant Every
 
-	// OneOf is n if one image in n of a device has an annotation; 0 means every image.
+	// OneOf is n if every nth image of a device has an annotation; 0 means every image.
 	OneOf int
-	// Batch is the number of images of a device that are inserted together, before images
-	// of the next device; 0 means all images of the device.
+	// Batch is the number of images of a device inserted together, before images of the next
+	// device; 0 means all images of the device.
 	Batch int
 }
 
@@ -78,7 +78,8 @@ func (o Options) End() instant.Instant { return o.TakenAt(o.Devices, o.Images) }
 // MD5 returns the MD5 of an image's file.
 func (o Options) MD5(device, number int) string { return o.digits(device, number, 16) }
 
-// digits returns the hex digits of bytes that look random.
+// digits returns the hex digits of pseudorandom bytes. The same image has the same digits in
+// each run.
 func (o Options) digits(device, number, bytes int) string {
 	random := rand.New(rand.NewPCG(o.Seed, uint64(device)<<32|uint64(number)))
 	b := make([]byte, 0, bytes)
@@ -109,8 +110,8 @@ func (o Options) devices() iter.Seq[[]any] {
 	}
 }
 
-// each returns the rows of all images in insertion order, which is the order of ids. Row may
-// return nil for no row.
+// each returns the rows of all images in the order of insertion, which is the order of ids. Row
+// may return nil for no row.
 func (o Options) each(row func(id, device, number int) []any) iter.Seq[[]any] {
 	batch := o.Batch
 	if batch == 0 {
@@ -153,8 +154,8 @@ func (o Options) image(id, device, number int) []any {
 	}
 }
 
-// distinct is the number of generated annotations. They are repeated, because generation takes
-// longer than insertion.
+// distinct is the number of generated annotations. The images share these annotations, because
+// generation takes longer than insertion.
 const distinct = 1000
 
 func (o Options) annotations() (iter.Seq[[]any], error) {
@@ -184,8 +185,8 @@ func (o Options) Annotated(annotations int) ([]string, error) {
 	return kept, nil
 }
 
-// objects returns the objects of one annotation: outlines of insects, in whole pixels as OpenCV
-// returns them.
+// objects returns the objects of an annotation: outlines of insects, in whole pixels as in
+// OpenCV's contours.
 func (o Options) objects(random *rand.Rand) (rawjson.Value, error) {
 	red, blue := "#ff0000", "#0000ff"
 	objects := make([]annotations.NewObject, o.Objects)

@@ -6,10 +6,11 @@ import (
 	"tagma/internal/bench/dataset"
 )
 
-// Sized returns the options for a number of images. Each device has 10,000 images, ten weeks of
-// one every ten minutes, inserted day by day as from traps that are emptied once a day. One
-// image in ten has an annotation, as if an algorithm looked at the nights only. So a larger
-// lab has more traps, and each request of Growth concerns the same number of rows.
+// Sized returns the options for a number of images. Each device has 10,000 images: ten weeks,
+// an image every ten minutes. Images are inserted day by day, as a lab uploads the images of
+// all traps once a day. Every tenth image has an annotation, as if an algorithm processed the
+// nights only. A larger number of images means more devices, so each request of Growth concerns
+// the same number of rows.
 func Sized(images, objects, points int, seed uint64) dataset.Options {
 	const ofDevice = 10_000
 	devices := max(1, images/ofDevice)
@@ -19,12 +20,13 @@ func Sized(images, objects, points int, seed uint64) dataset.Options {
 	}
 }
 
-// Growth returns the jobs whose cost should not depend on the number of images, and two jobs at
-// the end whose cost must: reading rows that are not in a cache, and counting all rows. Run
-// is a name that makes the written rows new in each run.
+// Growth returns jobs whose cost should not depend on the number of images, followed by two
+// jobs whose cost must grow: reading rows outside all caches, and counting all rows. Run is
+// part of the written rows, and must be different in each run: a repeated annotation would
+// change nothing.
 func Growth(run string) []Job {
-	// There are few requests, for rows from all parts of the tables, so that the rows are in
-	// a cache at all sizes.
+	// There are few requests, for rows from all parts of the tables, so the rows are in a cache
+	// at all sizes.
 	device := func(data dataset.Options, variant int) int { return variant * 7919 % data.Devices }
 	weeks := func(data dataset.Options, variant, length int) []any {
 		device, from := device(data, variant), variant*104_729%(data.Images-length)

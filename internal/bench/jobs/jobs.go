@@ -1,5 +1,4 @@
-// Package jobs owns the measured requests: queries as users send them, on the data of package
-// dataset.
+// Package jobs owns the measured requests: queries as in real use, on the data of package dataset.
 package jobs
 
 import (
@@ -10,10 +9,10 @@ import (
 	order "tagma/internal/domain/series"
 )
 
-// Job is one kind of request. It has variants for different rows, sent in turn, so that no
-// single row stays in a cache.
+// Job is one kind of request. The variants of a job request different rows. The variants are sent
+// in turn, so no single row stays in a cache.
 type Job struct {
-	Name     string // of the baseline's statement; jobs that differ only in variables share a name
+	Name     string // the name of the baseline's statement; jobs with the same query share a name
 	Title    string
 	Query    string
 	Variants int
@@ -24,9 +23,9 @@ type Job struct {
 // variants is the number of variants of most jobs.
 const variants = 50
 
-// scalars are eight fields of an image. Objects are all stored fields of an object in stored order,
-// so that the baseline can copy them, which is the hardest comparison for the server. The server
-// writes the bounding boxes as objects besides: see nameBoxes in package bench.
+// scalars are eight fields of an image. Objects are all stored fields of an object in stored order:
+// the baseline can copy the stored bytes, so the comparison is the hardest for the server. The
+// server also turns stored bounding boxes from lists into objects: see nameBoxes in package bench.
 const (
 	scalars  = `id takenAt md5 size temperature humidity latitude longitude`
 	objects  = `name contour fillColour strokeColour value boundingBox { x y width height } area`
@@ -75,7 +74,7 @@ func All() []Job {
 	}
 }
 
-// series returns the argument for all images of the devices that match a pattern.
+// series returns the argument for all images of the devices with names matching a pattern.
 func series(data dataset.Options, device string) []any {
 	return []any{map[string]any{"device": device, "start": data.TakenAt(0, 0), "end": data.End()}}
 }

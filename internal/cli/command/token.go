@@ -66,7 +66,7 @@ photographs of that device, and does nothing else.`,
 			if err != nil {
 				return err
 			}
-			token := got.CreateAccessToken.Token
+			token := got.CreateAccessToken.AccessToken
 			may, until := "may do what a "+string(token.Role)+" may", "until it is revoked"
 			if token.Device != nil {
 				may = "adds photographs of " + *token.Device
@@ -75,7 +75,7 @@ photographs of that device, and does nothing else.`,
 				until = "until " + token.ExpiresAt.String()
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "The token %q %s, %s. Its secret is shown this once:\n", token.Name, may, until)
-			fmt.Fprintln(cmd.OutOrStdout(), got.CreateAccessToken.Secret)
+			fmt.Fprintln(cmd.OutOrStdout(), got.CreateAccessToken.Token)
 			return nil
 		},
 	}

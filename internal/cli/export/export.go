@@ -1,7 +1,7 @@
 // Package export owns the output forms of a series: CSV, for tables and
-// statistics, or JSON, one image per line, for programs. A writer writes each
-// image at once and stores none. Package export does not own the query of the
-// series.
+// statistics, or JSON, a line per image, for programs. A writer writes each
+// image at once and stores no image. Package export does not own the query of
+// the series.
 package export
 
 import (
@@ -15,18 +15,18 @@ import (
 	"tagma/internal/cli/client/generated"
 )
 
-// Writer writes images. When Write returns, its images are written.
+// Writer writes images. When Write returns, the images are in the output.
 type Writer interface {
 	Write(images []generated.Image) error
 }
 
-// jsonLines writes one image per line, with the names of the contract.
+// jsonLines writes a line per image, with the names of the contract.
 type jsonLines struct {
 	out         *json.Encoder
 	annotations bool
 }
 
-// JSON returns a Writer of one image per line. With annotations, each image
+// JSON returns a Writer with a line per image. With annotations, each image
 // includes the documents of its annotations.
 func JSON(w io.Writer, annotations bool) Writer { return jsonLines{json.NewEncoder(w), annotations} }
 
@@ -57,8 +57,8 @@ type table struct {
 	annotations bool
 }
 
-// CSV returns a Writer of one image per line or, with annotations, one object
-// per line. An image or annotation without objects has one line with empty
+// CSV returns a Writer with a line per image or, with annotations, a line per
+// object. An image or annotation without objects has a single line with empty
 // cells.
 func CSV(w io.Writer, annotations bool) (Writer, error) {
 	t := table{csv.NewWriter(w), annotations}

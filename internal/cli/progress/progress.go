@@ -33,7 +33,7 @@ func New(w io.Writer) *Output {
 	return &Output{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
-// Bar shows the progress of one task, in bytes. It is safe for concurrent use.
+// Bar shows the progress of one task, in bytes. Bar is safe for concurrent use.
 type Bar struct {
 	out       *Output
 	what      string
@@ -64,8 +64,8 @@ func (o *Output) Start(what string, total int64) *Bar {
 	return b
 }
 
-// Add adds n bytes to the progress. A negative n means that n bytes must be
-// processed again.
+// Add adds n bytes to the progress. A negative n takes back bytes, because a
+// retry processes the same bytes again.
 func (b *Bar) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +102,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pace returns the rate until now and the remaining time at that rate.
+// pace returns the rate until now and the remaining time at this rate, as text.
 func (b *Bar) pace(now time.Time) string {
 	seconds := now.Sub(b.startedAt).Seconds()
 	rate := float64(b.done) / seconds

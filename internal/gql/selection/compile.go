@@ -17,16 +17,16 @@ import (
 type plan struct {
 	rows       *rowPlan
 	joinedEdge *edgePlan // an edge with children in the statement of the row; or nil
-	shape      shape
+	kind       rootKind
 	connection connectionEncoder
 	sql        atomic.Pointer[string]
 }
 
-// shape is the kind of value of a root field.
-type shape int
+// rootKind is the kind of value of a root field.
+type rootKind int
 
 const (
-	one shape = iota // a row, or null
+	one rootKind = iota // a row, or null
 	list
 	connection
 )
@@ -190,15 +190,15 @@ func (c *compiler) compileRoot(field graphql.CollectedField, root Root) (*plan, 
 	typ := field.Definition.Type
 	switch {
 	case typ.Elem != nil:
-		p.shape = list
+		p.kind = list
 	case typ.Name() != root.Type:
 		var ok bool
-		p.shape = connection
+		p.kind = connection
 		p.connection, ok = c.compileConnection(p.rows, field)
 		return p, ok
 	}
 	_, ok := c.compileNode(p.rows, field.Selections)
-	if p.shape == one {
+	if p.kind == one {
 		p.joinedEdge = p.rows.joinableEdge()
 	}
 	return p, ok

@@ -104,12 +104,12 @@ func (x *execution) run(p *plan, q RootQuery) (graphql.Marshaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.shape == one && rows.count == 0 {
+	if p.kind == one && rows.count == 0 {
 		x.release()
 		return graphql.Null, nil
 	}
 	totalCount := 0
-	if p.shape == connection && p.connection.selects("totalCount") {
+	if p.kind == connection && p.connection.selects("totalCount") {
 		if totalCount, err = q.Page.Count(x.ctx); err != nil {
 			return nil, err
 		}
@@ -117,7 +117,7 @@ func (x *execution) run(p *plan, q RootQuery) (graphql.Marshaler, error) {
 	order := rows.answerOrder(q)
 	a := &answer{execution: x}
 	var total size
-	switch p.shape {
+	switch p.kind {
 	case one:
 		total = rows.rowSizes(0)[0]
 		a.append = func(b []byte) []byte { return rows.appendRow(b, 0, 0) }
@@ -137,13 +137,13 @@ func rootStatement(p *plan, q RootQuery) stmtPlan {
 		plan: p.rows, joinedEdge: p.joinedEdge, narrow: q.Narrow, narrowJoins: q.NarrowJoins, empty: q.Empty, maxRows: unlimited,
 		childKey: -1, position: q.Position, positionColumns: q.PositionColumns, static: q.Static,
 	}
-	if p.shape == one && (p.joinedEdge == nil || len(p.joinedEdge.field.Arguments) == 0) {
+	if p.kind == one && (p.joinedEdge == nil || len(p.joinedEdge.field.Arguments) == 0) {
 		s.arguments, s.sql = q.Arguments, &p.sql
 	}
 	if q.MaxRows > 0 {
 		s.maxRows = q.MaxRows
 	}
-	if p.shape == connection {
+	if p.kind == connection {
 		s.maxRows = q.Page.Plan.Length
 		if p.connection.selects("edges", "pageInfo") {
 			s.keyColumns = keyColumns(p.rows.typ, q.Page.Columns)
@@ -316,10 +316,10 @@ func (x *execution) readEdge(e *edgePlan, keys []any) (index childIndex, err err
 	return index, err
 }
 
-// hasDuplicateEdges reports whether two edges of the same rows have equal
+// hasEdgesWithEqualArguments reports whether two edges of the same rows have equal
 // arguments in different spellings, as two variables with the same value. The
 // resolvers would batch both edges in a statement. The engine would send two.
-func (x *execution) hasDuplicateEdges(plan *rowPlan) bool {
+func (x *execution) hasEdgesWithEqualArguments(plan *rowPlan) bool {
 	for n, e := range plan.edges {
 		for _, other := range plan.edges[:n] {
 			if other.field.Name == e.field.Name &&
@@ -327,7 +327,7 @@ func (x *execution) hasDuplicateEdges(plan *rowPlan) bool {
 				return true
 			}
 		}
-		if x.hasDuplicateEdges(e.children) {
+		if x.hasEdgesWithEqualArguments(e.children) {
 			return true
 		}
 	}

@@ -90,7 +90,7 @@ func (e *Engine) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	operation := graphql.GetOperationContext(ctx)
 	p := e.plan(operation, field.Field, root)
 	x := execution{Engine: e, ctx: cost.Streamed(ctx), variables: operation.Variables, meter: cost.From(ctx)}
-	if p == nil || x.hasDuplicateEdges(p.rows) {
+	if p == nil || x.hasEdgesWithEqualArguments(p.rows) {
 		e.report(ctx, name, Left, nil)
 		return next(ctx)
 	}

@@ -7,7 +7,8 @@ import (
 	"tagma/internal/photo/internal/swar"
 )
 
-// plane is one component and the tables for writing it.
+// plane is a component of the picture (luminance or a chrominance) with the
+// tables for writing the component.
 type plane struct {
 	pix           []byte
 	stride        int
@@ -72,8 +73,9 @@ func scaleTable(quant []byte) *[64]int64 {
 	return &scale
 }
 
-// dct replaces 8 pairs (package swar) by their forward transform (A.3.3),
-// without its factors and times 2^cosBits: the sums of v[x]·cos((2x+1)uπ/16).
+// dct replaces 8 pairs (package swar) by the forward transform of the pairs
+// (A.3.3), without the factors of A.3.3 and times 2^cosBits: the sums of
+// v[x]·cos((2x+1)uπ/16).
 func dct(v *[8]int64) {
 	s0, s1, s2, s3 := v[0]+v[7], v[1]+v[6], v[2]+v[5], v[3]+v[4]
 	d0, d1, d2, d3 := v[0]-v[7], v[1]-v[6], v[2]-v[5], v[3]-v[4]
@@ -174,8 +176,8 @@ func (p *plane) encode(w *writer, c *[64]int32, nonZero uint64) {
 }
 
 // put writes the code for a run of zeros and the size of a value, followed by
-// the value (F.1.2.1.1). A negative value is written less 1, so that its first
-// bit is 0.
+// the value (F.1.2.1.1). A negative value is written less 1, so the first bit
+// is 0.
 func put(w *writer, codes *[256]code, run, value int) {
 	negative := value >> 63
 	size := uint(bits.Len(uint((value ^ negative) - negative)))

@@ -1,7 +1,7 @@
 // Package jpegwrite owns writing JPEG files with the format of image/jpeg, in a
 // third of the time: sequential, 8 bits, grey or 4:2:0, with the Huffman tables
-// of annex K.3. The format is ITU-T T.81 (1992); comments refer to its
-// sections.
+// of annex K.3. The format is ITU-T T.81 (1992); comments refer to sections of
+// T.81.
 //
 // The standard library writes the headers. Package jpegwrite does not own the
 // pixels: package thumbnail makes them.

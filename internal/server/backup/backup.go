@@ -1,14 +1,15 @@
-// Package backup owns copies of everything that a server keeps: how one is made
-// while the server works, how a store is made from one, and how a store is
-// checked against its database.
+// Package backup owns backups of a store: making a backup while the server works,
+// making backups on schedule, and restoring a store from a backup.
 //
-// A backup is a folder of one store, readable by other tools: generations, each
-// with the database as one SQLite file, and the files shared by the generations.
-// A generation gets its name when all its content is on the disk. A failed backup
-// changes no older generation. docs/adr/0015-backups.md has the layout.
+// A backup is a folder with copies of a single store, readable by ordinary tools
+// (sqlite3, sha256sum): generations, each with the database as an SQLite file,
+// and a folder of files shared by all generations. A generation gets the final
+// name when the whole content is on the disk. A failed backup changes no older
+// generation. docs/adr/0015-backups.md has the layout.
 //
-// The package does not own the label repository, because the repository follows
-// from the database, nor the id of a store: see package identity.
+// The package does not own the label repository, because the server can make the
+// repository again from the database. The package owns neither the id of a store
+// (package identity) nor the check of a store (package integrity).
 package backup
 
 import (
@@ -32,10 +33,11 @@ import (
 	"tagma/internal/storage/localblob"
 )
 
-// DefaultKeep is how many generations a backup has.
+// DefaultKeep is the default number of generations in a backup.
 const DefaultKeep = 7
 
-// ErrBusy is returned by Make while another process makes a backup in the folder.
+// ErrBusy is returned by Make while another run makes a backup in the same
+// folder.
 var ErrBusy = errors.New("another backup into the folder is under way")
 
 // Source is the store to back up.
@@ -47,14 +49,15 @@ type Source struct {
 
 // Options of Make.
 type Options struct {
-	// Keep is how many generations remain, with the new one.
+	// Keep is the number of generations after the backup, including the new
+	// generation.
 	Keep int
 	// Adopt accepts a backup from before stores had ids as a backup of this
 	// store.
 	Adopt bool
-	// Existing refuses a folder without a backup.
+	// Existing makes Make return an error for a folder without a backup.
 	Existing bool
-	// Clock is the time. Nil is the machine's clock.
+	// Clock returns the time. If nil, Clock is the machine's clock.
 	Clock instant.Clock
 }
 
@@ -63,32 +66,32 @@ type Report struct {
 	Generation Generation
 	First      bool // the folder had no generation before
 	Rows       int
-	Files      int   // named by the generation
+	Files      int   // files in the generation
 	Copied     int   // of Files, by this run
 	Bytes      int64 // of Copied
 	Reread     int   // old files read again by this run
-	// Replaced are the keys of damaged or missing files of the backup. This run
-	// has copied these files again.
+	// Replaced holds the keys of files found damaged or missing in the backup,
+	// and copied again by this run.
 	Replaced []string
-	// Lost are the keys of damaged files named only by older generations. The
-	// store does not have these files any more.
+	// Lost holds the keys of damaged files in older generations only. The store
+	// has no copy of such a file any more.
 	Lost []string
-	// Removed are the names of the removed generations.
+	// Removed holds the names of the removed generations.
 	Removed []string
 }
 
-// Make makes a generation of a store in the folder of a backup. The folder is
-// made if it is missing; the folder above must exist. What is committed before
-// Make begins is in the generation.
+// Make makes a generation of a store in the folder of a backup. Make creates a
+// missing folder; the parent folder must exist. The generation has everything
+// committed before the call of Make.
 //
 // Make returns an error, and changes nothing, if the folder is a store, holds a
-// store, or holds anything but a backup of this store. If Make fails later, the
-// generations of before are whole.
+// store, or holds anything but a backup of this store. After a later failure, all
+// older generations are complete and unchanged.
 func Make(ctx context.Context, from Source, path string, options Options) (Report, error) {
 	return maker{from, folder{path, realDisk()}, options}.make(ctx)
 }
 
-// maker is one run of Make.
+// maker holds the arguments of a call of Make.
 type maker struct {
 	from    Source
 	folder  folder
@@ -140,8 +143,8 @@ func (m maker) make(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// examine returns the identity of the store, or an error if the store or the
-// folder must not be used.
+// examine returns the identity of the store. The error says why the store cannot
+// be backed up, or why the folder cannot take the backup.
 func (m maker) examine(ctx context.Context) (identity.Identity, error) {
 	latest, err := database.Latest()
 	if err != nil {
@@ -165,8 +168,9 @@ func (m maker) examine(ctx context.Context) (identity.Identity, error) {
 	return store, err
 }
 
-// begin locks the folder and makes it a backup of the store, whatever state the
-// folder is in that examine accepts. The caller closes the lock.
+// begin locks the folder and turns the folder into a backup of the store. The
+// folder may be in any state accepted by folder.examine. The caller closes the
+// lock.
 func (f folder) begin(ctx context.Context, store string, options Options) (*os.File, error) {
 	if !exists(f.path) {
 		if err := f.makeFolder(f.path); err != nil {
@@ -187,7 +191,7 @@ func (f folder) begin(ctx context.Context, store string, options Options) (*os.F
 }
 
 func (f folder) prepare(ctx context.Context, store string, options Options) error {
-	state, err := f.examine(ctx, store, options) // again: another run may have ended since
+	state, err := f.examine(ctx, store, options) // examine again under the lock: another run may have ended since
 	if err != nil {
 		return err
 	}
@@ -207,8 +211,9 @@ func (f folder) prepare(ctx context.Context, store string, options Options) erro
 	return f.upgrade(ctx)
 }
 
-// next returns the description of the new generation. The name sorts after all
-// older names, even if the clock was turned back.
+// next returns the description of the new generation. Names is sorted, the newest
+// first. The new name sorts after all older names, even if the clock was turned
+// back.
 func (m maker) next(store string, names []string) (Generation, error) {
 	clock := m.options.Clock
 	if clock == nil {
@@ -236,8 +241,8 @@ func (m maker) next(store string, names []string) (Generation, error) {
 	return g, err
 }
 
-// knownFiles returns the files of the generations to keep, and of the newest
-// generation in any case.
+// knownFiles returns the files of the older generations that will remain, and of
+// the newest generation in any case: known files are not copied again.
 func (m maker) knownFiles(names []string) (map[string]entry, error) {
 	known := map[string]entry{}
 	for n, name := range names {
@@ -261,16 +266,18 @@ func (m maker) knownFiles(names []string) (map[string]entry, error) {
 	return known, nil
 }
 
-// damaged returns the error for an unreadable generation: without sums nothing
-// says which files must stay.
+// damaged returns the error for an unreadable generation. Without the sums of a
+// generation, Make cannot tell the files of the generation from files to remove.
 func (m maker) damaged(name string, err error) error {
 	return fmt.Errorf("a generation is damaged: move %s away, and begin again: %w", m.folder.in(generationsFolder, name), err)
 }
 
-// smallPictures is about how many bytes the two small pictures of an image have.
+// smallPictures is the approximate size of an image's two thumbnails together, in
+// bytes.
 const smallPictures = 32 << 10
 
-// checkRoom refuses to begin where the database and the new files have no room.
+// checkRoom returns an error if the file system of the folder has too little free
+// space for the database and the new files.
 func (m maker) checkRoom(ctx context.Context, known map[string]entry) error {
 	free, ok := m.folder.disk.free(m.folder.path)
 	if !ok {
@@ -303,7 +310,8 @@ func (m maker) checkRoom(ctx context.Context, known map[string]entry) error {
 	return nil
 }
 
-// generation copies the database and the files, and makes the generation current.
+// generation copies the database and the files into a folder with a temporary
+// name, and then makes the folder a generation by renaming.
 func (m maker) generation(ctx context.Context, c *copier, flush func() error) error {
 	g := c.report.Generation
 	tempDir := m.folder.in(generationsFolder, g.Name+incompleteSuffix)
@@ -331,8 +339,8 @@ func (m maker) generation(ctx context.Context, c *copier, flush func() error) er
 	return m.folder.writeGeneration(g, sums)
 }
 
-// copyStore copies the rows into a new database at path, and the files named by
-// the rows.
+// copyStore copies the rows into a new database at path, and the files of these
+// rows into the folder of files.
 func (m maker) copyStore(ctx context.Context, c *copier, path string) (err error) {
 	target, err := create(ctx, path)
 	if err != nil {
@@ -352,15 +360,16 @@ func (m maker) copyStore(ctx context.Context, c *copier, path string) (err error
 	if err := c.bundles(ctx, target); err != nil {
 		return err
 	}
-	if c.report.Rows, err = countAll(ctx, target); err != nil { // without the images deleted meanwhile
+	if c.report.Rows, err = countAll(ctx, target); err != nil { // c.images has removed the rows of images deleted meanwhile
 		return err
 	}
 	return withoutLog(ctx, target)
 }
 
-// create creates a database with all tables, readable by the operator alone.
+// create creates an empty database with all tables, readable by the operator
+// alone.
 func create(ctx context.Context, path string) (*database.DB, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // SQLite would go by the umask
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // SQLite would create the file with the mode of the umask
 	if err != nil {
 		return nil, err
 	}
@@ -371,15 +380,16 @@ func create(ctx context.Context, path string) (*database.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A write-ahead log would take the room of the database once more.
+	// A write-ahead log would grow to the size of the database, and need the
+	// space twice.
 	if err := withoutLog(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// withoutLog moves the write-ahead log into the database's file. The database is
-// one file then, readable on a read-only file system.
+// withoutLog moves the write-ahead log into the database's file. Afterwards the
+// database is a single file, readable on a read-only file system.
 func withoutLog(ctx context.Context, db *database.DB) error {
 	var mode string
 	if err := db.SQL.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
@@ -391,7 +401,8 @@ func withoutLog(ctx context.Context, db *database.DB) error {
 	return nil
 }
 
-// tidy removes the oldest generations, and then the files named by no generation.
+// tidy reads a share of the older files again, and removes the oldest
+// generations, and then the files of no generation.
 func (m maker) tidy(ctx context.Context, c *copier, flush func() error, names []string) error {
 	if err := c.rereadOthers(ctx); err != nil {
 		return err
@@ -405,7 +416,8 @@ func (m maker) tidy(ctx context.Context, c *copier, flush func() error, names []
 	if err := c.prune(ctx); err != nil {
 		return err
 	}
-	// The lock is held, so that no temporary file is another process's.
+	// This process holds the lock, so every temporary file is a leftover. The
+	// time in the future makes Sweep remove fresh files too.
 	if _, err := localblob.Sweep(ctx, m.folder.in(filesFolder), time.Now().Add(48*time.Hour)); err != nil {
 		return err
 	}

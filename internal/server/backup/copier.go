@@ -20,15 +20,15 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// concurrency is how many files are copied at a time: one after the other, most
-// of the time goes by waiting for the disk.
+// concurrency is the number of files copied at the same time. A single copy would
+// mostly wait for the disk.
 const concurrency = 8
 
-// rereadRuns is after how many generations each old file has been read again.
+// rereadRuns is the number of runs in which each older file is read again once.
 const rereadRuns = 30
 
-// rereads reports whether a run reads an old file again: the files are spread
-// over the runs by their names.
+// rereads reports whether a run reads an older file again. A hash of the key
+// spreads the files evenly over rereadRuns runs.
 func rereads(key string, run int) bool {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(key))
@@ -42,8 +42,8 @@ type entry struct {
 	remains bool // an older generation to keep names the file
 }
 
-// copier copies the files of a store into a backup. It is safe for concurrent
-// use.
+// copier copies the files of a store into a backup. The method copy is safe for
+// concurrent use.
 type copier struct {
 	from, to bucket.Bucket
 	run      int
@@ -53,8 +53,9 @@ type copier struct {
 	report *Report
 }
 
-// images copies the files of all images, concurrency images at a time. An image
-// deleted after the copy of the database was made is taken out of the copy.
+// images copies the files of all images in target, concurrency images at a time.
+// If the store deleted an image after the database was copied, images removes the
+// image from the copy.
 func (c *copier) images(ctx context.Context, source, target *database.DB) error {
 	var mu sync.Mutex
 	var removed []images.Stored
@@ -81,7 +82,7 @@ func (c *copier) images(ctx context.Context, source, target *database.DB) error 
 		}
 		return nil
 	}()
-	if failed := group.Wait(); failed != nil { // then err follows from the end of the group's context
+	if failed := group.Wait(); failed != nil { // err is only a consequence: the failure ends groupCtx
 		return failed
 	}
 	if err != nil {
@@ -112,8 +113,9 @@ func (c *copier) image(ctx context.Context, stored images.Stored) error {
 	return nil
 }
 
-// bundles copies the files of all versions, concurrency at a time. An unpublished
-// upload is not in a backup.
+// bundles copies the files of all bundle versions, concurrency at a time. A
+// backup has no unpublished uploads, so bundles removes the rows of uploads from
+// the copy.
 func (c *copier) bundles(ctx context.Context, target *database.DB) error {
 	if err := bundles.DeleteUploads(ctx, target); err != nil {
 		return err
@@ -144,9 +146,10 @@ func (c *copier) bundles(ctx context.Context, target *database.DB) error {
 	return err
 }
 
-// copy brings one file into the backup. Want is the SHA-256 in the database, or
-// nil. Files never change under their names, so copy copies a file of the backup
-// again only if this run reads the file and finds another SHA-256 than before.
+// copy brings a file into the backup, unless the backup has the file. Want is the
+// SHA-256 in the database, or nil. A file never changes under a key. So copy
+// copies a known file again only if the file is missing, or if this run reads the
+// file again and finds another SHA-256 than before.
 func (c *copier) copy(ctx context.Context, key string, want *digest) error {
 	c.mu.Lock()
 	known, isKnown := c.files[key]
@@ -184,8 +187,8 @@ func (c *copier) copy(ctx context.Context, key string, want *digest) error {
 	return nil
 }
 
-// leave takes files out of the generation: their image was deleted after some of
-// them had been copied.
+// leave takes the files of an image out of the generation. The store deleted the
+// image after some of the files had been copied.
 func (c *copier) leave(keys []string) {
 	for _, key := range keys {
 		if e, ok := c.files[key]; ok {
@@ -203,7 +206,8 @@ func (c *copier) set(key string, e entry, report func(*Report)) {
 }
 
 // whole reports whether a file is in the backup, and, if this run reads the file
-// again, whether the bytes are the same as before. An unreadable file is damaged.
+// again, whether the bytes are the same as before. whole returns false for an
+// unreadable file.
 func (c *copier) whole(ctx context.Context, key string, sum digest) (bool, error) {
 	if !rereads(key, c.run) {
 		return bucket.Exists(ctx, c.to, key)
@@ -218,8 +222,9 @@ func (c *copier) whole(ctx context.Context, key string, sum digest) (bool, error
 	return err == nil && got == sum, nil
 }
 
-// rereadOthers reads again this run's share of the files named only by older
-// generations. The store has no other copy of such a file.
+// rereadOthers reads this run's share of the files in older generations only, and
+// records damaged files in Report.Lost. The store has no copy of such a file any
+// more.
 func (c *copier) rereadOthers(ctx context.Context) error {
 	var keys []string
 	for key, e := range c.files {
@@ -240,7 +245,7 @@ func (c *copier) rereadOthers(ctx context.Context) error {
 	return nil
 }
 
-// prune removes the files named by no generation, and the leftovers of a killed
+// prune removes the files of no generation, including the leftovers of a killed
 // run. The caller holds the lock.
 func (c *copier) prune(ctx context.Context) error {
 	for file, err := range c.to.List(ctx, "") {
@@ -257,8 +262,8 @@ func (c *copier) prune(ctx context.Context) error {
 	return nil
 }
 
-// transfer copies a file from one bucket into another. The file gets its name
-// only if check accepts the SHA-256 of its bytes.
+// transfer copies a file from a bucket into another bucket. The file gets the
+// final name only if check accepts the SHA-256 of the bytes.
 func transfer(ctx context.Context, from, to bucket.Bucket, key string, check func(digest) error) (sum digest, size int64, err error) {
 	r, err := from.Open(ctx, key)
 	if err != nil {
@@ -297,7 +302,8 @@ func (h hasher) sum() (d digest) {
 	return d
 }
 
-// contextReader ends a long copy when its context ends.
+// contextReader returns an error once the context has ended, so that a long copy
+// stops.
 type contextReader struct {
 	ctx context.Context
 	io.Reader

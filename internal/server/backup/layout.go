@@ -20,8 +20,9 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// The names in the folder of a backup, and in the folder of a generation. A
-// generation has one of the two last suffixes while it is made or removed.
+// The names in the folder of a backup, and in the folder of a generation. While a
+// generation is made or removed, the name ends with incompleteSuffix or
+// removedSuffix.
 const (
 	markFile          = "tagma-backup.json"
 	lockFile          = "tagma-backup.lock"
@@ -37,11 +38,11 @@ const (
 	removedSuffix    = ".removed"
 )
 
-// format is the version of the written layout.
+// format is the version of the layout, written into tagma-backup.json.
 const format = 1
 
-// nameLayout is the form of a generation's name: a time in UTC, in the basic
-// form of ISO 8601. Such names sort, and every file system accepts them.
+// nameLayout is the form of a generation's name: a time in UTC, in the basic form
+// of ISO 8601. Such names sort by time, and are valid on every file system.
 const nameLayout = "20060102T150405Z"
 
 // filesPrefix is the path from a generation to the shared files, as written in
@@ -51,13 +52,13 @@ const filesPrefix = "../../" + filesFolder + "/"
 // ErrNone is returned for a folder without a complete backup.
 var ErrNone = errors.New("no complete backup is there")
 
-// mark is the content of tagma-backup.json: whose backup a folder is.
+// mark is the content of tagma-backup.json, which tells the store of a backup.
 type mark struct {
 	Format int    `json:"format"`
 	Store  string `json:"store"` // the id of the store
 }
 
-// Generation describes one state of a store in a backup.
+// Generation describes a state of a store in a backup.
 type Generation struct {
 	// Name is the name of the folder: a time in the form of nameLayout.
 	Name string `json:"-"`
@@ -66,10 +67,10 @@ type Generation struct {
 	Store string `json:"store,omitempty"`
 	// Schema is the number of the last migration of the database.
 	Schema int64 `json:"schema"`
-	// Time is when the backup began.
+	// Time is the time when the backup began.
 	Time instant.Instant `json:"time"`
-	// Run counts the generations of the backup, and selects the old files to read
-	// again.
+	// Run is the number of generations made in this backup before. Run selects
+	// the older files to read again.
 	Run int `json:"run"`
 }
 
@@ -93,14 +94,15 @@ type contents struct {
 	files    map[string]digest // by key
 }
 
-// disk changes names on the disk. Tests put faults into the functions.
+// disk holds the functions that change and flush names on the disk. Tests replace
+// the functions to inject faults.
 type disk struct {
 	flush     func(*os.File) error
 	rename    func(from, to string) error
 	remove    func(path string) error
 	removeAll func(path string) error
-	// free returns how many bytes the file system of a folder has room for, and
-	// false if the system does not tell.
+	// free returns the free bytes on the file system of a folder, and false if
+	// unknown.
 	free func(path string) (bytes uint64, known bool)
 }
 
@@ -118,7 +120,8 @@ func (f folder) in(names ...string) string {
 	return filepath.Join(append([]string{f.path}, names...)...)
 }
 
-// readMark returns the mark of the folder, and fs.ErrNotExist if there is none.
+// readMark returns the mark of the folder. The error is fs.ErrNotExist if the
+// folder has no mark.
 func (f folder) readMark() (mark, error) {
 	var m mark
 	text, err := os.ReadFile(f.in(markFile))
@@ -173,8 +176,9 @@ func (f folder) contents(name string) (contents, error) {
 	return readContents(f.in(generationsFolder, name, sumsFile), filesPrefix)
 }
 
-// Newest returns the newest complete generation of the store with an id in a
-// folder, or ErrNone. Newest reads two small files.
+// Newest returns the newest complete generation in the folder path, or ErrNone if
+// the folder has no backup of the store with the given id. Newest is fast: Newest
+// reads a directory and two small files.
 func Newest(path, store string) (Generation, error) {
 	f := folder{path: path}
 	m, err := f.readMark()
@@ -194,7 +198,8 @@ func Newest(path, store string) (Generation, error) {
 	return f.about(names[0])
 }
 
-// readContents reads a SHA256SUMS. The names of files begin with prefix there.
+// readContents reads a SHA256SUMS. Prefix is the path of the shared files in
+// SHA256SUMS.
 func readContents(path, prefix string) (contents, error) {
 	c := contents{files: map[string]digest{}}
 	file, err := os.Open(path)
@@ -245,9 +250,9 @@ func (c contents) write(w io.Writer) error {
 	return b.Flush()
 }
 
-// writeGeneration puts the description and the sums of a generation beside its
-// database, and then makes the generation current: everything is on the disk
-// before the folder gets the name.
+// writeGeneration writes the description and the sums of a generation into the
+// folder of the generation, and then renames the folder to the final name.
+// Everything is on the disk before the rename.
 func (f folder) writeGeneration(g Generation, c contents) error {
 	temp := f.in(generationsFolder, g.Name+incompleteSuffix)
 	text, err := json.Marshal(g)
@@ -308,7 +313,7 @@ func (f folder) write(path string, content func(io.Writer) error) error {
 	return errors.Join(err, file.Close())
 }
 
-// flush puts a file's bytes, or the names in a folder, on the disk.
+// flush flushes a file's bytes, or the names in a folder, to the disk (fsync).
 func (f folder) flush(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -321,8 +326,7 @@ func (f folder) flush(path string) error {
 	return file.Close()
 }
 
-// makeFolder makes a folder within the backup, if it is missing, and flushes its
-// name.
+// makeFolder creates a missing folder within the backup, and flushes the name.
 func (f folder) makeFolder(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if errors.Is(err, fs.ErrExist) {
@@ -334,8 +338,8 @@ func (f folder) makeFolder(path string) error {
 	return f.flush(filepath.Dir(path))
 }
 
-// removeGeneration removes a generation. The rename comes first, so a generation
-// removed in part is never taken for a complete one.
+// removeGeneration removes a generation. The rename comes first, so a partly
+// removed generation is never taken for a complete generation.
 func (f folder) removeGeneration(name string) error {
 	removed := f.in(generationsFolder, name+removedSuffix)
 	if err := f.disk.rename(f.in(generationsFolder, name), removed); err != nil {

@@ -30,17 +30,18 @@ import (
 // ErrNotEmpty is returned by Restore for a store with data.
 var ErrNotEmpty = errors.New("the store is not empty: restore into a new one")
 
-// Copy is one generation of a backup, or the one state in the layout without
+// Copy is a generation of a backup, or the single state in the layout without
 // generations. A store can be restored from a Copy.
 type Copy struct {
 	folder     folder
 	generation Generation
 	contents   contents
-	database   string // the path of its database
+	database   string // the path of the copied database
 }
 
-// Find returns the generation with a name in the folder of a backup. An empty
-// name is the newest. Find writes nothing, and does not read the files.
+// Find returns the generation with a name in the folder of a backup, or the newest
+// generation for an empty name. Find writes nothing, and does not read the shared
+// files.
 func Find(ctx context.Context, path, name string) (*Copy, error) {
 	f := folder{path: path}
 	if about, err := os.Stat(path); err != nil || !about.IsDir() {
@@ -105,7 +106,7 @@ func (f folder) findUnmarked(ctx context.Context) (*Copy, error) {
 	if c.contents, err = f.unmarkedContents(); err != nil {
 		return nil, err
 	}
-	if err := c.checkDatabase(); err != nil { // before it is opened
+	if err := c.checkDatabase(); err != nil { // before SQLite opens the file
 		return nil, err
 	}
 	c.generation, err = f.unmarkedGeneration(ctx)
@@ -138,7 +139,8 @@ func (c *Copy) CheckApart(to Place) error {
 	return nil
 }
 
-// id names the backup in the marker of a half-restored store.
+// id returns a name of the backup for the marker: the id of the store or, in an
+// old backup, the SHA-256 of the database.
 func (c *Copy) id() string {
 	if c.generation.Store != "" {
 		return c.generation.Store
@@ -152,17 +154,18 @@ type Target struct {
 	Bucket bucket.Bucket
 	// Folder is the folder of the bucket, or empty if the files are in S3.
 	Folder string
-	// Temporary is a folder under --data for the copy of the backup's database.
-	// The copy holds secrets.
+	// Temporary is a folder under --data for a temporary copy of the backup's
+	// database. The copy holds secrets, so no public temporary folder is used.
 	Temporary string
-	// Clock is the time. Nil is the machine's clock.
+	// Clock returns the time. If nil, Clock is the machine's clock.
 	Clock instant.Clock
 }
 
-// Restore puts a generation into an empty database and its bucket. Restore
-// compares the rows with the sums before anything is written, copies the files,
-// each checked, and then writes all rows in one transaction, with a new id of
-// the store. After a failed Restore, Restore can be called again.
+// Restore puts a generation into an empty database and an empty bucket. First,
+// Restore compares the rows with the sums; a failure so far leaves the target
+// unchanged. Then Restore copies the files and checks the SHA-256 of each. Last,
+// Restore writes all rows in a single transaction, with a new id of the store. A
+// failed Restore can be repeated with the same backup.
 func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	report := Report{Generation: c.generation}
 	resumed, err := to.examine(ctx, c)
@@ -195,16 +198,18 @@ func Restore(ctx context.Context, c *Copy, to Target) (Report, error) {
 	return report, nil
 }
 
-// markerKey is the key of a file in the bucket while the store is restored. The
-// file names the backup of the other files.
+// markerKey is the key of the marker, a file in the bucket during a restore. The
+// marker names the backup. A repeated restore of the same backup recognises files
+// of the failed restore by the marker.
 const markerKey = "restoring.json"
 
 type marker struct {
 	Backup string `json:"backup"` // Copy.id
 }
 
-// examine refuses a target with data, but for the leftovers of a restore of the
-// same backup. Resumed reports whether there may be such files.
+// examine returns an error for a target with data, except for leftovers of a
+// failed restore of the same backup. Resumed reports whether there may be
+// leftovers.
 func (to Target) examine(ctx context.Context, c *Copy) (resumed bool, err error) {
 	i, err := identity.Of(ctx, to.DB.Client)
 	if err == nil {
@@ -248,9 +253,9 @@ func (to Target) mark(ctx context.Context, c *Copy) error {
 	return bucket.WriteAll(ctx, to.Bucket, markerKey, text)
 }
 
-// open opens a copy of the backup's database, because to open a database for the
-// domain migrates it. The copy is removed by release, or, after a crash, by the
-// next restore.
+// open opens a copy of the backup's database, because opening a database migrates
+// the database. release removes the copy; after a crash, the next restore removes
+// the copy.
 func (c *Copy) open(ctx context.Context, temporary string) (db *database.DB, release func(), err error) {
 	lock, err := filelock.Lock(filepath.Join(temporary, "restore.lock"))
 	if errors.Is(err, filelock.ErrLocked) {
@@ -291,8 +296,8 @@ func (c *Copy) open(ctx context.Context, temporary string) (db *database.DB, rel
 	return db, release, nil
 }
 
-// compare returns an error unless each file named by a row is in the backup and
-// has a line in SHA256SUMS, with the SHA-256 of the row.
+// compare returns an error unless every file of a row is in the backup and has a
+// line in SHA256SUMS, with the SHA-256 of the row.
 func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 	files, err := c.files()
 	if err != nil {
@@ -337,16 +342,17 @@ func (c *Copy) compare(ctx context.Context, rows *database.DB) error {
 	return nil
 }
 
-// files opens the files of the backup.
+// files opens the bucket of the backup's files. The caller closes the bucket.
 func (c *Copy) files() (bucket.Bucket, error) {
 	path := c.folder.in(filesFolder)
-	if about, err := os.Stat(path); err != nil || !about.IsDir() { // localblob would make it
+	if about, err := os.Stat(path); err != nil || !about.IsDir() { // localblob would create the folder
 		return nil, errors.Join(fmt.Errorf("%s is no folder: the backup is damaged", path), err)
 	}
 	return localblob.Open(path)
 }
 
-// copyFiles copies the files of a generation, and hashes each in the same pass.
+// copyFiles copies the files of a generation, and checks the SHA-256 of each file
+// in the same pass.
 func (to Target) copyFiles(ctx context.Context, c *Copy, resumed bool, report *Report) error {
 	from, err := c.files()
 	if err != nil {
@@ -389,8 +395,9 @@ func (to Target) copyFiles(ctx context.Context, c *Copy, resumed bool, report *R
 	return flush()
 }
 
-// flushFolders puts the names in all folders at and below path on the disk: a
-// killed restore flushes no folders.
+// flushFolders flushes the names in path and in all folders below path to the
+// disk: the killed restore may not have flushed the folders of files which are not
+// copied again.
 func flushFolders(path string) error {
 	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -400,7 +407,8 @@ func flushFolders(path string) error {
 	})
 }
 
-// restoreFile copies one file, unless a restore before has copied the same bytes.
+// restoreFile copies a file, unless a failed restore has already copied the same
+// bytes.
 func (c *Copy) restoreFile(ctx context.Context, from, to bucket.Bucket, key string, resumed bool) (size int64, copied bool, err error) {
 	sum := c.contents.files[key]
 	if resumed {
@@ -420,9 +428,9 @@ func (c *Copy) restoreFile(ctx context.Context, from, to bucket.Bucket, key stri
 	return size, true, nil
 }
 
-// copyRows copies all rows in one transaction, and gives the store a new id in the
-// same transaction: a backup of the restored store never goes over a backup of
-// the origin.
+// copyRows copies all rows and gives the store a new id, in a single transaction.
+// Because of the new id, a backup of the restored store never overwrites a backup
+// of the origin.
 func (to Target) copyRows(ctx context.Context, rows *database.DB) (count int, err error) {
 	clock := to.Clock
 	if clock == nil {

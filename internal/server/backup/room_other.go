@@ -4,9 +4,9 @@ package backup
 
 import "os"
 
-// freeBytes returns false: on these systems a backup begins without asking for
-// room.
+// freeBytes returns false: on this system a backup begins without a check of
+// the free space.
 func freeBytes(string) (bytes uint64, known bool) { return 0, false }
 
-// sameDevice reports false: these systems do not tell.
+// sameDevice returns false: the device of a file is unknown on this system.
 func sameDevice(_, _ os.FileInfo) bool { return false }

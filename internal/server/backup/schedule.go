@@ -17,8 +17,9 @@ import (
 	"tagma/internal/storage/identity"
 )
 
-// Schedule makes backups of a server's store at regular times, and tells the age
-// of the newest backup. Of several servers, one calls Run and each calls Watch.
+// Schedule makes backups of a server's store at regular times, and reports the age
+// of the newest backup. Among several servers of a store, only the leader calls
+// Run, and every server calls Watch.
 type Schedule struct {
 	source Source
 	folder string
@@ -44,8 +45,8 @@ type Plan struct {
 
 // The pauses of a Schedule.
 const (
-	// look is the time between two looks at the folder. A timer of a day would
-	// stand still while the machine sleeps.
+	// look is the time between two looks at the folder. A timer for a whole day
+	// would not count the time of a sleeping machine.
 	look = time.Minute
 	// retryAfter is the time between a failed backup and the next try.
 	retryAfter = 10 * time.Minute
@@ -66,14 +67,14 @@ func NewSchedule(source Source, store identity.Identity, plan Plan, clock instan
 	return s, nil
 }
 
-// Age returns how long ago the newest complete generation was begun. While there
-// is none, Age returns the age of the store's id. Age reads no file, so an
+// Age returns the time since the newest complete generation was begun. Without a
+// generation, Age returns the age of the store's id. Age reads no file, so an
 // unreachable folder does not block Age: see Watch.
 func (s *Schedule) Age() time.Duration { return s.clock().Sub(instant.Instant(s.newest.Load())) }
 
 // Watch reads the time of the newest generation from the folder every minute,
-// until ctx ends. The channel is closed then. While the folder cannot be read,
-// the time stays, and Age goes on growing.
+// until ctx ends. Watch closes the returned channel then. While the folder cannot
+// be read, the time stays the same, and Age grows.
 func (s *Schedule) Watch(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -86,7 +87,8 @@ func (s *Schedule) Watch(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// read returns the newest generation, and notes its time for Age.
+// read returns the newest generation, and stores the time of the generation for
+// Age.
 func (s *Schedule) read() (Generation, error) {
 	g, err := Newest(s.folder, s.store.ID)
 	if err == nil {
@@ -112,15 +114,16 @@ func (s *Schedule) Run(ctx context.Context) error {
 	}
 }
 
-// due reports whether a backup is to be made now. If the folder cannot be read,
-// due reports true: the backup then tells what is wrong, long before its time.
+// due reports whether a backup must be made now. If the folder cannot be read, due
+// returns true: the failing backup reports the problem now and not only after the
+// interval.
 func (s *Schedule) due(now instant.Instant) bool {
 	g, err := s.read()
 	age := now.Sub(g.Time)
-	return err != nil || age >= s.every || age < 0 // below 0: the clock was turned back
+	return err != nil || age >= s.every || age < 0 // age < 0: the clock was turned back
 }
 
-// once makes one backup and reports whether one was made.
+// once makes a backup, logs the result, and reports whether the backup succeeded.
 func (s *Schedule) once(ctx context.Context) bool {
 	begin := s.clock()
 	report, err := s.make(ctx)
@@ -149,9 +152,9 @@ func (s *Schedule) tell(ctx context.Context, report Report) {
 	}
 }
 
-// make makes one backup. After the first, a folder without a backup of this
-// store is refused: the disk is not mounted, or another server has a folder of
-// its own.
+// make makes a backup. After the first scheduled backup, make returns an error for
+// a folder without a backup of this store: probably the disk is not mounted, or
+// the servers do not share the folder.
 func (s *Schedule) make(ctx context.Context) (Report, error) {
 	begun, err := s.begun(ctx)
 	if err != nil {
@@ -165,11 +168,12 @@ func (s *Schedule) make(ctx context.Context) (Report, error) {
 }
 
 // checkpointID is the id of a row with the id of the store, written after the
-// first scheduled backup. In a restored database the row has the id of the origin.
+// first scheduled backup. In a restored database the row has the id of the origin,
+// so the restored store counts as not backed up.
 const checkpointID = "scheduled backup"
 
-// begun reports whether a backup of this store was made on schedule before, by
-// whichever server.
+// begun reports whether any server has made a scheduled backup of this store
+// before.
 func (s *Schedule) begun(ctx context.Context) (bool, error) {
 	row, err := s.source.DB.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {

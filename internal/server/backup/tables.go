@@ -15,7 +15,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// tables returns all tables, each after the tables that its rows refer to.
+// tables returns all tables, each after the tables referenced by foreign keys.
 func tables() []ent.Table {
 	byName := map[string]ent.Table{}
 	for _, t := range ent.Tables() {
@@ -40,8 +40,8 @@ func tables() []ent.Table {
 	return ordered
 }
 
-// snapshot runs do on a connection that sees one state of the database,
-// whatever is written meanwhile, and holds nobody up.
+// snapshot runs do on a connection in a read-only transaction with a fixed
+// snapshot of the database. Writers are not blocked.
 func snapshot(ctx context.Context, db *database.DB, do func(*sql.Conn) error) error {
 	conn, err := db.SQL.Conn(ctx)
 	if err != nil {
@@ -60,8 +60,9 @@ func snapshot(ctx context.Context, db *database.DB, do func(*sql.Conn) error) er
 	return errors.Join(err, ending)
 }
 
-// copyAll copies all rows of all tables, in one transaction. Last, if not nil, is
-// the last step of the transaction.
+// copyAll copies all rows of all tables in a single transaction, and returns the
+// number of rows. Last, if not nil, is called as the last step of the
+// transaction.
 func copyAll(ctx context.Context, from *sql.Conn, to *database.DB, last func(*sql.Tx) error) (rows int, err error) {
 	tx, err := to.SQL.BeginTx(ctx, nil)
 	if err != nil {
@@ -75,7 +76,7 @@ func copyAll(ctx context.Context, from *sql.Conn, to *database.DB, last func(*sq
 		}
 		rows += n
 		if t.Increment && to.Dialect == dialect.Postgres {
-			// Else the next row would get the id of one that is there.
+			// Without setval, the next row would get the id of an existing row.
 			_, err := tx.ExecContext(ctx, fmt.Sprintf(
 				`SELECT setval(pg_get_serial_sequence('%[1]s', '%[2]s'), MAX(%[2]s)) FROM %[1]s HAVING MAX(%[2]s) IS NOT NULL`, t.Name, t.Key))
 			if err != nil {
@@ -102,7 +103,7 @@ func hasRows(ctx context.Context, db *database.DB) (bool, error) {
 	return false, nil
 }
 
-// countAll counts all rows of all tables.
+// countAll returns the number of rows of all tables together.
 func countAll(ctx context.Context, db *database.DB) (rows int, err error) {
 	for _, t := range tables() {
 		var n int
@@ -114,8 +115,8 @@ func countAll(ctx context.Context, db *database.DB) (rows int, err error) {
 	return rows, nil
 }
 
-// rowsPerInsert is how many rows are written by one statement: all columns
-// together stay below the 32,766 parameters that SQLite takes.
+// rowsPerInsert is the number of rows in an INSERT. The parameters for all
+// columns together stay below SQLite's limit of 32,766.
 const rowsPerInsert = 500
 
 func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t ent.Table) (int, error) {
@@ -160,7 +161,8 @@ func copyTable(ctx context.Context, from *sql.Conn, to *sql.Tx, t ent.Table) (in
 	return total, flush()
 }
 
-// insert is a statement that writes so many rows.
+// insert returns the INSERT for a number of rows, with a parameter for each of
+// width columns.
 func insert(table, columns string, width, rows int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "INSERT INTO %q (%s) VALUES ", table, columns)
@@ -179,7 +181,8 @@ func insert(table, columns string, width, rows int) string {
 	return b.String()
 }
 
-// holder is what a value of a column is read into, and written from.
+// holder returns a variable for a value of a column: Scan reads into the
+// variable, and the INSERT writes from the variable.
 func holder(c ent.Column) any {
 	switch c.Type {
 	case field.TypeInt, field.TypeInt64:

@@ -13,16 +13,16 @@ import (
 	"tagma/internal/storage/identity"
 )
 
-// Place is where a store keeps its data. No backup lies there.
+// Place holds the paths of a store's data. A backup must not lie within a Place.
 type Place struct {
 	Data     string // the folder of --data
 	Files    string // the folder of --storage, or empty if the files are in S3
 	Database string // the file of an SQLite database, or empty
 }
 
-// CheckApart returns an error if the folder of a backup lies within a store, or holds
-// one: the store and its backup would be lost together, or the one written over
-// the other. The error names the folder and the remedy. CheckApart changes nothing.
+// CheckApart returns an error if the folder of a backup lies within the store, or
+// contains the store. Otherwise store and backup could be lost together, or overwrite
+// each other. The error names the folder and the remedy. CheckApart changes nothing.
 func (p Place) CheckApart(path string) error {
 	for _, part := range []struct{ flag, path string }{{"--data", p.Data}, {"--storage", p.Files}} {
 		if part.path == "" {
@@ -41,8 +41,8 @@ func (p Place) CheckApart(path string) error {
 	return nil
 }
 
-// SharesDevice reports whether the folder of a backup is on the device of the
-// store's data or files: the loss of one disk would lose both.
+// SharesDevice reports whether the folder of a backup is on the device of the store's
+// data or files: the loss of a single disk would lose both.
 func (p Place) SharesDevice(path string) bool {
 	about, err := statExisting(path)
 	if err != nil {
@@ -59,7 +59,8 @@ func (p Place) SharesDevice(path string) bool {
 	return false
 }
 
-// statExisting describes a file, or the innermost existing folder above the file.
+// statExisting returns the FileInfo of a file, or of the innermost existing folder
+// above a missing file.
 func statExisting(path string) (fs.FileInfo, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -75,8 +76,8 @@ func statExisting(path string) (fs.FileInfo, error) {
 	}
 }
 
-// contains reports whether inner is outer or lies in outer, by whatever names.
-// Folders are compared by device and inode, because names differ by symbolic
+// contains reports whether inner is outer or lies in outer. contains compares folders
+// by device and inode, because the same folder can have several names: by symbolic
 // links and, on some systems, by case.
 func contains(outer, inner string) bool {
 	about, err := os.Stat(outer)
@@ -112,7 +113,7 @@ func resolve(path string) string {
 	}
 }
 
-// state is the state of a folder before a backup.
+// state is the state of the folder before a backup.
 type state int
 
 const (
@@ -122,9 +123,9 @@ const (
 	unmarked // a backup of the store in the layout without generations
 )
 
-// examine returns the state of the folder, or an error if the store must not be
-// backed up there. Each error names the folder and the remedy.
-// Examine changes nothing.
+// examine returns the state of the folder, or an error if the folder must not take a
+// backup of the store. Each error names the folder and the remedy. examine changes
+// nothing.
 func (f folder) examine(ctx context.Context, store string, options Options) (state, error) {
 	about, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,8 +143,8 @@ func (f folder) examine(ctx context.Context, store string, options Options) (sta
 		return 0, fmt.Errorf("%s is the backup of another store (id %s; this store is %s): give another folder", f.path, m.Store, store)
 	case err == nil:
 		switch top := exists(f.in(databaseFile)); {
-		case top && exists(f.in(sumsFile)): // the upgrade of the layout was killed
-			options.Adopt = true // as the mark says
+		case top && exists(f.in(sumsFile)): // a process was killed during the upgrade of the layout
+			options.Adopt = true // the mark proves the store
 			return current, f.examineUnmarked(ctx, store, options)
 		case top:
 			return 0, fmt.Errorf("%s is a backup, but a server has put its database there (%s): move that database away, or give another folder", f.path, databaseFile)
@@ -174,7 +175,8 @@ func (f folder) examineMissing(options Options) error {
 	return f.examineNew(options)
 }
 
-// examineNew refuses to begin a new backup where one should be.
+// examineNew returns an error for a folder without a backup, if a backup must exist
+// (Options.Existing).
 func (f folder) examineNew(options Options) error {
 	if !options.Existing {
 		return nil
@@ -182,9 +184,9 @@ func (f folder) examineNew(options Options) error {
 	return fmt.Errorf("%s holds no backup, but this store has been backed up on schedule before: is the disk mounted? Several servers must share the folder. To begin a new backup there: tagma backup %s", f.path, f.path)
 }
 
-// examineUnmarked refuses anything but a whole backup of this store in the layout
-// without generations. A store's folder is never taken for one: its database
-// is not as SHA256SUMS says.
+// examineUnmarked returns an error unless the folder holds a complete backup of this
+// store in the layout without generations. The folder of a store is never mistaken
+// for a backup: the database of a working store differs from the line in SHA256SUMS.
 func (f folder) examineUnmarked(ctx context.Context, store string, options Options) error {
 	c, err := f.unmarkedContents()
 	if err != nil {
@@ -209,8 +211,8 @@ func (f folder) examineUnmarked(ctx context.Context, store string, options Optio
 	return nil
 }
 
-// storeOf returns the id of the store in a backup's database, or "" if there is
-// none.
+// storeOf returns the id of the store in a backup's database, or "" for a database
+// without an id.
 func storeOf(ctx context.Context, path string) (string, error) {
 	db := database.OpenReadOnly(path)
 	defer db.Close()
@@ -221,9 +223,9 @@ func storeOf(ctx context.Context, path string) (string, error) {
 	return i.ID, err
 }
 
-// otherNames returns the names of a few files in a folder without a backup. A run
-// killed before the mark was written leaves the lock and the new mark, and a new
-// file system has a folder lost+found: these names are left out.
+// otherNames returns the names of up to three files in a folder without a backup.
+// Left out are the lock and the new mark, which a run killed before the rename of the
+// mark leaves, and the folder lost+found of a new file system.
 func (f folder) otherNames() (string, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {

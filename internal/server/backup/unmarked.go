@@ -17,8 +17,8 @@ func (f folder) unmarkedContents() (contents, error) {
 	return readContents(f.in(sumsFile), filesFolder+"/")
 }
 
-// unmarkedGeneration describes the one state in the layout without generations.
-// The state is as old as SHA256SUMS, the last file to be written.
+// unmarkedGeneration returns the description of the single state in the layout without
+// generations. The time is the modification time of SHA256SUMS, the last written file.
 func (f folder) unmarkedGeneration(ctx context.Context) (Generation, error) {
 	about, err := os.Stat(f.in(sumsFile))
 	if err != nil {
@@ -34,10 +34,10 @@ func (f folder) unmarkedGeneration(ctx context.Context) (Generation, error) {
 	return g, err
 }
 
-// upgrade makes the first generation from the layout without generations. The
-// database is copied, and the files at the top go only when the generation is on
-// the disk: whenever upgrade is killed, one of the two states is whole. The caller has
-// examined the folder and holds the lock.
+// upgrade makes the first generation from the layout without generations. upgrade
+// copies the database, and removes the files at the top only when the generation is on
+// the disk. So after a crash at any moment, the old state or the generation is
+// complete. The caller has examined the folder and holds the lock.
 func (f folder) upgrade(ctx context.Context) error {
 	if !exists(f.in(sumsFile)) {
 		return nil
@@ -53,7 +53,8 @@ func (f folder) upgrade(ctx context.Context) error {
 			return err
 		}
 	}
-	// The sums go last: a database at the top without sums would be a store's.
+	// The sums are removed last: examine takes a database without sums for the
+	// database of a store.
 	if err := f.disk.remove(f.in(sumsFile)); err != nil {
 		return err
 	}
@@ -93,8 +94,8 @@ func (f folder) copyUnmarked(ctx context.Context) error {
 	return f.writeGeneration(g, c)
 }
 
-// copyFile copies a file to a new one, readable by the operator alone, and
-// returns the SHA-256 of the bytes. The caller flushes.
+// copyFile copies a file to a new file, readable by the operator alone, and returns
+// the SHA-256 of the bytes. The caller flushes the new file.
 func (f folder) copyFile(ctx context.Context, from, to string) (sum digest, err error) {
 	r, err := os.Open(from)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Backup holds the settings of the backups that a server makes.
+// Backup holds the settings of a server's scheduled backups.
 type Backup struct {
 	To    string // the folder, or empty for no backups
 	Every time.Duration
@@ -23,9 +23,11 @@ func (b *Backup) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&b.Keep, "backup-keep", b.Keep, "how many of these backups remain")
 }
 
-// backupConnections is the least number of connections to PostgreSQL of a server that
-// makes backups: the leading server holds two, and a backup reads rows through a third.
-const backupConnections = 4
+// backupConnections is the least number of connections to PostgreSQL for a server with
+// backups. The leader of the labels, the leader of the backups and the leader of the
+// scrub hold a connection each, and may be the same server. A backup reads rows
+// through a fourth connection, and requests need one besides.
+const backupConnections = 5
 
 // check returns the errors of the settings.
 func (b *Backup) check(connections int, database string) []error {

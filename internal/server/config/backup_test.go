@@ -11,7 +11,7 @@ func TestBackup_EverySettingThatCannotBeMeantIsNamed(t *testing.T) {
 		"backup-to":            func(c *Config) { c.Backup.To = "backups" },
 		"backup-every":         func(c *Config) { c.Backup.Every = time.Second },
 		"backup-keep":          func(c *Config) { c.Backup.Keep = 0 },
-		"database-connections": func(c *Config) { c.Backup.To, c.Database, c.Connections = "/backup", "postgres://localhost/x", 3 },
+		"database-connections": func(c *Config) { c.Backup.To, c.Database, c.Connections = "/backup", "postgres://localhost/x", 4 },
 	} {
 		c := Default()
 		spoil(c)

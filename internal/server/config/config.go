@@ -1,6 +1,6 @@
-// Package config owns the settings of a server and of its client. Each setting is a
-// flag and an environment variable of the same name: --log-format is
-// TAGMA_LOG_FORMAT. A flag overrides the environment.
+// Package config owns the settings of a server and of a client. Each setting is a flag and
+// an environment variable of the same name: --log-format is TAGMA_LOG_FORMAT. A flag
+// overrides the environment.
 //
 // The input of a single run, such as `tagma push images --replace`, is a flag but no
 // setting: package command owns such flags.
@@ -61,11 +61,11 @@ type Config struct {
 	Transport   transport.Limits
 	Guard       guard.Limits
 	QueryTokens int
-	Cost        cost.Limits // without the limit of objects: see CostLimits
+	Cost        cost.Limits // without the limit of objects: CostLimits adds the limit
 	Answers     int64       // bytes of memory for all answers in progress
 	Pixels      int64
 	Decoders    int
-	Bundles     bundles.Limits // without the limits of pages: see BundleLimits
+	Bundles     bundles.Limits // without the limits of pages: BundleLimits adds the limits
 }
 
 // Default returns the settings of a server on a laptop.
@@ -111,11 +111,11 @@ func Default() *Config {
 	}
 }
 
-// setting is the annotation of a flag that has an environment variable.
+// setting is the annotation of a flag with an environment variable.
 const setting = "tagma-setting"
 
-// declare adds flags that are settings. Each flag gets an environment variable, and its
-// help text names the variable.
+// declare adds the flags of settings. Each flag gets an environment variable, and the help
+// text of the flag names the variable.
 func declare(to *pflag.FlagSet, add func(flags *pflag.FlagSet)) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	add(flags)
@@ -126,8 +126,8 @@ func declare(to *pflag.FlagSet, add func(flags *pflag.FlagSet)) {
 	to.AddFlagSet(flags)
 }
 
-// StoreFlags adds the flags for the places of the store, for all commands that use a
-// store.
+// StoreFlags adds the flags for the places of the store and for the log, for all commands
+// that use a store.
 func (c *Config) StoreFlags(flags *pflag.FlagSet) { declare(flags, c.storeFlags) }
 
 // ServeFlags adds the flags of a server.
@@ -193,8 +193,8 @@ func (c *Config) serveFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Decoders, "decoders", c.Decoders, "photographs decoded at once (default: as many as there are cores)")
 }
 
-// Check returns the errors of the settings, and sets the defaults that depend on other
-// settings.
+// Check returns the errors of the settings, and sets defaults derived from other settings,
+// such as the database in the data folder.
 func (c *Config) Check() error {
 	if c.Database == "" {
 		c.Database = "sqlite:" + filepath.Join(c.Data, "tagma.db")
@@ -297,8 +297,8 @@ func (c *Config) Images() images.Limits {
 	return images.Limits{Page: c.Page(), Pixels: c.Pixels, FileBytes: c.Transport.FileBytes, Decoders: c.Decoders}
 }
 
-// Documents returns the documents in the file of trusted documents, by id. It returns nil
-// if there is no file.
+// Documents returns the documents in the file of trusted documents, by id, or nil if there
+// is no file.
 func (c *Config) Documents() (map[string]string, error) {
 	if c.Trusted == "" {
 		return nil, nil
@@ -322,7 +322,7 @@ func (c *Config) BundleLimits() bundles.Limits {
 }
 
 // Temporary creates and returns the folder for the files of an upload, in the data folder.
-// The files have no names, so a crash leaves no file.
+// The files are unlinked while open, so a crash leaves no file.
 func (c *Config) Temporary() (string, error) {
 	folder := filepath.Join(c.Data, "tmp")
 	return folder, os.MkdirAll(folder, 0o700)

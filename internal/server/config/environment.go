@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// FromEnvironment sets the settings without a flag from TAGMA_… variables.
+// FromEnvironment sets settings from TAGMA_… variables. A flag on the command line
+// overrides the variable.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var problems []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -46,7 +47,7 @@ func Form(f *pflag.Flag) string {
 	return "a text"
 }
 
-// variables returns the environment variables that Tagma reads.
+// variables returns the names of Tagma's environment variables.
 func variables() []string {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	server := Default()
@@ -59,14 +60,15 @@ func variables() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// foreignVariables matches variables with Tagma's prefix that are not for Tagma:
-// variables of the tests, and variables by which Kubernetes and Docker announce a service
-// named "tagma" to other containers.
+// foreignVariables matches variables with Tagma's prefix that are not for Tagma: variables
+// of the tests, and variables of Kubernetes and Docker, which announce a service named
+// "tagma" to other containers.
 var foreignVariables = regexp.MustCompile(`^TAGMA_TEST_|_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP).*)?$`)
 
-// CheckVariables checks an environment, a list of NAME=value, for variables that begin with
-// TAGMA_ but are no settings. It returns an error for a name that is nearly the name of a
-// setting, and returns the other names. The error and the result contain no values.
+// CheckVariables checks an environment, a list of NAME=value, for variables with the prefix
+// TAGMA_ that are no settings. A name close to the name of a setting is an error, because
+// the name is probably mistyped. Unknown holds the remaining names. The error and the
+// result contain no values.
 func CheckVariables(environment []string) (unknown []string, err error) {
 	names := variables()
 	var problems []error

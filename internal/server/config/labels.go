@@ -31,7 +31,8 @@ type Labels struct {
 	Timeout    time.Duration // of one exchange with the remote
 }
 
-// TokenVariable is the environment variable that may hold the token.
+// TokenVariable is the environment variable for the token itself, as an alternative to a
+// file with the token.
 const TokenVariable = "TAGMA_LABELS_TOKEN"
 
 func (l *Labels) flags(flags *pflag.FlagSet) {
@@ -80,8 +81,8 @@ func (l *Labels) check() []error {
 	return problems
 }
 
-// LabelRepo returns the address and the credentials of the label repository. It reads the
-// files that the settings name, and returns all errors.
+// LabelRepo returns the address and the credentials of the label repository. LabelRepo
+// reads the files named by the settings, and returns all errors together.
 func (c *Config) LabelRepo() (labelrepo.Config, error) {
 	l := c.Labels
 	committer, err := mail.ParseAddress(l.Committer)

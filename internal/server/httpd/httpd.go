@@ -29,8 +29,8 @@ type Options struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
-	// TrustProxy takes the client's address from the last entry of
-	// X-Forwarded-For, which a proxy in front must set.
+	// TrustProxy takes the client's address from the last entry of X-Forwarded-For. A
+	// proxy in front must set the header.
 	TrustProxy bool
 
 	// Timeout bounds a request. UploadTimeout is further time for the body of an
@@ -73,9 +73,9 @@ func Wrap(next http.Handler, o Options) http.Handler {
 	})
 }
 
-// recovered answers for a handler that panicked. recovered returns true if the
-// connection must break: part of the answer is sent, and the client must not take
-// the part for the whole.
+// recovered answers for a handler after a panic. recovered returns true if the
+// connection must break: part of the answer is sent, and the client must not take the
+// part for the whole.
 func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) (abort bool) {
 	if panicked == nil {
 		return false
@@ -92,14 +92,14 @@ func (o Options) recovered(ctx context.Context, answer *recorder, panicked any) 
 }
 
 // timeout returns the time limit of the request, and sets the deadlines of the
-// connection. After the read deadline the server reads no more of the body. The
-// write deadline ends the answer to a client that does not read.
+// connection. After the read deadline the server reads no more of the body. The write
+// deadline ends the answer to a client that does not read.
 func (o Options) timeout(w http.ResponseWriter, r *http.Request) time.Duration {
 	timeout := o.Timeout
 	if isForm(r) || r.Method == http.MethodPut {
 		timeout += o.UploadTimeout
 	}
-	// Only connections of tests have no deadlines.
+	// The errors are ignored: only the connections of tests cannot have deadlines.
 	connection, now := http.NewResponseController(w), time.Now()
 	_ = connection.SetReadDeadline(now.Add(timeout))
 	_ = connection.SetWriteDeadline(now.Add(timeout + o.Timeout + o.UploadTimeout))
@@ -126,8 +126,9 @@ func (o Options) address(r *http.Request) string {
 	return host
 }
 
-// route returns the pattern of the handler, for labels of metrics: there are few
-// patterns, but clients choose any number of paths.
+// route returns the pattern of the handler, for labels of metrics. The pattern bounds
+// the number of labels: there are few patterns, but clients may send any number of
+// paths.
 func route(r *http.Request) string {
 	if r.Pattern == "" {
 		return "none"

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// Listen returns a listener on the address of a server. The errors say what to do.
+// Listen returns a listener on the address of a server. The errors name the
+// address and the remedy.
 func Listen(address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	switch {

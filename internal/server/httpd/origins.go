@@ -11,7 +11,7 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightMaxAge is the time for which a browser may cache the answer to a
+// preflightMaxAge is the longest time for a browser to cache the answer to a
 // preflight. Chromium caches for two hours at most, no browser for more than a day.
 const preflightMaxAge = 2 * time.Hour
 
@@ -19,9 +19,9 @@ const preflightMaxAge = 2 * time.Hour
 // next from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol). The
 // handler answers preflights before authentication.
 //
-// The browser itself sends nothing that authenticates the caller: the page sets the
-// header with the token. So CORS credentials are not allowed, and a page of another
-// origin can only do what an anonymous caller may do.
+// A browser sends no credentials by itself: the page sets the header with the
+// token. So CORS credentials are not allowed, and a page of another origin has only
+// the rights of an anonymous caller until the page gets a token.
 func CrossOrigin(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next
@@ -42,8 +42,8 @@ func CrossOrigin(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
-// CheckOrigin returns an error unless origin is exactly what browsers send: a
-// scheme, a host in lower case, and a port if the port is not the default of the
+// CheckOrigin returns an error unless origin has exactly the form sent by browsers:
+// a scheme, a host in lower case, and a port if the port is not the default of the
 // scheme.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)

@@ -20,11 +20,11 @@ import (
 	"tagma/internal/storage/ownership"
 )
 
-// maxNotes is the number of sums of thumbnails in one transaction.
+// maxNotes is the largest number of thumbnails' sums in one transaction.
 const maxNotes = 200
 
-// ImagesAfter checks the files of the images with ids above id. Done, if set, is
-// called with the id of each image after its check.
+// ImagesAfter checks the files of the images with ids above id. Done, if set, is called with
+// the id of each image after the check of the image.
 func (c *Checker) ImagesAfter(ctx context.Context, id int64, done func(id int64) error) error {
 	return c.reportDamage("images", c.imagesAfter(ctx, id, done))
 }
@@ -57,7 +57,7 @@ func (c *Checker) flushNotes(ctx context.Context) error {
 	return images.StoreSums(ctx, c.DB, notes)
 }
 
-// image checks the files of one image.
+// image checks the files of an image, and reports the findings.
 func (c *Checker) image(ctx context.Context, image images.Stored) error {
 	for {
 		findings, err := c.filesOf(ctx, image)
@@ -65,7 +65,7 @@ func (c *Checker) image(ctx context.Context, image images.Stored) error {
 			return err
 		}
 		if len(findings) > 0 {
-			// The image may have been deleted, or mended, while its files were read.
+			// The image may have been deleted, or mended, while the files were read.
 			now, found, err := images.StoredByID(ctx, c.DB, image.ImageID)
 			if err != nil {
 				return err
@@ -89,7 +89,9 @@ func (c *Checker) image(ctx context.Context, image images.Stored) error {
 	}
 }
 
-// filesOf reads the files of one image, and returns their faults.
+// filesOf reads the files of an image, and returns the findings. For a thumbnail without a
+// SHA-256 in the row, filesOf checks the picture itself and notes the SHA-256: see
+// flushNotes.
 func (c *Checker) filesOf(ctx context.Context, image images.Stored) (findings []Finding, err error) {
 	about := func(what string) string {
 		return fmt.Sprintf("%s of the image of %s at %s", what, image.Key.Device, image.Key.TakenAt)
@@ -135,8 +137,8 @@ func compareSum(key, about, sum, want string, err error) (Finding, bool) {
 	return Finding{}, false
 }
 
-// makeThumbnails makes the small pictures of an image again, and sets Mended or Err
-// of their findings.
+// makeThumbnails makes the thumbnails of an image again, if findings has a thumbnail, and
+// sets Mended or Err of the thumbnails' findings.
 func (c *Checker) makeThumbnails(ctx context.Context, image images.Stored, findings []Finding) {
 	small := func(f Finding) bool { return f.Key != image.Original }
 	if !slices.ContainsFunc(findings, small) {
@@ -154,8 +156,8 @@ func (c *Checker) makeThumbnails(ctx context.Context, image images.Stored, findi
 	}
 }
 
-// BundlesAfter checks the contents of bundles with ids above id. Done, if set, is
-// called with the id of each content after its check.
+// BundlesAfter checks the contents of bundles with ids above id. Done, if set, is called
+// with the id of each content after the check of the content.
 func (c *Checker) BundlesAfter(ctx context.Context, id int64, done func(id int64) error) error {
 	return c.reportDamage("bundles", c.bundlesAfter(ctx, id, done))
 }
@@ -200,7 +202,7 @@ func (c *Checker) bundleFile(ctx context.Context, content *ent.BundleContent) er
 	return nil
 }
 
-// Orphans looks for files from before a moment without a row.
+// Orphans reports files without a row, if last modified before a moment.
 func (c *Checker) Orphans(ctx context.Context, before time.Time) error {
 	return c.reportDamage("files without a row", c.orphans(ctx, before))
 }
@@ -243,8 +245,8 @@ func (c *Checker) PairingFile(ctx context.Context) error {
 	return nil
 }
 
-// read reads a file, and returns its SHA-256. If keep is set, read also returns the content,
-// for a thumbnail.
+// read reads a file, and returns the SHA-256 in hex. If keep is set, read also returns the
+// content, up to longestPicture bytes, for the check of a thumbnail.
 func (c *Checker) read(ctx context.Context, key string, keep bool) (sum string, content []byte, err error) {
 	in, err := c.Bucket.Open(ctx, key)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package integrity owns the comparison of a store with its database: every file,
-// the database itself, and the label repository. The check goes on after each
+// Package integrity owns the check of a store: every file is compared with the database, and
+// the database itself and the label repository are checked. The check goes on after each
 // fault. Mending makes thumbnails and objects of the label repository again.
 //
 // The package does not own the making of thumbnails (package images), the checks
@@ -27,7 +27,7 @@ type Kind string
 
 // The kinds of findings.
 const (
-	Missing    Kind = "missing"    // a row or an object names a file or object, and there is none
+	Missing    Kind = "missing"    // a row or an object names a file or object that does not exist
 	Altered    Kind = "altered"    // the bytes have another hash than the row says
 	Unreadable Kind = "unreadable" // the disk or the bucket returns an error
 	Orphaned   Kind = "orphaned"   // no row names the file
@@ -38,7 +38,7 @@ const (
 // Kinds are all kinds.
 var Kinds = []Kind{Missing, Altered, Unreadable, Orphaned, Damaged, Foreign}
 
-// Finding is one fault of a store.
+// Finding is a fault of a store.
 type Finding struct {
 	Kind   Kind
 	Key    string // a file's key in the bucket, a table, or an object of the label repository
@@ -47,7 +47,7 @@ type Finding struct {
 	Mended bool
 }
 
-// String returns the finding as one line.
+// String returns the finding as a line of text.
 func (f Finding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", f.Kind, f.Key)
@@ -69,11 +69,11 @@ type Store struct {
 	Images  *images.Service
 	Pairing *ownership.Proof
 	Labels  *labels.Service
-	// Repository names the label repository. Without a Dir none is checked.
+	// Repository names the label repository. Without a Dir, no label repository is checked.
 	Repository labelrepo.Config
 }
 
-// Checker checks a store, part by part. It is for one goroutine.
+// Checker checks a store, part by part. A Checker is not safe for concurrent use.
 type Checker struct {
 	Store
 	// Found is called with each finding.
@@ -81,7 +81,7 @@ type Checker struct {
 	// Pace, if set, is called with the number of bytes after each read, and may
 	// block. An error of Pace ends the check.
 	Pace func(context.Context, int64) error
-	// Mend has the check mend each fault before the call of Found, if possible.
+	// Mend makes the check mend each fault before the call of Found, if possible.
 	Mend bool
 	// Clone is the folder of a clone of the label repository, or the address of a
 	// remote: a source of objects for Mend. Clone may be empty.
@@ -102,10 +102,10 @@ type Report struct {
 	Mended   int    // mended findings
 }
 
-// Left returns the number of findings that were not mended.
+// Left returns the number of findings not mended.
 func (r Report) Left() int { return r.Found - r.Mended }
 
-// String returns the report as one line.
+// String returns the report as a line of text.
 func (r Report) String() string {
 	return fmt.Sprintf("%d files and %d objects of the label repository are as they should be; the database was checked by %s; %d faults were found, %d are mended, %d are left.",
 		r.Files, r.Objects, r.Database, r.Found, r.Mended, r.Left())
@@ -115,8 +115,8 @@ func (r Report) String() string {
 // without a row, and the label repository. Verify leaves out files without a row
 // from the last day: an upload may be under way. A server may run at the same time.
 //
-// Without Mend, Verify writes two things: the SHA-256 of small pictures into rows
-// without one, and the note that a label repository is damaged (labels.SetDamage).
+// Without Mend, Verify writes two things: the SHA-256 of thumbnails into rows without these
+// sums, and the note about a damaged label repository (labels.SetDamage).
 func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	var total Report
 	report := c.Found
@@ -146,8 +146,8 @@ func (c *Checker) Verify(ctx context.Context, now time.Time) (Report, error) {
 	return total, err
 }
 
-// reportDamage reports an error of a damaged database as a finding, so that the check
-// continues with the next part. It returns any other error.
+// reportDamage reports an error of a damaged database as a finding and returns nil, so that
+// the check continues with the next part. reportDamage returns any other error.
 func (c *Checker) reportDamage(part string, err error) error {
 	if !database.IsDamaged(err) {
 		return err
@@ -164,8 +164,8 @@ func (c *Checker) pace(ctx context.Context, bytes int64) error {
 	return c.ended(ctx)
 }
 
-// ended returns the reason to end the check, or nil. It distinguishes the end of a check from
-// an unreadable file.
+// ended returns the reason to end the check, or nil. After an error of a read, ended tells
+// the end of the check from an unreadable file.
 func (c *Checker) ended(ctx context.Context) error { return cmp.Or(c.paceErr, ctx.Err()) }
 
 // Database checks the whole database, and returns the name of the check.
@@ -173,7 +173,7 @@ func (c *Checker) Database(ctx context.Context) (how string, err error) {
 	return c.DB.Check(ctx, c.foundInDatabase)
 }
 
-// Table checks one table of the database.
+// Table checks a table of the database.
 func (c *Checker) Table(ctx context.Context, table string) error {
 	_, err := c.DB.CheckTable(ctx, table, c.foundInDatabase)
 	return err

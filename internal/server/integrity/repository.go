@@ -9,13 +9,14 @@ import (
 	"tagma/internal/domain/labelrepo"
 )
 
-// lockTime is the longest wait for a server to release the repository's folder:
-// longer than a push may take.
+// lockTime is the longest wait for a server to release the repository's folder.
+// The wait is longer than a push may take.
 const lockTime = 2 * time.Minute
 
-// LabelRepository checks the label repository, without its lock. LabelRepository
-// notes damage, so that servers stop pushing. If settle is set and the repository
-// is whole, LabelRepository removes the note.
+// LabelRepository checks the label repository, without taking the repository's
+// lock. LabelRepository notes damage in the database, so that servers stop
+// pushing. If settle is set and the repository is whole, LabelRepository removes
+// the note.
 func (c *Checker) LabelRepository(ctx context.Context, settle bool) error {
 	if c.Repository.Dir == "" {
 		return nil
@@ -62,7 +63,7 @@ func (c *Checker) labelRepository(ctx context.Context, settle bool) error {
 	return nil
 }
 
-// readRepository reads the repository, and returns its faults.
+// readRepository reads the repository, and returns the faults as findings.
 func (c *Checker) readRepository(ctx context.Context) (findings []Finding, err error) {
 	c.objects, err = labelrepo.Check(ctx, c.Repository.Dir,
 		func(bytes int64) error { return c.pace(ctx, bytes) },
@@ -88,8 +89,8 @@ func findingOf(f labelrepo.Fault) Finding {
 	return finding
 }
 
-// mendRepository mends the repository, and returns the findings with Mended or Err
-// set.
+// mendRepository mends the repository, reads the repository again, and returns the
+// findings with Mended or Err set. Findings new after mending are added.
 func (c *Checker) mendRepository(ctx context.Context, before []Finding) ([]Finding, error) {
 	from := c.Clone
 	if from == "" {

@@ -32,8 +32,8 @@ func checkStorage(storage string) error {
 	return errors.New("--storage must be file: and a folder, or s3:// and a bucket")
 }
 
-// openFiles opens the bucket that --storage names. It creates a missing folder if makes is
-// set. A bucket in S3 must exist and be accessible.
+// openFiles opens the bucket named by --storage. If makes is set, openFiles creates a
+// missing folder. A bucket in S3 must exist and be accessible.
 func openFiles(ctx context.Context, storage string, log *slog.Logger, makes bool) (files, error) {
 	if folder, ok := strings.CutPrefix(storage, "file:"); ok {
 		open := localblob.OpenExisting
@@ -70,13 +70,14 @@ func (f files) name() string {
 }
 
 const (
-	// probeKey is the key of the file that probeWrite writes. No other file has this key.
+	// probeKey is the key of probeWrite's file. No other file has this key.
 	probeKey = "write-probe"
-	// probeBytes is the size of the file that probeWrite writes.
+	// probeBytes is the size of probeWrite's file.
 	probeBytes = 64 << 10
 )
 
-// probeWrite writes a small file and removes it.
+// probeWrite writes a small file and removes the file, to test whether the bucket can be
+// written to.
 func (f files) probeWrite(ctx context.Context) error {
 	err := bucket.WriteAll(ctx, f.bucket, probeKey, make([]byte, probeBytes))
 	if err == nil {
@@ -89,7 +90,7 @@ func (f files) probeWrite(ctx context.Context) error {
 }
 
 // Links returns the maker of links to the files, and the handler of links under
-// filelink.Prefix. The handler is nil on S3, which serves its links itself.
+// filelink.Prefix. The handler is nil on S3: links lead to S3 itself.
 func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (filelink.Maker, http.Handler, error) {
 	if s.files.s3 != nil {
 		links, err := s.files.s3.Links(ctx, instant.System, c.LinkLifetime)
@@ -102,8 +103,8 @@ func (s *Store) Links(ctx context.Context, c *config.Config, log *slog.Logger) (
 	return signer, filelink.Handler(s.Bucket, signer, log), nil
 }
 
-// Targets returns the maker of targets, and the signer of the targets that lead to this
-// server. On S3 only targets of large files lead to this server.
+// Targets returns the maker of targets, and the signer of targets on this server. With S3,
+// only the targets of large files are on this server.
 func (s *Store) Targets(ctx context.Context, c *config.Config) (filelink.Targets, *filelink.Signer, error) {
 	signer, err := s.Signer(ctx, c)
 	if err != nil || s.files.s3 == nil {
@@ -113,7 +114,7 @@ func (s *Store) Targets(ctx context.Context, c *config.Config) (filelink.Targets
 	return targets, signer, err
 }
 
-// Signer returns the signer of links and targets that lead to this server.
+// Signer returns the signer of links and targets on this server.
 func (s *Store) Signer(ctx context.Context, c *config.Config) (*filelink.Signer, error) {
 	secret, err := s.Secret(ctx, "file links", instant.System())
 	if err != nil {

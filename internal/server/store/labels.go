@@ -12,9 +12,10 @@ import (
 	"tagma/internal/server/config"
 )
 
-// OpenLabels opens the label repository that the settings name. One that is
-// damaged and no cache is labelrepo.ErrDamaged: to make it again from the database
-// would change the hashes of all commits.
+// OpenLabels opens the label repository of the settings, for a server. OpenLabels
+// creates a missing repository. For a damaged repository without a remote,
+// OpenLabels returns labelrepo.ErrDamaged: making the repository again from the
+// database would change the hashes of all commits.
 func OpenLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
 	settings, err := c.LabelRepo()
 	if err != nil {
@@ -25,15 +26,14 @@ func OpenLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*label
 }
 
 // OpenExistingLabels opens an existing label repository, for a reading command.
-// OpenExistingLabels creates no repository, and moves no damaged repository aside.
-// Of a repository on a git host, OpenExistingLabels creates the local copy.
+// OpenExistingLabels creates no repository. For a repository on a git host,
+// OpenExistingLabels creates the local copy.
 func OpenExistingLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
 	return openLabels(ctx, c, log, false)
 }
 
-// MakeLabels opens the label repository, for a command filling an empty one.
-// MakeLabels creates a missing repository in the data folder, and moves no damaged
-// repository aside.
+// MakeLabels opens the label repository, for a command filling an empty
+// repository. MakeLabels creates a missing repository in the data folder.
 func MakeLabels(ctx context.Context, c *config.Config, log *slog.Logger) (*labelrepo.Repo, error) {
 	return openLabels(ctx, c, log, true)
 }

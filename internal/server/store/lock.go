@@ -17,29 +17,29 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// lockName is the name of the file in the data folder. A server locks the file for
-// its life.
+// lockName is the name of the lock file in the data folder. A server holds the lock
+// until the server stops.
 const lockName = "server.lock"
 
-// overlap is how much longer than --drain a server waits for its predecessor: the
-// predecessor may have begun to stop just now.
+// overlap is added to --drain for the longest wait for a previous server on the
+// same folder: the previous server may begin to stop a little later.
 const overlap = 5 * time.Second
 
-// Lock is a server's sole use of its data folder and SQLite database.
+// Lock is a server's exclusive use of a data folder and an SQLite database.
 type Lock struct {
 	files   []*os.File
 	started instant.Instant
 }
 
 // Acquire locks the data folder, and an SQLite database outside the folder, for
-// this server. Acquire blocks while another server holds a lock, for as long as
-// the other server may take to stop, and then returns an error naming the other
-// server. The caller calls Release.
+// this server. Acquire blocks while another server holds a lock, for as long as the
+// holder may take to stop, and then returns an error naming the holder. The caller
+// calls Release.
 //
 // Acquire creates a missing data folder, but returns an error first, and leaves
-// nothing behind, if Open would refuse the settings or the database. Where the
-// file system has no locks, Acquire logs a warning and returns no error. Other
-// commands take no lock, because they may run beside a server.
+// nothing behind, if Open would refuse the settings or the database. Where the file
+// system has no locks, Acquire logs a warning and returns no error. Only servers
+// take the lock: commands may run beside a server.
 func Acquire(ctx context.Context, c *config.Config, log *slog.Logger) (*Lock, error) {
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
@@ -84,7 +84,8 @@ func lockPaths(c *config.Config) []string {
 	return paths
 }
 
-// acquire takes one lock. It returns nil where the file system has no locks.
+// acquire takes the lock on a file. acquire returns nil where the file system has
+// no locks.
 func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Logger) (*os.File, error) {
 	file, err := filelock.Acquire(ctx, path, 0)
 	if errors.Is(err, filelock.ErrLocked) {
@@ -104,7 +105,8 @@ func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Log
 }
 
 // Describe writes host, process, start and address of this server into the locked
-// files. The text is for messages of other servers alone. The address may be empty.
+// files. The text is only for messages of other servers on the same folder. The
+// address may be empty.
 func (l *Lock) Describe(address string) error {
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("host %s, process %d, started %s", host, os.Getpid(), l.started)
@@ -119,7 +121,7 @@ func (l *Lock) Describe(address string) error {
 	return errors.Join(problems...)
 }
 
-// Release ends the sole use.
+// Release ends the exclusive use.
 func (l *Lock) Release() error {
 	var problems []error
 	for _, file := range l.files {
@@ -129,10 +131,11 @@ func (l *Lock) Release() error {
 	return errors.Join(problems...)
 }
 
-// maxHolder is the most bytes that holder reads.
+// maxHolder is the largest number of bytes that holder reads.
 const maxHolder = 300
 
-// holder returns the text in a lock's file, which describes the holding server.
+// holder returns the text of Describe in a lock file: the description of the server
+// with the lock.
 func holder(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

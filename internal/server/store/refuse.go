@@ -8,9 +8,9 @@ import (
 	"tagma/internal/server/config"
 )
 
-// refuseBackup returns an error if the settings lead into a backup. A backup has a
-// database and files, like a store, and a server or command working there would
-// destroy the backup.
+// refuseBackup returns an error if a place in the settings lies in a backup. A
+// backup has a database and files, like a store, and a server or command working
+// in the backup would destroy the backup.
 func refuseBackup(c *config.Config) error {
 	places := map[string]string{"--data": c.Data}
 	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {

@@ -1,5 +1,5 @@
-// Package store owns the opening of a store, that is database and bucket, by the settings.
-// Every command that uses a store opens it by this package.
+// Package store owns the opening of a store (database and bucket) by the settings. Every
+// command that uses a store opens the store by this package.
 //
 // The package owns the rules for creating a store, for migrating a store, and for one server
 // per data folder. The package does not own the content of a store.
@@ -34,16 +34,16 @@ import (
 type Store struct {
 	DB     *database.DB
 	Bucket bucket.Bucket
-	Folder string // of the bucket on the local disk; empty for S3
-	// Identity is the identity of the store. It is empty if Make opened a store without
+	Folder string // the folder of the bucket on the local disk; empty for S3
+	// Identity is the identity of the store. Identity is empty if Make opened a store without
 	// an id.
 	Identity identity.Identity
 
 	files files
 }
 
-// Open opens a store for a server. Open creates a missing store, migrates an older
-// database, and writes an id into a store without one. The caller closes the store.
+// Open opens a store for a server. Open creates a missing store, migrates an older database,
+// and writes an id into a store without an id. The caller closes the store.
 func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(context.Context, string)) (*Store, error) {
 	return create(ctx, c, log, func() (*database.DB, error) {
 		return database.Open(ctx, c.Database, database.Options{Connections: c.Connections, Observe: observe, Log: log})
@@ -52,9 +52,8 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, observe func(
 	})
 }
 
-// Make opens a store for a command that fills an empty store. Make creates a
-// missing store, but migrates no existing database and writes no id. The caller
-// closes the store.
+// Make opens a store for a command filling an empty store. Make creates a missing store, but
+// migrates no existing database and writes no id. The caller closes the store.
 func Make(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
 	options := database.Options{Connections: c.Connections, Log: log}
 	return create(ctx, c, log, func() (*database.DB, error) {
@@ -118,9 +117,8 @@ func create(ctx context.Context, c *config.Config, log *slog.Logger, open func()
 // restore. OpenExisting creates nothing, migrates nothing and writes nothing. The
 // caller closes the store.
 //
-// A store exists if the database has exactly this binary's version and an id, and
-// the folder or bucket of the files exists. The error says what is missing, where,
-// and what to do.
+// A store exists if the database has exactly this binary's version and an id, and the folder
+// or bucket of the files exists. The error names the missing part, the place and the remedy.
 func OpenExisting(ctx context.Context, c *config.Config, log *slog.Logger) (*Store, error) {
 	if err := errors.Join(checkStorage(c.Storage), refuseBackup(c)); err != nil {
 		return nil, err
@@ -153,14 +151,14 @@ func complete(db *database.DB, files files, identify func(*database.DB) (identit
 	return &Store{DB: db, Bucket: files.bucket, Folder: files.folder, Identity: id, files: files}, nil
 }
 
-// EnsureIdentity writes an id into a store without one.
+// EnsureIdentity writes an id into a store without an id.
 func (s *Store) EnsureIdentity(ctx context.Context, now instant.Instant) (err error) {
 	s.Identity, err = identity.Ensure(ctx, s.DB, now)
 	return err
 }
 
-// LogOpening logs the places of the database and the files, the store's id, and
-// the newest image. LogOpening takes no longer for more data.
+// LogOpening logs the places of the database and the files, the store's id, and the newest
+// image. LogOpening takes the same time for any amount of data.
 func (s *Store) LogOpening(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	facts := []any{
 		"data", absolute(c.Data), "database", database.Name(c.Database), "files", s.files.name(),
@@ -193,13 +191,13 @@ func (s *Store) Close() error { return errors.Join(s.Bucket.Close(), s.DB.Close(
 func (s *Store) Accessible(ctx context.Context) error { return s.Bucket.Check(ctx) }
 
 // ProbeWrite writes a small value to the database and a small file to the bucket, and removes
-// both. It returns an error if either cannot be written to.
+// both. ProbeWrite returns an error if either cannot be written to.
 func (s *Store) ProbeWrite(ctx context.Context) error {
 	return errors.Join(s.DB.ProbeWrite(ctx), s.files.probeWrite(ctx))
 }
 
-// Secret returns the 32 random bytes for a purpose that all servers on this database share.
-// The first call creates the secret.
+// Secret returns the secret for a purpose: 32 random bytes, the same for all servers on this
+// database. The first call creates the secret.
 func (s *Store) Secret(ctx context.Context, purpose string, now instant.Instant) ([]byte, error) {
 	newSecret := make([]byte, 32)
 	_, _ = rand.Read(newSecret) // never returns an error
@@ -239,8 +237,8 @@ func absolute(path string) string {
 	return path
 }
 
-// missingFolders returns the missing folders among a folder and its parents, the innermost
-// first.
+// missingFolders returns the missing folders among a folder and the parents of the folder,
+// the innermost first.
 func missingFolders(folder string) []string {
 	var all []string
 	for folder = absolute(folder); missing(folder); folder = filepath.Dir(folder) {

@@ -1,5 +1,7 @@
-// Package sweep owns the regular cleaning of a store by its server: it removes what crashes,
-// lost races and deletions left. Several servers may sweep the same store at once.
+// Package sweep owns the regular cleaning of a store by a server: a sweep removes the
+// leftovers of crashes, lost races and deletions, and expired rows. Several servers may
+// sweep the same store at once. Package sweep does not own the rules of removal: each domain
+// package removes files and rows of its own.
 package sweep
 
 import (
@@ -20,7 +22,7 @@ import (
 // interval is the time between two sweeps.
 const interval = time.Hour
 
-// Start sweeps now and every hour until ctx ends. It closes the returned channel when the
+// Start sweeps now and every hour until ctx ends. Start closes the returned channel when the
 // last sweep has ended. Folder is the folder of the bucket, or empty for S3.
 func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string, pair *ownership.Proof, photos *images.Service, packs *bundles.Service, persons *people.Service, keyed *idempotency.Keeper) <-chan struct{} {
 	jobs := []job{
@@ -44,7 +46,7 @@ func Start(ctx context.Context, log *slog.Logger, db *database.DB, folder string
 	return start(ctx, log, jobs)
 }
 
-// job removes one kind of item, and returns the number of removed items.
+// job removes items of one kind. remove returns the number of removed items.
 type job struct {
 	name   string
 	remove func(context.Context) (int, error)

@@ -9,15 +9,16 @@ import (
 	"github.com/lib/pq"
 )
 
-// AmongNumbers returns the condition that a column holds one of the numbers. The
-// list is one parameter, so the list may be long and the statement does not depend
-// on the length.
+// AmongNumbers returns the condition that a column holds a number of the list. The
+// whole list is a single parameter, so the list may be long and the text of the
+// statement does not depend on the length.
 func AmongNumbers[N ~int64](column string, numbers []N) func(*sql.Selector) {
 	plain := numbersOf(numbers)
 	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(plain), plain)) }
 }
 
-// AmongTexts returns the condition that a column holds one of the texts.
+// AmongTexts returns the condition that a column holds a text of the list: see
+// AmongNumbers.
 func AmongTexts(column string, texts []string) func(*sql.Selector) {
 	return func(s *sql.Selector) { s.Where(inCondition(s, column, pq.Array(texts), texts)) }
 }
@@ -33,10 +34,10 @@ func inCondition[T any](s *sql.Selector, column string, array any, list []T) *sq
 	})
 }
 
-// Exactly returns the condition that a column holds the value, for a query of a row
-// by its key. On SQLite the condition has a plus before the value, so that SQLite does
-// not compare the value with its samples of the column: SQLite would plan the
-// statement anew for each value, which takes longer than the query.
+// Exactly returns the condition that a column holds the value, for a query of a row by
+// key. On SQLite the condition has a plus before the value. The plus hides the value
+// from the planner: otherwise SQLite would compare the value with samples of the column
+// and plan the statement again for each value, which takes longer than the query.
 func Exactly(column string, value any) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		s.Where(sql.P(func(b *sql.Builder) {
@@ -49,8 +50,8 @@ func Exactly(column string, value any) func(*sql.Selector) {
 	}
 }
 
-// AmongPairs returns the condition that two columns, a text and a number, hold one
-// of the pairs (texts[i], numbers[i]).
+// AmongPairs returns the condition that two columns, a text and a number, hold a pair
+// (texts[i], numbers[i]).
 func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func(*sql.Selector) {
 	plain := numbersOf(numbers)
 	return func(s *sql.Selector) {
@@ -66,10 +67,11 @@ func AmongPairs[N ~int64](text, number string, texts []string, numbers []N) func
 	}
 }
 
-// Lists returns the table `list` for the FROM of a statement. The table has one row for
+// Lists returns the table `list` for the FROM of a statement. The table has a row for
 // each text: column place is the index of the text, from 0, and column text is the
-// text. Membership, written after a column, is the condition that the column holds one
-// of the numbers of the text. The statement must have no arguments before these.
+// text. Membership, written after a column, is the condition that the column holds a
+// number of numbers[place]. On PostgreSQL the arguments are $1 and $2, so the statement
+// must have no earlier arguments.
 func Lists[N ~int64](dbDialect string, texts []string, numbers [][]N) (table, membership string, arguments []any) {
 	arrays := make([]string, len(numbers))
 	opening, closing := byte('['), byte(']')

@@ -20,12 +20,13 @@ type Fault struct {
 	Text  string // what the database says
 }
 
-// maxFaults is the most faults that SQLite lists for one table: a damaged page near
-// the root has as many faults as the table has rows.
+// maxFaults is the largest number of faults that SQLite reports. The limit is needed
+// because a damaged page near the root of a table causes as many faults as the table
+// has rows.
 const maxFaults = 1000
 
-// IsDamaged reports whether err says that the database on the disk is damaged, so
-// that a repetition is useless.
+// IsDamaged reports whether err means damage of the database on the disk. A retry is
+// useless then.
 func IsDamaged(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "XX001" || e.Code == "XX002" // a damaged page, a damaged index
@@ -34,8 +35,9 @@ func IsDamaged(err error) bool {
 	return ok && slices.Contains([]int{sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB}, e.Code()&0xff)
 }
 
-// Inspect checks an SQLite database that Open refuses as damaged, and calls found for
-// each fault. It writes nothing. It returns an error if the file cannot be opened.
+// Inspect checks an SQLite database refused by Open as damaged, and calls report for
+// each fault. Inspect migrates nothing. Inspect returns an error if the file cannot be
+// opened.
 func Inspect(ctx context.Context, databaseURL string, report func(Fault)) (err error) {
 	db, err := connect(databaseURL, Options{Connections: 1})
 	if err != nil {
@@ -58,10 +60,10 @@ func (db *DB) Tables(ctx context.Context) ([]string, error) {
 	return db.texts(ctx, query)
 }
 
-// Check checks the whole database, calls found for each fault, and returns the names of
-// the checks. It continues after a fault. On SQLite Check runs PRAGMA integrity_check,
-// which holds a snapshot until the end, and foreign_key_check. On PostgreSQL Check
-// calls CheckTable for each table.
+// Check checks the whole database, calls report for each fault, and returns the names
+// of the checks. Check continues after a fault. On SQLite, Check runs PRAGMA
+// foreign_key_check and PRAGMA integrity_check; the latter holds a snapshot until the
+// end. On PostgreSQL, Check calls CheckTable for each table.
 func (db *DB) Check(ctx context.Context, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
 		if err := db.pragma(ctx, "", fmt.Sprintf("PRAGMA integrity_check(%d)", maxFaults), report); err != nil {
@@ -81,10 +83,11 @@ func (db *DB) Check(ctx context.Context, report func(Fault)) (how string, err er
 	return how, nil
 }
 
-// CheckTable checks one table, so that each statement is short, and returns the name of
-// the check. On SQLite the check is PRAGMA quick_check. On PostgreSQL the check is
-// bt_index_check and verify_heapam if the extension amcheck is installed and the role
-// may call the functions, else a read of every row.
+// CheckTable checks a single table, in shorter statements than Check, calls report for
+// each fault, and returns the name of the check. On SQLite the check is PRAGMA
+// quick_check. On PostgreSQL the check is bt_index_check and verify_heapam if the
+// extension amcheck is installed and the role may call the functions, otherwise a read
+// of every row.
 func (db *DB) CheckTable(ctx context.Context, table string, report func(Fault)) (how string, err error) {
 	if db.Dialect == dialect.SQLite {
 		return "quick_check", db.pragma(ctx, table, fmt.Sprintf("PRAGMA quick_check(%s)", quote(table)), report)
@@ -117,7 +120,7 @@ func (db *DB) pragma(ctx context.Context, table, query string, report func(Fault
 	return reportDamage(table, err, report)
 }
 
-// foreignKeys reports rows whose parent is missing.
+// foreignKeys reports rows with a missing parent.
 func (db *DB) foreignKeys(ctx context.Context, report func(Fault)) error {
 	rows, err := db.SQL.QueryContext(ctx, "PRAGMA foreign_key_check")
 	if err != nil {
@@ -183,9 +186,10 @@ func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, e
 	return all, rows.Err()
 }
 
-// reportDamage reports an error as a fault if the error says that the database is
-// damaged, and returns any other error. PostgreSQL reports some damage as an internal
-// error (XX000), such as a length beyond the limit of a value.
+// reportDamage reports an error of a damaged database as a fault and returns nil.
+// reportDamage returns any other error. Internal errors of PostgreSQL (class XX) count
+// as damage, because PostgreSQL reports some damage as XX000, such as a length beyond
+// the limit of a value.
 func reportDamage(table string, err error, report func(Fault)) error {
 	e, internal := errors.AsType[*pq.Error](err)
 	if internal = internal && e.Code.Class() == "XX"; !internal && !IsDamaged(err) {

@@ -6,9 +6,10 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// ColumnValue returns a value that a query selected in addition to the columns
-// of the row's own table, by the name of the column in the result. T is string or
-// int64, as both databases return text and integers. The value must not be null.
+// ColumnValue returns an additional value of a row: the query selected the value
+// besides the columns of the row's own table. Name is the name of the column in
+// the result. T is string or int64, as both databases return text and integers.
+// The value must not be null.
 func ColumnValue[T string | int64](row interface {
 	Value(name string) (ent.Value, error)
 }, name string,

@@ -12,8 +12,8 @@ import (
 )
 
 // maxPrepared is the largest number of prepared statements of a connection. Tagma has
-// fewer statements, except for package selection, where each selection of a client
-// makes a statement.
+// fewer statements, not counting package selection, which makes a statement for each
+// different selection of a client.
 const maxPrepared = 200
 
 // conn is implemented by the connections of both drivers.
@@ -28,16 +28,16 @@ type conn interface {
 	driver.Validator
 }
 
-// connector makes connections with a cache of prepared statements, because ent prepares
-// nothing and planning doubles the time of a short query. A connection also passes each
-// statement to observe, and charges the time of a statement to the answer in the
-// context.
+// connector makes connections with a cache of prepared statements: ent does not prepare
+// statements, and planning doubles the time of a short query. A connection also passes
+// each statement to observe, and adds the time of a statement to the cost of the answer
+// in the context (package cost).
 type connector struct {
 	open    func(context.Context) (conn, error)
 	observe func(context.Context, string)
 
-	// closeStatements makes Close close every prepared statement: SQLite keeps the
-	// file open until its statements are closed.
+	// closeStatements makes Close close every prepared statement: SQLite keeps the file
+	// open until all statements are closed.
 	closeStatements bool
 }
 
@@ -51,18 +51,18 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (c *connector) Driver() driver.Driver { return noDriver{} }
 
-// noDriver is the driver that database/sql requires of a connector. It opens
-// nothing.
+// noDriver implements driver.Driver, because database/sql requires a driver of a
+// connector. database/sql never calls Open.
 type noDriver struct{}
 
 func (noDriver) Open(string) (driver.Conn, error) { return nil, driver.ErrBadConn }
 
-// connection adds the cache to a driver's connection. database/sql uses a connection
-// from one goroutine at a time.
+// connection adds the cache to a driver's connection. A connection needs no mutex,
+// because database/sql uses a connection from a single goroutine at a time.
 type connection struct {
 	conn
 	*connector
-	prepared map[string]*list.Element // holding a *statement, by SQL text
+	prepared map[string]*list.Element // elements of order, by SQL text; each Value is a *statement
 	order    list.List                // of the statements, the last used first
 }
 
@@ -72,8 +72,8 @@ type statement struct {
 	busy  bool // while rows of a result are unread
 }
 
-// Close closes the connection, and before that the statements if needed. A PostgreSQL
-// server closes statements together with the connection.
+// Close closes the connection, after closing the statements if closeStatements is set.
+// A PostgreSQL server closes statements together with the connection.
 func (c *connection) Close() error {
 	if c.closeStatements {
 		for _, element := range c.prepared {
@@ -83,8 +83,8 @@ func (c *connection) Close() error {
 	return c.conn.Close()
 }
 
-// CheckNamedValue passes arguments to the driver, which may accept more types than
-// database/sql does.
+// CheckNamedValue passes arguments to the driver, because a driver may accept more
+// types than database/sql.
 func (c *connection) CheckNamedValue(v *driver.NamedValue) error {
 	if _, ok := v.Value.(CopyIn); ok {
 		return nil
@@ -153,8 +153,9 @@ func (c *connection) query(ctx context.Context, query string, args []driver.Name
 	return &rows{Rows: result, ctx: ctx, statement: stmt, conn: c}, nil
 }
 
-// statement returns the prepared statement of query. It returns nil while rows of the
-// statement are unread: the driver then prepares another statement for one use.
+// statement returns the prepared statement of query, from the cache or new. statement
+// returns nil while rows of the statement are unread: the caller then passes the query
+// to the driver, which prepares a statement for a single use.
 func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
 	if element, ok := c.prepared[query]; ok {
 		stmt := element.Value.(*statement)
@@ -178,8 +179,9 @@ func (c *connection) statement(ctx context.Context, query string) (*statement, e
 	return stmt, nil
 }
 
-// drop removes a statement from the cache and closes it. A statement that failed may
-// be stale forever.
+// drop removes a statement from the cache and closes the statement. The caller drops a
+// statement after an error, because a prepared statement may fail forever after a
+// change of the tables.
 func (c *connection) drop(stmt *statement) {
 	if element, ok := c.prepared[stmt.query]; ok && element.Value == stmt {
 		delete(c.prepared, stmt.query)
@@ -188,8 +190,8 @@ func (c *connection) drop(stmt *statement) {
 	_ = stmt.Close()
 }
 
-// withContextError returns err wrapped with the error of an ended context, if the
-// database reports the end in other words.
+// withContextError returns err joined with the error of ctx if ctx has ended, because a
+// database reports the end of a context with errors of its own.
 func withContextError(ctx context.Context, err error) error {
 	if why := ctx.Err(); err != nil && why != nil && !errors.Is(err, why) {
 		return fmt.Errorf("%w: %w", why, err)
@@ -203,7 +205,7 @@ func (c *connection) notifyObserver(ctx context.Context, query string) {
 	}
 }
 
-// rows is a result. Its Close releases the statement.
+// rows is the result of a query. Close releases the statement.
 type rows struct {
 	driver.Rows
 	ctx       context.Context // the context of the query

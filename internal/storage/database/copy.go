@@ -8,16 +8,16 @@ import (
 	"iter"
 )
 
-// CopyIn holds rows for PostgreSQL's COPY. It is the only argument of a statement
-// "COPY … FROM STDIN", in a transaction. Each row has a value for each column: an
-// int64, a string, or nil.
+// CopyIn holds rows for PostgreSQL's COPY. A CopyIn must be the only argument of a
+// statement "COPY … FROM STDIN", in a transaction. Each row has a value for each
+// column: an int64, a string, or nil.
 //
-// CopyIn is for many or large rows. The rows are sent while they are made, and the
-// database reads them meanwhile.
+// CopyIn is for many or large rows. Rows are sent while the caller still makes the next
+// rows, so the database works at the same time.
 type CopyIn iter.Seq[[]driver.Value]
 
-// copyIn runs a COPY and ends it in any case, so that the connection can be used again.
-// After an error the caller must roll the transaction back.
+// copyIn runs a COPY. copyIn ends the COPY even after an error, so that the connection
+// can be used again. After an error the caller must roll the transaction back.
 func (c *connection) copyIn(ctx context.Context, query string, rows CopyIn) (driver.Result, error) {
 	prepared, err := c.PrepareContext(ctx, query)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package database owns the opening of Tagma's database, SQLite or PostgreSQL, and
-// its migrations.
+// Package database owns the opening and the migrations of Tagma's database, SQLite or
+// PostgreSQL.
 //
 // The package owns the differences between SQLite and PostgreSQL: settings of a
-// connection, durability of a commit, prepared statements, and locks for migrations.
-// It does not own queries: the packages of the domain write each query once for both
+// connection, durability of a commit, prepared statements, and locks for migrations. The
+// package does not own queries: the packages of the domain write each query once for both
 // databases.
 package database
 
@@ -40,7 +40,7 @@ import (
 	"tagma/internal/storage/health"
 )
 
-// DB is an open database. It is safe for concurrent use.
+// DB is an open database. A DB is safe for concurrent use.
 type DB struct {
 	*ent.Client
 	SQL     *sql.DB // the same database, for statements that ent cannot express
@@ -53,9 +53,9 @@ type DB struct {
 
 // Options of Open.
 type Options struct {
-	// Connections is the size of the pool. The default, for 0, suits two cores.
-	// SQLite gets at most four connections, because the connections work within
-	// this process and wait for one another.
+	// Connections is the size of the pool. The default, for 0, suits two cores. SQLite
+	// gets at most maxSQLiteConnections, because the connections work within this process
+	// and wait for each other.
 	Connections int
 	// Observe, if set, is called with each statement before the statement is sent.
 	Observe func(ctx context.Context, query string)
@@ -126,8 +126,8 @@ func connect(databaseURL string, options Options) (*DB, error) {
 	return db, nil
 }
 
-// Place returns the location of the database for logs and messages: the path of SQLite's
-// file, or host and name of a PostgreSQL database, without the password.
+// Place returns the location of the database for logs and messages, without the password:
+// the path of an SQLite file, or the host and the name of a PostgreSQL database.
 func (db *DB) Place() string {
 	if db.path != "" {
 		return db.path
@@ -139,8 +139,8 @@ func (db *DB) Place() string {
 	return address.Host + address.Path
 }
 
-// Locate returns an error that SQLite refused to write with the path of the file and the
-// remedy, because SQLite names neither. It returns any other error as it is.
+// Locate returns err with the path of the file and the remedy, if SQLite could not write,
+// because SQLite's errors name neither. Locate returns any other error unchanged.
 func (db *DB) Locate(err error) error {
 	if kind := health.KindOf(err); kind != "" && db.path != "" {
 		return fmt.Errorf("the database %s cannot be written to (%s): %s: %w", db.path, string(kind), kind.Remedy(), err)
@@ -162,20 +162,21 @@ func openPostgres(ctx context.Context, pgConnector *pq.Connector) (conn, error) 
 	return c, nil
 }
 
-// mmapBytes is the part of SQLite's file that a connection reads from the system's page
-// cache by mmap, instead of a copy in each connection. All connections of a process share
-// one lock around such copies: without mmap, eight connections together were slower than
-// one. The system reclaims the memory when needed.
+// mmapBytes is the size of the part of SQLite's file mapped into memory by a connection.
+// The rest of the file is read by copying pages into the cache of the connection. All
+// connections of a process share a lock around such copies: without mmap, eight
+// connections together were slower than a single connection. The system reclaims mapped
+// memory when needed.
 const mmapBytes = 1 << 30
 
 // maxSQLiteConnections is the largest useful number of connections to SQLite.
 const maxSQLiteConnections = 4
 
-// openSQLite opens a connection to an existing file, with these settings: commits survive
-// a loss of power (FULL); transactions take the write lock when they begin, so that no
-// transaction fails because it has read first; LIKE distinguishes case, as on
-// PostgreSQL. openSQLite never creates a file, because an empty database in place of a
-// lost database would be mistaken for the lost one.
+// openSQLite opens a connection to an existing file. Commits survive a loss of power
+// (FULL). A transaction takes the write lock at the beginning, because SQLite would refuse
+// the lock to a transaction that has read rows, if another connection has written since.
+// LIKE distinguishes case, as on PostgreSQL. openSQLite never creates a file: a new, empty
+// database in place of a lost database would hide the loss.
 func openSQLite(path string, options Options) (conn, error) {
 	settings := url.Values{
 		"mode":    {"rw"},
@@ -201,8 +202,9 @@ func openSQLite(path string, options Options) (conn, error) {
 	return c.(conn), nil
 }
 
-// migrate applies the pending migrations, each once, also if several servers start at the
-// same time. It uses a connection of its own.
+// migrate applies the pending migrations, each once, even if several servers start at the
+// same time. migrate uses a connection of its own, because a migration needs other
+// settings.
 func migrate(ctx context.Context, databaseURL string, all fs.FS, log *slog.Logger) error {
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
 	if path, ok := sqlitePath(databaseURL); ok {
@@ -245,10 +247,10 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	}
 	attempts := 1
 	if db.Dialect == dialect.SQLite {
-		// SQLite has no lock that outlives a transaction, so two servers that
-		// start at once may run the same migration. The unique index on the table of
-		// versions makes one of them fail and roll back. The failed server repeats,
-		// at most once for each migration.
+		// SQLite has no lock across transactions, so two servers starting at once may run
+		// the same migration. Because of the unique index on the table of versions, the
+		// slower server fails and rolls back. The failed server tries again, at most once
+		// for each migration.
 		if err := makeStepsUnique(ctx, db.SQL, steps); err != nil {
 			return err
 		}
@@ -268,7 +270,7 @@ func (db *DB) migrate(ctx context.Context, all fs.FS, log *slog.Logger) error {
 	}
 }
 
-// copyIfPending copies an SQLite database that has rows, if a migration is pending.
+// copyIfPending copies an SQLite database with rows, if a migration is pending.
 func (db *DB) copyIfPending(ctx context.Context, steps *goose.Provider, log *slog.Logger) error {
 	path, isSQLite := sqlitePath(db.url)
 	if !isSQLite {
@@ -314,7 +316,7 @@ func Latest() (int64, error) {
 }
 
 // Version returns the number of the last migration applied to the database, or 0 if the
-// database has no table of migrations. It writes nothing.
+// database has no table of migrations. Version writes nothing.
 func (db *DB) Version(ctx context.Context) (int64, error) {
 	exists := `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`
 	if db.Dialect == dialect.Postgres {
@@ -329,7 +331,8 @@ func (db *DB) Version(ctx context.Context) (int64, error) {
 	return version, err
 }
 
-// makeStepsUnique adds a unique index to the table of versions.
+// makeStepsUnique adds a unique index to goose's table of versions, so that two servers
+// cannot both record the same migration.
 func makeStepsUnique(ctx context.Context, db *sql.DB, steps *goose.Provider) error {
 	if _, err := steps.GetDBVersion(ctx); err != nil { // creates the table
 		return err
@@ -380,8 +383,8 @@ func IsUnavailable(err error) bool {
 	return ok || errors.Is(err, driver.ErrBadConn)
 }
 
-// Write calls a function that writes. On SQLite, Write lets one caller write at a time,
-// in order: SQLite itself would make the callers poll, without order.
+// Write calls write. On SQLite, concurrent calls of Write run one after another, in the
+// order of arrival: SQLite itself would make the writers poll for the lock, in no order.
 func (db *DB) Write(ctx context.Context, write func() error) error {
 	if db.writer != nil {
 		if err := db.writer.Acquire(ctx, 1); err != nil {
@@ -395,16 +398,16 @@ func (db *DB) Write(ctx context.Context, write func() error) error {
 // beforeCommit is the context key of the hook.
 type beforeCommit struct{}
 
-// BeforeCommit returns a context in which every transaction of InTx calls hook as its last
-// step. If hook returns an error, the transaction is rolled back. So a request can write
-// a row of its own in the same transaction as its changes, whichever package makes the
-// changes.
+// BeforeCommit returns a context with a hook: every transaction of InTx with this context
+// calls hook as the last step before the commit. If hook returns an error, the transaction
+// is rolled back. Package idempotency uses the hook to record a request in the same
+// transaction as the changes of the request, no matter which package makes the changes.
 func BeforeCommit(ctx context.Context, hook func(context.Context, *ent.Tx) error) context.Context {
 	return context.WithValue(ctx, beforeCommit{}, hook)
 }
 
-// InTx calls a function in one transaction. The transaction is committed if the function
-// returns nil, and rolled back if it returns an error or panics.
+// InTx calls write in a transaction. InTx commits the transaction if write returns nil,
+// and rolls the transaction back if write returns an error or panics.
 func (db *DB) InTx(ctx context.Context, write func(*ent.Tx) error) error {
 	return db.Write(ctx, func() error { return db.inTx(ctx, write) })
 }

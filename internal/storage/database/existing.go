@@ -26,7 +26,7 @@ func (e *AbsentError) Error() string {
 	return fmt.Sprintf("there is no store: the database %s %s; correct --data or --database (only the server, demo and restore make a store)", e.Database, e.Reason)
 }
 
-// VersionError is returned for a database of another version than the version of this
+// VersionError is returned for a database whose version is not the version of this
 // binary. A version is the number of the last migration.
 type VersionError struct {
 	Database string // by Name
@@ -93,8 +93,9 @@ func OpenExisting(ctx context.Context, databaseURL string, options Options) (*DB
 	return nil, errors.Join(err, db.Close())
 }
 
-// Check returns the error by which Open would refuse the database: a newer version,
-// another program's file, or a file on a network file system. Check writes nothing.
+// Check returns the error of Open for a database that Open would refuse: a newer
+// version, another program's file, or a file on a network file system. Check writes
+// nothing.
 func Check(ctx context.Context, databaseURL string) error {
 	latest, err := Latest()
 	if err != nil {
@@ -127,7 +128,8 @@ func Check(ctx context.Context, databaseURL string) error {
 	if version > 0 || !isFile {
 		return nil
 	}
-	// A migration that has just begun may have made the table of versions only.
+	// Ignore the table of versions: another server's migration creates this table first,
+	// and may have just begun.
 	var foreignTables int
 	err = db.SQL.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'goose_db_version%' AND name NOT LIKE 'sqlite_%'`).Scan(&foreignTables)
 	if err == nil && foreignTables > 0 {
@@ -145,8 +147,8 @@ func sqlitePath(databaseURL string) (string, bool) {
 	return path, ok && path != ""
 }
 
-// fileSize returns the size of an SQLite database's file. The error explains a path that
-// cannot be a database.
+// fileSize returns the size of an SQLite database's file. The error is fs.ErrNotExist
+// for a missing file; any other error names the path and the remedy.
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

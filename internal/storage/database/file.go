@@ -20,9 +20,9 @@ import (
 // of passwords and the key for signing links.
 const secretMode = 0o600
 
-// prepareFile creates the missing file of an SQLite database, and sets the mode of
-// the file and its companions to 0600. SQLite creates companions with the mode of
-// the database.
+// prepareFile creates a missing file of an SQLite database, and sets the mode of the
+// database's files (database, write-ahead log, shared memory, journal) to 0600. SQLite
+// creates new files with the mode of the database.
 func prepareFile(path string, log *slog.Logger) error {
 	folder := filepath.Dir(path)
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
@@ -50,10 +50,10 @@ func prepareFile(path string, log *slog.Logger) error {
 	return nil
 }
 
-// copyBeforeMigration copies an SQLite database into its folder, and returns the name of
-// the copy, which contains the version. A copy gets its name when the copy is complete and
-// on the disk. An existing copy is never overwritten: if the bytes differ, the new copy
-// gets a number after its name.
+// copyBeforeMigration copies an SQLite database into the folder of the database, and
+// returns the path of the copy. The name of the copy contains the version. The copy gets
+// the final name when complete and on the disk. An existing copy is never overwritten: if
+// the bytes differ, the name of the new copy ends with a number.
 func (db *DB) copyBeforeMigration(ctx context.Context, path string, version int64) (string, error) {
 	name := fmt.Sprintf("%s.version-%d", absolute(path), version)
 	temporary := name + ".unfinished-" + rand.Text()

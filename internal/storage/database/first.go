@@ -12,9 +12,10 @@ import (
 // First describes a query of the first rows of each of several parents, such as the
 // first images of each device.
 //
-// The plan of the query does not depend on the statistics of the database. On SQLite
-// CROSS JOIN fixes the order in which tables are read, and the last selected row bounds a
-// range of an index. On PostgreSQL a LATERAL query with a LIMIT runs once for each parent.
+// The plan of the query does not depend on the statistics of the database. On SQLite,
+// CROSS JOIN fixes the order of reading: parents first. A subquery finds the last selected
+// row of a parent, so the query reads only a range of an index. On PostgreSQL, a LATERAL
+// query with a LIMIT runs once for each parent.
 type First struct {
 	Table  string
 	Parent string // the column that holds the key of a row's parent
@@ -23,23 +24,24 @@ type First struct {
 	Before int64  // every value of Column is less than Before
 	Most   int    // the number of rows of each parent, at least 1
 
-	// Filter, if set, is another column. Its value in a row must be Value.
+	// Filter, if set, is the name of a further column. Only rows with Value in this column
+	// are selected.
 	Filter string
 	Value  any
 }
 
-// StartAfter moves From behind a value of Column, such as the value in a cursor. Value
-// may be any number, because a client may invent a cursor.
+// StartAfter excludes rows up to a value of Column, such as the value in a cursor, by
+// increasing From. Value may be any number, because a client may invent a cursor.
 func (first *First) StartAfter(value int64) {
 	first.From = max(first.From, min(value, math.MaxInt64-1)+1)
 }
 
-// SelectFirst sets the FROM of a query of first.Table, so that the query selects the first
-// rows of each parent, without an order. The query takes one step in an index over
-// (Parent, Column) for each parent. Afterwards s.C does not work: name columns by
-// sql.Table(first.Table).C.
+// SelectFirst sets the FROM of a query of first.Table. The query then selects the first
+// rows of each parent. The order of the result is undefined. For each parent, the query
+// looks up an index over (Parent, Column) once. After SelectFirst, s.C does not work: name
+// columns by sql.Table(first.Table).C.
 func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) {
-	if first.Before == math.MinInt64 { // an empty range, which the last value before it would make a full one
+	if first.Before == math.MinInt64 { // an empty range: Before - 1 below would overflow and select all rows
 		first.From, first.Before = 1, 1
 	}
 	if s.Dialect() == dialect.Postgres {
@@ -66,7 +68,8 @@ func SelectFirst[K ~string | ~int64](s *sql.Selector, first First, parents []K) 
 	}))
 }
 
-// rows returns a query of a column of all rows of the outer query's parent, in order.
+// rows returns the query of a column in all rows of a parent, ordered by Column. The outer
+// query supplies the parent as parent.value.
 func (first First) rows(dbDialect, alias, column string) *sql.Selector {
 	row := sql.Dialect(dbDialect).Table(first.Table).As(alias)
 	if column != "*" {
@@ -80,8 +83,9 @@ func (first First) rows(dbDialect, alias, column string) *sql.Selector {
 					b.Ident(parent).WriteString(" = parent.value")
 					return
 				}
-				// With an equality, PostgreSQL would leave the parent out of the
-				// order, and could take an index that has no parent.
+				// The pair of inequalities means equality. With an equality, PostgreSQL
+				// would drop the parent from ORDER BY, and could choose an index without
+				// the parent.
 				b.Ident(parent).WriteString(" >= parent.value AND ").Ident(parent).WriteString(" <= parent.value")
 			}),
 			sql.GTE(row.C(first.Column), first.From),

@@ -8,13 +8,13 @@ import (
 	"github.com/lib/pq"
 )
 
-// pingInterval is the time without a message after which a listening connection is
-// tested.
+// pingInterval is the longest time without a message before Listen tests the
+// connection.
 const pingInterval = 20 * time.Second
 
 // Notify sends a message to all servers on this database, including this server. On
-// SQLite there is one server, and Notify does nothing. A message must be shorter than
-// 8,000 bytes.
+// SQLite, Notify does nothing, because an SQLite database has a single server. A
+// message must be shorter than 8,000 bytes.
 func (db *DB) Notify(ctx context.Context, channel, message string) error {
 	if db.Dialect != dialect.Postgres {
 		return nil
@@ -23,9 +23,9 @@ func (db *DB) Notify(ctx context.Context, channel, message string) error {
 	return err
 }
 
-// Listen calls onMessage with each message on a channel until ctx ends. It calls onGap
-// each time after messages may have been lost, and at the beginning. On SQLite Listen
-// waits for ctx to end.
+// Listen calls onMessage with each message on a channel until ctx ends. Listen calls
+// onGap after each loss of the connection, because messages may be lost, and once at
+// the beginning. On SQLite, Listen only waits for the end of ctx.
 func (db *DB) Listen(ctx context.Context, channel string, onMessage func(message string), onGap func()) {
 	if db.Dialect != dialect.Postgres {
 		<-ctx.Done()

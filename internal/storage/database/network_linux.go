@@ -8,8 +8,8 @@ import (
 )
 
 // refuseNetwork returns an error if the folder of an SQLite database is on a network file
-// system. Processes share memory in a file next to the database, which does not work
-// between machines, and many network file systems lose locks.
+// system. SQLite's processes share memory in a file next to the database. Shared memory
+// does not work between machines, and many network file systems lose locks.
 func refuseNetwork(path string) error {
 	var stat unix.Statfs_t
 	folder := filepath.Dir(path)

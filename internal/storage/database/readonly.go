@@ -14,9 +14,9 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// OpenReadOnly opens an SQLite file to which no process writes, such as the database of
-// a backup. It does not migrate, and writes neither to the file nor to its folder. The
-// caller closes the result.
+// OpenReadOnly opens an SQLite file without any writing process, such as the database
+// of a backup. OpenReadOnly migrates nothing, and writes neither to the file nor to the
+// folder of the file. The caller closes the result.
 func OpenReadOnly(path string) *DB {
 	settings := url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"case_sensitive_like(1)", "query_only(1)"}}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()

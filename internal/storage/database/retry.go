@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// maxTries is the number of times that RetryConflict calls a write.
+	// maxTries is the largest number of calls of a write by RetryConflict.
 	maxTries = 10
 	// firstPause is the longest pause after the first conflict. The longest pause
 	// doubles with each further conflict, up to longestPause.
 	firstPause   = 5 * time.Millisecond
 	longestPause = 200 * time.Millisecond
-	// retryAfter is the time after which a caller may send a request again that
-	// RetryConflict has given up.
+	// retryAfter is the advice to the caller of the API after the last try: the
+	// time to wait before sending the request again.
 	retryAfter = time.Second
 )
 
-// ErrConflict is returned by a write that another request has overtaken, and
-// that RetryConflict should call again.
+// ErrConflict is returned by a write if another request has changed the same
+// rows. RetryConflict then calls the write again.
 var ErrConflict = errors.New("another request changed the same rows")
 
-// RetryConflict calls write until write returns nil or an error that is no
+// RetryConflict calls write until write returns nil or an error other than a
 // conflict, at most maxTries times, with a random pause between two calls. A
 // conflict is ErrConflict or a violated unique constraint: another request was
-// faster. Each call of write must read again what the write depends on.
+// faster. Each call of write must read all its input rows again.
 //
 // RetryConflict returns the last error of write, the error of ctx if ctx ends
 // during a pause, or a *fault.Error with the code Unavailable if every call

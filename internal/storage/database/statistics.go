@@ -8,7 +8,7 @@ import (
 )
 
 // Analyze updates the statistics of the query planner. Call Analyze after writing many
-// rows at once, such as a restore: PostgreSQL would plan by guesses until its own
+// rows at once, such as a restore: PostgreSQL would plan by guesses until the automatic
 // analysis, some minutes later.
 //
 // SQLite plans without statistics: see DropStatistics.
@@ -20,12 +20,12 @@ func (db *DB) Analyze(ctx context.Context) error {
 	return err
 }
 
-// DropStatistics removes SQLite's statistics, which an earlier Tagma or a person made by
-// ANALYZE. On PostgreSQL it does nothing.
+// DropStatistics removes SQLite's statistics, made by ANALYZE of an earlier Tagma or of a
+// person. On PostgreSQL, DropStatistics does nothing.
 //
 // With statistics older than an upload of many rows, SQLite reads whole tables instead of
-// one step in an index. Tagma's statements make SQLite use the right index without
-// statistics: docs/adr/0018 gives the reasons.
+// using an index. Tagma's statements make SQLite use the right index without statistics:
+// docs/adr/0018 gives the reasons.
 func (db *DB) DropStatistics(ctx context.Context) error {
 	if db.Dialect != dialect.SQLite {
 		return nil
@@ -51,8 +51,8 @@ func (db *DB) DropStatistics(ctx context.Context) error {
 		}
 	}
 	if dropped {
-		// Other connections read the changed schema anew. This connection would keep
-		// the statistics in memory, so close the connection.
+		// Other connections notice the changed schema and read the schema again. This
+		// connection would keep the statistics in memory, so close the connection.
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return nil

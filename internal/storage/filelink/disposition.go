@@ -19,8 +19,8 @@ func ContentType(key string) string {
 	return "application/octet-stream"
 }
 
-// fileID matches the file id in a key. The file id tells uploads apart, and
-// means nothing to a person who saves the file.
+// fileID matches the file id in a key. The file id distinguishes uploads, and has
+// no meaning for a person who saves the file.
 var fileID = regexp.MustCompile(`\.[0-9a-f]{16}(\.[a-z.]+)$`)
 
 // Disposition returns the Content-Disposition of a file: inline for a photograph,
@@ -31,7 +31,7 @@ func Disposition(key, name string) string {
 		name = fileID.ReplaceAllString(path.Base(key), "$1")
 	}
 	name = strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' || !unicode.IsPrint(r) { // what could mislead the one who saves it
+		if r == '/' || r == '\\' || !unicode.IsPrint(r) { // could mislead the person about folder or name
 			return '_'
 		}
 		return r

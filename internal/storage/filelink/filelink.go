@@ -1,11 +1,12 @@
-// Package filelink owns signed links to the files of package localblob. A link is
-// a path that opens one file for a limited time, to any person who has the path.
-// The package also owns targets, which receive one file once, and the HTTP
-// handlers of links and targets.
+// Package filelink owns signed links to the files of package localblob. A link is a
+// path that opens a file for a limited time, to any person with the path. The
+// package also owns targets, which receive a file once, and the HTTP handlers of
+// links and targets.
 //
-// The links and targets of S3 are made by package s3store, which implements Maker
-// and Targets. Package filelink does not own the right to a link or a target: the
-// caller checks this right. Nor does the package store a file that was sent.
+// Package s3store makes the links and targets of S3, and implements Maker and
+// Targets. Package filelink does not own the right to a link or a target: the
+// caller checks the right. Nor does package filelink own the storing of a received
+// file: see Receive.
 package filelink
 
 import (
@@ -36,31 +37,30 @@ const (
 	LeastLeft = 5 * time.Minute
 
 	// version is signed with every link. A changed signature scheme gets a new
-	// version, so that a signature is valid in its own scheme only.
+	// version, so that a signature of an old scheme is invalid in the new scheme.
 	version = "tagma file link 2"
 )
 
 // Maker makes links to files.
 type Maker interface {
-	// Get returns a link that opens the file of key to any person, and the time
-	// at which the link expires. The link is a path on this server or the URL of
-	// another server. A browser saves the file under name: see Disposition.
+	// Get returns a link to the file of key for any person, and the expiry of the
+	// link. The link is a path on this server or the URL of another server. A
+	// browser saves the file under name: see Disposition.
 	Get(ctx context.Context, key, name string) (link string, expiresAt instant.Instant, err error)
 }
 
-// Window returns the window that contains now. Windows follow one another from
-// 1970 on, each as long as lifetime less LeastLeft. All links made in one window
-// are the same, because a browser finds a file in its cache by the URL. Links of
-// the window expire at until, LeastLeft after the window has ended. All times are
-// in whole seconds.
+// Window returns the window of time around now. Windows follow each other from 1970
+// on, each as long as lifetime less LeastLeft. All links to a file within a window
+// are equal, because a browser caches a file by the URL. Links of the window expire
+// at until, LeastLeft after the end of the window. All times are in whole seconds.
 func Window(now time.Time, lifetime time.Duration) (from, until time.Time) {
 	step := int64((lifetime - LeastLeft) / time.Second)
 	from = time.Unix(now.Unix()/step*step, 0)
 	return from, from.Add(time.Duration(step)*time.Second + LeastLeft)
 }
 
-// Signer makes links and targets, and verifies the signatures. Servers that share
-// a secret and a lifetime make the same links.
+// Signer makes links and targets, and verifies the signatures. Servers with the
+// same secret and lifetime make the same links.
 type Signer struct {
 	secret   []byte
 	clock    instant.Clock
@@ -80,9 +80,9 @@ func NewSigner(secret []byte, clock instant.Clock, lifetime time.Duration) (*Sig
 	return &Signer{secret: bytes.Clone(secret), clock: clock, lifetime: lifetime}, nil
 }
 
-// Link returns a path with a query that opens the file of key to requests of
-// method, and the time at which the link expires: see Window. A link for GET also
-// serves HEAD. For name see Disposition.
+// Link returns a path with a query, which opens the file of key to requests of
+// method, and the expiry of the link: see Window. A link for GET also serves HEAD.
+// For name see Disposition.
 //
 // No part of key between slashes may be empty, "." or "..", because browsers and
 // proxies remove such parts from a path.
@@ -97,8 +97,8 @@ func (s *Signer) Get(_ context.Context, key, name string) (path string, expiresA
 	return path, expiresAt, nil
 }
 
-// link returns the link expiring at expires, in seconds since 1970. Both Link
-// and check call link, so that a link has exactly one spelling.
+// link returns the link expiring at expires, in seconds since 1970. Both Link and
+// check call link, so a link has a single valid spelling.
 func (s *Signer) link(method, key, name string, expires int64) string {
 	until, nameQuery := strconv.FormatInt(expires, 10), ""
 	if name != "" {
@@ -117,8 +117,8 @@ func escape(key string) string {
 }
 
 // sign returns the HMAC-SHA-256 of parts. The length of each part is signed before
-// the part, so that no two lists of parts have the same bytes. The first part is
-// the version.
+// the part, so different lists of parts never have the same bytes. The first part
+// is the version.
 func (s *Signer) sign(parts ...string) string {
 	mac := hmac.New(sha256.New, s.secret)
 	for _, part := range parts {
@@ -130,11 +130,11 @@ func (s *Signer) sign(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// check verifies the link of a request. It returns the key that the link opens, the
-// name of the file, and the remaining time of the link.
+// check verifies the link of a request. check returns the key, the name of the
+// file, and the remaining time of the link.
 //
-// check makes the link anew and compares. So a link with a repeated or an added
-// parameter, or with other escaping, is invalid.
+// check makes the link again and compares. So a link with a repeated or an added
+// parameter, or with different escaping, is invalid.
 func (s *Signer) check(r *http.Request) (key, name string, remaining time.Duration, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, Prefix)
 	if !ok {

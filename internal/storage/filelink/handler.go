@@ -13,16 +13,15 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// Handler serves files to GET and HEAD requests with a link of
-// signer, in whole or by range. Its path is Prefix.
+// Handler serves files to GET and HEAD requests with a link of signer, in whole or
+// by range. The caller mounts Handler at Prefix.
 //
 // The content of a key must never change, because Handler tells browsers to cache
-// files. The bytes come from cameras and accounts, so browsers may show a
-// photograph or save a file, but never run it.
+// files. The bytes come from cameras and accounts and are not trusted: browsers
+// may show a photograph or save a file, but never run a file as a script or page.
 //
-// A response never says why a link is refused or why the bucket failed. Handler
-// logs failures of the bucket. The caller closes
-// files.
+// A response never names the reason for an invalid link or for a failure of the
+// bucket. Handler logs failures of the bucket. The caller closes files.
 func Handler(files bucket.Bucket, signer *Signer, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -66,14 +65,14 @@ func serve(w http.ResponseWriter, r *http.Request, files bucket.Bucket, key, nam
 	header.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int64(remaining/time.Second)))
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime.UnixNano(), info.Size))
 	if strings.Contains(r.Header.Get("Range"), ",") {
-		// Each range opens the file once more. HTTP lets a server answer several
-		// ranges with the whole file.
+		// Each further range would open the file again. HTTP lets a server answer
+		// several ranges with the whole file.
 		r.Header.Del("Range")
 	}
 	content := &errorRecorder{ReadSeeker: reader}
 	http.ServeContent(w, r, "", info.ModTime, content)
 	if content.err != nil && r.Context().Err() == nil {
-		// The status is sent. The response is shorter than its Content-Length, so
+		// The status has been sent. The body is shorter than Content-Length, so
 		// net/http closes the connection.
 		log.ErrorContext(r.Context(), "read a stored file", "key", key, "error", content.err)
 	}

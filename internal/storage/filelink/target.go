@@ -30,7 +30,8 @@ const (
 // Header is a required header of a request, besides Host and Content-Length.
 type Header struct{ Name, Value string }
 
-// Target is the request by which a client sends one file, once, unchanged.
+// Target is the request for sending a file: method, URL and headers. A client sends
+// the request once, without changes.
 type Target struct {
 	Method    string
 	URL       string
@@ -47,18 +48,19 @@ type File struct {
 }
 
 // Targets makes targets. An implementation decides how a file reaches the bucket:
-// through this server (Signer), or by a signed PUT to an object storage that
-// clients can reach (package s3store).
+// through this server (Signer), or by a signed PUT from the client to the object
+// storage (package s3store).
 //
-// The file at Incoming may hold any bytes. The object storage checks what it can;
-// the package that requested the file checks the rest before use.
+// The file at Incoming may hold any bytes, because not every object storage checks
+// the signed headers. The package that requested the file checks size and hash
+// before use.
 type Targets interface {
-	// Target returns the target of one file, valid for at most TargetLifetime.
+	// Target returns the target of a file, valid for at most TargetLifetime.
 	Target(ctx context.Context, file File) (Target, error)
 }
 
-// Target implements Targets: it returns a PUT to this server. The key has the same
-// limits as in Link.
+// Target implements Targets. Target returns a PUT to this server. The key has the
+// same limits as in Link.
 func (s *Signer) Target(_ context.Context, file File) (Target, error) {
 	expires := s.clock().Add(TargetLifetime).Time().Unix()
 	return Target{
@@ -69,16 +71,16 @@ func (s *Signer) Target(_ context.Context, file File) (Target, error) {
 	}, nil
 }
 
-// target returns the URL of the target expiring at expires, in seconds since
-// 1970. Both Target and checkTarget call target, so that a target has exactly one
-// spelling.
+// target returns the URL of the target expiring at expires, in seconds since 1970.
+// Both Target and checkTarget call target, so a target has a single valid spelling.
 func (s *Signer) target(key, size, md5 string, expires int64) string {
 	until := strconv.FormatInt(expires, 10)
 	return TargetPrefix + escape(key) + "?expires=" + until + "&md5=" + url.QueryEscape(md5) + "&size=" + url.QueryEscape(size) +
 		"&signature=" + s.sign(targetVersion, http.MethodPut, key, size, md5, until)
 }
 
-// checkTarget verifies the target of a request, and returns its key and size.
+// checkTarget verifies the target of a request, and returns the key and the size of
+// the file.
 func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) {
 	key, ok = strings.CutPrefix(r.URL.Path, TargetPrefix)
 	query := r.URL.Query()
@@ -94,19 +96,20 @@ func (s *Signer) checkTarget(r *http.Request) (key string, size int64, ok bool) 
 	return key, size, err == nil && time.Unix(expires, 0).After(s.clock().Time())
 }
 
-// Receive stores a file of size bytes under a key. The sender reads an error of
+// Receive stores a file of size bytes under a key. Errors for the sender are of
 // type *fault.Error: BadInput, NotFound, Unavailable, or Conflict if the key
 // exists.
 type Receive func(ctx context.Context, key string, size int64, body io.Reader) error
 
-// Receiver receives the files sent to the targets of signer. Its path
-// is TargetPrefix. Receiver reads a body only if Content-Length is the signed size.
-// Receive streams the body and never holds all of it in memory.
+// Receiver returns a handler for PUT requests to the targets of signer. The caller
+// mounts the handler at TargetPrefix. Receiver reads a body only if Content-Length
+// is the signed size. Receive must stream the body and never hold the whole body in
+// memory.
 //
-// Receiver answers 201, or a line of text with a status: 400 for other bytes than
-// requested, 403 for an invalid target, 404 for an ended upload, 411
-// without Content-Length, 412 if the file exists, and 503 if the file cannot be
-// stored now.
+// Receiver answers 201, or a line of text with a status: 400 if the body has
+// another size or hash than the target, 403 for an invalid target, 404 for an ended
+// upload, 411 without Content-Length, 412 if the file exists, and 503 if the file
+// cannot be stored now.
 func Receiver(signer *Signer, receive Receive, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -158,8 +161,8 @@ func answer(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger)
 	refuse(w, http.StatusInternalServerError, "internal error")
 }
 
-// refuse answers a request without reading the rest of the body, which may be long.
-// The connection cannot be used again.
+// refuse answers a request without reading the rest of the body, because the body
+// may be long. So the connection cannot be used again.
 func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Connection", "close")
 	http.Error(w, message, status)

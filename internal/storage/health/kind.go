@@ -1,8 +1,8 @@
 // Package health owns whether a server can write: the kind of an error of a write, such
 // as a full disk, and the state of the server while writes fail.
 //
-// A server that cannot write still answers queries. The package does not own whether the
-// database and the bucket can be reached: see httpd.Ready.
+// A server with failing writes still answers queries. The package does not own whether
+// the database and the bucket can be reached: see httpd.Ready.
 package health
 
 import (
@@ -18,11 +18,11 @@ import (
 	"tagma/internal/storage/localblob"
 )
 
-// Kind is the reason why a server cannot write. The empty Kind means that the server
-// can write.
+// Kind is the reason why a server cannot write. The empty Kind means: the server can
+// write.
 type Kind string
 
-// The kinds. docs/errors.md lists them.
+// The kinds, as in docs/errors.md.
 const (
 	DiskFull     Kind = "disk full"
 	QuotaReached Kind = "quota reached"
@@ -33,8 +33,8 @@ const (
 	Broken       Kind = "input/output error"
 )
 
-// KindOf returns the reason why a write failed. It returns the empty Kind for an error
-// with another cause, and for an error of a read.
+// KindOf returns the reason why a write failed. KindOf returns the empty Kind for an
+// error with another cause, and for an error of a read.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return ofSQLite(e.Code())
@@ -84,14 +84,15 @@ var postgresKinds = map[string]Kind{
 }
 
 // s3Kinds are the kinds by the error codes of S3 and of compatible stores. AccessDenied
-// is missing, because S3 also answers reads with it.
+// is missing, because S3 answers reads with AccessDenied too.
 var s3Kinds = map[string]Kind{
 	"XMinioStorageFull":              DiskFull,
 	"QuotaExceeded":                  QuotaReached,
 	"XMinioAdminBucketQuotaExceeded": QuotaReached,
 }
 
-// OfFile returns the reason why a file could not be written. Err must be of a write.
+// OfFile returns the reason why a file could not be written. Err must be the error of a
+// write.
 func OfFile(err error) Kind {
 	switch {
 	case errors.Is(err, localblob.ErrMoved):
@@ -110,8 +111,8 @@ func OfFile(err error) Kind {
 	return ""
 }
 
-// Fault returns the error that a caller may read after a failed write: UNAVAILABLE with
-// the kind. It returns nil if err has another cause.
+// Fault returns the error for the caller after a failed write: UNAVAILABLE with the
+// kind. Fault returns nil if err has another cause.
 func Fault(err error) *fault.Error {
 	kind := KindOf(err)
 	if kind == "" {

@@ -16,11 +16,12 @@ const (
 	probeTimeout = 3 * time.Second
 )
 
-// Writes holds the state of a server's writes. It is safe for concurrent use.
+// Writes holds whether a server's writes work, and the reason if not. Writes is safe
+// for concurrent use.
 //
-// Observe records a failed write. While writes fail, and at each call of Probe, Writes
-// attempts a small write, at most once in five seconds. So the server notices by itself
-// when writes work again.
+// Observe records a failed write. Later, Current and Probe attempt a small write, at
+// most once in probeInterval, to notice when writes work again. While writes work, only
+// Probe attempts a write.
 type Writes struct {
 	log      *slog.Logger
 	clock    instant.Clock
@@ -33,22 +34,23 @@ type Writes struct {
 	probed  instant.Instant // the start of the last probe, or 0
 }
 
-// NewWrites returns the state of a server that can write. Probe writes a small value to
-// each place of the server's data. Database is the name of the database in logs.
+// NewWrites returns the state of a server with working writes. Probe writes a small
+// value to the database and to the bucket. Database is the name of the database in
+// logs.
 func NewWrites(log *slog.Logger, clock instant.Clock, database string, probe func(context.Context) error) *Writes {
 	return &Writes{log: log, clock: clock, probe: probe, database: database}
 }
 
-// Observe records an error of a write. It ignores an error with another cause. A nil
-// Writes ignores every error.
+// Observe records an error of a write. Observe ignores an error with another cause. A
+// nil Writes ignores every error.
 func (w *Writes) Observe(ctx context.Context, err error) {
 	if kind := KindOf(err); w != nil && kind != "" {
 		w.set(ctx, kind, err)
 	}
 }
 
-// Explain observes an error. For a failed write it returns the error that a caller may
-// read; it returns any other error as it is.
+// Explain calls Observe. For a failed write, Explain returns the error for the caller;
+// any other error is returned unchanged.
 func (w *Writes) Explain(ctx context.Context, err error) error {
 	w.Observe(ctx, err)
 	if refusal := Fault(err); refusal != nil {
@@ -73,12 +75,12 @@ func (w *Writes) set(ctx context.Context, kind Kind, err error) {
 	}
 }
 
-// Current returns the reason why the server cannot write. It probes only while writes
-// fail.
+// Current returns the reason why the server cannot write. Current probes only while
+// writes fail.
 func (w *Writes) Current(ctx context.Context) Kind { return w.probeIfDue(ctx, false) }
 
-// Probe returns the reason why the server cannot write, by a probe that is at most five
-// seconds old.
+// Probe returns the reason why the server cannot write, by a probe at most
+// probeInterval old.
 func (w *Writes) Probe(ctx context.Context) Kind { return w.probeIfDue(ctx, true) }
 
 func (w *Writes) probeIfDue(ctx context.Context, always bool) Kind {
@@ -95,7 +97,8 @@ func (w *Writes) probeIfDue(ctx context.Context, always bool) Kind {
 	w.mu.Lock()
 	w.probed = now
 	w.mu.Unlock()
-	// Other callers use the result too, so the end of this request must not cancel.
+	// Other callers use the result too, so the end of this request must not cancel the
+	// probe.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
 	err := w.probe(ctx)

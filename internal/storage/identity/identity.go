@@ -2,8 +2,8 @@
 // folder and on any server. The server, the commands and backups compare ids before a
 // write.
 //
-// The package does not own the proof that a database and a bucket belong together now:
-// package ownership does.
+// The package does not own the proof that a database and a bucket belong together: see
+// package ownership.
 package identity
 
 import (
@@ -22,7 +22,8 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// checkpointID is the id of the row that holds the identity, as JSON.
+// checkpointID is the id of the row of the identity in table checkpoints. The value of
+// the row is the Identity as JSON.
 const checkpointID = "store"
 
 // ErrNone is returned for a database without an identity: no server has opened the
@@ -31,18 +32,17 @@ var ErrNone = errors.New("the database has no store id: no server has used it ye
 
 // Identity is the identity of a store.
 type Identity struct {
-	// ID is random text. The first server on a store writes ID, and no server changes
-	// ID.
+	// ID is random text. The first server on a store writes ID. ID never changes
+	// afterwards.
 	ID string `json:"id"`
 	// CreatedAt is when ID was written.
 	CreatedAt instant.Instant `json:"createdAt"`
-	// RestoredFrom is the ID of the store in the backup from which this store was
-	// restored, or empty.
+	// RestoredFrom is the ID of the store in the backup, if this store was restored from
+	// a backup; otherwise empty.
 	RestoredFrom string `json:"restoredFrom,omitempty"`
 }
 
-// New returns a new identity with a random ID. RestoredFrom is the ID of the store from
-// which the data come, or empty.
+// New returns a new identity with a random ID. RestoredFrom is as in Identity.
 func New(now instant.Instant, restoredFrom string) Identity {
 	return Identity{ID: rand.Text(), CreatedAt: now, RestoredFrom: restoredFrom}
 }
@@ -64,8 +64,8 @@ func Of(ctx context.Context, db *ent.Client) (Identity, error) {
 }
 
 // Ensure returns the identity of a database's store, and writes a new identity if there
-// is none. If several servers call Ensure at once, one server writes, and all return the
-// same identity.
+// is none. If several servers call Ensure at once, a single server writes, and all
+// return the same identity.
 func Ensure(ctx context.Context, db *database.DB, now instant.Instant) (Identity, error) {
 	i, err := Of(ctx, db.Client)
 	if !errors.Is(err, ErrNone) {
@@ -85,8 +85,8 @@ func Ensure(ctx context.Context, db *database.DB, now instant.Instant) (Identity
 	return Of(ctx, db.Client)
 }
 
-// Replace writes an identity over the identity of a copied database, in the transaction
-// that copies the rows.
+// Replace writes an identity over the identity of a copied database. Tx is the
+// transaction of the copy.
 func Replace(ctx context.Context, tx *stdsql.Tx, i Identity) error {
 	value, err := json.Marshal(i)
 	if err != nil {

@@ -1,10 +1,11 @@
-// Package leader owns the election of one server for a piece of work, among all servers of
-// a PostgreSQL database: the leader is the holder of an advisory lock. The lock ends with
-// its connection, so another server takes over within seconds after the leader dies. On
-// SQLite there is one server, and it always leads.
+// Package leader owns the election of a single server for a piece of work, among all
+// servers of a PostgreSQL database: the leader is the holder of an advisory lock. The lock
+// ends with the connection of the holder, so another server takes over within seconds
+// after the leader dies. An SQLite database has a single server, which always leads.
 //
-// A leader without a connection stops within seconds. Until then two servers may both work
-// as leader, and the work must tolerate this. The package does not own the work.
+// A leader that loses the connection stops the work within seconds. Until then two servers
+// may both work as leader, and the work must tolerate two leaders. The package does not
+// own the work.
 package leader
 
 import (
@@ -28,7 +29,7 @@ const checkInterval = 2 * time.Second
 
 // Start runs work in the background while this server leads, until ctx ends. The context
 // of work ends when the server stops leading. If work returns earlier, Start runs work
-// again. Start closes the returned channel when work has ended.
+// again after a pause. Start closes the returned channel when ctx and work have ended.
 func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, work func(context.Context) error) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -43,8 +44,8 @@ func Start(ctx context.Context, db *database.DB, log *slog.Logger, name string, 
 	return ended
 }
 
-// lead runs work if no other server leads. It returns when work has returned or the lock
-// is lost.
+// lead runs work if no other server leads. lead returns when work has returned. If the
+// lock is lost, lead cancels work first.
 func lead(ctx context.Context, db *database.DB, name string, work func(context.Context) error) error {
 	if db.Dialect == dialect.SQLite {
 		return work(ctx)

@@ -1,10 +1,11 @@
-// Package ownership owns the proof that a database and a bucket belong together. With a
-// wrong database, or an older copy of the right one, a server does not know the newest
-// files in the bucket, and must not sweep them as files without a row.
+// Package ownership owns the proof that a database and a bucket belong together. A wrong
+// database, or an older copy of the right database, has no rows for the newest files in
+// the bucket. A server with such a database must not sweep these files as files without
+// a row.
 //
-// The database and the bucket hold the same mark, a random text that each renewal
-// replaces. A bucket whose mark is not the newest of a database belongs to another
-// database or to a later state. The package does not own the sweep.
+// The database and the bucket hold the same mark, a random text. Each renewal replaces
+// the mark in both. If the marks differ, the bucket belongs to another database or to a
+// later state of this database. The package does not own the sweep.
 package ownership
 
 import (
@@ -48,20 +49,22 @@ func New(db *database.DB, bucket bucket.Bucket, clock instant.Clock) *Proof {
 	return &Proof{db, bucket, clock}
 }
 
-// minMarkAge is the least age of a mark that is replaced. It is longer than any server
-// takes to write a mark, so that no server restores a mark that was replaced twice.
+// minMarkAge is the age of a mark before the next renewal. minMarkAge is longer than any
+// write of a mark takes: otherwise a slow server could write an old mark over a mark of
+// two renewals later.
 const minMarkAge = 30 * time.Minute
 
-// marks are the marks in the database. The bucket holds Current or, after a crash,
-// Previous.
+// marks holds the marks in the database. The bucket holds Current or, after a crash
+// during a renewal, Previous.
 type marks struct {
 	Current   string          `json:"now"`
 	CreatedAt instant.Instant `json:"since"`
 	Previous  string          `json:"before,omitempty"`
 }
 
-// Renew proves that database and bucket belong together, or returns ErrApart. It writes
-// the first mark if there is none. Several servers may call Renew at once.
+// Renew checks whether database and bucket belong together, and returns ErrApart if not.
+// Renew writes the first mark if there is no mark, and replaces a mark older than
+// minMarkAge. Several servers may call Renew at once.
 func (p *Proof) Renew(ctx context.Context) error {
 	// Read the bucket first: if another server renews in between, the mark read is
 	// the Previous of the database.
@@ -94,7 +97,7 @@ func (p *Proof) Renew(ctx context.Context) error {
 }
 
 // Check returns ErrApart if database and bucket do not belong together. Check writes
-// nothing. It returns nil if either has no mark: Renew writes the first.
+// nothing. Check returns nil if either has no mark: Renew writes the first mark.
 func (p *Proof) Check(ctx context.Context) error {
 	bucketMark, err := p.readBucketMark(ctx) // first, as in Renew
 	if err != nil || bucketMark == "" {
@@ -117,7 +120,9 @@ func (p *Proof) Check(ctx context.Context) error {
 	return nil
 }
 
-// Claim makes the bucket belong to the database in its present state.
+// Claim makes the bucket belong to the database, by writing the current mark of the
+// database into the bucket. An operator claims a bucket after a restore of an older
+// database.
 func (p *Proof) Claim(ctx context.Context) error {
 	dbMarks, err := p.databaseMarks(ctx)
 	if err != nil {
@@ -126,7 +131,7 @@ func (p *Proof) Claim(ctx context.Context) error {
 	return p.writeBucketMark(ctx, dbMarks.Current)
 }
 
-// databaseMarks returns the marks in the database, and writes the first if needed.
+// databaseMarks returns the marks in the database, and writes the first mark if needed.
 func (p *Proof) databaseMarks(ctx context.Context) (marks, error) {
 	row, err := p.db.Checkpoint.Get(ctx, checkpointID)
 	if ent.IsNotFound(err) {
@@ -175,7 +180,8 @@ func (p *Proof) replace(ctx context.Context, old, next marks) (done bool, err er
 	return done, err
 }
 
-// readBucketMark returns the mark in the bucket, or an empty text.
+// readBucketMark returns the mark in the bucket, or an empty text for a bucket without a
+// mark.
 func (p *Proof) readBucketMark(ctx context.Context) (string, error) {
 	mark, err := bucket.ReadAll(ctx, p.bucket, bucketKey)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,7 +14,7 @@ import (
 // Scheme begins the address of an S3 store.
 const Scheme = "s3://"
 
-// address is the address of a bucket, as the operator writes it:
+// address is the address of a bucket, as written by the operator:
 // s3://bucket?region=…&endpoint=…&public_endpoint=…&path_style=…&profile=…
 type address struct {
 	bucket    string
@@ -22,13 +22,13 @@ type address struct {
 	endpoint  string // if empty, the endpoint of AWS
 	public    string // the endpoint in links; if empty, endpoint
 	pathStyle bool   // https://endpoint/bucket/key rather than https://bucket.endpoint/key
-	profile   string // of the AWS files; if empty, the profile of the environment
+	profile   string // a profile of AWS's files; if empty, the profile of the environment
 }
 
 var bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-// parse returns the address in text. An error names every problem, and shows no value
-// that may be a secret.
+// parse returns the address in text. The error names every problem, and contains no
+// possible secret.
 func parse(text string) (address, error) {
 	u, err := url.Parse(text)
 	if err != nil || !strings.HasPrefix(text, Scheme) {

@@ -16,17 +16,18 @@ import (
 	"tagma/internal/storage/filelink"
 )
 
-// presigner signs requests of one kind, which a client then sends to the store. It is
-// safe for concurrent use.
+// presigner signs requests of a kind, such as all GETs. A client sends the signed
+// request to the store. A presigner is safe for concurrent use.
 type presigner struct {
 	credentials aws.CredentialsProvider
 	signer      *v4.Signer
 	sample      sample
 }
 
-// sample holds the arguments of the SDK to a signer for the key sampleKey.
-// Requests for other keys differ in the path and in a few headers. Preparing each
-// request with the SDK would take twenty times as long.
+// sample holds the arguments of the SDK's call of a signer, for a request with the
+// key sampleKey. The presigner derives each further request from the sample by
+// changing the path and a few headers. Preparing each request with the SDK would take
+// twenty times as long.
 type sample struct {
 	request                      *http.Request
 	payloadHash, service, region string
@@ -35,8 +36,8 @@ type sample struct {
 
 const sampleKey = "sample"
 
-// PresignHTTP implements s3.HTTPPresignerV4. It records its arguments and signs
-// nothing.
+// PresignHTTP implements s3.HTTPPresignerV4. PresignHTTP records the arguments and
+// signs nothing.
 func (s *sample) PresignHTTP(
 	ctx context.Context, _ aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time, options ...func(*v4.SignerOptions),
 ) (string, http.Header, error) {
@@ -46,7 +47,8 @@ func (s *sample) PresignHTTP(
 	return "", nil, nil
 }
 
-// presigner returns a presigner for the request that presign makes for sampleKey.
+// presigner returns a presigner for requests like the request of presign. presign
+// must make a request for sampleKey.
 func (b *Bucket) presigner(lifetime time.Duration, presign func(*s3.PresignClient) error) (*presigner, error) {
 	p := &presigner{credentials: b.client.Options().Credentials, signer: v4.NewSigner()}
 	client := s3.NewPresignClient(b.client, func(o *s3.PresignOptions) {
@@ -63,9 +65,9 @@ func (b *Bucket) presigner(lifetime time.Duration, presign func(*s3.PresignClien
 	return p, presign(client)
 }
 
-// sign signs a request for key with the time at. It returns the URL, the signed
-// headers, and the expiry: until, or the expiry of the credentials if that is
-// earlier. Modify may change the request before the signature.
+// sign signs a request for key with the time at. sign returns the URL, the signed
+// headers, and the expiry: until, or the expiry of the credentials if earlier. Modify
+// may change the request before the signature.
 func (p *presigner) sign(ctx context.Context, key string, at, until time.Time, modify func(*http.Request)) (link string, header http.Header, ends time.Time, err error) {
 	credentials, err := p.credentials.Retrieve(ctx)
 	if err != nil {
@@ -82,7 +84,7 @@ func (p *presigner) sign(ctx context.Context, key string, at, until time.Time, m
 	return link, header, until, err
 }
 
-// Links makes links to the files of a bucket. It is safe for concurrent use.
+// Links makes links to the files of a bucket. Links is safe for concurrent use.
 type Links struct {
 	clock    instant.Clock
 	lifetime time.Duration
@@ -99,13 +101,13 @@ func (b *Bucket) Links(ctx context.Context, clock instant.Clock, lifetime time.D
 	return &Links{clock, lifetime, gets}, err
 }
 
-// Get returns a link to the file of key, and the time at which the link expires. Get
-// sends no request: a missing file has a link too. For name see
-// filelink.Disposition.
+// Get returns a link to the file of key, and the expiry of the link. Get sends no
+// request: a missing file has a link too. For name see filelink.Disposition.
 //
-// A link is signed with the time at which the current filelink.Window began, so that
-// all servers return the same URL and browsers can cache the file. A link expires
-// with the credentials if they expire earlier.
+// A link is signed with the start of the current filelink.Window instead of the
+// present. So all servers return the same URL, and browsers can cache the file. If
+// the credentials expire before the window's end, the link expires with the
+// credentials.
 func (l *Links) Get(ctx context.Context, key, name string) (link string, expiresAt instant.Instant, err error) {
 	from, until := filelink.Window(l.clock().Time(), l.lifetime)
 	link, _, until, err = l.gets.sign(ctx, key, from, until, func(r *http.Request) {

@@ -1,16 +1,17 @@
 // Package s3store owns the storing of files in S3, of AWS or a compatible server. It
-// implements bucket.Bucket, and owns the address of a bucket, the timeouts, messages
-// that explain a failure, links by which a browser reads a file directly from the
-// bucket, and targets by which a client writes a file directly to the bucket.
+// implements bucket.Bucket, and owns the address of a bucket, the timeouts, the messages
+// for failures, links and targets. By a link, a browser reads a file directly from the
+// bucket. By a target, a client writes a file directly to the bucket.
 //
 // Credentials come from AWS's usual environment variables and files, or from the
 // role of the machine. No address and no log contains credentials.
 //
-// No file with a link is ever replaced by other bytes. So each file tells browsers and
-// proxies to cache the file.
+// No file with a link is ever replaced by other bytes. So each file has a Cache-Control
+// for caching without a check.
 //
-// The package does not own the list of files, nor the right to a link or a target.
-// Package filelink owns links and targets for files on the local disk.
+// The package does not own the list of files, which the database has, nor the right to
+// a link or a target. Package filelink owns links and targets for files on the local
+// disk.
 package s3store
 
 import (
@@ -32,8 +33,8 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// The limits of one request. A request is sent at most maxAttempts times, with pauses
-// that grow to maxBackoff.
+// The limits of a request. A request is sent at most maxAttempts times, with pauses
+// growing to maxBackoff.
 const (
 	connectTimeout = 5 * time.Second
 	idleTimeout    = 30 * time.Second // without a byte in either direction
@@ -49,13 +50,13 @@ const maxIdleConnections = 100
 type Bucket struct {
 	client    *s3.Client
 	transfers *transfermanager.Client // sends a large file in parts
-	name      string
-	location  string // the endpoint, for messages
-	public    string // the endpoint in links, if it is another
+	name      string                  // the name of the bucket
+	location  string                  // the endpoint, for messages
+	public    string                  // the endpoint in links and targets; if empty, the endpoint of client
 }
 
-// Open opens the bucket at an address. Open sends no request to the bucket: see Check.
-// The caller closes the bucket.
+// Open opens the bucket at an address. Open sends no request to the bucket: call Check
+// to test the access. The caller closes the bucket.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Bucket, error) {
 	a, err := parse(text)
 	if err != nil {
@@ -119,8 +120,9 @@ func load(ctx context.Context, a address, log *slog.Logger) (aws.Config, error) 
 	return settings, nil
 }
 
-// httpClient returns a client with connections that end after idleTimeout. The caller's
-// context limits the time of a whole request, because a large file takes long.
+// httpClient returns a client with idleTimeoutConn connections. There is no time limit
+// for a whole request, because a large file takes long: the caller's context limits the
+// request.
 func httpClient() aws.HTTPClient {
 	dialer := net.Dialer{Timeout: connectTimeout}
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
@@ -158,7 +160,7 @@ func (b *Bucket) Name() string { return Scheme + b.name + " (" + b.location + ")
 // Close implements bucket.Bucket. Idle connections end after idleTimeout.
 func (b *Bucket) Close() error { return nil }
 
-// Check implements bucket.Bucket. The error has one line.
+// Check implements bucket.Bucket. The error has a single line.
 func (b *Bucket) Check(ctx context.Context) error {
 	_, err := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, MaxKeys: aws.Int32(1)})
 	if err == nil {

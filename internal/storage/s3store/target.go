@@ -16,14 +16,14 @@ import (
 	"tagma/internal/storage/filelink"
 )
 
-// MaxDirectSize is the largest size of a file sent directly to the bucket, in
-// bytes. A direct upload is one request that cannot be resumed, and the store must
-// copy the file within idleTimeout. A larger file goes through the server, which
+// MaxDirectSize is the largest size of a file sent directly to the bucket, in bytes.
+// A direct upload is a single request and cannot be resumed, and the object storage
+// must copy the file within idleTimeout. A larger file goes through the server, which
 // sends parts.
 const MaxDirectSize = 1 << 30
 
-// Targets makes targets that lead to the bucket itself. It is safe for concurrent
-// use.
+// Targets makes targets for uploads directly to the bucket. Targets is safe for
+// concurrent use.
 type Targets struct {
 	clock instant.Clock
 	puts  *presigner
@@ -42,9 +42,9 @@ func (b *Bucket) Targets(ctx context.Context, clock instant.Clock, large filelin
 	return &Targets{clock, puts, large}, err
 }
 
-// Target implements filelink.Targets: it returns a PUT to the key Incoming.
-// Content-Length, Content-MD5 and If-None-Match are signed, so that the store refuses
-// another file and a second file, if the store checks these headers.
+// Target implements filelink.Targets. Target returns a PUT to the key Incoming.
+// Content-Length, Content-MD5 and If-None-Match are signed, so that an object storage
+// that checks these headers refuses another file and a second file.
 func (t *Targets) Target(ctx context.Context, file filelink.File) (filelink.Target, error) {
 	if file.Size > MaxDirectSize {
 		return t.large.Target(ctx, file)

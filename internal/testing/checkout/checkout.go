@@ -1,5 +1,5 @@
 // Package checkout owns the search for Tagma's source tree, for tests and tools that
-// need files of other folders. It does not own these files.
+// read files of other folders. Package checkout does not own the files.
 package checkout
 
 import (
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Root returns the folder of Tagma's go.mod: the working folder or one of its parents.
-// Unlike runtime.Caller, Root works in a build with -trimpath.
+// Root returns the folder of Tagma's go.mod: the working folder or a parent of the
+// working folder. Unlike runtime.Caller, Root works in a build with -trimpath.
 func Root() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {

@@ -1,9 +1,10 @@
 // Package doctest owns extracting the code blocks of a documentation page, and
-// running its shell blocks, so that CI executes every command on a page. Only
-// tests import it.
+// running the shell blocks, so that CI executes every command on a page. Only
+// tests import package doctest.
 //
 // Package doctest does not own the environment of a page, such as a server: the
-// calling test starts the server. It does not run blocks in other languages.
+// calling test starts the server. Package doctest does not run blocks in other
+// languages than sh.
 package doctest
 
 import (
@@ -19,7 +20,7 @@ import (
 
 // Block is a fenced code block.
 type Block struct {
-	Path string // of the page, as passed to Blocks
+	Path string // the path of the page, as passed to Blocks
 	Line int    // line number of the first line of Text on the page, from 1
 	Lang string // the first word after the fence, or ""
 	Info string // the words after Lang
@@ -65,7 +66,7 @@ func parse(path, page string) ([]Block, error) {
 	return blocks, nil
 }
 
-// fence is a line that opens or closes a block.
+// fence is the opening or closing line of a block.
 type fence struct {
 	mark   byte // ` or ~
 	length int
@@ -103,11 +104,12 @@ func dedent(line string, n int) string {
 	return line
 }
 
-// RunShell runs the sh blocks of one page in order, as one bash script in the
-// folder dir, and returns the output of both streams. A failing command ends
-// the script and fails the test with the command and its line on the page. Env
-// (NAME=value) is added to the environment of this process. Background
-// processes of the script are killed at its end.
+// RunShell runs the sh blocks of a page in order, as a single bash script in
+// the folder dir, and returns standard output and standard error together. A
+// failing command ends the script and fails the test, with the command and the
+// line on the page. Env (NAME=value) is added to the environment of this
+// process. At the end of the script, RunShell kills the script's background
+// processes.
 func RunShell(t testing.TB, dir string, env []string, blocks ...Block) string {
 	t.Helper()
 	out, err := runShell(t, dir, env, blocks)
@@ -141,9 +143,10 @@ func runShell(t testing.TB, dir string, env []string, blocks []Block) (string, e
 	return string(output), errors.Join(runErr, err)
 }
 
-// script joins the sh blocks into one script in which each line has its line
-// number on the page, so that bash reports the line of the page. The first line
-// is free, because no block can begin before the second line.
+// script joins the sh blocks into a single script. Each command has the same
+// line number in the script as on the page, so that bash reports the line of
+// the page. The first line of the script is free for the settings of bash,
+// because no block begins before the second line of a page.
 func script(blocks []Block) (page, script string, err error) {
 	script = `set -eEuo pipefail; trap 'echo "$0: line $LINENO: failed with status $?: $BASH_COMMAND" >&2' ERR` + "\n"
 	line := 2

@@ -111,10 +111,10 @@ func (l *lab) annotate() string {
 // trapToken makes a token for a device as somebody.
 func (l *lab) trapToken(kind, device string) *client {
 	l.t.Helper()
-	var made struct{ CreateAccessToken struct{ Secret string } }
-	l.clients[kind].must(&made, fmt.Sprintf(`mutation { createAccessToken(input: {name: "trap", device: %q}) { secret } }`, device), nil)
+	var made struct{ CreateAccessToken struct{ Token string } }
+	l.clients[kind].must(&made, fmt.Sprintf(`mutation { createAccessToken(input: {name: "trap", device: %q}) { token } }`, device), nil)
 	c := l.anonymous()
-	c.Token = made.CreateAccessToken.Secret
+	c.Token = made.CreateAccessToken.Token
 	return c
 }
 
@@ -461,14 +461,14 @@ func TestAccess_NobodyRaisesARole(t *testing.T) {
 				t.Errorf("%s makes an account of %s: %s", kind, wanted, got.Body)
 			}
 			if roles[wanted] > roles[kind] {
-				if got := c.do(`mutation($i: AccessTokenInput!) { createAccessToken(input: $i) { secret } }`,
+				if got := c.do(`mutation($i: AccessTokenInput!) { createAccessToken(input: $i) { token } }`,
 					vars{"i": vars{"name": "x", "role": wanted}}); strings.Contains(string(got.Data), "secret") || got.code() == "" {
 					t.Errorf("%s makes a token of %s: %s", kind, wanted, got.Body)
 				}
 			}
 		}
 		if kind != "WRITER" {
-			got := c.do(`mutation { createAccessToken(input: {name: "x", device: "0a5bb6f4"}) { secret } }`, nil)
+			got := c.do(`mutation { createAccessToken(input: {name: "x", device: "0a5bb6f4"}) { token } }`, nil)
 			if strings.Contains(string(got.Data), "secret") || got.code() == "" {
 				t.Errorf("%s makes a trap's token: %s", kind, got.Body)
 			}
@@ -483,8 +483,8 @@ func TestAccess_NobodyRaisesARole(t *testing.T) {
 	// Fields that the inputs do not have are refused, not passed over.
 	for _, query := range []string{
 		`mutation { login(username: "reader", password: "correct horse battery", role: ADMIN) { token } }`,
-		`mutation { createAccessToken(input: {name: "x", userId: "User:1"}) { secret } }`,
-		`mutation { createAccessToken(input: {name: "x", kind: SESSION}) { secret } }`,
+		`mutation { createAccessToken(input: {name: "x", userId: "User:1"}) { token } }`,
+		`mutation { createAccessToken(input: {name: "x", kind: SESSION}) { token } }`,
 		`mutation { changePassword(current: "correct horse battery", new: "correct horse battery 2", id: "User:1") { user { id } } }`,
 	} {
 		if got := l.clients["READER"].do(query, nil); got.code() != "BAD_USER_INPUT" {
@@ -492,13 +492,13 @@ func TestAccess_NobodyRaisesARole(t *testing.T) {
 		}
 	}
 	// A lesser token does not bring its owner's role back.
-	var made struct{ CreateAccessToken struct{ Secret string } }
-	l.clients["ADMIN"].must(&made, `mutation { createAccessToken(input: {name: "less", role: READER}) { secret } }`, nil)
+	var made struct{ CreateAccessToken struct{ Token string } }
+	l.clients["ADMIN"].must(&made, `mutation { createAccessToken(input: {name: "less", role: READER}) { token } }`, nil)
 	less := l.anonymous()
-	less.Token = made.CreateAccessToken.Secret
+	less.Token = made.CreateAccessToken.Token
 	for _, query := range []string{
-		`mutation { createAccessToken(input: {name: "more", role: ADMIN}) { secret } }`,
-		`mutation { createAccessToken(input: {name: "more", device: "0a5bb6f4"}) { secret } }`,
+		`mutation { createAccessToken(input: {name: "more", role: ADMIN}) { token } }`,
+		`mutation { createAccessToken(input: {name: "more", device: "0a5bb6f4"}) { token } }`,
 		`{ users { totalCount } }`,
 		`mutation { deleteImages(images: []) { images } }`,
 	} {

@@ -1,3 +1,3 @@
-// Package e2e holds the tests that see Tagma as its users do: the real binary,
-// over HTTP, on SQLite and on PostgreSQL. It owns nothing of the product.
+// Package e2e owns the end-to-end tests: tests of the real binary, over HTTP,
+// on SQLite and on PostgreSQL. Package e2e owns nothing of the product.
 package e2e

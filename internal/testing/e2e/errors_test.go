@@ -141,7 +141,7 @@ func TestErrors_EachCodeIsProvokedAndAnsweredAsDocumented(t *testing.T) {
 				return admin.keyed("a-key", `mutation { updateUser(id: "User:1", input: {}) { user { id } } }`, nil)
 			}},
 			{"ANSWER_NOT_KEPT", func() *answer {
-				const makeToken = `mutation { createAccessToken(input: {name: "script"}) { secret } }`
+				const makeToken = `mutation { createAccessToken(input: {name: "script"}) { token } }`
 				admin.keyed("another-key", makeToken, nil)
 				return admin.keyed("another-key", makeToken, nil)
 			}},

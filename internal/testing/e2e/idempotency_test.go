@@ -105,10 +105,10 @@ func TestIdempotency_AnUploadIsAnsweredAlikeAndABrokenOneGoesOn(t *testing.T) {
 func TestIdempotency_NoSecretIsKept(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		admin := s.admin()
-		const makeToken = `mutation { createAccessToken(input: {name: "script"}) { secret token { id } } }`
-		var made struct{ CreateAccessToken struct{ Secret string } }
+		const makeToken = `mutation { createAccessToken(input: {name: "script"}) { token accessToken { id } } }`
+		var made struct{ CreateAccessToken struct{ Token string } }
 		first, again := admin.keyed("k1", makeToken, nil), admin.keyed("k1", makeToken, nil)
-		if err := json.Unmarshal(first.Data, &made); err != nil || made.CreateAccessToken.Secret == "" {
+		if err := json.Unmarshal(first.Data, &made); err != nil || made.CreateAccessToken.Token == "" {
 			t.Fatalf("createAccessToken: got %v, %s, want a secret", err, first.Body)
 		}
 		if again.Status != http.StatusConflict || again.code() != "ANSWER_NOT_KEPT" {
@@ -117,7 +117,7 @@ func TestIdempotency_NoSecretIsKept(t *testing.T) {
 		const secret = "a canary in a cage"
 		admin.keyed("k2-canary", `mutation { createUsers(input: [{username: "ada", password: "`+secret+`"}]) { users { username } } }`, nil)
 		all := strings.Join(s.rows(), "\n")
-		for _, hidden := range []string{made.CreateAccessToken.Secret, secret, "k2-canary"} {
+		for _, hidden := range []string{made.CreateAccessToken.Token, secret, "k2-canary"} {
 			if strings.Contains(all, hidden) {
 				t.Errorf("the database holds %q", hidden)
 			}
@@ -138,7 +138,7 @@ func TestIdempotency_EveryMutationThatIsNotRepeatableSaysWhenItHasTakenEffect(t 
 			"createLabelSet":    `createLabelSet(input: {name: "eyes", labels: [{key: "l", name: "l"}]}) { labelSet { id } }`,
 			"createUsers":       `createUsers(input: [{username: "ada", password: "correct horse battery"}]) { users { id } }`,
 			"updateUser":        `updateUser(id: "User:1", input: {email: "ada@example.org"}) { user { id } }`,
-			"createAccessToken": `createAccessToken(input: {name: "script"}) { token { id } }`,
+			"createAccessToken": `createAccessToken(input: {name: "script"}) { accessToken { id } }`,
 			"changePassword":    `changePassword(current: "` + s.Password + `", new: "correct horse battery") { user { id } }`,
 		}
 		db := s.open()
@@ -195,7 +195,7 @@ func TestIdempotency_OfManyAtOnceOnTwoServersOneTakesEffect(t *testing.T) {
 func TestIdempotency_ACrashMakesNoSecondEffect(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		admin := s.admin()
-		const mint = `mutation($n: String!) { createAccessToken(input: {name: $n}) { token { id name } } }`
+		const mint = `mutation($n: String!) { createAccessToken(input: {name: $n}) { accessToken { id name } } }`
 		const rounds, atOnce = 4, 8
 		fates := map[string]int{}
 		for round := range rounds {

@@ -31,12 +31,12 @@ func (c *client) token(expires *instant.Instant) (id string, made *client) {
 	c.t.Helper()
 	var got struct {
 		CreateAccessToken struct {
-			Secret string
-			Token  struct{ ID string }
+			Token       string
+			AccessToken struct{ ID string }
 		}
 	}
-	c.must(&got, `mutation($e: DateTime) { createAccessToken(input: {name: "script", expiresAt: $e}) { secret token { id } } }`, vars{"e": expires})
-	return got.CreateAccessToken.Token.ID, &client{t: c.t, s: c.s, Token: got.CreateAccessToken.Secret}
+	c.must(&got, `mutation($e: DateTime) { createAccessToken(input: {name: "script", expiresAt: $e}) { token accessToken { id } } }`, vars{"e": expires})
+	return got.CreateAccessToken.AccessToken.ID, &client{t: c.t, s: c.s, Token: got.CreateAccessToken.Token}
 }
 
 func TestPeople_ATokenEndsAtOnceWhereverItIsEnded(t *testing.T) {

@@ -233,7 +233,7 @@ func TestPush_ATooSmallLimitInFrontOfTheServerOnlySlowsItDown(t *testing.T) {
 // token is one that outlives a session.
 func (s *server) token(c *client) string {
 	s.t.Helper()
-	var got struct{ CreateAccessToken struct{ Secret string } }
-	c.must(&got, `mutation { createAccessToken(input: {name: "test"}) { secret } }`, nil)
-	return got.CreateAccessToken.Secret
+	var got struct{ CreateAccessToken struct{ Token string } }
+	c.must(&got, `mutation { createAccessToken(input: {name: "test"}) { token } }`, nil)
+	return got.CreateAccessToken.Token
 }

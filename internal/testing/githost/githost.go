@@ -2,7 +2,8 @@
 // benchmarks: bare, behind smart HTTP with Basic authentication, served by
 // git's http-backend. The host can be down, hang, answer with errors, lose an
 // answer and reject pushes. Package githost also owns running the ordinary git
-// in the name of another person. It does not own the product's access to git.
+// in the name of another person. Package githost does not own the product's
+// access to git.
 package githost
 
 import (
@@ -22,14 +23,14 @@ import (
 	"sync/atomic"
 )
 
-// Credentials of the host. The token has characters that URLs and headers
-// encode, and a word that tests search for in places without secrets.
+// Credentials of the host. The token contains characters with a special meaning
+// in URLs, and the word canary: tests search logs and answers for the token.
 const (
 	User  = "robot"
 	Token = "canary-Tok3n/with+signs"
 )
 
-// Host serves one repository.
+// Host is a simulated git host with a single repository.
 type Host struct {
 	Dir string // path of the repository
 
@@ -42,14 +43,15 @@ type Host struct {
 	loseNextAnswer atomic.Bool                      // lose the answer to the next push after git has accepted it
 }
 
-// Start creates a bare repository in dir and serves it.
+// Start creates a bare repository in dir and returns a running host for the
+// repository.
 func Start(dir string) (*Host, error) {
 	if err := Init(dir); err != nil {
 		return nil, err
 	}
 	h := &Host{Dir: dir}
-	// An address that no other process takes while the host is down. Not every
-	// system has more than one loopback address.
+	// A random loopback address: no other process takes the port while the host
+	// is down. Some systems have 127.0.0.1 only.
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.N(250), rand.N(250), 2+rand.N(250)))
 	if err != nil {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -62,9 +64,9 @@ func Start(dir string) (*Host, error) {
 	return h, nil
 }
 
-// Init creates an empty bare repository in dir that refuses damaged objects.
-// Automatic garbage collection is off, because it would run in the background
-// while a test reads or removes the repository.
+// Init creates an empty bare repository in dir. The repository refuses damaged
+// objects. Automatic garbage collection is off: a collection would run in the
+// background while a test reads or removes the repository.
 func Init(dir string) error {
 	if out, err := Git("", "init", "--quiet", "--bare", "--initial-branch=main", dir); err != nil {
 		return fmt.Errorf("git init: %w: %s", err, out)
@@ -131,7 +133,8 @@ func Status(code int) http.HandlerFunc {
 // Hang is a fault: the host never answers.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// LoseAnswer breaks the connection of the next push, after git has accepted it.
+// LoseAnswer makes the host break the connection of the next push after git has
+// accepted the push.
 func (h *Host) LoseAnswer() { h.loseNextAnswer.Store(true) }
 
 func (h *Host) handle(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +180,7 @@ func Hook(dir, script string) error {
 }
 
 // Git runs the ordinary git in dir in the name of another person, and returns
-// its output.
+// standard output and standard error together.
 func Git(dir string, args ...string) (string, error) {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
@@ -187,9 +190,9 @@ func Git(dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Copy creates a bare repository with the objects that the branches of another
-// repository reach. An interrupted push may still be moving objects outside the
-// branches.
+// Copy creates a bare repository in target with the branches of another
+// repository. Copy clones instead of copying files: an interrupted push may
+// still be moving objects into the repository.
 func Copy(repository, target string) error {
 	if out, err := Git("", "clone", "--quiet", "--bare", "--no-local", repository, target); err != nil {
 		return fmt.Errorf("git clone: %w: %s", err, out)
@@ -197,8 +200,8 @@ func Copy(repository, target string) error {
 	return nil
 }
 
-// Push pulls the commits of others, writes files into a working copy, commits
-// them as author, Name <address>, and pushes.
+// Push pulls the remote's commits into the working copy work, writes files,
+// commits the files, and pushes. Author has the form Name <address>.
 func Push(work, author, message string, files map[string]string) error {
 	run := func(args ...string) error {
 		out, err := Git(work, args...)

@@ -1,7 +1,7 @@
-// Package imports owns the direction in which the project's folders import
-// each other. Its only content is a test, which fails for an import that the
-// table does not allow and for a folder without a row.
+// Package imports owns the table of allowed imports between the project's
+// folders. The package consists of the table and a test. The test fails for an
+// import missing from the table, and for a folder without a row.
 //
-// The package does not own which libraries a folder may use: .golangci.yml
-// does.
+// The package does not own the list of libraries for each folder: see
+// .golangci.yml.
 package imports

@@ -1,5 +1,5 @@
-// Package logbuffer owns a log in memory, which a test reads while the code under test
-// writes. It does not own the format of a log.
+// Package logbuffer owns a log in memory: a test reads the log while the code under test
+// writes. Package logbuffer does not own the format of a log.
 package logbuffer
 
 import (
@@ -29,7 +29,7 @@ func (b *Buffer) String() string {
 	return b.text.String()
 }
 
-// Logger returns a logger that writes text of at least a level to b.
+// Logger returns a logger that writes lines of at least the given level to b.
 func (b *Buffer) Logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: level}))
 }

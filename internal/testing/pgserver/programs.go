@@ -15,21 +15,23 @@ import (
 	"tagma/internal/testing/checkout"
 )
 
-// minVersion is the oldest major version of PostgreSQL that Tagma supports.
+// minVersion is the oldest supported major version of PostgreSQL.
 const minVersion = 14
 
 // binaries is the location of PostgreSQL's programs.
 type binaries struct {
 	folder string
-	copied bool // whether the programs must be copied first: see copyPrograms
+	copied bool // the programs must be copied first: see copyPrograms
 }
 
 // programs searches for PostgreSQL on the PATH, then in Debian's folder, then
-// in the npm package that `make deps` installs if there is no other.
+// in the npm package. `make deps` installs the npm package on a machine without
+// PostgreSQL.
 func programs() (binaries, error) {
 	var candidates []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// The target of a link has initdb and the other programs beside it.
+		// Follow a symbolic link: initdb and the rest of the programs are in
+		// the folder of the target.
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			candidates = append(candidates, filepath.Dir(path))
 		}
@@ -101,10 +103,10 @@ func npmFolder() (string, error) {
 }
 
 // copyPrograms copies the npm package's programs from the folder source to
-// target, and returns the folder of the copies. The account that runs the
-// programs may have no access to the checkout. An npm package cannot hold
-// symbolic links: the package lists the links of its libraries in
-// pg-symlinks.json, as {source, target} below the package's folder.
+// target, and returns the folder of the copies. A copy is needed because the
+// account for PostgreSQL may have no access to the checkout. An npm package
+// cannot hold symbolic links. Instead, pg-symlinks.json lists the links of the
+// libraries, as {source, target} below the package's folder.
 func copyPrograms(source, target string) (string, error) {
 	native := filepath.Join(target, "native")
 	if err := os.CopyFS(native, os.DirFS(source)); err != nil {
@@ -119,7 +121,7 @@ func copyPrograms(source, target string) (string, error) {
 		return "", fmt.Errorf("pg-symlinks.json: %w", err)
 	}
 	for _, link := range links {
-		// Source and target are in one folder.
+		// Source and target are in the same folder.
 		if err := os.Symlink(filepath.Base(link.Source), filepath.Join(target, link.Target)); err != nil {
 			return "", err
 		}

@@ -23,10 +23,10 @@ import (
 )
 
 // supervisor is the shell script that runs the server and outlives this
-// process. Its input is a pipe that this process holds. When the process ends,
-// even by SIGKILL, the pipe closes, and the supervisor stops the server and
-// removes its temporary folder. The supervisor closes its standard error, so
-// that the log ends with the server.
+// process. The input of the supervisor is a pipe from this process. When this
+// process ends, even by SIGKILL, the pipe closes, and the supervisor stops the
+// server and removes the temporary folder. The supervisor closes standard
+// error, so the log ends with the server.
 const supervisor = `
 folder=$1; shift
 "$@" </dev/null &
@@ -42,10 +42,12 @@ rm -rf "$folder"
 // readyLine is the log line of PostgreSQL when the server accepts connections.
 const readyLine = "database system is ready to accept connections"
 
-// errPortTaken means that another process took the port first.
+// errPortTaken is the error of startOnce for a lost race: another process took
+// the port first.
 var errPortTaken = errors.New("the port was taken by another process")
 
-// startOnce starts a server on a port that was free just before.
+// startOnce starts a server on a free port. startOnce returns errPortTaken if
+// another process takes the port first.
 func startOnce(o Options) (_ *Server, err error) {
 	bin, err := programs()
 	if err != nil {
@@ -100,7 +102,8 @@ func startOnce(o Options) (_ *Server, err error) {
 		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable,
 		"-c", "full_page_writes="+durable,
 		"-c", "max_connections=200",
-		// An unusual zone, so that no test depends on the server's zone.
+		// An unusual time zone: a test that depends on the server's time zone
+		// fails.
 		"-c", "timezone=Pacific/Chatham")
 	if err := l.run(server); err != nil {
 		return nil, err
@@ -120,9 +123,10 @@ func startOnce(o Options) (_ *Server, err error) {
 	return &Server{Address: address, process: l}, nil
 }
 
-// owner is the user of the server: a user who may create databases, as in
-// production. In addition the user may terminate backends, because a test may
-// drop a database while the server is cleaning up in it.
+// owner is the name of the user for tests. As in production, the user may
+// create databases. In addition the user may terminate backends, because a test
+// may drop a database while a backend of the server still works in the
+// database.
 const owner = "tagma"
 
 // makeOwner creates the user owner, unless the user exists.
@@ -141,7 +145,8 @@ func makeOwner(address url.URL) error {
 	return err
 }
 
-// process ties a server to this process.
+// process holds a server process and the pipe between the server's supervisor
+// and this process.
 type process struct {
 	folder     string
 	supervisor *exec.Cmd
@@ -187,7 +192,7 @@ func (l *process) run(cmd *exec.Cmd) error {
 	return fmt.Errorf("PostgreSQL did not start:\n%s", output.String())
 }
 
-// release stops the server and removes its folder before the process ends.
+// release stops the server and removes the temporary folder.
 func (l *process) release() {
 	if l.pipe != nil {
 		_ = l.pipe.Close()
@@ -198,7 +203,7 @@ func (l *process) release() {
 	_ = os.RemoveAll(l.folder)
 }
 
-// freePort returns a port of the loopback interface that is free at present.
+// freePort returns a presently free port of the loopback interface.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,9 +214,9 @@ func freePort() (int, error) {
 }
 
 // command returns a command for a PostgreSQL program, run in folder as account
-// (nil for the account of this process). The program gets no environment of
-// this process (PGPORT, PGOPTIONS, …). It has a process group of its own, so
-// that Ctrl-C in a terminal reaches this process only.
+// (nil for the account of this process). The program does not inherit the
+// environment of this process (PGPORT, PGOPTIONS, …). The program has a process
+// group of its own, so that Ctrl-C in a terminal reaches this process only.
 func command(account *syscall.Credential, folder, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
@@ -220,9 +225,10 @@ func command(account *syscall.Credential, folder, name string, args ...string) *
 	return cmd
 }
 
-// unprivilegedAccount returns the account for PostgreSQL, which refuses to run
-// as root. For root it returns the account nobody, and gives the folders and
-// their files to nobody. Otherwise it returns nil, the account of this process.
+// unprivilegedAccount returns the account for PostgreSQL, because PostgreSQL
+// refuses to run as root. If this process runs as root, unprivilegedAccount
+// gives the folders with all files to the account nobody, and returns nobody.
+// Otherwise unprivilegedAccount returns nil, for the account of this process.
 func unprivilegedAccount(folders ...string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // this process's own account

@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy is a TCP proxy between a server under test and a server it uses. The
-// proxy can inject faults.
+// Proxy is a TCP proxy between a server under test and a server behind the
+// proxy, such as S3. The proxy can inject faults.
 type Proxy struct {
 	Host  string // and port
 	proxy *toxiproxy.Proxy

@@ -2,17 +2,18 @@ package testenv
 
 import "encoding/binary"
 
-// FlatJPEG is a JPEG of one colour, in as few bytes as the format allows: most of
-// its blocks have no bits of their own. A decoder works on all of them.
+// FlatJPEG describes a JPEG of a single colour with as few bytes as the format
+// allows: most blocks have no bits of their own. A decoder still processes every
+// block.
 type FlatJPEG struct {
 	Width, Height int
 	Components    int  // 1, 3 or 4
-	Sampling      byte // of the first component, such as 0x22; 0x11 where left out
-	Adobe         bool // whether Adobe's marker says that 4 components are CMYK
-	Scans         int  // of a progressive file; 0 is a baseline one
+	Sampling      byte // sampling factors of the first component, such as 0x22; 0 means 0x11
+	Adobe         bool // whether the file has Adobe's marker, by which 4 components are CMYK
+	Scans         int  // number of scans of a progressive file; 0 means a baseline file
 }
 
-// Bytes returns the file.
+// Bytes returns the bytes of the file.
 func (f FlatJPEG) Bytes() []byte {
 	if f.Sampling == 0 {
 		f.Sampling = 0x11
@@ -21,7 +22,7 @@ func (f FlatJPEG) Bytes() []byte {
 		to = binary.BigEndian.AppendUint16(append(to, 0xFF, marker), uint16(len(body)+2))
 		return append(to, body...)
 	}
-	// table is a Huffman table whose one code, 0, stands for a symbol.
+	// table returns a Huffman table with a single code, the bit 0, for symbol.
 	table := func(class, symbol byte) []byte {
 		return append(append([]byte{class << 4, 1}, make([]byte, 15)...), symbol)
 	}
@@ -88,7 +89,7 @@ func (f FlatJPEG) sampling(component int) byte {
 	return 0x11
 }
 
-// blocks returns how many blocks a component has in whole MCUs.
+// blocks returns the number of blocks of a component, in whole MCUs.
 func (f FlatJPEG) blocks(component int) int {
 	if f.Components == 1 {
 		return (f.Width + 7) / 8 * ((f.Height + 7) / 8)

@@ -23,9 +23,9 @@ import (
 )
 
 // gateway builds the S3 server, VersityGW, and returns the path of the program.
-// Go builds the program at first use, and stores it in the build cache. The
-// program is a separate module, so that its dependencies stay out of Tagma's
-// go.mod.
+// Go builds the program at first use, and stores the program in the build
+// cache. The program is in a separate module, so the dependencies of the
+// program stay out of Tagma's go.mod.
 var gateway = sync.OnceValues(func() (string, error) {
 	root, err := checkout.Root()
 	if err != nil {
@@ -43,10 +43,10 @@ var gateway = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(path)), nil
 })
 
-// S3Server is a real S3 server with one empty bucket, for one test.
+// S3Server is a real S3 server with an empty bucket, for a single test.
 type S3Server struct {
 	Bucket, Region         string
-	Host                   string // and port, for plain HTTP
+	Host                   string // host and port, for plain HTTP
 	AccessKeyID, SecretKey string
 	Folder                 string // parent folder of the bucket's files
 	process                *exec.Cmd
@@ -56,8 +56,8 @@ type S3Server struct {
 }
 
 // S3 starts an S3 server that checks signatures, and stops the server when the
-// test ends. The test fails if the server cannot be built or started; it is
-// never skipped.
+// test ends. The test fails, and is not skipped, if the server cannot be built
+// or started.
 func S3(t testing.TB) *S3Server {
 	t.Helper()
 	program, err := gateway()
@@ -67,13 +67,13 @@ func S3(t testing.TB) *S3Server {
 	s := &S3Server{
 		Bucket: "photographs", Region: "eu-test-1", Folder: t.TempDir(),
 		AccessKeyID: "TESTKEY" + rand.Text()[:13], SecretKey: rand.Text(),
-		health: "/health-" + strings.ToLower(rand.Text()), // unique, so that no other server answers
+		health: "/health-" + strings.ToLower(rand.Text()), // unique: no other server answers this path
 	}
 	if err := os.Mkdir(filepath.Join(s.Folder, s.Bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.stop)
-	for range 5 { // another process may take the port first
+	for range 5 { // tried five times: another process may take the port first
 		if err = s.start(t.Context(), program); err == nil {
 			return s
 		}
@@ -145,8 +145,8 @@ func (s *S3Server) Through(host string) string {
 	return "s3://" + s.Bucket + "?" + url.Values{"region": {s.Region}, "endpoint": {"http://" + host}}.Encode()
 }
 
-// Environment returns the variables that give a process access, and that
-// override the AWS settings of the person who runs the test.
+// Environment returns environment variables for a process: the credentials of
+// the server, and empty values instead of the AWS settings of the machine.
 func (s *S3Server) Environment() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,

@@ -1,18 +1,18 @@
-// Package testenv owns the servers that tests need: a real PostgreSQL server,
-// and real S3 servers. Only tests import it.
+// Package testenv owns the servers for tests: a real PostgreSQL server, and
+// real S3 servers. Only tests import package testenv.
 //
-// Each test process starts a PostgreSQL server at the first request, so that
-// `go test ./internal/foo` works by hand and two packages never share a server.
-// The server ends with the process, however the process ends. If
-// TAGMA_TEST_POSTGRES holds the address of another server, testenv uses that
-// server and starts none; its user must have the right to create databases. An
-// S3 server starts quickly, so each test has its own.
+// Each test process starts a PostgreSQL server at the first request. So a
+// person can run `go test ./internal/foo`, and two packages never share a
+// server. The server ends when the process ends, even after SIGKILL. If
+// TAGMA_TEST_POSTGRES holds the address of a running server, testenv uses the
+// running server; the user in the address must have the right to create
+// databases. An S3 server starts quickly, so each test starts an S3 server.
 //
-// FlatJPEG returns a photograph that takes much work to decode.
+// The package also owns FlatJPEG, a small file that takes much work to decode.
 //
 // Package testenv does not own starting PostgreSQL (package pgserver), nor
-// schemas: a database is empty, and the caller migrates it. It works on Unix
-// only.
+// schemas: a database is empty, and the caller migrates the database. Package
+// testenv works on Unix only.
 package testenv
 
 import (
@@ -32,8 +32,8 @@ import (
 	"tagma/internal/testing/pgserver"
 )
 
-// addressVariable names the environment variable with the address of a server
-// to use.
+// addressVariable is the name of the environment variable with the address of a
+// running server.
 const addressVariable = "TAGMA_TEST_POSTGRES"
 
 // The servers of this process, started at the first request and shared by all
@@ -44,18 +44,18 @@ var (
 )
 
 // Postgres returns the address (postgres://…) of a new, empty database for this
-// test, on a server that does not wait for its disk. The user of the address is
-// the database's owner, who has no other rights. When the test ends, the
-// database is dropped, with any open connection.
+// test, on a server without fsync. The user in the address is the owner of the
+// database, and no superuser. When the test ends, the database is dropped, with
+// any open connection.
 //
-// The test fails if no PostgreSQL is available; it is never skipped.
+// The test fails, and is not skipped, if no PostgreSQL is available.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return database(t, quick)
 }
 
-// DurablePostgres is Postgres on a server that waits for its disk (fsync), for
-// tests and benchmarks of durability.
+// DurablePostgres is Postgres on a server with fsync, for tests and benchmarks
+// of durability.
 func DurablePostgres(t testing.TB) string {
 	t.Helper()
 	return database(t, durable)
@@ -85,16 +85,17 @@ func database(t testing.TB, server func() (*server, error)) string {
 
 // server is a running PostgreSQL server, started by this process or another.
 type server struct {
-	address url.URL // of its database "postgres", with a user who may create databases
+	address url.URL // URL of the database "postgres", with a user who may create databases
 	db      *sql.DB // connections to address
 
-	// own is the server if this process started it, otherwise nil. The
-	// reference keeps the server running: when the server is garbage-collected,
-	// its pipe closes and the server ends.
+	// own is the server if started by this process, otherwise nil. The
+	// reference keeps the server running: when own is garbage-collected, the
+	// pipe to the supervisor closes and the server ends.
 	own *pgserver.Server
 }
 
-// find returns the server that the environment names, or a new server.
+// find returns the server at the address in the environment variable, or starts
+// a server.
 func find(o pgserver.Options) (*server, error) {
 	configuredAddress := os.Getenv(addressVariable)
 	if configuredAddress == "" {
@@ -130,8 +131,8 @@ func open(address url.URL) (*server, error) {
 	return s, nil
 }
 
-// exec runs one statement. It has its own deadline, because the test's context
-// has ended when a cleanup runs.
+// exec runs a statement. exec sets a deadline without the test's context,
+// because the test's context has ended when a cleanup runs.
 func (s *server) exec(statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

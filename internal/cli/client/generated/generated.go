@@ -310,27 +310,27 @@ var AllConflictPolicy = []ConflictPolicy{
 //
 // The result of `createAccessToken`.
 type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload struct {
-	// The secret of the token. Send the header `Authorization: Bearer <secret>` with every request. The secret is returned only in this answer.
-	Secret string `json:"secret"`
+	// The text of the token. Send the header `Authorization: Bearer <token>` with every request. The text is returned only in this answer.
+	Token string `json:"token"`
 	// The properties of the token.
-	Token CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken `json:"token"`
-}
-
-// GetSecret returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload.Secret, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetSecret() string {
-	return v.Secret
+	AccessToken CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken `json:"accessToken"`
 }
 
 // GetToken returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload.Token, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetToken() CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken {
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetToken() string {
 	return v.Token
 }
 
-// CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken includes the requested fields of the GraphQL type AccessToken.
+// GetAccessToken returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload.AccessToken, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload) GetAccessToken() CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken {
+	return v.AccessToken
+}
+
+// CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken includes the requested fields of the GraphQL type AccessToken.
 // The GraphQL type's documentation follows.
 //
-// A session or an access token. The server stores a hash of the secret, not the secret.
-type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken struct {
+// A session or an access token. The server stores a hash of the text, not the text.
+type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken struct {
 	// The name that the owner chose.
 	Name string `json:"name"`
 	// The role of the token. The token's rights are limited by this role and by the present role of its owner.
@@ -341,29 +341,29 @@ type CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken 
 	ExpiresAt *instant.Instant `json:"expiresAt"`
 }
 
-// GetName returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Name, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetName() string {
+// GetName returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken.Name, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken) GetName() string {
 	return v.Name
 }
 
-// GetRole returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Role, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetRole() caller.Role {
+// GetRole returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken.Role, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken) GetRole() caller.Role {
 	return v.Role
 }
 
-// GetDevice returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.Device, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetDevice() *string {
+// GetDevice returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken.Device, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken) GetDevice() *string {
 	return v.Device
 }
 
-// GetExpiresAt returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken.ExpiresAt, and is useful for accessing the field via an interface.
-func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadTokenAccessToken) GetExpiresAt() *instant.Instant {
+// GetExpiresAt returns CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *CreateAccessTokenCreateAccessTokenCreateAccessTokenPayloadAccessToken) GetExpiresAt() *instant.Instant {
 	return v.ExpiresAt
 }
 
 // CreateAccessTokenResponse is returned by CreateAccessToken on success.
 type CreateAccessTokenResponse struct {
-	// Creates an access token for a script or a trap. The secret of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry.
+	// Creates an access token for a script or a trap. The text of the token is returned only in this answer. A token can create only tokens with the same or fewer rights and the same or an earlier expiry.
 	CreateAccessToken CreateAccessTokenCreateAccessTokenCreateAccessTokenPayload `json:"createAccessToken"`
 }
 
@@ -1167,8 +1167,8 @@ func BundleFiles(
 const CreateAccessToken_Operation = `
 mutation CreateAccessToken ($input: AccessTokenInput!) {
 	createAccessToken(input: $input) {
-		secret
-		token {
+		token
+		accessToken {
 			name
 			role
 			device

@@ -1,6 +1,7 @@
-// Command newmigration writes the next migration step for both databases: what
-// brings an empty database with the steps so far to the model in ent/schema.
-// Read what it wrote before you commit it. See `make migration`.
+// Command newmigration writes the next migration step for both databases. A
+// step is the difference between an empty database after all present steps and
+// the model in ent/schema. Read the written files before a commit. To run the
+// command, use `make migration`.
 package main
 
 import (
@@ -69,8 +70,8 @@ func difference(ctx context.Context, databaseURL string) ([]byte, error) {
 	return legible(step), err
 }
 
-// legible gives each column a line of its own, and leaves out what SQLite
-// ignores within a transaction.
+// legible returns the step with a line for each column, and without PRAGMA
+// statements: SQLite ignores PRAGMA foreign_keys within a transaction.
 func legible(step string) []byte {
 	var out bytes.Buffer
 	for line := range strings.Lines(step) {

@@ -16,10 +16,10 @@ import (
 	"path/filepath"
 )
 
-// tagma is a server, and the token by which it knows who is asking.
+// tagma holds the address of a server and the token for requests.
 type tagma struct{ url, token string }
 
-// failure is what the server refused. Programs go by the code, see
+// failure is an error in an answer. A program decides by the code: see
 // docs/errors.md.
 type failure struct {
 	Message    string
@@ -30,7 +30,8 @@ func (f *failure) Error() string { return f.Extensions.Code + ": " + f.Message }
 
 type vars map[string]any
 
-// ask reads the data of an operation's answer into to.
+// ask sends an operation, and stores the data of the answer in to. ask returns
+// the first error of the answer.
 func (t *tagma) ask(to any, query string, variables vars) error {
 	body, err := json.Marshal(vars{"query": query, "variables": variables})
 	if err != nil {
@@ -39,8 +40,8 @@ func (t *tagma) ask(to any, query string, variables vars) error {
 	return t.send(to, bytes.NewReader(body), "application/json")
 }
 
-// upload is ask for an operation with the variable $files. The files go as they
-// are read, so that none is in memory as a whole.
+// upload is ask for an operation with the variable $files. upload sends the
+// files while reading, so no file is in memory as a whole.
 func (t *tagma) upload(to any, query string, paths []string) error {
 	places := map[string][]string{}
 	for n := range paths {
