@@ -22,7 +22,7 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// bufferSize is the memory per transfer, for a file of any size.
+// bufferSize is the memory for the hashes of a stored file of any size.
 const bufferSize = 256 << 10
 
 var errAlreadyStored = fault.New(fault.Conflict, "this file is here already: there is nothing more to send")

@@ -13,8 +13,8 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// Handler serves files to GET and HEAD requests with a link of signer, in whole or by
-// range. The caller mounts Handler at Prefix.
+// Handler serves files to GET and HEAD requests with a link of signer, in whole or
+// by range. The caller mounts Handler at Prefix.
 //
 // The content of a key must never change, because Handler tells browsers to cache
 // files. The bytes come from cameras and accounts and are not trusted: browsers

@@ -20,8 +20,9 @@ import (
 	"tagma/internal/storage/filelink"
 )
 
-// cacheControl is the Cache-Control of every file, because files never change. Proxies
-// may not cache a file, because a photograph may show a person.
+// cacheControl is the Cache-Control of every file: files never change, so browsers may
+// cache for a year. The word private keeps files out of shared caches, because a
+// photograph may show a person.
 const cacheControl = "private, max-age=31536000, immutable"
 
 // copyContentType is the Content-Type of a copy. A client may have written the source.

@@ -6,8 +6,8 @@
 // Credentials come from AWS's usual environment variables and files, or from the
 // role of the machine. No address and no log contains credentials.
 //
-// No file with a link is ever replaced by other bytes. So each file tells browsers and
-// proxies to cache the file.
+// No file with a link is ever replaced by other bytes. So each file has a Cache-Control
+// for caching without a check.
 //
 // The package does not own the list of files, which the database has, nor the right to
 // a link or a target. Package filelink owns links and targets for files on the local
@@ -50,13 +50,13 @@ const maxIdleConnections = 100
 type Bucket struct {
 	client    *s3.Client
 	transfers *transfermanager.Client // sends a large file in parts
-	name      string
-	location  string // the endpoint, for messages
-	public    string // the endpoint in links and targets; if empty, the endpoint of client
+	name      string                  // the name of the bucket
+	location  string                  // the endpoint, for messages
+	public    string                  // the endpoint in links and targets; if empty, the endpoint of client
 }
 
-// Open opens the bucket at an address. Open sends no request to the bucket: see Check.
-// The caller closes the bucket.
+// Open opens the bucket at an address. Open sends no request to the bucket: call Check
+// to test the access. The caller closes the bucket.
 func Open(ctx context.Context, text string, log *slog.Logger) (*Bucket, error) {
 	a, err := parse(text)
 	if err != nil {
@@ -160,7 +160,7 @@ func (b *Bucket) Name() string { return Scheme + b.name + " (" + b.location + ")
 // Close implements bucket.Bucket. Idle connections end after idleTimeout.
 func (b *Bucket) Close() error { return nil }
 
-// Check implements bucket.Bucket. The error has one line.
+// Check implements bucket.Bucket. The error has a single line.
 func (b *Bucket) Check(ctx context.Context) error {
 	_, err := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, MaxKeys: aws.Int32(1)})
 	if err == nil {
