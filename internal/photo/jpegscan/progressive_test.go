@@ -2,6 +2,7 @@ package jpegscan_test
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -172,7 +173,7 @@ func TestOpen_AKindThatIsNotReadIsNamed(t *testing.T) {
 		"no height":    {change(5, 0, 0), "DNL"},
 	} {
 		_, err := jpegscan.Open(c.data)
-		if _, ok := err.(jpegscan.Unsupported); !ok || !strings.Contains(err.Error(), c.want) {
+		if _, ok := errors.AsType[jpegscan.Unsupported](err); !ok || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an Unsupported with %q", name, err, c.want)
 		}
 	}

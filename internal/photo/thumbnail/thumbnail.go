@@ -177,8 +177,8 @@ func SizesOf(width, height int) Sizes {
 	return Sizes{Thumbnail: within(width, height, Width, Height), Mini: within(width, height, MiniWidth, MiniHeight)}
 }
 
-// Check returns an error unless data is a complete JPEG picture of a size. Check
-// ends soon after ctx, with the error of ctx.
+// Check returns an error unless data is a complete JPEG picture of a size, without any
+// warning: Tagma writes no picture with one. Check ends soon after ctx, with the error of ctx.
 func Check(ctx context.Context, data []byte, size image.Point) error {
 	picture, err := open(data, int64(size.X)*int64(size.Y))
 	if err != nil {
@@ -187,7 +187,10 @@ func Check(ctx context.Context, data []byte, size image.Point) error {
 	if got := image.Pt(picture.Width, picture.Height); got != size {
 		return fmt.Errorf("the picture has %d × %d pixels, and not %d × %d", got.X, got.Y, size.X, size.Y)
 	}
-	_, _, err = decode(ctx, picture)
+	_, warnings, err := decode(ctx, picture)
+	if err == nil && warnings != nil {
+		err = fmt.Errorf("the picture has the warnings %q, and not none", warnings)
+	}
 	return err
 }
 

@@ -229,6 +229,22 @@ func TestMake_TheVerdictIsTheSameWhateverTheSize(t *testing.T) {
 	}
 }
 
+func TestCheck_APictureWithAWarningIsNotWhatWasWritten(t *testing.T) {
+	picture := thumbnails(t, encode(t, scene(640, 64), 85)).Thumbnail
+	size := decode(t, picture).Bounds().Size()
+	if err := thumbnail.Check(context.Background(), picture, size); err != nil {
+		t.Errorf("as written: got %v, want no error", err)
+	}
+	for name, data := range map[string][]byte{
+		"no EOI":            picture[:len(picture)-2],
+		"a byte before EOI": slices.Insert(slices.Clone(picture), len(picture)-2, 0x7F),
+	} {
+		if err := thumbnail.Check(context.Background(), data, size); err == nil {
+			t.Errorf("%s: got no error, want one", name)
+		}
+	}
+}
+
 func TestMake_TooManyPixelsAreRefusedBeforeAnythingIsAllocated(t *testing.T) {
 	bomb := encode(t, scene(64, 64), 85)
 	frame := bytes.Index(bomb, []byte{0xFF, 0xC0})
