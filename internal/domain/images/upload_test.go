@@ -3,7 +3,6 @@ package images_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"tagma/internal/domain/images"
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket"
 )
 
 // send uploads content under a key.
@@ -103,12 +103,7 @@ func TestKeys_MillisecondsAreRefusedEverywhere(t *testing.T) {
 // file returns the content of a file of an image.
 func (w *world) file(i *ent.Image, v images.Variant) []byte {
 	w.t.Helper()
-	r, err := w.bucket.NewReader(w.t.Context(), images.FileKey(i, v), nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer r.Close()
-	content, err := io.ReadAll(r)
+	content, err := bucket.ReadAll(w.t.Context(), w.bucket, images.FileKey(i, v))
 	if err != nil {
 		w.t.Fatal(err)
 	}
