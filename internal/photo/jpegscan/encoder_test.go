@@ -14,12 +14,13 @@ import (
 // kind.
 type sketch struct {
 	width, height int
-	components    int // 1, 3, or 4
-	h, v          int // sampling of the first component, 1 where left out
-	interval      int // MCUs between restart markers
+	components    int      // 1, 3, or 4
+	h, v          int      // sampling of the first component, 1 where left out
+	sampling      [][2]int // of each component, instead of h and v
+	interval      int      // MCUs between restart markers
 	coarse        float64
 	wide          bool     // 16-bit quantization tables, extended sequential
-	style         string   // "" for one scan, "scans" for one to each component, or "progressive"
+	style         string   // "" for one scan, "scans" for one to each component, "progressive", or "refined" for bits one by one
 	before        []byte   // segments before the frame
 	tables        [][]byte // DC and AC, as in DHT; the standard ones where left out
 }
@@ -33,6 +34,7 @@ type written struct {
 	data         []byte
 	frame        int   // where SOF begins
 	scan         int   // where entropy-coded data begin
+	scans        []int // where SOS stands
 	markers      []int // where RSTn stand
 	end          int   // where EOI stands
 	fillBits     int   // how many ones stand before EOI
@@ -166,9 +168,49 @@ func (w *bitWriter) coefficient(c code, run, value int) {
 	w.put(value, size)
 }
 
-func (w *bitWriter) ac(c code, block *[64]int) {
+// refined writes the bit low of coefficients: T.81, figure G.7, without runs of empty blocks.
+func (w *bitWriter) refined(c code, band []int, low int) {
+	size := func(k int) int { return max(band[k], -band[k]) >> low }
+	from, run := 0, 0 // the first coefficient that is not written, and the zeros since
+	// correct writes a bit of each coefficient that was not zero, up to a number of zeros.
+	correct := func(to, zeros int) {
+		for ; from < to && zeros > 0; from++ {
+			if size(from) > 1 {
+				w.put(size(from)&1, 1)
+			} else {
+				zeros--
+			}
+		}
+	}
+	for k, value := range band {
+		if size(k) == 0 {
+			run++
+		}
+		if size(k) != 1 {
+			continue
+		}
+		for ; run > 15; run -= 16 {
+			w.coefficient(c, 15, 0)
+			correct(k, 16)
+		}
+		symbol, sign := c[byte(run<<4|1)], 0
+		if value > 0 {
+			sign = 1
+		}
+		w.put(symbol[0]<<1|sign, symbol[1]+1)
+		correct(k, 64)
+		from, run = k+1, 0
+	}
+	if from < len(band) {
+		w.coefficient(c, 0, 0)
+		correct(len(band), 64)
+	}
+}
+
+// ac writes the coefficients from 1, or those of a band.
+func (w *bitWriter) ac(c code, band []int) {
 	run := 0
-	for _, value := range block[1:] {
+	for _, value := range band {
 		if value == 0 {
 			run++
 			continue
@@ -188,6 +230,12 @@ func (w *bitWriter) ac(c code, block *[64]int) {
 func (s sketch) write(t testing.TB, picture pixels) written {
 	t.Helper()
 	s.h, s.v, s.coarse = max(s.h, 1), max(s.v, 1), max(s.coarse, 1)
+	if s.sampling == nil {
+		s.sampling = [][2]int{{s.h, s.v}, {1, 1}, {1, 1}, {1, 1}}
+	}
+	for _, factors := range s.sampling { // the size refers to the largest
+		s.h, s.v = max(s.h, factors[0]), max(s.v, factors[1])
+	}
 	if s.tables == nil {
 		s.tables = usual(t)
 	}
@@ -218,33 +266,31 @@ func (s sketch) write(t testing.TB, picture pixels) written {
 
 	done := written{height: s.height, frame: len(w.out)}
 	frame := []byte{8, byte(s.height >> 8), byte(s.height), byte(s.width >> 8), byte(s.width), byte(s.components)}
-	sampling := func(c int) (h, v int) {
-		if c == 0 {
-			return s.h, s.v
-		}
-		return 1, 1
-	}
+	sampling := func(c int) (h, v int) { return s.sampling[c][0], s.sampling[c][1] }
 	for c := range s.components {
 		h, v := sampling(c)
 		frame = append(frame, byte(c+1), byte(h<<4|v), 0)
 	}
 	marker := byte(0xC0)
 	switch {
-	case s.style == "progressive":
+	case s.style == "progressive", s.style == "refined":
 		marker = 0xC2
 	case s.wide:
 		marker = 0xC1
 	}
 	w.out = append(w.out, segment(marker, frame...)...)
 
+	blocks := map[[3]int]*[64]int{}
 	block := func(c, bx, by int) *[64]int {
+		if b := blocks[[3]int{c, bx, by}]; b != nil {
+			return b
+		}
 		h, v := sampling(c)
-		stepX, stepY := s.h/h, s.v/v
 		var in [8][8]float64
 		for y := range 8 {
 			for x := range 8 {
-				px := min((bx*8+x)*stepX, s.width-1)
-				py := min((by*8+y)*stepY, s.height-1)
+				px := min((bx*8+x)*s.h/h, s.width-1)
+				py := min((by*8+y)*s.v/v, s.height-1)
 				in[y][x] = math.Round(min(max(picture(c, px, py), 0), 255)) - 128
 			}
 		}
@@ -253,27 +299,41 @@ func (s sketch) write(t testing.TB, picture pixels) written {
 		for i, at := range zigzag {
 			b[i] = int(math.Round(out[at[1]][at[0]] / float64(quant[i])))
 		}
+		blocks[[3]int{c, bx, by}] = &b
 		return &b
 	}
 	dc, ac := codes(s.tables[0]), codes(s.tables[1])
-	scan := func(components []int, from, to int) {
+	// The scan has the bits from high − 1 down to low, or all down to low if high is 0.
+	scanOf := func(components []int, from, to, high, low int) {
 		head := []byte{byte(len(components))}
 		for _, c := range components {
 			head = append(head, byte(c+1), 0)
 		}
-		w.out = append(w.out, segment(0xDA, append(head, byte(from), byte(to), 0)...)...)
+		done.scans = append(done.scans, len(w.out))
+		w.out = append(w.out, segment(0xDA, append(head, byte(from), byte(to), byte(high<<4|low))...)...)
 		if done.scan == 0 {
 			done.scan = len(w.out)
 		}
 		last := map[int]int{}
 		emit := func(c, bx, by int) {
-			b := block(c, bx, by)
+			b := *block(c, bx, by)
+			switch {
+			case high > 0 && from == 0:
+				w.put(b[0]>>low&1, 1)
+				return
+			case high > 0:
+				w.refined(ac, b[from:to+1], low)
+				return
+			}
 			if from == 0 {
-				w.coefficient(dc, 0, b[0]-last[c])
-				last[c] = b[0]
+				w.coefficient(dc, 0, b[0]>>low-last[c])
+				last[c] = b[0] >> low
 			}
 			if to > 0 {
-				w.ac(ac, b)
+				for k := range b {
+					b[k] = b[k] / (1 << low) // towards zero, other than DC (G.1.2.1, G.1.2.2)
+				}
+				w.ac(ac, b[max(from, 1):to+1])
 			}
 		}
 		ceil := func(a, b int) int { return (a + b - 1) / b }
@@ -304,6 +364,7 @@ func (s sketch) write(t testing.TB, picture pixels) written {
 		done.fillBits = w.flush()
 		done.lastFillByte = len(w.out) - 1
 	}
+	scan := func(components []int, from, to int) { scanOf(components, from, to, 0, 0) }
 	all := []int{0, 1, 2, 3}[:s.components]
 	switch s.style {
 	case "":
@@ -316,6 +377,17 @@ func (s sketch) write(t testing.TB, picture pixels) written {
 		scan(all, 0, 0)
 		for _, c := range all {
 			scan([]int{c}, 1, 63)
+		}
+	case "refined": // as libjpeg writes, but for the runs of empty blocks
+		scanOf(all, 0, 0, 0, 1)
+		for _, c := range all {
+			scanOf([]int{c}, 1, 5, 0, 2)
+			scanOf([]int{c}, 6, 63, 0, 2)
+			scanOf([]int{c}, 1, 63, 2, 1)
+		}
+		scanOf(all, 0, 0, 1, 0)
+		for _, c := range all {
+			scanOf([]int{c}, 1, 63, 1, 0)
 		}
 	}
 	done.end = len(w.out)

@@ -10,29 +10,35 @@ import (
 // passed to Open, which must not change.
 type Photo struct {
 	Width, Height int  // in pixels as stored; EXIF does not rotate
-	Ordinary      bool // reports whether Quarter can read the file
+	Ordinary      bool // reports whether one sequential scan has the whole picture
 
 	data       []byte
 	firstSOS   int // offset at which the search for the first scan header begins
-	scan       int // offset of the entropy-coded data
 	frame      byte
 	components []component
 	quant      [4]*[64]uint16 // in zigzag order
 	dc, ac     [4][]byte      // Huffman tables as in the file
 	interval   int            // MCUs between restart markers, or 0
-	adobe, rgb bool
+	jfif       bool
+	adobe      bool
+	transform  byte // Adobe's colour transform
+
+	standardTables bool // reports whether the Huffman tables are those of K.3, because the file has none
 }
 
 // component is one component of the picture, such as luminance.
 type component struct {
-	id, quant, dc, ac byte
-	h, v              int // sampling factors
+	id, quant byte
+	h, v      int // sampling factors
 }
 
 // Open reads the header. It allocates little memory, whatever size the header claims. The
-// error is ErrNotJPEG or a Damage. Open ignores metadata, because odd metadata is no reason
-// to refuse a photograph.
+// error is ErrNotJPEG, a Damage or an Unsupported. Open ignores metadata, because odd
+// metadata is no reason to refuse a photograph.
 func Open(data []byte) (*Photo, error) {
+	if len(data) == 0 {
+		return nil, damage("the file is empty")
+	}
 	if len(data) < 3 || data[0] != 0xFF || data[1] != soi || data[2] != 0xFF {
 		return nil, ErrNotJPEG
 	}
@@ -41,8 +47,10 @@ func Open(data []byte) (*Photo, error) {
 		marker, body, next, err := segment(data, at)
 		switch {
 		case err != nil:
+		case marker == soi:
+			err = damage("the header of the file has a second SOI marker (FFD8), at byte %d: a photograph has one", next-2)
 		case marker == sos:
-			p.firstSOS, p.scan = at, next
+			p.firstSOS = at
 			return p, p.start(body)
 		case marker == eoi:
 			err = damage("the file holds no picture")
@@ -62,10 +70,22 @@ func (p *Photo) start(scan []byte) error {
 	case p.frame == 0:
 		return damage("the file has no frame header")
 	case len(p.components) == 4 && !p.adobe:
-		return damage("the file has four components and no Adobe marker that tells their colours")
+		return unsupported("a file of four components (CMYK) without Adobe's marker, which tells their colours, is not read")
 	}
-	p.Ordinary = p.readScan(scan) && p.ordinary()
+	if p.frame != sof2 && !p.hasTables() {
+		p.standardTables = true
+		if err := p.readHuffman([]byte(standardTables)); err != nil {
+			return err
+		}
+	}
+	p.Ordinary = p.frame != sof2 && len(scan) > 0 && int(scan[0]) == len(p.components)
 	return nil
+}
+
+// hasTables reports whether the header has a Huffman table.
+func (p *Photo) hasTables() bool {
+	isTable := func(table []byte) bool { return table != nil }
+	return slices.ContainsFunc(p.dc[:], isTable) || slices.ContainsFunc(p.ac[:], isTable)
 }
 
 // readSegment reads one segment of the header. It refuses an unexpected marker, because
@@ -81,8 +101,9 @@ func (p *Photo) readSegment(marker byte, body []byte) error {
 	case marker == dri:
 		return damage("the file has a restart interval of %d bytes, not 2", len(body))
 	case marker == adob && bytes.HasPrefix(body, []byte("Adobe")) && len(body) >= 12:
-		p.adobe = true
-		p.rgb = p.rgb || body[11] == 0
+		p.adobe, p.transform = true, body[11]
+	case marker == app0 && bytes.HasPrefix(body, []byte("JFIF\x00")):
+		p.jfif = true
 	case marker >= app0 && marker <= appF || marker == com:
 	case marker == sof0 || marker == sof1 || marker == sof2:
 		if p.frame != 0 {
@@ -90,12 +111,29 @@ func (p *Photo) readSegment(marker byte, body []byte) error {
 		}
 		p.frame = marker
 		return p.readFrame(body)
-	case marker > sof2 && marker <= 0xCF && marker != jpg && marker != dac:
-		return damage("the frame of the file is of the kind SOF%d: baseline, extended sequential and progressive files in Huffman code can be read", marker-sof0)
 	default:
+		if coding := unreadCoding(marker); coding != "" {
+			return unsupported("%s is not read", coding)
+		}
 		return damage("the header of the file has the marker FF%02X, which no photograph has there", marker)
 	}
 	return nil
+}
+
+// unreadCoding returns the name of the coding of a file with a marker in its header (table
+// B.1), or "" if the marker names no coding.
+func unreadCoding(marker byte) string {
+	switch marker {
+	case 0xC3, 0xCB:
+		return "lossless coding"
+	case 0xC9, 0xCA, dac:
+		return "arithmetic coding"
+	case 0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, dhp:
+		return "hierarchical coding"
+	case jls:
+		return "JPEG-LS"
+	}
+	return ""
 }
 
 // readQuant reads quantization tables (B.2.4.1).
@@ -149,14 +187,17 @@ func (p *Photo) readFrame(body []byte) error {
 	}
 	p.Height = int(binary.BigEndian.Uint16(body[1:]))
 	p.Width = int(binary.BigEndian.Uint16(body[3:]))
-	if p.Width == 0 || p.Height == 0 {
+	if p.Width == 0 {
 		return damage("the frame header says %d × %d pixels", p.Width, p.Height)
 	}
+	if p.Height == 0 {
+		return unsupported("a height that follows the picture (DNL), with 0 in the frame header, is not read")
+	}
 	if body[0] != 8 {
-		return damage("the file has %d bits a sample: 8 can be read", body[0])
+		return unsupported("a file of %d bits a sample is not read", body[0])
 	}
 	if n := body[5]; n != 1 && n != 3 && n != 4 {
-		return damage("the file has %d components: 1, 3 or 4 can be read", n)
+		return unsupported("a file of %d components is not read", n)
 	}
 	for c := body[6:]; len(c) > 0; c = c[3:] {
 		next := component{id: c[0], h: int(c[1] >> 4), v: int(c[1] & 15), quant: c[2]}
@@ -171,47 +212,14 @@ func (p *Photo) readFrame(body []byte) error {
 	return nil
 }
 
-// readScan reads a scan header (B.2.3). It reports whether the scan has all components, in
-// the order of the frame, with all coefficients.
-func (p *Photo) readScan(body []byte) bool {
-	n := len(p.components)
-	if len(body) != 4+2*n || int(body[0]) != n {
-		return false
-	}
-	for i := range p.components {
-		c := &p.components[i]
-		if body[1+2*i] != c.id {
-			return false
-		}
-		c.dc, c.ac = body[2+2*i]>>4, body[2+2*i]&15
-	}
-	return bytes.Equal(body[1+2*n:], []byte{0, 63, 0})
-}
-
-// ordinary reports whether Quarter can read the frame.
-func (p *Photo) ordinary() bool {
-	maxTable := byte(3)
-	switch p.frame {
-	case sof0:
-		maxTable = 1 // table B.5
-	case sof2:
-		return false
+// largest returns the largest sampling factors of the components, to which the size of the
+// picture refers (A.1.1). The MCU of one component is one block (A.2.2).
+func (p *Photo) largest() (h, v int) {
+	if len(p.components) == 1 {
+		return 1, 1
 	}
 	for _, c := range p.components {
-		if c.quant > 3 || c.dc > maxTable || c.ac > maxTable {
-			return false
-		}
+		h, v = max(h, c.h), max(v, c.v)
 	}
-	switch c := p.components; len(c) {
-	case 1:
-		return true
-	case 3:
-		if p.rgb || p.namedRGB() {
-			return false
-		}
-		return (c[0].h == 1 || c[0].h == 2) && (c[0].v == 1 || c[0].v == 2) &&
-			c[1].h == 1 && c[1].v == 1 && c[2].h == 1 && c[2].v == 1
-	default:
-		return false
-	}
+	return h, v
 }

@@ -14,15 +14,41 @@ const minHole = 128
 // blocks in which each coefficient is −1, as in no picture. But zeros stand for empty blocks
 // if the shortest AC code of each component is the end of the block, as in mostly black files
 // with their own tables. hole then returns nil.
-func (s *scan) hole() error {
-	zerosAreEmptyBlocks := true
-	for _, p := range s.planes {
-		zerosAreEmptyBlocks = zerosAreEmptyBlocks && p.ac.next(0).advance() > blockEnd
+func (d *decoder) hole() error {
+	if d.scan.zeroBits.isHole {
+		return damage("the file has a hole in scan %d: the lowest bits of many blocks are zeros", d.scanNumber)
 	}
-	if zerosAreEmptyBlocks {
+	if d.zerosAreEmptyBlocks() {
 		return nil
 	}
-	data := s.data[s.photo.scan:s.src]
+	if from, n := longZeros(d.data[d.scan.start:d.dataEnd]); n > 0 {
+		return damage("the file has a hole: there are %d zeros from byte %d", n, d.scan.start+from)
+	}
+	return nil
+}
+
+// zerosAreEmptyBlocks reports whether a code of zero bits is an empty block in the scan: the
+// end of the block, or no difference of DC. A scan of the lowest bits of DC has no codes.
+func (d *decoder) zerosAreEmptyBlocks() bool {
+	for _, p := range d.scan.planes {
+		switch d.scan.mode {
+		case firstDC:
+			if e := p.dc.next(0); e == 0 || e.size() > 0 {
+				return false
+			}
+		case refinedDC:
+		default:
+			if e := p.ac.next(0); e.advance() <= blockEnd || e.size() > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// longZeros returns the offset and the length of the first run of at least minHole zero bytes,
+// or a length of 0.
+func longZeros(data []byte) (from, n int) {
 	for at := 0; at+8 <= len(data); at += minHole / 2 { // at least one step falls into each hole
 		if binary.NativeEndian.Uint64(data[at:]) != 0 {
 			continue
@@ -35,8 +61,8 @@ func (s *scan) hole() error {
 			to++
 		}
 		if to-from >= minHole {
-			return damage("the file has a hole: there are %d zeros from byte %d", to-from, s.photo.scan+from)
+			return from, to - from
 		}
 	}
-	return nil
+	return 0, 0
 }

@@ -21,12 +21,38 @@ type huffman struct {
 	limit   [17]uint32
 	offset  [17]int32
 	symbols []byte
-	entryOf func(length uint, symbol byte) entry
+	meaning meaning
 
 	// skip decodes several AC coefficients without their values. It is indexed by the next
 	// bits, and combines all symbols whose codes lie in these bits into one entry with size
 	// 0. If no symbol does, the entry leads past the end of the block from every position.
-	skip [1 << skipBits]uint16
+	// It is nil before buildSkip.
+	skip *[1 << skipBits]uint16
+}
+
+// meaning is what the symbols of a table stand for.
+type meaning byte
+
+const (
+	meaningDC      meaning = iota
+	meaningAC              // of a sequential scan
+	meaningFirst           // AC in the first scan of a band
+	meaningRefined         // AC in a further scan of a band
+)
+
+// entryOf returns the entry of a code of a length, or 0 for a symbol that makes no sense.
+func (m meaning) entryOf(length uint, symbol byte) entry {
+	switch m {
+	case meaningDC:
+		return entryDC(length, symbol)
+	case meaningAC:
+		return entryAC(length, symbol)
+	case meaningRefined:
+		if symbol&15 > 1 {
+			return 0
+		}
+	}
+	return entryBand(length, symbol)
 }
 
 // entry is the effect of a symbol:
@@ -74,17 +100,29 @@ func entryAC(length uint, symbol byte) entry {
 	return entry(size<<14 | advance<<6 | (length + size))
 }
 
+// entryBand returns the entry of an AC code of a progressive scan (G.1.2.2). A symbol of size 0
+// is the end of the band in a number of blocks, except for zeroRun.
+func entryBand(length uint, symbol byte) entry {
+	if symbol&15 == 0 && symbol != zeroRun {
+		size := uint(symbol >> 4)
+		return entry(size<<14 | (blockEnd+1)<<6 | (length + size))
+	}
+	return entryAC(length, symbol)
+}
+
+// run returns the number of blocks of an end of a band (figure G.4).
+func (e entry) run(bits uint64) int {
+	return 1<<e.size() + int(bits>>(-e.bits()&63)&(1<<e.size()-1))
+}
+
 const (
 	endOfBlock = 0x00
 	zeroRun    = 0xF0 // sixteen zeros without a value
 )
 
 // newHuffman returns the decoder of a table in DHT: 16 counts, then the symbols.
-func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*huffman, error) {
-	if table == nil {
-		return nil, damage("a Huffman table is missing")
-	}
-	h := &huffman{symbols: table[16:], entryOf: entryOf}
+func newHuffman(table []byte, m meaning) (*huffman, error) {
+	h := &huffman{symbols: table[16:], meaning: m}
 	code, index := 0, 0
 	for length := 1; length <= 16; length++ {
 		h.offset[length] = int32(index - code)
@@ -93,7 +131,7 @@ func newHuffman(table []byte, entryOf func(length uint, symbol byte) entry) (*hu
 				return nil, damage("a Huffman table has more codes than there can be")
 			}
 			if length <= lookupBits {
-				e, first := entryOf(uint(length), h.symbols[index]), code<<(lookupBits-length)
+				e, first := m.entryOf(uint(length), h.symbols[index]), code<<(lookupBits-length)
 				for i := range 1 << (lookupBits - length) {
 					h.lookup[first+i] = e
 				}
@@ -120,7 +158,7 @@ func (h *huffman) nextLong(bits uint64) entry {
 	code := uint32(bits >> 48)
 	for length := uint(1); length <= 16; length++ {
 		if code < h.limit[length] {
-			return h.entryOf(length, h.symbols[int32(code>>(16-length))+h.offset[length]])
+			return h.meaning.entryOf(length, h.symbols[int32(code>>(16-length))+h.offset[length]])
 		}
 	}
 	return 0
@@ -135,6 +173,7 @@ func atBlockEnd(to int) bool { return (to-65)&64 != 0 }
 
 // buildSkip fills h.skip.
 func (h *huffman) buildSkip() {
+	h.skip = new([1 << skipBits]uint16)
 	for window := range h.skip {
 		var used uint
 		advance := 0

@@ -3,7 +3,6 @@ package jpegscan_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -16,11 +15,24 @@ import (
 )
 
 func read(data []byte) (image.Image, error) {
+	m, _, err := readMarked(data)
+	return m, err
+}
+
+func readMarked(data []byte) (image.Image, []jpegscan.Warning, error) {
 	photo, err := jpegscan.Open(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return photo.Quarter(context.Background())
+}
+
+func readWhole(data []byte) (image.Image, []jpegscan.Warning, error) {
+	photo, err := jpegscan.Open(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	return photo.Whole(context.Background())
 }
 
 type plane struct {
@@ -102,6 +114,27 @@ func compare(t *testing.T, quarter, whole image.Image) (compared, left int) {
 	return compared, left
 }
 
+// compareWhole holds a picture at full scale against the standard library's: both
+// round each pixel.
+func compareWhole(t *testing.T, got, want image.Image) {
+	t.Helper()
+	ours, theirs := planesOf(got), planesOf(want)
+	for c, from := range theirs {
+		to := ours[c]
+		if to.width != from.width || to.height != from.height {
+			t.Fatalf("plane %d: got %d × %d pixels, want %d × %d", c, to.width, to.height, from.width, from.height)
+		}
+		for y := range from.height {
+			for x := range from.width {
+				got, want := to.pix[y*to.stride+x], from.pix[y*from.stride+x]
+				if max(got, want)-min(got, want) > 1 {
+					t.Fatalf("plane %d, pixel %d, %d: got %d, want %d ± 1", c, x, y, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestQuarter_IsTheStandardLibrarysPictureReduced(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var compared, left int
@@ -122,6 +155,11 @@ func TestQuarter_IsTheStandardLibrarysPictureReduced(t *testing.T) {
 		}
 		c, l := compare(t, quarter, whole)
 		compared, left = compared+c, left+l
+		ours, _, err := readWhole(file)
+		if err != nil {
+			t.Fatalf("picture %d, %+v: Whole = %v", i, s, err)
+		}
+		compareWhole(t, ours, whole)
 		if t.Failed() {
 			t.Fatalf("picture %d, %+v", i, s)
 		}
@@ -162,26 +200,88 @@ func TestQuarter_ReadsWhatTheStandardLibraryWrites(t *testing.T) {
 	}
 }
 
-func TestOpen_SaysWhatIsNotOrdinary(t *testing.T) {
+func TestOpen_SaysWhatIsOrdinary(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	adobe := []byte("\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00")
-	for name, s := range map[string]sketch{
-		"a scan to each component": {components: 3, style: "scans"},
-		"progressive":              {components: 3, style: "progressive"},
-		"four components":          {components: 4, before: adobe},
-		"RGB":                      {components: 3, before: adobe},
-		"three to one":             {components: 3, h: 3},
+	for name, c := range map[string]struct {
+		sketch
+		want bool
+	}{
+		"one scan":                 {sketch{components: 3, h: 2, v: 2}, true},
+		"grey":                     {sketch{components: 1}, true},
+		"a scan to each component": {sketch{components: 3, style: "scans"}, false},
+		"progressive":              {sketch{components: 3, style: "progressive"}, false},
+		"four components":          {sketch{components: 4, before: adobe(0)}, true},
+		"RGB":                      {sketch{components: 3, before: adobe(0)}, true},
 	} {
-		s.width, s.height = 40, 30
-		photo, err := jpegscan.Open(s.write(t, scenery(random, 9)).data)
+		c.width, c.height = 40, 30
+		photo, err := jpegscan.Open(c.write(t, scenery(random, 9)).data)
 		if err != nil {
 			t.Fatalf("Open %s: got %v, want no error", name, err)
 		}
-		if photo.Ordinary || photo.Width != 40 || photo.Height != 30 {
-			t.Errorf("%s: ordinary: %v, %d × %d", name, photo.Ordinary, photo.Width, photo.Height)
+		if photo.Ordinary != c.want || photo.Width != 40 || photo.Height != 30 {
+			t.Errorf("%s: got ordinary: %v, %d × %d, want %v, 40 × 30", name, photo.Ordinary, photo.Width, photo.Height, c.want)
 		}
-		if _, err := photo.Quarter(context.Background()); !errors.Is(err, jpegscan.ErrNotOrdinary) {
-			t.Errorf("Quarter of %s: got %v, want %v", name, err, jpegscan.ErrNotOrdinary)
+	}
+}
+
+// adobe returns Adobe's marker with a colour transform.
+func adobe(transform byte) []byte {
+	return append([]byte("\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00"), transform)
+}
+
+// TestWhole_IsTheStandardLibrarysPicture compares kinds of file that are not a camera's.
+func TestWhole_IsTheStandardLibrarysPicture(t *testing.T) {
+	random := rand.New(rand.NewPCG(25, 26))
+	jfif := []byte("\xFF\xE0\x00\x07JFIF\x00")
+	for _, style := range []string{"", "scans", "progressive", "refined"} {
+		for name, s := range map[string]sketch{
+			"grey":                {components: 1},
+			"4:4:4":               {components: 3},
+			"4:2:0":               {components: 3, h: 2, v: 2},
+			"4:1:0":               {components: 3, h: 4, v: 2},
+			"4:4:4 with restarts": {components: 3, interval: 3},
+			"RGB":                 {components: 3, before: adobe(0)},
+			"RGB and JFIF":        {components: 3, before: append(jfif, adobe(0)...)},
+			"CMYK":                {components: 4, before: adobe(0)},
+			"YCbCrK":              {components: 4, before: adobe(2)},
+			"YCbCrK, 2 × 2":       {components: 4, before: adobe(2), sampling: [][2]int{{2, 2}, {1, 1}, {1, 1}, {2, 2}}},
+		} {
+			for range 4 {
+				s.style, s.coarse = style, 1+8*random.Float64()
+				s.width, s.height = 20+random.IntN(90), 20+random.IntN(90)
+				data := s.write(t, scenery(random, 50)).data
+				want, err := jpeg.Decode(bytes.NewReader(data))
+				if err != nil {
+					t.Fatalf("%q, %s: image/jpeg: %v", style, name, err)
+				}
+				got, warnings, err := readWhole(data)
+				if err != nil || warnings != nil {
+					t.Errorf("%q, %s: got the warnings %q and %v, want none", style, name, warnings, err)
+					continue
+				}
+				compareColours(t, fmt.Sprintf("%q, %s", style, name), got, want)
+			}
+		}
+	}
+}
+
+// compareColours compares two pictures as RGB.
+func compareColours(t *testing.T, name string, got, want image.Image) {
+	t.Helper()
+	if got.Bounds() != want.Bounds() {
+		t.Errorf("%s: got %v, want %v", name, got.Bounds(), want.Bounds())
+		return
+	}
+	for y := range got.Bounds().Dy() {
+		for x := range got.Bounds().Dx() {
+			r1, g1, b1, _ := got.At(x, y).RGBA()
+			r2, g2, b2, _ := want.At(x, y).RGBA()
+			for c, pair := range [][2]uint32{{r1, r2}, {g1, g2}, {b1, b2}} {
+				if got, want := int(pair[0]>>8), int(pair[1]>>8); max(got-want, want-got) > 5 {
+					t.Errorf("%s: pixel %d, %d, colour %d: got %d, want %d ± 5", name, x, y, c, got, want)
+					return
+				}
+			}
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 
 const (
 	window = 64 << 10
-	// maxMCU is more than the bytes of any MCU: 6 blocks of a DC code (16 + 11 bits) and
-	// 63 AC codes (16 + 10 bits) have 1,249 bytes.
-	maxMCU = 1280
+	// maxMCU is more than the bytes of any MCU: 10 blocks of a DC code (16 + 11 bits) and
+	// 63 AC codes (16 + 10 bits) have 2,082 bytes.
+	maxMCU = 2112
 )
 
 // reader reads the bits between two markers. It removes the stuffed zeros (T.81, B.1.1.5)
@@ -25,8 +25,10 @@ type reader struct {
 	pos  int // offset in window of the next byte for bits
 	end  int // offset in window of the end of its bytes
 
-	closed bool // reports whether the window holds the last byte before a marker
-	marker byte // the marker after the last byte, or 0 at the end of the file
+	closed  bool // reports whether the window holds the last byte before a marker
+	marker  byte // the marker after the last byte, or 0 at the end of the file
+	eof     bool // reports whether the file ends, instead of a marker
+	dataEnd int  // offset in data after the last byte, if closed
 
 	// The window has extra space, because a block may be read past the end before the
 	// check.
@@ -35,7 +37,7 @@ type reader struct {
 
 // open starts reading at an offset of the data.
 func (r *reader) open(src int) {
-	r.src, r.bits, r.n, r.pos, r.end, r.closed = src, 0, 0, 0, 0, false
+	r.src, r.bits, r.n, r.pos, r.end, r.closed, r.eof = src, 0, 0, 0, 0, false, false
 	r.fill()
 }
 
@@ -61,7 +63,7 @@ func (r *reader) fill() {
 		r.src += clean
 		switch {
 		case r.src == len(r.data):
-			r.closed, r.marker = true, 0
+			r.closed, r.marker, r.eof, r.dataEnd = true, 0, true, r.src
 			return
 		case clean == len(rest):
 			return
@@ -70,12 +72,13 @@ func (r *reader) fill() {
 			r.end++
 			r.src += 2
 		default:
+			r.closed, r.dataEnd = true, r.src
 			// Any number of bytes 0xFF may precede a marker (B.1.1.2).
 			for r.src < len(r.data) && r.data[r.src] == 0xFF {
 				r.src++
 			}
-			r.closed, r.marker = true, 0
-			if r.src < len(r.data) {
+			r.marker, r.eof = 0, r.src == len(r.data)
+			if !r.eof {
 				r.marker = r.data[r.src]
 				r.src++
 			}
@@ -88,20 +91,25 @@ func (r *reader) fill() {
 // was read past the end.
 func (r *reader) remainingBits() int { return (r.end-r.pos)*8 + int(r.n) }
 
-// endsWithPadding reports whether only padding remains, that is less than a byte of ones.
-func (r *reader) endsWithPadding() bool {
-	r.ensureMCU()
-	remainingBits := r.remainingBits()
-	if !r.closed || remainingBits < 0 || remainingBits > 7 {
-		return false
-	}
-	r.refill()
-	return ^r.bits>>(64-remainingBits) == 0
-}
-
 // refill fills bits to at least 56 bits.
 func (r *reader) refill() {
 	r.bits |= binary.BigEndian.Uint64(r.window[r.pos:]) >> r.n
 	r.pos += int(63-r.n) >> 3
 	r.n |= 56
+}
+
+// drop removes n read bits.
+func (r *reader) drop(n uint) {
+	r.bits <<= n
+	r.n -= n
+}
+
+// bit reads a bit.
+func (r *reader) bit() bool {
+	if r.n == 0 {
+		r.refill()
+	}
+	isSet := r.bits>>63 != 0
+	r.drop(1)
+	return isSet
 }

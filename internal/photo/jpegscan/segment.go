@@ -20,10 +20,13 @@ const (
 	eoi  = 0xD9
 	sos  = 0xDA
 	dqt  = 0xDB
+	dnl  = 0xDC
 	dri  = 0xDD
+	dhp  = 0xDE // begins a hierarchical file
 	app0 = 0xE0
 	adob = 0xEE // APP14: Adobe's colour transform
 	appF = 0xEF
+	jls  = 0xF7 // the frame of JPEG-LS: ITU-T T.87, C.1
 	com  = 0xFE
 )
 

@@ -1,7 +1,6 @@
 package jpegscan
 
-// Work is the work of image/jpeg for a photograph, counted from markers without decoding a
-// block.
+// Work is the work of decoding a photograph, counted from markers without decoding a block.
 type Work struct {
 	Scans int // in the file
 
@@ -9,31 +8,12 @@ type Work struct {
 	// of the picture. A scan may visit a block without bits in the file: 15 bits can stand
 	// for 32,767 empty blocks (G.1.2.2).
 	Blocks, Picture int64
-
-	// Bytes is the memory that the decoder allocates: a byte for each sample, 4 bytes more
-	// for each coefficient of a progressive file, and 4 bytes for each pixel if the picture
-	// is Converted.
-	Bytes int64
-
-	Converted bool // to RGB or CMYK
 }
 
-// Work counts the work of image/jpeg. It reads the headers of all scans up to EOI, or up to
-// the marker at which image/jpeg stops.
+// Work counts the work. It reads the headers of all scans up to EOI, or up to a marker at
+// which decoding stops.
 func (p *Photo) Work() Work {
-	const block = 64 // samples
-	var w Work
-	for _, c := range p.components {
-		w.Picture += p.blocks(c)
-	}
-	w.Bytes = w.Picture * block
-	if p.frame == sof2 {
-		w.Bytes += w.Picture * block * 4
-	}
-	w.Converted = p.rgb || len(p.components) == 4 || p.namedRGB()
-	if w.Converted {
-		w.Bytes += 4 * int64(p.Width) * int64(p.Height)
-	}
+	w := Work{Picture: p.picture()}
 	for at := p.firstSOS; ; {
 		marker, body, next, err := segment(p.data, at)
 		switch {
@@ -47,20 +27,48 @@ func (p *Photo) Work() Work {
 	}
 }
 
+// picture returns the number of blocks of the picture.
+func (p *Photo) picture() (blocks int64) {
+	for _, c := range p.components {
+		blocks += p.blocks(c)
+	}
+	return blocks
+}
+
+// Bytes returns the memory that Quarter or Whole allocates, without about 100 kB: a byte for
+// each pixel of a component, 2 bytes for each coefficient of a progressive file, and a byte for
+// each pixel of a plane if no subsampling of package image fits or the colours are converted.
+func (p *Photo) Bytes(whole bool) int64 {
+	const block = 64 // samples
+	side := int64(quarterSide)
+	if whole {
+		side = wholeSide
+	}
+	bytes := p.picture() * side * side
+	if p.frame == sof2 {
+		bytes += p.picture() * block * 2
+	}
+	if _, ok := p.ratio(); p.colours() != grey && (!ok || p.colours() != yCbCr) {
+		width, height := ceil(p.Width*int(side), 8), ceil(p.Height*int(side), 8)
+		bytes += int64(len(p.components)) * int64(width) * int64(height)
+	}
+	return bytes
+}
+
 // blocks returns the number of blocks of a component in all MCUs of the picture.
 func (p *Photo) blocks(c component) int64 {
-	first := p.components[0]
-	if len(p.components) == 1 { // the MCU of one component is one block (A.2.2)
-		c, first = component{h: 1, v: 1}, component{h: 1, v: 1}
+	h, v := p.largest()
+	if len(p.components) == 1 {
+		c = component{h: 1, v: 1}
 	}
-	cols, rows := ceil(p.Width, 8*first.h), ceil(p.Height, 8*first.v)
+	cols, rows := ceil(p.Width, 8*h), ceil(p.Height, 8*v)
 	return int64(cols) * int64(rows) * int64(c.h*c.v)
 }
 
 // scanBlocks returns the number of blocks that a scan with a header visits.
 func (p *Photo) scanBlocks(header []byte) (blocks int64) {
 	if len(header) < 1 || len(header) < 1+2*int(header[0]) {
-		return 0 // image/jpeg refuses the scan
+		return 0 // decoding stops
 	}
 	for i := range int(header[0]) {
 		for _, c := range p.components {
@@ -70,10 +78,4 @@ func (p *Photo) scanBlocks(header []byte) (blocks int64) {
 		}
 	}
 	return blocks
-}
-
-// namedRGB reports whether the ids of the components are R, G and B.
-func (p *Photo) namedRGB() bool {
-	c := p.components
-	return len(c) == 3 && c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B'
 }

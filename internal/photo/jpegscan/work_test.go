@@ -71,21 +71,22 @@ func TestOpen_AFrameThatNoReaderReadsIsRefused(t *testing.T) {
 
 func TestWork_CountsTheScansAndTheirBlocks(t *testing.T) {
 	random := rand.New(rand.NewPCG(19, 20))
-	adobe := []byte("\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00")
 	thumbnail := []byte("\xFF\xE1\x00\x0A\xFF\xDA\xFF\xDA\xFF\xDA\xFF\xD9")
 	// 40 × 30 pixels are 5 × 4 blocks, and 3 × 2 MCUs of 16 × 16 pixels.
 	for name, c := range map[string]struct {
 		sketch
-		want jpegscan.Work
+		want           jpegscan.Work
+		whole, quarter int64 // bytes
 	}{
-		"ordinary":             {sketch{components: 3, h: 2, v: 2}, jpegscan.Work{Scans: 1, Blocks: 36, Picture: 36, Bytes: 36 * 64}},
-		"grey, 2 × 2 of none":  {sketch{components: 1, h: 2, v: 2}, jpegscan.Work{Scans: 1, Blocks: 20, Picture: 20, Bytes: 20 * 64}},
-		"a scan to each":       {sketch{components: 3, style: "scans"}, jpegscan.Work{Scans: 3, Blocks: 60, Picture: 60, Bytes: 60 * 64}},
-		"progressive":          {sketch{components: 3, h: 2, v: 2, style: "progressive"}, jpegscan.Work{Scans: 4, Blocks: 72, Picture: 36, Bytes: 36 * 64 * 5}},
-		"with restart markers": {sketch{components: 3, style: "progressive", interval: 2}, jpegscan.Work{Scans: 4, Blocks: 120, Picture: 60, Bytes: 60 * 64 * 5}},
-		"with a thumbnail":     {sketch{components: 3, style: "scans", before: thumbnail}, jpegscan.Work{Scans: 3, Blocks: 60, Picture: 60, Bytes: 60 * 64}},
-		"RGB":                  {sketch{components: 3, before: adobe}, jpegscan.Work{Scans: 1, Blocks: 60, Picture: 60, Bytes: 60*64 + 4*40*30, Converted: true}},
-		"CMYK, progressive":    {sketch{components: 4, before: adobe, style: "progressive"}, jpegscan.Work{Scans: 5, Blocks: 160, Picture: 80, Bytes: 80*64*5 + 4*40*30, Converted: true}},
+		"ordinary":             {sketch{components: 3, h: 2, v: 2}, jpegscan.Work{Scans: 1, Blocks: 36, Picture: 36}, 36 * 64, 36 * 4},
+		"grey, 2 × 2 of none":  {sketch{components: 1, h: 2, v: 2}, jpegscan.Work{Scans: 1, Blocks: 20, Picture: 20}, 20 * 64, 20 * 4},
+		"a scan to each":       {sketch{components: 3, style: "scans"}, jpegscan.Work{Scans: 3, Blocks: 60, Picture: 60}, 60 * 64, 60 * 4},
+		"progressive":          {sketch{components: 3, h: 2, v: 2, style: "progressive"}, jpegscan.Work{Scans: 4, Blocks: 72, Picture: 36}, 36 * 64 * 3, 36 * (4 + 128)},
+		"with restart markers": {sketch{components: 3, style: "progressive", interval: 2}, jpegscan.Work{Scans: 4, Blocks: 120, Picture: 60}, 60 * 64 * 3, 60 * (4 + 128)},
+		"with a thumbnail":     {sketch{components: 3, style: "scans", before: thumbnail}, jpegscan.Work{Scans: 3, Blocks: 60, Picture: 60}, 60 * 64, 60 * 4},
+		"unlike sampling":      {sketch{components: 3, sampling: [][2]int{{2, 2}, {1, 1}, {1, 2}}}, jpegscan.Work{Scans: 1, Blocks: 42, Picture: 42}, 42*64 + 3*40*30, 42*4 + 3*10*8},
+		"RGB":                  {sketch{components: 3, before: adobe(0)}, jpegscan.Work{Scans: 1, Blocks: 60, Picture: 60}, 60*64 + 3*40*30, 60*4 + 3*10*8},
+		"CMYK, progressive":    {sketch{components: 4, before: adobe(0), style: "progressive"}, jpegscan.Work{Scans: 5, Blocks: 160, Picture: 80}, 80*64*3 + 4*40*30, 80*(4+128) + 4*10*8},
 	} {
 		c.width, c.height = 40, 30
 		photo, err := jpegscan.Open(c.write(t, scenery(random, 9)).data)
@@ -95,6 +96,9 @@ func TestWork_CountsTheScansAndTheirBlocks(t *testing.T) {
 		}
 		if got := photo.Work(); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+		if whole, quarter := photo.Bytes(true), photo.Bytes(false); whole != c.whole || quarter != c.quarter {
+			t.Errorf("%s: got %d bytes for the whole and %d for a quarter, want %d and %d", name, whole, quarter, c.whole, c.quarter)
 		}
 	}
 }

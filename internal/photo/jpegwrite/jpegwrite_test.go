@@ -128,7 +128,7 @@ func TestEncode_AnySizeIsReadBackByTheStrictDecoder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := photo.Quarter(context.Background()); err != nil {
+		if _, _, err := photo.Quarter(context.Background()); err != nil {
 			t.Errorf("quarter of a %T of %v: got %v, want no error", m, size, err)
 		}
 		if got := decode(t, file); got.Bounds().Size() != size || got.ColorModel() != m.ColorModel() {

@@ -1,8 +1,8 @@
 package thumbnail
 
 import (
+	"fmt"
 	"image"
-	"image/color"
 )
 
 // picture is a photograph in JPEG's form: a plane of luminance, and for colour
@@ -21,7 +21,7 @@ type plane struct {
 	perX, perY    int // pixels of luminance per pixel of this plane
 }
 
-// newPicture returns width × height pixels of an image.
+// newPicture returns width × height pixels of an image of package jpegscan.
 func newPicture(m image.Image, width, height float64) picture {
 	b := m.Bounds()
 	p := picture{width: width, height: height}
@@ -37,7 +37,7 @@ func newPicture(m image.Image, width, height float64) picture {
 			{m.Cr, m.CStride, w, h, perX, perY},
 		}
 	default:
-		return newPicture(toYCbCr(m), width, height)
+		panic(fmt.Sprintf("thumbnail: the picture is an %T", m))
 	}
 	return p
 }
@@ -56,41 +56,6 @@ func subsampling(ratio image.YCbCrSubsampleRatio) (x, y int) {
 		return 4, 2
 	default:
 		return 1, 1
-	}
-}
-
-// toYCbCr converts an image of another type, such as RGB or CMYK.
-func toYCbCr(m image.Image) *image.YCbCr {
-	b := m.Bounds()
-	out := image.NewYCbCr(image.Rect(0, 0, b.Dx(), b.Dy()), image.YCbCrSubsampleRatio444)
-	at := colours(m)
-	for y := range b.Dy() {
-		for x := range b.Dx() {
-			i := y*out.YStride + x
-			out.Y[i], out.Cb[i], out.Cr[i] = color.RGBToYCbCr(at(b.Min.X+x, b.Min.Y+y))
-		}
-	}
-	return out
-}
-
-// colours returns a function that returns the colour of a pixel. For the image types of
-// image/jpeg the function allocates nothing, unlike image.Image.At.
-func colours(m image.Image) func(x, y int) (r, g, b byte) {
-	switch m := m.(type) {
-	case *image.RGBA:
-		return func(x, y int) (r, g, b byte) {
-			c := m.RGBAAt(x, y)
-			return c.R, c.G, c.B
-		}
-	case *image.CMYK:
-		return func(x, y int) (r, g, b byte) {
-			c := m.CMYKAt(x, y)
-			return color.CMYKToRGB(c.C, c.M, c.Y, c.K)
-		}
-	}
-	return func(x, y int) (byte, byte, byte) {
-		r, g, b, _ := m.At(x, y).RGBA()
-		return byte(r >> 8), byte(g >> 8), byte(b >> 8)
 	}
 }
 

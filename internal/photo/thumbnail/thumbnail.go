@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/jpeg"
-	"io"
 	"math"
 
 	"tagma/internal/base/fault"
@@ -39,10 +37,13 @@ type Set struct {
 	Width, Height int    // of the photograph, in pixels as stored
 	Thumbnail     []byte // within Width × Height
 	Mini          []byte // within MiniWidth × MiniHeight
-	Warnings      []jpegscan.Warning
+
+	// Warnings are what a whole photograph has other than ITU-T T.81 says, in the order of
+	// the constants of package jpegscan, each once, or nil.
+	Warnings []jpegscan.Warning
 }
 
-// The bounds of a photograph that image/jpeg decodes. A progressive file of libjpeg has 10
+// The bounds of a photograph with several scans. A progressive file of libjpeg has 10
 // scans, which visit each block of the picture 4 to 6 times. A short file can cause much more
 // work: a scan of a picture of 64 megapixels may have 60 bytes.
 const (
@@ -56,11 +57,11 @@ const (
 // Other errors are *fault.Error: the errors of Weigh, and BAD_USER_INPUT for a cut off or
 // damaged file.
 func Make(ctx context.Context, data []byte, maxPixels int64) (*Set, error) {
-	photo, _, err := open(data, maxPixels)
+	photo, err := open(data, maxPixels)
 	if err != nil {
 		return nil, err
 	}
-	source, err := decode(ctx, photo, data)
+	source, warnings, err := decode(ctx, photo)
 	if ended := ctx.Err(); ended != nil {
 		return nil, ended
 	}
@@ -71,7 +72,7 @@ func Make(ctx context.Context, data []byte, maxPixels int64) (*Set, error) {
 	large := source.resize(sizes.Thumbnail.X, sizes.Thumbnail.Y)
 	small := large.resize(sizes.Mini.X, sizes.Mini.Y)
 
-	set := &Set{Width: photo.Width, Height: photo.Height}
+	set := &Set{Width: photo.Width, Height: photo.Height, Warnings: warnings}
 	if set.Thumbnail, err = jpegwrite.Encode(large.image(), quality); err != nil {
 		return nil, err
 	}
@@ -86,8 +87,8 @@ type Weight struct {
 	// Bytes is the most memory that Make allocates, without the data themselves.
 	Bytes int64
 
-	// Slow is set if image/jpeg has to decode several scans. The time for several scans
-	// does not depend on the number of bytes.
+	// Slow is set if the photograph has several scans. The time for several scans does not
+	// depend on the number of bytes.
 	Slow bool
 }
 
@@ -97,107 +98,75 @@ type Weight struct {
 // visited blocks than the limits; and BAD_USER_INPUT for a file that is no JPEG or of an
 // unsupported kind.
 func Weigh(data []byte, maxPixels int64) (Weight, error) {
-	photo, work, err := open(data, maxPixels)
+	photo, err := open(data, maxPixels)
 	if err != nil {
 		return Weight{}, err
 	}
 	const tablesAndPictures = 2 << 20
 	width, height := int64(photo.Width), int64(photo.Height)
-	pixels := (width + 32) * (height + 32) // whole MCUs
-	if canUseQuarter(photo) {
-		return Weight{Bytes: tablesAndPictures + pixels/2}, nil
-	}
-	bytes := tablesAndPictures + work.Bytes + 128*(width+height) // the filters of resize
-	if photo.Ordinary {
-		bytes += pixels / 2 // Quarter checks the file first
-	}
-	if work.Converted {
-		bytes += 3 * pixels // toYCbCr
+	quarter := canUseQuarter(photo)
+	bytes := tablesAndPictures + photo.Bytes(!quarter)
+	if quarter {
+		bytes += (width + 32) * (height + 32) * 3 / 8 // whole MCUs
+	} else {
+		bytes += 128 * (width + height) // the filters of resize
 	}
 	return Weight{Bytes: bytes, Slow: !photo.Ordinary}, nil
 }
 
-func open(data []byte, maxPixels int64) (*jpegscan.Photo, jpegscan.Work, error) {
+func open(data []byte, maxPixels int64) (*jpegscan.Photo, error) {
 	photo, err := jpegscan.Open(data)
 	if err != nil {
-		return nil, jpegscan.Work{}, inputError(err)
+		return nil, inputError(err)
 	}
 	if pixels := int64(photo.Width) * int64(photo.Height); pixels > maxPixels {
-		return nil, jpegscan.Work{}, fault.New(fault.TooLarge,
+		return nil, fault.New(fault.TooLarge,
 			"the image has %d × %d = %d pixels, and the limit is %d: send a smaller one",
 			photo.Width, photo.Height, pixels, maxPixels)
 	}
-	if canUseQuarter(photo) { // image/jpeg is not used
-		return photo, jpegscan.Work{}, nil
+	if photo.Ordinary {
+		return photo, nil
 	}
 	work := photo.Work()
 	if work.Scans > MaxScans {
-		return nil, work, fault.New(fault.TooLarge,
+		return nil, fault.New(fault.TooLarge,
 			"the image has %d scans, and the limit is %d: save it as a baseline JPEG", work.Scans, MaxScans)
 	}
 	if work.Blocks > maxVisits*work.Picture {
-		return nil, work, fault.New(fault.TooLarge,
+		return nil, fault.New(fault.TooLarge,
 			"the scans of the image have %d blocks, and the limit is %d, which is %d times as many as the picture has: save it as a baseline JPEG",
 			work.Blocks, maxVisits*work.Picture, maxVisits)
 	}
-	return photo, work, nil
+	return photo, nil
 }
 
-// inputError returns an error about the file for the sender.
+// inputError returns an error about the file for the sender, with what to do.
 func inputError(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the file is cut off")
+	remedy := "Send the whole file as the camera wrote it"
+	if _, ok := errors.AsType[jpegscan.Unsupported](err); ok {
+		remedy = "Save it as a baseline JPEG of 8 bits a sample, in grey or YCbCr"
 	}
-	return fault.New(fault.BadInput, "the image cannot be read: %v. Send the whole file as the camera wrote it", err)
+	return fault.New(fault.BadInput, "the image cannot be read: %v. %s", err, remedy)
 }
 
 // decode checks the photograph and returns its pixels at a sufficient scale.
-func decode(ctx context.Context, photo *jpegscan.Photo, data []byte) (picture, error) {
-	if photo.Ordinary {
-		quarter, err := photo.Quarter(ctx)
-		if err != nil {
-			return picture{}, err
-		}
-		if canUseQuarter(photo) {
-			return newPicture(quarter, float64(photo.Width)/4, float64(photo.Height)/4), nil
-		}
-		// The file is intact but small, so decoding again is cheap.
+func decode(ctx context.Context, photo *jpegscan.Photo) (picture, []jpegscan.Warning, error) {
+	read, scale := photo.Whole, 1.0
+	if canUseQuarter(photo) {
+		read, scale = photo.Quarter, 4
 	}
-	full, err := jpeg.Decode(&reader{ctx, data})
+	m, warnings, err := read(ctx)
 	if err != nil {
-		return picture{}, err
+		return picture{}, nil, err
 	}
-	return newPicture(full, float64(photo.Width), float64(photo.Height)), nil
-}
-
-// reader returns the data in small pieces until ctx ends: image/jpeg has no context, but
-// returns an error of its reader. One piece can hold some scans of a file made to be slow.
-type reader struct {
-	ctx  context.Context
-	data []byte
-}
-
-// piece is the size of a piece, in bytes.
-const piece = 512
-
-// Read implements io.Reader.
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if len(r.data) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p[:min(len(p), piece)], r.data)
-	r.data = r.data[n:]
-	return n, nil
+	return newPicture(m, float64(photo.Width)/scale, float64(photo.Height)/scale), warnings, nil
 }
 
 // canUseQuarter reports whether a quarter is large enough for the pictures. It
 // requires a quarter larger than the larger picture: at 4 times the size of the
 // picture instead of 5, the reduced transform costs 0.8 dB against Lanczos.
 func canUseQuarter(p *jpegscan.Photo) bool {
-	return p.Ordinary && (p.Width >= 5*Width || p.Height >= 5*Height)
+	return p.Width >= 5*Width || p.Height >= 5*Height
 }
 
 // Sizes holds the sizes of the small pictures of a photograph, in pixels.
@@ -208,17 +177,20 @@ func SizesOf(width, height int) Sizes {
 	return Sizes{Thumbnail: within(width, height, Width, Height), Mini: within(width, height, MiniWidth, MiniHeight)}
 }
 
-// Check returns an error unless data is a complete JPEG picture of a size. Check
-// ends soon after ctx, with the error of ctx.
+// Check returns an error unless data is a complete JPEG picture of a size, without any
+// warning: Tagma writes no picture with one. Check ends soon after ctx, with the error of ctx.
 func Check(ctx context.Context, data []byte, size image.Point) error {
-	picture, _, err := open(data, int64(size.X)*int64(size.Y))
+	picture, err := open(data, int64(size.X)*int64(size.Y))
 	if err != nil {
 		return err
 	}
 	if got := image.Pt(picture.Width, picture.Height); got != size {
 		return fmt.Errorf("the picture has %d × %d pixels, and not %d × %d", got.X, got.Y, size.X, size.Y)
 	}
-	_, err = decode(ctx, picture, data)
+	_, warnings, err := decode(ctx, picture)
+	if err == nil && warnings != nil {
+		err = fmt.Errorf("the picture has the warnings %q, and not none", warnings)
+	}
 	return err
 }
 

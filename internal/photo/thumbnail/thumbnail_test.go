@@ -15,11 +15,12 @@ import (
 	"golang.org/x/image/draw"
 
 	"tagma/internal/base/fault"
+	"tagma/internal/photo/jpegscan"
 	"tagma/internal/photo/thumbnail"
 	"tagma/internal/testing/testenv"
 )
 
-const limit = 64_000_000
+const limit = 65_000_000
 
 // scene is a picture with what photographs have: slow changes, sharp edges at
 // any angle, fine texture and noise.
@@ -178,14 +179,68 @@ func TestMake_WhatIsNoPhotographIsRefused(t *testing.T) {
 	progressive12bit[frame+1], progressive12bit[frame+4] = 0xC2, 12
 	arithmetic := encode(t, scene(40, 30), 85)
 	arithmetic[frame+1] = 0xC9
-	for name, data := range map[string][]byte{
-		"nothing":         nil,
-		"a PNG":           []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0DIHDR"),
-		"12 bits":         progressive12bit,
-		"arithmetic code": arithmetic,
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"nothing":         {nil, "the file is empty. Send the whole file"},
+		"a PNG":           {[]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0DIHDR"), "it is not a JPEG file. Send"},
+		"12 bits":         {progressive12bit, "a file of 12 bits a sample is not read. Save it as a baseline JPEG"},
+		"arithmetic code": {arithmetic, "arithmetic coding is not read. Save it as a baseline JPEG"},
 	} {
-		if _, err := thumbnail.Make(t.Context(), data, limit); fault.CodeOf(err) != fault.BadInput {
-			t.Errorf("%s: got error %v, want code %s", name, err, fault.BadInput)
+		if _, err := thumbnail.Make(t.Context(), c.data, limit); fault.CodeOf(err) != fault.BadInput || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want code %s and %q", name, err, fault.BadInput, c.want)
+		}
+	}
+}
+
+// A verdict does not depend on the scale at which a photograph is read.
+func TestMake_TheVerdictIsTheSameWhateverTheSize(t *testing.T) {
+	for _, width := range []int{640, 5 * thumbnail.Width} {
+		photo := encode(t, scene(width, 64), 85)
+		insert := func(at int, what string) []byte { return slices.Insert(slices.Clone(photo), at, []byte(what)...) }
+		end := len(photo) - 2
+		tables := bytes.Index(photo, []byte{0xFF, 0xC4})
+		length := 2 + int(photo[tables+2])<<8 + int(photo[tables+3])
+		for name, c := range map[string]struct {
+			data    []byte
+			refused bool
+			want    []jpegscan.Warning
+		}{
+			"as written":              {photo, false, nil},
+			"two SOI":                 {insert(2, "\xFF\xD8"), true, nil},
+			"a segment of length 0":   {insert(2, "\xFF\xE0\x00\x00"), true, nil},
+			"a reserved marker":       {insert(2, "\xFF\x05\x00\x02"), true, nil},
+			"a byte before EOI":       {insert(end, "\x7F"), false, []jpegscan.Warning{jpegscan.SpareBytes}},
+			"zeros before EOI":        {insert(end, "\x00\x00"), true, nil},
+			"no EOI":                  {photo[:end], false, []jpegscan.Warning{jpegscan.NoEOI}},
+			"no tables":               {slices.Delete(slices.Clone(photo), tables, tables+length), false, []jpegscan.Warning{jpegscan.StandardTables}},
+			"a DNL that agrees":       {insert(end, "\xFF\xDC\x00\x04\x00\x40"), false, nil},
+			"a DNL of another height": {insert(end, "\xFF\xDC\x00\x04\x00\x41"), true, nil},
+		} {
+			set, err := thumbnail.Make(context.Background(), c.data, limit)
+			if (err != nil) != c.refused {
+				t.Errorf("%s at %d pixels: got error %v, want an error: %v", name, width, err, c.refused)
+			}
+			if err == nil && !slices.Equal(set.Warnings, c.want) {
+				t.Errorf("%s at %d pixels: got the warnings %q, want %q", name, width, set.Warnings, c.want)
+			}
+		}
+	}
+}
+
+func TestCheck_APictureWithAWarningIsNotWhatWasWritten(t *testing.T) {
+	picture := thumbnails(t, encode(t, scene(640, 64), 85)).Thumbnail
+	size := decode(t, picture).Bounds().Size()
+	if err := thumbnail.Check(context.Background(), picture, size); err != nil {
+		t.Errorf("as written: got %v, want no error", err)
+	}
+	for name, data := range map[string][]byte{
+		"no EOI":            picture[:len(picture)-2],
+		"a byte before EOI": slices.Insert(slices.Clone(picture), len(picture)-2, 0x7F),
+	} {
+		if err := thumbnail.Check(context.Background(), data, size); err == nil {
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
@@ -257,11 +312,12 @@ func TestWeigh_TellsWhatIsSlowAndHowLargeItGets(t *testing.T) {
 		slow     bool
 		from, to int64 // bytes
 	}{
-		"64 megapixels":                       {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Sampling: 0x22}, false, 20 * mega, 40 * mega},
-		"64 megapixels, progressive":          {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Sampling: 0x22, Scans: 3}, true, 457 * mega, 480 * mega},
-		"64 megapixels, progressive, 4:4:4":   {testenv.FlatJPEG{Width: 9248, Height: 6920, Components: 3, Scans: 3}, true, 915 * mega, 940 * mega},
-		"24 megapixels, progressive":          {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 3, Sampling: 0x22, Scans: 3}, true, 171 * mega, 192 * mega},
-		"24 megapixels, progressive and CMYK": {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 4, Adobe: true, Scans: 4}, true, 549 * mega, 640 * mega},
+		"64 megapixels":                       {testenv.FlatJPEG{Width: 9248, Height: 6944, Components: 3, Sampling: 0x22}, false, 20 * mega, 40 * mega},
+		"64 megapixels, progressive":          {testenv.FlatJPEG{Width: 9248, Height: 6944, Components: 3, Sampling: 0x22, Scans: 4}, true, 192*mega + 1, 216 * mega},
+		"64 megapixels, progressive, grey":    {testenv.FlatJPEG{Width: 9248, Height: 6944, Components: 1, Scans: 2}, true, 122 * mega, 160 * mega},
+		"64 megapixels, progressive, 4:4:4":   {testenv.FlatJPEG{Width: 9248, Height: 6944, Components: 3, Scans: 4}, true, 367 * mega, 408 * mega},
+		"24 megapixels, progressive":          {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 3, Sampling: 0x22, Scans: 4}, true, 69 * mega, 84 * mega},
+		"24 megapixels, progressive and CMYK": {testenv.FlatJPEG{Width: 6000, Height: 4000, Components: 4, Adobe: true, Scans: 5}, true, 195 * mega, 208 * mega},
 	} {
 		weight, err := thumbnail.Weigh(c.file.Bytes(), limit)
 		if err != nil || weight.Slow != c.slow || weight.Bytes < c.from || weight.Bytes > c.to {
@@ -330,13 +386,16 @@ func TestWeight_IsNeverExceeded(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"small": small, "medium": medium, "large": large,
 		"small, RGB": asRGB(small), "medium, RGB": asRGB(medium),
-		"wide":              encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 8), image.YCbCrSubsampleRatio420), 50),
-		"progressive":       testenv.FlatJPEG{Width: 900, Height: 700, Components: 3, Sampling: 0x22, Scans: 9}.Bytes(),
-		"progressive, wide": testenv.FlatJPEG{Width: 9000, Height: 8, Components: 3, Sampling: 0x42, Scans: 9}.Bytes(),
-		"progressive, tall": testenv.FlatJPEG{Width: 8, Height: 9000, Components: 1, Scans: 9}.Bytes(),
-		"progressive, CMYK": testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true, Scans: 9}.Bytes(),
-		"CMYK":              testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true}.Bytes(),
-		"tall":              encode(t, image.NewYCbCr(image.Rect(0, 0, 8, 65000), image.YCbCrSubsampleRatio420), 50),
+		"wide":               encode(t, image.NewYCbCr(image.Rect(0, 0, 65000, 8), image.YCbCrSubsampleRatio420), 50),
+		"CMYK, large":        testenv.FlatJPEG{Width: 2600, Height: 700, Components: 4, Adobe: true}.Bytes(),
+		"progressive, large": testenv.FlatJPEG{Width: 2600, Height: 700, Components: 3, Scans: 9}.Bytes(),
+		"RGB, large":         asRGB(large),
+		"progressive":        testenv.FlatJPEG{Width: 900, Height: 700, Components: 3, Sampling: 0x22, Scans: 9}.Bytes(),
+		"progressive, wide":  testenv.FlatJPEG{Width: 9000, Height: 8, Components: 3, Sampling: 0x42, Scans: 9}.Bytes(),
+		"progressive, tall":  testenv.FlatJPEG{Width: 8, Height: 9000, Components: 1, Scans: 9}.Bytes(),
+		"progressive, CMYK":  testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true, Scans: 9}.Bytes(),
+		"CMYK":               testenv.FlatJPEG{Width: 900, Height: 700, Components: 4, Adobe: true}.Bytes(),
+		"tall":               encode(t, image.NewYCbCr(image.Rect(0, 0, 8, 65000), image.YCbCrSubsampleRatio420), 50),
 	} {
 		weight, err := thumbnail.Weigh(data, limit)
 		if err != nil {
