@@ -21,7 +21,7 @@ import (
 func large(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "tagma.db"))
-	w.Service = images.New(w.db, w.bucket, instant.System, images.Limits{Pixels: 64_000_000, FileBytes: 1 << 20, Decoders: 2})
+	w.Service = images.New(w.db, w.bucket, instant.System, images.Limits{Pixels: 65_000_000, FileBytes: 1 << 20, Decoders: 2})
 	return w
 }
 

@@ -101,7 +101,7 @@ func Default() *Config {
 		QueryTokens: 2000,
 		Cost:        cost.Limits{}.OrDefaults(),
 		Answers:     256 << 20,
-		Pixels:      64_000_000,
+		Pixels:      65_000_000, // a camera of 64 megapixels has 9248 × 6944
 		Decoders:    runtime.GOMAXPROCS(0),
 		Bundles: bundles.Limits{
 			Files:     4000, // the most files that fit into a JSON body

@@ -113,6 +113,12 @@ func TestCheck_TheDefaultsHoldAndFillInTheRest(t *testing.T) {
 	}
 }
 
+func TestDefault_APhotographOf64MegapixelsIsAdmitted(t *testing.T) {
+	if got, want := Default().Images().Pixels, int64(9248*6944); got < want {
+		t.Errorf("pixels of a photograph: got %d, want at least %d", got, want)
+	}
+}
+
 func TestCheck_EveryProblemIsToldByItsFlag(t *testing.T) {
 	set, c := flags()
 	set.VisitAll(func(f *pflag.Flag) {
