@@ -124,13 +124,13 @@ func TestQuarter_ZerosOfAnEvenPictureAreNoHole(t *testing.T) {
 		"an image": func(_, x, y int) float64 { return float64((x/16+y/24)%7) * 16 },
 	} {
 		for _, style := range []string{"progressive", "refined"} {
-			s := sketch{width: 800, height: 600, components: 1, style: style}
+			s := sketch{width: 480, height: 360, components: 1, style: style}
 			if _, err := read(s.write(t, picture).data); err != nil {
 				t.Errorf("%s, %s: got %v, want no error", name, style, err)
 			}
 		}
 	}
-	s := sketch{width: 1200, height: 800, components: 1, style: "refined"}
+	s := sketch{width: 800, height: 600, components: 1, style: "refined"}
 	file := s.write(t, scenery(rand.New(rand.NewPCG(27, 28)), 200))
 	dc := file.scans[4] + 10 // the second scan of DC
 	if file.data[dc-3] != 0 || file.data[dc-1] != 0x10 {
