@@ -114,7 +114,7 @@ func (m *remote) push(ctx context.Context, old, next bare.Hash, pack *io.Section
 // sendPush runs the protocol of a push and returns the capabilities of the
 // remote. If the capabilities are nil, sendPush asks the remote first.
 func (m *remote) sendPush(ctx context.Context, capabilities *capability.List, old, next bare.Hash, pack *io.SectionReader) (*capability.List, error) {
-	session, err := m.transport.NewReceivePackSession(m.endpoint, m.access.Load().auth)
+	session, err := m.transport.NewReceivePackSession(m.copyEndpoint(), m.access.Load().auth)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (m *remote) fetch(ctx context.Context, have bare.Hash, ingest func(io.Reade
 		advertisement *packp.AdvRefs
 	}
 	session, err := runWithContext(advertiseCtx, func() (uploadSession, error) {
-		session, err := m.transport.NewUploadPackSession(m.endpoint, m.access.Load().auth)
+		session, err := m.transport.NewUploadPackSession(m.copyEndpoint(), m.access.Load().auth)
 		if err != nil {
 			return uploadSession{}, err
 		}
@@ -266,6 +266,13 @@ func runWithContext[T any](ctx context.Context, f func() (T, error)) (T, error) 
 
 // closeAsync closes a session without waiting for the remote.
 func closeAsync(c io.Closer) { go c.Close() }
+
+// copyEndpoint returns an endpoint for one session. go-git writes to the endpoint of
+// a session, also after the exchange has timed out.
+func (m *remote) copyEndpoint() *transport.Endpoint {
+	endpoint := *m.endpoint
+	return &endpoint
+}
 
 // stateless reports whether each request is independent of the connection, as
 // over HTTP.

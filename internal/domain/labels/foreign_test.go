@@ -34,7 +34,9 @@ func TestReadBack_WhatOtherProgramsWriteIsRead(t *testing.T) {
 		})
 		r.drain()
 		rows := w.all()
-		same(t, "rows", len(rows), 3)
+		if len(rows) != 3 {
+			t.Fatalf("rows: got %d, want 3; the log:\n%s", len(rows), r.logs)
+		}
 		for n, row := range rows {
 			same(t, "frame", row.FrameIndex, n+1)
 			all, err := Decode(row)
@@ -172,7 +174,9 @@ func TestReadBack_AnOldRevisionThatOthersBringBackIsANewRevision(t *testing.T) {
 				check := func(when string) {
 					t.Helper()
 					rows := w.all()
-					same(t, name+", "+when+": rows", len(rows), 3)
+					if len(rows) != 3 {
+						t.Fatalf("%s, %s: rows: got %d, want 3", name, when, len(rows))
+					}
 					for n, row := range rows {
 						same(t, fmt.Sprintf("%s, %s: revision and commit of row %d", name, when, n),
 							[]any{row.Revision, *row.CommitSha, row.Status}, []any{n + 1, r.commits("%H")[n], labelsubmission.StatusPUSHED})

@@ -57,7 +57,7 @@ func TestLabels_NoSecretIsInAnyLogAnswerErrorDatabaseOrFile(t *testing.T) {
 				r := newRemote(t)
 				args, env := kind.give(t)
 				s := startAs(t, &server{Data: bare.Data, Database: bare.Database, Password: bare.Password, env: env, args: append(args,
-					"--labels-repo", r.Address(), "--labels-username", githost.User, "--labels-timeout", "1s", "--log-level", "debug")})
+					"--labels-repo", r.Address(), "--labels-username", githost.User, "--labels-timeout", "5s", "--log-level", "debug")})
 				admin := s.admin()
 				var told strings.Builder
 				tell := func(frame int) {
