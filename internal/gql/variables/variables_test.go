@@ -10,6 +10,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator"
 
 	"tagma/internal/base/fault"
 )
@@ -207,5 +208,31 @@ func TestNew_EachScalarNeedsACoercion(t *testing.T) {
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: contract})
 	if _, err := New(schema, map[string]Scalar{"Boolean": is[bool]("Boolean")}, nil); err == nil || !strings.Contains(err.Error(), "Float") {
 		t.Errorf("got %v, want an error that names the scalar Float", err)
+	}
+}
+
+// BenchmarkCoerce compares the coercion with that of gqlparser, which ends at the first
+// problem.
+func BenchmarkCoerce(b *testing.B) {
+	coercer, schema := newTestCoercer(b)
+	operation := gqlparser.MustLoadQueryWithRules(schema, paint, nil).Operations[0]
+	points := strings.Repeat(`{"x": 1, "y": 2, "label": "a point"}, `, 99) + `{"x": 1}`
+	text := `{"m": {"colour": "RED", "when": "now", "points": [` + points + `], "tags": [["a", "b"]], "ok": true}}`
+	for name, coerce := range map[string]func(map[string]any) error{
+		"Coerce": func(values map[string]any) error { _, err := coercer.Coerce(operation, values); return err },
+		"gqlparser": func(values map[string]any) error {
+			_, err := validator.VariableValues(schema, operation, values)
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			values := decode(b, text)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := coerce(values); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
