@@ -139,7 +139,7 @@ func TestExecutor_AllWrongLiteralsAreAnswered(t *testing.T) {
 		`{ images(keys: [{device: "x", takenAt: "1"}, {device: "x", takenAt: 2}, {device: "x", takenAt: ["3"]}, {device: "x", takenAt: now}]) { id } }`: 4,
 		`{ nodes(ids: ["Image:1", "Image", 5, 1.5]) { id } }`:                                                                  3,
 		`query($t: DateTime! = "never") { image(device: "x", takenAt: $t) { id } }`:                                            1,
-		`mutation { createAccessToken(input: {name: "x", expiresAt: true}) { secret } }`:                                       1,
+		`mutation { createAccessToken(input: {name: "x", expiresAt: true}) { token } }`:                                        1,
 		`mutation { requestBundleUpload(name: "x", files: [{key: "a", md5: "x", size: 1.5, modifiedAt: null}]) { uploadId } }`: 2,
 		`{ activity(series: [], every: 5) { images } }`:                                                                        1,
 	} {
