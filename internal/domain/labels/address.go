@@ -30,9 +30,9 @@ func validateURL(s string) string {
 	return ""
 }
 
-// escapePercents returns a URL with each percent sign escaped that has not two hex
-// digits after it. Browsers take such a sign as it is
-// (https://url.spec.whatwg.org/#string-percent-decode), and package url does not.
+// escapePercents returns a URL in which each percent sign without two hex digits
+// after the sign is escaped. Browsers accept such a sign
+// (https://url.spec.whatwg.org/#string-percent-decode), but net/url returns an error.
 func escapePercents(s string) string {
 	var b strings.Builder
 	for n := range len(s) {

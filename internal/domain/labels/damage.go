@@ -18,8 +18,8 @@ import (
 // checkpoint.
 const damageID = "labels damaged"
 
-// heldReason is the failure of a submission that waits because the repository is
-// damaged. Everybody may read the text.
+// heldReason is the failure of a submission while the repository is damaged.
+// Everybody may read the text.
 const heldReason = "the label repository is damaged: nothing is pushed until an operator has mended it with tagma verify --mend"
 
 // Damage returns the known damage of the label repository on the disk, or "".
@@ -34,8 +34,8 @@ func (l *Service) Damage(ctx context.Context) (string, error) {
 	return row.Value, nil
 }
 
-// SetDamage makes every server stop pushing until ClearDamage. Damage that is
-// recorded already is not overwritten.
+// SetDamage records damage, and every server stops pushing until ClearDamage.
+// SetDamage does not overwrite recorded damage.
 func (l *Service) SetDamage(ctx context.Context, damage string) error {
 	recorded, err := l.Damage(ctx)
 	if err != nil || recorded != "" {
@@ -44,8 +44,8 @@ func (l *Service) SetDamage(ctx context.Context, damage string) error {
 	return l.setCheckpoint(ctx, damageID, damage)
 }
 
-// ClearDamage lets servers push again, unless damage in other words was recorded
-// in the meantime.
+// ClearDamage lets servers push again, unless the recorded damage has another text:
+// different damage may have been recorded in the meantime.
 func (l *Service) ClearDamage(ctx context.Context, damage string) error {
 	return l.db.Write(ctx, func() error {
 		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID), checkpoint.Value(damage)).Exec(ctx)
@@ -53,7 +53,7 @@ func (l *Service) ClearDamage(ctx context.Context, damage string) error {
 	})
 }
 
-// clearAnyDamage is ClearDamage for damage in any words.
+// clearAnyDamage is ClearDamage for damage with any text.
 func (l *Service) clearAnyDamage(ctx context.Context) error {
 	return l.db.Write(ctx, func() error {
 		_, err := l.db.Checkpoint.Delete().Where(checkpoint.ID(damageID)).Exec(ctx)
@@ -61,20 +61,20 @@ func (l *Service) clearAnyDamage(ctx context.Context) error {
 	})
 }
 
-// Tip returns the commit up to which the repository was read or written, as the
-// checkpoint in the database says, or "".
+// Tip returns the commit up to which the repository was read or written, or "". The
+// commit comes from the checkpoint in the database.
 func (l *Service) Tip(ctx context.Context) (string, error) {
 	values, err := l.checkpoints(ctx, readUpToID)
 	return values[readUpToID], err
 }
 
-// Held reports whether this server leads and pushes nothing, because the label
-// repository is damaged.
+// Held reports whether this server is the one server with an outbox, and pushes
+// nothing because the label repository is damaged.
 func (l *Service) Held() bool { return l.held.Load() }
 
-// hold blocks while the repository is recorded as damaged. hold logs the damage
-// once and records heldReason on each submission that waits. hold leaves the
-// repository's folder alone, so that tagma verify can mend the repository.
+// hold blocks while the repository is recorded as damaged. hold logs the damage once
+// and records heldReason on each waiting submission. hold leaves the repository's
+// folder alone, so tagma verify can mend the repository.
 func (o *Outbox) hold(ctx context.Context) error {
 	defer o.labels.held.Store(false)
 	for {
@@ -97,11 +97,11 @@ func (o *Outbox) hold(ctx context.Context) error {
 	}
 }
 
-// damageError returns the error for a repository that is recorded as damaged.
+// damageError returns the error for a repository with recorded damage.
 func damageError(damage string) error { return fmt.Errorf("%w: %s", labelrepo.ErrDamaged, damage) }
 
-// renew empties a cache that is recorded as damaged, so that the remote fills the
-// cache again.
+// renew empties a cache with recorded damage, and clears the damage. The remote then
+// fills the cache again.
 func (l *Service) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Logger) error {
 	damage, err := l.Damage(ctx)
 	if err != nil || damage == "" {
@@ -114,8 +114,8 @@ func (l *Service) renew(ctx context.Context, repo *labelrepo.Repo, log *slog.Log
 	return l.ClearDamage(ctx, damage)
 }
 
-// Written returns the files of all submissions that have a commit, in the order of
-// the submissions. Each file comes with its path in either layout.
+// Written returns the files of all submissions with a commit, in the order of the
+// submissions. Each file comes with its path in either layout.
 func (l *Service) Written(ctx context.Context) iter.Seq2[labelrepo.CommittedFile, error] {
 	return func(yield func(labelrepo.CommittedFile, error) bool) {
 		const pageSize = 1000

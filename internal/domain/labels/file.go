@@ -32,8 +32,8 @@ type file struct {
 	Labels      []Label         `json:"labels"`
 }
 
-// integer is a whole number. Tagma writes 9, and others may write 9.0 or 9e0: pandas
-// and R do.
+// integer is a whole number. Tagma writes 9, but other programs, such as pandas and
+// R, write 9.0 or 9e0.
 type integer int
 
 // UnmarshalJSON implements json.Unmarshaler. A null changes nothing.
@@ -45,7 +45,7 @@ func (i *integer) UnmarshalJSON(text []byte) error {
 		*i = integer(n)
 		return nil
 	}
-	const exact = 1 << 53 // up to which each whole number is a float64
+	const exact = 1 << 53 // float64 holds every whole number up to here
 	v, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || v != math.Trunc(v) || math.Abs(v) > exact {
 		return &json.UnmarshalTypeError{Value: string(text), Type: reflect.TypeFor[int]()}
@@ -54,7 +54,7 @@ func (i *integer) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// submission returns the submission of a file, at a moment.
+// submission returns the submission in a file, with the time at.
 func (f *file) submission(at instant.Instant) *Submission {
 	return &Submission{
 		VideoURL: f.VideoURL, FrameIndex: int(f.FrameIndex), TotalFrames: int(f.TotalFrames), FPS: f.FPS,
@@ -63,7 +63,7 @@ func (f *file) submission(at instant.Instant) *Submission {
 }
 
 // unmarshal decodes a file of the label repository, with or without a byte order
-// mark. The error names the field.
+// mark. The returned error names the field.
 func unmarshal(content []byte, v any) error {
 	err := json.Unmarshal(bytes.TrimPrefix(content, []byte("\ufeff")), v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
@@ -72,7 +72,7 @@ func unmarshal(content []byte, v any) error {
 	return err
 }
 
-// jsonKind returns the kind of JSON that a field of this type takes.
+// jsonKind returns the JSON type for a Go type, with an article.
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int:
@@ -89,7 +89,7 @@ func jsonKind(t reflect.Type) string {
 	return "an object"
 }
 
-// content returns the file of a submission.
+// content returns the text of a submission's file.
 func (s *Submission) content() (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -99,7 +99,7 @@ func (s *Submission) content() (string, error) {
 	return b.String(), err
 }
 
-// parse parses a file that Tagma wrote.
+// parse returns the submission in a file by Tagma.
 func parse(content []byte) (*Submission, error) {
 	var f file
 	if err := unmarshal(content, &f); err != nil {
@@ -108,8 +108,9 @@ func parse(content []byte) (*Submission, error) {
 	return f.submission(f.Timestamp), nil
 }
 
-// canonical returns a file as Tagma writes it, so that two files with the same
-// meaning are equal. canonical returns a file that cannot be parsed unchanged.
+// canonical returns a file as Tagma writes the same submission, so files with the
+// same meaning are equal. If the file cannot be parsed, canonical returns the file
+// unchanged.
 func canonical(content string) string {
 	s, err := parse([]byte(content))
 	if err != nil {
@@ -122,9 +123,10 @@ func canonical(content string) string {
 	return again
 }
 
-// parseNamed parses a file of that name, also a file that the annotation receiver
-// wrote. The receiver took times without a zone, which it read in its own zone, and
-// other forms of ISO 8601: then the file's name tells the moment.
+// parseNamed returns the submission in a file of any program, such as the annotation
+// receiver. The receiver accepted other forms of ISO 8601, and times without a zone,
+// which the receiver read in its own zone. For such a timestamp, parseNamed returns
+// the time in the file's name.
 func parseNamed(name string, content []byte) (*Submission, error) {
 	var f struct {
 		file
@@ -140,8 +142,9 @@ func parseNamed(name string, content []byte) (*Submission, error) {
 	return f.submission(at), err
 }
 
-// instantInFilename returns the moment in a file's name, or parseErr if the text is not
-// of the same day: no zone is further away than a day.
+// instantInFilename returns the time in a file's name. The time must be on the day in
+// text or at most a day away, because no zone is further from UTC. Otherwise
+// instantInFilename returns parseErr.
 func instantInFilename(name, text string, parseErr error) (instant.Instant, error) {
 	_, digits, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "_frame")
 	_, digits, _ = strings.Cut(digits, "_")
@@ -157,27 +160,28 @@ func instantInFilename(name, text string, parseErr error) (instant.Instant, erro
 	return at, nil
 }
 
-// videoHash returns the SHA-256 of a video's URL in hex, which begins file names.
+// videoHash returns the SHA-256 of a video's URL in hex. A file's name begins with
+// the first digits of the hash.
 func videoHash(videoURL string) string {
 	sum := sha256.Sum256([]byte(videoURL))
 	return hex.EncodeToString(sum[:])
 }
 
-// filename returns the name of the file, in the annotation receiver's form: the
-// first 12 digits of the video's hash, the frame, and the time in milliseconds
-// since 1970.
+// filename returns the name of a submission's file, in the annotation receiver's
+// form: the first 12 digits of the video's hash, the frame, and the time in
+// milliseconds since 1970.
 func (s *Submission) filename() string {
 	return fmt.Sprintf("%s_frame%d_%d.json", videoHash(s.VideoURL)[:12], s.FrameIndex, int64(s.Timestamp))
 }
 
 var filenameForm = regexp.MustCompile(`^[0-9a-f]{12}_frame\d{1,10}_-?\d{1,15}\.json$`)
 
-// Layout says in which folders the files lie.
+// Layout is the arrangement of the files in folders.
 type Layout string
 
 // The layouts.
 const (
-	// FanOut puts a file into a folder by the first two digits of its name. A
+	// FanOut puts a file into a folder by the first two digits of the file's name. A
 	// commit then rewrites a short list of files, and not the list of all files.
 	FanOut Layout = "fanout"
 	// Flat puts all files into one folder, as the annotation receiver did.
@@ -202,7 +206,7 @@ const (
 )
 
 // message returns the message of a submission's commit: the annotation receiver's
-// message and the trailers. The row needs its video and its label set.
+// message and the trailers. The edges of row must hold the video and the label set.
 func message(row *ent.LabelSubmission) string {
 	video, set := row.Edges.Video, row.Edges.LabelSet
 	return fmt.Sprintf("annotation: %s\n\nvideo_url: %s\nframe_index: %d\nsubmitted_at: %s\n\n%s: %d\n%s: %s@%d\n",
@@ -214,7 +218,8 @@ var (
 	setLine = regexp.MustCompile(`(?m)^` + trailerSet + `: (.+)@(\d+)$`)
 )
 
-// submissionID returns the id in a commit's message, and whether there is one.
+// submissionID returns the submission's id in a commit's message, and whether the
+// message has an id.
 func submissionID(message string) (int64, bool) {
 	match := idLine.FindStringSubmatch(message)
 	if match == nil {
@@ -224,8 +229,9 @@ func submissionID(message string) (int64, bool) {
 	return id, err == nil
 }
 
-// labelSetOf returns the label set that a commit's message names, or the default
-// set in version 0.
+// labelSetOf returns the name and the version of the label set in a commit's message.
+// For a message without a label set, labelSetOf returns the default set and version
+// 0.
 func labelSetOf(message string) (name string, version int) {
 	match := setLine.FindStringSubmatch(message)
 	if match == nil {

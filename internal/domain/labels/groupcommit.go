@@ -11,31 +11,32 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// groupCommit is the queue of submissions that arrived while a group of earlier
-// ones was being written. The queue is written as one group, and waits for the
-// disk once: the flushes of the disk bound how many groups are written.
+// groupCommit is the queue of submissions that arrive while another request writes a
+// group. The first request with the turn writes the queue as one group. A group waits
+// for the disk once, because the number of flushes bounds the number of writes per
+// second.
 type groupCommit struct {
 	mu    sync.Mutex
 	queue []*entry
 	turn  chan struct{} // holds one token while a request writes a group
 }
 
-// maxGroup bounds the rows of one statement. The rows of a group are a power of
-// two in number: each number of rows is another statement, which every connection
-// plans and caches.
+// maxGroup is the largest number of rows in one statement. The number of rows is
+// always a power of two, because each number of rows is a different statement, and
+// every connection plans and caches each statement.
 const maxGroup = 128
 
 var errInterrupted = errors.New("the request that wrote for others did not end")
 
-// recordInGroup records a submission together with the submissions that arrive at
-// the same time.
+// recordInGroup records a submission together with the submissions that arrive at the
+// same time, and returns the receipt.
 func (l *Service) recordInGroup(e *entry) (*Receipt, error) {
 	receipt, err := l.receiptOfRepeat(e)
 	if receipt != nil || err != nil {
 		return receipt, err
 	}
 	ctx := e.ctx
-	e.ctx = context.WithoutCancel(ctx) // a client that leaves must not undo the others' rows
+	e.ctx = context.WithoutCancel(ctx) // a client that disconnects must not undo the rows of other requests
 	e.done = make(chan struct{})
 	l.group.mu.Lock()
 	l.group.queue = append(l.group.queue, e)
@@ -52,8 +53,8 @@ func (l *Service) recordInGroup(e *entry) (*Receipt, error) {
 	}
 }
 
-// insertGroup inserts the rows of the queue, at most maxGroup, and gives the turn
-// back. The caller holds the turn.
+// insertGroup inserts the rows of the queue, at most maxGroup, and releases the turn.
+// The caller holds the turn.
 func (l *Service) insertGroup() {
 	l.group.mu.Lock()
 	n := min(len(l.group.queue), maxGroup)
@@ -75,16 +76,16 @@ func (l *Service) insertGroup() {
 	if n == 0 {
 		return
 	}
-	// In one order, so that servers that write the same files do not wait for
-	// each other.
+	// All servers insert in the order of file names, so the transactions of two
+	// servers never deadlock.
 	slices.SortStableFunc(all, func(a, b *entry) int { return strings.Compare(a.s.filename(), b.s.filename()) })
 	err := l.insert(all[0].ctx, all)
-	stale := database.IsUnique(err) // the lookup of one entry at least
+	stale := database.IsUnique(err) // the lookup of at least one entry
 	if stale {
 		l.lastConflict.Store(int64(l.clock()))
 	}
 	for _, e := range all {
-		if e.err = err; err != nil { // by itself, so that each request gets its own error
+		if e.err = err; err != nil { // record one by one, so that each request gets its own error
 			e.receipt, e.err = l.record(e, stale)
 		}
 	}

@@ -1,11 +1,11 @@
-// Package labels owns the labels of video frames: the sets of points that a
-// labeller places, how a submission is checked and recorded, what its file in
-// the label repository looks like, and the queue by which it gets there.
+// Package labels owns the labels of video frames: label sets, the validation and
+// recording of submissions, the form of a submission's file in the label repository,
+// and the queue from the database to the repository.
 //
-// A submission is recorded in the database and acknowledged. The repository
-// follows (see Outbox), so no submission waits for a remote, and no acknowledged
-// submission is lost if a remote is down. The package does not own how commits
-// and pushes are made: package labelrepo does.
+// Submit records a submission in the database and acknowledges the submission. The
+// Outbox brings the submission into the repository later. So no submission waits for
+// a remote, and an unreachable remote loses no acknowledged submission. Package
+// labels does not own commits and pushes: package labelrepo does.
 package labels
 
 import (
@@ -29,14 +29,15 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// Service is the labels of one server. A Service is safe for concurrent use.
+// Service records and returns the labels of one server. A Service is safe for
+// concurrent use.
 type Service struct {
 	db     *database.DB
 	clock  instant.Clock
 	limits page.Limits
 
-	arrivals    signal // sent when a submission is to be pushed: wakes the outbox
-	settlements signal // sent when submissions were pushed or have failed: wakes Await
+	arrivals    signal // sent when a submission waits for the outbox; wakes the outbox
+	settlements signal // sent when submissions are pushed or have failed; wakes Await
 	onChange    func(ids ...int64)
 	held        atomic.Bool // whether this server pushes nothing because the repository is damaged
 	group       groupCommit
@@ -46,36 +47,37 @@ type Service struct {
 	definitions  *lru.Cache[int64, []Definition] // by the id of the label set's version, which never changes
 }
 
-// OnChange sets the function that is called with the ids of submissions that were
-// recorded or have changed. OnChange must be called before any other method.
+// OnChange sets the function to call with the ids of recorded or changed submissions.
+// OnChange must be called before any other method.
 func (l *Service) OnChange(notify func(ids ...int64)) { l.onChange = notify }
 
-// notify reports submissions that were recorded or have changed.
+// notify reports recorded or changed submissions to the function of OnChange.
 func (l *Service) notify(ids ...int64) {
 	if l.onChange != nil {
 		l.onChange(ids...)
 	}
 }
 
-// notifySettled reports submissions for which nobody needs to wait any more.
+// notifySettled reports submissions to callers of Await, and to the function of
+// OnChange.
 func (l *Service) notifySettled(ids ...int64) {
 	l.settlements.send()
 	l.notify(ids...)
 }
 
-// New returns the labels of a database.
+// New returns a Service for a database.
 func New(db *database.DB, clock instant.Clock, limits page.Limits) *Service {
-	definitions, _ := lru.New[int64, []Definition](100) // the size is right
+	definitions, _ := lru.New[int64, []Definition](100) // fails only for a size below 1
 	return &Service{db: db, clock: clock, limits: limits, group: groupCommit{turn: make(chan struct{}, 1)}, definitions: definitions}
 }
 
-// signal wakes all goroutines that wait for the signal.
+// signal wakes all waiting goroutines.
 type signal struct {
 	mu   sync.Mutex
 	next chan struct{}
 }
 
-// wait returns a channel that the next send closes.
+// wait returns a channel. The next send closes the channel.
 func (s *signal) wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +87,7 @@ func (s *signal) wait() <-chan struct{} {
 	return s.next
 }
 
-// send closes the channels that wait has returned.
+// send closes the channel that wait returned.
 func (s *signal) send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,8 +103,8 @@ type Definition struct {
 	Name string `json:"name"`
 }
 
-// DefaultSet is the label set of a submission that names no set: the six points
-// of a rat that the annotation receiver knew. The server makes the set at its
+// DefaultSet is the label set of a submission without the name of a set: the six
+// points of a rat, as in the annotation receiver. The server creates the set at its
 // first start.
 const DefaultSet = "paws"
 
@@ -124,7 +126,7 @@ const (
 	maxNameLength  = 200
 )
 
-// Ensure makes the default label set, if there is none.
+// Ensure creates the default label set if the set does not exist.
 func (l *Service) Ensure(ctx context.Context) error {
 	encoded, err := rawjson.Of(paws)
 	if err != nil {
@@ -138,8 +140,9 @@ func (l *Service) Ensure(ctx context.Context) error {
 	return err
 }
 
-// CreateSet makes a label set, or a new version of a label set. For the same
-// labels as in the last version, CreateSet returns the last version.
+// CreateSet creates a label set, or a new version of a label set, and returns the
+// version. If the last version has the same labels, CreateSet returns the last
+// version.
 func (l *Service) CreateSet(ctx context.Context, name string, definitions []Definition) (*ent.LabelSet, error) {
 	if err := validateSet(name, definitions); err != nil {
 		return nil, err
@@ -175,7 +178,8 @@ func (l *Service) CreateSet(ctx context.Context, name string, definitions []Defi
 	return set, err
 }
 
-// checkRoom refuses more label sets than one page can list.
+// checkRoom returns an error if there are maxSets label sets, because one page lists
+// all sets.
 func (l *Service) checkRoom(ctx context.Context) error {
 	n, err := l.db.LabelSet.Query().Where(labelset.Version(1)).Count(ctx)
 	if err == nil && n >= maxSets {
@@ -184,7 +188,7 @@ func (l *Service) checkRoom(ctx context.Context) error {
 	return err
 }
 
-// validateSet returns all problems of a label set.
+// validateSet returns an error with all problems of a label set.
 func validateSet(name string, definitions []Definition) error {
 	var problems fault.Problems
 	validateText(&problems, []any{"input", "name"}, name, maxSetName)
@@ -203,7 +207,7 @@ func validateSet(name string, definitions []Definition) error {
 	return problems.Err()
 }
 
-// Set returns the last version of a label set, or nil if there is none.
+// Set returns the last version of a label set, or nil for an unknown name.
 func (l *Service) Set(ctx context.Context, name string) (*ent.LabelSet, error) {
 	set, err := l.db.LabelSet.Query().Where(labelset.Name(name)).
 		Order(labelset.ByVersion(sql.OrderDesc())).First(ctx)
@@ -224,15 +228,14 @@ func (l *Service) Sets(ctx context.Context) ([]*ent.LabelSet, error) {
 	}).Order(labelset.ByName()).All(ctx)
 }
 
-// SetsByID returns versions of label sets by their ids. An id without a row is
-// left out.
+// SetsByID returns versions of label sets by id. An id without a row is left out.
 func (l *Service) SetsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSet, error) {
 	all, err := l.db.LabelSet.Query().Where(database.AmongNumbers(labelset.FieldID, ids)).All(ctx)
 	return ent.LabelSets(all).Siblings().ByID(), err
 }
 
-// cachedDefinitions returns the labels of a version of a set, decoded from its row
-// once. All callers share the slice.
+// cachedDefinitions returns the labels of a version of a set. The JSON of a version
+// is decoded once. All callers share the slice.
 func (l *Service) cachedDefinitions(id int64, encoded []byte) ([]Definition, error) {
 	if cached, ok := l.definitions.Get(id); ok {
 		return cached, nil

@@ -10,8 +10,8 @@ import (
 	"tagma/internal/base/ttlcache"
 )
 
-// lookupKey names the rows that a submission depends on. An empty field is not
-// looked up.
+// lookupKey identifies the rows to read before a submission is recorded. A row with
+// an empty field is not read.
 type lookupKey struct {
 	user            int64
 	labelSet        string
@@ -20,19 +20,21 @@ type lookupKey struct {
 
 // lookup is the rows of a lookupKey.
 type lookup struct {
-	author      string               // the user as git writes one: Name <address>
-	set         *ent.LabelSet        // the last version, its id alone; or nil
-	definitions []Definition         // of set
-	video       *ent.Video           // its id and measures alone; or nil
-	last        *ent.LabelSubmission // the last revision of the file: its id, revision, status and content alone; or nil
+	author      string               // the user as the author of a commit: Name <address>
+	set         *ent.LabelSet        // the last version, with its id only; nil if the set does not exist
+	definitions []Definition         // the labels of set
+	video       *ent.Video           // with its id and measures only; nil for a new video
+	last        *ent.LabelSubmission // the last revision of the file, with its id, revision, status and content only; nil for a new file
 }
 
-// cachedLookup returns the author, the label set and the video that were looked up
-// within the last half second, or nil, and the time and the number of changes for
-// cacheLookup. The file's last revision is never cached: a cached lookup says that
-// the file is new, and the database refuses the row if the file is not (see
-// record). For half a second after such a refusal, as when somebody sends a
-// thousand submissions again, cachedLookup returns nil.
+// cachedLookup returns the author, the label set and the video of a lookup from the
+// last half second, or nil. The returned time and number of changes are for
+// cacheLookup.
+//
+// The last revision of a file is never cached. A cached lookup assumes a new file,
+// and the database refuses the row of a file with revisions (see record). After such
+// a refusal, cachedLookup returns nil for half a second, because more refusals may
+// follow: somebody may send a thousand submissions again.
 func (l *Service) cachedLookup(key lookupKey) (cached *lookup, now instant.Instant, changes int) {
 	key.filename = ""
 	now = l.clock()
@@ -43,9 +45,9 @@ func (l *Service) cachedLookup(key lookupKey) (cached *lookup, now instant.Insta
 	return &value, now, changes
 }
 
-// cacheLookup caches a lookup, without the file's last revision, for submissions
-// to come. The lookup of a video without a row is not cached, because the first
-// submission makes the row.
+// cacheLookup caches a lookup for later submissions, without the last revision of the
+// file. A lookup without a video is not cached, because the first submission creates
+// the row of the video.
 func (l *Service) cacheLookup(key lookupKey, result *lookup, at instant.Instant, changes int) {
 	if result.video == nil {
 		return
@@ -56,8 +58,8 @@ func (l *Service) cacheLookup(key lookupKey, result *lookup, at instant.Instant,
 	l.lookups.Put(key, value, at, changes)
 }
 
-// lookupQuery is one statement, because each way to the database and back takes as
-// long as recording the submission.
+// lookupQuery is one statement, because a round trip to the database takes as long as
+// recording a submission.
 const lookupQuery = `SELECT u.username, u.email, s.id, s.labels, v.id, v.total_frames, v.fps, v.frame_width, v.frame_height,
 	l.id, l.revision, l.status, l.content
 FROM (SELECT 1) one
@@ -66,7 +68,7 @@ LEFT JOIN label_sets s ON s.id = (SELECT id FROM label_sets WHERE name = $2 ORDE
 LEFT JOIN videos v ON v.url = $3
 LEFT JOIN label_submissions l ON l.id = (SELECT id FROM label_submissions WHERE filename = $4 ORDER BY revision DESC LIMIT 1)`
 
-// lookUp queries the rows of a key.
+// lookUp returns the rows of a key from the database.
 func (l *Service) lookUp(ctx context.Context, key lookupKey) (*lookup, error) {
 	var username, email, status, content stdsql.NullString
 	var set, video, last stdsql.Null[int64]

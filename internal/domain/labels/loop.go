@@ -12,33 +12,34 @@ import (
 	"tagma/internal/domain/labelrepo"
 )
 
-// Pace of the outbox.
+// Times between the steps of the outbox.
 const (
-	linger      = 5 * time.Millisecond // lets more submissions join a batch: without it half as many get through
-	poll        = time.Second          // between looks for what other servers have recorded
-	idle        = 30 * time.Second     // between looks for what others pushed
+	linger      = 5 * time.Millisecond // lets more submissions join a batch: throughput is half as large without linger
+	poll        = time.Second          // between queries for submissions that other servers recorded
+	idle        = 30 * time.Second     // between fetches of commits that other people pushed
 	firstPause  = time.Second
 	longestWait = time.Minute
 
 	unusablePause     = time.Hour // a person must change the repository: see labelrepo.ErrUnusable
-	longestRetryAfter = time.Hour // of what a host asks for
+	longestRetryAfter = time.Hour // bounds the Retry-After of a host
 )
 
-// Sizes of a batch. What a remote checks of a large repository at each push
-// costs the remote as much for ten commits as for a thousand. But a push must
-// end well before its time is up, and in one flat folder each commit takes the
-// longer the more files there are.
+// Limits of a batch, in submissions. A large batch is cheap for the remote: the
+// checks of a push to a large repository cost as much for ten commits as for a
+// thousand. But a push must end well before its deadline, and in the flat layout the
+// time for one commit grows with the number of files.
 const (
-	smallest = 100  // of the batches that are slow; a batch that fails is followed by half as many, down to one
-	usual    = 1000 // to begin with
-	largest  = 2000 // fewer than may wait for one who follows submissions: see package events
+	smallest = 100  // slow batches lower the limit no further; failed batches halve the limit, down to one
+	usual    = 1000 // the first limit
+	largest  = 2000 // less than the rows that can wait for one subscriber: see package events
 
-	quick = 10 * time.Second // a batch that took less may be followed by a larger one
-	slow  = 20 * time.Second // a batch that took more, by a smaller one
+	quick = 10 * time.Second // a full batch in less time doubles the limit
+	slow  = 20 * time.Second // a batch in more time halves the limit
 )
 
-// nextSize returns how many submissions a batch may have after a batch of n,
-// which might have had size and took so long.
+// nextSize returns the largest number of submissions in the next batch. size was the
+// limit of the last batch, n the number of its submissions, and took the time of the
+// push.
 func nextSize(size, n int, took time.Duration) int {
 	switch {
 	case took > slow:
@@ -49,33 +50,34 @@ func nextSize(size, n int, took time.Duration) int {
 	return size
 }
 
-// Outbox brings submissions into the label repository, in their order, and
-// reads back what others pushed there. One Outbox runs at a time, whatever the
-// number of servers.
+// Outbox brings submissions into the label repository, in order, and reads back the
+// files that other people pushed. All servers together run one Outbox at a time.
 type Outbox struct {
 	labels *Service
 	repo   *labelrepo.Repo
 	layout Layout
 	log    *slog.Logger
 
-	size     int              // how many submissions a batch may have
-	maxBytes int              // how long the files of a batch may be together; 0 = any length
-	next     pushBatch        // the batch to come, if it is prepared already
-	refused  *refusal         // the last refusal of a submission by itself; nil if a submission was taken since
-	repeated *repeatedRefusal // while submissions wait because of repeated refusals
-	inReach  bool             // whether the last use of the repository met no fault
-	readUpTo string           // the commit up to which the repository was read, as the checkpoint says
+	size     int              // the largest number of submissions in a batch
+	maxBytes int              // the largest size of the files in a batch, in bytes; 0 = any size
+	next     pushBatch        // the next batch, if already prepared
+	refused  *refusal         // the last refusal of a single submission; nil after the repository took a submission
+	repeated *repeatedRefusal // not nil while submissions wait because of repeated refusals
+	inReach  bool             // whether the last use of the repository succeeded
+	readUpTo string           // the commit up to which the repository was read, as in the checkpoint
 }
 
-// NewOutbox returns an Outbox that brings the submissions of labels into repo.
+// NewOutbox returns an Outbox from labels to repo.
 func NewOutbox(labels *Service, repo *labelrepo.Repo, layout Layout, log *slog.Logger) *Outbox {
 	return &Outbox{labels: labels, repo: repo, layout: layout, log: log, size: usual}
 }
 
-// Keep opens the repository and works until ctx ends or something breaks. While
-// the repository is damaged, Keep pushes nothing. If the repository cannot be used,
-// Keep waits for an hour, and returns. Cache says that the repository
-// is a copy of a remote, which brings the copy back.
+// Keep opens the repository and runs an Outbox until ctx ends or an error occurs.
+// While the repository is damaged, Keep pushes nothing. If the repository cannot be
+// used, Keep waits for an hour, and returns. The caller calls Keep again.
+//
+// cache says that the repository is a copy of a remote. A damaged copy is fetched
+// again.
 func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
 	if !cache {
 		if err := NewOutbox(labels, nil, layout, log).hold(ctx); err != nil {
@@ -97,16 +99,17 @@ func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger,
 		err = errors.Join(err, repo.Close())
 	}
 	if errors.Is(err, labelrepo.ErrDamaged) && ctx.Err() == nil {
-		return labels.SetDamage(ctx, err.Error()) // begun again, Keep waits
+		return labels.SetDamage(ctx, err.Error()) // the next call of Keep waits
 	}
 	return err
 }
 
-// Run works until ctx ends, or until the repository on the disk is found to be
-// damaged. Run backs off while the repository is out of reach.
+// Run pushes and reads back until ctx ends, or until the repository on the disk
+// proves to be damaged. While the repository is out of reach, Run tries again after
+// growing pauses.
 func (o *Outbox) Run(ctx context.Context) error {
 	defer o.dropNext()
-	var refreshed time.Time // when the outbox last asked what others have pushed
+	var refreshed time.Time // the time of the last successful Refresh
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		arrivals := o.labels.arrivals.wait()
@@ -138,8 +141,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// pauseAfter returns how long the outbox waits after an error, and after the pause
-// before.
+// pauseAfter returns the pause after an error. previous is the pause before the
+// failed try.
 func pauseAfter(err error, previous time.Duration) time.Duration {
 	if errors.Is(err, labelrepo.ErrUnusable) {
 		return unusablePause
@@ -152,7 +155,7 @@ func pauseAfter(err error, previous time.Duration) time.Duration {
 }
 
 // waitOut blocks until pause has passed or ctx ends. During a long pause, waitOut
-// records the reason of problem on each submission that arrives.
+// records the reason of problem on each waiting submission.
 func (o *Outbox) waitOut(ctx context.Context, pause time.Duration, problem error) error {
 	if pause < longestWait {
 		wokenWithin(ctx, pause, nil)
@@ -185,9 +188,9 @@ func wokenWithin(ctx context.Context, d time.Duration, wake <-chan struct{}) boo
 	return false
 }
 
-// step pushes one batch. Before the push, step asks the remote what others have
-// pushed if refresh is set, and reads that back. step reports whether there may
-// be more to push.
+// step pushes one batch, and reports whether more submissions may wait. Before the
+// push, step reads back the commits of other people. With refresh, step first fetches
+// the commits from the remote.
 func (o *Outbox) step(ctx context.Context, refresh bool) (more bool, err error) {
 	if refresh {
 		if _, err := o.repo.Refresh(ctx); err != nil {
@@ -216,17 +219,18 @@ func (o *Outbox) step(ctx context.Context, refresh bool) (more bool, err error) 
 	return true, o.reached(ctx)
 }
 
-// queued returns the first submissions that are to be pushed, at most limit, in
-// their order: first the submissions of which a push was not answered. While a
-// batch is being pushed, queued returns the submissions behind that batch.
+// queued returns the first submissions to push, at most limit, in order. Submissions
+// without an answer to their push come first. pushing holds the submissions of a
+// running push: queued returns the submissions after pushing.
 func (o *Outbox) queued(ctx context.Context, limit int, pushing []*ent.LabelSubmission) ([]*ent.LabelSubmission, error) {
 	last := int64(0)
 	for _, row := range pushing {
 		last = max(last, row.ID)
 	}
 	var rows []*ent.LabelSubmission
-	// One status at a time, which an index gives in its order. The submissions
-	// that are being pushed are the first of the committed ones.
+	// One query for each status, because an index returns the submissions of one
+	// status in order. The submissions of a running push are the first COMMITTED
+	// submissions.
 	for _, status := range []predicate.LabelSubmission{
 		labelsubmission.And(labelsubmission.StatusEQ(labelsubmission.StatusCOMMITTED), labelsubmission.IDGT(last)),
 		labelsubmission.StatusEQ(labelsubmission.StatusQUEUED),
@@ -253,11 +257,11 @@ func (o *Outbox) queued(ctx context.Context, limit int, pushing []*ent.LabelSubm
 	return rows, nil
 }
 
-// ErrNotEmpty is returned by Rebuild for a repository that has commits.
+// ErrNotEmpty is returned by Rebuild for a repository with commits.
 var ErrNotEmpty = errors.New("the label repository is not empty: give a new one by --labels-repo, or move its folder away")
 
-// Rebuild makes the repository again from the database, in one go. The
-// repository must be empty: ErrNotEmpty.
+// Rebuild pushes all submissions of the database to an empty repository. For a
+// repository with commits, Rebuild returns ErrNotEmpty.
 func (o *Outbox) Rebuild(ctx context.Context) error {
 	defer o.dropNext()
 	tip, err := o.repo.Refresh(ctx)

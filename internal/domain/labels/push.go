@@ -12,26 +12,27 @@ import (
 	"tagma/internal/domain/labelrepo"
 )
 
-// origin says where a submission came from: a person, or a commit of others.
+// origin is the source of a submission: a person who calls Submit, or a foreign
+// commit. A foreign commit was not made by an Outbox of this database.
 type origin struct {
 	by     *int64
 	author string
 	at     instant.Instant
 
-	// Of a commit of others:
+	// The following fields are set only for a foreign commit.
 	commit   string
-	content  string // the file as the commit left it
+	content  string // the file after the commit
 	pushedAt instant.Instant
 }
 
-// pushBatch is submissions that are pushed together, with their commits.
+// pushBatch is the submissions of one push, with their commits.
 type pushBatch struct {
 	rows    []*ent.LabelSubmission
 	commits *labelrepo.Batch
 }
 
-// prepare returns the batch of some submissions, built upon the batch after, or
-// upon the tip if after is nil.
+// prepare returns a batch of the submissions in rows. The commits are built on the
+// batch after, or on the tip if after is nil.
 func (o *Outbox) prepare(ctx context.Context, rows []*ent.LabelSubmission, after *labelrepo.Batch) (pushBatch, error) {
 	if len(rows) == 0 {
 		return pushBatch{}, nil
@@ -44,8 +45,8 @@ func (o *Outbox) prepare(ctx context.Context, rows []*ent.LabelSubmission, after
 	return pushBatch{rows, batch}, err
 }
 
-// takeBatch returns the batch to push: the batch that is prepared already, or
-// what waits. Without submissions that wait, the batch has no rows.
+// takeBatch returns the batch to push: the prepared batch, or a new batch of waiting
+// submissions. If no submission waits, the batch has no rows.
 func (o *Outbox) takeBatch(ctx context.Context) (pushBatch, error) {
 	if next := o.next; len(next.rows) > 0 {
 		o.next = pushBatch{}
@@ -61,9 +62,8 @@ func (o *Outbox) takeBatch(ctx context.Context) (pushBatch, error) {
 	return o.prepare(ctx, o.withinBytes(rows), nil)
 }
 
-// prepareNext prepares the batch behind one that is being pushed, if that many
-// submissions wait that both batches are full. Else it is better to see who
-// comes in the meantime.
+// prepareNext prepares the batch after pushing, if enough submissions wait to fill
+// both batches. Otherwise prepareNext leaves time for more submissions to arrive.
 func (o *Outbox) prepareNext(ctx context.Context, pushing pushBatch) error {
 	if o.repeated != nil || len(pushing.rows) < o.size {
 		return nil
@@ -76,7 +76,7 @@ func (o *Outbox) prepareNext(ctx context.Context, pushing pushBatch) error {
 	return err
 }
 
-// dropNext discards the batch that was prepared ahead, if there is one.
+// dropNext discards the prepared batch, if any.
 func (o *Outbox) dropNext() {
 	if o.next.commits != nil {
 		o.next.commits.Discard()
@@ -84,11 +84,10 @@ func (o *Outbox) dropNext() {
 	o.next = pushBatch{}
 }
 
-// push brings a batch into the repository, and prepares the next batch while
-// this one is sent. If the repository rejects the batch, or finds the batch too
-// large, the batch is halved until the submission that the repository does not take
-// stands alone: that submission has failed, and the others are not held up, unless
-// the refusals are repeated.
+// push pushes a batch, and prepares the next batch at the same time. If the
+// repository rejects a batch, or a batch is too large, push halves the batch until
+// the refused submission is alone. Then only this submission has failed, and the rest
+// of the batch is pushed, unless the refusals are repeated (see repeatedRefusal).
 func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 	type answer struct {
 		pushed labelrepo.PushResult
@@ -123,7 +122,7 @@ func (o *Outbox) push(ctx context.Context, batch pushBatch) error {
 		return errors.Join(err, failed)
 	}
 	if got.pushed.Base != o.readUpTo {
-		return nil // what others pushed in between is read in its turn
+		return nil // readBack reads the commits between readUpTo and the batch
 	}
 	o.readUpTo = got.pushed.Tip
 	return o.labels.setCheckpoint(ctx, readUpToID, o.readUpTo)
@@ -139,13 +138,13 @@ func (o *Outbox) pushHalves(ctx context.Context, rows []*ent.LabelSubmission) er
 			err = o.push(ctx, batch)
 		}
 		if err != nil {
-			return err // the second half waits: nothing may overtake an older revision of its file
+			return err // the second half waits: no revision may overtake an older revision of the same file
 		}
 	}
 	return nil
 }
 
-// commit returns a submission as a commit.
+// commit returns the commit of a submission.
 func (o *Outbox) commit(row *ent.LabelSubmission) labelrepo.Commit {
 	return labelrepo.Commit{
 		Path:       o.layout.path(row.Filename),
@@ -156,7 +155,7 @@ func (o *Outbox) commit(row *ent.LabelSubmission) labelrepo.Commit {
 	}
 }
 
-// identity parses `Name <address>`.
+// identity returns the parts of `Name <address>`.
 func identity(author string) labelrepo.Identity {
 	name, email, _ := strings.Cut(strings.TrimSuffix(author, ">"), " <")
 	return labelrepo.Identity{Name: name, Email: email}

@@ -20,13 +20,13 @@ import (
 
 // Filter selects submissions by all of its conditions. A nil field is no condition.
 type Filter struct {
-	Video       *string // its URL
+	Video       *string // the URL
 	FrameIndex  *int
 	SubmittedBy *string // a user name
 	LabelSet    *string // a name, of any version
 	Status      *labelsubmission.Status
-	Since       *instant.Instant // submitted then or later
-	Until       *instant.Instant // submitted before
+	Since       *instant.Instant // the earliest time of submission, inclusive
+	Until       *instant.Instant // the latest time of submission, exclusive
 }
 
 // conditions returns the conditions of the filter as predicates.
@@ -59,10 +59,10 @@ func (f *Filter) conditions() []predicate.LabelSubmission {
 	return all
 }
 
-// refersTo returns the condition that a column refers to a row of a table whose
-// field has a value. The operator is "=" for one row and "IN" for several. The
-// row's id is looked up first, so that an index over the column serves: for the
-// EXISTS that ent generates, SQLite reads every submission.
+// refersTo returns the condition that column refers to a row of table with value in
+// field. operator is "=" if one row has the value, and "IN" if several rows may have
+// the value. The subquery returns ids, so the database uses the index over column.
+// For the EXISTS of ent's predicates, SQLite reads every submission.
 func refersTo(column, operator, table, field, value string) predicate.LabelSubmission {
 	return func(s *sql.Selector) {
 		row := sql.Table(table)
@@ -90,14 +90,14 @@ func (l *Service) Submissions(ctx context.Context, filter *Filter, request page.
 		func(ctx context.Context) (int, error) { return matching().Count(ctx) })
 }
 
-// SubmissionsByID returns submissions by their ids. An id without a row is left
-// out.
+// SubmissionsByID returns submissions by id. An id without a row is left out.
 func (l *Service) SubmissionsByID(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
 	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
 	return ent.LabelSubmissions(all).Siblings().ByID(), err
 }
 
-// SubmissionsWithVideos is SubmissionsByID, with the video of each submission.
+// SubmissionsWithVideos returns submissions as SubmissionsByID does, with the video
+// of each submission.
 func (l *Service) SubmissionsWithVideos(ctx context.Context, ids []int64) (map[int64]*ent.LabelSubmission, error) {
 	all, err := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldID, ids)).All(ctx)
 	if err == nil {
@@ -106,9 +106,9 @@ func (l *Service) SubmissionsWithVideos(ctx context.Context, ids []int64) (map[i
 	return ent.LabelSubmissions(all).ByID(), err
 }
 
-// addVideos loads the videos of submissions. ent's own loading would be another
-// statement for each number of videos, and each connection keeps every statement
-// prepared.
+// addVideos loads the videos of submissions. ent's eager loading is a different
+// statement for each number of videos, and each connection stores every prepared
+// statement.
 func (l *Service) addVideos(ctx context.Context, rows []*ent.LabelSubmission) error {
 	videos, err := l.VideosByID(ctx, collectIDs(rows, func(row *ent.LabelSubmission) int64 { return row.VideoID }))
 	for _, row := range rows {
@@ -126,7 +126,7 @@ func (l *Service) addSets(ctx context.Context, rows []*ent.LabelSubmission) erro
 	return err
 }
 
-// collectIDs returns one id of each row.
+// collectIDs returns one id for each row.
 func collectIDs[T any](rows []T, id func(T) int64) []int64 {
 	ids := make([]int64, len(rows))
 	for n, row := range rows {
@@ -135,8 +135,8 @@ func collectIDs[T any](rows []T, id func(T) int64) []int64 {
 	return ids
 }
 
-// State returns a text that differs between any two states of a submission, and
-// whether the state is final.
+// State returns a text for the state of a submission, and whether the state is final.
+// Two different states have different texts.
 func State(s *ent.LabelSubmission) (state string, final bool) {
 	state = string(s.Status)
 	if s.Failure != nil {
@@ -154,7 +154,7 @@ func Decode(s *ent.LabelSubmission) ([]Label, error) {
 	return f.Labels, err
 }
 
-// Coverage returns the part of a video's frames that has labels, from 0 to 1.
+// Coverage returns the fraction of a video's frames with labels, from 0 to 1.
 func Coverage(v *ent.Video, labelled int) float64 {
 	if v.TotalFrames == 0 {
 		return 0
@@ -162,7 +162,7 @@ func Coverage(v *ent.Video, labelled int) float64 {
 	return min(1, float64(labelled)/float64(v.TotalFrames)) // a later submission may give the video fewer frames
 }
 
-// Video returns the video of a URL, or nil if nobody has labelled the video.
+// Video returns the video with a URL, or nil if nobody has labelled the video.
 func (l *Service) Video(ctx context.Context, videoURL string) (*ent.Video, error) {
 	row, err := l.db.Video.Query().Where(video.URL(videoURL)).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -171,8 +171,7 @@ func (l *Service) Video(ctx context.Context, videoURL string) (*ent.Video, error
 	return row, err
 }
 
-// Videos returns a page of the videos that have been labelled, in the order of
-// their first submissions.
+// Videos returns a page of labelled videos, in the order of their first submissions.
 func (l *Service) Videos(ctx context.Context, request page.Request) (*page.Page[*ent.Video], error) {
 	order := page.Order[*ent.Video]{
 		Columns: []page.Column{{Name: video.FieldID}},
@@ -186,13 +185,13 @@ func (l *Service) Videos(ctx context.Context, request page.Request) (*page.Page[
 		func(ctx context.Context) (int, error) { return l.db.Video.Query().Count(ctx) })
 }
 
-// VideosByID returns videos by their ids. An id without a row is left out.
+// VideosByID returns videos by id. An id without a row is left out.
 func (l *Service) VideosByID(ctx context.Context, ids []int64) (map[int64]*ent.Video, error) {
 	all, err := l.db.Video.Query().Where(database.AmongNumbers(video.FieldID, ids)).All(ctx)
 	return ent.Videos(all).Siblings().ByID(), err
 }
 
-// LabelledFrames gives how many frames of each video have labels, by the
+// LabelledFrames returns the number of frames with labels for each video, by the
 // video's id.
 func (l *Service) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[int64]int, error) {
 	var rows []struct {
@@ -212,8 +211,9 @@ func (l *Service) LabelledFrames(ctx context.Context, videos []*ent.Video) (map[
 }
 
 // OfVideos returns the first page of the submissions of each video, by the video's
-// id. Frame, if set, selects the submissions of one frame. OfVideos runs one
-// statement for any number of videos, and one more when a caller requests a total.
+// id. If frame is not nil, OfVideos returns only submissions of this frame. OfVideos
+// runs one statement for any number of videos, and one more when a caller requests a
+// total.
 func (l *Service) OfVideos(ctx context.Context, videos []*ent.Video, frame *int, request page.Request) (map[int64]*page.Page[*ent.LabelSubmission], error) {
 	plan, err := byArrival.Plan(l.limits, request)
 	if err != nil {
@@ -242,7 +242,8 @@ func (l *Service) OfVideos(ctx context.Context, videos []*ent.Video, frame *int,
 		func() (map[int64]int, error) { return l.count(ctx, videos, frame) }), nil
 }
 
-// count returns the number of submissions of each video, or of one of its frames.
+// count returns the number of submissions of each video, by the video's id. If frame
+// is not nil, count counts only submissions of this frame.
 func (l *Service) count(ctx context.Context, videos []*ent.Video, frame *int) (map[int64]int, error) {
 	query := l.db.LabelSubmission.Query().Where(database.AmongNumbers(labelsubmission.FieldVideoID, ent.Videos(videos).IDs()))
 	if frame != nil {

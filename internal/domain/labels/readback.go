@@ -19,16 +19,17 @@ import (
 	"tagma/internal/domain/labelrepo"
 )
 
-// readSize is the number of files that are ingested together.
+// readSize is the number of files in one call of ingest.
 const readSize = 500
 
 // readUpToID names the checkpoint that holds the commit up to which the repository
 // was read.
 const readUpToID = "labels"
 
-// readBack reads the commits that the repository got since the last readBack:
-// submissions of ours whose acknowledgement was lost, and files that others pushed
-// in the same form. A file that is read twice, as after a crash, is recorded once.
+// readBack ingests the commits since the last readBack. Such a commit holds a
+// submission of this database without an answer to the push, or is foreign (see
+// origin). A file is recorded once, even if the commit is read twice, as after a
+// crash.
 func (o *Outbox) readBack(ctx context.Context) error {
 	from, err := o.loadReadUpTo(ctx)
 	tip := o.repo.Tip()
@@ -54,19 +55,20 @@ func (o *Outbox) readBack(ctx context.Context) error {
 	return o.labels.setCheckpoint(ctx, readUpToID, tip)
 }
 
-// Tally counts the files of a repository that was read. A file counts once for each
-// commit that changed the file.
+// Tally counts the files in a history. A file counts once for each commit that
+// changed the file.
 type Tally struct {
 	Read       int
-	Recorded   int // new to the database
-	PassedOver int // no submissions
+	Recorded   int // new in the database
+	PassedOver int // not a submission
 }
 
-// ErrNoSet is returned by Import for a database without the default label set:
-// every file that names no other set would be passed over for good.
+// ErrNoSet is returned by Import for a database without the default label set. Import
+// would pass over every file that names no other set, and never read the file again.
 var ErrNoSet = errors.New("the database has no label set " + DefaultSet + " yet: start the server on it once, which makes the set")
 
-// Import reads the whole history of the repository into the database.
+// Import reads the whole history of the repository into the database, and returns the
+// numbers of files.
 func (o *Outbox) Import(ctx context.Context) (Tally, error) {
 	set, err := o.labels.Set(ctx, DefaultSet)
 	if err != nil {
@@ -86,16 +88,17 @@ func (o *Outbox) Import(ctx context.Context) (Tally, error) {
 	return tally, err
 }
 
-// reading is one pass through the history, or through its new part.
+// reading is one pass through the history, or through the new part of the history.
 type reading struct {
 	Tally
-	whole bool           // whether the pass began with the first commit, so that a known submission may have another commit
-	met   map[int64]bool // whether the pass has met the commit of a submission of ours
+	whole bool           // whether the pass began with the first commit: then a known submission may have another commit
+	met   map[int64]bool // whether the pass has met the commit of a submission, by the submission's id
 }
 
-// isArrival reports whether a commit with the id and the content of a submission of
-// ours is the submission's commit. Otherwise somebody brought an old revision back,
-// with the message of the old commit, as git cherry-pick and git commit -C do.
+// isArrival reports whether the commit sha is the submission's own commit. The caller
+// has compared the id and the content of the commit with row. Another commit with the
+// same id and content brings an old revision back: git cherry-pick and git commit -C
+// copy the message of the old commit.
 func (p *reading) isArrival(row *ent.LabelSubmission, sha string) bool {
 	known := row.CommitSha != nil && *row.CommitSha == sha
 	if !known && (p.met[row.ID] || !p.whole && row.CommitSha != nil) {
@@ -105,7 +108,8 @@ func (p *reading) isArrival(row *ent.LabelSubmission, sha string) bool {
 	return true
 }
 
-// readFrom ingests the files that changed since a commit, or "" for all.
+// readFrom ingests the files that changed since the commit from. If from is empty,
+// readFrom ingests the whole history.
 func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
 	pass := &reading{whole: from == "", met: map[int64]bool{}}
 	part := make([]labelrepo.File, 0, readSize)
@@ -124,7 +128,7 @@ func (o *Outbox) readFrom(ctx context.Context, from string) (Tally, error) {
 }
 
 // requeueAll queues all pushed submissions again, because the repository is empty:
-// a new one, or one that was lost.
+// the repository is new, or the old repository was lost.
 func (o *Outbox) requeueAll(ctx context.Context) error {
 	o.log.WarnContext(ctx, "the label repository is empty: it is made again from the database")
 	return o.labels.db.InTx(ctx, func(tx *ent.Tx) error {
@@ -138,8 +142,8 @@ func (o *Outbox) requeueAll(ctx context.Context) error {
 	})
 }
 
-// ingest records the commits of our submissions, and the files of others. Each file
-// is as one commit left the file.
+// ingest records the commits of this database's submissions, and the files of foreign
+// commits. Each element of files is the state of a file after one commit.
 func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, pass *reading) error {
 	var ids []int64
 	for _, f := range files {
@@ -173,9 +177,10 @@ func (o *Outbox) ingest(ctx context.Context, files []labelrepo.File, pass *readi
 	return o.done(ctx, arrived, commits)
 }
 
-// ingestForeign records a file that others pushed, unless the file is recorded
-// already: a history may be read again. A file that is no submission is passed over
-// and logged. isOld says that the content is that of an old revision of ours.
+// ingestForeign records a file of a foreign commit, unless the file is recorded
+// already: a history may be read again. ingestForeign passes over other files, and
+// logs a link, a submodule, and an invalid file with the name of a submission. isOld
+// says that the content is an old revision of a submission in this database.
 func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, isOld bool, tally *Tally) error {
 	name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 	passOver := func(why any) error {
@@ -214,9 +219,9 @@ func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, isOld bool
 		return err
 	}
 	if read || isOld {
-		// The same content again: the commit has another id since the history was
-		// rewritten, or somebody brings an old revision back. The latter is a new
-		// revision, if the branch has the file so.
+		// The content is recorded already. Either the history was rewritten and the
+		// commit has a new id, or somebody brought an old revision back. An old
+		// revision becomes a new revision if the branch still has the content.
 		current, err := o.repo.HasFile(f.Path, f.Content)
 		if err != nil {
 			return o.repo.EmptyCacheIfDamaged(ctx, err)
@@ -233,8 +238,8 @@ func (o *Outbox) ingestForeign(ctx context.Context, f labelrepo.File, isOld bool
 	return err
 }
 
-// isRecorded reports whether the commit of a file is known, and whether a revision
-// of the file with the same content and time is recorded.
+// isRecorded returns two results. known says that the commit of a file is recorded.
+// read says that a revision of the file with the same content and time is recorded.
 func (l *Service) isRecorded(ctx context.Context, filename string, from origin) (known, read bool, err error) {
 	rows, err := l.db.LabelSubmission.Query().Where(labelsubmission.Filename(filename), labelsubmission.Content(from.content)).
 		Select(labelsubmission.FieldCommitSha, labelsubmission.FieldCreatedAt).All(ctx)
@@ -245,8 +250,8 @@ func (l *Service) isRecorded(ctx context.Context, filename string, from origin) 
 	return known, read, err
 }
 
-// recordForeign records a submission of others, unless the last revision has the
-// content.
+// recordForeign records a submission of a foreign commit, unless the last revision
+// has the same content.
 func (l *Service) recordForeign(ctx context.Context, s *Submission, set *ent.LabelSet, from origin) (*Receipt, error) {
 	e, err := newEntry(ctx, s, set.ID, from)
 	if err == nil {
@@ -258,11 +263,12 @@ func (l *Service) recordForeign(ctx context.Context, s *Submission, set *ent.Lab
 	return l.record(e, false)
 }
 
-// latest is the last moment that the contract can write. Git can write later ones.
+// latest is the last moment of the contract's DateTime. Git can write later moments.
 const latest = instant.Instant(253402300799999) // 9999-12-31T23:59:59.999Z
 
-// setOfCommit returns the label set that a commit's message names: in the version
-// of the message if the database has that version, else in the last version.
+// setOfCommit returns the label set in a commit's message, or nil for an unknown
+// name. If the database does not have the version in the message, setOfCommit returns
+// the last version.
 func (l *Service) setOfCommit(ctx context.Context, message string) (*ent.LabelSet, error) {
 	name, version := labelSetOf(message)
 	set, err := l.db.LabelSet.Query().Where(labelset.Name(name), labelset.Version(version)).Only(ctx)
@@ -272,10 +278,12 @@ func (l *Service) setOfCommit(ctx context.Context, message string) (*ent.LabelSe
 	return set, err
 }
 
-// maxFileSize bounds an ingested file, in bytes. A submission has a few kB.
+// maxFileSize is the largest size of an ingested file, in bytes. A submission has a
+// few kB.
 const maxFileSize = 1 << 20
 
-// parseValid parses and validates a file that others pushed.
+// parseValid returns the submission in a file of a foreign commit, or an error with
+// the reason why the file is no valid submission.
 func parseValid(name string, content []byte, set *ent.LabelSet) (*Submission, error) {
 	switch {
 	case bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/")):
@@ -309,8 +317,8 @@ func parseValid(name string, content []byte, set *ent.LabelSet) (*Submission, er
 	return s, problems.Err()
 }
 
-// loadReadUpTo returns the commit up to which the repository was read. The error is
-// ErrDamaged if the repository is recorded as damaged.
+// loadReadUpTo returns the commit up to which the repository was read. For a
+// repository with recorded damage, the returned error is ErrDamaged.
 func (o *Outbox) loadReadUpTo(ctx context.Context) (string, error) {
 	values, err := o.labels.checkpoints(ctx, readUpToID, damageID)
 	if damage := values[damageID]; err == nil && damage != "" {

@@ -11,15 +11,15 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// entry is a submission that is to be recorded.
+// entry is a submission to record.
 type entry struct {
 	ctx   context.Context
 	s     *Submission
-	setID int64 // the version of the label set that the submission was checked against
+	setID int64 // the version of the label set that validated the submission
 	from  origin
 
 	content    string // the canonical form of the file
-	rowContent string // the file as the row holds it: as others wrote it, if the submission is theirs
+	rowContent string // the file in the row: of a foreign commit, the file as committed
 	lookup     *lookup
 
 	done    chan struct{} // closed when the receipt or the error is set
@@ -36,9 +36,9 @@ func newEntry(ctx context.Context, s *Submission, setID int64, from origin) (*en
 	return e, err
 }
 
-// record records one submission by itself. The entry's lookup may be stale, or
-// another request may have recorded a revision since: then the database refuses
-// the row by its unique indexes, and record looks up again.
+// record records one submission by itself, and returns the receipt. The lookup of the
+// entry may be stale, because another request has recorded a revision. Then the
+// unique indexes of the database refuse the row, and record looks up again.
 func (l *Service) record(e *entry, stale bool) (*Receipt, error) {
 	var receipt *Receipt
 	err := database.RetryConflict(e.ctx, func() (err error) {
@@ -58,9 +58,9 @@ func (l *Service) record(e *entry, stale bool) (*Receipt, error) {
 	return receipt, err
 }
 
-// receiptOfRepeat returns the receipt of a submission whose content is the last
-// revision of its file already, or nil. A submission that had failed is queued
-// again, as by Retry.
+// receiptOfRepeat returns the receipt of a submission with the content of the file's
+// last revision, or nil for new content. If a person sends a failed submission again,
+// receiptOfRepeat queues the submission again, as Retry does.
 func (l *Service) receiptOfRepeat(e *entry) (*Receipt, error) {
 	last := e.lookup.last
 	if last == nil || canonical(last.Content) != e.content {
@@ -86,13 +86,13 @@ func (l *Service) receiptOfRepeat(e *entry) (*Receipt, error) {
 	return &Receipt{Outcome: NoChange, Submission: row}, err
 }
 
-// insert inserts new revisions, all or none. Each statement waits for the
-// database, and each transaction for the disk: where the rows of the videos
-// exist, as nearly always, insert is one statement.
+// insert inserts new revisions, all or none. Each statement waits for the database,
+// and each transaction for the disk. So insert is one statement if all rows of the
+// videos are current, as in nearly every call.
 func (l *Service) insert(ctx context.Context, all []*entry) error {
 	for _, e := range all {
 		if !e.videoIsCurrent() {
-			defer l.lookups.Clear() // the videos may have other measures then
+			defer l.lookups.Clear() // cached lookups hold the old measures of the videos
 			return l.db.InTx(ctx, func(tx *ent.Tx) error {
 				if err := upsertVideos(ctx, tx, all); err != nil {
 					return err
@@ -111,9 +111,9 @@ func (e *entry) videoIsCurrent() bool {
 	return v != nil && v.TotalFrames == e.s.TotalFrames && v.Fps == e.s.FPS && v.FrameWidth == e.s.FrameWidth && v.FrameHeight == e.s.FrameHeight
 }
 
-// upsertVideos makes the rows of videos that have none, and gives the videos the
-// measures of their submissions. upsertVideos writes no other video: requests
-// that label one video would wait for each other.
+// upsertVideos creates the missing rows of videos, and updates the measures of videos
+// to the measures of their submissions. upsertVideos does not write current rows,
+// because requests for the same video would wait for each other.
 func upsertVideos(ctx context.Context, tx *ent.Tx, all []*entry) error {
 	for _, e := range all {
 		if e.videoIsCurrent() {
@@ -143,7 +143,7 @@ func upsertVideos(ctx context.Context, tx *ent.Tx, all []*entry) error {
 	return nil
 }
 
-// insertRevisions inserts a row for each entry and sets the entries' receipts.
+// insertRevisions inserts a row for each entry and sets the receipts of the entries.
 func insertRevisions(ctx context.Context, client *ent.LabelSubmissionClient, all []*entry) error {
 	creates := make([]*ent.LabelSubmissionCreate, len(all))
 	for n, e := range all {

@@ -9,17 +9,16 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// refusal is an answer of the repository that does not take one submission, which
-// was alone in its batch.
+// refusal is an answer of the repository that rejects the only submission of a batch.
 type refusal struct {
 	filename string
-	words    string // without hashes and the file's name
+	words    string // the answer without commit ids and the name of the file
 }
 
-// repeatedRefusal is the error of an outbox that waits, because submissions of two
-// files were refused in the same words and no submission was taken in between: a
-// rule of the host forbids all submissions rather than one. The next submission is
-// tried each minute, until a submission is taken.
+// repeatedRefusal is the error of a waiting Outbox. Submissions for two files were
+// refused in the same words, and no submission was taken in between. So a rule of the
+// host forbids all submissions, not only one. The Outbox tries one submission each
+// minute, until the host takes a submission.
 type repeatedRefusal struct{ first error }
 
 func (r *repeatedRefusal) Error() string {
@@ -28,13 +27,12 @@ func (r *repeatedRefusal) Error() string {
 
 func (r *repeatedRefusal) Unwrap() error { return r.first }
 
-// hashes are the ids of commits in the words of a host. Each refusal is about
-// another commit.
+// hashes matches the ids of commits in the words of a host. Each refusal is about
+// another commit, so two refusals are compared without ids.
 var hashes = regexp.MustCompile(`\b[0-9a-f]{7,64}\b`)
 
-// refuse records that the repository does not take a submission, which was alone in
-// its batch. The submission has failed. refuse returns an error if the outbox is to
-// wait.
+// refuse records that the repository rejected the only submission of a batch. The
+// submission has failed. refuse returns an error if the Outbox must wait.
 func (o *Outbox) refuse(ctx context.Context, row *ent.LabelSubmission, reason error) error {
 	if err := o.fail(ctx, row, reason); err != nil {
 		return err
@@ -51,10 +49,11 @@ func (o *Outbox) refuse(ctx context.Context, row *ent.LabelSubmission, reason er
 	return nil
 }
 
-// accept ends the wait after repeated refusals.
+// accept ends the wait after repeated refusals, because the repository took a
+// submission.
 func (o *Outbox) accept() { o.refused, o.repeated = nil, nil }
 
-// batchSize returns how many submissions the next batch may have: one by one after
+// batchSize returns the largest number of submissions in the next batch: 1 after
 // repeated refusals.
 func (o *Outbox) batchSize() int {
 	if o.repeated != nil {
@@ -63,8 +62,8 @@ func (o *Outbox) batchSize() int {
 	return o.size
 }
 
-// withinBytes returns the first rows whose files have at most maxBytes together,
-// and at least one row.
+// withinBytes returns the first rows with at most maxBytes of files together, and at
+// least one row.
 func (o *Outbox) withinBytes(rows []*ent.LabelSubmission) []*ent.LabelSubmission {
 	if o.maxBytes == 0 {
 		return rows
@@ -78,7 +77,7 @@ func (o *Outbox) withinBytes(rows []*ent.LabelSubmission) []*ent.LabelSubmission
 	return rows
 }
 
-// bytesOf returns the length of the files of submissions.
+// bytesOf returns the total length of the files of submissions.
 func bytesOf(rows []*ent.LabelSubmission) (sum int) {
 	for _, row := range rows {
 		sum += len(row.Content)

@@ -19,15 +19,15 @@ import (
 	"tagma/internal/storage/database"
 )
 
-// mark records the status of submissions that still wait.
+// mark sets the status of the submissions that still wait.
 func (o *Outbox) mark(ctx context.Context, rows []*ent.LabelSubmission, status labelsubmission.Status) error {
 	ids, err := o.change(ctx, rows, func(u *ent.LabelSubmissionUpdate) { u.SetStatus(status) })
 	o.labels.notify(ids...)
 	return err
 }
 
-// change updates the submissions that still wait, because another server may have
-// pushed some of them, and returns the ids of all rows.
+// change updates the submissions that still wait, and returns the ids of all rows.
+// Another server may have pushed some of the submissions.
 func (o *Outbox) change(ctx context.Context, rows []*ent.LabelSubmission, set func(*ent.LabelSubmissionUpdate)) ([]int64, error) {
 	ids := ent.LabelSubmissions(rows).IDs()
 	update := o.labels.db.LabelSubmission.Update().Where(database.AmongNumbers(labelsubmission.FieldID, ids),
@@ -75,7 +75,7 @@ func (o *Outbox) pushed(ctx context.Context, ids []int64, commits []string) erro
 	})
 }
 
-// fail records why a submission cannot be pushed.
+// fail sets the status of a submission to FAILED, and records the reason.
 func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason error) error {
 	err := o.labels.db.Write(ctx, func() error {
 		return o.labels.db.LabelSubmission.UpdateOne(row).
@@ -85,10 +85,10 @@ func (o *Outbox) fail(ctx context.Context, row *ent.LabelSubmission, reason erro
 	return err
 }
 
-// Retry queues failed submissions again and returns their number. Their commits
-// will have the present names and addresses of their authors. A submission that a
-// later revision has replaced stays failed, because a push would put the old revision
-// on top of the later one.
+// Retry queues failed submissions again and returns the number of submissions. The
+// commits will have the present names and addresses of the authors. A failed
+// submission stays failed if a later revision has not failed, because a push would
+// put the old revision on top of the later revision.
 func (l *Service) Retry(ctx context.Context) (int, error) {
 	failed := []predicate.LabelSubmission{labelsubmission.StatusEQ(labelsubmission.StatusFAILED), func(s *sql.Selector) {
 		later := sql.Table(labelsubmission.Table).As("later")
@@ -111,9 +111,9 @@ func (l *Service) Retry(ctx context.Context) (int, error) {
 	return n, err
 }
 
-// renewAuthors gives submissions without a commit the present names and addresses of
-// the people who submitted the labels, in the database and in rows: a repository may
-// refuse an address.
+// renewAuthors updates the authors of submissions without a commit, in the database
+// and in rows. The new author has the present name and address of the person who
+// submitted the labels, because a repository may have refused the old address.
 func (l *Service) renewAuthors(ctx context.Context, rows []*ent.LabelSubmission) error {
 	byUser := map[int64][]*ent.LabelSubmission{}
 	for _, row := range rows {
@@ -153,17 +153,18 @@ func (l *Service) renewAuthors(ctx context.Context, rows []*ent.LabelSubmission)
 	return nil
 }
 
-// heldUpID names the checkpoint that exists while the repository is known to be
-// out of reach.
+// heldUpID names the checkpoint that exists while the repository is known to be out
+// of reach or damaged.
 const heldUpID = "labels held up"
 
-// note records a fault of the repository on the submissions that wait, and
-// returns the fault.
+// note records a fault of the repository on the waiting submissions, and returns the
+// fault.
 func (o *Outbox) note(ctx context.Context, problem error) error {
 	reason := reasonOf(problem)
 	o.inReach = false
 	err := o.labels.setCheckpoint(ctx, heldUpID, reason)
-	// All of a batch under way, or the rest of the batch would go first.
+	// largest covers the whole batch of the failed push. A submission outside rows
+	// would stay COMMITTED, and would be pushed before the older submissions in rows.
 	rows, failed := o.queued(ctx, largest, nil)
 	var ids []int64
 	if err = errors.Join(err, failed); err == nil {
@@ -175,7 +176,7 @@ func (o *Outbox) note(ctx context.Context, problem error) error {
 	return errors.Join(problem, err)
 }
 
-// recordWaiting records the reason on each submission that waits.
+// recordWaiting records the reason on each waiting submission.
 func (o *Outbox) recordWaiting(ctx context.Context, reason string) error {
 	for {
 		rows, err := o.labels.db.LabelSubmission.Query().Where(
@@ -195,9 +196,9 @@ func (o *Outbox) recordWaiting(ctx context.Context, reason string) error {
 	}
 }
 
-// reasonOf returns a fault in words that everyone may read. The errors that
-// package labelrepo wraps are fit for print. Any other error may hold paths of
-// this machine, and is for the log alone.
+// reasonOf returns the text of a fault for all readers. An error that wraps a
+// sentinel of package labelrepo is fit for print. Any other error may contain paths
+// of this machine, and is only for the log.
 func reasonOf(problem error) string {
 	if errors.Is(problem, labelrepo.ErrDamaged) {
 		return heldReason

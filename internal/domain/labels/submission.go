@@ -13,8 +13,8 @@ import (
 // maxLabels bounds the labels of a submission.
 const maxLabels = 500
 
-// Submission is the labels of one frame of a video, as a labelling page sends the
-// labels.
+// Submission is the labels of one frame of a video, as in the request of a labelling
+// page.
 type Submission struct {
 	VideoURL    string
 	FrameIndex  int // from 0
@@ -29,9 +29,9 @@ type Submission struct {
 	TimestampText string // Timestamp as the labelling page wrote it, or ""
 }
 
-// Label is one point: placed with its coordinates, or not and without.
-// Coordinates are pixels of the frame from its top left corner, x to the right
-// and y down.
+// Label is one point of a frame. A placed label has coordinates, and a label that is
+// not placed has none. Coordinates are in pixels from the top left corner of the
+// frame, x to the right and y down.
 type Label struct {
 	ID     string   `json:"id"`
 	Name   string   `json:"name"`
@@ -40,10 +40,10 @@ type Label struct {
 	PixelY *float64 `json:"pixel_y"`
 }
 
-// validate adds all problems of a submission, whose labels must be the labels of
-// the set. An empty set is a set that does not exist, which is a problem of its
-// own. The rules are the annotation receiver's and a few more: docs/labels.md
-// lists where Tagma is stricter.
+// validate adds all problems of a submission to problems. The submission must have
+// each label of set and no other labels. An empty set stands for an unknown label
+// set, which the caller reports. The rules are the annotation receiver's and a few
+// more: docs/labels.md lists the stricter rules of Tagma.
 func (s *Submission) validate(problems *fault.Problems, set []Definition) {
 	at := func(parts ...any) []any { return append([]any{"input"}, parts...) }
 	s.validateVideo(problems, at)

@@ -27,12 +27,14 @@ type Receipt struct {
 	Submission *ent.LabelSubmission
 }
 
-// Submit validates and records a submission by the caller. When Submit returns
-// without error, the submission survives a crash and will get into the
-// repository. The same submission again is NoChange, so that a retry does no
-// harm; a submission that had failed is queued again. Other content for the same
-// frame and time is a new revision of the file. Submit waits at most wait for the
-// submission to reach the repository: see Await.
+// Submit validates and records a submission by the caller, and returns the receipt.
+// When Submit returns without error, the submission survives a crash and will reach
+// the repository.
+//
+// For the same submission again, Submit returns NoChange, so a retry does no harm. If
+// the submission had failed, Submit queues the submission again. Other content for
+// the same frame and time is a new revision of the file. Submit waits at most wait
+// for the submission to reach the repository: see Await.
 func (l *Service) Submit(ctx context.Context, s *Submission, wait time.Duration) (*Receipt, error) {
 	c := caller.From(ctx)
 	if c == nil {
@@ -73,8 +75,8 @@ func (l *Service) Submit(ctx context.Context, s *Submission, wait time.Duration)
 	return receipt, err
 }
 
-// validate validates a submission against the label set of that name. The error
-// holds all problems of the submission.
+// validate returns an error with all problems of a submission. name is the name of
+// the label set, for the message.
 func (r *lookup) validate(s *Submission, name string) error {
 	var problems fault.Problems
 	if r.set == nil {
@@ -84,8 +86,8 @@ func (r *lookup) validate(s *Submission, name string) error {
 	return problems.Err()
 }
 
-// noAddress ends the addresses of users who have none. RFC 2606 reserves the
-// domain: nobody can own it.
+// noAddress ends the address of a user without an email address. RFC 2606 reserves
+// the domain, so nobody can own the domain.
 const noAddress = "@tagma.invalid"
 
 // identityOf returns a user as the author of a commit: Name <address>.
@@ -96,8 +98,8 @@ func identityOf(username, email string) string {
 	return username + " <" + email + ">"
 }
 
-// AuthorOf returns the name and the address of a submission's author in the
-// commit. The address is nil if the author has none.
+// AuthorOf returns the name and the address of a submission's author in the commit.
+// The address is nil for an author without an address.
 func AuthorOf(row *ent.LabelSubmission) (name string, email *string) {
 	author := identity(row.Author)
 	if author.Email == "" || strings.HasSuffix(author.Email, noAddress) {
@@ -106,13 +108,14 @@ func AuthorOf(row *ent.LabelSubmission) (name string, email *string) {
 	return author.Name, &author.Email
 }
 
-// Await blocks until a submission has reached the repository or has failed, at
-// most for timeout, and returns the submission as it then is. Await does not wait
-// while the repository is known to be out of reach.
+// Await blocks until a submission has reached the repository or has failed, until
+// timeout has passed, or until ctx ends. Await returns the current state of the
+// submission. While the repository is known to be out of reach, Await returns
+// immediately.
 func (l *Service) Await(ctx context.Context, id int64, timeout time.Duration) (*ent.LabelSubmission, error) {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	// Another server may be the one that pushes: then only the database tells.
+	// Another server may push the submission. Then only the database has the result.
 	poll := time.NewTicker(200 * time.Millisecond)
 	defer poll.Stop()
 	for {
@@ -135,13 +138,14 @@ func (l *Service) Await(ctx context.Context, id int64, timeout time.Duration) (*
 	}
 }
 
-// isHeldUp reports whether the server that pushes knows the repository to be out
-// of reach.
+// isHeldUp reports whether the repository is known to be out of reach, as recorded by
+// the server with the Outbox.
 func (l *Service) isHeldUp(ctx context.Context) (bool, error) {
 	return l.db.Checkpoint.Query().Where(checkpoint.ID(heldUpID)).Exist(ctx)
 }
 
-// isSettled reports whether nobody needs to wait for the submission any more.
+// isSettled reports whether the submission is pushed or has failed, so nobody needs
+// to wait any more.
 func isSettled(row *ent.LabelSubmission) bool {
 	return row.Status == labelsubmission.StatusPUSHED || row.Status == labelsubmission.StatusFAILED
 }

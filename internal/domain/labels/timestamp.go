@@ -9,13 +9,13 @@ import (
 	ent "tagma/ent/generated"
 )
 
-// maxTimestampText bounds the time as the labelling page wrote it, in bytes.
+// maxTimestampText is the largest length of TimestampText, in bytes.
 const maxTimestampText = 64
 
-// withTimestampText returns the file of a submission with the time as the labelling
-// page wrote it, after the time in UTC. A file whose time has the same text has no
-// such line. The line is no part of the canonical form: the same labels with the same
-// moment in another zone are the same submission.
+// withTimestampText returns a submission's file with the text of the time from the
+// labelling page, in a line after the time in UTC. If both texts are the same, the
+// file has no such line. The canonical form never has the line: the same labels with
+// the same moment in another zone are the same submission.
 func (s *Submission) withTimestampText(content string) string {
 	if s.TimestampText == "" || s.TimestampText == s.Timestamp.String() {
 		return content
@@ -28,8 +28,8 @@ func (s *Submission) withTimestampText(content string) string {
 	return strings.Replace(content, line, line+"  \"timestamp_text\": "+string(text)+",\n", 1)
 }
 
-// TimestampText returns the time of a submission as the labelling page wrote it, with
-// its zone and digits.
+// TimestampText returns the time of a submission as the labelling page wrote the
+// time, with zone and digits.
 func TimestampText(row *ent.LabelSubmission) (string, error) {
 	var f struct {
 		Timestamp     string `json:"timestamp"`

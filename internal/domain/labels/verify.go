@@ -13,18 +13,18 @@ import (
 	"tagma/internal/base/instant"
 )
 
-// Report compares the database with the repository.
+// Report is the result of comparing the database with the repository.
 type Report struct {
-	Same        int // files that both have, alike
-	Waiting     int // files of which a revision is yet to be pushed
-	Failed      int // submissions that the repository did not take
+	Same        int // files with the same content in both
+	Waiting     int // files with a last revision that is not pushed yet
+	Failed      int // submissions that the repository refused
 	Differences []string
 }
 
-// recordedFile is a file as the database has the file.
+// recordedFile is a file in the database.
 type recordedFile struct {
-	last         revision // the last one recorded
-	pushed       revision // the last one that reached the repository: another than last if others pushed just before us
+	last         revision // the last recorded revision
+	pushed       revision // the last revision to reach the repository; differs from last if somebody else pushed at the same time
 	inRepository bool
 }
 
@@ -36,7 +36,8 @@ type revision struct {
 	content [sha256.Size]byte // the hash of the file as Tagma writes it
 }
 
-// Verify compares the database with the tip of the repository, both ways.
+// Verify returns the differences between the database and the tip of the repository,
+// in both directions.
 func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
 	if _, err := o.repo.Refresh(ctx); err != nil {
 		return nil, err
@@ -84,8 +85,8 @@ func (o *Outbox) Verify(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// recordedFiles returns the files that the repository has or shall get, by name,
-// and counts failed submissions in the report.
+// recordedFiles returns the files of pushed and waiting submissions, by name.
+// recordedFiles counts failed submissions in the report.
 func (o *Outbox) recordedFiles(ctx context.Context, report *Report) (map[string]*recordedFile, error) {
 	files := map[string]*recordedFile{}
 	const pageSize = 1000
