@@ -1,5 +1,7 @@
-// Package node names for gqlgen the Go types behind the schema's Node and its
-// connections. It holds no code of its own.
+// Package node owns the names of the Go types for the schema's Node and connections.
+// gqlgen finds the types by name.
+//
+// Package node does not own the types: package page and the rows of ent do.
 package node
 
 import (
@@ -8,13 +10,14 @@ import (
 	"tagma/internal/base/page"
 )
 
-// Node is anything with an id of its own: every row of ent.
+// Node is an object with an id: every row of ent is a Node. NodeID returns the id.
+// IsNode marks the type for gqlgen.
 type Node interface {
 	NodeID() nodeid.ID
 	IsNode()
 }
 
-// The connections of the schema.
+// The connections of the schema and the edges of the connections.
 type (
 	ImageConnection      = page.Page[*ent.Image]
 	ImageEdge            = page.Edge[*ent.Image]

@@ -1,7 +1,9 @@
-// Package scalar reads and writes those scalars of the schema whose Go types
-// are not Tagma's own, so that a wrong value is answered as the caller's fault
-// and names the remedy. The answer does not repeat the value, which may be a
-// password in the wrong place: the path of the error says where the value is.
+// Package scalar owns reading and writing the scalars with a Go type of the standard
+// library or of gqlgen. A wrong value is the caller's fault, and the error names the
+// remedy. The error does not repeat the value, because the value may be a password in
+// the wrong place. The path of the error leads to the value.
+//
+// Package scalar does not own scalars with a Go type of Tagma, such as DateTime.
 package scalar
 
 import (
@@ -18,7 +20,7 @@ import (
 	"tagma/internal/gql/variables"
 )
 
-// wrongKind returns the error for a value whose JSON type the scalar does not take.
+// wrongKind returns the error for a value with a JSON type outside the scalar.
 func wrongKind(v any, scalar, takes string) error {
 	return fault.New(fault.BadInput, "the value is %s: %s takes %s", variables.Kind(v), scalar, takes)
 }
@@ -41,9 +43,9 @@ func MarshalLong(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
 // UnmarshalLong reads the scalar Long: a whole number of 64 bits.
 func UnmarshalLong(v any) (int64, error) { return unmarshalWhole(v, "Long", 64) }
 
-// unmarshalWhole returns a whole number of so many bits. JSON has one type of number,
-// so 42.0 and 4.2e1 are the whole number 42: some programs write each number with a
-// fraction.
+// unmarshalWhole returns a whole number of at most the given bits. JSON has one type
+// of number, so 42.0 and 4.2e1 are the whole number 42: some programs write each
+// number with a fraction.
 func unmarshalWhole(v any, scalar string, bits int) (int64, error) {
 	takes := "a whole number of " + strconv.Itoa(bits) + " bits, such as 42"
 	var n int64
@@ -73,7 +75,7 @@ func unmarshalWhole(v any, scalar string, bits int) (int64, error) {
 }
 
 // wholeNumber returns the value of a decimal number. integral reports whether the
-// number has no fraction, fits whether 64 bits hold the number.
+// number has no fraction. fits reports whether 64 bits hold the number.
 func wholeNumber(text string) (n int64, integral, fits bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true, true
@@ -118,8 +120,8 @@ func wholeNumber(text string) (n int64, integral, fits bool) {
 // MarshalFloat writes the scalar Float.
 func MarshalFloat(x float64) graphql.Marshaler { return graphql.MarshalFloat(x) }
 
-// UnmarshalFloat reads the scalar Float: a number. A string that looks like a number
-// is a string.
+// UnmarshalFloat reads the scalar Float. A string with the digits of a number is not
+// a Float.
 func UnmarshalFloat(v any) (float64, error) {
 	const takes = "a number of 64 bits, such as 1.5"
 	var x float64
@@ -145,7 +147,7 @@ func UnmarshalFloat(v any) (float64, error) {
 // MarshalString writes the scalar String.
 func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s) }
 
-// UnmarshalString reads the scalar String. A number is no string.
+// UnmarshalString reads the scalar String. A number is not a String.
 func UnmarshalString(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -166,12 +168,12 @@ func UnmarshalBoolean(v any) (bool, error) {
 // MarshalDuration writes the scalar Duration.
 func MarshalDuration(d time.Duration) graphql.Marshaler { return graphql.MarshalDuration(d) }
 
-// longest bounds a Duration, in seconds: a hundred years, which fits into a
-// time.Duration.
+// longest is the longest Duration, in seconds: a hundred years. A time.Duration can
+// hold longest.
 const longest = 100 * 365 * 24 * 3600
 
-// UnmarshalDuration reads the scalar Duration: ISO 8601, without years and
-// months, which have no length of their own.
+// UnmarshalDuration reads the scalar Duration: ISO 8601 without years and months,
+// because years and months differ in length.
 func UnmarshalDuration(v any) (time.Duration, error) {
 	if d, ok := v.(time.Duration); ok { // coerced before
 		return d, nil
@@ -188,7 +190,8 @@ func UnmarshalDuration(v any) (time.Duration, error) {
 	return d.ToTimeDuration(), nil
 }
 
-// MarshalUpload is there because gqlgen wants it: nothing answers with a file.
+// MarshalUpload returns null. gqlgen requires the function, but no field returns a
+// file.
 func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
 
 // UnmarshalUpload reads the scalar Upload.

@@ -1,6 +1,6 @@
-// Package annotate owns sending annotations from files to a server: reading
-// documents of the Sticky Pi API, sending as many at once as the server
-// accepts, and reporting the problems of each file.
+// Package annotate owns sending annotations from files to a server: reading documents
+// of the Sticky Pi API, sending as many at once as the server accepts, and reporting
+// the problems of each file.
 //
 // Package annotate does not own validation: the server validates.
 package annotate
@@ -107,7 +107,7 @@ func (r *run) reportUnknown() {
 	}
 }
 
-// add adds a document to the batch. If the batch is full, add sends it first.
+// add adds a document to the batch. If the batch is full, add sends the batch first.
 func (r *run) add(ctx context.Context, d *document) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -175,8 +175,8 @@ func (r *run) send(ctx context.Context) error {
 	return nil
 }
 
-// reportRefusal reports the problems of the documents in a refused request. It
-// returns err if the documents are not the cause.
+// reportRefusal reports the problems of the documents in a refused request. If the
+// documents are not the cause of the refusal, reportRefusal returns err.
 func (r *run) reportRefusal(batch []*document, err error) error {
 	refusal, isFault := errors.AsType[*fault.Error](err)
 	if !isFault || len(refusal.Problems) == 0 {
@@ -212,7 +212,7 @@ func relativeMessage(path []string, message string) string {
 		return message
 	}
 	relative := slices.Clone(path[2:])
-	if relative[0] == "objects" && len(relative) > 1 { // the document has other names for an object and its fields
+	if relative[0] == "objects" && len(relative) > 1 { // the document has other names for an object and the fields of an object
 		relative[0] = "annotations"
 		switch last := &relative[len(relative)-1]; *last {
 		case "strokeColour":

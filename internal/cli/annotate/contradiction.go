@@ -73,8 +73,8 @@ func (d *document) isComparable() bool {
 	return len(d.problems) == 0 && !slices.ContainsFunc(d.polygons, func(p contour.Polygon) bool { return p == nil })
 }
 
-// identity identifies the image, the algorithm and the version of a document. The MD5 is
-// a part of the identity, because the server refuses every MD5 but that of its image.
+// identity identifies the image, the algorithm and the version of a document. The MD5
+// is a part of the identity, because the server refuses the MD5 of another file.
 func (d *document) identity() hash {
 	in := &d.input
 	return hashOf(strings.ToLower(in.Image.Device), in.Image.TakenAt, strings.ToLower(in.Md5), in.Algorithm)

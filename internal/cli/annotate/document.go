@@ -24,8 +24,8 @@ type document struct {
 	problems []string
 }
 
-// parse parses a document. The text is valid JSON. For a document with problems of its
-// form, document.problems also holds the problems of the contours. The server finds all
+// parse returns the document in valid JSON. If the form of the document has problems,
+// document.problems also holds the problems of the contours. The server finds all
 // other problems.
 func parse(place string, text json.RawMessage) *document {
 	d := &document{place: place}
@@ -48,7 +48,7 @@ func (d *document) problem(format string, args ...any) {
 }
 
 // readMembers returns the members of an object by name. A repeated name is a problem,
-// because only one of the values could be sent.
+// because only the last value could be sent.
 func (d *document) readMembers(path string, text json.RawMessage) (map[string]json.RawMessage, bool) {
 	if typ := jsonType(text); typ != objectType {
 		d.problem("%s is %s, where an object is wanted", path, typ)
@@ -147,8 +147,8 @@ func (d *document) readObjects(text json.RawMessage) {
 	}
 }
 
-// readObject returns an object without a check of its contour. The fields without a
-// place of their own become attributes.
+// readObject returns an object with an unchecked contour. Fields without a place in
+// the input become attributes.
 func (d *document) readObject(path string, members map[string]json.RawMessage) generated.AnnotatedObjectInput {
 	o := generated.AnnotatedObjectInput{
 		Contour:      members["contour"],
@@ -178,7 +178,7 @@ func (d *document) readObject(path string, members map[string]json.RawMessage) g
 	return o
 }
 
-// text returns a string. For null and for other types text returns nil; other types are
+// text returns a string, or nil for null and for other types. Other types are
 // problems.
 func (d *document) text(path string, text json.RawMessage, required bool) *string {
 	switch typ := jsonType(text); {
@@ -194,8 +194,8 @@ func (d *document) text(path string, text json.RawMessage, required bool) *strin
 	return nil
 }
 
-// number returns a number. For null and for other types number returns nil; other types
-// are problems.
+// number returns a number, or nil for null and for other types. Other types are
+// problems.
 func (d *document) number(path string, text json.RawMessage) *float64 {
 	if isNull(text) {
 		return nil
@@ -212,9 +212,9 @@ func (d *document) number(path string, text json.RawMessage) *float64 {
 	return &value
 }
 
-// integer returns a whole number of 32 bits. For null and for other values integer
-// returns nil; other values are problems. 42.0 is a whole number: pandas and R write a
-// decimal point into every number of a column with missing values.
+// integer returns a whole number of 32 bits, or nil for null and for other values.
+// Other values are problems. 42.0 is a whole number: pandas and R write a decimal
+// point into every number of a column with missing values.
 func (d *document) integer(path string, text json.RawMessage) *int {
 	if typ := jsonType(text); typ != numberType && !isNull(text) {
 		d.problem("%s is %s, where a whole number is wanted", path, shown(text))
@@ -261,7 +261,7 @@ const (
 	numberType = "a number"
 )
 
-// jsonType returns the type of valid JSON without space before it.
+// jsonType returns the type of valid JSON without leading space.
 func jsonType(text json.RawMessage) string {
 	if isNull(text) {
 		return "null"

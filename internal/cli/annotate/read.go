@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// source is a file with documents. A source can be read twice.
+// source is a file with documents. Files reads each source twice.
 type source struct {
 	name string // as the caller gave it
 	path string
@@ -21,7 +21,7 @@ type source struct {
 }
 
 // openSources returns the files of names in order. Standard input and pipes are
-// copied into temporary files, because sources are read twice. The caller calls
+// copied into temporary files, because each source is read twice. The caller calls
 // removeCopies.
 func openSources(names []string, stdin io.Reader) ([]source, error) {
 	sources := make([]source, 0, len(names))
@@ -181,7 +181,7 @@ func (r *reader) peek() (byte, error) {
 	}
 }
 
-// skipMark skips a byte order mark, and reports whether a mark was there.
+// skipMark skips a byte order mark, and reports whether the input had a mark.
 func (r *reader) skipMark() bool {
 	rest := bufio.NewReader(io.MultiReader(r.decoder.Buffered(), r.input))
 	r.start += r.decoder.InputOffset()
@@ -214,11 +214,11 @@ func (r *reader) decode() (json.RawMessage, error) {
 	return text, nil
 }
 
-// surrogate matches an escaped surrogate at the start of a text, and the following
-// escape if there is one.
+// surrogate matches an escaped surrogate at the start of a text, and an escaped low
+// surrogate after the first.
 var surrogate = regexp.MustCompile(`^\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?`)
 
-// checkText returns an error for JSON with text that is no Unicode. encoding/json
+// checkText returns an error for JSON with text outside Unicode. encoding/json
 // replaces such text, so the server would store other text.
 func checkText(text []byte) error {
 	if !utf8.Valid(text) {

@@ -8,10 +8,10 @@ import (
 	"tagma/internal/cli/cachefile"
 )
 
-// cache stores the fingerprints of files by path, size, and the times of their
-// last change, so that a folder is not read at every push. Several pushes may use the
-// cache at once. The cache only saves time: if it fails, files are read. A nil cache
-// is empty and stores nothing.
+// cache stores the fingerprints of files by path, size, and the times of the last
+// change, because reading a folder again at every push takes long. Several pushes may
+// use the cache at once. The cache only saves time: if the cache fails, files are
+// read. A nil cache is empty and stores nothing.
 type cache struct {
 	db *sql.DB
 
@@ -22,7 +22,7 @@ type cache struct {
 // batchSize is the number of fingerprints in one transaction.
 const batchSize = 500
 
-// openCache opens the cache, and creates the file if necessary.
+// openCache returns the cache at path, and creates the file if necessary.
 func openCache(ctx context.Context, path string) (*cache, error) {
 	db, err := cachefile.Open(ctx, path,
 		`DROP TABLE IF EXISTS fingerprints`, // of older versions, without the time of the last change
@@ -34,7 +34,7 @@ func openCache(ctx context.Context, path string) (*cache, error) {
 	return &cache{db: db}, nil
 }
 
-// get returns the MD5 of a file, or "" if the cache has none.
+// get returns the MD5 of a file, or "" for a file that is not in the cache.
 func (c *cache) get(ctx context.Context, f *File) string {
 	var md5 string
 	if c != nil {

@@ -1,5 +1,5 @@
-// Package fingerprint owns the MD5 of files on this machine. It reads several
-// files at once, and does not read an unchanged file again.
+// Package fingerprint owns the MD5 of files on this machine. Package fingerprint
+// reads several files at once, and does not read an unchanged file again.
 //
 // Package fingerprint does not own the comparison of fingerprints.
 package fingerprint
@@ -20,8 +20,8 @@ import (
 	"tagma/internal/cli/progress"
 )
 
-// minAge is the age at which the fingerprint of a file may be stored. A younger
-// file may still change without a new size or time.
+// minAge is the age above which the fingerprint of a file is stored. A younger file
+// may still change without a new size or time.
 const minAge = 2 * time.Second
 
 // File is a file and its fingerprint.
@@ -48,8 +48,8 @@ type Options struct {
 	Output *progress.Output
 }
 
-// Compute computes the MD5 of each file, or sets its Err. Compute returns an error
-// only if ctx ends.
+// Compute sets the MD5 or the Err of each file. Compute returns an error only if ctx
+// ends.
 func Compute(ctx context.Context, files []*File, o Options) error {
 	fileCache, err := openCache(ctx, o.Cache)
 	if err != nil {
@@ -91,7 +91,8 @@ func Compute(ctx context.Context, files []*File, o Options) error {
 	return group.Wait()
 }
 
-// read computes the fingerprint of a file.
+// read computes the fingerprint of a file, and returns an error if the file cannot be
+// read.
 func (f *File) read(bar *progress.Bar) error {
 	file, err := os.Open(f.Path)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package buckettest owns the tests of the promises of bucket.Bucket, for the tests of
-// each implementation.
+// Package buckettest owns the tests of the promises of bucket.Bucket, for the tests
+// of each implementation.
 //
-// The package does not own tests of one implementation, such as durability on the local
-// disk, or links to files in S3.
+// Package buckettest does not own tests of one implementation, such as durability on
+// the local disk, or links to files in S3.
 package buckettest
 
 import (
@@ -21,8 +21,8 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// Run tests the buckets that open returns. Each call of open returns an empty bucket, and
-// has the bucket closed at the end of the test.
+// Run tests the buckets of open. Each call of open returns an empty bucket, and has
+// the bucket closed at the end of the test.
 func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 	for name, test := range map[string]func(*testing.T, bucket.Bucket){
 		"ReadWholeAndInParts":          readWholeAndInParts,
@@ -60,7 +60,7 @@ func write(t *testing.T, b bucket.Bucket, key, content string) {
 	}
 }
 
-// wantFile fails unless a file has a content.
+// wantFile fails unless the file of key has the content want.
 func wantFile(t *testing.T, b bucket.Bucket, key, want string) {
 	t.Helper()
 	if got, err := bucket.ReadAll(t.Context(), b, key); string(got) != want || err != nil {
@@ -68,7 +68,7 @@ func wantFile(t *testing.T, b bucket.Bucket, key, want string) {
 	}
 }
 
-// wantMissing fails unless there is no file of a key.
+// wantMissing fails if key has a file.
 func wantMissing(t *testing.T, b bucket.Bucket, key string) {
 	t.Helper()
 	if exists, err := bucket.Exists(t.Context(), b, key); exists || err != nil {
@@ -90,7 +90,7 @@ func list(t *testing.T, b bucket.Bucket, prefix string) []bucket.Info {
 	return all
 }
 
-// wantKeys fails unless a list has these keys, each once.
+// wantKeys fails unless a list has exactly the keys want, each once.
 func wantKeys(t *testing.T, b bucket.Bucket, prefix string, want ...string) {
 	t.Helper()
 	var got []string

@@ -19,10 +19,10 @@ import (
 	"tagma/internal/storage/bucket"
 )
 
-// large is a size that S3 receives in parts.
+// large is a size above the limit from which S3 receives a file in parts.
 const large = 17 << 20
 
-// random returns a source of random bytes that has no method but Read.
+// random returns a source of random bytes without methods other than Read.
 func random(size int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{}), size)
 }
@@ -47,8 +47,8 @@ func createReplacesNothing(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-// race runs a write of eight contents at once, and returns the number of the content
-// that the file then has, and which writes succeeded.
+// race writes eight contents at once. race returns the number of the content in the
+// file afterwards, and the writes that succeeded.
 func race(t *testing.T, b bucket.Bucket, key string, write method) (last int, succeeded []bool) {
 	t.Helper()
 	content := func(n int) []byte { return bytes.Repeat([]byte{'0' + byte(n)}, 100_000) }
@@ -202,8 +202,8 @@ func writeOfALargeFileStreams(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-// writeOfASizeAroundAPartOfS3s writes files around 16 MiB, from where on a file is sent
-// in parts, and of a multiple of the 8 MiB of a part.
+// writeOfASizeAroundAPartOfS3s writes files around 16 MiB, because S3 receives files
+// from 16 MiB on in parts. Another file has a multiple of 8 MiB, the size of a part.
 func writeOfASizeAroundAPartOfS3s(t *testing.T, b bucket.Bucket) {
 	for _, size := range []int64{16<<20 - 1, 16 << 20, 24 << 20} {
 		key := fmt.Sprint("size/", size)
