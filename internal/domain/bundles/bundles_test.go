@@ -24,6 +24,7 @@ import (
 	"tagma/internal/base/page"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/storage/bucket"
+	"tagma/internal/storage/bucket/buckettest"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/s3store"
@@ -338,7 +339,7 @@ func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenO
 		refused(t, w.Receive(t.Context(), to.StoredAs, to.Size, iotest.ErrReader(errors.New("reset"))), fault.BadInput, "broke off")
 		refused(t, w.Receive(t.Context(), "images/x.jpg", to.Size, strings.NewReader("weights")), fault.NotFound)
 		refused(t, w.Receive(t.Context(), strings.Replace(to.StoredAs, upload.FileID, "0123456789abcdef", 1), to.Size, strings.NewReader("weights")), fault.NotFound)
-		if names := w.stored(); len(names) != 0 {
+		if names := buckettest.Keys(w.t, w.bucket); len(names) != 0 {
 			t.Errorf("there is %q", names)
 		}
 		must(t, receive(to.Size, "weights"))
@@ -348,16 +349,6 @@ func TestReceive_OtherBytesThanWereAnnouncedLeaveNothingAndTheRightOnesAreTakenO
 		refused(t, receive(to.Size, "weights"), fault.NotFound)
 		w.holds(published.Version, folder{"output/w": "weights"})
 	})
-}
-
-func (w *world) stored() []string {
-	w.t.Helper()
-	var names []string
-	for file, err := range w.bucket.List(w.t.Context(), "") {
-		must(w.t, err)
-		names = append(names, file.Key)
-	}
-	return names
 }
 
 func TestPublish_ManyAtOnceGetDistinctNumbersAndKeepSharedContentsOnce(t *testing.T) {
@@ -481,7 +472,7 @@ func TestSweep_TakesWhatWasNotPublishedWithinADayAndNothingElse(t *testing.T) {
 		_, err := w.Publish(w.maria, upload.ID)
 		refused(t, err, fault.NotFound, "kept for a day")
 		w.holds(published.Version, insects)
-		if remaining := w.stored(); len(remaining) != len(insects)+2 {
+		if remaining := buckettest.Keys(w.t, w.bucket); len(remaining) != len(insects)+2 {
 			t.Errorf("there are left %q", remaining)
 		}
 		if uploads, arrivals := w.db.BundleUpload.Query().CountX(t.Context()), w.db.BundleArrival.Query().CountX(t.Context()); uploads+arrivals != 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	ent "tagma/ent/generated"
@@ -33,10 +34,10 @@ const (
 // Otherwise a file whose check takes longer than a request would never pass.
 type checks struct {
 	flights singleflight.Group
-	slots   chan struct{}
+	slots   *semaphore.Weighted
 }
 
-func newChecks() *checks { return &checks{slots: make(chan struct{}, maxConcurrentChecks)} }
+func newChecks() *checks { return &checks{slots: semaphore.NewWeighted(maxConcurrentChecks)} }
 
 // checkResult is the result of a check. Both fields are empty if the file no
 // longer exists.
@@ -51,12 +52,10 @@ func (c *checks) do(ctx context.Context, name string, check func(context.Context
 	done := c.flights.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
-		select {
-		case c.slots <- struct{}{}:
-		case <-ctx.Done():
+		if err := c.slots.Acquire(ctx, 1); err != nil {
 			return checkResult{}, context.Cause(ctx)
 		}
-		defer func() { <-c.slots }()
+		defer c.slots.Release(1)
 		return check(ctx)
 	})
 	select {

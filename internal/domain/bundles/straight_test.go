@@ -15,6 +15,7 @@ import (
 	"tagma/internal/base/page"
 	"tagma/internal/domain/bundles"
 	"tagma/internal/storage/bucket"
+	"tagma/internal/storage/bucket/buckettest"
 	"tagma/internal/testing/testenv"
 )
 
@@ -119,15 +120,15 @@ func TestPublish_OneUploadOnTwoServersAtOnceIsOneVersion(t *testing.T) {
 			})
 		}
 		together.Wait()
-		for _, name := range w.stored() {
+		for _, name := range buckettest.Keys(w.t, w.bucket) {
 			if strings.HasPrefix(name, "incoming/") {
 				t.Errorf("%s has stayed", name)
 			}
 		}
 	}
 	w.ahead.Store((26 * time.Hour).Milliseconds())
-	if _, err := w.Sweep(t.Context()); err != nil || len(w.stored()) != 2*20 {
-		t.Errorf("%d files are left, %v", len(w.stored()), err)
+	if _, err := w.Sweep(t.Context()); err != nil || len(buckettest.Keys(w.t, w.bucket)) != 2*20 {
+		t.Errorf("%d files are left, %v", len(buckettest.Keys(w.t, w.bucket)), err)
 	}
 }
 
@@ -146,14 +147,14 @@ func TestSweep_TakesWhatCameToTheStoreItselfWhenItIsPublishedOrTooLate(t *testin
 	unpublished := w.request(w.maria, "insects", folder{"output/w": "others!"})
 	w.send(unpublished, folder{"output/w": "others!"})
 	if removed, err := w.Sweep(t.Context()); removed != 1 || err != nil {
-		t.Errorf("%d are removed, %v: %q", removed, err, w.stored())
+		t.Errorf("%d are removed, %v: %q", removed, err, buckettest.Keys(w.t, w.bucket))
 	}
 	w.ahead.Store((27 * time.Hour).Milliseconds())
 	if removed, err := w.Sweep(t.Context()); removed != 1 || err != nil {
-		t.Errorf("%d are removed a day later, %v: %q", removed, err, w.stored())
+		t.Errorf("%d are removed a day later, %v: %q", removed, err, buckettest.Keys(w.t, w.bucket))
 	}
 	w.holds(published.Version, folder{"output/w": "weights"})
-	if remaining := w.stored(); len(remaining) != 1 {
+	if remaining := buckettest.Keys(w.t, w.bucket); len(remaining) != 1 {
 		t.Errorf("there are left %q", remaining)
 	}
 }
@@ -227,8 +228,8 @@ func TestPublish_WhateverTheStoreDoesNoVersionLacksItsFiles(t *testing.T) {
 	}
 	w.ahead.Store((26 * time.Hour).Milliseconds())
 	swept, err := w.Sweep(t.Context())
-	if contents := w.db.BundleContent.Query().CountX(t.Context()); err != nil || len(w.stored()) != contents {
-		t.Errorf("%d files are there for %d contents after %d were swept, %v", len(w.stored()), contents, swept, err)
+	if contents := w.db.BundleContent.Query().CountX(t.Context()); err != nil || len(buckettest.Keys(w.t, w.bucket)) != contents {
+		t.Errorf("%d files are there for %d contents after %d were swept, %v", len(buckettest.Keys(w.t, w.bucket)), contents, swept, err)
 	}
 	t.Logf("%d files that nothing speaks of were swept", swept)
 }

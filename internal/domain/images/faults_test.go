@@ -16,6 +16,7 @@ import (
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/storage/bucket"
+	"tagma/internal/storage/bucket/buckettest"
 	"tagma/internal/testing/testenv"
 )
 
@@ -103,7 +104,7 @@ func TestUpload_WhateverTheStoreDoesNoRowLacksItsFiles(t *testing.T) {
 	}
 	w.ahead.Store((images.Grace + time.Minute).Milliseconds())
 	swept, err := w.Sweep(t.Context())
-	if stored := w.stored(); err != nil || len(stored) != 3*len(sent) {
+	if stored := buckettest.Keys(w.t, w.bucket); err != nil || len(stored) != 3*len(sent) {
 		t.Errorf("%d files are there after %d were swept, %v", len(stored), swept, err)
 	}
 	t.Logf("%d files without a row were swept", swept)
@@ -120,7 +121,7 @@ func TestUpload_WhatIsRefusedLeavesNoFile(t *testing.T) {
 				t.Errorf("upload of a damaged file: got %+v, %v, want %v", got, err, images.Rejected)
 			}
 		}
-		if stored := w.stored(); len(stored) > 0 {
+		if stored := buckettest.Keys(w.t, w.bucket); len(stored) > 0 {
 			t.Errorf("left: %v", stored)
 		}
 	})

@@ -42,11 +42,12 @@ type Service struct {
 	clock  instant.Clock
 	limits Limits
 
-	decoders   chan struct{}       // one slot per photograph that is being decoded
+	decoders   *semaphore.Weighted // photographs that are being decoded
 	memory     *semaphore.Weighted // bytes for decoding ordinary photographs
 	slowMemory *semaphore.Weighted // bytes for decoding photographs whose decoding is slow
 	slowShare  int64               // least bytes of slowMemory per photograph, so that slow photographs never take all decoders
-	uploads    chan struct{}       // one slot per photograph that is being decoded or stored
+	maxUploads int                 // photographs that may be decoded or stored at once
+	uploads    *semaphore.Weighted // photographs that are being decoded or stored
 	content    *semaphore.Weighted // bytes of files that this package has read into memory
 
 	onAdded func(ids ...int64)
@@ -78,15 +79,16 @@ const (
 // New returns the images in db and bucket. The caller closes both.
 func New(db *database.DB, bucket bucket.Bucket, clock instant.Clock, limits Limits) *Service {
 	decoders := max(1, limits.Decoders)
+	maxUploads := 4 * decoders // so that the bucket is busy while photographs are decoded
 	return &Service{
 		db: db, bucket: bucket, clock: clock, limits: limits,
-		decoders:   make(chan struct{}, decoders),
+		decoders:   semaphore.NewWeighted(int64(decoders)),
 		memory:     semaphore.NewWeighted(MaxDecodeBytes),
 		slowMemory: semaphore.NewWeighted(MaxDecodeBytes),
 		slowShare:  MaxDecodeBytes / int64(max(1, decoders/2)),
-		// More than decoders, so that the bucket is busy while photographs are decoded.
-		uploads: make(chan struct{}, 4*decoders),
-		content: semaphore.NewWeighted(max(contentMemory, limits.FileBytes)),
+		maxUploads: maxUploads,
+		uploads:    semaphore.NewWeighted(int64(maxUploads)),
+		content:    semaphore.NewWeighted(max(contentMemory, limits.FileBytes)),
 	}
 }
 

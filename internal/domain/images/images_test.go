@@ -19,6 +19,7 @@ import (
 	"tagma/internal/photo"
 	"tagma/internal/photo/scene"
 	"tagma/internal/storage/bucket"
+	"tagma/internal/storage/bucket/buckettest"
 	"tagma/internal/storage/database"
 	"tagma/internal/storage/localblob"
 	"tagma/internal/storage/s3store"
@@ -130,20 +131,6 @@ func (w *world) add(n int, seed uint64, policy images.Policy) images.Result {
 	return results[0]
 }
 
-// stored is the names of all files, in order.
-func (w *world) stored() []string {
-	w.t.Helper()
-	var names []string
-	for file, err := range w.bucket.List(w.t.Context(), "") {
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		names = append(names, file.Key)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // filesOf is the names of an image's files, in order.
 func filesOf(all ...*ent.Image) []string {
 	var names []string
@@ -186,17 +173,17 @@ func TestSweep_TakesFilesWithoutARowWhenTheyAreOldAndNothingElse(t *testing.T) {
 				t.Errorf("%d are removed, want %d (%v)", removed, want, err)
 			}
 		}
-		before := w.stored()
+		before := buckettest.Keys(w.t, w.bucket)
 		w.ahead.Store((images.Grace - time.Minute).Milliseconds())
 		sweep(0)
-		if after := w.stored(); !slices.Equal(after, before) {
+		if after := buckettest.Keys(w.t, w.bucket); !slices.Equal(after, before) {
 			t.Errorf("before their time there go files: %q, of %q", after, before)
 		}
 		w.ahead.Store((images.Grace + time.Minute).Milliseconds())
 		sweep(4)
 		want := append(filesOf(kept), strangers...)
 		slices.Sort(want)
-		if after := w.stored(); !slices.Equal(after, want) {
+		if after := buckettest.Keys(w.t, w.bucket); !slices.Equal(after, want) {
 			t.Errorf("there are %q, want %q", after, want)
 		}
 		sweep(0)
@@ -220,7 +207,7 @@ func TestSweep_TwoAtOnceDoNotStumbleOverEachOther(t *testing.T) {
 		})
 		_, err := w.Sweep(t.Context())
 		w.beforeEach(nil)
-		if left := w.stored(); err != nil || len(left) != 0 {
+		if left := buckettest.Keys(w.t, w.bucket); err != nil || len(left) != 0 {
 			t.Errorf("%v; there are left %q", err, left)
 		}
 	})
@@ -244,7 +231,7 @@ func TestSweep_DuringAnUploadLeavesItsFilesAlone(t *testing.T) {
 		if replaced.Verdict != images.Replaced || replaced.Image.ID == old.ID || swept < 3 {
 			t.Errorf("the verdict is %s, after %d sweeps", replaced.Verdict, swept)
 		}
-		if files := w.stored(); !slices.Equal(files, filesOf(replaced.Image)) {
+		if files := buckettest.Keys(w.t, w.bucket); !slices.Equal(files, filesOf(replaced.Image)) {
 			t.Errorf("there are %q", files)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"tagma/internal/base/instant"
 	"tagma/internal/domain/images"
 	"tagma/internal/photo/scene"
+	"tagma/internal/storage/bucket/buckettest"
 	"tagma/internal/testing/testenv"
 )
 
@@ -43,7 +44,7 @@ func TestUpload_APhotographThatIsTooMuchWorkIsRefusedAndLeavesNothing(t *testing
 			t.Errorf("%s: got %s, %+v, want REJECTED for TOO_LARGE with %q", name, results[0].Verdict, problem, c.want)
 		}
 	}
-	if left := w.stored(); len(left) > 0 {
+	if left := buckettest.Keys(w.t, w.bucket); len(left) > 0 {
 		t.Errorf("the store has %q, want nothing", left)
 	}
 }

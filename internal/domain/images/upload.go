@@ -75,7 +75,7 @@ type Result struct {
 func (s *Service) Upload(ctx context.Context, files []File, policy Policy) ([]Result, error) {
 	results := make([]Result, len(files))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(cap(s.uploads))
+	group.SetLimit(s.maxUploads)
 	for n, file := range files {
 		group.Go(func() error {
 			result, err := s.ingest(ctx, file, policy)
@@ -216,12 +216,12 @@ func (s *Service) admit(ctx context.Context, p *photograph, maxPixels int64) (re
 		}
 		releaseMemory = func() { s.slowMemory.Release(share) }
 	}
-	if err := acquireSlot(ctx, s.uploads); err != nil {
+	if err := s.uploads.Acquire(ctx, 1); err != nil {
 		releaseMemory()
 		return nil, err
 	}
 	return func() {
-		releaseSlot(s.uploads)
+		s.uploads.Release(1)
 		releaseMemory()
 	}, nil
 }
@@ -295,10 +295,10 @@ func (s *Service) decode(ctx context.Context, p *photograph, maxPixels int64) er
 		}
 		defer s.memory.Release(p.weight.Bytes)
 	}
-	if err := acquireSlot(ctx, s.decoders); err != nil {
+	if err := s.decoders.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer releaseSlot(s.decoders)
+	defer s.decoders.Release(1)
 	small, err := thumbnail.Make(ctx, content, maxPixels)
 	if err != nil {
 		return err
@@ -334,18 +334,6 @@ func sumOf(picture []byte) []byte {
 	sum := sha256.Sum256(picture)
 	return sum[:]
 }
-
-// acquireSlot blocks until a slot is free or ctx ends.
-func acquireSlot(ctx context.Context, slots chan struct{}) error {
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func releaseSlot(slots chan struct{}) { <-slots }
 
 // record inserts the row of a photograph whose files are in the bucket, in one
 // transaction, and deletes the image that the photograph replaces.

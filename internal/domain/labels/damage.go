@@ -72,10 +72,10 @@ func (l *Service) Tip(ctx context.Context) (string, error) {
 // nothing because the label repository is damaged.
 func (l *Service) Held() bool { return l.held.Load() }
 
-// hold blocks while the repository is recorded as damaged. hold logs the damage once
-// and records heldReason on each waiting submission. hold leaves the repository's
-// folder alone, so tagma verify can mend the repository.
-func (o *Outbox) hold(ctx context.Context) error {
+// waitWhileDamaged blocks while the repository is recorded as damaged. It logs the
+// damage once and records heldReason on each waiting submission. It leaves the
+// repository's folder alone, so tagma verify can mend the repository.
+func (o *Outbox) waitWhileDamaged(ctx context.Context) error {
 	defer o.labels.held.Store(false)
 	for {
 		damage, err := o.labels.Damage(ctx)

@@ -80,7 +80,7 @@ func NewOutbox(labels *Service, repo *labelrepo.Repo, layout Layout, log *slog.L
 // again.
 func Keep(ctx context.Context, labels *Service, layout Layout, log *slog.Logger, cache bool, open func(context.Context) (*labelrepo.Repo, error)) error {
 	if !cache {
-		if err := NewOutbox(labels, nil, layout, log).hold(ctx); err != nil {
+		if err := NewOutbox(labels, nil, layout, log).waitWhileDamaged(ctx); err != nil {
 			return err
 		}
 	}

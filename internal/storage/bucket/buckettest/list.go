@@ -93,3 +93,17 @@ func listEnds(t *testing.T, b bucket.Bucket) {
 		t.Errorf("list after the end of the context: got %d elements, want an error alone", elements)
 	}
 }
+
+// Keys returns the keys of all files in a bucket, in order.
+func Keys(t testing.TB, b bucket.Bucket) []string {
+	t.Helper()
+	var keys []string
+	for file, err := range b.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, file.Key)
+	}
+	slices.Sort(keys)
+	return keys
+}
