@@ -120,10 +120,19 @@ func TestPush_AnInterruptedPushCountsWhatHadArrived(t *testing.T) {
 	var out, said bytes.Buffer
 	cmd := d.command(t.Context(), "push", "images", "--parallel", "1", photos)
 	cmd.Stdout, cmd.Stderr = &out, &said
+	started := make(chan *os.Process, 1)
 	proxy.mu.Lock()
-	proxy.after = func(int64) { _ = cmd.Process.Signal(syscall.SIGINT) }
+	proxy.after = func(int64) {
+		process := <-started
+		_ = process.Signal(syscall.SIGINT)
+		started <- process
+	}
 	proxy.mu.Unlock()
-	_ = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started <- cmd.Process
+	_ = cmd.Wait() // the status is checked below
 	got := ran{Out: out.String(), Said: said.String()}
 	there := admin.images()
 	got.says(t, "CREATED", fmt.Sprint(there)+" photographs")
