@@ -120,9 +120,11 @@ func TestRestore_AfterOneThatFailedItGoesOnWithTheFilesThatAreThere(t *testing.T
 				t.Fatal(err)
 			}
 		}
+		// The last and the spoilt file are copied, or the last alone: S3 may execute a
+		// cancelled write of the failed restore late, after the file was spoilt.
 		report, err := to.restore(path)
-		if err != nil || report.Files != 9 || report.Copied != 2 {
-			t.Errorf("restore again: got %+v, %v, want 2 of 9 files copied", report, err)
+		if err != nil || report.Files != 9 || report.Copied < 1 || report.Copied > 2 {
+			t.Errorf("restore again: got %+v, %v, want 1 or 2 of 9 files copied", report, err)
 		}
 		same(t, from.dump(), to.dump())
 		if right, findings := to.verify(); right != 9 || len(findings) > 0 {
