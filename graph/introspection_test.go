@@ -32,8 +32,8 @@ func TestIntrospection_AFieldThatAKindDoesNotHaveIsNull(t *testing.T) {
 			if kind, ok := v["kind"].(string); ok {
 				seen[kind] = true
 				for field, kinds := range has {
-					_, asked := v[field]
-					if got, want := v[field] != nil, slices.Contains(kinds, kind); asked && got != want {
+					_, selected := v[field]
+					if got, want := v[field] != nil, slices.Contains(kinds, kind); selected && got != want {
 						t.Errorf("%s %v: got %s %v, want null: %t", kind, v["name"], field, v[field], !want)
 					}
 				}

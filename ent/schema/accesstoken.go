@@ -9,8 +9,8 @@ import (
 	"tagma/internal/base/caller"
 )
 
-// AccessToken is a bearer token: the session of a login, or a token that a person
-// made for a script or a trap. The table holds the hash of the token alone. A revoked
+// AccessToken is a bearer token: the session of a login, or a token made by a person
+// for a script or a trap. The table holds the hash of the token alone. A revoked
 // token is deleted.
 type AccessToken struct{ ent.Schema }
 

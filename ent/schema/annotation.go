@@ -9,7 +9,7 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// Annotation is the objects that one algorithm saw in one image. A person annotates
+// Annotation is the objects seen by an algorithm in an image. A person annotates
 // under the name of an algorithm.
 type Annotation struct{ ent.Schema }
 
@@ -36,7 +36,7 @@ func (Annotation) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of annotations: one per image, algorithm and version. Counts are read from
+// Indexes of annotations: unique by image, algorithm and version. Counts are read from
 // an index alone, because the objects make a row large.
 func (Annotation) Indexes() []ent.Index {
 	return []ent.Index{

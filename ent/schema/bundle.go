@@ -6,7 +6,7 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Bundle is the files for training and inference of one model, in numbered versions.
+// Bundle is the files for training and inference of a model, in numbered versions.
 // The first version makes the bundle.
 type Bundle struct{ ent.Schema }
 

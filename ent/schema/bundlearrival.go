@@ -7,8 +7,7 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleArrival records that the bucket has one content of an upload, complete and
-// checked.
+// BundleArrival records a content of an upload in the bucket, complete and checked.
 type BundleArrival struct{ ent.Schema }
 
 // Fields of an arrival.
@@ -29,7 +28,7 @@ func (BundleArrival) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of arrivals: a manifest has one content of an MD5.
+// Indexes of arrivals: a manifest has no two contents of an MD5.
 func (BundleArrival) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("upload_id", "md5").Unique()}
 }

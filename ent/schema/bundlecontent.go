@@ -6,8 +6,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleContent is the bytes of at least one file of a published version. Files with
-// the same bytes share one content. SHA-256 identifies a content: two contents may
+// BundleContent is the bytes of at least a file of a published version. Files with
+// the same bytes share a content. SHA-256 identifies a content: two contents may
 // have the same MD5.
 type BundleContent struct{ ent.Schema }
 

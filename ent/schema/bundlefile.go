@@ -7,7 +7,7 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleFile is one file of one version of a bundle: a name for a content.
+// BundleFile is a file of a version of a bundle: a name for a content.
 type BundleFile struct{ ent.Schema }
 
 // Fields of a file.

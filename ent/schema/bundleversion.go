@@ -7,7 +7,7 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// BundleVersion is one published version of a bundle. A version is never changed and
+// BundleVersion is a published version of a bundle. A version is never changed and
 // never deleted, because annotations name versions.
 type BundleVersion struct{ ent.Schema }
 

@@ -5,8 +5,8 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Checkpoint is the progress of one work of the server itself, such as the commit up
-// to which the label repository was read.
+// Checkpoint is the progress of a work of the server itself, such as the last commit
+// read from the label repository.
 type Checkpoint struct{ ent.Schema }
 
 // Fields of a checkpoint.

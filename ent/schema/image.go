@@ -10,7 +10,7 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// Image is one photograph that a trap took of itself. The bucket holds the bytes; the
+// Image is a photograph taken by a trap. The bucket holds the bytes; the
 // row holds the properties.
 type Image struct{ ent.Schema }
 

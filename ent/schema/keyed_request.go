@@ -6,8 +6,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// KeyedRequest is a mutation that was sent with an Idempotency-Key, with the answer
-// once the mutation has one: see package idempotency.
+// KeyedRequest is a mutation sent with an Idempotency-Key, and the answer of a finished
+// mutation: see package idempotency.
 type KeyedRequest struct{ ent.Schema }
 
 // Fields of a keyed request.

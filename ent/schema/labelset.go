@@ -8,8 +8,8 @@ import (
 	"tagma/internal/base/rawjson"
 )
 
-// LabelSet is the points that a labeller places on a frame, such as a rat's paws. A
-// change of a set makes a new version. A submission refers to one version.
+// LabelSet is the points placed by a labeller on a frame, such as a rat's paws. A
+// change of a set makes a new version. A submission refers to a version.
 type LabelSet struct{ ent.Schema }
 
 // Fields of a label set.

@@ -7,8 +7,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// LabelSubmission is the labels of one video frame, as one person submitted the
-// labels at one time. A pushed submission is a file and a commit of the label
+// LabelSubmission is the labels of a video frame, as submitted by a person at a
+// time. A pushed submission is a file and a commit of the label
 // repository. Before the push, the row is an entry of the queue. This table is the
 // truth, and the repository follows.
 type LabelSubmission struct{ ent.Schema }

@@ -26,7 +26,7 @@ func moment(name, comment string) ent.Field {
 	return field.Int64(name).GoType(instantType).Immutable().Comment(comment)
 }
 
-// optionalMoment is a moment that need not have come.
+// optionalMoment is a moment, null before the moment has come.
 func optionalMoment(name, comment string) ent.Field {
 	return field.Int64(name).GoType(instantType).Optional().Nillable().Comment(comment)
 }

@@ -5,8 +5,8 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Secret is random bytes that all servers on one database share, such as the
-// key that signs links to files. The first server to need one makes it.
+// Secret is random bytes shared by all servers on a database, such as the key for
+// signing links to files. The first server in need of a secret makes the secret.
 type Secret struct{ ent.Schema }
 
 // Fields of a secret.

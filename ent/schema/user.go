@@ -10,7 +10,7 @@ import (
 )
 
 // User is a person with an account. Nobody is deleted, because images and
-// annotations say who sent them; an account is disabled instead.
+// annotations name their senders; an account is disabled instead.
 type User struct{ ent.Schema }
 
 // Fields of a user.

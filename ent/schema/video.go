@@ -6,11 +6,11 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// Video is a film whose frames are labelled. Tagma keeps its address and what
-// labellers say of it, not the film.
+// Video is a film with labelled frames. Tagma stores the address of the film and the
+// statements of labellers, not the film.
 type Video struct{ ent.Schema }
 
-// Fields of a video. Its measures are those of the last submission.
+// Fields of a video. The measures are the measures in the last submission.
 func (Video) Fields() []ent.Field {
 	return []ent.Field{
 		id(),

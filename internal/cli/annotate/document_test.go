@@ -112,7 +112,7 @@ func TestRead_DocumentsStandOneAfterAnotherOrInLists(t *testing.T) {
 		"a mark":            {mark + one, []string{"a.json: "}},
 		"files joined":      {mark + one + "\r\n" + mark + large + mark + one, []string{"a.json: ", "a.json, document 2: ", "a.json, document 3: "}},
 		"a list":            {" [" + one + ",\n" + large + "]\n", []string{"a.json: ", "a.json, document 2: "}},
-		"a list and others": {mark + "[" + one + "]" + one + "[" + one + "]", []string{"a.json: ", "a.json, document 2: ", "a.json, document 3: "}},
+		"a list and pairs":  {mark + "[" + one + "]" + one + "[" + one + "]", []string{"a.json: ", "a.json, document 2: ", "a.json, document 3: "}},
 		"nothing":           {"", []string{"a.json: it is empty"}},
 		"a mark alone":      {mark + "\n", []string{"a.json: it is empty"}},
 		"an empty list":     {"[]", []string{"a.json: it is a list without documents"}},
@@ -151,7 +151,7 @@ func TestContradictions_OfTwoDocumentsNeitherIsFirst(t *testing.T) {
 		write(folder, "other version", strings.Replace(withObject(`,"score":0.1`), `"algo_version":"1"`, `"algo_version":"2"`, 1)),
 		write(folder, "broken", withObject(`,"value":"x"`)), write(folder, "line", strings.Replace(one, square, `[[0,0],[1,1]]`, 1)),
 	}
-	others := map[string]bool{}
+	pairs := map[string]bool{}
 	for range 2 {
 		slices.Reverse(files)
 		c, err := findContradictions(t.Context(), files)
@@ -163,7 +163,7 @@ func TestContradictions_OfTwoDocumentsNeitherIsFirst(t *testing.T) {
 			err := s.read(func(d *document) error {
 				if other := c.of(d); other != "" {
 					refused = append(refused, d.place)
-					others[d.place+" and "+other] = true
+					pairs[d.place+" and "+other] = true
 				}
 				return nil
 			})
@@ -176,8 +176,8 @@ func TestContradictions_OfTwoDocumentsNeitherIsFirst(t *testing.T) {
 			t.Errorf("documents that contradict each other: got %q, want %q", refused, want)
 		}
 	}
-	if others["one and one"] || others["score and score"] || !others["score and one"] {
-		t.Errorf("each document with the other one: got %v, want score and one", others)
+	if pairs["one and one"] || pairs["score and score"] || !pairs["score and one"] {
+		t.Errorf("each document with the other one: got %v, want score and one", pairs)
 	}
 }
 

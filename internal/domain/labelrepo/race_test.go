@@ -53,12 +53,12 @@ func TestPush_ARefusalThatTookTheCommitsIsAPush(t *testing.T) {
 	r := open(t, config(t, h.Address()))
 	mustPush(t, r, label(0, "x"))
 	work := gittest.Clone(t, h.Dir)
-	for i, others := range []bool{false, true} {
+	for i, foreign := range []bool{false, true} {
 		pushes := 0
 		h.SetReporter(func(take func()) []string {
 			pushes++
 			take()
-			if others {
+			if foreign {
 				pushForeign(t, work, "theirs", "x")
 			}
 			return []string{"unpack ok", "ng refs/heads/main failed to lock"}
@@ -67,16 +67,16 @@ func TestPush_ARefusalThatTookTheCommitsIsAPush(t *testing.T) {
 		results := mustPush(t, r, label(10*i+1, "x"), label(10*i+1, "y"), label(10*i+2, "x"))
 		h.SetReporter(nil)
 		want := before + 3
-		if others {
+		if foreign {
 			want++
 		}
 		if got := commitCount(t, h.Dir); got != want || pushes != 1 {
-			t.Errorf("others pushed %v: got %d commits after %d pushes, want %d after 1", others, got, pushes, want)
+			t.Errorf("foreign push %t: got %d commits after %d pushes, want %d after 1", foreign, got, pushes, want)
 		}
 		for n, result := range results {
 			gittest.Git(t, h.Dir, "merge-base", "--is-ancestor", result.SHA, "main")
 			if !result.Changed {
-				t.Errorf("others pushed %v: result %d: got %+v, want a new commit", others, n, result)
+				t.Errorf("foreign push %t: result %d: got %+v, want a new commit", foreign, n, result)
 			}
 		}
 		mustPush(t, r, label(10*i+3, "x"))

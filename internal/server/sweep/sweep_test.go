@@ -147,8 +147,8 @@ func TestStart_FilesTokensAndLeftoversAreSwept(t *testing.T) {
 		t.Error(log[1])
 	}
 	for _, orphan := range orphans {
-		if there, err := bucket.Exists(t.Context(), files, orphan); there || err != nil {
-			t.Errorf("%s is still there: %v", orphan, err)
+		if exists, err := bucket.Exists(t.Context(), files, orphan); exists || err != nil {
+			t.Errorf("%s exists: got %t, %v, want false", orphan, exists, err)
 		}
 	}
 }
@@ -162,8 +162,8 @@ func TestStart_TheFilesOfAnotherDatabaseAreKept(t *testing.T) {
 		t.Error(log[0])
 	}
 	for _, orphan := range orphans {
-		if there, err := bucket.Exists(t.Context(), files, orphan); !there || err != nil {
-			t.Errorf("%s is gone: %v", orphan, err)
+		if exists, err := bucket.Exists(t.Context(), files, orphan); !exists || err != nil {
+			t.Errorf("%s exists: got %t, %v, want true", orphan, exists, err)
 		}
 	}
 }

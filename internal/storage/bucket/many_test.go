@@ -62,18 +62,18 @@ func TestListBefore_GivesEachFileOfThePrefixOnceInPartsAndNoneThatIsYoung(t *tes
 	}
 }
 
-func TestListBefore_AStoreThatFailsIsTheLastThingThatIsTold(t *testing.T) {
+func TestListBefore_AnErrorIsTheLastElement(t *testing.T) {
 	b := filled(t, 1)
 	_ = b.Close()
-	told := 0
+	elements := 0
 	for keys, err := range bucket.ListBefore(t.Context(), b, "", time.Now().Add(time.Hour)) {
 		if err == nil || keys != nil {
-			t.Errorf("Old in a closed store: got %v, %v, want an error", keys, err)
+			t.Errorf("ListBefore of a closed bucket: got %v, %v, want an error", keys, err)
 		}
-		told++
+		elements++
 	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
+	if elements != 1 {
+		t.Errorf("elements: got %d, want 1", elements)
 	}
 }
 
@@ -84,10 +84,10 @@ func TestDelete_TellsHowManyWentAndDoesNotMindThoseThatHaveGone(t *testing.T) {
 		t.Errorf("Delete of %q: got %d, %v, want 3", keys, n, err)
 	}
 	if n, err := bucket.Delete(t.Context(), b, keys); n != 0 || err != nil {
-		t.Errorf("again: %d, %v", n, err)
+		t.Errorf("Delete again: got %d, %v, want 0", n, err)
 	}
-	if there, err := bucket.Exists(t.Context(), b, "a/00002"); !there || err != nil {
-		t.Errorf("another has gone: %v", err)
+	if exists, err := bucket.Exists(t.Context(), b, "a/00002"); !exists || err != nil {
+		t.Errorf("a/00002 exists: got %t, %v, want true", exists, err)
 	}
 	_ = b.Close()
 	if _, err := bucket.Delete(t.Context(), b, keys); err == nil || errors.Is(err, t.Context().Err()) {

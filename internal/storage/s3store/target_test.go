@@ -126,8 +126,8 @@ func TestTargets_TakeTheFileThatWasAskedForOnceAndNothingElse(t *testing.T) {
 			t.Errorf("%s is answered %d %s", what, status, said)
 		}
 	}
-	if there, err := bucket.Exists(t.Context(), s, place); there || err != nil {
-		t.Errorf("something is there: %v", err)
+	if exists, err := bucket.Exists(t.Context(), s, place); exists || err != nil {
+		t.Errorf("%s exists: got %t, %v, want false", place, exists, err)
 	}
 	if status, said := send(t, to, "weights"); status != http.StatusOK {
 		t.Errorf("the file is answered %d %s", status, said)

@@ -134,11 +134,11 @@ func TestPush_AnInterruptedPushCountsWhatHadArrived(t *testing.T) {
 	started <- cmd.Process
 	_ = cmd.Wait() // the status is checked below
 	got := ran{Out: out.String(), Said: said.String()}
-	there := admin.images()
-	got.says(t, "CREATED", fmt.Sprint(there)+" photographs")
-	got.says(t, "NOT SENT", fmt.Sprint(40-there)+" photographs")
-	if cmd.ProcessState.ExitCode() != 130 || there != 32 {
-		t.Errorf("the interrupted push: got status %d and %d images, want 130 and 32: %s", cmd.ProcessState.ExitCode(), there, got.Said)
+	stored := admin.images()
+	got.says(t, "CREATED", fmt.Sprint(stored)+" photographs")
+	got.says(t, "NOT SENT", fmt.Sprint(40-stored)+" photographs")
+	if cmd.ProcessState.ExitCode() != 130 || stored != 32 {
+		t.Errorf("the interrupted push: got status %d and %d images, want 130 and 32: %s", cmd.ProcessState.ExitCode(), stored, got.Said)
 	}
 }
 
